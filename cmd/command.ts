@@ -1,0 +1,83 @@
+/**
+ * What a subcommand is, and the helpers every subcommand shares: argument parsing with clear usage
+ * errors, and the reading of sizes.
+ * @module
+ */
+import { parseArgs, type ParseArgsConfig } from "node:util";
+
+/** One subcommand of the binary. */
+export interface Command {
+  /** The word on the command line. */
+  readonly name: string;
+  /** Other words for it. */
+  readonly aliases?: readonly string[];
+  /** One line for the overview. */
+  readonly summary: string;
+  /** The whole text of `--help`. */
+  readonly help: string;
+  /**
+   * Runs the subcommand.
+   * @returns the exit code: 0 ok, 1 failure.
+   * @throws UsageError when the arguments are wrong (exit code 2).
+   */
+  run(args: string[]): Promise<number>;
+}
+
+/** The command line is wrong: `main` prints the message and exits with 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** `node:util` parseArgs whose failures are usage errors. */
+export function parseCommandLine<T extends ParseArgsConfig>(
+  config: T,
+): ReturnType<typeof parseArgs<T>> {
+  try {
+    return parseArgs(config);
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new UsageError(message.split(". ")[0] ?? message, { cause });
+  }
+}
+
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  b: 1,
+  k: 2 ** 10,
+  kb: 2 ** 10,
+  kib: 2 ** 10,
+  m: 2 ** 20,
+  mb: 2 ** 20,
+  mib: 2 ** 20,
+  g: 2 ** 30,
+  gb: 2 ** 30,
+  gib: 2 ** 30,
+};
+
+/**
+ * Reads a size flag such as `4194304`, `4MiB` or `10mb` (all units are powers of 1024) as bytes.
+ * @throws UsageError when it is no whole, non-negative number of bytes.
+ */
+export function parseSizeBytes(flag: string, text: string): number {
+  const match = text.trim().toLowerCase().match(/^(\d+(?:\.\d+)?)\s*([a-z]*)$/);
+  const unit = match ? SIZE_UNITS[match[2]!] : undefined;
+  const bytes = match && unit !== undefined ? Number(match[1]) * unit : NaN;
+  if (!Number.isSafeInteger(bytes)) {
+    throw new UsageError(
+      `${flag}: "${text}" is no size in bytes (write 4194304 or 4MiB)`,
+    );
+  }
+  return bytes;
+}
+
+/** Bytes for people: `17.3 MB` (decimal units, as registries and links are rated). */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}

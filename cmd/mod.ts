@@ -1,0 +1,8 @@
+/**
+ * The subcommands, in the order the overview shows them.
+ * @module
+ */
+import type { Command } from "./command.ts";
+
+/** Every subcommand of the binary. */
+export const COMMANDS: readonly Command[] = [];

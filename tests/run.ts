@@ -1,0 +1,116 @@
+/**
+ * `deno task test`: installs the real parts the tests talk to (containerd, runc, a registry, image
+ * tools), runs every test of this folder, and closes with one line: `N passed, N failed, N skipped`.
+ *
+ * Arguments are handed to `deno test` (a path narrows the run: `deno task test tests/unit`).
+ * @module
+ */
+
+/** Debian packages the integration and end-to-end tests use, and a program each one brings. */
+const DEBIAN_PACKAGES: ReadonlyArray<readonly [name: string, program: string]> =
+  [
+    ["containerd", "containerd"],
+    ["runc", "runc"],
+    ["docker-registry", "docker-registry"],
+    ["skopeo", "skopeo"],
+    ["containernetworking-plugins", "/usr/lib/cni/ptp"],
+    ["pigz", "pigz"],
+    ["zstd", "zstd"],
+    ["attr", "setfattr"],
+    ["libcap2-bin", "setcap"],
+    ["iproute2", "ip"],
+    ["iptables", "iptables"],
+    ["busybox-static", "busybox"],
+    ["openssl", "openssl"],
+    ["python3", "python3"],
+  ];
+
+const SEARCH_PATH = [
+  "/usr/local/sbin",
+  "/usr/local/bin",
+  "/usr/sbin",
+  "/usr/bin",
+  "/sbin",
+  "/bin",
+];
+
+function isPresent(program: string): boolean {
+  const candidates = program.startsWith("/")
+    ? [program]
+    : SEARCH_PATH.map((folder) => `${folder}/${program}`);
+  return candidates.some((path) => {
+    try {
+      return Deno.statSync(path).isFile;
+    } catch {
+      return false; // absent here; the next folder may have it
+    }
+  });
+}
+
+function installMissingPackages(): void {
+  const missing = DEBIAN_PACKAGES.filter(([, program]) => !isPresent(program))
+    .map(([name]) => name);
+  if (missing.length === 0) return;
+  if (!isPresent("apt-get") || Deno.uid() !== 0) {
+    console.error(
+      `the tests need these programs, install them first: ${missing.join(" ")}`,
+    );
+    Deno.exit(1);
+  }
+  console.error(`installing ${missing.join(" ")}`);
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  for (
+    const args of [["update", "-qq"], ["install", "-y", "-qq", ...missing]]
+  ) {
+    const { success } = new Deno.Command("apt-get", {
+      args,
+      env,
+      stdout: "null",
+    }).outputSync();
+    if (!success) {
+      console.error(`apt-get ${args.join(" ")} failed`);
+      Deno.exit(1);
+    }
+  }
+}
+
+/** Reads `ok | 12 passed (3 steps) | 0 failed | 1 ignored (2s)`. */
+function readSummary(
+  output: string,
+): { passed: number; failed: number; skipped: number } {
+  // deno-lint-ignore no-control-regex
+  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
+  const line =
+    plain.split("\n").findLast((text) =>
+      /^(ok|FAILED) \| \d+ passed/.test(text)
+    ) ?? "";
+  const count = (word: string) =>
+    Number(line.match(new RegExp(`(\\d+) ${word}`))?.[1] ?? 0);
+  return {
+    passed: count("passed"),
+    failed: count("failed"),
+    skipped: count("ignored"),
+  };
+}
+
+installMissingPackages();
+
+const selection = Deno.args.length > 0
+  ? Deno.args
+  : ["tests/unit", "tests/integration", "tests/e2e"];
+const child = new Deno.Command(Deno.execPath(), {
+  args: ["test", "-A", "--no-check", ...selection],
+  stdout: "piped",
+  stderr: "inherit",
+}).spawn();
+let output = "";
+const decoder = new TextDecoder();
+for await (const chunk of child.stdout) {
+  Deno.stdout.writeSync(chunk);
+  output += decoder.decode(chunk, { stream: true });
+}
+const { code } = await child.status;
+const { passed, failed, skipped } = readSummary(output);
+const failures = failed === 0 && code !== 0 ? 1 : failed;
+console.log(`${passed} passed, ${failures} failed, ${skipped} skipped`);
+Deno.exit(failures === 0 && passed > 0 ? 0 : 1);
