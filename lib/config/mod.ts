@@ -1,0 +1,16 @@
+/**
+ * Configuration: the daemon's `config.toml`.
+ *
+ * The keys are those of the existing SOCI daemon, so that a host can switch by changing the binary;
+ * a key we do not know is a warning, never silence. A zero or an empty string means the default,
+ * except where noted in the schema.
+ * @module
+ */
+export {
+  type Config,
+  ConfigError,
+  DEFAULT_CONFIG_PATH,
+  defaultConfig,
+} from "./schema.ts";
+export { loadConfig, parseConfig, type ParsedConfig } from "./load.ts";
+export { dumpConfig } from "./dump.ts";

@@ -1,0 +1,194 @@
+import * as v from "valibot";
+
+/** Where the daemon looks when no `--config` is given; a missing file there is fine. */
+export const DEFAULT_CONFIG_PATH = "/etc/soci-snapshotter-grpc/config.toml";
+
+/** The configuration cannot be used: the message names the file, the key and what is wrong. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** Zero (and absence) mean the default, as in the existing daemon. */
+const countOr = (fallback: number) =>
+  v.optional(
+    v.pipe(v.number(), v.integer(), v.transform((n) => n === 0 ? fallback : n)),
+    fallback,
+  );
+const flag = (fallback: boolean) => v.optional(v.boolean(), fallback);
+const text = (fallback = "") => v.optional(v.string(), fallback);
+const oneOf = <const T extends readonly string[]>(
+  words: T,
+  fallback: T[number],
+) =>
+  v.optional(
+    v.pipe(
+      v.string(),
+      v.transform((s) => s === "" ? fallback : s),
+      v.picklist(words),
+    ),
+    fallback,
+  );
+
+const mirror = v.object({
+  host: v.string(),
+  insecure: flag(false),
+  request_timeout_sec: countOr(0),
+});
+
+/** The schema; keys are lower-cased before it is applied, as the existing daemon matches them. */
+export const configSchema = v.object({
+  http_cache_type: text(),
+  filesystem_cache_type: text(),
+  resolve_result_entry: countOr(30),
+  debug: flag(false),
+  disable_verification: flag(false),
+  max_concurrency: countOr(100),
+  no_prometheus: flag(false),
+  mount_timeout_sec: countOr(30),
+  fuse_metrics_emit_wait_duration_sec: countOr(60),
+  metrics_address: text(),
+  metrics_network: oneOf(["tcp", "unix"], "tcp"),
+  debug_address: text(),
+  metadata_store: oneOf(["db", "db-multi"], "db"),
+  metadata_db_no_sync: flag(false),
+  metadata_insertion_chunk_size: countOr(5000),
+  skip_check_snapshotter_supported: flag(false),
+  http: v.optional(
+    v.object({
+      dialtimeoutmsec: countOr(3000),
+      responseheadertimeoutmsec: countOr(3000),
+      requesttimeoutmsec: countOr(300_000),
+      maxretries: countOr(8),
+      minwaitmsec: countOr(30),
+      maxwaitmsec: countOr(300_000),
+    }),
+    {},
+  ),
+  blob: v.optional(
+    v.object({
+      valid_interval: countOr(60),
+      check_always: flag(false),
+      fetching_timeout_sec: countOr(300),
+      force_single_range_mode: flag(false),
+      max_retries: countOr(8),
+      min_wait_msec: countOr(30),
+      max_wait_msec: countOr(300_000),
+      max_span_verification_retries: v.optional(
+        v.pipe(v.number(), v.integer(), v.transform((n) => n < 0 ? 3 : n)),
+        0,
+      ),
+    }),
+    {},
+  ),
+  directory_cache: v.optional(
+    v.object({
+      max_lru_cache_entry: countOr(10),
+      max_cache_fds: countOr(10),
+      sync_add: flag(false),
+      direct: flag(true),
+    }),
+    {},
+  ),
+  fuse: v.optional(
+    v.object({
+      attr_timeout: countOr(1),
+      entry_timeout: countOr(1),
+      negative_timeout: countOr(1),
+      log_fuse_operations: flag(false),
+    }),
+    {},
+  ),
+  background_fetch: v.optional(
+    v.object({
+      disable: flag(false),
+      silence_period_msec: countOr(30_000),
+      fetch_period_msec: countOr(500),
+      max_queue_size: countOr(300),
+      drop_policy: oneOf(["newest", "oldest"], "newest"),
+      emit_metric_period_sec: countOr(10),
+    }),
+    {},
+  ),
+  content_store: v.optional(
+    v.object({
+      type: oneOf(["soci", "containerd"], "soci"),
+      containerd_address: text("/run/containerd/containerd.sock"),
+      namespace: text(),
+    }),
+    {},
+  ),
+  prefetch: v.optional(
+    v.object({ enable: flag(false), max_concurrency: countOr(0) }),
+    {},
+  ),
+  pull_modes: v.optional(
+    v.object({
+      soci_v1: v.optional(v.object({ enable: flag(false) }), {}),
+      soci_v2: v.optional(v.object({ enable: flag(true) }), {}),
+      parallel_pull_unpack: v.optional(
+        v.object({
+          enable: flag(false),
+          experimental_parallel_pull_as_fallback: flag(false),
+          max_concurrent_downloads: countOr(-1),
+          max_concurrent_downloads_per_image: countOr(3),
+          concurrent_download_chunk_size: text(),
+          max_concurrent_unpacks: countOr(-1),
+          max_concurrent_unpacks_per_image: countOr(1),
+          discard_unpacked_layers: flag(false),
+          decompress_streams: v.optional(
+            v.record(
+              v.string(),
+              v.object({
+                path: v.string(),
+                args: v.optional(v.array(v.string()), []),
+              }),
+            ),
+            {},
+          ),
+        }),
+        {},
+      ),
+    }),
+    {},
+  ),
+  kubeconfig_keychain: v.optional(
+    v.object({ enable_keychain: flag(false), kubeconfig_path: text() }),
+    {},
+  ),
+  cri_keychain: v.optional(
+    v.object({
+      enable_keychain: flag(false),
+      image_service_path: text("/run/containerd/containerd.sock"),
+    }),
+    {},
+  ),
+  resolver: v.optional(
+    v.object({
+      auth_client_ttl_sec: countOr(3600),
+      enable_auth_client_sharing: flag(false),
+      host: v.optional(
+        v.record(
+          v.string(),
+          v.object({ mirrors: v.optional(v.array(mirror), []) }),
+        ),
+        {},
+      ),
+    }),
+    {},
+  ),
+  snapshotter: v.optional(
+    v.object({
+      min_layer_size: countOr(0),
+      allow_invalid_mounts_on_restart: flag(false),
+    }),
+    {},
+  ),
+});
+
+/** The effective configuration; keys are lower case, times in the unit their name says. */
+export type Config = v.InferOutput<typeof configSchema>;
+
+/** What an empty file gives. */
+export function defaultConfig(): Config {
+  return v.parse(configSchema, {});
+}
