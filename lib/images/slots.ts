@@ -1,0 +1,86 @@
+import { DatabaseSync } from "node:sqlite";
+
+/** Slots a kernel nodeid can name: its high half holds the slot, and 0 is the mount's own root. */
+const MAX_SLOT = 2 ** 32 - 1;
+
+/** A layer that is, or was, served. */
+export interface SlotRecord {
+  /** ≥ 1; the layer's directory under the FUSE mount and the high half of its nodeids. */
+  readonly slot: number;
+  /** Digest of the layer blob. */
+  readonly layerDigest: string;
+  /** Digest of the ztoc it is served by: another ztoc means other nodeids, so another slot. */
+  readonly ztocDigest: string;
+}
+
+/** No slot is left: the state folder has served 2^32 layers. */
+export class SlotsExhaustedError extends Error {
+  override readonly name = "SlotsExhaustedError";
+}
+
+/**
+ * Which slot a layer has, kept in SQLite. A slot is never given to another layer, not even after
+ * it was removed: the kernel may still remember nodeids of it.
+ */
+export class SlotTableStore implements Disposable {
+  readonly #database: DatabaseSync;
+
+  /** @param path the database file; made when missing. */
+  constructor(path: string) {
+    this.#database = new DatabaseSync(path);
+    this.#database.exec(`
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL;
+      CREATE TABLE IF NOT EXISTS slots (
+        slot INTEGER PRIMARY KEY AUTOINCREMENT,
+        layer_digest TEXT NOT NULL,
+        ztoc_digest TEXT NOT NULL,
+        UNIQUE (layer_digest, ztoc_digest)
+      ) STRICT;
+    `);
+  }
+
+  /** The layer's slot; a new one is durable when this returns. */
+  assign(layerDigest: string, ztocDigest: string): SlotRecord {
+    const known = this.#database
+      .prepare(
+        "SELECT slot FROM slots WHERE layer_digest = ? AND ztoc_digest = ?",
+      )
+      .get(layerDigest, ztocDigest);
+    if (known !== undefined) {
+      return { slot: Number(known.slot), layerDigest, ztocDigest };
+    }
+    const { lastInsertRowid } = this.#database
+      .prepare("INSERT INTO slots (layer_digest, ztoc_digest) VALUES (?, ?)")
+      .run(layerDigest, ztocDigest);
+    const slot = Number(lastInsertRowid);
+    if (slot > MAX_SLOT) {
+      throw new SlotsExhaustedError(`slot ${slot} is beyond ${MAX_SLOT}`);
+    }
+    return { slot, layerDigest, ztocDigest };
+  }
+
+  /** Every slot that is in use, in order. */
+  all(): SlotRecord[] {
+    return this.#database
+      .prepare(
+        "SELECT slot, layer_digest, ztoc_digest FROM slots ORDER BY slot",
+      )
+      .all()
+      .map((row) => ({
+        slot: Number(row.slot),
+        layerDigest: String(row.layer_digest),
+        ztocDigest: String(row.ztoc_digest),
+      }));
+  }
+
+  /** Forgets a layer; its slot stays unused for good. */
+  remove(slot: number): void {
+    this.#database.prepare("DELETE FROM slots WHERE slot = ?").run(slot);
+  }
+
+  /** Closes the database. */
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+}
