@@ -3,6 +3,7 @@
  * @module
  */
 import type { Command } from "./command.ts";
+import { configCommand } from "./config.ts";
 
 /** Every subcommand of the binary. */
-export const COMMANDS: readonly Command[] = [];
+export const COMMANDS: readonly Command[] = [configCommand];
