@@ -1,0 +1,52 @@
+import { createHash } from "node:crypto";
+
+declare const digestBrand: unique symbol;
+
+/** `sha256:` and 64 lower-case hex digits (OCI image spec, descriptor.md). */
+export type Digest = string & { readonly [digestBrand]: true };
+
+/** Text that is no digest we can verify. */
+export class DigestError extends Error {
+  override readonly name = "DigestError";
+}
+
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+
+/**
+ * Checks text from outside.
+ * @throws DigestError for any other algorithm or form.
+ */
+export function parseDigest(text: string): Digest {
+  if (!isDigest(text)) {
+    throw new DigestError(
+      `not a sha256 digest: ${JSON.stringify(text.slice(0, 100))}`,
+    );
+  }
+  return text;
+}
+
+/** Whether text is a digest. */
+export function isDigest(text: unknown): text is Digest {
+  return typeof text === "string" && DIGEST.test(text);
+}
+
+/** The digest of bytes that are all here. */
+export function sha256(bytes: Uint8Array): Digest {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}` as Digest;
+}
+
+/** A digest fed piece by piece. */
+export class DigestStream {
+  readonly #hash = createHash("sha256");
+
+  /** Adds bytes; the buffer may be reused after the call. */
+  update(bytes: Uint8Array): this {
+    this.#hash.update(bytes);
+    return this;
+  }
+
+  /** The digest of all that came; call it once. */
+  finish(): Digest {
+    return `sha256:${this.#hash.digest("hex")}` as Digest;
+  }
+}

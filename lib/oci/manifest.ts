@@ -1,0 +1,216 @@
+import { type Digest, isDigest } from "./digest.ts";
+import { isIndexMediaType, MEDIA } from "./media.ts";
+import type { Platform } from "./platform.ts";
+
+/** Points to content by digest (OCI image spec, descriptor.md). */
+export interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  /** Bytes of the content. */
+  readonly size: number;
+  readonly urls?: readonly string[];
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly data?: string;
+  readonly platform?: Platform;
+  readonly artifactType?: string;
+}
+
+/** One image, or an artifact that has its shape (OCI image spec, manifest.md). */
+export interface ImageManifest {
+  readonly schemaVersion: 2;
+  readonly mediaType: string;
+  readonly artifactType?: string;
+  readonly config: Descriptor;
+  readonly layers: readonly Descriptor[];
+  readonly subject?: Descriptor;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** A list of manifests, usually one a platform (OCI image spec, image-index.md). */
+export interface ImageIndex {
+  readonly schemaVersion: 2;
+  readonly mediaType: string;
+  readonly artifactType?: string;
+  readonly manifests: readonly Descriptor[];
+  readonly subject?: Descriptor;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** A manifest or index is not what the specification asks for. */
+export class ManifestError extends Error {
+  override readonly name = "ManifestError";
+}
+
+/** The most bytes of a manifest or index; registries refuse larger ones too. */
+export const MAX_MANIFEST_BYTES = 4 * 2 ** 20;
+/** The most layers or manifests one list may hold. */
+export const MAX_DESCRIPTORS = 10_000;
+
+type Json = Record<string, unknown>;
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function parseObject(bytes: Uint8Array): Json {
+  if (bytes.length > MAX_MANIFEST_BYTES) {
+    throw new ManifestError(
+      `manifest of ${bytes.length} bytes is over ${MAX_MANIFEST_BYTES}`,
+    );
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new ManifestError("manifest is no JSON", { cause });
+  }
+  if (!isObject(value)) throw new ManifestError("manifest is no JSON object");
+  if (value.schemaVersion !== 2) {
+    throw new ManifestError(
+      `manifest has schemaVersion ${String(value.schemaVersion)}, not 2`,
+    );
+  }
+  return value;
+}
+
+function parseAnnotations(
+  value: unknown,
+  where: string,
+): Record<string, string> {
+  if (
+    !isObject(value) ||
+    Object.values(value).some((item) => typeof item !== "string")
+  ) {
+    throw new ManifestError(`${where}.annotations is no map of strings`);
+  }
+  return value as Record<string, string>;
+}
+
+function parsePlatformField(value: unknown, where: string): Platform {
+  if (
+    !isObject(value) || typeof value.os !== "string" ||
+    typeof value.architecture !== "string"
+  ) {
+    throw new ManifestError(`${where}.platform lacks os or architecture`);
+  }
+  return value as unknown as Platform;
+}
+
+function optionalString(value: unknown, where: string): string | undefined {
+  if (value === undefined || typeof value === "string") return value;
+  throw new ManifestError(`${where} is no string`);
+}
+
+/**
+ * Checks one descriptor from JSON.
+ * @param where its place, for errors: `layers[3]`.
+ * @throws ManifestError
+ */
+export function parseDescriptor(value: unknown, where: string): Descriptor {
+  if (!isObject(value)) throw new ManifestError(`${where} is no descriptor`);
+  const { mediaType, digest, size } = value;
+  if (typeof mediaType !== "string") {
+    throw new ManifestError(`${where}.mediaType is no string`);
+  }
+  if (!isDigest(digest)) {
+    throw new ManifestError(`${where}.digest is no sha256 digest`);
+  }
+  if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) {
+    throw new ManifestError(`${where}.size is no size`);
+  }
+  const artifactType = optionalString(
+    value.artifactType,
+    `${where}.artifactType`,
+  );
+  const data = optionalString(value.data, `${where}.data`);
+  const { urls, annotations, platform } = value;
+  if (
+    urls != null &&
+    !(Array.isArray(urls) && urls.every((url) => typeof url === "string"))
+  ) {
+    throw new ManifestError(`${where}.urls is no list of strings`);
+  }
+  return {
+    mediaType,
+    digest,
+    size,
+    ...(urls != null && { urls: urls as string[] }),
+    ...(annotations != null &&
+      { annotations: parseAnnotations(annotations, where) }),
+    ...(data !== undefined && { data }),
+    ...(platform != null && { platform: parsePlatformField(platform, where) }),
+    ...(artifactType !== undefined && artifactType !== "" && { artifactType }),
+  };
+}
+
+function parseList(value: unknown, where: string): Descriptor[] {
+  if (!Array.isArray(value)) throw new ManifestError(`${where} is no list`);
+  if (value.length > MAX_DESCRIPTORS) {
+    throw new ManifestError(
+      `${where} holds ${value.length} entries, over ${MAX_DESCRIPTORS}`,
+    );
+  }
+  return value.map((item, i) => parseDescriptor(item, `${where}[${i}]`));
+}
+
+function commonFields(
+  value: Json,
+): Pick<ImageManifest, "artifactType" | "subject" | "annotations"> {
+  const artifactType = optionalString(value.artifactType, "artifactType");
+  return {
+    ...(artifactType !== undefined && artifactType !== "" && { artifactType }),
+    ...(value.subject != null &&
+      { subject: parseDescriptor(value.subject, "subject") }),
+    ...(value.annotations != null &&
+      { annotations: parseAnnotations(value.annotations, "manifest") }),
+  };
+}
+
+/**
+ * Reads an image manifest, Docker or OCI.
+ * @param mediaType what the registry said, used where the document does not say.
+ * @throws ManifestError
+ */
+export function parseManifest(
+  bytes: Uint8Array,
+  mediaType: string = MEDIA.ociManifest,
+): ImageManifest {
+  const value = parseObject(bytes);
+  const said = optionalString(value.mediaType, "mediaType") || mediaType;
+  // A document that is both (layers and manifests) could be read as either: refuse it.
+  if (isIndexMediaType(said) || value.manifests !== undefined) {
+    throw new ManifestError(
+      "document is an index, not a manifest of one image",
+    );
+  }
+  return {
+    schemaVersion: 2,
+    mediaType: said,
+    config: parseDescriptor(value.config, "config"),
+    layers: parseList(value.layers ?? [], "layers"),
+    ...commonFields(value),
+  };
+}
+
+/**
+ * Reads an image index or Docker manifest list.
+ * @throws ManifestError
+ */
+export function parseIndex(
+  bytes: Uint8Array,
+  mediaType: string = MEDIA.ociIndex,
+): ImageIndex {
+  const value = parseObject(bytes);
+  const said = optionalString(value.mediaType, "mediaType") || mediaType;
+  if (value.layers !== undefined || value.config !== undefined) {
+    throw new ManifestError(
+      "document is a manifest of one image, not an index",
+    );
+  }
+  return {
+    schemaVersion: 2,
+    mediaType: said,
+    manifests: parseList(value.manifests ?? [], "manifests"),
+    ...commonFields(value),
+  };
+}
