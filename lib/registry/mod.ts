@@ -2,6 +2,25 @@
  * The distribution client: where images, layers and indexes are fetched from and pushed to.
  * @module
  */
+export { type Challenge, parseChallenges } from "./challenge.ts";
+export {
+  anonymous,
+  type Credential,
+  type CredentialStore,
+  firstCredentials,
+  passwordCredential,
+  staticCredentials,
+} from "./credentials.ts";
+export {
+  CredentialError,
+  dockerConfigPath,
+  dockerCredentials,
+} from "./docker_credentials.ts";
+export {
+  RegistryError,
+  type RegistryErrorFacts,
+  type RegistryErrorKind,
+} from "./errors.ts";
 export {
   InvalidReferenceError,
   parseReference,

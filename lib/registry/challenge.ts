@@ -1,0 +1,54 @@
+/** One way in that a registry offers (RFC 9110 §11.6.1). */
+export interface Challenge {
+  /** Lower case: `basic`, `bearer`. */
+  readonly scheme: string;
+  /** Parameters by lower-case name. */
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+/** A header longer than this is not looked at. */
+const MAX_HEADER_LENGTH = 8192;
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+/;
+const QUOTED = /^"((?:[^"\\]|\\.)*)"/;
+const SEPARATORS = /^[\s,]+/;
+
+/**
+ * Reads a `WWW-Authenticate` header, which may hold several challenges. What cannot be read ends
+ * the list: a half-understood challenge must not decide where credentials go.
+ *
+ * @example
+ * ```ts
+ * import { parseChallenges } from "./challenge.ts";
+ * import assert from "node:assert/strict";
+ * const [first] = parseChallenges('Bearer realm="https://auth.example/token",service="r"');
+ * assert.equal(first!.parameters.get("realm"), "https://auth.example/token");
+ * ```
+ */
+export function parseChallenges(header: string): Challenge[] {
+  const challenges: Challenge[] = [];
+  if (header.length > MAX_HEADER_LENGTH) return challenges;
+  let rest = header.trim();
+  let current: { scheme: string; parameters: Map<string, string> } | null =
+    null;
+  while (rest !== "") {
+    const name = TOKEN.exec(rest)?.[0];
+    if (name === undefined) break;
+    rest = rest.slice(name.length);
+    const equals = /^\s*=\s*/.exec(rest)?.[0];
+    if (equals === undefined) {
+      current = { scheme: name.toLowerCase(), parameters: new Map() };
+      challenges.push(current);
+    } else {
+      rest = rest.slice(equals.length);
+      const quoted = QUOTED.exec(rest);
+      const value = quoted?.[1]?.replace(/\\(.)/g, "$1") ??
+        TOKEN.exec(rest)?.[0];
+      if (value === undefined || current === null) break;
+      rest = rest.slice(quoted?.[0].length ?? value.length);
+      current.parameters.set(name.toLowerCase(), value);
+    }
+    rest = rest.replace(SEPARATORS, "");
+  }
+  return challenges;
+}

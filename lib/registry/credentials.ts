@@ -1,0 +1,74 @@
+/** What proves to a registry who asks. */
+export type Credential =
+  /** A name and its password. */
+  | {
+    readonly kind: "password";
+    readonly username: string;
+    readonly password: string;
+  }
+  /** An OAuth2 refresh token, to be exchanged at the registry's token server. */
+  | { readonly kind: "identity"; readonly token: string }
+  /** A bearer token that is sent as it is. */
+  | { readonly kind: "bearer"; readonly token: string };
+
+/**
+ * Where credentials come from. It is asked anew whenever a registry wants to know who asks, so
+ * that rotated credentials work without a restart; whoever is slow caches by itself.
+ */
+export interface CredentialStore {
+  /**
+   * The credential for one host, or null for none.
+   * @param host as in image references: `docker.io`, `ghcr.io`, `localhost:5000`.
+   * @param repository some stores know credentials of single images.
+   */
+  get(host: string, repository: string): Promise<Credential | null>;
+}
+
+/** Always nobody. */
+export function anonymous(): CredentialStore {
+  return { get: () => Promise.resolve(null) };
+}
+
+/**
+ * One name and password. They go to every host that asks, unless hosts are named: name them
+ * where references come from elsewhere.
+ */
+export function staticCredentials(
+  username: string,
+  password: string,
+  hosts?: readonly string[],
+): CredentialStore {
+  const credential = passwordCredential(username, password);
+  return {
+    get: (host) =>
+      Promise.resolve(
+        hosts === undefined || hosts.includes(host) ? credential : null,
+      ),
+  };
+}
+
+/** Asks one store after another; the first that knows the host answers. */
+export function firstCredentials(
+  stores: readonly CredentialStore[],
+): CredentialStore {
+  return {
+    async get(host, repository) {
+      for (const store of stores) {
+        const credential = await store.get(host, repository);
+        if (credential !== null) return credential;
+      }
+      return null;
+    },
+  };
+}
+
+/** Docker's convention: no name, or `<token>` for the name, means a refresh token. */
+export function passwordCredential(
+  username: string,
+  password: string,
+): Credential | null {
+  if (password === "") return null;
+  return username === "" || username === "<token>"
+    ? { kind: "identity", token: password }
+    : { kind: "password", username, password };
+}

@@ -1,0 +1,199 @@
+import {
+  type Credential,
+  type CredentialStore,
+  passwordCredential,
+} from "./credentials.ts";
+
+/** Docker's credentials cannot be used; the message holds no secret. */
+export class CredentialError extends Error {
+  override readonly name = "CredentialError";
+}
+
+/** The key Docker keeps its Hub's credentials under. */
+const HUB_KEY = "https://index.docker.io/v1/";
+const HUB_HOSTS = new Set([
+  "docker.io",
+  "index.docker.io",
+  "registry-1.docker.io",
+]);
+const HELPER_TIMEOUT_MS = 30_000;
+const MAX_CONFIG_BYTES = 4 * 2 ** 20;
+const MAX_HELPER_BYTES = 2 ** 20;
+
+interface DockerConfig {
+  readonly auths: Readonly<Record<string, unknown>>;
+  readonly credHelpers: Readonly<Record<string, unknown>>;
+  readonly credsStore: string;
+}
+
+/** Where Docker keeps its configuration: `$DOCKER_CONFIG/config.json`, else below the home. */
+export function dockerConfigPath(): string {
+  const folder = Deno.env.get("DOCKER_CONFIG") ||
+    `${Deno.env.get("HOME") || "/root"}/.docker`;
+  return `${folder}/config.json`;
+}
+
+/**
+ * Credentials from Docker's config.json: `credHelpers`, then `credsStore`, then `auths`. The file
+ * is read at every question, so a new login needs no restart. No file means no credentials.
+ * @throws CredentialError from `get`, for a broken file or a failing helper.
+ */
+export function dockerCredentials(path?: string): CredentialStore {
+  return {
+    async get(host) {
+      const file = path ?? dockerConfigPath();
+      const config = await readConfig(file);
+      if (config === null) return null;
+      const keys = hostKeys(host);
+      const helper = keys.map((key) => config.credHelpers[key])
+        .find((name): name is string => typeof name === "string") ||
+        config.credsStore;
+      if (helper !== "") {
+        const answer = await askHelper(helper, keys[0]!);
+        // A store may be set while older logins still are in the file.
+        if (answer !== null) return answer;
+      }
+      return fromAuths(config.auths, keys, file);
+    },
+  };
+}
+
+/** The names a host may have in the file, the likeliest first. */
+function hostKeys(host: string): string[] {
+  const hub = HUB_HOSTS.has(host) ? [HUB_KEY, ...HUB_HOSTS] : [];
+  return [...new Set([...hub, host])];
+}
+
+async function readConfig(file: string): Promise<DockerConfig | null> {
+  let value: unknown;
+  try {
+    const { size } = await Deno.stat(file);
+    if (size > MAX_CONFIG_BYTES) {
+      throw new CredentialError(`${file}: too large`);
+    }
+    value = JSON.parse(await Deno.readTextFile(file));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    if (error instanceof CredentialError) throw error;
+    // The parser's own message may quote the file, so it is not passed on.
+    const why = error instanceof SyntaxError ? "no JSON" : "not readable";
+    throw new CredentialError(
+      `${file}: ${why}; mend the file or log in again (docker login)`,
+    );
+  }
+  const map = (item: unknown) =>
+    typeof item === "object" && item !== null
+      ? item as Record<string, unknown>
+      : {};
+  const { auths, credHelpers, credsStore } = map(value);
+  return {
+    auths: map(auths),
+    credHelpers: map(credHelpers),
+    credsStore: typeof credsStore === "string" ? credsStore : "",
+  };
+}
+
+/** `https://host/v1/` and `host` are the same entry to Docker. */
+function bareHost(key: string): string {
+  return key.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
+}
+
+function fromAuths(
+  auths: Readonly<Record<string, unknown>>,
+  keys: readonly string[],
+  file: string,
+): Credential | null {
+  const name = keys.find((key) => Object.hasOwn(auths, key)) ??
+    Object.keys(auths).find((key) => keys.includes(bareHost(key)));
+  const entry = name === undefined ? null : auths[name];
+  if (typeof entry !== "object" || entry === null) return null;
+  const fields = entry as Record<string, unknown>;
+  const text = (key: string) =>
+    typeof fields[key] === "string" ? fields[key] as string : "";
+  if (text("identitytoken") !== "") {
+    return { kind: "identity", token: text("identitytoken") };
+  }
+  if (text("registrytoken") !== "") {
+    return { kind: "bearer", token: text("registrytoken") };
+  }
+  if (text("auth") === "") {
+    return passwordCredential(text("username"), text("password"));
+  }
+  const pair = decodeBase64(text("auth"));
+  const colon = pair?.indexOf(":") ?? -1;
+  if (pair === null || colon < 0) {
+    throw new CredentialError(
+      `${file}: the "auth" of ${name} is not base64 of name:password; log in again (docker login)`,
+    );
+  }
+  // Docker pads old entries with zero bytes.
+  return passwordCredential(
+    pair.slice(0, colon),
+    pair.slice(colon + 1).replace(/\0+$/, ""),
+  );
+}
+
+function decodeBase64(text: string): string | null {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(
+      Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0)),
+    );
+  } catch {
+    return null; // the caller says so, without quoting the secret
+  }
+}
+
+/** Asks `docker-credential-<name> get`, as Docker does; null when it knows no such host. */
+async function askHelper(
+  name: string,
+  host: string,
+): Promise<Credential | null> {
+  const program = `docker-credential-${name}`;
+  // The name comes from a file and becomes a program: a path must not get in.
+  if (!/^[A-Za-z0-9._-]+$/.test(name)) {
+    throw new CredentialError(`"${name.slice(0, 50)}" is no credential helper`);
+  }
+  const signal = AbortSignal.timeout(HELPER_TIMEOUT_MS);
+  const fail = (why: string): never => {
+    throw new CredentialError(
+      `${program} ${why} for ${host}; check that it runs and is logged in`,
+    );
+  };
+  let output: Deno.CommandOutput;
+  try {
+    const child = new Deno.Command(program, {
+      args: ["get"],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+      signal,
+    }).spawn();
+    const writer = child.stdin.getWriter();
+    // A helper may answer without reading; then the pipe is closed and that is fine.
+    await writer.write(new TextEncoder().encode(`${host}\n`)).catch(() => {});
+    await writer.close().catch(() => {});
+    output = await child.output();
+  } catch (error) {
+    const absent = error instanceof Deno.errors.NotFound;
+    return fail(absent ? "is not installed" : "could not be run");
+  }
+  if (signal.aborted) fail("did not answer in time");
+  if (output.stdout.length > MAX_HELPER_BYTES) fail("answered too much");
+  const answer = new TextDecoder().decode(output.stdout);
+  if (!output.success) {
+    // The protocol's one way to say "none": this text on standard output.
+    if (answer.includes("credentials not found")) return null;
+    fail("failed");
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(answer);
+  } catch {
+    fail("answered no JSON"); // the answer may hold the secret, so it is not shown
+  }
+  const { Username, Secret } = (value ?? {}) as Record<string, unknown>;
+  if (typeof Username !== "string" || typeof Secret !== "string") {
+    return fail("answered without Username and Secret");
+  }
+  return passwordCredential(Username, Secret);
+}

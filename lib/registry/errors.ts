@@ -1,0 +1,75 @@
+/** What a caller would do differently about; see {@link RegistryError}. */
+export type RegistryErrorKind =
+  /** No credentials, or refused ones. */
+  | "unauthorized"
+  /** The credentials are good and do not reach this repository. */
+  | "forbidden"
+  /** The registry does not have it. */
+  | "not-found"
+  /** The registry cannot give a part of a blob. */
+  | "range"
+  /** No answer, too many requests, or a server error, after all retries. */
+  | "unavailable"
+  /** The bytes are not what their digest or size says. */
+  | "integrity"
+  /** More bytes than the caller takes. */
+  | "too-large"
+  /** An answer that the distribution specification does not allow. */
+  | "protocol";
+
+const ADVICE: Readonly<Record<RegistryErrorKind, string>> = {
+  "unauthorized": "log in to this registry (docker login) and try again",
+  "forbidden": "ask for access to this repository, or log in as someone else",
+  "not-found": "check the name, the tag and that it was pushed",
+  "range": "this registry cannot load lazily; pull the image as a whole",
+  "unavailable": "check the network and the registry, then try again",
+  "integrity":
+    "do not use this content; check the registry, mirror or proxy between",
+  "too-large": "the content is not what it should be, or the limit is too low",
+  "protocol": "check that this address is an OCI registry",
+};
+
+/** The facts of a {@link RegistryError}. */
+export interface RegistryErrorFacts {
+  readonly kind: RegistryErrorKind;
+  /** The host asked, with its port. */
+  readonly host: string;
+  readonly repository: string;
+  /** What happened, without secrets. */
+  readonly detail: string;
+  /** The HTTP status, where there was one. */
+  readonly status?: number;
+  readonly cause?: unknown;
+}
+
+/** A registry did not give or take what was asked. Its message is one line. */
+export class RegistryError extends Error {
+  override readonly name = "RegistryError";
+  readonly kind: RegistryErrorKind;
+  readonly host: string;
+  readonly repository: string;
+  readonly detail: string;
+  readonly status: number | undefined;
+
+  constructor(facts: RegistryErrorFacts) {
+    const { kind, host, repository, status, cause } = facts;
+    const detail = oneLine(facts.detail);
+    const place = repository === "" ? host : `${host}/${repository}`;
+    const said = status === undefined ? "" : ` (HTTP ${status})`;
+    super(
+      `${place}: ${detail}${said}; ${ADVICE[kind]}`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.kind = kind;
+    this.host = host;
+    this.repository = repository;
+    this.detail = detail;
+    this.status = status;
+  }
+}
+
+/** Text from outside, made fit for one line of a log. */
+function oneLine(text: string): string {
+  // deno-lint-ignore no-control-regex -- control characters are what is taken out
+  return text.replace(/[\x00-\x1f\x7f]+/g, " ").slice(0, 500);
+}
