@@ -1,0 +1,28 @@
+/**
+ * Container images made in memory for the tests: archives written by hand down to the byte, layers
+ * in every packing, images and indexes, and a push that shares no code with what is tested.
+ *
+ * Ready-made ones: `oddImage` (everything a file system can hold), `programImage` (a Python that
+ * runs), `pauseImage` (sleeps).
+ * @module
+ */
+export {
+  DEFAULT_TIME,
+  type EntryOptions,
+  joinBytes,
+  rawBytes,
+  type RawName,
+  TarBuilder,
+  TarBuildError,
+  type TarFormat,
+  type TarTime,
+} from "./tar_builder.ts";
+export { type LayerBlob, layerBlob, type LayerPacking } from "./layer.ts";
+export {
+  type Image,
+  imageIndex,
+  type ImageSet,
+  makeImage,
+  type RunConfig,
+} from "./image.ts";
+export { PushError, pushImage, type PushOptions } from "./push.ts";
