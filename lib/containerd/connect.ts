@@ -1,0 +1,90 @@
+import { type CallOptions, RpcChannel } from "./channel.ts";
+import { ContentClient } from "./content.ts";
+import { DiffClient } from "./diff.ts";
+import { Introspection } from "./gen/containerd/services/introspection/v1/introspection_pb.ts";
+import { Version } from "./gen/containerd/services/version/v1/version_pb.ts";
+import { ImagesClient } from "./images.ts";
+import { LeasesClient } from "./leases.ts";
+import { SnapshotsClient } from "./snapshots.ts";
+
+/** How long a containerd that does not answer is waited for when connecting. */
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** How to reach containerd. */
+export interface ConnectOptions {
+  /** containerd's namespace for all calls: `default`, `k8s.io`, `moby`, … */
+  readonly namespace: string;
+  /** Name of the snapshotter the snapshots client talks to. Default: `soci`. */
+  readonly snapshotter?: string | undefined;
+  /** Default: five seconds. */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Which containerd answers. */
+export interface ContainerdVersion {
+  /** Such as `1.7.24`. */
+  readonly version: string;
+  readonly revision: string;
+}
+
+/** containerd's services on one connection. Whoever connects closes. */
+export interface Containerd extends Disposable {
+  readonly snapshots: SnapshotsClient;
+  readonly content: ContentClient;
+  readonly images: ImagesClient;
+  readonly leases: LeasesClient;
+  readonly diff: DiffClient;
+  /** Asks which containerd answers. */
+  version(options?: CallOptions): Promise<ContainerdVersion>;
+  /** Snapshotters this containerd has loaded without error. */
+  snapshotters(options?: CallOptions): Promise<string[]>;
+  /** Ends the connection. */
+  close(): void;
+}
+
+/**
+ * Connects to containerd and makes sure that it answers.
+ *
+ * @throws ContainerdError `UNAVAILABLE` at once when nobody listens, `DEADLINE_EXCEEDED` when nobody
+ * answers in time.
+ */
+export async function connectContainerd(
+  socketPath: string,
+  options: ConnectOptions,
+): Promise<Containerd> {
+  const channel = new RpcChannel({ socketPath, namespace: options.namespace });
+  const version = (call?: CallOptions) =>
+    channel.unary(Version.method.version, {}, call);
+  try {
+    await version({
+      timeoutMs: options.timeoutMs ?? CONNECT_TIMEOUT_MS,
+      signal: options.signal,
+    });
+  } catch (error) {
+    channel.close();
+    throw error;
+  }
+  return {
+    snapshots: new SnapshotsClient(channel, options.snapshotter ?? "soci"),
+    content: new ContentClient(channel),
+    images: new ImagesClient(channel),
+    leases: new LeasesClient(channel),
+    diff: new DiffClient(channel),
+    async version(call) {
+      const answer = await version(call);
+      return { version: answer.version, revision: answer.revision };
+    },
+    async snapshotters(call) {
+      const { plugins } = await channel.unary(
+        Introspection.method.plugins,
+        { filters: ["type==io.containerd.snapshotter.v1"] },
+        call,
+      );
+      return plugins.filter(({ initErr }) => initErr === undefined)
+        .map(({ id }) => id);
+    },
+    close: () => channel.close(),
+    [Symbol.dispose]: () => channel.close(),
+  };
+}

@@ -1,0 +1,62 @@
+import { Buffer } from "node:buffer";
+import {
+  create,
+  type DescMessage,
+  type DescService,
+  fromBinary,
+  type Message,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
+
+/** One method as grpc-js wants it, from its description as protobuf-es generates it. */
+export function methodDefinition(
+  method: DescService["methods"][number],
+): MethodDefinition<Message, Message> {
+  return {
+    path: `/${method.parent.typeName}/${method.name}`,
+    requestStream: method.methodKind === "client_streaming" ||
+      method.methodKind === "bidi_streaming",
+    responseStream: method.methodKind === "server_streaming" ||
+      method.methodKind === "bidi_streaming",
+    requestSerialize: serializer(method.input),
+    requestDeserialize: deserializer(method.input),
+    responseSerialize: serializer(method.output),
+    responseDeserialize: deserializer(method.output),
+  };
+}
+
+/**
+ * A service as grpc-js wants it, for `server.addService` or a client.
+ *
+ * Methods carry their local names (`prepare`, `list`).
+ */
+export function serviceDefinition(service: DescService): ServiceDefinition {
+  return Object.fromEntries(
+    service.methods.map((
+      method,
+    ) => [method.localName, methodDefinition(method)]),
+  );
+}
+
+/** A message from its plain fields. */
+export function message<D extends DescMessage>(
+  schema: D,
+  init: MessageInitShape<D>,
+): MessageShape<D> {
+  return create(schema, init);
+}
+
+function serializer(schema: DescMessage): (value: Message) => Buffer {
+  // A Buffer over the same bytes: grpc-js calls Buffer methods on what it is given.
+  return (value) => {
+    const bytes = toBinary(schema, value as MessageShape<typeof schema>);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  };
+}
+
+function deserializer(schema: DescMessage): (bytes: Buffer) => Message {
+  return (bytes) => fromBinary(schema, bytes);
+}

@@ -1,0 +1,54 @@
+import { status } from "@grpc/grpc-js";
+
+/** How a call ended, with gRPC's published names: `NOT_FOUND`, `ALREADY_EXISTS`, `UNAVAILABLE`, … */
+export type RpcCode = Exclude<keyof typeof status, "OK">;
+
+/** A call to containerd (or to another gRPC service on a Unix socket) failed. */
+export class ContainerdError extends Error {
+  override readonly name = "ContainerdError";
+  /** The code's name. */
+  readonly code: RpcCode;
+  /** What the server said. */
+  readonly details: string;
+  /** The method's path, such as `/containerd.services.content.v1.Content/Info`. */
+  readonly method: string;
+
+  /** @param facts code, server's words, and where they come from. */
+  constructor(
+    facts: {
+      readonly code: RpcCode;
+      readonly details: string;
+      readonly method: string;
+      readonly socketPath: string;
+    },
+    options?: ErrorOptions,
+  ) {
+    super(
+      `${facts.method} on ${facts.socketPath}: ${facts.code}: ${facts.details}`,
+      options,
+    );
+    this.code = facts.code;
+    this.details = facts.details;
+    this.method = facts.method;
+  }
+}
+
+/** Whether an error is a {@linkcode ContainerdError} with one of these codes. */
+export function isRpcError(
+  error: unknown,
+  ...codes: readonly RpcCode[]
+): error is ContainerdError {
+  return error instanceof ContainerdError &&
+    (codes.length === 0 || codes.includes(error.code));
+}
+
+const NAMES = new Map<number, RpcCode>(
+  Object.entries(status)
+    .filter(([, value]) => typeof value === "number" && value !== status.OK)
+    .map(([name, value]) => [value as number, name as RpcCode]),
+);
+
+/** The published name of a numeric code; numbers from the future count as `UNKNOWN`. */
+export function rpcCodeName(code: number): RpcCode {
+  return NAMES.get(code) ?? "UNKNOWN";
+}

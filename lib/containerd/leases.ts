@@ -1,0 +1,71 @@
+import type { CallOptions, RpcChannel } from "./channel.ts";
+import { isRpcError } from "./errors.ts";
+import { Leases } from "./gen/containerd/services/leases/v1/leases_pb.ts";
+
+/** Name and life of a lease. */
+export interface LeaseOptions extends CallOptions {
+  /** Default: a name containerd makes up. */
+  readonly id?: string | undefined;
+  /** containerd drops a forgotten lease after this time. */
+  readonly expiresInMs: number;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+}
+
+/**
+ * Leases: whatever a call made under one (see `CallOptions.lease`) survives garbage collection until the
+ * lease is gone.
+ */
+export class LeasesClient {
+  readonly #channel: RpcChannel;
+
+  /** @param channel stays the caller's. */
+  constructor(channel: RpcChannel) {
+    this.#channel = channel;
+  }
+
+  /** @returns the lease's name. */
+  async create(options: LeaseOptions): Promise<string> {
+    const expiry = new Date(Date.now() + options.expiresInMs).toISOString();
+    const { lease } = await this.#channel.unary(Leases.method.create, {
+      id: options.id ?? `soci-deno-${crypto.randomUUID()}`,
+      labels: { "containerd.io/gc.expire": expiry, ...options.labels },
+    }, options);
+    if (lease === undefined) throw new Error("containerd made no lease");
+    return lease.id;
+  }
+
+  /** Drops a lease; one that is gone already is no error. */
+  async delete(id: string, options?: CallOptions): Promise<void> {
+    try {
+      await this.#channel.unary(Leases.method.delete, { id }, options);
+    } catch (error) {
+      if (!isRpcError(error, "NOT_FOUND")) throw error;
+    }
+  }
+
+  /** Names of the leases that pass one of the filters; of all when none is given. */
+  async list(
+    filters: readonly string[] = [],
+    options?: CallOptions,
+  ): Promise<string[]> {
+    const { leases } = await this.#channel.unary(
+      Leases.method.list,
+      { filters: [...filters] },
+      options,
+    );
+    return leases.map(({ id }) => id);
+  }
+
+  /** Runs a task under a lease that ends with it, however it ends. */
+  async during<T>(
+    options: LeaseOptions,
+    task: (lease: string) => Promise<T>,
+  ): Promise<T> {
+    const lease = await this.create(options);
+    try {
+      return await task(lease);
+    } finally {
+      await this.delete(lease);
+    }
+  }
+}
