@@ -1,0 +1,34 @@
+/**
+ * The kernel's FUSE protocol over raw `/dev/fuse` (include/uapi/linux/fuse.h): mounting, the message
+ * codecs and the loop that answers. It knows nothing of images or layers: what is served is a
+ * `FuseHandler`.
+ *
+ * Terms. The kernel names what it knows by 64-bit *nodeids* that we choose; here they are pairs of
+ * 32-bit words, because the high and the low word mean different things to the file systems above.
+ * It keeps three caches: dentries (name → nodeid, also "no such name"), attributes, and pages. What
+ * is served here never changes, so all three are told to keep what they have for ever. There is no
+ * open state at all: OPEN and OPENDIR are answered ENOSYS once and the kernel stops asking. So
+ * whoever holds the descriptor can answer any request, even in another process.
+ *
+ * A `FuseLoop` belongs to one thread, sits in a blocking `read` and answers every request in place
+ * from one reused buffer. A read whose bytes are not here yet is *deferred*: the handler keeps its
+ * `unique` and someone else writes the reply later with `DeferredReplies`.
+ * @module
+ */
+export {
+  Attributes,
+  DEFERRED,
+  type EmitEntry,
+  type FuseHandler,
+  NodeId,
+  type StatFs,
+} from "./handler.ts";
+export { FuseLoop } from "./loop.ts";
+export { DeferredReplies } from "./reply.ts";
+export {
+  abortConnection,
+  mountFuse,
+  type MountFuseOptions,
+  setReadAhead,
+} from "./mount.ts";
+export { MAX_READ_BYTES } from "./protocol.ts";

@@ -1,0 +1,102 @@
+import {
+  closeFd,
+  cString,
+  libc,
+  mountFileSystem,
+  MS,
+  O,
+  openFd,
+  OsError,
+  raise,
+  readWholeFile,
+} from "../os/mod.ts";
+import { MAX_READ_BYTES } from "./protocol.ts";
+
+/** How a FUSE file system is mounted. */
+export interface MountFuseOptions {
+  /** An empty directory. */
+  readonly mountpoint: string;
+  /** Shown as the source in `mount`'s list. */
+  readonly source: string;
+}
+
+/**
+ * Mounts and returns the descriptor requests are read from; the caller owns it.
+ *
+ * Neither MS_NOSUID nor MS_NODEV is set: what is mounted are root file systems of containers, whose
+ * setuid programs and devices must work also where the directory is bind-mounted.
+ * @throws OsError
+ */
+export function mountFuse(
+  { mountpoint, source }: MountFuseOptions,
+): number {
+  const fd = openFd("/dev/fuse", O.RDWR);
+  try {
+    mountFileSystem({
+      source,
+      target: mountpoint,
+      type: "fuse.soci-deno",
+      flags: MS.RDONLY,
+      data:
+        `fd=${fd},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=${MAX_READ_BYTES}`,
+    });
+    return fd;
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+}
+
+/** `major:minor` of the mount at `mountpoint`, from /proc/self/mountinfo; null when not mounted. */
+function deviceOf(mountpoint: string): string | null {
+  const text = new TextDecoder().decode(
+    readWholeFile("/proc/self/mountinfo", 64 * 2 ** 20),
+  );
+  const line = text.split("\n").findLast((candidate) =>
+    candidate.split(" ")[4] === mountpoint
+  );
+  return line?.split(" ")[2] ?? null;
+}
+
+function writeText(path: string, text: string): void {
+  const fd = openFd(path, O.RDWR);
+  try {
+    const bytes = cString(text).slice(0, -1);
+    if (libc.write(fd, bytes, BigInt(bytes.length)) < 0) raise("write", path);
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/**
+ * Sets how far the kernel reads ahead on this mount (default 128 KiB). It only makes sequential
+ * reads faster, so a system that forbids it is no error.
+ * @returns whether it was set.
+ */
+export function setReadAhead(mountpoint: string, kilobytes: number): boolean {
+  const device = deviceOf(mountpoint);
+  if (device === null) return false;
+  try {
+    writeText(`/sys/class/bdi/${device}/read_ahead_kb`, String(kilobytes));
+    return true;
+  } catch (error) {
+    if (error instanceof OsError) return false;
+    throw error;
+  }
+}
+
+/**
+ * Frees everyone who waits on the mount with ENOTCONN, whether or not its server lives.
+ * @returns whether the connection was found.
+ */
+export function abortConnection(mountpoint: string): boolean {
+  const device = deviceOf(mountpoint);
+  if (device === null) return false;
+  try {
+    writeText(`/sys/fs/fuse/connections/${device.split(":")[1]}/abort`, "1");
+    return true;
+  } catch (error) {
+    if (error instanceof OsError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,58 @@
+/** Numbers of include/uapi/linux/fuse.h that are used here. */
+
+/** Largest READ we let the kernel ask for, and the largest page of a directory. */
+export const MAX_READ_BYTES = 1 << 20;
+
+export const IN_HEADER_BYTES = 40;
+export const OUT_HEADER_BYTES = 16;
+export const ENTRY_OUT_BYTES = 128;
+export const ATTR_OUT_BYTES = 104;
+export const INIT_OUT_BYTES = 64;
+export const DIRENT_BYTES = 24;
+export const STATFS_OUT_BYTES = 80;
+export const GETXATTR_OUT_BYTES = 8;
+
+/** Seconds an entry or attribute stays valid: a hundred years, the kernel cuts it to its maximum. */
+export const FOREVER_SECONDS = 3_153_600_000;
+
+export const OPCODE = {
+  LOOKUP: 1,
+  FORGET: 2,
+  GETATTR: 3,
+  READLINK: 5,
+  OPEN: 14,
+  READ: 15,
+  STATFS: 17,
+  RELEASE: 18,
+  GETXATTR: 22,
+  LISTXATTR: 23,
+  FLUSH: 25,
+  INIT: 26,
+  OPENDIR: 27,
+  READDIR: 28,
+  ACCESS: 34,
+  INTERRUPT: 36,
+  DESTROY: 38,
+  BATCH_FORGET: 42,
+  READDIRPLUS: 44,
+} as const;
+
+/** INIT flags we ask for when the kernel offers them. */
+export const INIT_FLAGS = (1 << 0) | // ASYNC_READ
+  (1 << 5) | // BIG_WRITES
+  (1 << 13) | // DO_READDIRPLUS
+  (1 << 14) | // READDIRPLUS_AUTO
+  (1 << 17) | // NO_OPEN_SUPPORT
+  (1 << 18) | // PARALLEL_DIROPS
+  (1 << 22) | // MAX_PAGES
+  (1 << 23) | // CACHE_SYMLINKS
+  (1 << 24); // NO_OPENDIR_SUPPORT
+
+export const PROTOCOL_MAJOR = 7;
+/** Minor version whose structures are used. */
+export const PROTOCOL_MINOR = 41;
+/**
+ * Requests the kernel may have in flight in the background (read-ahead). Reads that wait for the
+ * network count; were it small, they would hold up cached reads.
+ */
+export const MAX_BACKGROUND = 512;

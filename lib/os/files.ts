@@ -1,0 +1,139 @@
+import { ERRNO, lastErrno, OsError, raise } from "./errno.ts";
+import { libc } from "./libc.ts";
+
+/** Flags of open(2) (asm-generic/fcntl.h). */
+export const O = {
+  RDONLY: 0,
+  RDWR: 2,
+  CREAT: 0o100,
+  TRUNC: 0o1000,
+  DIRECTORY: 0o200000,
+  CLOEXEC: 0o2000000,
+} as const;
+
+const SEEK_END = 2;
+const encoder = new TextEncoder();
+
+/** The text with a closing zero byte. @throws TypeError when it holds one itself. */
+export function cString(text: string): Uint8Array<ArrayBuffer> {
+  if (text.includes("\0")) {
+    throw new TypeError("a path may not hold a zero byte");
+  }
+  return encoder.encode(`${text}\0`);
+}
+
+/** Opens a file, close-on-exec. @throws OsError */
+export function openFd(path: string, flags: number, mode = 0o600): number {
+  const fd = libc.open(cString(path), flags | O.CLOEXEC, mode);
+  return fd >= 0 ? fd : raise("open", path);
+}
+
+/** Closes a descriptor; failures mean nothing for the files we use. */
+export function closeFd(fd: number): void {
+  libc.close(fd);
+}
+
+/** Size in bytes. @throws OsError */
+export function fileSize(fd: number): number {
+  const size = Number(libc.lseek(fd, 0n, SEEK_END));
+  return size >= 0 ? size : raise("lseek", `descriptor ${fd}`);
+}
+
+/** Gives the file this size in bytes; what is added is a hole. @throws OsError */
+export function truncateFd(fd: number, sizeBytes: number): void {
+  if (libc.ftruncate(fd, BigInt(sizeBytes)) < 0) {
+    raise("ftruncate", `descriptor ${fd}`);
+  }
+}
+
+/** Fills `into` from `offset`; returns the bytes read, less only at the file's end. @throws OsError */
+export function preadFully(
+  fd: number,
+  into: Uint8Array<ArrayBuffer>,
+  offset: number,
+): number {
+  let done = 0;
+  while (done < into.length) {
+    const part = done === 0 ? into : into.subarray(done);
+    const count = libc.pread(
+      fd,
+      part,
+      BigInt(part.length),
+      BigInt(offset + done),
+    );
+    if (count === 0) break;
+    if (count < 0) {
+      const errno = lastErrno();
+      if (errno === ERRNO.EINTR) continue;
+      throw new OsError(errno, "pread", `descriptor ${fd} at ${offset + done}`);
+    }
+    done += count;
+  }
+  return done;
+}
+
+/** Writes all of `bytes` at `offset`. @throws OsError, with ENOSPC when the disk is full. */
+export function pwriteFully(
+  fd: number,
+  bytes: Uint8Array<ArrayBuffer>,
+  offset: number,
+): void {
+  let done = 0;
+  while (done < bytes.length) {
+    const part = done === 0 ? bytes : bytes.subarray(done);
+    const count = libc.pwrite(
+      fd,
+      part,
+      BigInt(part.length),
+      BigInt(offset + done),
+    );
+    if (count < 0) {
+      const errno = lastErrno();
+      if (errno === ERRNO.EINTR) continue;
+      throw new OsError(
+        errno,
+        "pwrite",
+        `descriptor ${fd} at ${offset + done}`,
+      );
+    }
+    done += count;
+  }
+}
+
+/** Puts the file's bytes on disk. @throws OsError */
+export function dataSync(fd: number): void {
+  if (libc.fdatasync(fd) < 0) raise("fdatasync", `descriptor ${fd}`);
+}
+
+/**
+ * Reads a file whole, also below `/proc` and `/sys`, which Deno's own file API refuses under narrow
+ * permissions.
+ * @throws OsError; RangeError when the file is larger than `maxBytes`.
+ */
+export function readWholeFile(
+  path: string,
+  maxBytes: number,
+): Uint8Array<ArrayBuffer> {
+  const fd = openFd(path, O.RDONLY);
+  try {
+    let buffer = new Uint8Array(64 * 1024);
+    let length = 0;
+    for (;;) {
+      if (length === buffer.length) {
+        if (length >= maxBytes) {
+          throw new RangeError(`${path} is larger than ${maxBytes} bytes`);
+        }
+        const larger = new Uint8Array(Math.min(maxBytes, length * 2));
+        larger.set(buffer);
+        buffer = larger;
+      }
+      const part = buffer.subarray(length);
+      const count = libc.read(fd, part, BigInt(part.length));
+      if (count < 0) raise("read", path);
+      if (count === 0) return buffer.subarray(0, length);
+      length += count;
+    }
+  } finally {
+    closeFd(fd);
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * The C library, opened once per isolate. Only buffers and numbers cross the border: pointer views
+ * would need unscoped FFI.
+ * @module
+ */
+
+/**
+ * The library's path. `--allow-ffi` must name the very same string (`/usr/lib/…` would be another
+ * grant even where it is the same file).
+ */
+export const LIBC_PATH = Deno.build.arch === "aarch64"
+  ? "/lib/aarch64-linux-gnu/libc.so.6"
+  : "/lib/x86_64-linux-gnu/libc.so.6";
+
+const symbols = {
+  open: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
+  pwrite: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
+  lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
+  ftruncate: { parameters: ["i32", "i64"], result: "i32" },
+  fdatasync: { parameters: ["i32"], result: "i32" },
+  fallocate: { parameters: ["i32", "i32", "i64", "i64"], result: "i32" },
+  ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
+  mount: {
+    parameters: ["buffer", "buffer", "buffer", "usize", "buffer"],
+    result: "i32",
+  },
+  umount2: { parameters: ["buffer", "i32"], result: "i32" },
+  // The two that may wait for our own FUSE Workers, off the calling thread. errno is lost there.
+  mountElsewhere: {
+    name: "mount",
+    parameters: ["buffer", "buffer", "buffer", "usize", "buffer"],
+    result: "i32",
+    nonblocking: true,
+  },
+  umountElsewhere: {
+    name: "umount2",
+    parameters: ["buffer", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  statfs: { parameters: ["buffer", "buffer"], result: "i32" },
+  errnoLocation: { name: "__errno_location", parameters: [], result: "usize" },
+  copyFrom: {
+    name: "memcpy",
+    parameters: ["buffer", "usize", "usize"],
+    result: "usize",
+  },
+} as const;
+
+/** The calls. Results below zero mean failure; ask `raise` for the error. */
+export const libc = Deno.dlopen(LIBC_PATH, symbols).symbols;

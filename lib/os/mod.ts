@@ -1,0 +1,26 @@
+/**
+ * The few calls into libc, each wrapped once. Everything that leaves the sandbox through FFI leaves
+ * through this room, so what the FFI permission is used for can be read here.
+ * @module
+ */
+export { libc, LIBC_PATH } from "./libc.ts";
+export { ERRNO, errnoName, lastErrno, OsError, raise } from "./errno.ts";
+export {
+  closeFd,
+  cString,
+  dataSync,
+  fileSize,
+  O,
+  openFd,
+  preadFully,
+  pwriteFully,
+  readWholeFile,
+  truncateFd,
+} from "./files.ts";
+export {
+  type FileSystemUse,
+  fileSystemUse,
+  mountFileSystem,
+  MS,
+  unmount,
+} from "./mounts.ts";
