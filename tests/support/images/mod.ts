@@ -26,3 +26,9 @@ export {
   type RunConfig,
 } from "./image.ts";
 export { PushError, pushImage, type PushOptions } from "./push.ts";
+export {
+  addBusybox,
+  BUSYBOX_APPLETS,
+  busyboxBytes,
+  pauseImage,
+} from "./pause.ts";

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import {
+  ctrPull,
+  ctrRun,
+  leftovers,
+  makeCertificateAuthority,
+  startContainerd,
+  startDockerRegistry,
+} from "../../support/host/mod.ts";
+import {
+  imageIndex,
+  makeImage,
+  pauseImage,
+  PushError,
+  pushImage,
+} from "../../support/images/mod.ts";
+
+Deno.test("containerd pulls from docker-registry and runs with overlayfs, and nothing stays", async () => {
+  await using registry = await startDockerRegistry();
+  await pushImage(registry.host, "busybox:1", pauseImage());
+  let folder: string;
+  {
+    await using containerd = await startContainerd();
+    folder = containerd.folder;
+    const image = `${registry.host}/busybox:1`;
+    await ctrPull(containerd, image);
+    const said = await ctrRun(containerd, {
+      image,
+      id: "hello",
+      args: ["/bin/sh", "-c", "echo $PATH; exit 3"],
+    });
+    assert.deepEqual(
+      [said.code, said.stdout],
+      [3, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"],
+    );
+    await ctrRun(containerd, { image, id: "stays", flags: ["--detach"] });
+    assert.match(await containerd.ctr("tasks", "ls"), /stays .*RUNNING/);
+    await containerd.restart();
+    assert.match(await containerd.ctr("tasks", "ls"), /stays .*RUNNING/);
+  }
+  assert.deepEqual(leftovers(folder), {
+    mounts: [],
+    processes: [],
+    sockets: [],
+  });
+});
+
+Deno.test("docker-registry takes an index over HTTPS from whom it knows", async () => {
+  await using authority = await makeCertificateAuthority();
+  await using registry = await startDockerRegistry({
+    tls: await authority.issue(["127.0.0.1", "registry.test"]),
+    users: { alice: "secret" },
+  });
+  const platforms = ["amd64", "arm64"].map((architecture) =>
+    makeImage({ layers: [], platform: { os: "linux", architecture } })
+  );
+  const index = imageIndex(platforms);
+  const caCerts = [authority.certPem];
+  await assert.rejects(
+    pushImage(registry.host, "multi:1", index, { scheme: "https", caCerts }),
+    (error) => error instanceof PushError && error.status === 401,
+  );
+  const authorization = `Basic ${btoa("alice:secret")}`;
+  await pushImage(registry.host, "multi:1", index, {
+    scheme: "https",
+    caCerts,
+    authorization,
+  });
+  using client = Deno.createHttpClient({ caCerts });
+  const response = await fetch(
+    `https://${registry.host}/v2/multi/manifests/1`,
+    {
+      client,
+      headers: { authorization, accept: index.mediaType },
+    },
+  );
+  assert.deepEqual(await response.bytes(), index.manifest);
+});

@@ -1,0 +1,63 @@
+/** What a program said and how it ended. */
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A program ended with another code than 0. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+  constructor(readonly command: string, readonly result: CommandResult) {
+    super(
+      `${command}: exit ${result.code}\n${
+        (result.stderr + result.stdout).slice(-4000)
+      }`,
+    );
+  }
+}
+
+/** How to run a program. */
+export interface CommandOptions {
+  /** After this the program is killed (exit 124); 60 s when not said. */
+  readonly timeoutMs?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+/**
+ * Runs a program to its end, whatever its exit code. It runs under timeout(1), so that one stuck on
+ * a dead mount cannot hold up the test run.
+ */
+export async function tryRun(
+  program: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
+  const seconds = (options.timeoutMs ?? 60_000) / 1000;
+  const { code, stdout, stderr } = await new Deno.Command("timeout", {
+    args: ["-k", "5", String(seconds), program, ...args],
+    stdin: "null",
+    ...(options.env === undefined ? {} : { env: { ...options.env } }),
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  }).output();
+  const decoder = new TextDecoder();
+  return {
+    code,
+    stdout: decoder.decode(stdout),
+    stderr: decoder.decode(stderr),
+  };
+}
+
+/** Runs a program that has to succeed. @throws CommandError */
+export async function run(
+  program: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
+  const result = await tryRun(program, args, options);
+  if (result.code !== 0) {
+    throw new CommandError([program, ...args].join(" "), result);
+  }
+  return result;
+}

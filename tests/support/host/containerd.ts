@@ -1,0 +1,197 @@
+import { CommandError, type CommandResult, tryRun } from "./command.ts";
+import {
+  cniConfig,
+  containerdConfig,
+  type ContainerdOptions,
+  type ContainerdPaths,
+} from "./containerd_config.ts";
+import { processesNaming, unmountAll } from "./leftovers.ts";
+import {
+  pause,
+  type Service,
+  startService,
+  unixSocketAnswers,
+} from "./service.ts";
+
+/** A containerd of the test's own, with nothing shared with another one on the machine. */
+export interface Containerd extends AsyncDisposable {
+  /** Path of its gRPC socket. */
+  readonly address: string;
+  /** Folder that holds all its files, sockets and mounts. */
+  readonly folder: string;
+  readonly pid: number;
+  /** `ctr` against it. @throws CommandError */
+  ctr(...args: string[]): Promise<string>;
+  /** `ctr` against it, whatever its exit code. */
+  tryCtr(
+    args: readonly string[],
+    options?: { timeoutMs?: number },
+  ): Promise<CommandResult>;
+  logs(): string;
+  /** Stops and starts the daemon; containers live on in their shims. */
+  restart(): Promise<void>;
+  /** Kills every container and shim, stops the daemon, takes its mounts away, removes its files. */
+  close(): Promise<void>;
+}
+
+/** Starts containerd and waits until it answers. */
+export async function startContainerd(
+  options: ContainerdOptions = {},
+): Promise<Containerd> {
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-containerd-" });
+  const paths: ContainerdPaths = {
+    root: `${folder}/root`,
+    state: `${folder}/state`,
+    address: `${folder}/containerd.sock`,
+    cniConfigDir: `${folder}/cni`,
+    opt: `${folder}/opt`,
+  };
+  const binDir = options.binDir;
+  const env = binDir === undefined
+    ? {}
+    : { PATH: `${binDir}:${Deno.env.get("PATH") ?? "/usr/bin:/bin"}` };
+  const program = (name: string) =>
+    binDir === undefined ? name : `${binDir}/${name}`;
+  await Deno.mkdir(paths.cniConfigDir);
+  await Deno.writeTextFile(
+    `${paths.cniConfigDir}/10-test.conflist`,
+    cniConfig(`${folder}/cni-data`),
+  );
+  await Deno.writeTextFile(
+    `${folder}/config.toml`,
+    containerdConfig(paths, options),
+  );
+
+  const start = () =>
+    startService({
+      program: program("containerd"),
+      args: ["--config", `${folder}/config.toml`],
+      logFile: `${folder}/log`,
+      env,
+      ready: async () =>
+        await unixSocketAnswers(paths.address) &&
+        (await tryCtr(["version"], { timeoutMs: 5000 })).code === 0,
+    });
+  const tryCtr = (
+    args: readonly string[],
+    { timeoutMs }: { timeoutMs?: number } = {},
+  ) =>
+    tryRun(program("ctr"), ["--address", paths.address, ...args], {
+      timeoutMs: timeoutMs ?? 120_000,
+      env,
+    });
+  const removeFiles = async () => {
+    await unmountAll(folder);
+    await Deno.remove(folder, { recursive: true });
+  };
+
+  let service: Service;
+  try {
+    service = await start();
+  } catch (error) {
+    await removeFiles();
+    throw error;
+  }
+  const close = async () => {
+    await killShims(paths.address);
+    await service.close();
+    await killShims(paths.address); // one may have been starting
+    await removeFiles();
+  };
+  return {
+    address: paths.address,
+    folder,
+    get pid() {
+      return service.pid;
+    },
+    async ctr(...args) {
+      const result = await tryCtr(args);
+      if (result.code !== 0) {
+        throw new CommandError(`ctr ${args.join(" ")}`, result);
+      }
+      return result.stdout;
+    },
+    tryCtr,
+    logs: () => service.logs(),
+    async restart() {
+      await service.close();
+      service = await start();
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/**
+ * Ends the containers and then their shims. A killed shim leaves its container running, so first
+ * the processes below each shim go (SIGKILL to the first process of a PID namespace ends all).
+ */
+async function killShims(address: string): Promise<void> {
+  const shims = processesNaming(`-address ${address}`)
+    .filter(({ command }) => command.includes("containerd-shim"));
+  for (const { pid } of shims) {
+    for (const child of await childrenOf(pid)) kill(child);
+  }
+  if (shims.length > 0) await pause(200); // time for the shims to reap them
+  for (const { pid } of shims) kill(pid);
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const { stdout } = await tryRun("pgrep", ["-P", String(pid)]);
+  return stdout.split("\n").filter((line) => line !== "").map(Number);
+}
+
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** What to run from an image that is already unpacked. */
+export interface CtrRunOptions {
+  readonly image: string;
+  readonly id: string;
+  /** Replaces what the image says to run. */
+  readonly args?: readonly string[];
+  readonly snapshotter?: string;
+  readonly namespace?: string;
+  /** Further flags of `ctr run`, such as `--env`, `--mount`, `--detach`. */
+  readonly flags?: readonly string[];
+  readonly timeoutMs?: number;
+}
+
+/**
+ * `ctr run --rm` and what the container printed. No flags for cgroups are needed with Debian's
+ * containerd 1.6 and runc 1.1, neither where cgroup v1 controllers are mounted one by one nor on
+ * cgroup v2: runc makes `/default/<id>` in each hierarchy it finds.
+ */
+export function ctrRun(
+  containerd: Containerd,
+  options: CtrRunOptions,
+): Promise<CommandResult> {
+  const flags = options.flags ?? [];
+  return containerd.tryCtr([
+    ...["--namespace", options.namespace ?? "default", "run"],
+    ...(flags.includes("--detach") || flags.includes("-d") ? [] : ["--rm"]),
+    ...["--snapshotter", options.snapshotter ?? "overlayfs"],
+    ...flags,
+    options.image,
+    options.id,
+    ...(options.args ?? []),
+  ], { timeoutMs: options.timeoutMs ?? 60_000 });
+}
+
+/** Pulls and unpacks an image from a plain HTTP registry with `ctr`. */
+export async function ctrPull(
+  containerd: Containerd,
+  image: string,
+  options: { snapshotter?: string; namespace?: string } = {},
+): Promise<void> {
+  await containerd.ctr(
+    ...["--namespace", options.namespace ?? "default", "images", "pull"],
+    ...["--plain-http", "--snapshotter", options.snapshotter ?? "overlayfs"],
+    image,
+  );
+}

@@ -1,0 +1,67 @@
+import { tryRun } from "./command.ts";
+
+/** What is still there under a path. */
+export interface Leftovers {
+  /** Mount points, deepest first. */
+  readonly mounts: readonly string[];
+  readonly processes: ReadonlyArray<{ pid: number; command: string }>;
+  /** Paths of bound unix sockets. */
+  readonly sockets: readonly string[];
+}
+
+/** Finds mounts, processes (by their command line) and unix sockets under a path. */
+export function leftovers(prefix: string): Leftovers {
+  return {
+    mounts: mountsUnder(prefix),
+    processes: processesNaming(prefix),
+    sockets: socketsUnder(prefix),
+  };
+}
+
+const isUnder = (path: string, prefix: string) =>
+  path === prefix || path.startsWith(`${prefix}/`);
+
+function mountsUnder(prefix: string): string[] {
+  return Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
+    .filter((line) => line !== "")
+    .map((line) =>
+      // spaces and the like stand as \040 (proc(5))
+      line.split(" ")[4]!.replace(
+        /\\([0-7]{3})/g,
+        (_, octal) => String.fromCharCode(parseInt(octal, 8)),
+      )
+    )
+    .filter((path) => isUnder(path, prefix))
+    .reverse();
+}
+
+/** Processes with the text in their command line, other than this one. */
+export function processesNaming(
+  text: string,
+): Array<{ pid: number; command: string }> {
+  const found = [];
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name) || Number(name) === Deno.pid) continue;
+    try {
+      const command = Deno.readTextFileSync(`/proc/${name}/cmdline`)
+        .replaceAll("\0", " ").trim();
+      if (command.includes(text)) found.push({ pid: Number(name), command });
+    } catch {
+      // ended between the two reads
+    }
+  }
+  return found;
+}
+
+function socketsUnder(prefix: string): string[] {
+  return Deno.readTextFileSync("/proc/net/unix").split("\n")
+    .map((line) => line.trim().split(/\s+/)[7] ?? "")
+    .filter((path) => isUnder(path, prefix));
+}
+
+/** Takes away every mount under a path, also dead ones. */
+export async function unmountAll(prefix: string): Promise<void> {
+  for (const path of mountsUnder(prefix)) {
+    await tryRun("umount", ["-l", path], { timeoutMs: 10_000 });
+  }
+}

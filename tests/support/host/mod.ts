@@ -1,0 +1,36 @@
+/**
+ * Real programs the tests talk to, each with files, ports and sockets of its own: containerd with
+ * runc, Debian's docker-registry, a throw-away certificate authority; and a look at what a test
+ * left behind. Whatever is started is stopped by `await using`.
+ * @module
+ */
+export {
+  CommandError,
+  type CommandOptions,
+  type CommandResult,
+  run,
+  tryRun,
+} from "./command.ts";
+export {
+  freePort,
+  pause,
+  type Service,
+  ServiceError,
+  startService,
+  unixSocketAnswers,
+} from "./service.ts";
+export { type DockerRegistry, startDockerRegistry } from "./docker_registry.ts";
+export {
+  type CertificateAuthority,
+  makeCertificateAuthority,
+  type ServerCertificate,
+} from "./certificates.ts";
+export { type Leftovers, leftovers, unmountAll } from "./leftovers.ts";
+export { type ContainerdOptions, writeHostsToml } from "./containerd_config.ts";
+export {
+  type Containerd,
+  ctrPull,
+  ctrRun,
+  type CtrRunOptions,
+  startContainerd,
+} from "./containerd.ts";
