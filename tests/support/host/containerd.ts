@@ -93,6 +93,8 @@ export async function startContainerd(
     throw error;
   }
   const close = async () => {
+    await killContainers(paths.address);
+    await removeTasks(tryCtr);
     await killShims(paths.address);
     await service.close();
     await killShims(paths.address); // one may have been starting
@@ -122,18 +124,37 @@ export async function startContainerd(
   };
 }
 
-/**
- * Ends the containers and then their shims. A killed shim leaves its container running, so first
- * the processes below each shim go (SIGKILL to the first process of a PID namespace ends all).
- */
-async function killShims(address: string): Promise<void> {
-  const shims = processesNaming(`-address ${address}`)
+const shimsOf = (address: string) =>
+  processesNaming(`-address ${address}`)
     .filter(({ command }) => command.includes("containerd-shim"));
+
+/** SIGKILL to what runs below the shims: the first process of a PID namespace takes all along. */
+async function killContainers(address: string): Promise<void> {
+  const shims = shimsOf(address);
   for (const { pid } of shims) {
     for (const child of await childrenOf(pid)) kill(child);
   }
   if (shims.length > 0) await pause(200); // time for the shims to reap them
-  for (const { pid } of shims) kill(pid);
+}
+
+/** Lets containerd end its shims, so that their cgroups and sockets go too. */
+async function removeTasks(tryCtr: Containerd["tryCtr"]): Promise<void> {
+  const lines = async (...args: string[]) =>
+    (await tryCtr(args, { timeoutMs: 10_000 })).stdout.split("\n")
+      .filter((line) => line !== "");
+  for (const namespace of await lines("namespaces", "ls", "-q")) {
+    const tasks = await lines("-n", namespace, "tasks", "ls", "-q");
+    if (tasks.length === 0) continue;
+    await tryCtr(["-n", namespace, "tasks", "rm", "-f", ...tasks], {
+      timeoutMs: 20_000,
+    });
+  }
+}
+
+/** The last resort, when the daemon was already dead. */
+async function killShims(address: string): Promise<void> {
+  await killContainers(address);
+  for (const { pid } of shimsOf(address)) kill(pid);
 }
 
 async function childrenOf(pid: number): Promise<number[]> {

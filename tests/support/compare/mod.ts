@@ -1,0 +1,11 @@
+/**
+ * Compares two directory trees down to the last fact: names as bytes, types, modes, owners, times,
+ * links, devices, extended attributes, contents. Reads trees of any file system from the host.
+ * @module
+ */
+export { type TreeEntry, treeOf, type TreeOptions } from "./tree.ts";
+export {
+  type ComparedField,
+  compareTrees,
+  type Difference,
+} from "./compare.ts";

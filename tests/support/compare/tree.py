@@ -1,0 +1,78 @@
+"""Writes one JSON line for every entry under a directory, names as raw bytes.
+
+Nothing is followed: symbolic links are read, mount points below are entered like directories.
+Arguments: the root; prefixes of extended attribute names to leave out.
+"""
+
+import hashlib
+import json
+import os
+import stat
+import sys
+
+KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "dir",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
+
+
+def text(raw):
+    """Printable ASCII as it is, every other byte and the backslash as \\xNN."""
+    return "".join(
+        chr(b) if 0x20 <= b < 0x7F and b != 0x5C else "\\x%02x" % b for b in raw
+    )
+
+
+def digest(path):
+    sum = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while chunk := file.read(1 << 20):
+            sum.update(chunk)
+    return sum.hexdigest()
+
+
+def describe(path, name, ignored):
+    info = os.lstat(path)
+    kind = KINDS[stat.S_IFMT(info.st_mode)]
+    entry = {
+        "path": text(name),
+        "type": kind,
+        "mode": stat.S_IMODE(info.st_mode),
+        "uid": info.st_uid,
+        "gid": info.st_gid,
+        # a directory's size is the file system's own affair
+        "size": 0 if kind == "dir" else info.st_size,
+        "mtime": str(info.st_mtime_ns),
+        "nlink": info.st_nlink,
+        "inode": str(info.st_ino),
+        "xattrs": {},
+    }
+    if kind in ("char", "block"):
+        entry["device"] = "%d:%d" % (os.major(info.st_rdev), os.minor(info.st_rdev))
+    if kind == "symlink":
+        entry["target"] = text(os.readlink(path))
+    if kind == "file":
+        entry["sha256"] = digest(path)
+    for attribute in sorted(os.listxattr(path, follow_symlinks=False)):
+        if not attribute.startswith(ignored):
+            value = os.getxattr(path, attribute, follow_symlinks=False)
+            entry["xattrs"][attribute] = value.hex()
+    return entry, kind
+
+
+def walk(path, name, ignored):
+    entry, kind = describe(path, name, ignored)
+    print(json.dumps(entry))
+    if kind == "dir":
+        for child in sorted(os.listdir(path)):
+            walk(path + b"/" + child, child if name == b"." else name + b"/" + child, ignored)
+
+
+if __name__ == "__main__":
+    sys.setrecursionlimit(100_000)
+    walk(os.fsencode(sys.argv[1]), b".", tuple(sys.argv[2:]))

@@ -1,0 +1,58 @@
+import { run } from "../host/mod.ts";
+
+/** Everything lstat, readlink, listxattr and reading tell about one entry. */
+export interface TreeEntry {
+  /** Relative to the root, which is `.`; bytes outside printable ASCII as `\xNN`. */
+  readonly path: string;
+  readonly type:
+    | "file"
+    | "dir"
+    | "symlink"
+    | "char"
+    | "block"
+    | "fifo"
+    | "socket";
+  /** Permission bits with setuid, setgid and sticky. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** 0 for directories: their size is the file system's own affair. */
+  readonly sizeBytes: number;
+  /** Nanoseconds since 1970. */
+  readonly mtimeNs: bigint;
+  readonly nlink: number;
+  readonly inode: string;
+  /** Values in hex. */
+  readonly xattrs: Readonly<Record<string, string>>;
+  /** `major:minor` */
+  readonly device?: string;
+  readonly target?: string;
+  readonly sha256?: string;
+}
+
+/** What to look at. */
+export interface TreeOptions {
+  /** Beginnings of extended attribute names to leave out, such as `trusted.overlay.`. */
+  readonly ignoreXattrs?: readonly string[];
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Lists a tree in order of raw names. Python does it in a process of its own: it takes names of
+ * any bytes, and a file system that hangs then hangs it and not the test.
+ */
+export async function treeOf(
+  root: string,
+  options: TreeOptions = {},
+): Promise<TreeEntry[]> {
+  const { stdout } = await run("/usr/bin/python3", [
+    "-I",
+    new URL("./tree.py", import.meta.url).pathname,
+    root,
+    ...(options.ignoreXattrs ?? []),
+  ], { timeoutMs: options.timeoutMs ?? 120_000 });
+  return stdout.split("\n").filter((line) => line !== "").map((line) => {
+    const { size, mtime, ...rest } = JSON.parse(line);
+    return { ...rest, sizeBytes: size, mtimeNs: BigInt(mtime) };
+  });
+}
