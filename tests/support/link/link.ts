@@ -1,0 +1,53 @@
+import { COUNTER, type LinkOptions, type LinkReady } from "./messages.ts";
+
+/** A slow line to a server. */
+export interface Link extends AsyncDisposable {
+  /** `127.0.0.1:<port>`, to be used in place of the server's own address. */
+  readonly host: string;
+  /** Payload that has arrived at the client. */
+  bytes(): number;
+  /** Payload that has arrived at the server. */
+  bytesUp(): number;
+  /** Connections taken so far. */
+  connections(): number;
+  /** Cuts every connection and stops listening. */
+  close(): Promise<void>;
+}
+
+/**
+ * Puts a line of limited rate and some delay before a TCP server. It runs in a Worker, so that it
+ * keeps its pace whatever the test does.
+ *
+ * @example
+ * ```ts ignore
+ * await using link = await throttle(registry.host, { bitsPerSecond: 100e6, delayMs: 2.5 });
+ * ```
+ */
+export async function throttle(
+  target: string,
+  options: { bitsPerSecond: number; delayMs: number },
+): Promise<Link> {
+  const counters = new BigInt64Array(new SharedArrayBuffer(3 * 8));
+  const worker = new Worker(new URL("./worker.ts", import.meta.url), {
+    type: "module",
+  });
+  const { port } = await new Promise<LinkReady>((resolve, reject) => {
+    worker.onmessage = ({ data }) => resolve(data);
+    worker.onerror = (event) => reject(new Error(event.message));
+    const link: LinkOptions = { target, ...options };
+    worker.postMessage({ options: link, counters });
+  });
+  const count = (index: number) => Number(Atomics.load(counters, index));
+  const close = () => {
+    worker.terminate();
+    return Promise.resolve();
+  };
+  return {
+    host: `127.0.0.1:${port}`,
+    bytes: () => count(COUNTER.toClient),
+    bytesUp: () => count(COUNTER.toTarget),
+    connections: () => count(COUNTER.connections),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

@@ -1,0 +1,118 @@
+/// <reference lib="deno.worker" />
+import { COUNTER, type LinkOptions, type LinkReady } from "./messages.ts";
+
+/** Idle time the line may make up for: timers wake late by a millisecond or two. */
+const BURST_MS = 4;
+
+/**
+ * A token bucket, kept as the moment when the last byte given to it has left; the next one waits
+ * for that. Pieces are small, so connections share the line fairly.
+ */
+class Line {
+  #freeAtMs = 0;
+
+  constructor(private readonly bitsPerSecond: number) {}
+
+  /** When the last of these bytes has left, in the time of performance.now(). */
+  send(bytes: number): number {
+    const start = Math.max(performance.now() - BURST_MS, this.#freeAtMs);
+    this.#freeAtMs = start + bytes * 8 * 1000 / this.bitsPerSecond;
+    return this.#freeAtMs;
+  }
+}
+
+const PIECE_BYTES = 16 * 1024;
+/** What may be on its way in one connection: more than rate times delay of any link we imitate. */
+const WINDOW_BYTES = 1024 * 1024;
+
+const sleepUntil = (ms: number) =>
+  new Promise<void>((resolve) =>
+    setTimeout(resolve, Math.max(0, ms - performance.now()))
+  );
+
+/** Carries bytes one way; reading goes on while earlier pieces are still delayed. */
+async function carry(
+  from: Deno.Conn,
+  to: Deno.Conn,
+  line: Line,
+  delayMs: number,
+  counter: (bytes: number) => void,
+): Promise<void> {
+  let underway = 0;
+  let tail: Promise<void> = Promise.resolve();
+  while (true) {
+    const buffer = new Uint8Array(PIECE_BYTES);
+    const count = await from.read(buffer);
+    if (count === null) break;
+    const leavesAt = line.send(count);
+    underway += count;
+    tail = tail.then(async () => {
+      await sleepUntil(leavesAt + delayMs);
+      await writeAll(to, buffer.subarray(0, count));
+      underway -= count;
+      counter(count);
+    });
+    tail.catch(() => {}); // told below, when it is awaited
+    await sleepUntil(leavesAt);
+    if (underway > WINDOW_BYTES) await tail;
+  }
+  await tail;
+  if ("closeWrite" in to) await (to as Deno.TcpConn).closeWrite();
+}
+
+async function writeAll(to: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await to.write(bytes.subarray(at));
+}
+
+async function join(
+  client: Deno.TcpConn,
+  options: LinkOptions,
+  lines: { down: Line; up: Line },
+  counters: BigInt64Array,
+): Promise<void> {
+  const colon = options.target.lastIndexOf(":");
+  let target: Deno.TcpConn;
+  try {
+    target = await Deno.connect({
+      hostname: options.target.slice(0, colon),
+      port: Number(options.target.slice(colon + 1)),
+    });
+  } catch {
+    client.close(); // nobody listens there: the client sees a closed connection
+    return;
+  }
+  client.setNoDelay(true);
+  target.setNoDelay(true);
+  const count = (index: number) => (bytes: number) => {
+    Atomics.add(counters, index, BigInt(bytes));
+  };
+  // A broken direction ends both, as a reset would; a direction that ended in order does not.
+  await Promise.all([
+    carry(target, client, lines.down, options.delayMs, count(COUNTER.toClient)),
+    carry(client, target, lines.up, options.delayMs, count(COUNTER.toTarget)),
+  ]).catch(() => {});
+  for (const connection of [client, target]) {
+    try {
+      connection.close();
+    } catch {
+      // closed by its other end already
+    }
+  }
+}
+
+self.onmessage = async (
+  { data }: MessageEvent<{ options: LinkOptions; counters: BigInt64Array }>,
+) => {
+  const { options, counters } = data;
+  const lines = {
+    down: new Line(options.bitsPerSecond),
+    up: new Line(options.bitsPerSecond),
+  };
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const ready: LinkReady = { port: listener.addr.port };
+  self.postMessage(ready);
+  for await (const client of listener) {
+    Atomics.add(counters, COUNTER.connections, 1n);
+    join(client, options, lines, counters);
+  }
+};
