@@ -1,0 +1,19 @@
+/**
+ * Walks the headers of a tar stream and tells where every file's bytes lie.
+ *
+ * Lazy loading needs exact offsets into the uncompressed tar, and the fields exactly as Go's
+ * `archive/tar` gives them, because the existing tools write those into their indexes. So this is
+ * one pass over chunks of any size, ustar, PAX, GNU and old STAR headers alike; file data is stepped
+ * over, never copied. What cannot be indexed (sparse files, PAX global headers, vendor types) is
+ * refused by a {@link TarError} that names the place.
+ * @module
+ */
+export {
+  MAX_EXTENSION_BYTES,
+  MAX_PATH_BYTES,
+  type TarEntry,
+  type TarEntryType,
+  type TarTime,
+} from "./entry.ts";
+export { TarError, type TarErrorCode } from "./errors.ts";
+export { parseHeader, TarWalker, type TarWalkerOptions } from "./walker.ts";
