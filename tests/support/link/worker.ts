@@ -25,10 +25,12 @@ const PIECE_BYTES = 16 * 1024;
 /** What may be on its way in one connection: more than rate times delay of any link we imitate. */
 const WINDOW_BYTES = 1024 * 1024;
 
-const sleepUntil = (ms: number) =>
-  new Promise<void>((resolve) =>
-    setTimeout(resolve, Math.max(0, ms - performance.now()))
-  );
+/** Timers have a grain of about a millisecond, so a moment that near counts as now. */
+function sleepUntil(ms: number): Promise<void> | undefined {
+  const wait = ms - performance.now();
+  if (wait < 1) return undefined;
+  return new Promise((resolve) => setTimeout(resolve, wait));
+}
 
 /** Carries bytes one way; reading goes on while earlier pieces are still delayed. */
 async function carry(
@@ -45,9 +47,10 @@ async function carry(
     const count = await from.read(buffer);
     if (count === null) break;
     const leavesAt = line.send(count);
+    const arrivesAt = Math.max(leavesAt, performance.now()) + delayMs;
     underway += count;
     tail = tail.then(async () => {
-      await sleepUntil(leavesAt + delayMs);
+      await sleepUntil(arrivesAt);
       await writeAll(to, buffer.subarray(0, count));
       underway -= count;
       counter(count);
