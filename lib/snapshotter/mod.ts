@@ -1,0 +1,57 @@
+/**
+ * Snapshots of container file systems for containerd: their metadata, how to mount them, and the
+ * gRPC service that offers all that on a Unix socket.
+ *
+ * It mounts nothing and fetches nothing. containerd performs the mounts it is told; layers that are
+ * served lazily come from a {@linkcode LayerProvider}. The model is told at {@linkcode Snapshotter}.
+ *
+ * ```ts
+ * import { NO_LAYERS, serveSnapshots, Snapshotter } from "./mod.ts";
+ *
+ * async function serveUntil(stopped: Promise<void>): Promise<void> {
+ *   await using snapshotter = await Snapshotter.open({
+ *     root: "/var/lib/soci-snapshotter-grpc",
+ *     provider: NO_LAYERS,
+ *   });
+ *   await using _service = await serveSnapshots(snapshotter, {
+ *     address: "/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock",
+ *   });
+ *   await stopped;
+ * }
+ * ```
+ * @module
+ */
+export {
+  SnapshotError,
+  type SnapshotErrorKind,
+  SnapshotterSetupError,
+} from "./errors.ts";
+export { parseFilters, type SnapshotFilter } from "./filter.ts";
+export {
+  type LayerProvider,
+  type LayerRequest,
+  NO_LAYERS,
+  type ProvidedLayer,
+  type StoredLayer,
+} from "./provider.ts";
+export {
+  type ServeOptions,
+  serveSnapshots,
+  type SnapshotService,
+} from "./server.ts";
+export {
+  type CommitRequest,
+  type PrepareRequest,
+  Snapshotter,
+  type SnapshotterOptions,
+} from "./snapshotter.ts";
+export {
+  type Labels,
+  type MountSpec,
+  NAMESPACE_LABEL,
+  REMOTE_LABEL,
+  type SnapshotInfo,
+  type SnapshotKind,
+  type SnapshotUsage,
+  TARGET_LABEL,
+} from "./types.ts";

@@ -1,0 +1,69 @@
+import type { Labels, SnapshotUsage } from "./types.ts";
+
+/** A layer that containerd is about to unpack. */
+export interface LayerRequest {
+  /** Chain ID of the layer: the name its snapshot will have. */
+  readonly chainId: string;
+  /** Key of the snapshot being prepared. */
+  readonly key: string;
+  /** Everything the caller says: image reference, manifest digest, layer digest, … */
+  readonly labels: Labels;
+  /** Fires when the caller gave up. */
+  readonly signal: AbortSignal;
+}
+
+/** A layer that is served lazily. */
+export interface ProvidedLayer {
+  /** Absolute path of the read-only directory that shows the layer, whiteouts as overlayfs wants them. */
+  readonly directory: string;
+  /** Digest of the layer blob. Snapshots of equal digest share what is served. */
+  readonly layerDigest: string;
+}
+
+/** What the state remembers of a committed lazy snapshot. */
+export interface StoredLayer {
+  /** The snapshot's number: durable and never used again. */
+  readonly id: string;
+  readonly labels: Labels;
+  /** Where the layer was shown before. */
+  readonly directory: string | null;
+  readonly layerDigest: string | null;
+}
+
+/**
+ * What a lazily served layer gives to the snapshotter.
+ *
+ * The snapshotter never calls `prepareLayer` twice at a time for one chain ID, and never while
+ * `releaseLayer` runs; calls for different chain IDs overlap, also when their layer is the same.
+ */
+export interface LayerProvider {
+  /**
+   * Called by Prepare when the labels carry a target. Must be quick to call again for the same layer.
+   *
+   * @returns a directory that shows the layer, or null when containerd must unpack it. A rejection
+   * counts as null and is logged.
+   */
+  prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null>;
+
+  /**
+   * Called after a restart for each committed lazy snapshot, and again whenever one that could not be
+   * restored is needed.
+   *
+   * @returns where the layer is shown now, or null when it cannot be.
+   */
+  restoreLayer(snapshot: StoredLayer): Promise<{ directory: string } | null>;
+
+  /** The last snapshot using that layer is gone. */
+  releaseLayer(layerDigest: string): Promise<void>;
+
+  /** What of the layer is on this disk. */
+  usage(layerDigest: string): Promise<SnapshotUsage>;
+}
+
+/** Leaves every layer to containerd: an ordinary overlay snapshotter. */
+export const NO_LAYERS: LayerProvider = {
+  prepareLayer: () => Promise.resolve(null),
+  restoreLayer: () => Promise.resolve(null),
+  releaseLayer: () => Promise.resolve(),
+  usage: () => Promise.resolve({ sizeBytes: 0, inodes: 0 }),
+};
