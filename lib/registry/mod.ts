@@ -26,3 +26,13 @@ export {
   parseReference,
   Reference,
 } from "./reference.ts";
+export { type Cancellable, RegistryClient, type Repository } from "./client.ts";
+export type { FetchedManifest, PushedManifest } from "./manifests.ts";
+export type {
+  Mirror,
+  RegistryClientOptions,
+  RetryOptions,
+  TimeoutOptions,
+} from "./options.ts";
+export type { BlobSource } from "./push.ts";
+export { fallbackTag } from "./referrers.ts";

@@ -1,0 +1,212 @@
+import { discard } from "./body.ts";
+import { type Challenge, parseChallenges } from "./challenge.ts";
+import type { Credential, CredentialStore } from "./credentials.ts";
+import { CredentialError } from "./docker_credentials.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { isLoopback } from "./endpoint.ts";
+import { RegistryError } from "./errors.ts";
+import type { Http } from "./http.ts";
+import { statusFailure } from "./status.ts";
+import { basic, fetchToken } from "./token.ts";
+
+/** What a request wants to do, in the token specification's words: `repository:a/b:pull`. */
+export type Scopes = readonly string[];
+
+/** A way in that was found, kept until it ends or is refused. */
+interface Pass {
+  readonly authorization: string;
+  readonly expiresAt: number;
+}
+
+/** The most passes kept; the oldest goes first. */
+const MAX_PASSES = 4096;
+
+/**
+ * Finds the `Authorization` header of requests.
+ *
+ * The registry's challenge says how to ask, and is remembered per registry; the pass it led to is
+ * remembered per registry and scopes. Requests that need the same pass at once share one question.
+ */
+export class Authenticator {
+  readonly #challenges = new Map<string, readonly Challenge[]>();
+  readonly #passes = new Map<string, Pass>();
+  readonly #asking = new Map<string, Promise<Pass>>();
+
+  constructor(
+    private readonly http: Http,
+    private readonly credentials: CredentialStore,
+  ) {}
+
+  /** The header a request starts with; null where the registry has not asked for any. */
+  async current(to: Endpoint, scopes: Scopes): Promise<string | null> {
+    const key = passKey(to, scopes);
+    const pass = this.#passes.get(key);
+    if (pass !== undefined) {
+      if (Date.now() < pass.expiresAt) return pass.authorization;
+      this.#passes.delete(key);
+    }
+    const known = this.#challenges.get(to.root.origin);
+    if (known === undefined) return null;
+    return (await this.#ask(to, scopes, known)).authorization;
+  }
+
+  /**
+   * The header to try after a refusal.
+   * @param header the refusal's `WWW-Authenticate`, or null where it had none.
+   * @param refused the header that was refused, or null.
+   * @returns null when there is nothing else to try.
+   */
+  async after(
+    to: Endpoint,
+    scopes: Scopes,
+    header: string | null,
+    refused: string | null,
+  ): Promise<string | null> {
+    const key = passKey(to, scopes);
+    const pass = this.#passes.get(key);
+    if (pass !== undefined) {
+      // Another request may have found a new pass while ours was under way.
+      if (pass.authorization !== refused) return pass.authorization;
+      this.#passes.delete(key);
+    }
+    const told = header === null ? [] : parseChallenges(header);
+    const challenges = told.length > 0
+      ? told
+      : this.#challenges.get(to.root.origin);
+    if (challenges === undefined) return null;
+    this.#challenges.set(to.root.origin, challenges);
+    const next = await this.#ask(to, scopes, challenges);
+    return next.authorization === refused ? null : next.authorization;
+  }
+
+  #ask(
+    to: Endpoint,
+    scopes: Scopes,
+    challenges: readonly Challenge[],
+  ): Promise<Pass> {
+    const key = passKey(to, scopes);
+    let asking = this.#asking.get(key);
+    if (asking === undefined) {
+      // Shared, so no single caller's abort ends it; the time limits do.
+      asking = this.#find(to, scopes, challenges).then((pass) => {
+        const oldest = this.#passes.keys().next();
+        if (this.#passes.size >= MAX_PASSES && !oldest.done) {
+          this.#passes.delete(oldest.value);
+        }
+        this.#passes.set(key, pass);
+        return pass;
+      }).finally(() => this.#asking.delete(key));
+      this.#asking.set(key, asking);
+    }
+    return asking;
+  }
+
+  async #find(
+    to: Endpoint,
+    scopes: Scopes,
+    challenges: readonly Challenge[],
+  ): Promise<Pass> {
+    const credential = await this.#credential(to);
+    if (credential?.kind === "bearer") {
+      return lasting(`Bearer ${credential.token}`);
+    }
+    const bearer = challenges.find(({ scheme }) => scheme === "bearer");
+    if (bearer !== undefined) {
+      return await this.#token(to, scopes, bearer, credential);
+    }
+    if (!challenges.some(({ scheme }) => scheme === "basic")) {
+      throw unauthorized(to, "it asks for a kind of login that is not known");
+    }
+    if (credential?.kind !== "password") {
+      throw unauthorized(to, "it asks for a login and none is known for it");
+    }
+    return lasting(basic(credential));
+  }
+
+  async #credential(to: Endpoint): Promise<Credential | null> {
+    try {
+      return await this.credentials.get(to.host, to.repository);
+    } catch (cause) {
+      if (!(cause instanceof CredentialError)) throw cause;
+      throw unauthorized(to, cause.message);
+    }
+  }
+
+  async #token(
+    to: Endpoint,
+    scopes: Scopes,
+    { parameters }: Challenge,
+    credential: Exclude<Credential, { kind: "bearer" }> | null,
+  ): Promise<Pass> {
+    const realm = URL.parse(parameters.get("realm") ?? "");
+    if (realm === null || !/^https?:$/.test(realm.protocol)) {
+      throw unauthorized(to, "its challenge names no token server");
+    }
+    // The registry names who gets the password. Over TLS it is to be trusted with that, but a
+    // token server in clear text would give it to everybody on the way.
+    if (
+      realm.protocol === "http:" && to.root.protocol === "https:" &&
+      !isLoopback(realm.host)
+    ) {
+      throw unauthorized(to, "its token server is plain HTTP, which is unsafe");
+    }
+    const { answer, read } = await fetchToken(this.http, to, {
+      realm,
+      service: parameters.get("service") ?? "",
+      scopes: mergeScopes(scopes, parameters.get("scope")),
+      credential,
+    });
+    if (answer.status === 200) {
+      const { token, lifeMs } = await read();
+      // A little early, so that a token does not end on its way. The server's clock is not used.
+      return {
+        authorization: `Bearer ${token}`,
+        expiresAt: Date.now() + lifeMs * 0.9,
+      };
+    }
+    if (answer.status >= 500 || answer.status === 429) {
+      throw await statusFailure(to, answer, "asking its token server");
+    }
+    await discard(answer);
+    throw unauthorized(
+      to,
+      credential === null
+        ? "its token server gives nothing to anonymous users"
+        : "its token server refused the login",
+      answer.status,
+    );
+  }
+}
+
+function passKey({ root }: Endpoint, scopes: Scopes): string {
+  return `${root.origin} ${scopes.join(" ")}`;
+}
+
+/** Passes without an end are asked for anew when they are refused. */
+function lasting(authorization: string): Pass {
+  return { authorization, expiresAt: Infinity };
+}
+
+function unauthorized(
+  { host, repository }: Endpoint,
+  detail: string,
+  status?: number,
+): RegistryError {
+  return new RegistryError({
+    kind: "unauthorized",
+    host,
+    repository,
+    detail,
+    ...(status !== undefined && { status }),
+  });
+}
+
+/** Ours, and what the registry names beside them; ours decide where both speak of one thing. */
+function mergeScopes(ours: Scopes, theirs: string | undefined): Scopes {
+  const resource = (scope: string) => scope.replace(/:[^:]*$/, "");
+  const known = new Set(ours.map(resource));
+  const more = (theirs ?? "").split(" ").filter((scope) =>
+    scope !== "" && !known.has(resource(scope))
+  );
+  return [...ours, ...more];
+}

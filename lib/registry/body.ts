@@ -1,0 +1,145 @@
+/** Raised inside this folder when more bytes come than allowed. */
+export class BodyTooLarge extends Error {
+  override readonly name = "BodyTooLarge";
+}
+
+/** Raised inside this folder when a connection is silent for too long. */
+export class IdleTimeout extends Error {
+  override readonly name = "IdleTimeout";
+}
+
+/**
+ * Ends a request whose two sides are silent. One timer a request, moved by a time stamp, because a
+ * timer a chunk would be millions of timers.
+ */
+export class Watchdog implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #signal: AbortSignal;
+  #last = performance.now();
+  #limitMs: number;
+  #paused = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(limitMs: number, outer?: AbortSignal) {
+    this.#limitMs = limitMs;
+    this.#signal = outer === undefined
+      ? this.#controller.signal
+      : AbortSignal.any([this.#controller.signal, outer]);
+    this.#arm(limitMs);
+  }
+
+  /** Aborts when the caller aborts, and when nothing happens for the limit. */
+  get signal(): AbortSignal {
+    return this.#signal;
+  }
+
+  /** Something happened; from now on another limit may hold. */
+  touch(limitMs: number = this.#limitMs): void {
+    this.#last = performance.now();
+    this.#paused = false;
+    if (limitMs !== this.#limitMs) clearTimeout(this.#timer);
+    else if (this.#timer !== undefined) return;
+    this.#limitMs = limitMs;
+    this.#arm(limitMs);
+  }
+
+  /** It is our turn now, and we may take as long as we like. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  #arm(waitMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (this.#paused) return;
+      const left = this.#last + this.#limitMs - performance.now();
+      if (left > 1) return this.#arm(left);
+      this.#controller.abort(
+        new IdleTimeout(`nothing came for ${this.#limitMs} ms`),
+      );
+    }, waitMs);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** An answer whose body is read under its watchdog; dispose it to let go of the connection. */
+export class Answer implements AsyncDisposable {
+  #done = false;
+
+  constructor(
+    readonly response: Response,
+    readonly url: URL,
+    private readonly watchdog: Watchdog,
+  ) {}
+
+  /** The HTTP status. */
+  get status(): number {
+    return this.response.status;
+  }
+
+  /** A header's text. */
+  header(name: string): string | null {
+    return this.response.headers.get(name);
+  }
+
+  /** The body, piece by piece. */
+  async *chunks(): AsyncGenerator<Uint8Array, void, void> {
+    const { body } = this.response;
+    if (body !== null) {
+      this.watchdog.touch();
+      for await (const chunk of body.values({ preventCancel: true })) {
+        this.watchdog.pause();
+        yield chunk;
+        this.watchdog.touch();
+      }
+    }
+    this.#done = true;
+  }
+
+  /**
+   * The whole body.
+   * @throws BodyTooLarge
+   */
+  async bytes(maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+    const said = Number(this.header("content-length") ?? 0);
+    if (said > maxBytes) throw new BodyTooLarge(`${said} bytes`);
+    const parts: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of this.chunks()) {
+      size += chunk.length;
+      if (size > maxBytes) throw new BodyTooLarge(`over ${maxBytes} bytes`);
+      parts.push(chunk);
+    }
+    const whole = new Uint8Array(size);
+    let at = 0;
+    for (const part of parts) {
+      whole.set(part, at);
+      at += part.length;
+    }
+    return whole;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.watchdog[Symbol.dispose]();
+    if (this.#done) return;
+    this.#done = true;
+    // A body that broke cannot be cancelled, and nobody waits for it any more.
+    await this.response.body?.cancel().catch(() => {});
+  }
+}
+
+/** The most of an unwanted body that is read to keep its connection. */
+const MAX_DRAIN_BYTES = 64 * 1024;
+
+/** Ends an answer nobody wants; a small body is read, so that its connection lives on. */
+export async function discard(answer: Answer): Promise<void> {
+  await using held = answer;
+  try {
+    await held.bytes(MAX_DRAIN_BYTES);
+  } catch {
+    // Too large or broken: letting go of it is all that is wanted.
+  }
+}

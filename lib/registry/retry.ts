@@ -1,0 +1,111 @@
+import type { RegistryError } from "./errors.ts";
+import type { RetryOptions } from "./options.ts";
+
+/** Retry options with their defaults filled in. */
+export type RetryPolicy = Required<RetryOptions>;
+
+/** Fills in the defaults. */
+export function retryPolicy(options: RetryOptions = {}): RetryPolicy {
+  return {
+    retries: options.retries ?? 8,
+    minWaitMs: options.minWaitMs ?? 30,
+    maxWaitMs: options.maxWaitMs ?? 30_000,
+  };
+}
+
+/**
+ * How long to wait before try number `attempt` + 1: doubling, at least half of it and the rest by
+ * chance, so that many clients do not come back in step.
+ */
+export function backoffMs(
+  attempt: number,
+  { minWaitMs, maxWaitMs }: RetryPolicy,
+  random: () => number = Math.random,
+): number {
+  const full = Math.min(maxWaitMs, minWaitMs * 2 ** Math.min(attempt, 30));
+  return full / 2 + random() * full / 2;
+}
+
+/** Reads `Retry-After`, seconds or a date (RFC 9110 §10.2.3); null when it says nothing usable. */
+export function retryAfterMs(
+  header: string | null,
+  nowMs: number = Date.now(),
+): number | null {
+  if (header === null) return null;
+  if (/^\d{1,9}$/.test(header.trim())) return Number(header) * 1000;
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? null : Math.max(0, date - nowMs);
+}
+
+/** Waits, or throws the signal's reason at once when it aborts. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const onAbort = () => {
+      clearTimeout(timer);
+      reject(signal!.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+/** A failure that may pass; thrown inside this folder, never to callers. */
+export class Transient extends Error {
+  override readonly name = "Transient";
+
+  constructor(
+    /** What the caller gets when patience ends. */
+    readonly failure: RegistryError,
+    /** The wait the registry asks for. */
+    readonly waitMs: number | null = null,
+  ) {
+    super(failure.message);
+  }
+}
+
+/** Counts the tries of one operation. */
+export class Retrier {
+  #failures = 0;
+
+  constructor(
+    private readonly policy: RetryPolicy,
+    private readonly signal?: AbortSignal,
+  ) {}
+
+  /** A good part of the work was done since the last failure: patience is whole again. */
+  progressed(): void {
+    this.#failures = 0;
+  }
+
+  /** Returns when it is time to try again, else throws what the caller is to see. */
+  async failed(error: unknown): Promise<void> {
+    this.signal?.throwIfAborted();
+    if (!(error instanceof Transient)) throw error;
+    if (this.#failures >= this.policy.retries) throw error.failure;
+    const wait = Math.max(
+      backoffMs(this.#failures++, this.policy),
+      error.waitMs ?? 0,
+    );
+    await sleep(Math.min(wait, this.policy.maxWaitMs), this.signal);
+  }
+}
+
+/** Repeats an operation that throws {@link Transient}. */
+export async function retrying<T>(
+  policy: RetryPolicy,
+  signal: AbortSignal | undefined,
+  attempt: (retrier: Retrier) => Promise<T>,
+): Promise<T> {
+  const retrier = new Retrier(policy, signal);
+  while (true) {
+    try {
+      return await attempt(retrier);
+    } catch (error) {
+      await retrier.failed(error);
+    }
+  }
+}

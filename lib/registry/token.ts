@@ -1,0 +1,116 @@
+import type { Answer } from "./body.ts";
+import { BodyTooLarge } from "./body.ts";
+import type { Credential } from "./credentials.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { RegistryError } from "./errors.ts";
+import type { Http } from "./http.ts";
+
+/** What a token server is asked. */
+export interface TokenQuestion {
+  readonly realm: URL;
+  readonly service: string;
+  readonly scopes: readonly string[];
+  readonly credential: Exclude<Credential, { kind: "bearer" }> | null;
+}
+
+/** A token and how long it is good for. */
+export interface Token {
+  readonly token: string;
+  readonly lifeMs: number;
+}
+
+const MAX_TOKEN_BYTES = 2 ** 20;
+const MAX_TOKEN_LENGTH = 64 * 1024;
+/** What the token specification gives a token that does not say. */
+const DEFAULT_LIFE_S = 60;
+
+/** The Basic scheme's header (RFC 7617, UTF-8). */
+export function basic(
+  { username, password }: Extract<Credential, { kind: "password" }>,
+): string {
+  const bytes = new TextEncoder().encode(`${username}:${password}`);
+  return `Basic ${bytes.toBase64()}`;
+}
+
+/**
+ * Asks a token server: by GET, and by POST for identity tokens (distribution's token and OAuth2
+ * specifications).
+ */
+export async function fetchToken(
+  http: Http,
+  to: Endpoint,
+  question: TokenQuestion,
+): Promise<{ answer: Answer; read: () => Promise<Token> }> {
+  const answer = question.credential?.kind === "identity"
+    ? await postToken(http, to, question, question.credential.token)
+    : await getToken(http, to, question);
+  return { answer, read: () => readToken(to, answer) };
+}
+
+function getToken(
+  http: Http,
+  to: Endpoint,
+  { realm, service, scopes, credential }: TokenQuestion,
+): Promise<Answer> {
+  const url = new URL(realm);
+  if (service !== "") url.searchParams.set("service", service);
+  for (const scope of scopes) url.searchParams.append("scope", scope);
+  return http.send(to, {
+    method: "GET",
+    url,
+    authorization: credential?.kind === "password" ? basic(credential) : null,
+    authorizedOrigin: realm.origin,
+  });
+}
+
+function postToken(
+  http: Http,
+  to: Endpoint,
+  { realm, service, scopes }: TokenQuestion,
+  refreshToken: string,
+): Promise<Answer> {
+  const form = new URLSearchParams({
+    grant_type: "refresh_token",
+    service,
+    client_id: "soci-deno",
+    scope: scopes.join(" "),
+    refresh_token: refreshToken,
+  });
+  return http.send(to, {
+    method: "POST",
+    url: realm,
+    headers: { "content-type": "application/x-www-form-urlencoded" },
+    body: new TextEncoder().encode(form.toString()),
+  });
+}
+
+async function readToken(to: Endpoint, answer: Answer): Promise<Token> {
+  const fail = (detail: string) =>
+    new RegistryError({
+      kind: "protocol",
+      host: to.host,
+      repository: to.repository,
+      detail: `its token server ${detail}`,
+    });
+  await using held = answer;
+  let value: Record<string, unknown>;
+  try {
+    const text = new TextDecoder().decode(await held.bytes(MAX_TOKEN_BYTES));
+    value = Object(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof BodyTooLarge) throw fail("answered too much");
+    // The parser's message may quote a token.
+    if (error instanceof SyntaxError) throw fail("answered no JSON");
+    throw error;
+  }
+  const token = value.token || value.access_token;
+  if (
+    typeof token !== "string" || token.length > MAX_TOKEN_LENGTH ||
+    !/^[\x21-\x7e]+$/.test(token)
+  ) {
+    throw fail("gave no token");
+  }
+  const said = value.expires_in;
+  const seconds = typeof said === "number" && said > 0 ? said : DEFAULT_LIFE_S;
+  return { token, lifeMs: seconds * 1000 };
+}

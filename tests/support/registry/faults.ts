@@ -1,0 +1,107 @@
+/** A way to misbehave. All but `redirect` act on the next `times` requests that match. */
+export type Fault =
+  & {
+    /** How many requests it acts on; default: all until {@link Faults.clear}. */
+    times?: number;
+    /** What it acts on; default `blobs`: GET of blobs, from the redirect target too. */
+    on?: "blobs" | "manifests" | "uploads" | "all";
+  }
+  & (
+    /** Answers a status instead: 401, 429, 503… */
+    | { kind: "status"; status: number; retryAfter?: string }
+    /** Sends so many bytes and then nothing more, with the connection open. */
+    | { kind: "stall"; afterBytes: number }
+    /** Takes the request and never answers it. */
+    | { kind: "silence" }
+    /** Sends so many bytes and breaks the connection. */
+    | { kind: "truncate"; afterBytes: number }
+    /** Changes the first byte sent. */
+    | { kind: "corrupt" }
+    /** Gives the whole blob, whatever range is asked for. */
+    | { kind: "whole" }
+    /** Gives another range than asked for. */
+    | { kind: "shift" }
+  );
+
+/** What a request is to faults. */
+export type Subject = NonNullable<Fault["on"]>;
+
+/** The faults of a running registry; change them at any time. */
+export class Faults {
+  readonly #active: Array<{ fault: Fault; left: number }> = [];
+
+  /** Adds a fault; earlier ones act first. */
+  add(fault: Fault): void {
+    this.#active.push({ fault, left: fault.times ?? Infinity });
+  }
+
+  /** Behaves well again. */
+  clear(): void {
+    this.#active.length = 0;
+  }
+
+  /** The fault for this request, which counts as one of its times. */
+  take(subject: Subject): Fault | null {
+    const found = this.#active.find(({ fault, left }) => {
+      const on = fault.on ?? "blobs";
+      return left > 0 && (on === "all" || on === subject);
+    });
+    if (found === undefined) return null;
+    found.left--;
+    return found.fault;
+  }
+}
+
+/** Puts a fault into a body. */
+export function spoil(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+  fault: Fault | null,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  if (fault?.kind === "corrupt") return body.pipeThrough(flipFirstByte());
+  if (fault?.kind === "stall" || fault?.kind === "truncate") {
+    return cut(body, fault.afterBytes, fault.kind);
+  }
+  return body;
+}
+
+function flipFirstByte() {
+  let first = true;
+  return new TransformStream<
+    Uint8Array<ArrayBuffer>,
+    Uint8Array<ArrayBuffer>
+  >({
+    transform(chunk, controller) {
+      const copy = new Uint8Array(chunk);
+      if (first && copy.length > 0) {
+        copy[0]! ^= 0xff;
+        first = false;
+      }
+      controller.enqueue(copy);
+    },
+  });
+}
+
+function cut(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+  afterBytes: number,
+  how: "stall" | "truncate",
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const reader = body.getReader();
+  let left = afterBytes;
+  return new ReadableStream({
+    async pull(controller) {
+      if (left <= 0) {
+        await reader.cancel();
+        if (how === "stall") return await new Promise(() => {});
+        // Shorter than its content-length said, so the server breaks the connection.
+        controller.close();
+        return;
+      }
+      const { value, done } = await reader.read();
+      if (done) return controller.close();
+      controller.enqueue(value.subarray(0, left));
+      left -= value.length;
+    },
+    cancel: (reason) => reader.cancel(reason),
+  }, { highWaterMark: 0 });
+}

@@ -1,0 +1,19 @@
+/**
+ * An OCI registry for tests: the whole distribution specification, a log of what was asked and sent,
+ * and faults that can be switched while it runs.
+ *
+ * @example
+ * ```ts
+ * import { startRegistry } from "./mod.ts";
+ * await using registry = startRegistry();
+ * const { digest } = registry.addBlob("a/b", new Uint8Array(3));
+ * registry.faults.add({ kind: "truncate", afterBytes: 1, times: 1 });
+ * void digest;
+ * ```
+ * @module
+ */
+export type { RegistryAuth } from "./auth.ts";
+export { noise, streamOf } from "./content.ts";
+export type { Fault, Faults } from "./faults.ts";
+export type { LogEntry } from "./http.ts";
+export { type RegistryOptions, startRegistry, TestRegistry } from "./server.ts";
