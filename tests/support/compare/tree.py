@@ -37,7 +37,12 @@ def digest(path):
 
 
 def describe(path, name, ignored):
-    info = os.lstat(path)
+    try:
+        info = os.lstat(path)
+    except FileNotFoundError:
+        # overlayfs lists a whiteout in a directory that only one layer has, but finds nothing there
+        gone = dict(mode=0, uid=0, gid=0, size=0, mtime="0", nlink=0, xattrs={})
+        return {"path": text(name), "type": "ghost", "inode": text(name), **gone}, None
     kind = KINDS[stat.S_IFMT(info.st_mode)]
     entry = {
         "path": text(name),

@@ -4,6 +4,7 @@ import { run } from "../host/mod.ts";
 export interface TreeEntry {
   /** Relative to the root, which is `.`; bytes outside printable ASCII as `\xNN`. */
   readonly path: string;
+  /** A `ghost` is listed in its directory, and yet lstat finds nothing (a whiteout in overlayfs). */
   readonly type:
     | "file"
     | "dir"
@@ -11,7 +12,8 @@ export interface TreeEntry {
     | "char"
     | "block"
     | "fifo"
-    | "socket";
+    | "socket"
+    | "ghost";
   /** Permission bits with setuid, setgid and sticky. */
   readonly mode: number;
   readonly uid: number;

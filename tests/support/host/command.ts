@@ -10,8 +10,8 @@ export class CommandError extends Error {
   override readonly name = "CommandError";
   constructor(readonly command: string, readonly result: CommandResult) {
     super(
-      `${command}: exit ${result.code}\n${
-        (result.stderr + result.stdout).slice(-4000)
+      `${command}: exit ${result.code}\n${result.stdout.slice(-1000)}\n${
+        result.stderr.slice(-3000)
       }`,
     );
   }

@@ -32,3 +32,5 @@ export {
   busyboxBytes,
   pauseImage,
 } from "./pause.ts";
+export { oddImage } from "./odd.ts";
+export { compressible, incompressible } from "./random.ts";
