@@ -34,3 +34,4 @@ export {
 } from "./pause.ts";
 export { oddImage } from "./odd.ts";
 export { compressible, incompressible } from "./random.ts";
+export { programImage } from "./program.ts";
