@@ -155,7 +155,7 @@ function implementation(
         }
         call.end();
       } catch (error) {
-        call.destroy(Object.assign(new Error(), wireError("List", error)));
+        call.emit("error", wireError(call.getPath(), error));
       }
     },
   };
