@@ -19,9 +19,9 @@ const SEPARATORS = /^[\s,]+/;
  *
  * @example
  * ```ts
- * import { parseChallenges } from "./challenge.ts";
+ * import { type Challenge, parseChallenges } from "./challenge.ts";
  * import assert from "node:assert/strict";
- * const [first] = parseChallenges('Bearer realm="https://auth.example/token",service="r"');
+ * const [first]: Challenge[] = parseChallenges('Bearer realm="https://auth.example/token",service="r"');
  * assert.equal(first!.parameters.get("realm"), "https://auth.example/token");
  * ```
  */

@@ -29,7 +29,7 @@ export interface Cancellable {
  * logins, redirect targets and connections are shared by all its users.
  *
  * @example
- * ```ts
+ * ```ts ignore
  * import { parseReference, RegistryClient } from "./mod.ts";
  * async function configOf(name: string): Promise<string> {
  *   using client = new RegistryClient();
@@ -38,7 +38,6 @@ export interface Cancellable {
  *   const { bytes } = await client.manifest(reference, { digest });
  *   return new TextDecoder().decode(bytes);
  * }
- * void configOf;
  * ```
  */
 export class RegistryClient implements Disposable {

@@ -140,7 +140,7 @@ export function connectionFailure(to: Endpoint, error: unknown): unknown {
   if (error instanceof RegistryError || error instanceof Transient) {
     return error;
   }
-  const text = error instanceof Error ? error.message : String(error);
+  const text = innermostMessage(error);
   const unavailable = (detail: string) =>
     new RegistryError({
       kind: "unavailable",
@@ -151,7 +151,8 @@ export function connectionFailure(to: Endpoint, error: unknown): unknown {
   if (error instanceof IdleTimeout) {
     return new Transient(unavailable(`no answer, ${text}`));
   }
-  const detail = text.replace(/\(?https?:\/\/[^\s)]*\)?/g, "").trim();
+  const detail = text.replace(/ for url \([^)]*\)/g, "")
+    .replace(/https?:\/\/\S*/g, "(address)");
   if (/certificate|UnknownIssuer/i.test(detail)) {
     return unavailable(`its TLS certificate is not trusted: ${detail}`);
   }
@@ -161,6 +162,15 @@ export function connectionFailure(to: Endpoint, error: unknown): unknown {
   // Errors of the caller's own body source and of our code are not the network's.
   if (!(error instanceof TypeError) && !isSystemError(error)) return error;
   return new Transient(unavailable(detail));
+}
+
+/** The runtime wraps what happened in "fetch failed". */
+function innermostMessage(error: unknown): string {
+  let inner = error;
+  while (inner instanceof Error && inner.cause instanceof Error) {
+    inner = inner.cause;
+  }
+  return inner instanceof Error ? inner.message : String(inner);
 }
 
 function isSystemError(error: unknown): boolean {

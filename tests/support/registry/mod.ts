@@ -3,12 +3,11 @@
  * and faults that can be switched while it runs.
  *
  * @example
- * ```ts
+ * ```ts ignore
  * import { startRegistry } from "./mod.ts";
  * await using registry = startRegistry();
- * const { digest } = registry.addBlob("a/b", new Uint8Array(3));
+ * const blob = registry.addBlob("a/b", new Uint8Array(3));
  * registry.faults.add({ kind: "truncate", afterBytes: 1, times: 1 });
- * void digest;
  * ```
  * @module
  */
