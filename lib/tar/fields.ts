@@ -7,7 +7,8 @@
 /** The bytes before the first NUL. A copy: the block is reused. */
 export function cString(field: Uint8Array): Uint8Array {
   const end = field.indexOf(0);
-  return field.slice(0, end < 0 ? field.length : end);
+  // Not slice(): that of a Node Buffer is a view.
+  return new Uint8Array(field.subarray(0, end < 0 ? field.length : end));
 }
 
 const isPadding = (byte: number): boolean => byte === 0 || byte === 0x20;

@@ -1,0 +1,229 @@
+import { type Digest, isDigest } from "../oci/mod.ts";
+import { MAX_PATH_BYTES, type TarEntryType } from "../tar/mod.ts";
+import { ZtocError } from "./errors.ts";
+import { FlatBufferReader, type Table } from "./flatbuffer_reader.ts";
+import {
+  MAX_ENTRIES,
+  MAX_ZTOC_BYTES,
+  type Ztoc,
+  type ZtocCompression,
+  type ZtocEntry,
+} from "./model.ts";
+import { ALGORITHM, COMPRESSION, FILE, TOC, XATTR, ZTOC } from "./schema.ts";
+import { spanTable } from "./span_table.ts";
+
+const TYPES: ReadonlySet<string> = new Set(
+  [
+    "reg",
+    "dir",
+    "symlink",
+    "hardlink",
+    "char",
+    "block",
+    "fifo",
+  ] satisfies TarEntryType[],
+);
+
+/** The most bytes of the short texts: versions, types, times, digests. */
+const MAX_TEXT_BYTES = 256;
+/** The most PAX records of one layer. */
+const MAX_RECORDS = 2 ** 22;
+const BLOCK_BYTES = 512;
+const NO_XATTRS: ZtocEntry["xattrs"] = [];
+
+/**
+ * Reads a ztoc from an untrusted place. What comes back is consistent: entries ascend and lie inside
+ * the tar, spans are as many as digests and lie inside the blob. Names, links, records and
+ * checkpoints are views of `bytes`.
+ * @throws ZtocError, and nothing else.
+ */
+export function decodeZtoc(bytes: Uint8Array): Ztoc {
+  if (bytes.length > MAX_ZTOC_BYTES) {
+    throw new ZtocError("too-large", -1, `${bytes.length} bytes`);
+  }
+  return new ZtocDecoder(bytes).decode();
+}
+
+class ZtocDecoder {
+  readonly #reader: FlatBufferReader;
+  /** Texts met, so that a million entries of `root` are one string. */
+  readonly #texts = new Map<string, string>();
+  /** The same for names of owners and keys of records, by their text. */
+  readonly #names = new Map<string, Uint8Array>();
+  #records = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#reader = new FlatBufferReader(bytes);
+  }
+
+  decode(): Ztoc {
+    const reader = this.#reader;
+    const root = reader.root();
+    const ztoc: Ztoc = {
+      version: this.#text(root, ZTOC.version),
+      buildTool: this.#text(root, ZTOC.buildTool),
+      compressedSize: this.#size(root, ZTOC.compressedSize),
+      uncompressedSize: this.#size(root, ZTOC.uncompressedSize),
+      entries: this.#entries(this.#child(root, ZTOC.toc, "toc")),
+      ...this.#compression(this.#child(root, ZTOC.compression, "compression")),
+    };
+    checkEntryOrder(ztoc);
+    spanTable(ztoc); // for its checks
+    return ztoc;
+  }
+
+  #child(table: Table, slot: number, what: string): Table {
+    const child = this.#reader.child(table, slot);
+    if (child === null) {
+      throw new ZtocError("missing", table.at, `no ${what}`);
+    }
+    return child;
+  }
+
+  #size(table: Table, slot: number): number {
+    const value = this.#reader.int64(table, slot);
+    if (value < 0) throw new ZtocError("value", table.at, "negative size");
+    return value;
+  }
+
+  #text(table: Table, slot: number): string {
+    return this.#asText(this.#reader.bytes(table, slot), table.at);
+  }
+
+  #asText(bytes: Uint8Array, at: number): string {
+    if (bytes.length > MAX_TEXT_BYTES || bytes.some((byte) => byte > 0x7f)) {
+      throw new ZtocError("value", at, "a text is too long or not ASCII");
+    }
+    const text = String.fromCharCode(...bytes);
+    const known = this.#texts.get(text);
+    if (known !== undefined) return known;
+    // Times may all differ; they must not make the table as large as the ztoc.
+    if (this.#texts.size < 1024) this.#texts.set(text, text);
+    return text;
+  }
+
+  #name(table: Table, slot: number): Uint8Array {
+    const bytes = this.#reader.bytes(table, slot);
+    if (bytes.length === 0 || bytes.length > 64) return bytes;
+    const key = String.fromCharCode(...bytes);
+    const known = this.#names.get(key);
+    if (known !== undefined) return known;
+    if (this.#names.size < 1024) this.#names.set(key, bytes);
+    return bytes;
+  }
+
+  #path(table: Table, slot: number): Uint8Array {
+    const bytes = this.#reader.bytes(table, slot);
+    if (bytes.length > MAX_PATH_BYTES) {
+      throw new ZtocError("too-large", table.at, "a path is over 64 KiB");
+    }
+    return bytes;
+  }
+
+  #entries(toc: Table): ZtocEntry[] {
+    const { count, target } = this.#reader.references(toc, TOC.metadata);
+    if (count > MAX_ENTRIES) {
+      throw new ZtocError("too-large", toc.at, `${count} entries`);
+    }
+    const entries: ZtocEntry[] = [];
+    for (let i = 0; i < count; i++) entries.push(this.#entry(target(i)));
+    return entries;
+  }
+
+  #entry(at: number): ZtocEntry {
+    const reader = this.#reader;
+    const table = reader.table(at);
+    const type = this.#text(table, FILE.type);
+    if (!TYPES.has(type)) {
+      throw new ZtocError(
+        "value",
+        at,
+        `entry type ${JSON.stringify(type.slice(0, 40))}`,
+      );
+    }
+    return {
+      name: this.#path(table, FILE.name),
+      type: type as TarEntryType,
+      offset: this.#size(table, FILE.offset),
+      size: this.#size(table, FILE.size),
+      linkname: this.#path(table, FILE.linkname),
+      mode: reader.int64(table, FILE.mode),
+      uid: reader.uint32(table, FILE.uid),
+      gid: reader.uint32(table, FILE.gid),
+      uname: this.#name(table, FILE.uname),
+      gname: this.#name(table, FILE.gname),
+      modTime: this.#text(table, FILE.modTime),
+      devMajor: reader.int64(table, FILE.devMajor),
+      devMinor: reader.int64(table, FILE.devMinor),
+      xattrs: this.#xattrs(table),
+    };
+  }
+
+  #xattrs(file: Table): ZtocEntry["xattrs"] {
+    const { count, target } = this.#reader.references(file, FILE.xattrs);
+    if (count === 0) return NO_XATTRS;
+    this.#records += count;
+    if (this.#records > MAX_RECORDS) {
+      throw new ZtocError("too-large", file.at, "too many PAX records");
+    }
+    const xattrs: Array<[Uint8Array, Uint8Array]> = [];
+    for (let i = 0; i < count; i++) {
+      const table = this.#reader.table(target(i));
+      xattrs.push([
+        this.#name(table, XATTR.key),
+        this.#reader.bytes(table, XATTR.value),
+      ]);
+    }
+    return xattrs;
+  }
+
+  #compression(
+    table: Table,
+  ): Pick<Ztoc, "compression" | "spanDigests" | "checkpoints"> {
+    const reader = this.#reader;
+    const algorithm = reader.byte(table, COMPRESSION.algorithm, ALGORITHM.gzip);
+    const compression = (Object.keys(ALGORITHM) as ZtocCompression[])
+      .find((name) => ALGORITHM[name] === algorithm);
+    if (compression === undefined) {
+      throw new ZtocError("value", table.at, `compression ${algorithm}`);
+    }
+    const { count, target } = reader.references(table, COMPRESSION.spanDigests);
+    const maxSpanId = reader.int32(table, COMPRESSION.maxSpanId);
+    if (maxSpanId !== count - 1) {
+      throw new ZtocError(
+        "count",
+        table.at,
+        `last span is ${maxSpanId}, and there are ${count} digests`,
+      );
+    }
+    const spanDigests: Digest[] = [];
+    for (let i = 0; i < count; i++) {
+      const at = target(i);
+      const digest = String.fromCharCode(...reader.bytesAt(at).subarray(0, 80));
+      if (!isDigest(digest)) {
+        throw new ZtocError("value", at, `digest of span ${i}`);
+      }
+      spanDigests.push(digest);
+    }
+    const checkpoints = reader.bytes(table, COMPRESSION.checkpoints);
+    return { compression, spanDigests, checkpoints };
+  }
+}
+
+/**
+ * Headers are not in the ztoc: an entry's begins where the data before it ends, so every entry must
+ * leave room for its header and lie inside the tar.
+ */
+function checkEntryOrder({ entries, uncompressedSize }: Ztoc): void {
+  let header = 0;
+  for (const [i, { offset, size }] of entries.entries()) {
+    if (offset < header + BLOCK_BYTES || offset + size > uncompressedSize) {
+      throw new ZtocError(
+        "order",
+        -1,
+        `entry ${i} at ${offset}, ${size} bytes, does not fit after ${header}`,
+      );
+    }
+    header = Math.ceil((offset + size) / BLOCK_BYTES) * BLOCK_BYTES;
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * Why bytes are no ztoc we can use: `bounds` (something points outside), `missing` (a field that must
+ * be there), `value` (a field holds what it cannot mean), `order` (offsets do not ascend or overlap),
+ * `count` (numbers of things that must agree do not), `too-large` (over our limits).
+ */
+export type ZtocErrorCode =
+  | "bounds"
+  | "missing"
+  | "value"
+  | "order"
+  | "count"
+  | "too-large";
+
+/** Bytes that are no ztoc, or facts that make none. */
+export class ZtocError extends Error {
+  override readonly name = "ZtocError";
+
+  constructor(
+    readonly code: ZtocErrorCode,
+    /** Where in the bytes; -1 where the fault has no one place. */
+    readonly offset: number,
+    detail: string,
+  ) {
+    super(offset < 0 ? `ztoc: ${detail}` : `ztoc at byte ${offset}: ${detail}`);
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * Writes one FlatBuffer, growing from its end to its start, with the same placement decisions as
+ * Go's builder: equal calls in equal order give equal bytes, which is what makes a ztoc's digest
+ * reproducible across tools. Positions are counted from the end ("offsets"), as they do not change
+ * when the buffer grows.
+ */
+export class FlatBufferWriter {
+  #bytes: Uint8Array<ArrayBuffer>;
+  #view: DataView<ArrayBuffer>;
+  #head: number;
+  #minAlign = 1;
+  /** Offsets of the fields of the table being written, by slot; 0: absent. */
+  #fields: number[] = [];
+  #tableEnd = 0;
+  /** Vtables written, by their content. */
+  readonly #vtables = new Map<string, number>();
+
+  constructor(sizeHint = 1024) {
+    this.#bytes = new Uint8Array(Math.max(64, sizeHint));
+    this.#view = new DataView(this.#bytes.buffer);
+    this.#head = this.#bytes.length;
+  }
+
+  /** Bytes written so far; also the offset of what was written last. */
+  get offset(): number {
+    return this.#bytes.length - this.#head;
+  }
+
+  /** Pads so that after `additional` more bytes the offset is a multiple of `size`. */
+  #prepare(size: number, additional: number): void {
+    if (size > this.#minAlign) this.#minAlign = size;
+    const padding = -(this.offset + additional) & (size - 1);
+    const needed = padding + size + additional;
+    if (this.#head < needed) this.#grow(needed);
+    // The buffer is all zeros where nothing was written, so padding is a step.
+    this.#head -= padding;
+  }
+
+  #grow(needed: number): void {
+    const used = this.offset;
+    const grown = new Uint8Array(
+      Math.max(this.#bytes.length * 2, used + needed),
+    );
+    grown.set(this.#bytes.subarray(this.#head), grown.length - used);
+    this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
+    this.#head = grown.length - used;
+  }
+
+  #uint16(value: number): void {
+    this.#prepare(2, 0);
+    this.#head -= 2;
+    this.#view.setUint16(this.#head, value, true);
+  }
+
+  #uint32(value: number): void {
+    this.#prepare(4, 0);
+    this.#head -= 4;
+    this.#view.setUint32(this.#head, value, true);
+  }
+
+  /** The distance to something written earlier. */
+  #reference(offset: number): void {
+    this.#prepare(4, 0);
+    this.#uint32(this.offset - offset + 4);
+  }
+
+  /** Writes a string, NUL-terminated, or raw bytes, as a byte vector. */
+  #blob(bytes: Uint8Array, terminator: 0 | 1): number {
+    this.#prepare(4, bytes.length + terminator);
+    this.#head -= bytes.length + terminator;
+    this.#bytes.set(bytes, this.#head);
+    this.#uint32(bytes.length);
+    return this.offset;
+  }
+
+  /** Writes a string. */
+  string(bytes: Uint8Array): number {
+    return this.#blob(bytes, 1);
+  }
+
+  /** Writes a vector of bytes. */
+  byteVector(bytes: Uint8Array): number {
+    return this.#blob(bytes, 0);
+  }
+
+  /** Writes a vector of references. */
+  vector(offsets: readonly number[]): number {
+    this.#prepare(4, 4 * offsets.length);
+    for (let i = offsets.length - 1; i >= 0; i--) this.#reference(offsets[i]!);
+    this.#uint32(offsets.length);
+    return this.offset;
+  }
+
+  /** Begins a table; nothing but its fields may be written until {@link endTable}. */
+  startTable(): void {
+    this.#fields = [];
+    this.#tableEnd = this.offset;
+  }
+
+  #setField(slot: number): void {
+    while (this.#fields.length <= slot) this.#fields.push(0);
+    this.#fields[slot] = this.offset;
+  }
+
+  /** Adds a reference. */
+  addReference(slot: number, offset: number): void {
+    this.#reference(offset);
+    this.#setField(slot);
+  }
+
+  /** Adds a byte, unless it is the default. */
+  addByte(slot: number, value: number, otherwise: number): void {
+    if (value === otherwise) return;
+    this.#prepare(1, 0);
+    this.#bytes[--this.#head] = value;
+    this.#setField(slot);
+  }
+
+  /** Adds a 32-bit number, signed or not, unless it is 0. */
+  addInt32(slot: number, value: number): void {
+    if (value === 0) return;
+    this.#uint32(value >>> 0);
+    this.#setField(slot);
+  }
+
+  /** Adds a 64-bit number within ±2^53, unless it is 0. */
+  addInt64(slot: number, value: number): void {
+    if (value === 0) return;
+    this.#prepare(8, 0);
+    this.#head -= 8;
+    this.#view.setUint32(this.#head, value >>> 0, true);
+    this.#view.setInt32(this.#head + 4, Math.floor(value / 2 ** 32), true);
+    this.#setField(slot);
+  }
+
+  /** Ends a table: a vtable that was written before is used again. */
+  endTable(): number {
+    this.#uint32(0); // the distance to the vtable, known below
+    const table = this.offset;
+    // Like Go's builder, tables of other sizes may share a vtable when all fields lie the same.
+    const places = this.#fields.map((field) => field === 0 ? 0 : table - field);
+    const key = places.join();
+    let vtable = this.#vtables.get(key);
+    if (vtable === undefined) {
+      for (let i = places.length - 1; i >= 0; i--) this.#uint16(places[i]!);
+      this.#uint16(table - this.#tableEnd);
+      this.#uint16((places.length + 2) * 2);
+      vtable = this.offset;
+      this.#vtables.set(key, vtable);
+    }
+    this.#view.setInt32(this.#bytes.length - table, vtable - table, true);
+    return table;
+  }
+
+  /** Ends the buffer; the writer is not to be used again. */
+  finish(root: number): Uint8Array<ArrayBuffer> {
+    this.#prepare(this.#minAlign, 4);
+    this.#reference(root);
+    return this.#bytes.slice(this.#head);
+  }
+}

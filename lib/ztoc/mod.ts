@@ -1,0 +1,34 @@
+/**
+ * The ztoc: what one layer holds and where its stream can be entered.
+ *
+ * A ztoc lists every file of a layer with its offset in the uncompressed tar, and cuts the layer into
+ * spans, each with a digest and, for gzip, the state needed to inflate from there. `decodeZtoc` reads
+ * one from an untrusted place; `encodeZtoc` writes the same bytes as the existing tools;
+ * `spanTable` answers where spans lie.
+ * @module
+ */
+export {
+  decodeCheckpoints,
+  decodeTarSpans,
+  encodeCheckpoints,
+  encodeTarSpans,
+  type GzipCheckpoints,
+  type TarSpans,
+  WINDOW_BYTES,
+  type ZtocCheckpoint,
+} from "./checkpoints.ts";
+export { decodeZtoc } from "./decode.ts";
+export { encodeZtoc } from "./encode.ts";
+export { ZtocError, type ZtocErrorCode } from "./errors.ts";
+export { formatModTime, parseModTime } from "./mod_time.ts";
+export {
+  BUILD_TOOL,
+  DEFAULT_SPAN_SIZE_BYTES,
+  MAX_ENTRIES,
+  MAX_ZTOC_BYTES,
+  type Ztoc,
+  ZTOC_VERSION,
+  type ZtocCompression,
+  type ZtocEntry,
+} from "./model.ts";
+export { type SpanTable, spanTable } from "./span_table.ts";

@@ -1,0 +1,58 @@
+import type { Digest } from "../oci/mod.ts";
+import type { TarEntryType } from "../tar/mod.ts";
+
+/** One file of the layer. Names are raw bytes as the tar has them, not cleaned. */
+export interface ZtocEntry {
+  readonly name: Uint8Array;
+  readonly type: TarEntryType;
+  /** Where the data begins in the uncompressed tar. */
+  readonly offset: number;
+  /** Bytes of data. */
+  readonly size: number;
+  /** Target of a symbolic or hard link. */
+  readonly linkname: Uint8Array;
+  /** The tar header's mode field. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly uname: Uint8Array;
+  readonly gname: Uint8Array;
+  /** RFC 3339, or empty for times it cannot write; see `parseModTime`. */
+  readonly modTime: string;
+  readonly devMajor: number;
+  readonly devMinor: number;
+  /** Every PAX record of the entry, in key order (the format's name for them misleads). */
+  readonly xattrs: ReadonlyArray<readonly [key: Uint8Array, value: Uint8Array]>;
+}
+
+/** How the layer blob is packed. */
+export type ZtocCompression = "gzip" | "uncompressed";
+
+/** The table of contents of one layer: its files, and where the stream can be entered. */
+export interface Ztoc {
+  /** `0.9` in all that were ever written; not checked, as the existing reader does not. */
+  readonly version: string;
+  readonly buildTool: string;
+  /** Bytes of the layer blob. */
+  readonly compressedSize: number;
+  /** Bytes of the tar up to the end of its end marker. */
+  readonly uncompressedSize: number;
+  /** In tar order. */
+  readonly entries: readonly ZtocEntry[];
+  readonly compression: ZtocCompression;
+  /** Of each span's bytes in the blob. */
+  readonly spanDigests: readonly Digest[];
+  /** Where spans begin: see `decodeCheckpoints` and `decodeTarSpans`. */
+  readonly checkpoints: Uint8Array;
+}
+
+/** The format version we write. */
+export const ZTOC_VERSION = "0.9";
+/** The identifier the existing tools write; with it equal layers give equal ztocs. */
+export const BUILD_TOOL = "AWS SOCI CLI v0.2";
+/** The span size the existing tools use when none is said: 4 MiB, uncompressed. */
+export const DEFAULT_SPAN_SIZE_BYTES = 4 * 2 ** 20;
+/** The largest ztoc we read or write. */
+export const MAX_ZTOC_BYTES = 256 * 2 ** 20;
+/** The most entries of one layer. */
+export const MAX_ENTRIES = 2 ** 21;

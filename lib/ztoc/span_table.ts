@@ -1,0 +1,131 @@
+import type { Digest } from "../oci/mod.ts";
+import { decodeCheckpoints, decodeTarSpans } from "./checkpoints.ts";
+import { ZtocError } from "./errors.ts";
+import type { Ztoc } from "./model.ts";
+
+/**
+ * The spans of one layer, in both of its coordinates. A span is the smallest piece that can be
+ * fetched, verified and inflated by itself. In the tar, spans touch and do not overlap; in the blob
+ * of a gzip layer two neighbours share a byte when a span begins in its middle.
+ */
+export interface SpanTable {
+  readonly count: number;
+  /** First byte of the span in the blob, the shared byte included. */
+  compressedStart(span: number): number;
+  /** End (exclusive) in the blob; of the last span, the blob's end. */
+  compressedEnd(span: number): number;
+  /** First byte of the span in the uncompressed tar. */
+  start(span: number): number;
+  /**
+   * End (exclusive) in the tar. The last span of a gzip layer ends with the tar, though more zeros
+   * may follow in the stream; of an uncompressed layer it ends with the file.
+   */
+  end(span: number): number;
+  /** High bits of the first compressed byte that belong to the span; 0: all of it. */
+  bits(span: number): number;
+  /** The 32 KiB before the span, to inflate it with; null for uncompressed layers. */
+  window(span: number): Uint8Array | null;
+  /** Of the span's compressed bytes. */
+  digest(span: number): Digest;
+  /** The span that holds a byte of the tar. @throws RangeError outside the layer. */
+  spanAt(offset: number): number;
+}
+
+/**
+ * The spans of a ztoc, with every range checked: they ascend, lie inside the layer, and are as many
+ * as there are digests.
+ * @throws ZtocError
+ */
+export function spanTable(ztoc: Ztoc): SpanTable {
+  return ztoc.compression === "gzip" ? gzipSpans(ztoc) : tarSpans(ztoc);
+}
+
+function checkCount(ztoc: Ztoc, count: number): void {
+  if (ztoc.spanDigests.length !== count) {
+    throw new ZtocError(
+      "count",
+      -1,
+      `${ztoc.spanDigests.length} digests for ${count} spans`,
+    );
+  }
+}
+
+function outside(offset: number): RangeError {
+  return new RangeError(`offset ${offset} is outside the layer`);
+}
+
+function gzipSpans(ztoc: Ztoc): SpanTable {
+  const { checkpoints } = decodeCheckpoints(ztoc.checkpoints);
+  const { compressedSize, uncompressedSize, spanDigests } = ztoc;
+  const count = checkpoints.length;
+  checkCount(ztoc, count);
+  const inputs = new Float64Array(count + 1);
+  const outputs = new Float64Array(count + 1);
+  for (const [i, checkpoint] of checkpoints.entries()) {
+    inputs[i] = checkpoint.in;
+    outputs[i] = checkpoint.out;
+    const fits = i === 0
+      ? checkpoint.out === 0 && checkpoint.in > 0
+      : checkpoint.out > outputs[i - 1]! && checkpoint.in > inputs[i - 1]! &&
+        checkpoint.out < uncompressedSize;
+    if (!fits || checkpoint.in > compressedSize) {
+      throw new ZtocError(
+        "order",
+        -1,
+        `checkpoint ${i} at ${checkpoint.in}/${checkpoint.out} does not fit`,
+      );
+    }
+  }
+  inputs[count] = compressedSize;
+  outputs[count] = uncompressedSize;
+  return {
+    count,
+    compressedStart: (i) => inputs[i]! - (checkpoints[i]!.bits === 0 ? 0 : 1),
+    compressedEnd: (i) => inputs[i + 1]!,
+    start: (i) => outputs[i]!,
+    end: (i) => outputs[i + 1]!,
+    bits: (i) => checkpoints[i]!.bits,
+    window: (i) => checkpoints[i]!.window,
+    digest: (i) => spanDigests[i]!,
+    spanAt: (offset) => {
+      if (!(offset >= 0 && offset < uncompressedSize)) throw outside(offset);
+      let low = 0;
+      let high = count;
+      while (high - low > 1) {
+        const middle = (low + high) >>> 1;
+        if (outputs[middle]! <= offset) low = middle;
+        else high = middle;
+      }
+      return low;
+    },
+  };
+}
+
+function tarSpans(ztoc: Ztoc): SpanTable {
+  const { spanSize, size } = decodeTarSpans(ztoc.checkpoints);
+  if (size !== ztoc.compressedSize || ztoc.uncompressedSize > size) {
+    throw new ZtocError(
+      "count",
+      -1,
+      `tar of ${size} bytes in a blob of ${ztoc.compressedSize}`,
+    );
+  }
+  const count = Math.ceil(size / spanSize);
+  checkCount(ztoc, count);
+  const start = (i: number) => i * spanSize;
+  const end = (i: number) => Math.min((i + 1) * spanSize, size);
+  return {
+    count,
+    compressedStart: start,
+    compressedEnd: end,
+    start,
+    end,
+    bits: () => 0,
+    window: () => null,
+    digest: (i) => ztoc.spanDigests[i]!,
+    spanAt: (offset) => {
+      if (!(offset >= 0 && offset < size)) throw outside(offset);
+      return Math.floor(offset / spanSize);
+    },
+  };
+}
