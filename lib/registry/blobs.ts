@@ -150,14 +150,29 @@ export function streamBlob(
   if (offset === size) return Promise.resolve(ReadableStream.from([]));
   return reading(context, reference, async (endpoint, policy) => {
     const span = { digest, start: offset, end: size, size };
+    // Cancelling must end a read that waits for the network, which a generator cannot do.
+    const cancelled = new AbortController();
+    const either = signal === undefined
+      ? cancelled.signal
+      : AbortSignal.any([signal, cancelled.signal]);
     const first = await retrying(
       policy,
-      signal,
-      () => openSpan(context, endpoint, span, signal),
+      either,
+      () => openSpan(context, endpoint, span, either),
     );
-    return ReadableStream.from(
-      blobChunks(context, endpoint, policy, span, first, signal),
-    );
+    const chunks = blobChunks(context, endpoint, policy, span, first, either);
+    return new ReadableStream({
+      async pull(controller) {
+        const { value, done } = await chunks.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      async cancel(reason) {
+        cancelled.abort(reason ?? new DOMException("cancelled", "AbortError"));
+        await chunks.return();
+        await first.answer[Symbol.asyncDispose]();
+      },
+    }, { highWaterMark: 0 });
   });
 }
 

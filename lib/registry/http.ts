@@ -151,7 +151,7 @@ export function connectionFailure(to: Endpoint, error: unknown): unknown {
   if (error instanceof IdleTimeout) {
     return new Transient(unavailable(`no answer, ${text}`));
   }
-  const detail = text.replace(/ for url \([^)]*\)/g, "")
+  const detail = text.replace(/ for url \(.*\)(?=: |$)/g, "")
     .replace(/https?:\/\/\S*/g, "(address)");
   if (/certificate|UnknownIssuer/i.test(detail)) {
     return unavailable(`its TLS certificate is not trusted: ${detail}`);

@@ -49,7 +49,7 @@ export async function resolveManifest(
       retrying(policy, signal, async () => {
         const answer = await context.transport.exchange(endpoint, {
           method: "HEAD",
-          url: endpointUrl(endpoint, `manifests/${name}`),
+          url: manifestUrl(endpoint, name),
           headers: { accept: ACCEPT },
           scopes: pullScopes(endpoint),
           // Some registries do not know HEAD here; GET then says what is the matter.
@@ -86,7 +86,7 @@ export function fetchManifest(
       retrying(policy, signal, async () => {
         const answer = await context.transport.exchange(endpoint, {
           method: "GET",
-          url: endpointUrl(endpoint, `manifests/${name}`),
+          url: manifestUrl(endpoint, name),
           headers: { accept: ACCEPT },
           scopes: pullScopes(endpoint),
           accept: [200],
@@ -153,7 +153,7 @@ export function putManifest(
   return writing(context, reference, options.signal, async (endpoint) => {
     const answer = await context.transport.exchange(endpoint, {
       method: "PUT",
-      url: endpointUrl(endpoint, `manifests/${name}`),
+      url: manifestUrl(endpoint, name),
       headers: { "content-type": mediaType },
       body: bytes,
       scopes: pushScopes(endpoint),
@@ -168,6 +168,14 @@ export function putManifest(
       subjectNoted,
     };
   });
+}
+
+/** Names come from outside: one with a slash or dots in it would be another address. */
+function manifestUrl(endpoint: Endpoint, name: string): URL {
+  if (!isDigest(name) && !/^\w[\w.-]{0,127}$/.test(name)) {
+    throw registryError(endpoint, "protocol", `"${name}" is no tag or digest`);
+  }
+  return endpointUrl(endpoint, `manifests/${name}`);
 }
 
 /** A content type without its parameters. */

@@ -177,6 +177,13 @@ function uploadPlace(endpoint: Endpoint, location: string | null): URL {
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw registryError(endpoint, "protocol", "an upload has no location");
   }
+  if (url.protocol === "http:" && endpoint.root.protocol === "https:") {
+    throw registryError(
+      endpoint,
+      "protocol",
+      "an upload leads from HTTPS to plain HTTP",
+    );
+  }
   return url;
 }
 

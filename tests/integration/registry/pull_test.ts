@@ -118,6 +118,21 @@ scene("a reader that leaves early ends its connection", {}, async (s) => {
   await reader.cancel();
 });
 
+scene("a reader may leave while the registry stalls", {
+  client: { timeouts: { headersMs: 5000, idleMs: 5000 } },
+}, async (s) => {
+  const { client, reference, blob, registry } = s;
+  registry.faults.add({ kind: "stall", afterBytes: 10 });
+  const reader = (await client.blob(reference, blob)).getReader();
+  await reader.read();
+  const waiting = reader.read();
+  const start = performance.now();
+  await reader.cancel();
+  assert.equal((await waiting).done, true);
+  assert.ok(performance.now() - start < 500);
+  await (await client.blob(reference, blob)).cancel();
+});
+
 scene("a reader may pause for longer than the idle limit", {}, async (s) => {
   const { client, reference, blob, bytes } = s;
   const stream = await client.blob(reference, blob);
