@@ -46,6 +46,7 @@ export {
   type SnapshotterOptions,
 } from "./snapshotter.ts";
 export {
+  GID_MAPPING_LABEL,
   type Labels,
   type MountSpec,
   NAMESPACE_LABEL,
@@ -54,4 +55,5 @@ export {
   type SnapshotKind,
   type SnapshotUsage,
   TARGET_LABEL,
+  UID_MAPPING_LABEL,
 } from "./types.ts";

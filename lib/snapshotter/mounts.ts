@@ -9,6 +9,8 @@ export interface SnapshotDirectories {
   readonly work: string;
   /** The parents' files, nearest first. */
   readonly parents: readonly string[];
+  /** Options that map the parents' owners; see `idMapping`. */
+  readonly idMapOptions?: readonly string[];
 }
 
 /**
@@ -18,13 +20,15 @@ export interface SnapshotDirectories {
  * share a prefix by mounting from there; we keep them short so that it seldom has to.
  */
 export function mountSpecs(
-  { kind, fs, work, parents }: SnapshotDirectories,
+  { kind, fs, work, parents, idMapOptions = [] }: SnapshotDirectories,
   overlayOptions: readonly string[],
 ): MountSpec[] {
   const writable = kind === "active";
   const [nearest] = parents;
   if (nearest === undefined) return [bind(fs, writable)];
-  if (!writable && parents.length === 1) return [bind(nearest, false)];
+  if (!writable && parents.length === 1) {
+    return [bind(nearest, false, idMapOptions)];
+  }
   return [{
     type: "overlay",
     source: "overlay",
@@ -32,15 +36,20 @@ export function mountSpecs(
       ...(writable ? [`workdir=${work}`, `upperdir=${fs}`] : []),
       `lowerdir=${parents.join(":")}`,
       ...overlayOptions,
+      ...idMapOptions,
     ],
   }];
 }
 
-function bind(source: string, writable: boolean): MountSpec {
+function bind(
+  source: string,
+  writable: boolean,
+  more: readonly string[] = [],
+): MountSpec {
   return {
     type: "bind",
     source,
-    options: [writable ? "rw" : "ro", "rbind"],
+    options: [writable ? "rw" : "ro", "rbind", ...more],
   };
 }
 

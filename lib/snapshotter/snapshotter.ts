@@ -2,6 +2,7 @@ import { diskUsage } from "./disk.ts";
 import { SnapshotError, SnapshotterSetupError } from "./errors.ts";
 import { parseFilters } from "./filter.ts";
 import { type Owner, SnapshotFolders } from "./folders.ts";
+import { idMapping } from "./idmap.ts";
 import { KeyedLock } from "./lock.ts";
 import { LazyLayers } from "./layers.ts";
 import { mountSpecs, overlayOptionsOfKernel } from "./mounts.ts";
@@ -248,7 +249,8 @@ export class Snapshotter implements AsyncDisposable {
       this.#store.committedParent(parent),
       ...this.#store.parents(parent),
     ]);
-    const owner = parents[0] === undefined ? null : await ownerOf(parents[0]);
+    const owner = idMapping(key, labels ?? {})?.root ??
+      (parents[0] === undefined ? null : await ownerOf(parents[0]));
     const staged = this.#folders.stage(kind, owner);
     let row: SnapshotRow;
     try {
@@ -282,6 +284,7 @@ export class Snapshotter implements AsyncDisposable {
       fs: this.#folders.fs(row.id),
       work: this.#folders.work(row.id),
       parents,
+      idMapOptions: idMapping(row.name, row.labels)?.options ?? [],
     }, this.#overlayOptions);
   }
 

@@ -38,3 +38,7 @@ export const TARGET_LABEL = "containerd.io/snapshot.ref";
 export const REMOTE_LABEL = "containerd.io/snapshot/remote";
 /** The containerd namespace a lazy layer was first prepared in. */
 export const NAMESPACE_LABEL = "containerd.io/snapshot/remote/namespace";
+/** How a container's user IDs map to the host's: `container:host:length`, several with commas. */
+export const UID_MAPPING_LABEL = "containerd.io/snapshot/uidmapping";
+/** The same for groups. */
+export const GID_MAPPING_LABEL = "containerd.io/snapshot/gidmapping";

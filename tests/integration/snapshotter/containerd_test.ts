@@ -14,6 +14,8 @@ import {
 import { startContainerd, type TestContainerd } from "./containerd.ts";
 import { descriptor, ociArchive, smallImage } from "./image.ts";
 
+/** Keeps a snapshot from containerd's garbage collector, which runs whenever it likes. */
+const KEEP = { "containerd.io/gc.root": "test" };
 const NAME = "registry.example/small:1";
 const IMAGE = smallImage([
   [["etc/"], ["etc/a", "1"], ["etc/b", "1"]],
@@ -96,7 +98,9 @@ Deno.test("an imported image is unpacked into our snapshots and goes with its na
       names.push(name);
     }
     assert.deepEqual(names.sort(), [...IMAGE.chainIds].sort());
-    const [mount] = await client.snapshots.prepare("run", IMAGE.chainIds[1]!);
+    const [mount] = await client.snapshots.prepare("run", IMAGE.chainIds[1]!, {
+      labels: KEEP,
+    });
     const at = `${folder}/mnt`;
     Deno.mkdirSync(at);
     const run = (program: string, ...args: string[]) =>
@@ -143,12 +147,14 @@ Deno.test("containerd takes a layer that we serve lazily for unpacked, in each n
     for (const { snapshots } of [client, other]) {
       await assert.rejects(
         snapshots.prepare("extract", "", {
-          labels: { [TARGET_LABEL]: chainId! },
+          labels: { ...KEEP, [TARGET_LABEL]: chainId! },
         }),
         (error) => isRpcError(error, "ALREADY_EXISTS"),
       );
       assert.equal((await snapshots.stat(chainId!)).kind, "committed");
-      const [mount] = await snapshots.prepare("run", chainId!);
+      const [mount] = await snapshots.prepare("run", chainId!, {
+        labels: KEEP,
+      });
       assert.ok(mount?.options.includes(`lowerdir=${shown}`));
     }
   });
@@ -179,27 +185,28 @@ Deno.test("a client of our own stores blobs under a lease, names an image and ha
       assert.equal(applied.digest, IMAGE.diffIds[0]);
       await snapshots.commit(IMAGE.chainIds[0]!, "k", { lease });
       assert.ok((await snapshots.usage(IMAGE.chainIds[0]!)).inodes >= 4);
-    });
+      await content.delete(IMAGE.config.digest);
+      assert.equal(await content.has(IMAGE.config.digest), false);
 
-    const { digest, bytes } = IMAGE.manifest;
-    const target = descriptor(IMAGE.manifest);
-    await images.put({ name: NAME, target, labels: {} });
-    await images.put({ name: NAME, target, labels: { again: "yes" } });
-    assert.deepEqual(await images.get(NAME), {
-      name: NAME,
-      target,
-      labels: { again: "yes" },
+      const { digest, bytes } = IMAGE.manifest;
+      const target = descriptor(IMAGE.manifest);
+      await images.put({ name: NAME, target, labels: {} });
+      await images.put({ name: NAME, target, labels: { again: "yes" } });
+      assert.deepEqual(await images.get(NAME), {
+        name: NAME,
+        target,
+        labels: { again: "yes" },
+      });
+      const read: number[] = [];
+      for await (const piece of content.readBlob(digest, { offset: 5 })) {
+        read.push(...piece);
+      }
+      assert.deepEqual(new Uint8Array(read), bytes.subarray(5));
+      assert.equal((await content.info(digest)).labels.made, "here");
+      const { labels } = await content.updateLabels(digest, { more: "1" });
+      assert.deepEqual(labels, { made: "here", more: "1" });
     });
-    const read: number[] = [];
-    for await (const piece of content.readBlob(digest, { offset: 5 })) {
-      read.push(...piece);
-    }
-    assert.deepEqual(new Uint8Array(read), bytes.subarray(5));
-    assert.equal((await content.info(digest)).labels.made, "here");
-    const { labels } = await content.updateLabels(digest, { more: "1" });
-    assert.deepEqual(labels, { made: "here", more: "1" });
-    await content.delete(IMAGE.config.digest);
-    assert.equal(await content.has(IMAGE.config.digest), false);
+    assert.deepEqual(await leases.list(), []);
   }));
 
 Deno.test("bytes that are not what the descriptor says are refused", () =>
@@ -213,4 +220,35 @@ Deno.test("bytes that are not what the descriptor says are refused", () =>
     );
     await client.content.abort("wrong");
     assert.equal(await client.content.has(layer!.digest), false);
+  }));
+
+Deno.test("an upload that broke off is continued where it stopped", () =>
+  withContainerd(NO_LAYERS, async ({ client }) => {
+    const [layer] = IMAGE.layers;
+    const { bytes, digest } = layer!;
+    const broken = async function* () {
+      yield bytes.subarray(0, 50);
+      await Promise.reject(new Error("the source broke off"));
+    };
+    await assert.rejects(
+      client.content.writeBlob("ref", descriptor(layer!), broken()),
+      /broke off/,
+    );
+    // Were the first 50 bytes sent again, the blob's digest would be wrong: these are other bytes.
+    const rest = bytes.slice();
+    rest.fill(0, 0, 50);
+    let written = "";
+    for (let attempt = 0; attempt < 20 && written === ""; attempt++) {
+      try {
+        written = await client.content.writeBlob("ref", descriptor(layer!), [
+          rest,
+        ], { labels: KEEP });
+      } catch (error) {
+        // containerd has not yet seen that the first upload is over
+        if (!isRpcError(error, "UNAVAILABLE")) throw error;
+        await new Promise((wake) => setTimeout(wake, 50));
+      }
+    }
+    assert.equal(written, "written");
+    assert.equal((await client.content.info(digest)).sizeBytes, bytes.length);
   }));

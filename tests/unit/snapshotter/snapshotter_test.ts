@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { NO_LAYERS, Snapshotter } from "../../../lib/snapshotter/mod.ts";
+import {
+  GID_MAPPING_LABEL,
+  NO_LAYERS,
+  Snapshotter,
+  UID_MAPPING_LABEL,
+} from "../../../lib/snapshotter/mod.ts";
 import {
   contents,
   isKind,
@@ -332,6 +337,89 @@ Deno.test("a state folder overlayfs options cannot name is refused", async () =>
   await assert.rejects(
     Snapshotter.open({ root, provider: NO_LAYERS }),
     { name: "SnapshotterSetupError" },
+  );
+  Deno.removeSync(root, { recursive: true });
+});
+
+Deno.test("a container with mapped IDs has a mapped root and asks for id-mapped parents", () =>
+  withSnapshotter(async (snapshotter) => {
+    await layer(snapshotter, "one", "", () => {});
+    const labels = {
+      [UID_MAPPING_LABEL]: "0:100000:65536",
+      [GID_MAPPING_LABEL]: "5:1:1,0:200000:65536",
+    };
+    const [mount] = await snapshotter.prepare({
+      key: "k",
+      parent: "one",
+      labels,
+    });
+    assert.deepEqual(mount?.options.slice(-2), [
+      "uidmap=0:100000:65536",
+      "gidmap=5:1:1,0:200000:65536",
+    ]);
+    const upper = mount.options.find((text) => text.startsWith("upperdir="))!;
+    const { uid, gid } = Deno.statSync(upper.slice("upperdir=".length));
+    assert.deepEqual([uid, gid], [100000, 200000]);
+    assert.deepEqual(await snapshotter.mounts("k"), [mount]);
+    for (
+      const wrong of [
+        { [UID_MAPPING_LABEL]: "0:1:1" },
+        { ...labels, [GID_MAPPING_LABEL]: "1:1:1" },
+        { ...labels, [GID_MAPPING_LABEL]: "0:1" },
+      ]
+    ) {
+      await assert.rejects(
+        snapshotter.prepare({ key: "w", parent: "one", labels: wrong }),
+        isKind("invalid-argument"),
+      );
+    }
+  }));
+
+Deno.test("a killed daemon loses no snapshot it had answered for", async () => {
+  const root = Deno.makeTempDirSync();
+  const module = new URL("../../../lib/snapshotter/mod.ts", import.meta.url);
+  const program = `
+    import {
+  GID_MAPPING_LABEL, NO_LAYERS, Snapshotter, UID_MAPPING_LABEL } from "${module}";
+    const snapshotter = await Snapshotter.open({ root: "${root}", provider: NO_LAYERS });
+    for (let i = 0;; i++) {
+      await snapshotter.prepare({ key: "k" + i, parent: i < 2 ? "" : "n" + (i - 2) });
+      await snapshotter.commit({ name: "n" + i, key: "k" + i });
+      if (i % 2) { await snapshotter.view({ key: "v", parent: "n" + i }); snapshotter.remove("v"); }
+      console.log("n" + i);
+    }`;
+  const config = new URL("../../../deno.json", import.meta.url).pathname;
+  const file = `${root}/daemon.ts`;
+  Deno.writeTextFileSync(file, program);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "--config", config, file],
+    stdout: "piped",
+  }).spawn();
+  const killed = (async () => {
+    let text = "";
+    for await (
+      const piece of child.stdout.pipeThrough(new TextDecoderStream())
+    ) {
+      text += piece;
+      if (text.split("\n").length > 20) child.kill("SIGKILL");
+    }
+    return text.split("\n").slice(0, -1);
+  })();
+  const [answered] = await Promise.all([killed, child.status]);
+  assert.ok(answered.length >= 20);
+  await using snapshotter = await Snapshotter.open({
+    root,
+    provider: NO_LAYERS,
+  });
+  for (const name of answered) {
+    assert.equal(snapshotter.stat(name).kind, "committed");
+    await snapshotter.prepare({ key: `on ${name}`, parent: name });
+    snapshotter.remove(`on ${name}`);
+  }
+  await snapshotter.cleanup();
+  assert.equal(
+    [...Deno.readDirSync(`${root}/snapshotter/snapshots`)].length,
+    snapshotter.list().length,
   );
   Deno.removeSync(root, { recursive: true });
 });
