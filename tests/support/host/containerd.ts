@@ -204,15 +204,21 @@ export function ctrRun(
   ], { timeoutMs: options.timeoutMs ?? 60_000 });
 }
 
-/** Pulls and unpacks an image from a plain HTTP registry with `ctr`. */
+/** Pulls and unpacks an image with `ctr`: over HTTPS when `caPath` is given, else plain HTTP. */
 export async function ctrPull(
   containerd: Containerd,
   image: string,
-  options: { snapshotter?: string; namespace?: string } = {},
+  options: {
+    snapshotter?: string;
+    namespace?: string;
+    /** PEM file of the registry's authority. */
+    caPath?: string;
+  } = {},
 ): Promise<void> {
+  const { snapshotter = "overlayfs", namespace = "default", caPath } = options;
   await containerd.ctr(
-    ...["--namespace", options.namespace ?? "default", "images", "pull"],
-    ...["--plain-http", "--snapshotter", options.snapshotter ?? "overlayfs"],
-    image,
+    ...["--namespace", namespace, "images", "pull"],
+    ...(caPath === undefined ? ["--plain-http"] : ["--tlscacert", caPath]),
+    ...["--snapshotter", snapshotter, image],
   );
 }

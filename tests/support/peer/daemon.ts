@@ -1,0 +1,90 @@
+import {
+  CommandError,
+  type Containerd,
+  type Service,
+  startService,
+  tryRun,
+  unixSocketAnswers,
+  unmountAll,
+} from "../host/mod.ts";
+import type { SociPeer } from "./programs.ts";
+
+/** The existing SOCI daemon, and its command line, with files of their own. */
+export interface PeerDaemon extends AsyncDisposable {
+  /** Socket to give to containerd as a proxy snapshotter. */
+  readonly address: string;
+  readonly folder: string;
+  /** Runs `soci` against a containerd and tells what it printed. @throws CommandError */
+  soci(containerd: Containerd, ...args: string[]): Promise<string>;
+  logs(): string;
+  close(): Promise<void>;
+}
+
+/** The command line knows no option for this place; each daemon gets its own by a bind mount. */
+const CLI_ROOT = "/var/lib/soci-snapshotter-grpc";
+
+/**
+ * Starts the daemon; start containerd after it, and close containerd before it. It looks for indexes
+ * over HTTPS only, while its command line and `ctr` speak plain HTTP with 127.0.0.1: give the
+ * registry a name (`nameLoopback`), a certificate for it, and the daemon the authority as `caFile`.
+ */
+export async function startSociPeer(
+  peer: SociPeer,
+  options: {
+    /** Text of its config.toml. */
+    config?: string;
+    /** PEM file with all authorities to trust, in place of the system's (Go reads SSL_CERT_FILE). */
+    caFile?: string;
+  } = {},
+): Promise<PeerDaemon> {
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-peer-" });
+  const address = `${folder}/soci.sock`;
+  await Deno.writeTextFile(`${folder}/config.toml`, options.config ?? "");
+  await Deno.mkdir(`${folder}/cli`);
+  await Deno.mkdir(CLI_ROOT, { recursive: true });
+  const env: Record<string, string> = options.caFile === undefined
+    ? {}
+    : { SSL_CERT_FILE: options.caFile };
+  const removeFiles = async () => {
+    await unmountAll(folder);
+    await Deno.remove(folder, { recursive: true });
+  };
+  let service: Service;
+  try {
+    service = await startService({
+      program: peer.grpc,
+      args: [
+        ...["--address", address, "--root", `${folder}/root`],
+        ...["--config", `${folder}/config.toml`, "--log-level", "debug"],
+      ],
+      logFile: `${folder}/log`,
+      env,
+      ready: () => unixSocketAnswers(address),
+    });
+  } catch (error) {
+    await removeFiles();
+    throw error;
+  }
+  const close = async () => {
+    await service.close();
+    await removeFiles();
+  };
+  return {
+    address,
+    folder,
+    async soci(containerd, ...args) {
+      const script = 'mount --bind "$1" "$2"; shift 2; exec "$@"';
+      const result = await tryRun("unshare", [
+        ...["--mount", "sh", "-ec", script, "sh", `${folder}/cli`, CLI_ROOT],
+        ...[peer.soci, "--address", containerd.address, ...args],
+      ], { timeoutMs: 120_000, env });
+      if (result.code !== 0) {
+        throw new CommandError(`soci ${args.join(" ")}`, result);
+      }
+      return result.stdout + result.stderr;
+    },
+    logs: service.logs,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
