@@ -7,13 +7,19 @@
  * gen:proto` writes `gen/` from them.
  *
  * ```ts
- * import { connectContainerd } from "./mod.ts";
+ * import { connectContainerd, isRpcError } from "./mod.ts";
  *
- * async function layersOf(socket: string): Promise<string[]> {
- *   using containerd = await connectContainerd(socket, { namespace: "k8s.io" });
- *   const names: string[] = [];
- *   for await (const { name } of containerd.snapshots.list(["kind==committed"])) names.push(name);
- *   return names;
+ * try {
+ *   using containerd = await connectContainerd("/run/containerd/containerd.sock", {
+ *     namespace: "k8s.io",
+ *     snapshotter: "soci",
+ *   });
+ *   for await (const { name } of containerd.snapshots.list(["kind==committed"])) {
+ *     console.log(name);
+ *   }
+ * } catch (error) {
+ *   if (!isRpcError(error)) throw error;
+ *   console.log(error.message); // such as: nobody listens on that socket
  * }
  * ```
  * @module

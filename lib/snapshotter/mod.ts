@@ -8,16 +8,17 @@
  * ```ts
  * import { NO_LAYERS, serveSnapshots, Snapshotter } from "./mod.ts";
  *
- * async function serveUntil(stopped: Promise<void>): Promise<void> {
- *   await using snapshotter = await Snapshotter.open({
- *     root: "/var/lib/soci-snapshotter-grpc",
- *     provider: NO_LAYERS,
- *   });
- *   await using _service = await serveSnapshots(snapshotter, {
- *     address: "/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock",
- *   });
- *   await stopped;
+ * const root = Deno.makeTempDirSync();
+ * {
+ *   await using snapshotter = await Snapshotter.open({ root, provider: NO_LAYERS });
+ *   await using service = await serveSnapshots(snapshotter, { address: `${root}/soci.sock` });
+ *   console.log(`containerd may call ${service.address}`);
+ *   const [mount] = await snapshotter.prepare({ key: "extract", parent: "" });
+ *   Deno.writeTextFileSync(`${mount?.source}/hello`, "world");
+ *   await snapshotter.commit({ name: "base", key: "extract" });
+ *   await snapshotter.prepare({ key: "container", parent: "base" });
  * }
+ * Deno.removeSync(root, { recursive: true });
  * ```
  * @module
  */
