@@ -1,0 +1,26 @@
+/**
+ * - `header`: no gzip header, or one that is not allowed.
+ * - `data`: the deflate stream is damaged.
+ * - `checksum`: CRC-32 or length of a member do not fit.
+ * - `truncated`: the stream ends too early, or gives fewer bytes than promised.
+ * - `trailing`: bytes after the last member that are no gzip member.
+ */
+export type DeflateErrorCode =
+  | "header"
+  | "data"
+  | "checksum"
+  | "truncated"
+  | "trailing";
+
+/** Compressed bytes that cannot be inflated. */
+export class DeflateError extends Error {
+  override readonly name = "DeflateError";
+  constructor(
+    readonly code: DeflateErrorCode,
+    /** Where in the compressed bytes it was seen. */
+    readonly offset: number,
+    detail: string,
+  ) {
+    super(`gzip at byte ${offset}: ${detail}`);
+  }
+}
