@@ -1,0 +1,100 @@
+/**
+ * The layer tree file: one compact binary a layer, made once from its ztoc, read by every process
+ * and Worker that serves the layer. Ours alone (no other tool reads it), rebuilt when the version
+ * or the checksum does not fit.
+ *
+ * Little-endian, sections in this order, each starting on 8 bytes:
+ *
+ * | section | element | count |
+ * |---|---|---|
+ * | header | see `HEADER` | 1 |
+ * | size, dataOffset, mtimeSeconds | f64 | inodes |
+ * | spanStarts | f64 | spans + 1 |
+ * | mode, uid, gid, nlink, rdev, mtimeNanos, first, count | u32 | inodes |
+ * | xattrFirst | u32 | inodes + 1 |
+ * | dirent nameOffset, nameLength, inode | u32 | dirents |
+ * | xattr keyOffset, keyLength, valueOffset, valueLength | u32 | xattrs |
+ * | names | bytes | header.nameBytes |
+ *
+ * `first`/`count` mean, by type: a directory's run of dirents (sorted by name bytes); a symlink's
+ * run of name bytes (its target); nothing otherwise. Inode 0 is the root. Hard links are several
+ * dirents with one inode. `spanStarts` are offsets in the data file; the last is its size.
+ * @module
+ */
+
+export const TREE_MAGIC = 0x54434f53; // "SOCT"
+export const TREE_VERSION = 1;
+
+/** Word positions in the header. */
+export const HEADER = {
+  magic: 0,
+  version: 1,
+  checksum: 2, // CRC-32 of everything after the header
+  inodes: 3,
+  dirents: 4,
+  xattrs: 5,
+  spans: 6,
+  nameBytes: 7,
+  flags: 8,
+} as const;
+
+export const HEADER_BYTES = 64;
+/** Some entry has an extended attribute (opaque marks count). */
+export const FLAG_XATTRS = 1;
+
+/** Per-inode u32 columns, in file order. */
+export const INODE_COLUMNS = [
+  "mode",
+  "uid",
+  "gid",
+  "nlink",
+  "rdev",
+  "mtimeNanos",
+  "first",
+  "count",
+] as const;
+
+/** Counts that fix where each section lies. */
+export interface TreeCounts {
+  readonly inodes: number;
+  readonly dirents: number;
+  readonly xattrs: number;
+  readonly spans: number;
+  readonly nameBytes: number;
+}
+
+/** Byte offset of each section. */
+export interface TreeLayout {
+  readonly doubles: number;
+  readonly spanStarts: number;
+  readonly columns: number;
+  readonly xattrFirst: number;
+  readonly direntColumns: number;
+  readonly xattrColumns: number;
+  readonly names: number;
+  readonly end: number;
+}
+
+const align = (offset: number) => Math.ceil(offset / 8) * 8;
+
+/** Where each section lies. */
+export function treeLayout(counts: TreeCounts): TreeLayout {
+  const { inodes, dirents, xattrs, spans, nameBytes } = counts;
+  const doubles = HEADER_BYTES;
+  const spanStarts = doubles + inodes * 8 * 3;
+  const columns = spanStarts + (spans + 1) * 8;
+  const xattrFirst = align(columns + inodes * 4 * INODE_COLUMNS.length);
+  const direntColumns = align(xattrFirst + (inodes + 1) * 4);
+  const xattrColumns = align(direntColumns + dirents * 4 * 3);
+  const names = align(xattrColumns + xattrs * 4 * 4);
+  return {
+    doubles,
+    spanStarts,
+    columns,
+    xattrFirst,
+    direntColumns,
+    xattrColumns,
+    names,
+    end: names + nameBytes,
+  };
+}

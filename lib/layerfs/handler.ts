@@ -1,0 +1,388 @@
+import {
+  type Attributes,
+  DEFERRED,
+  type EmitEntry,
+  type FuseHandler,
+  NodeId,
+  type StatFs,
+} from "../fuse/mod.ts";
+import {
+  closeFd,
+  ERRNO,
+  fileSize,
+  libc,
+  O,
+  openFd,
+  OsError,
+  preadFully,
+} from "../os/mod.ts";
+import { S } from "./modes.ts";
+import {
+  PRESENT,
+  RequestRing,
+  RING_INTERRUPT,
+  RING_READ,
+  RingItem,
+  SlotTable,
+} from "./shared.ts";
+import { LayerTree } from "./tree.ts";
+
+/** Nodeid of the mount's own root directory (FUSE_ROOT_ID). */
+const ROOT_LO = 1;
+/** Open trees and data files a Worker keeps; the least recently used goes first. */
+const MAX_OPEN_LAYERS = 512;
+const MAX_TREE_BYTES = 2 ** 31;
+
+interface OpenLayer {
+  readonly slot: number;
+  readonly row: number;
+  readonly tree: LayerTree;
+  readonly dataFd: number;
+  lastUse: number;
+}
+
+/** What a Worker needs to serve all layers. */
+export interface LayerHandlerOptions {
+  /** Folder that holds `<slot>/tree` and `<slot>/data`. */
+  readonly layersDirectory: string;
+  readonly slots: SlotTable;
+  readonly presence: Uint8Array;
+  readonly ring: RequestRing;
+  /** Number of this mount in ring items. */
+  readonly mount: number;
+}
+
+/**
+ * Serves every layer as a directory named by its slot. A node's high word is the slot, its low word
+ * the inode's index in the tree plus one; so a nodeid means the same in every Worker and process.
+ */
+export class LayerHandler implements FuseHandler {
+  readonly #options: LayerHandlerOptions;
+  readonly #open = new Map<number, OpenLayer>();
+  readonly #item = new RingItem();
+  #last: OpenLayer | null = null;
+  #clock = 0;
+
+  constructor(options: LayerHandlerOptions) {
+    this.#options = options;
+  }
+
+  lookup(
+    parent: NodeId,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    child: NodeId,
+  ): number {
+    if (parent.hi === 0) {
+      const slot = parseSlot(buffer, start, end);
+      if (slot < 1 || this.#layer(slot) === null) return -ERRNO.ENOENT;
+      child.hi = slot;
+      child.lo = 1;
+      return 0;
+    }
+    const layer = this.#layer(parent.hi);
+    if (layer === null) return -ERRNO.ESTALE;
+    const inode = parent.lo - 1;
+    if (inode >= layer.tree.inodes) return -ERRNO.ESTALE;
+    if (!layer.tree.isDirectory(inode)) return -ERRNO.ENOTDIR;
+    const found = layer.tree.lookup(inode, buffer, start, end);
+    if (found < 0) return -ERRNO.ENOENT;
+    child.hi = parent.hi;
+    child.lo = found + 1;
+    return 0;
+  }
+
+  /** Layers come and go in the root; inside a layer nothing ever changes. */
+  cacheMissing(parent: NodeId): boolean {
+    return parent.hi !== 0;
+  }
+
+  attributes(node: NodeId, into: Attributes): number {
+    if (node.hi === 0) {
+      if (node.lo !== ROOT_LO) return -ERRNO.ESTALE;
+      into.size = 4096;
+      into.mtimeSeconds = 0;
+      into.mtimeNanos = 0;
+      into.mode = S.IFDIR | 0o711;
+      into.nlink = 2;
+      into.uid = 0;
+      into.gid = 0;
+      into.rdev = 0;
+      return 0;
+    }
+    const layer = this.#layer(node.hi);
+    const inode = node.lo - 1;
+    if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
+    const tree = layer.tree;
+    into.size = tree.size[inode] as number;
+    into.mtimeSeconds = tree.mtimeSeconds[inode] as number;
+    into.mtimeNanos = tree.mtimeNanos[inode] as number;
+    into.mode = tree.mode[inode] as number;
+    into.nlink = tree.nlink[inode] as number;
+    into.uid = tree.uid[inode] as number;
+    into.gid = tree.gid[inode] as number;
+    into.rdev = tree.rdev[inode] as number;
+    return 0;
+  }
+
+  readlink(node: NodeId, into: Uint8Array): number {
+    const layer = this.#layer(node.hi);
+    const inode = node.lo - 1;
+    if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
+    if (((layer.tree.mode[inode] as number) & S.IFMT) !== S.IFLNK) {
+      return -ERRNO.EINVAL;
+    }
+    const target = layer.tree.target(inode);
+    into.set(target);
+    return target.length;
+  }
+
+  entries(node: NodeId, first: number, emit: EmitEntry): number {
+    const child = new NodeId();
+    if (node.hi === 0) {
+      const slots = this.#options.slots.slots();
+      for (let i = first; i < slots.length; i++) {
+        child.hi = slots[i] as number;
+        child.lo = 1;
+        if (this.#layer(child.hi) === null) continue;
+        const name = new TextEncoder().encode(String(child.hi));
+        if (!emit(child, name, 0, name.length)) break;
+      }
+      return 0;
+    }
+    const layer = this.#layer(node.hi);
+    const inode = node.lo - 1;
+    if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
+    const { tree } = layer;
+    if (!tree.isDirectory(inode)) return -ERRNO.ENOTDIR;
+    const run = tree.first[inode] as number;
+    const count = tree.count[inode] as number;
+    child.hi = node.hi;
+    for (let i = first; i < count; i++) {
+      const offset = tree.nameOffset[run + i] as number;
+      const length = tree.nameLength[run + i] as number;
+      child.lo = (tree.direntInode[run + i] as number) + 1;
+      if (!emit(child, tree.names, offset, offset + length)) break;
+    }
+    return 0;
+  }
+
+  direntType(node: NodeId): number {
+    if (node.hi === 0) return S.IFDIR >> 12;
+    const layer = this.#layer(node.hi);
+    if (layer === null) return 0; // DT_UNKNOWN
+    return ((layer.tree.mode[node.lo - 1] as number) & S.IFMT) >> 12;
+  }
+
+  getxattr(
+    node: NodeId,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    into: Uint8Array,
+  ): number {
+    if (node.hi === 0) return -ERRNO.ENODATA;
+    const layer = this.#layer(node.hi);
+    const inode = node.lo - 1;
+    if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
+    const { tree } = layer;
+    const count = tree.xattrCount(inode);
+    for (let i = 0; i < count; i++) {
+      const key = tree.xattrKey(inode, i);
+      if (!sameBytes(key, buffer, start, end)) continue;
+      const value = tree.xattrValue(inode, i);
+      if (into.length === 0) return value.length;
+      if (into.length < value.length) return -ERRNO.ERANGE;
+      into.set(value);
+      return value.length;
+    }
+    return -ERRNO.ENODATA;
+  }
+
+  listxattr(node: NodeId, into: Uint8Array): number {
+    if (node.hi === 0) return 0;
+    const layer = this.#layer(node.hi);
+    const inode = node.lo - 1;
+    if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
+    const { tree } = layer;
+    const count = tree.xattrCount(inode);
+    let length = 0;
+    for (let i = 0; i < count; i++) {
+      length += tree.xattrKey(inode, i).length + 1;
+    }
+    if (into.length === 0) return length;
+    if (into.length < length) return -ERRNO.ERANGE;
+    let at = 0;
+    for (let i = 0; i < count; i++) {
+      const key = tree.xattrKey(inode, i);
+      into.set(key, at);
+      at += key.length;
+      into[at++] = 0;
+    }
+    return length;
+  }
+
+  read(
+    node: NodeId,
+    offset: number,
+    size: number,
+    into: Uint8Array<ArrayBuffer>,
+    uniqueLo: number,
+    uniqueHi: number,
+  ): number {
+    const layer = this.#layer(node.hi);
+    const inode = node.lo - 1;
+    if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
+    const { tree } = layer;
+    if (((tree.mode[inode] as number) & S.IFMT) !== S.IFREG) {
+      return -ERRNO.EINVAL;
+    }
+    const length = Math.min(size, (tree.size[inode] as number) - offset);
+    if (length <= 0) return 0;
+    const position = (tree.dataOffset[inode] as number) + offset;
+    if (this.#isPresent(layer, position, length)) {
+      const count = libc.pread(
+        layer.dataFd,
+        into,
+        BigInt(length),
+        BigInt(position),
+      );
+      // A short answer inside a file would become zeros: whole or an error.
+      return count === length ? length : -ERRNO.EIO;
+    }
+    const item = this.#item;
+    item.kind = RING_READ;
+    item.mount = this.#options.mount;
+    item.uniqueLo = uniqueLo;
+    item.uniqueHi = uniqueHi;
+    item.slot = node.hi;
+    item.offset = position;
+    item.length = length;
+    this.#options.ring.push(item);
+    return DEFERRED;
+  }
+
+  interrupt(uniqueLo: number, uniqueHi: number): void {
+    const item = this.#item;
+    item.kind = RING_INTERRUPT;
+    item.mount = this.#options.mount;
+    item.uniqueLo = uniqueLo;
+    item.uniqueHi = uniqueHi;
+    item.slot = 0;
+    item.offset = 0;
+    item.length = 0;
+    this.#options.ring.push(item);
+  }
+
+  statfs(): StatFs {
+    let bytes = 0;
+    let files = 0;
+    for (const { tree } of this.#open.values()) {
+      bytes += tree.spanStarts[tree.spans] as number;
+      files += tree.inodes;
+    }
+    return { blocks: Math.ceil(bytes / 4096), blocksFree: 0, files };
+  }
+
+  #isPresent(layer: OpenLayer, position: number, length: number): boolean {
+    const { tree, row } = layer;
+    const { presence, slots } = this.#options;
+    const base = slots.arenaOffset(row);
+    const last = tree.spanAt(position + length - 1);
+    for (let span = tree.spanAt(position); span <= last; span++) {
+      if (Atomics.load(presence, base + span) !== PRESENT) return false;
+    }
+    return true;
+  }
+
+  /** The open layer of a slot; null when it is not served or its tree cannot be opened. */
+  #layer(slot: number): OpenLayer | null {
+    const last = this.#last;
+    if (
+      last !== null && last.slot === slot &&
+      this.#options.slots.holds(last.row, slot)
+    ) return last;
+    const known = this.#open.get(slot);
+    if (known !== undefined) {
+      if (this.#options.slots.holds(known.row, slot)) {
+        known.lastUse = ++this.#clock;
+        return this.#last = known;
+      }
+      this.#close(known);
+    }
+    const row = slot === 0 ? -1 : this.#options.slots.find(slot);
+    if (row < 0) return null;
+    if (this.#open.size >= MAX_OPEN_LAYERS) this.#closeOldest();
+    const opened = this.#openLayer(slot, row);
+    if (opened === null) return null;
+    this.#open.set(slot, opened);
+    return this.#last = opened;
+  }
+
+  #openLayer(slot: number, row: number): OpenLayer | null {
+    const folder = `${this.#options.layersDirectory}/${slot}`;
+    let treeFd = -1;
+    let dataFd = -1;
+    try {
+      treeFd = openFd(`${folder}/tree`, O.RDONLY);
+      const size = fileSize(treeFd);
+      if (size > MAX_TREE_BYTES) return null;
+      const bytes = new Uint8Array(size);
+      if (preadFully(treeFd, bytes, 0) !== size) return null;
+      const tree = new LayerTree(bytes);
+      if (tree.spans !== this.#options.slots.spanCount(row)) return null;
+      dataFd = openFd(`${folder}/data`, O.RDONLY);
+      return { slot, row, tree, dataFd, lastUse: ++this.#clock };
+    } catch (error) {
+      if (error instanceof OsError || error instanceof Error) {
+        // The main isolate checked these files before it announced the slot; the requester gets
+        // ESTALE, and the daemon's own check of the layer tells why.
+        if (dataFd >= 0) closeFd(dataFd);
+        return null;
+      }
+      throw error;
+    } finally {
+      if (treeFd >= 0) closeFd(treeFd);
+    }
+  }
+
+  #close(layer: OpenLayer): void {
+    closeFd(layer.dataFd);
+    this.#open.delete(layer.slot);
+    if (this.#last === layer) this.#last = null;
+  }
+
+  #closeOldest(): void {
+    let oldest: OpenLayer | null = null;
+    for (const layer of this.#open.values()) {
+      if (oldest === null || layer.lastUse < oldest.lastUse) oldest = layer;
+    }
+    if (oldest !== null) this.#close(oldest);
+  }
+}
+
+/** A positive decimal below 2^32 without leading zero; -1 otherwise. */
+function parseSlot(buffer: Uint8Array, start: number, end: number): number {
+  if (end - start < 1 || end - start > 10 || buffer[start] === 0x30) return -1;
+  let value = 0;
+  for (let i = start; i < end; i++) {
+    const digit = (buffer[i] as number) - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value < 2 ** 32 ? value : -1;
+}
+
+function sameBytes(
+  key: Uint8Array,
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  if (key.length !== end - start) return false;
+  for (let i = 0; i < key.length; i++) {
+    if (key[i] !== buffer[start + i]) return false;
+  }
+  return true;
+}

@@ -1,0 +1,28 @@
+/**
+ * Every lazily served layer as one file system. A layer is a directory named by its *slot*; inside
+ * it is the layer's own tree as overlay wants to see it: whiteouts are character devices 0:0, opaque
+ * directories carry `trusted.overlay.opaque`.
+ *
+ * On disk a layer is a folder `<slot>` with
+ * - `tree`: its file tree, compiled once from the ztoc (`format.ts`),
+ * - `data`: a sparse file of the uncompressed tar, filled span by span.
+ *
+ * `compileTree` makes the first; `LayerFileSystem` shows the layers and asks each `ServedLayer` for
+ * the bytes it lacks. What the isolates share in memory is told in `shared.ts`.
+ * @module
+ */
+export { compileTree, TreeCompileError, type TreeInput } from "./compile.ts";
+export { type Inode, LayerTree, TreeFormatError } from "./tree.ts";
+export {
+  LayerFileSystem,
+  type LayerFileSystemOptions,
+  type ServedLayer,
+} from "./service.ts";
+export {
+  MISSING,
+  PresenceArena,
+  PRESENT,
+  RequestRing,
+  RingItem,
+  SlotTable,
+} from "./shared.ts";

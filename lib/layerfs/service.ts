@@ -1,0 +1,253 @@
+import { DeferredReplies, mountFuse, setReadAhead } from "../fuse/mod.ts";
+import {
+  closeFd,
+  ERRNO,
+  LIBC_PATH,
+  OsError,
+  preadFully,
+  unmount,
+} from "../os/mod.ts";
+import {
+  PresenceArena,
+  RequestRing,
+  RING_INTERRUPT,
+  RingItem,
+  SlotTable,
+} from "./shared.ts";
+import type { FuseWorkerEvent, FuseWorkerStart } from "./worker.ts";
+
+/** A layer as the file system sees it. */
+export interface ServedLayer {
+  readonly slot: number;
+  readonly spanCount: number;
+  /** Whether any entry has extended attributes: decides on which mount it is shown. */
+  readonly hasXattrs: boolean;
+  /** Descriptor of the data file, open while the layer is served. */
+  readonly dataFd: number;
+  /** Resolves when the bytes are in the data file; rejects when they cannot be had. */
+  ensure(offset: number, length: number, signal: AbortSignal): Promise<void>;
+}
+
+/** How the file system is started. */
+export interface LayerFileSystemOptions {
+  /** Folder that holds `<slot>/tree` and `<slot>/data`. */
+  readonly layersDirectory: string;
+  /** Empty folder for the mountpoints. */
+  readonly mountDirectory: string;
+  /** Told when a read fails for good. */
+  readonly onReadError?: (slot: number, offset: number, error: unknown) => void;
+}
+
+const MAX_LAYERS = 32_768;
+const ARENA_BYTES = 16 * 2 ** 20;
+const RING_ITEMS = 4096;
+const READ_AHEAD_KB = 1024;
+
+interface Mount {
+  readonly mountpoint: string;
+  readonly fd: number;
+  readonly stopped: Promise<void>;
+}
+
+/**
+ * All served layers as directories of two FUSE mounts: `x` for layers with extended attributes and
+ * `n` for those without, where the kernel is told once that there are none (asking for each file
+ * costs more than all other metadata together).
+ */
+export class LayerFileSystem implements AsyncDisposable {
+  readonly #options: LayerFileSystemOptions;
+  readonly #slots = new SlotTable(SlotTable.allocate(MAX_LAYERS));
+  readonly #arena = new PresenceArena(new SharedArrayBuffer(ARENA_BYTES));
+  readonly #ring = new RequestRing(RequestRing.allocate(RING_ITEMS));
+  readonly #layers = new Map<number, { layer: ServedLayer; arena: number }>();
+  readonly #replies = new DeferredReplies();
+  /** Reads that wait for bytes, by mount and unique. */
+  readonly #waiting = new Map<string, AbortController>();
+  #mounts: Mount[] = [];
+  #closed = false;
+  #drained: Promise<void> = Promise.resolve();
+
+  private constructor(options: LayerFileSystemOptions) {
+    this.#options = options;
+  }
+
+  /** Mounts and starts serving. @throws OsError */
+  static async start(
+    options: LayerFileSystemOptions,
+  ): Promise<LayerFileSystem> {
+    const system = new LayerFileSystem(options);
+    try {
+      for (const [mount, name] of ["n", "x"].entries()) {
+        const mountpoint = `${options.mountDirectory}/${name}`;
+        Deno.mkdirSync(mountpoint, { recursive: true, mode: 0o755 });
+        system.#mounts.push(
+          await system.#startMount(mount, mountpoint, { xattrs: name === "x" }),
+        );
+      }
+    } catch (error) {
+      await system[Symbol.asyncDispose]();
+      throw error;
+    }
+    system.#drained = system.#drain();
+    return system;
+  }
+
+  async #startMount(
+    mount: number,
+    mountpoint: string,
+    { xattrs }: { xattrs: boolean },
+  ): Promise<Mount> {
+    const fd = mountFuse({ mountpoint, source: "soci-deno" });
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), {
+      type: "module",
+      deno: { permissions: { ffi: [LIBC_PATH] } },
+    });
+    const serving = Promise.withResolvers<void>();
+    const stopped = Promise.withResolvers<void>();
+    worker.onmessage = ({ data }: MessageEvent<FuseWorkerEvent>) => {
+      if (data.kind === "serving") serving.resolve();
+      else stopped.resolve();
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      serving.reject(new Error(`FUSE Worker: ${event.message}`));
+      stopped.resolve();
+    };
+    worker.postMessage(
+      {
+        fd,
+        mount,
+        xattrs,
+        layersDirectory: this.#options.layersDirectory,
+        slots: this.#slots.memory,
+        presence: this.#arena.memory,
+        ring: this.#ring.memory,
+      } satisfies FuseWorkerStart,
+    );
+    await serving.promise;
+    setReadAhead(mountpoint, READ_AHEAD_KB);
+    return { mountpoint, fd, stopped: stopped.promise };
+  }
+
+  /**
+   * Shows a layer. `<slot>/tree` and `<slot>/data` must be in place.
+   * @returns its directory, and its presence bytes (one a span, 0 missing, 1 present), which the
+   * caller keeps up to date.
+   */
+  add(layer: ServedLayer): { directory: string; presence: Uint8Array } {
+    const known = this.#layers.get(layer.slot);
+    if (known !== undefined) throw new Error(`slot ${layer.slot} is served`);
+    const arena = this.#arena.allocate(layer.spanCount);
+    this.#slots.add(layer.slot, arena, layer.spanCount);
+    this.#layers.set(layer.slot, { layer, arena });
+    return {
+      directory: this.directory(layer),
+      presence: this.#arena.bytes.subarray(arena, arena + layer.spanCount),
+    };
+  }
+
+  /** Where a layer is shown. */
+  directory({ slot, hasXattrs }: { slot: number; hasXattrs: boolean }): string {
+    return `${this.#options.mountDirectory}/${hasXattrs ? "x" : "n"}/${slot}`;
+  }
+
+  /** Stops showing a layer. Its readers get ESTALE. */
+  remove(slot: number): void {
+    const known = this.#layers.get(slot);
+    if (known === undefined) return;
+    this.#slots.remove(slot);
+    this.#arena.release(known.arena, known.layer.spanCount);
+    this.#layers.delete(slot);
+  }
+
+  async #drain(): Promise<void> {
+    const item = new RingItem();
+    while (!this.#closed) {
+      const seen = this.#ring.doorbell();
+      while (this.#ring.take(item)) this.#take(item);
+      await this.#ring.changed(seen);
+    }
+  }
+
+  #take(item: RingItem): void {
+    const { mount, uniqueLo, uniqueHi, slot, offset, length } = item;
+    const id = `${mount}/${uniqueHi}/${uniqueLo}`;
+    if (item.kind === RING_INTERRUPT) {
+      this.#waiting.get(id)?.abort(); // answered -EINTR below
+      return;
+    }
+    const cancel = new AbortController();
+    this.#waiting.set(id, cancel);
+    this.#fill(slot, offset, length, cancel.signal).then((result) => {
+      this.#waiting.delete(id);
+      const fd = this.#mounts[mount]?.fd;
+      if (fd === undefined || this.#closed) return;
+      const answer = result === 0
+        ? this.#readInto(slot, offset, length)
+        : result;
+      this.#replies.send(fd, uniqueLo, uniqueHi, answer);
+    });
+  }
+
+  /** 0 when the bytes are in the data file, else a negative errno. */
+  async #fill(
+    slot: number,
+    offset: number,
+    length: number,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const known = this.#layers.get(slot);
+    if (known === undefined) return -ERRNO.ESTALE;
+    try {
+      await known.layer.ensure(offset, length, signal);
+      return 0;
+    } catch (error) {
+      if (signal.aborted) return -ERRNO.EINTR;
+      this.#options.onReadError?.(slot, offset, error);
+      return -ERRNO.EIO;
+    }
+  }
+
+  #readInto(slot: number, offset: number, length: number): number {
+    const known = this.#layers.get(slot);
+    if (known === undefined) return -ERRNO.ESTALE;
+    try {
+      const into = this.#replies.payload.subarray(0, length);
+      const count = preadFully(known.layer.dataFd, into, offset);
+      return count === length ? length : -ERRNO.EIO;
+    } catch (error) {
+      if (error instanceof OsError) return -error.errno;
+      throw error;
+    }
+  }
+
+  /** Unmounts and waits for the Workers. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const cancel of this.#waiting.values()) cancel.abort();
+    for (const { mountpoint } of this.#mounts) {
+      try {
+        unmount(mountpoint);
+      } catch (error) {
+        if (!(error instanceof OsError)) throw error; // someone unmounted it before us
+      }
+    }
+    this.#ring.wake();
+    await this.#drained;
+    for (const { fd, mountpoint, stopped } of this.#mounts) {
+      // Closing our descriptor ends the connection once the Worker's read has returned.
+      await Promise.race([
+        stopped,
+        new Promise((resolve) => setTimeout(resolve, 2000)),
+      ]);
+      closeFd(fd);
+      try {
+        Deno.removeSync(mountpoint);
+      } catch {
+        // still busy below a lazy unmount: an empty folder stays behind
+      }
+    }
+    this.#mounts = [];
+  }
+}

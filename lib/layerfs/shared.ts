@@ -1,0 +1,250 @@
+/**
+ * What the main isolate and the FUSE Workers share in memory. Three structures, made once at start:
+ *
+ * - `SlotTable`: which slots are served, and where the presence bytes of each lie. Written by the
+ *   main isolate only; read by Workers on every request.
+ * - the presence arena: one byte for each span of each served layer, 1 when its bytes are in the
+ *   layer's data file. Written (0 → 1) after the bytes are in the file.
+ * - `RequestRing`: reads a Worker could not answer. Any Worker pushes; the main isolate drains.
+ *
+ * A Worker blocked in `read(2)` gets no message, so everything it must learn it reads from here.
+ * @module
+ */
+
+/** Span is missing / is in the data file. */
+export const MISSING = 0;
+export const PRESENT = 1;
+
+const ROW_WORDS = 4;
+const EMPTY = 0;
+const REMOVED = -1;
+
+/** Row of a slot in the table; valid while `SlotTable.holds(row, slot)`. */
+export type SlotRow = number;
+
+/** Open-addressed hash table from slot to the layer's presence bytes. One writer, many readers. */
+export class SlotTable {
+  readonly #rows: Int32Array;
+  readonly #capacity: number;
+
+  /** @param memory made by `SlotTable.allocate`. */
+  constructor(readonly memory: SharedArrayBuffer) {
+    this.#rows = new Int32Array(memory);
+    this.#capacity = this.#rows.length / ROW_WORDS;
+  }
+
+  /** Memory for `capacity` layers; room for twice as many rows keeps probes short. */
+  static allocate(capacity: number): SharedArrayBuffer {
+    return new SharedArrayBuffer(capacity * 2 * ROW_WORDS * 4);
+  }
+
+  /** The row of a slot, or -1 when it is not served. */
+  find(slot: number): SlotRow {
+    for (let step = 0; step < this.#capacity; step++) {
+      const row = (this.#home(slot) + step) % this.#capacity;
+      const held = Atomics.load(this.#rows, row * ROW_WORDS);
+      if (held === (slot | 0)) return row;
+      if (held === EMPTY) return -1;
+    }
+    return -1;
+  }
+
+  /** Whether that row still serves that slot. */
+  holds(row: SlotRow, slot: number): boolean {
+    return Atomics.load(this.#rows, row * ROW_WORDS) === (slot | 0);
+  }
+
+  /** First presence byte of the layer in the arena. */
+  arenaOffset(row: SlotRow): number {
+    return Atomics.load(this.#rows, row * ROW_WORDS + 1) >>> 0;
+  }
+
+  /** Presence bytes of the layer. */
+  spanCount(row: SlotRow): number {
+    return Atomics.load(this.#rows, row * ROW_WORDS + 2) >>> 0;
+  }
+
+  /** Starts serving a slot. Main isolate only. @throws RangeError when the table is full. */
+  add(slot: number, arenaOffset: number, spanCount: number): void {
+    for (let step = 0; step < this.#capacity; step++) {
+      const row = (this.#home(slot) + step) % this.#capacity;
+      const held = this.#rows[row * ROW_WORDS];
+      if (held === EMPTY || held === REMOVED) {
+        Atomics.store(this.#rows, row * ROW_WORDS + 1, arenaOffset);
+        Atomics.store(this.#rows, row * ROW_WORDS + 2, spanCount);
+        // The slot number last: a reader that sees it sees the rest.
+        Atomics.store(this.#rows, row * ROW_WORDS, slot);
+        return;
+      }
+    }
+    throw new RangeError(`no room for another layer in the slot table`);
+  }
+
+  /** Stops serving a slot. Main isolate only. */
+  remove(slot: number): void {
+    const row = this.find(slot);
+    if (row >= 0) Atomics.store(this.#rows, row * ROW_WORDS, REMOVED);
+  }
+
+  /** Every served slot, ascending. */
+  slots(): number[] {
+    const found: number[] = [];
+    for (let row = 0; row < this.#capacity; row++) {
+      const held = Atomics.load(this.#rows, row * ROW_WORDS);
+      if (held !== EMPTY && held !== REMOVED) found.push(held >>> 0);
+    }
+    return found.sort((a, b) => a - b);
+  }
+
+  #home(slot: number): number {
+    // Knuth's multiplicative hash spreads consecutive slots.
+    return (Math.imul(slot, 0x9e3779b1) >>> 0) % this.#capacity;
+  }
+}
+
+/** Kinds of ring items. */
+export const RING_READ = 0;
+export const RING_INTERRUPT = 1;
+
+/** An item of the ring. One instance is reused: copy what you keep. */
+export class RingItem {
+  kind = RING_READ;
+  /** Which FUSE mount to answer. */
+  mount = 0;
+  uniqueLo = 0;
+  uniqueHi = 0;
+  slot = 0;
+  /** Offset in the layer's data file, bytes. */
+  offset = 0;
+  /** Bytes wanted. */
+  length = 0;
+}
+
+const ITEM_WORDS = 8;
+const HEAD = 0; // items ever taken
+const TAIL = 1; // items ever promised to a pusher
+const DOORBELL = 2; // changes with each push
+const HEADER_WORDS = 4;
+
+/**
+ * A bounded queue from many Workers to one reader. A pusher reserves a place by raising TAIL, fills
+ * it, then sets its `ready` word; the reader takes places in order once ready. Counters wrap.
+ */
+export class RequestRing {
+  readonly #words: Int32Array;
+  readonly #capacity: number;
+
+  /** @param memory made by `RequestRing.allocate`. */
+  constructor(readonly memory: SharedArrayBuffer) {
+    this.#words = new Int32Array(memory);
+    this.#capacity = (this.#words.length - HEADER_WORDS) / ITEM_WORDS;
+  }
+
+  /** Memory for `capacity` items, a power of two so that wrapped counters keep their place. */
+  static allocate(capacity: number): SharedArrayBuffer {
+    return new SharedArrayBuffer((HEADER_WORDS + capacity * ITEM_WORDS) * 4);
+  }
+
+  /** Queues an item. Waits while the ring is full: the reader frees places within microseconds. */
+  push(item: RingItem): void {
+    const words = this.#words;
+    let tail: number;
+    for (;;) {
+      tail = Atomics.load(words, TAIL);
+      if (((tail - Atomics.load(words, HEAD)) | 0) >= this.#capacity) {
+        Atomics.wait(words, HEAD, Atomics.load(words, HEAD), 1);
+        continue;
+      }
+      if (
+        Atomics.compareExchange(words, TAIL, tail, (tail + 1) | 0) === tail
+      ) break;
+    }
+    const at = HEADER_WORDS + ((tail >>> 0) % this.#capacity) * ITEM_WORDS;
+    words[at + 1] = item.kind | (item.mount << 8);
+    words[at + 2] = item.uniqueLo;
+    words[at + 3] = item.uniqueHi;
+    words[at + 4] = item.slot;
+    words[at + 5] = item.offset | 0;
+    words[at + 6] = Math.floor(item.offset / 2 ** 32);
+    words[at + 7] = item.length;
+    Atomics.store(words, at, 1);
+    Atomics.add(words, DOORBELL, 1);
+    Atomics.notify(words, DOORBELL);
+  }
+
+  /** Takes the oldest item; false when there is none. One reader only. */
+  take(into: RingItem): boolean {
+    const words = this.#words;
+    const head = Atomics.load(words, HEAD);
+    const at = HEADER_WORDS + ((head >>> 0) % this.#capacity) * ITEM_WORDS;
+    if (Atomics.load(words, at) !== 1) return false;
+    const kind = words[at + 1] as number;
+    into.kind = kind & 0xff;
+    into.mount = kind >> 8;
+    into.uniqueLo = (words[at + 2] as number) >>> 0;
+    into.uniqueHi = (words[at + 3] as number) >>> 0;
+    into.slot = (words[at + 4] as number) >>> 0;
+    into.offset = ((words[at + 5] as number) >>> 0) +
+      (words[at + 6] as number) * 2 ** 32;
+    into.length = words[at + 7] as number;
+    Atomics.store(words, at, 0);
+    Atomics.store(words, HEAD, (head + 1) | 0);
+    Atomics.notify(words, HEAD);
+    return true;
+  }
+
+  /** Resolves when something may have been pushed since `seen` (a value of `doorbell()`). */
+  async changed(seen: number): Promise<void> {
+    const { async, value } = Atomics.waitAsync(this.#words, DOORBELL, seen);
+    if (async) await value;
+  }
+
+  /** Counter that changes with each push. */
+  doorbell(): number {
+    return Atomics.load(this.#words, DOORBELL);
+  }
+
+  /** Wakes whoever waits in `changed`, without an item. */
+  wake(): void {
+    Atomics.add(this.#words, DOORBELL, 1);
+    Atomics.notify(this.#words, DOORBELL);
+  }
+}
+
+/** Hands out runs of bytes of the presence arena. Main isolate only. */
+export class PresenceArena {
+  readonly bytes: Uint8Array;
+  #free: { start: number; length: number }[];
+
+  constructor(readonly memory: SharedArrayBuffer) {
+    this.bytes = new Uint8Array(memory);
+    this.#free = [{ start: 0, length: this.bytes.length }];
+  }
+
+  /** A run of `length` bytes, all MISSING. @throws RangeError when the arena is full. */
+  allocate(length: number): number {
+    const at = this.#free.findIndex((run) => run.length >= length);
+    const run = this.#free[at];
+    if (run === undefined) throw new RangeError("too many spans are mounted");
+    const start = run.start;
+    run.start += length;
+    run.length -= length;
+    if (run.length === 0) this.#free.splice(at, 1);
+    this.bytes.fill(MISSING, start, start + length);
+    return start;
+  }
+
+  /** Gives a run back. */
+  release(start: number, length: number): void {
+    const runs = [...this.#free, { start, length }]
+      .filter((run) => run.length > 0)
+      .sort((a, b) => a.start - b.start);
+    this.#free = [];
+    for (const run of runs) {
+      const last = this.#free.at(-1);
+      if (last !== undefined && last.start + last.length === run.start) {
+        last.length += run.length;
+      } else this.#free.push(run);
+    }
+  }
+}

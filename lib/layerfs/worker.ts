@@ -1,0 +1,48 @@
+/**
+ * A FUSE Worker: serves one mount from a blocking loop until it is unmounted. It is told everything
+ * in its first message and never reads another one.
+ * @module
+ */
+/// <reference lib="deno.worker" />
+import { FuseLoop } from "../fuse/mod.ts";
+import { LayerHandler } from "./handler.ts";
+import { RequestRing, SlotTable } from "./shared.ts";
+
+/** First and only message to the Worker. */
+export interface FuseWorkerStart {
+  readonly fd: number;
+  readonly mount: number;
+  /** Whether extended attributes are served on this mount. */
+  readonly xattrs: boolean;
+  readonly layersDirectory: string;
+  readonly slots: SharedArrayBuffer;
+  readonly presence: SharedArrayBuffer;
+  readonly ring: SharedArrayBuffer;
+}
+
+/** From the Worker: it is about to serve, or it is done. */
+export type FuseWorkerEvent =
+  | { readonly kind: "serving" }
+  | { readonly kind: "stopped"; readonly error: string | null };
+
+const scope = self as unknown as DedicatedWorkerGlobalScope;
+const send = (event: FuseWorkerEvent) => scope.postMessage(event);
+
+scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
+  const handler = new LayerHandler({
+    layersDirectory: data.layersDirectory,
+    slots: new SlotTable(data.slots),
+    presence: new Uint8Array(data.presence),
+    ring: new RequestRing(data.ring),
+    mount: data.mount,
+  });
+  const loop = new FuseLoop(data.fd, handler, { xattrs: data.xattrs });
+  send({ kind: "serving" });
+  try {
+    loop.run();
+    send({ kind: "stopped", error: null });
+  } catch (error) {
+    send({ kind: "stopped", error: String(error) });
+  }
+  scope.close();
+};

@@ -1,0 +1,22 @@
+/**
+ * - `digest`: the bytes are not those the ztoc promises; they were not used.
+ * - `inflate`: the digest is right but the bytes do not inflate: the ztoc is wrong.
+ * - `disk`: the cache could not be written.
+ * - `closed`: the layer is no longer served.
+ */
+export type SpanErrorKind = "digest" | "inflate" | "disk" | "closed";
+
+/** A span could not be made present. */
+export class SpanError extends Error {
+  override readonly name = "SpanError";
+  constructor(
+    readonly kind: SpanErrorKind,
+    readonly layerDigest: string,
+    readonly span: number,
+    /** First compressed byte of the span in the layer blob. */
+    readonly offset: number,
+    detail: string,
+  ) {
+    super(`layer ${layerDigest} span ${span} at byte ${offset}: ${detail}`);
+  }
+}
