@@ -7,6 +7,8 @@
  * gen:proto` writes `gen/` from them.
  *
  * ```ts
+ * import { connectContainerd, isRpcError } from "./mod.ts";
+ *
  * try {
  *   using containerd = await connectContainerd("/run/containerd/containerd.sock", {
  *     namespace: "k8s.io",

@@ -6,6 +6,8 @@
  * served lazily come from a {@linkcode LayerProvider}. The model is told at {@linkcode Snapshotter}.
  *
  * ```ts
+ * import { NO_LAYERS, serveSnapshots, Snapshotter } from "./mod.ts";
+ *
  * const root = Deno.makeTempDirSync();
  * {
  *   await using snapshotter = await Snapshotter.open({ root, provider: NO_LAYERS });
