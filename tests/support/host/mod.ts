@@ -34,3 +34,4 @@ export {
   type CtrRunOptions,
   startContainerd,
 } from "./containerd.ts";
+export { CriClient, type CriContainer, type CriRunOptions } from "./cri.ts";

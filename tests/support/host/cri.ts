@@ -1,0 +1,144 @@
+import { criApi, RpcChannel } from "../../../lib/containerd/mod.ts";
+import type { CommandResult } from "./command.ts";
+import type { Containerd } from "./containerd.ts";
+import { pause } from "./service.ts";
+
+const { ImageService, RuntimeService } = criApi;
+
+/** A container in a sandbox of its own; disposing of it removes both. */
+export interface CriContainer extends AsyncDisposable {
+  readonly id: string;
+  readonly sandboxId: string;
+  /** Runs a program in it and waits for its end. */
+  exec(...command: string[]): Promise<CommandResult>;
+  /** Waits until the container itself ends. */
+  ended(): Promise<CommandResult>;
+  /** Stops and removes container and sandbox. */
+  close(): Promise<void>;
+}
+
+/** What to run. */
+export interface CriRunOptions {
+  readonly image: string;
+  /** In place of what the image says to run. */
+  readonly command?: readonly string[];
+}
+
+/** Speaks to containerd as Kubernetes' kubelet does. */
+export class CriClient implements Disposable {
+  readonly #channel: RpcChannel;
+  readonly #folder: string;
+  #runs = 0;
+
+  constructor(containerd: Containerd) {
+    this.#channel = new RpcChannel({ socketPath: containerd.address });
+    this.#folder = containerd.folder;
+  }
+
+  /** Pulls an image; answers its reference by digest. */
+  async pull(
+    image: string,
+    auth?: { username: string; password: string },
+  ): Promise<string> {
+    const { imageRef } = await this.#channel.unary(
+      ImageService.method.pullImage,
+      { image: { image }, ...(auth === undefined ? {} : { auth }) },
+      { timeoutMs: 120_000 },
+    );
+    return imageRef;
+  }
+
+  /** Takes an image away. */
+  async remove(image: string): Promise<void> {
+    await this.#channel.unary(ImageService.method.removeImage, {
+      image: { image },
+    });
+  }
+
+  /** Starts a sandbox and one container of a pulled image in it. */
+  async run({ image, command = [] }: CriRunOptions): Promise<CriContainer> {
+    const name = `test-${this.#runs++}-${crypto.randomUUID().slice(0, 8)}`;
+    const sandboxConfig = {
+      metadata: { name, uid: name, namespace: "tests", attempt: 0 },
+      logDirectory: `${this.#folder}/logs/${name}`,
+      linux: {},
+    };
+    const runtime = RuntimeService.method;
+    const channel = this.#channel;
+    const { podSandboxId } = await channel.unary(runtime.runPodSandbox, {
+      config: sandboxConfig,
+    });
+    const close = async () => {
+      await channel.unary(runtime.stopPodSandbox, { podSandboxId });
+      await channel.unary(runtime.removePodSandbox, { podSandboxId });
+    };
+    try {
+      const { containerId } = await channel.unary(runtime.createContainer, {
+        podSandboxId,
+        sandboxConfig,
+        config: {
+          metadata: { name, attempt: 0 },
+          image: { image },
+          command: [...command],
+          logPath: "output",
+          linux: {},
+        },
+      });
+      await channel.unary(runtime.startContainer, { containerId });
+      return {
+        id: containerId,
+        sandboxId: podSandboxId,
+        exec: (...cmd) => this.#exec(containerId, cmd),
+        ended: () =>
+          this.#ended(containerId, `${sandboxConfig.logDirectory}/output`),
+        close,
+        [Symbol.asyncDispose]: close,
+      };
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  }
+
+  /** Closes the connection. */
+  [Symbol.dispose](): void {
+    this.#channel.close();
+  }
+
+  async #exec(containerId: string, cmd: string[]): Promise<CommandResult> {
+    const { exitCode, stdout, stderr } = await this.#channel.unary(
+      RuntimeService.method.execSync,
+      { containerId, cmd, timeout: 60n },
+      { timeoutMs: 70_000 },
+    );
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return { code: exitCode, stdout: text(stdout), stderr: text(stderr) };
+  }
+
+  async #ended(containerId: string, logFile: string): Promise<CommandResult> {
+    while (true) {
+      const { status } = await this.#channel.unary(
+        RuntimeService.method.containerStatus,
+        { containerId },
+      );
+      if (status?.state === criApi.ContainerState.CONTAINER_EXITED) {
+        const said = (stream: string) => streamOf(logFile, stream);
+        return {
+          code: status.exitCode,
+          stdout: said("stdout"),
+          stderr: said("stderr"),
+        };
+      }
+      await pause(50);
+    }
+  }
+}
+
+/** A CRI log has lines `<time> <stream> <F or P> <text>`; P: the line goes on. */
+function streamOf(logFile: string, wanted: string): string {
+  return Deno.readTextFileSync(logFile).split("\n").map((line) => {
+    const [, stream, tag, text] = line.match(/^\S+ (\S+) (\S+) ?(.*)$/) ?? [];
+    if (stream !== wanted) return "";
+    return tag === "P" ? text : `${text}\n`;
+  }).join("");
+}
