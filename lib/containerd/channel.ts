@@ -236,7 +236,9 @@ export class RpcChannel implements Disposable {
     const { code, details, message } = error as Partial<ServiceError>;
     return new ContainerdError({
       code: typeof code === "number" ? rpcCodeName(code) : "UNKNOWN",
-      details: details ?? message ?? String(error),
+      // grpc-js ends "No connection established" with an empty note.
+      details: (details ?? message ?? String(error))
+        .replace(/\s*Resolution note:\s*$/, ""),
       method,
       socketPath: this.#options.socketPath,
     }, { cause: error });
