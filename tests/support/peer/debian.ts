@@ -1,6 +1,13 @@
 import { run } from "../host/mod.ts";
 
-const RELEASE = "trixie";
+/** A release of Debian newer than the one that the tests run on. */
+export type NewerRelease = "trixie" | "sid";
+
+/** Why something is not to be had on this machine. */
+export interface NotHere {
+  readonly reason: string;
+}
+
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** The Debian archive this machine installs from; undefined on other distributions. */
@@ -19,23 +26,53 @@ export function debianMirror(): string | undefined {
 }
 
 /**
- * Unpacks a package of a newer Debian release into a folder. apt does it in a root of its own, so
- * that signatures and checksums are verified and the system's package lists stay as they are.
+ * The folder with the unpacked files of a package of a newer release, fetched once for all test
+ * runs of a machine.
  */
-export async function unpackPackage(
-  mirror: string,
+export async function newerPackage(
   name: string,
-  folder: string,
+  release: NewerRelease,
+): Promise<{ folder: string } | NotHere> {
+  const folder = `/var/tmp/soci-deno-${name}-${release}`;
+  if (exists(folder)) return { folder };
+  const mirror = debianMirror();
+  if (mirror === undefined) {
+    return { reason: "apt is not configured for a Debian archive" };
+  }
+  // Unpacked aside and renamed, so that a run that is cut leaves no half of it.
+  const aside = await Deno.makeTempDir({ dir: "/var/tmp" });
+  try {
+    await unpackPackage({ mirror, name, release, folder: aside });
+    await Deno.rename(aside, folder);
+  } catch (error) {
+    await Deno.remove(aside, { recursive: true });
+    if (!exists(folder)) throw error; // else another run was faster
+  }
+  return { folder };
+}
+
+/**
+ * Unpacks a package. apt fetches it with lists of its own, so that signatures and checksums are
+ * verified and the system's package lists stay as they are.
+ */
+async function unpackPackage(
+  options: {
+    mirror: string;
+    name: string;
+    release: NewerRelease;
+    folder: string;
+  },
 ): Promise<void> {
+  const { mirror, name, release, folder } = options;
   const work = await Deno.makeTempDir({ prefix: "soci-deno-apt-" });
   try {
     await Deno.mkdir(`${work}/lists/partial`, { recursive: true });
     await Deno.mkdir(`${work}/cache/archives/partial`, { recursive: true });
     await Deno.writeTextFile(
       `${work}/sources.list`,
-      `deb [signed-by=${KEYRING}] ${mirror} ${RELEASE} main\n`,
+      `deb [signed-by=${KEYRING}] ${mirror} ${release} main\n`,
     );
-    const options = [
+    const settings = [
       `Dir::Etc::SourceList=${work}/sources.list`,
       "Dir::Etc::SourceParts=/dev/null",
       `Dir::State::Lists=${work}/lists`,
@@ -45,8 +82,8 @@ export async function unpackPackage(
       "APT::Sandbox::User=root", // apt's own user may not write to our folder
     ].flatMap((option) => ["-o", option]);
     const limits = { timeoutMs: 180_000, cwd: work };
-    await run("apt-get", [...options, "update"], limits);
-    await run("apt-get", [...options, "download", name], limits);
+    await run("apt-get", [...settings, "update"], limits);
+    await run("apt-get", [...settings, "download", name], limits);
     const archive = listed(work).find((path) => path.endsWith(".deb"))!;
     await run("dpkg-deb", ["-x", archive, folder], limits);
   } finally {
@@ -67,5 +104,14 @@ function readIfThere(path: string): string {
     return Deno.readTextFileSync(path);
   } catch {
     return ""; // this style of configuration is not in use
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false; // not fetched yet
   }
 }

@@ -1,9 +1,14 @@
 /**
- * The existing SOCI daemon and command line, to test against: it must read what we write, and we
- * must read what it writes.
+ * Programs of other people to test against: the existing SOCI daemon and command line, which must
+ * read what we write and write what we read, and newer releases of containerd.
  * @module
  */
-export { debianMirror, unpackPackage } from "./debian.ts";
-export { type NoPeer, type SociPeer, sociPeer } from "./programs.ts";
+export {
+  debianMirror,
+  newerPackage,
+  type NewerRelease,
+  type NotHere,
+} from "./debian.ts";
+export { newerContainerd, type SociPeer, sociPeer } from "./programs.ts";
 export { type PeerDaemon, startSociPeer } from "./daemon.ts";
 export { nameLoopback, trustAuthority } from "./system.ts";

@@ -1,4 +1,4 @@
-import { debianMirror, unpackPackage } from "./debian.ts";
+import { newerPackage, type NewerRelease, type NotHere } from "./debian.ts";
 
 /** Paths of the existing SOCI tools. */
 export interface SociPeer {
@@ -6,39 +6,25 @@ export interface SociPeer {
   readonly grpc: string;
 }
 
-/** Why the peer is not to be had on this machine. */
-export interface NoPeer {
-  readonly reason: string;
-}
-
-const CACHE = "/var/tmp/soci-deno-peer-trixie";
-
-/** Gets the existing SOCI tools (Debian's 0.4.1), once for all test runs of a machine. */
-export async function sociPeer(): Promise<SociPeer | NoPeer> {
-  const peer = {
-    soci: `${CACHE}/usr/bin/soci`,
-    grpc: `${CACHE}/usr/bin/soci-snapshotter-grpc`,
+/** Gets the existing SOCI tools (Debian's 0.4.1). */
+export async function sociPeer(): Promise<SociPeer | NotHere> {
+  const found = await newerPackage("soci-snapshotter", "trixie");
+  if ("reason" in found) return found;
+  return {
+    soci: `${found.folder}/usr/bin/soci`,
+    grpc: `${found.folder}/usr/bin/soci-snapshotter-grpc`,
   };
-  if (exists(peer.grpc)) return peer;
-  const mirror = debianMirror();
-  if (mirror === undefined) {
-    return { reason: "apt is not configured for a Debian archive" };
-  }
-  // Unpacked aside and renamed, so that a run that is cut leaves no half of it.
-  const aside = await Deno.makeTempDir({ dir: "/var/tmp" });
-  await unpackPackage(mirror, "soci-snapshotter", aside);
-  try {
-    await Deno.rename(aside, CACHE);
-  } catch {
-    await Deno.remove(aside, { recursive: true }); // another run was faster
-  }
-  return peer;
 }
 
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false; // not fetched yet
-  }
+const CONTAINERD_RELEASE: Record<"1.7" | "2", NewerRelease> = {
+  "1.7": "trixie",
+  "2": "sid",
+};
+
+/** Gets a newer containerd; its folder is the `binDir` of `startContainerd`. */
+export async function newerContainerd(
+  version: "1.7" | "2",
+): Promise<{ binDir: string } | NotHere> {
+  const found = await newerPackage("containerd", CONTAINERD_RELEASE[version]);
+  return "reason" in found ? found : { binDir: `${found.folder}/usr/bin` };
 }
