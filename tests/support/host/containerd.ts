@@ -5,7 +5,7 @@ import {
   type ContainerdOptions,
   type ContainerdPaths,
 } from "./containerd_config.ts";
-import { processesNaming, unmountAll } from "./leftovers.ts";
+import { childrenOf, processesNaming, unmountAll } from "./leftovers.ts";
 import {
   pause,
   type Service,
@@ -132,7 +132,7 @@ const shimsOf = (address: string) =>
 async function killContainers(address: string): Promise<void> {
   const shims = shimsOf(address);
   for (const { pid } of shims) {
-    for (const child of await childrenOf(pid)) kill(child);
+    for (const child of childrenOf(pid)) kill(child);
   }
   if (shims.length > 0) await pause(200); // time for the shims to reap them
 }
@@ -155,11 +155,6 @@ async function removeTasks(tryCtr: Containerd["tryCtr"]): Promise<void> {
 async function killShims(address: string): Promise<void> {
   await killContainers(address);
   for (const { pid } of shimsOf(address)) kill(pid);
-}
-
-async function childrenOf(pid: number): Promise<number[]> {
-  const { stdout } = await tryRun("pgrep", ["-P", String(pid)]);
-  return stdout.split("\n").filter((line) => line !== "").map(Number);
 }
 
 function kill(pid: number): void {

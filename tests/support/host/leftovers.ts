@@ -53,6 +53,23 @@ export function processesNaming(
   return found;
 }
 
+/** Processes whose parent is `parent`. */
+export function childrenOf(parent: number): number[] {
+  const children = [];
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      // `pid (name) state parent ...`; the name may hold anything, also parentheses (proc(5))
+      const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
+      const [, ppid] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      if (Number(ppid) === parent) children.push(Number(name));
+    } catch {
+      // ended between the two reads
+    }
+  }
+  return children;
+}
+
 function socketsUnder(prefix: string): string[] {
   return Deno.readTextFileSync("/proc/net/unix").split("\n")
     .map((line) => line.trim().split(/\s+/)[7] ?? "")

@@ -1,4 +1,4 @@
-import { gzipSync, zstdCompressSync } from "node:zlib";
+import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { type Digest, sha256 } from "../../../lib/oci/mod.ts";
 import { joinBytes, TarBuilder } from "./tar_builder.ts";
 
@@ -41,7 +41,7 @@ export function layerBlob(
 function pack(
   plain: Uint8Array,
   packing: LayerPacking,
-  level = 6,
+  level = packing === "zstd" ? 3 : 6,
 ): Uint8Array {
   switch (packing) {
     case "none":
@@ -58,6 +58,8 @@ function pack(
       return joinBytes(members);
     }
     case "zstd":
-      return new Uint8Array(zstdCompressSync(plain));
+      return new Uint8Array(zstdCompressSync(plain, {
+        params: { [constants.ZSTD_c_compressionLevel]: level },
+      }));
   }
 }

@@ -11,4 +11,4 @@ export {
 } from "./debian.ts";
 export { newerContainerd, type SociPeer, sociPeer } from "./programs.ts";
 export { type PeerDaemon, startSociPeer } from "./daemon.ts";
-export { nameLoopback, trustAuthority } from "./system.ts";
+export { nameLoopback } from "./hosts.ts";
