@@ -1,0 +1,19 @@
+/**
+ * What is wrong: `not-an-index` (no manifest, or of another kind), `invalid` (an index or prefetch
+ * list that breaks its rules), `digest` (the bytes are not those asked for), `empty` (nothing was
+ * indexed, so there is nothing to convert).
+ */
+export type SociErrorCode = "not-an-index" | "invalid" | "digest" | "empty";
+
+/** A SOCI artifact cannot be used or made. */
+export class SociError extends Error {
+  override readonly name = "SociError";
+
+  constructor(
+    readonly code: SociErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}

@@ -1,0 +1,223 @@
+import {
+  type Descriptor,
+  type Digest,
+  type ImageManifest,
+  isDigest,
+  MEDIA,
+  parseManifest,
+} from "../oci/mod.ts";
+import { BUILD_TOOL, MAX_ZTOC_BYTES } from "../ztoc/mod.ts";
+import { annotationsJson, descriptorJson, documentBytes } from "./document.ts";
+import { SociError } from "./errors.ts";
+import {
+  EMPTY_CONFIG,
+  EMPTY_CONFIG_DIGEST,
+  MAX_INDEX_BYTES,
+  MAX_PREFETCH_BYTES,
+  SOCI_ANNOTATION,
+  SOCI_MEDIA,
+} from "./names.ts";
+
+/** 1: found through the image manifest it names; 2: named by the image manifest. */
+export type SociIndexVersion = 1 | 2;
+
+/** The ztocs of one image. On the wire it is an OCI image manifest. */
+export interface SociIndex {
+  readonly version: SociIndexVersion;
+  readonly config: Descriptor;
+  /** Ztocs in the order of the image's layers, then prefetch lists. Layers may be missing. */
+  readonly layers: readonly Descriptor[];
+  /** The image manifest; version 1 only. */
+  readonly subject?: Descriptor;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** What {@link makeIndex} needs. */
+export interface MakeIndexOptions {
+  /** Ztocs, as {@link ztocDescriptor} makes them, then prefetch lists. */
+  readonly layers: readonly Descriptor[];
+  /** The image manifest: given, the index is of version 1. */
+  readonly subject?: Pick<Descriptor, "mediaType" | "digest" | "size">;
+  /** Default: the identifier of the existing tools. */
+  readonly buildTool?: string;
+}
+
+/**
+ * An index of these ztocs.
+ * @throws SociError when there are none.
+ */
+export function makeIndex(
+  { layers, subject, buildTool = BUILD_TOOL }: MakeIndexOptions,
+): SociIndex {
+  if (layers.length === 0) {
+    throw new SociError("empty", "no layer of the image was indexed");
+  }
+  return {
+    version: subject === undefined ? 2 : 1,
+    config: {
+      mediaType: subject === undefined
+        ? SOCI_MEDIA.indexV2
+        : SOCI_MEDIA.indexV1,
+      digest: EMPTY_CONFIG_DIGEST,
+      size: EMPTY_CONFIG.length,
+    },
+    layers,
+    ...(subject !== undefined && {
+      subject: {
+        mediaType: subject.mediaType,
+        digest: subject.digest,
+        size: subject.size,
+      },
+    }),
+    annotations: { [SOCI_ANNOTATION.buildTool]: buildTool },
+  };
+}
+
+/** What an index says of a ztoc. */
+export interface ZtocDescriptorOptions {
+  readonly digest: Digest;
+  /** Bytes of the ztoc. */
+  readonly size: number;
+  readonly layer: Pick<Descriptor, "mediaType" | "digest">;
+  readonly spanSizeBytes: number;
+  /** Whether the layer holds no extended attributes; see `hasNoXattrs`. */
+  readonly disableXattrs?: boolean;
+}
+
+/** The descriptor of a ztoc in an index. */
+export function ztocDescriptor(options: ZtocDescriptorOptions): Descriptor {
+  const { digest, size, layer, spanSizeBytes, disableXattrs } = options;
+  return {
+    mediaType: SOCI_MEDIA.ztoc,
+    digest,
+    size,
+    annotations: {
+      [SOCI_ANNOTATION.layerDigest]: layer.digest,
+      [SOCI_ANNOTATION.layerMediaType]: layer.mediaType,
+      [SOCI_ANNOTATION.spanSize]: String(spanSizeBytes),
+      ...(disableXattrs && { [SOCI_ANNOTATION.disableXattrs]: "true" }),
+    },
+  };
+}
+
+/**
+ * Writes an index exactly as the existing tools do. Their daemon decodes an index, encodes it again
+ * and stores that under the first digest, so any other form is lost to it.
+ */
+export function encodeIndex(index: SociIndex): Uint8Array {
+  return documentBytes({
+    schemaVersion: 2,
+    mediaType: MEDIA.ociManifest,
+    config: descriptorJson(index.config),
+    layers: index.layers.map(descriptorJson),
+    ...(index.subject && { subject: descriptorJson(index.subject) }),
+    ...annotationsJson(index.annotations),
+  });
+}
+
+const VERSION: ReadonlyMap<string, SociIndexVersion> = new Map([
+  [SOCI_MEDIA.indexV1, 1],
+  [SOCI_MEDIA.indexV2, 2],
+]);
+
+/**
+ * Reads an index from an untrusted place. Keep the bytes that came: their digest is the index's, and
+ * writing it again may give others.
+ * @throws SociError
+ */
+export function decodeIndex(bytes: Uint8Array): SociIndex {
+  if (bytes.length > MAX_INDEX_BYTES) {
+    throw new SociError("invalid", `SOCI index of ${bytes.length} bytes`);
+  }
+  let manifest: ImageManifest;
+  try {
+    manifest = parseManifest(bytes);
+  } catch (cause) {
+    throw new SociError("not-an-index", "SOCI index is no manifest", { cause });
+  }
+  const version = VERSION.get(manifest.config.mediaType);
+  if (version === undefined) {
+    throw new SociError(
+      "not-an-index",
+      `no SOCI index: its config is ${
+        JSON.stringify(manifest.config.mediaType)
+      }`,
+    );
+  }
+  const { subject } = manifest;
+  if ((version === 1) !== (subject !== undefined)) {
+    throw new SociError(
+      "invalid",
+      version === 1
+        ? "SOCI index v1 names no image manifest"
+        : "SOCI index v2 names an image manifest",
+    );
+  }
+  for (const [i, layer] of manifest.layers.entries()) checkLayer(layer, i);
+  return {
+    version,
+    config: manifest.config,
+    layers: manifest.layers,
+    ...(subject !== undefined && { subject }),
+    ...(manifest.annotations && { annotations: manifest.annotations }),
+  };
+}
+
+/** Media types that later tools may add are kept and passed over. */
+function checkLayer(layer: Descriptor, i: number): void {
+  const limit = layer.mediaType === SOCI_MEDIA.ztoc
+    ? MAX_ZTOC_BYTES
+    : layer.mediaType === SOCI_MEDIA.prefetch
+    ? MAX_PREFETCH_BYTES
+    : null;
+  if (limit === null) return;
+  const where = `SOCI index, layers[${i}]`;
+  if (layer.size > limit) {
+    throw new SociError("invalid", `${where} is of ${layer.size} bytes`);
+  }
+  if (!isDigest(layer.annotations?.[SOCI_ANNOTATION.layerDigest])) {
+    throw new SociError(
+      "invalid",
+      `${where} does not say which layer it is of`,
+    );
+  }
+}
+
+function findLayer(
+  index: SociIndex,
+  layer: Digest,
+  mediaType: string,
+): Descriptor | null {
+  return index.layers.find((entry) =>
+    entry.mediaType === mediaType &&
+    entry.annotations?.[SOCI_ANNOTATION.layerDigest] === layer
+  ) ?? null;
+}
+
+/** The ztoc of a layer, or null when the layer has none. */
+export function ztocForLayer(
+  index: SociIndex,
+  layer: Digest,
+): Descriptor | null {
+  return findLayer(index, layer, SOCI_MEDIA.ztoc);
+}
+
+/** The prefetch list of a layer, or null. */
+export function prefetchForLayer(
+  index: SociIndex,
+  layer: Digest,
+): Descriptor | null {
+  return findLayer(index, layer, SOCI_MEDIA.prefetch);
+}
+
+/** The span size a ztoc was made with, where its descriptor says so. */
+export function spanSizeOf(ztoc: Descriptor): number | null {
+  const text = ztoc.annotations?.[SOCI_ANNOTATION.spanSize] ?? "";
+  const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : 0;
+  return value > 0 ? value : null;
+}
+
+/** Whether a ztoc's descriptor says that its layer holds no extended attributes. */
+export function xattrsAreDisabled(ztoc: Descriptor): boolean {
+  return ztoc.annotations?.[SOCI_ANNOTATION.disableXattrs] === "true";
+}

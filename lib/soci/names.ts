@@ -1,0 +1,37 @@
+import { type Digest, sha256 } from "../oci/mod.ts";
+
+/** Media and artifact types of SOCI. */
+export const SOCI_MEDIA = {
+  indexV1: "application/vnd.amazon.soci.index.v1+json",
+  indexV2: "application/vnd.amazon.soci.index.v2+json",
+  /** A ztoc has no media type of its own. */
+  ztoc: "application/octet-stream",
+  prefetch: "application/vnd.amazon.soci.prefetch.v1+json",
+} as const;
+
+/** Annotation keys of SOCI. */
+export const SOCI_ANNOTATION = {
+  /** On a ztoc: the media type of its layer. */
+  layerMediaType: "com.amazon.soci.image-layer-mediaType",
+  /** On a ztoc or prefetch list: the digest of its layer. */
+  layerDigest: "com.amazon.soci.image-layer-digest",
+  /** On a ztoc: the span size asked for, in decimal. */
+  spanSize: "com.amazon.soci.span-size",
+  /** On a ztoc, `"true"`: the layer holds no extended attributes. */
+  disableXattrs: "com.amazon.soci.disable-xattrs",
+  /** On an index: what made it. */
+  buildTool: "com.amazon.soci.build-tool-identifier",
+  /** On an image manifest and its descriptor: the digest of its SOCI index (v2). */
+  indexDigest: "com.amazon.soci.index-digest",
+  /** On a SOCI index's descriptor: the digest of its image manifest (v2). */
+  imageManifestDigest: "com.amazon.soci.image-manifest-digest",
+} as const;
+
+/** The config blob of every SOCI index. */
+export const EMPTY_CONFIG: Uint8Array = new TextEncoder().encode("{}");
+/** The digest of {@link EMPTY_CONFIG}. */
+export const EMPTY_CONFIG_DIGEST: Digest = sha256(EMPTY_CONFIG);
+/** The largest SOCI index we read. */
+export const MAX_INDEX_BYTES = 4 * 2 ** 20;
+/** The largest prefetch list we read. */
+export const MAX_PREFETCH_BYTES = 2 ** 20;
