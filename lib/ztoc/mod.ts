@@ -4,9 +4,15 @@
  * A ztoc lists every file of a layer with its offset in the uncompressed tar, and cuts the layer into
  * spans, each with a digest and, for gzip, the state needed to inflate from there. `decodeZtoc` reads
  * one from an untrusted place; `encodeZtoc` writes the same bytes as the existing tools;
- * `spanTable` answers where spans lie.
+ * `spanTable` answers where spans lie;
+ * {@link ZtocBuilder} makes a ztoc in one pass over a layer.
  * @module
  */
+export {
+  type BuiltZtoc,
+  ZtocBuilder,
+  type ZtocBuilderOptions,
+} from "./builder.ts";
 export {
   decodeCheckpoints,
   decodeTarSpans,

@@ -1,0 +1,79 @@
+import { type Checkpoint, GzipIndexer } from "../deflate/mod.ts";
+import type { Digest } from "../oci/mod.ts";
+import {
+  encodeCheckpoints,
+  WINDOW_BYTES,
+  type ZtocCheckpoint,
+} from "./checkpoints.ts";
+import { ZtocError } from "./errors.ts";
+import { MAX_ZTOC_BYTES } from "./model.ts";
+import type { LayerPass, PassResult } from "./pass.ts";
+import { SpanHasher } from "./span_hasher.ts";
+
+const MAX_CHECKPOINTS = Math.floor(MAX_ZTOC_BYTES / WINDOW_BYTES);
+
+/** What a {@link GzipPass} needs. */
+export interface GzipPassOptions {
+  readonly spanSize: number;
+  /** Takes the uncompressed bytes; valid during the call. */
+  readonly onOutput: (bytes: Uint8Array) => void;
+  /** Where the tar ended, once known: nobody needs to enter the stream behind that. */
+  readonly tarEnd: () => number | null;
+}
+
+/** Inflates a gzip layer and cuts it into spans at its checkpoints. */
+export class GzipPass implements LayerPass {
+  readonly #options: GzipPassOptions;
+  readonly #indexer: GzipIndexer;
+  readonly #hasher = new SpanHasher();
+  readonly #checkpoints: ZtocCheckpoint[] = [];
+  readonly #digests: Digest[] = [];
+
+  constructor(options: GzipPassOptions) {
+    this.#options = options;
+    this.#indexer = new GzipIndexer({
+      spanSize: options.spanSize,
+      onOutput: options.onOutput,
+      onCheckpoint: (checkpoint) => this.#takeCheckpoint(checkpoint),
+    });
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#hasher.push(bytes, (piece) => this.#indexer.push(piece));
+  }
+
+  finish(): PassResult {
+    const { compressedSize } = this.#indexer.finish();
+    this.#digests.push(this.#hasher.end(compressedSize));
+    return {
+      compressedSize,
+      spanDigests: this.#digests,
+      checkpoints: encodeCheckpoints({
+        version: 2,
+        spanSize: this.#options.spanSize,
+        checkpoints: this.#checkpoints,
+      }),
+    };
+  }
+
+  #takeCheckpoint(checkpoint: Checkpoint): void {
+    const former = this.#checkpoints.at(-1);
+    if (former === undefined || former.out === checkpoint.out) {
+      // After empty blocks and members at the beginning: the span before it would hold nothing.
+      this.#checkpoints.pop();
+    } else {
+      const tarEnd = this.#options.tarEnd();
+      if (tarEnd !== null && checkpoint.out >= tarEnd) return;
+      this.#digests.push(this.#hasher.end(checkpoint.in));
+    }
+    if (this.#checkpoints.length >= MAX_CHECKPOINTS) {
+      throw new ZtocError(
+        "too-large",
+        -1,
+        `over ${MAX_CHECKPOINTS} spans; use a larger span size`,
+      );
+    }
+    this.#checkpoints.push(checkpoint);
+    this.#hasher.begin(checkpoint.in - (checkpoint.bits === 0 ? 0 : 1));
+  }
+}
