@@ -2,13 +2,13 @@ import {
   closeFd,
   cString,
   libc,
+  listMounts,
   mountFileSystem,
   MS,
   O,
   openFd,
   OsError,
   raise,
-  readWholeFile,
 } from "../os/mod.ts";
 import { MAX_READ_BYTES } from "./protocol.ts";
 
@@ -47,15 +47,10 @@ export function mountFuse(
   }
 }
 
-/** `major:minor` of the mount at `mountpoint`, from /proc/self/mountinfo; null when not mounted. */
+/** `major:minor` of what is mounted last at `mountpoint`; null when nothing is. */
 function deviceOf(mountpoint: string): string | null {
-  const text = new TextDecoder().decode(
-    readWholeFile("/proc/self/mountinfo", 64 * 2 ** 20),
-  );
-  const line = text.split("\n").findLast((candidate) =>
-    candidate.split(" ")[4] === mountpoint
-  );
-  return line?.split(" ")[2] ?? null;
+  return listMounts().findLast((entry) => entry.mountpoint === mountpoint)
+    ?.device ?? null;
 }
 
 function writeText(path: string, text: string): void {

@@ -1,12 +1,56 @@
 /**
- * Images served lazily: which layers are served, under which slots.
+ * Images served lazily: which layers are served, under which slots, from which registry.
  *
  * A *slot* is the small durable number of one layer served by one ztoc: the name of its directory
- * under the FUSE mount and the high half of its nodeids.
+ * under the FUSE mount and the high half of its nodeids. `LayerStore` owns the layers of a process;
+ * `ImageService` finds out what an image's layers are served by and puts them into the store.
  * @module
  */
+export { ImageError } from "./errors.ts";
+export {
+  fetchImage,
+  type ImageFamily,
+  type ResolvedImage,
+  resolveFamily,
+  resolveImage,
+} from "./image.ts";
+export { mountOverlay, unmountOverlay } from "./overlay.ts";
+export {
+  type DiscoveryOptions,
+  ImageService,
+  type IndexedImage,
+  RegistrySpanSource,
+} from "./service.ts";
 export {
   type SlotRecord,
   SlotsExhaustedError,
   SlotTableStore,
 } from "./slots.ts";
+export {
+  type FetchFigures,
+  LayerStore,
+  type LayerStoreOptions,
+  type OpenLayer,
+} from "./store.ts";
+export {
+  type BackgroundOptions,
+  CRI_LABELS,
+  ImageLayerProvider,
+  INDEX_DIGEST_LABEL,
+} from "./provider.ts";
+export {
+  chainIdOf,
+  type PulledLayer,
+  pullImage,
+  type PullRequest,
+  type PullResult,
+} from "./pull.ts";
+export {
+  type BuildOptions,
+  buildZtocs,
+  type BuiltIndex,
+  type BuiltLayer,
+  pushConversion,
+  type PushedConversion,
+  pushIndexV1,
+} from "./build.ts";

@@ -133,7 +133,14 @@ class TreeBuilder {
     }
     const children = parent.children as Map<string, Node>;
     if (entry.type === "hardlink") {
-      children.set(name, this.#linkTarget(entry, number));
+      // The link's header speaks for the file: it is what unpacking would apply last.
+      const target = this.#linkTarget(entry, number);
+      const type = target.mode & S.IFMT;
+      const { xattrs } = target;
+      this.#applyMetadata(target, entry);
+      target.mode = (target.mode & ~S.IFMT) | type;
+      target.xattrs = xattrs;
+      children.set(name, target);
       this.#previousPath = "\0"; // a directory may have been replaced
       return;
     }
@@ -232,16 +239,17 @@ class TreeBuilder {
     node.mode = FILE_TYPE[entry.type] | (entry.mode & PERMISSIONS);
     node.uid = entry.uid;
     node.gid = entry.gid;
-    node.mtimeSeconds = seconds;
-    node.mtimeNanos = nanos;
+    // As containerd's unpacking: times before 1970 become 1970.
+    node.mtimeSeconds = Math.max(0, seconds);
+    node.mtimeNanos = seconds < 0 ? 0 : nanos;
     const opaque = node.xattrs?.get(OPAQUE_KEY);
     node.xattrs = opaque === undefined ? null : new Map([[OPAQUE_KEY, opaque]]);
     for (const [rawKey, rawValue] of entry.xattrs) {
       const key = latin1(rawKey);
       if (!key.startsWith(XATTR_PREFIX)) continue;
       const name = key.slice(XATTR_PREFIX.length);
-      // Marks of overlay itself may only come from whiteout entries, else a layer could redirect.
-      if (name.startsWith("trusted.overlay.") || name.length > 255) continue;
+      // As containerd's unpacking: `trusted.*` is the host's own (and overlay's marks live there).
+      if (name.startsWith("trusted.") || name.length > 255) continue;
       if (rawValue.length > 65536) continue;
       node.xattrs ??= new Map();
       node.xattrs.set(name, latin1(rawValue));

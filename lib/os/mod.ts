@@ -20,6 +20,9 @@ export {
 export {
   type FileSystemUse,
   fileSystemUse,
+  isMountPoint,
+  listMounts,
+  type MountEntry,
   mountFileSystem,
   MS,
   unmount,

@@ -1,5 +1,5 @@
 import { raise } from "./errno.ts";
-import { cString } from "./files.ts";
+import { cString, readWholeFile } from "./files.ts";
 import { libc } from "./libc.ts";
 
 /** Flags of mount(2) (uapi/linux/mount.h). */
@@ -35,6 +35,44 @@ export function mountFileSystem(
  */
 export function unmount(target: string): void {
   if (libc.umount2(cString(target), MNT_DETACH) < 0) raise("umount", target);
+}
+
+const MAX_MOUNTINFO_BYTES = 64 * 2 ** 20;
+
+/** A line of /proc/self/mountinfo (proc(5)). */
+export interface MountEntry {
+  /** `major:minor` of its device. */
+  readonly device: string;
+  readonly mountpoint: string;
+  readonly type: string;
+}
+
+/** All mounts this process sees, in order of mounting. @throws OsError */
+export function listMounts(): MountEntry[] {
+  const text = new TextDecoder().decode(
+    readWholeFile("/proc/self/mountinfo", MAX_MOUNTINFO_BYTES),
+  );
+  return text.trimEnd().split("\n").map((line) => {
+    const fields = line.split(" ");
+    return {
+      device: fields[2] ?? "",
+      mountpoint: unescapeOctal(fields[4] ?? ""),
+      type: fields[fields.indexOf("-") + 1] ?? "",
+    };
+  });
+}
+
+/** Whether something is mounted right there. */
+export function isMountPoint(path: string): boolean {
+  return listMounts().some(({ mountpoint }) => mountpoint === path);
+}
+
+/** mountinfo writes blanks and backslashes as three octal digits. */
+function unescapeOctal(text: string): string {
+  return text.replace(
+    /\\([0-7]{3})/g,
+    (_, digits: string) => String.fromCharCode(parseInt(digits, 8)),
+  );
 }
 
 /** Figures of the file system that holds a path. */

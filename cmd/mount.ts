@@ -1,0 +1,141 @@
+/**
+ * `soci-deno mount`: an image as a read-only directory, at once.
+ * @module
+ */
+import {
+  ImageService,
+  LayerStore,
+  mountOverlay,
+  unmountOverlay,
+} from "../lib/images/mod.ts";
+import { hostPlatform, parsePlatform } from "../lib/oci/mod.ts";
+import { isMountPoint } from "../lib/os/mod.ts";
+import { parseReference } from "../lib/registry/mod.ts";
+import {
+  type Command,
+  formatBytes,
+  parseCommandLine,
+  UsageError,
+} from "./command.ts";
+import { startLogs } from "./logs.ts";
+import {
+  REGISTRY_HELP,
+  REGISTRY_OPTIONS,
+  registryClient,
+} from "./registry_flags.ts";
+
+const DEFAULT_ROOT = "/var/lib/soci-deno/mount";
+
+const HELP = `
+Mount an image read-only, before it is downloaded. Files are fetched as they are read.
+The command stays until Ctrl-C, SIGTERM, or \`soci-deno umount DIR\`.
+
+Usage: soci-deno mount [flags] IMAGE DIR
+
+Flags:
+  --platform OS/ARCH    which image of a multi-platform one (default: this machine's)
+  --root DIR            cache and state (default ${DEFAULT_ROOT}); one process at a time
+  --no-background       fetch only what is read
+  --log-level LEVEL     trace, debug, info, warn, error (default warn)
+  --json                one JSON object per line instead of text
+${REGISTRY_HELP}
+
+An index is looked for in the image itself (v2) and beside it (v1). Layers without one are
+downloaded whole.
+`;
+
+/** The `mount` subcommand. */
+export const mountCommand: Command = {
+  name: "mount",
+  summary: "mount an image as a directory before it is downloaded",
+  help: HELP,
+  async run(args) {
+    const { values, positionals } = parseCommandLine({
+      args,
+      allowPositionals: true,
+      options: {
+        platform: { type: "string" },
+        root: { type: "string", default: DEFAULT_ROOT },
+        "no-background": { type: "boolean", default: false },
+        "log-level": { type: "string", default: "warn" },
+        json: { type: "boolean", default: false },
+        ...REGISTRY_OPTIONS,
+      },
+    });
+    const [image, directory, ...extra] = positionals;
+    if (image === undefined || directory === undefined || extra.length > 0) {
+      throw new UsageError("say `mount IMAGE DIR`");
+    }
+    await startLogs(values["log-level"], "text");
+    const reference = parseReference(image);
+    const platform = values.platform === undefined
+      ? hostPlatform()
+      : parsePlatform(values.platform);
+    const target = await Deno.realPath(directory);
+    const started = performance.now();
+
+    using client = registryClient(values);
+    await using store = await LayerStore.open({
+      root: values.root,
+      mountDirectory: `${values.root}/fs`,
+    });
+    const stop = new AbortController();
+    const images = new ImageService(client, store, { v1: true, v2: true });
+    const resolved = await images.resolve(reference, platform);
+    const layers = await images.openAll(resolved, stop.signal);
+    await mountOverlay(layers.map((layer) => layer.directory), target);
+    try {
+      const report = {
+        image: reference.toString(),
+        manifest: resolved.descriptor.digest,
+        directory: target,
+        indexed: resolved.index !== null,
+        layers: layers.length,
+        sizeBytes: layers.reduce((sum, layer) => sum + layer.compressedSize, 0),
+        readyMs: Math.round(performance.now() - started),
+      };
+      console.log(
+        values.json
+          ? JSON.stringify(report)
+          : `${report.image} is at ${target}: ${report.layers} layers, ${
+            formatBytes(report.sizeBytes)
+          }, ready in ${report.readyMs} ms${
+            report.indexed ? "" : " (it has no index: fetched whole)"
+          }`,
+      );
+      if (!values["no-background"]) {
+        for (const layer of layers) {
+          store.fill(layer).catch(() => {}); // logged by the reader; reads ask again
+        }
+      }
+      await untilUnmounted(target);
+    } finally {
+      unmountOverlay(target);
+    }
+    const { demandBytes, backgroundBytes, requests } = store.fetched;
+    const summary = { demandBytes, backgroundBytes, requests };
+    console.log(
+      values.json
+        ? JSON.stringify(summary)
+        : `unmounted; fetched ${formatBytes(demandBytes)} on demand and ${
+          formatBytes(backgroundBytes)
+        } in the background, in ${requests} requests`,
+    );
+    return 0;
+  },
+};
+
+/** Resolves on SIGINT or SIGTERM, or when someone else unmounts `target`. */
+async function untilUnmounted(target: string): Promise<void> {
+  const finished = Promise.withResolvers<void>();
+  const stop = () => finished.resolve();
+  Deno.addSignalListener("SIGINT", stop);
+  Deno.addSignalListener("SIGTERM", stop);
+  const watch = setInterval(() => {
+    if (!isMountPoint(target)) stop();
+  }, 250);
+  await finished.promise;
+  clearInterval(watch);
+  Deno.removeSignalListener("SIGINT", stop);
+  Deno.removeSignalListener("SIGTERM", stop);
+}

@@ -1,0 +1,95 @@
+import {
+  type Descriptor,
+  formatPlatform,
+  type ImageManifest,
+  isIndexMediaType,
+  matchPlatform,
+  parseIndex,
+  parseManifest,
+  type Platform,
+} from "../oci/mod.ts";
+import type { Reference, RegistryClient } from "../registry/mod.ts";
+import { ImageError } from "./errors.ts";
+
+/** One image of one platform, as its registry has it. */
+export interface ResolvedImage {
+  readonly reference: Reference;
+  readonly platform: Platform | null;
+  /** Of the image manifest (not of an index above it). */
+  readonly descriptor: Descriptor;
+  readonly manifest: ImageManifest;
+  /** The manifest as it was served. */
+  readonly bytes: Uint8Array;
+}
+
+/** What the reference's tag or digest points to, and every image below it. */
+export interface ImageFamily {
+  /** Of the tag's own document: an index, or the single manifest. */
+  readonly descriptor: Descriptor;
+  /** The document's bytes. */
+  readonly bytes: Uint8Array;
+  /** Descriptors of runnable images, in order; SOCI indexes and attestations are left out. */
+  readonly images: readonly Descriptor[];
+  readonly isIndex: boolean;
+}
+
+/** @throws RegistryError, ManifestError */
+export async function resolveFamily(
+  client: RegistryClient,
+  reference: Reference,
+): Promise<ImageFamily> {
+  const { bytes, descriptor } = await client.manifest(reference);
+  if (!isIndexMediaType(descriptor.mediaType)) {
+    return { descriptor, bytes, images: [descriptor], isIndex: false };
+  }
+  const index = parseIndex(bytes, descriptor.mediaType);
+  const images = index.manifests.filter(({ artifactType, platform }) =>
+    artifactType === undefined && platform?.os !== "unknown"
+  );
+  return { descriptor, bytes, images, isIndex: true };
+}
+
+/** The image of a family for one platform. @throws ImageError, RegistryError, ManifestError */
+export async function resolveImage(
+  client: RegistryClient,
+  reference: Reference,
+  platform: Platform,
+): Promise<ResolvedImage> {
+  const family = await resolveFamily(client, reference);
+  const found = family.isIndex
+    ? family.images.find((image) =>
+      image.platform !== undefined && matchPlatform(platform, image.platform)
+    )
+    : family.images[0];
+  if (found === undefined) {
+    const offered = family.images.map(({ platform }) =>
+      platform === undefined ? "unknown" : formatPlatform(platform)
+    );
+    throw new ImageError(
+      reference.toString(),
+      null,
+      `has no image for ${formatPlatform(platform)}; it has ${
+        offered.join(", ") || "none"
+      } (choose with --platform)`,
+    );
+  }
+  return await fetchImage(client, reference, found);
+}
+
+/** Fetches the manifest that `descriptor` points to. @throws RegistryError, ManifestError */
+export async function fetchImage(
+  client: RegistryClient,
+  reference: Reference,
+  descriptor: Descriptor,
+): Promise<ResolvedImage> {
+  const { bytes, descriptor: served } = await client.manifest(
+    reference.withDigest(descriptor.digest),
+  );
+  return {
+    reference,
+    platform: descriptor.platform ?? null,
+    descriptor: { ...served, mediaType: served.mediaType },
+    manifest: parseManifest(bytes, served.mediaType),
+    bytes,
+  };
+}

@@ -1,0 +1,181 @@
+import { type Digest, isDigest } from "../oci/mod.ts";
+import { parseReference } from "../registry/mod.ts";
+import type {
+  Labels,
+  LayerProvider,
+  LayerRequest,
+  ProvidedLayer,
+  SnapshotUsage,
+  StoredLayer,
+} from "../snapshotter/mod.ts";
+import { logger } from "../telemetry/mod.ts";
+import {
+  type ImageService,
+  type IndexedImage,
+  RegistrySpanSource,
+} from "./service.ts";
+import type { OpenLayer } from "./store.ts";
+
+const log = logger("images");
+
+/** Labels of containerd's CRI service and of clients that do as it does. */
+export const CRI_LABELS = {
+  imageRef: "containerd.io/snapshot/cri.image-ref",
+  manifestDigest: "containerd.io/snapshot/cri.manifest-digest",
+  layerDigest: "containerd.io/snapshot/cri.layer-digest",
+  imageLayers: "containerd.io/snapshot/cri.image-layers",
+} as const;
+
+/** Names the index to use, whatever else could be found. */
+export const INDEX_DIGEST_LABEL =
+  "containerd.io/snapshot/remote/soci.index.digest";
+
+/** When and whether the rest of a layer is fetched. */
+export interface BackgroundOptions {
+  readonly enabled: boolean;
+  /** How long after a layer is first needed it is left alone, ms. */
+  readonly delayMs: number;
+}
+
+function digestLabel(labels: Labels, name: string): Digest | null {
+  const value = labels[name];
+  return value !== undefined && isDigest(value) ? value : null;
+}
+
+/** Gives the snapshotter layers of images that have an index; leaves all others to containerd. */
+export class ImageLayerProvider implements LayerProvider, Disposable {
+  /** One use of the store for each layer, by digest: opening, or open. */
+  readonly #layers = new Map<string, Promise<OpenLayer>>();
+  readonly #stop = new AbortController();
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+
+  constructor(
+    readonly images: ImageService,
+    readonly background: BackgroundOptions,
+  ) {}
+
+  async prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null> {
+    const { labels } = request;
+    const imageRef = labels[CRI_LABELS.imageRef];
+    const manifestDigest = digestLabel(labels, CRI_LABELS.manifestDigest);
+    const layerDigest = digestLabel(labels, CRI_LABELS.layerDigest);
+    if (
+      imageRef === undefined || manifestDigest === null || layerDigest === null
+    ) return null; // an ordinary unpack, without the labels that name the layer
+    const image = await this.images.byManifest(
+      parseReference(imageRef),
+      manifestDigest,
+      digestLabel(labels, INDEX_DIGEST_LABEL),
+    );
+    if (image.index === null) {
+      log.info("image has no index, containerd unpacks it", {
+        image: imageRef,
+        manifest: manifestDigest,
+        layer: layerDigest,
+      });
+      return null;
+    }
+    // containerd asks layer by layer and waits; the others are made ready meanwhile.
+    for (const { digest } of image.manifest.layers) {
+      if (digest !== layerDigest) this.#open(image, digest).catch(() => {});
+    }
+    const { directory } = await this.#open(image, layerDigest);
+    log.info("layer is served", { image: imageRef, layer: layerDigest });
+    return { directory, layerDigest };
+  }
+
+  #open(image: IndexedImage, layerDigest: string): Promise<OpenLayer> {
+    const known = this.#layers.get(layerDigest);
+    if (known !== undefined) return known;
+    const layer = image.manifest.layers.find(({ digest }) =>
+      digest === layerDigest
+    );
+    if (layer === undefined) {
+      return Promise.reject(
+        new Error(`layer ${layerDigest} is not in ${image.descriptor.digest}`),
+      );
+    }
+    const opening = this.images.openLayer(image, layer, this.#stop.signal);
+    this.#remember(layerDigest, opening);
+    return opening;
+  }
+
+  #remember(layerDigest: string, opening: Promise<OpenLayer>): void {
+    this.#layers.set(layerDigest, opening);
+    opening.then(
+      (layer) => this.#fillLater(layer),
+      () => this.#layers.delete(layerDigest), // the next Prepare tries again
+    );
+  }
+
+  #fillLater(layer: OpenLayer): void {
+    if (!this.background.enabled) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.images.store.fill(layer).catch((error) => {
+        if (this.#stop.signal.aborted) return;
+        log.warn("background fetch stopped", {
+          layer: layer.layerDigest,
+          error: String(error),
+        });
+      });
+    }, this.background.delayMs);
+    this.#timers.add(timer);
+  }
+
+  async restoreLayer(
+    snapshot: StoredLayer,
+  ): Promise<{ directory: string } | null> {
+    const { layerDigest, labels } = snapshot;
+    const imageRef = labels[CRI_LABELS.imageRef];
+    if (layerDigest === null || !isDigest(layerDigest)) return null;
+    const known = this.#layers.get(layerDigest);
+    if (known !== undefined) {
+      const { directory } = await known;
+      return { directory };
+    }
+    if (imageRef === undefined) return null;
+    const layer = this.images.store.restore(
+      layerDigest,
+      () =>
+        new RegistrySpanSource(
+          this.images.client,
+          parseReference(imageRef),
+          layerDigest,
+        ),
+    );
+    if (layer === null) return null;
+    this.#remember(layerDigest, Promise.resolve(layer));
+    return { directory: layer.directory };
+  }
+
+  async releaseLayer(layerDigest: string): Promise<void> {
+    const opening = this.#layers.get(layerDigest);
+    if (opening === undefined) return;
+    this.#layers.delete(layerDigest);
+    const layer = await opening.catch(() => null);
+    if (layer !== null) {
+      this.images.store.release(layer.slot, { discard: true });
+    }
+  }
+
+  async usage(layerDigest: string): Promise<SnapshotUsage> {
+    const layer = await this.#layers.get(layerDigest)?.catch(() => null);
+    if (layer === undefined || layer === null) {
+      return { sizeBytes: 0, inodes: 0 };
+    }
+    let sizeBytes = 0;
+    for (let span = 0; span < layer.spans.count; span++) {
+      if (layer.map.has(span)) {
+        sizeBytes += layer.spans.end(span) - layer.spans.start(span);
+      }
+    }
+    return { sizeBytes, inodes: layer.inodes };
+  }
+
+  /** Stops opening and filling; what is served stays served by the store. */
+  [Symbol.dispose](): void {
+    this.#stop.abort(new Error("the daemon is stopping"));
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+}

@@ -1,0 +1,309 @@
+import {
+  type Descriptor,
+  type Digest,
+  isDigest,
+  layerCompression,
+  type Platform,
+} from "../oci/mod.ts";
+import type { Reference, RegistryClient, Repository } from "../registry/mod.ts";
+import { discoverIndex, type SociIndex, ztocForLayer } from "../soci/mod.ts";
+import { FileSpanSource, type SpanSource } from "../spans/mod.ts";
+import { logger } from "../telemetry/mod.ts";
+import { ZtocError } from "../ztoc/mod.ts";
+import { TreeCompileError } from "../layerfs/mod.ts";
+import { ImageError } from "./errors.ts";
+import { fetchImage, type ResolvedImage, resolveImage } from "./image.ts";
+import type { LayerStore, OpenLayer } from "./store.ts";
+import { fetchWholeLayer } from "./whole_layer.ts";
+
+const log = logger("images");
+const MAX_ZTOC_BYTES = 256 * 2 ** 20;
+const MAX_CONFIG_BYTES = 8 * 2 ** 20;
+const SPAN_SIZE_BYTES = 4 * 2 ** 20;
+/** Layers prepared side by side. */
+const LAYERS_AT_ONCE = 6;
+/** How long "this image has no index" is believed. */
+const NO_INDEX_TTL_MS = 60_000;
+
+/** An image with what its index says, if it has one. */
+export interface IndexedImage extends ResolvedImage {
+  readonly index: SociIndex | null;
+  /** Uncompressed digests of the layers, in order. */
+  readonly diffIds: readonly Digest[];
+}
+
+/** Which ways to find an index are allowed. */
+export interface DiscoveryOptions {
+  readonly v1: boolean;
+  readonly v2: boolean;
+}
+
+/** Serves layers of images: finds indexes, fetches ztocs, falls back to whole layers. */
+export class ImageService {
+  readonly #images = new Map<
+    string,
+    { image: Promise<IndexedImage>; expiresAtMs: number }
+  >();
+
+  constructor(
+    readonly client: RegistryClient,
+    readonly store: LayerStore,
+    readonly discovery: DiscoveryOptions,
+  ) {}
+
+  /** The image of a reference for one platform, with its index. */
+  async resolve(
+    reference: Reference,
+    platform: Platform,
+  ): Promise<IndexedImage> {
+    return await this.#withIndex(
+      await resolveImage(this.client, reference, platform),
+      null,
+    );
+  }
+
+  /**
+   * The image of one manifest digest, with its index. Asked for by every layer of the image, so
+   * the answer is kept; a failure is not, and "no index" only for a minute.
+   */
+  byManifest(
+    reference: Reference,
+    manifestDigest: Digest,
+    explicitIndex: Digest | null,
+  ): Promise<IndexedImage> {
+    const key = `${reference.host}/${reference.repository}@${manifestDigest}@${
+      explicitIndex ?? ""
+    }`;
+    const known = this.#images.get(key);
+    if (known !== undefined && known.expiresAtMs > Date.now()) {
+      return known.image;
+    }
+    const image = fetchImage(this.client, reference, {
+      mediaType: "",
+      digest: manifestDigest,
+      size: 0,
+    }).then((resolved) => this.#withIndex(resolved, explicitIndex));
+    const record = { image, expiresAtMs: Infinity };
+    this.#images.set(key, record);
+    image.then(
+      ({ index }) => {
+        if (index === null) record.expiresAtMs = Date.now() + NO_INDEX_TTL_MS;
+      },
+      () => this.#images.delete(key),
+    );
+    return image;
+  }
+
+  async #withIndex(
+    image: ResolvedImage,
+    explicitIndex: Digest | null,
+  ): Promise<IndexedImage> {
+    const { reference, descriptor, bytes } = image;
+    const [found, diffIds] = await Promise.all([
+      discoverIndex(
+        this.client,
+        reference,
+        { digest: descriptor.digest, bytes },
+        { ...this.discovery, explicitDigest: explicitIndex },
+      ),
+      this.#diffIds(image),
+    ]);
+    log.debug("image resolved", {
+      image: reference.toString(),
+      manifest: descriptor.digest,
+      index: found?.digest ?? null,
+      found: found?.via ?? null,
+    });
+    return { ...image, index: found?.index ?? null, diffIds };
+  }
+
+  async #diffIds({ reference, manifest }: ResolvedImage): Promise<Digest[]> {
+    const bytes = await this.client.blobBytes(reference, manifest.config, {
+      maxBytes: MAX_CONFIG_BYTES,
+    });
+    const fail = (why: string) =>
+      new ImageError(reference.toString(), null, `configuration ${why}`);
+    let config: { rootfs?: { diff_ids?: unknown } };
+    try {
+      config = JSON.parse(new TextDecoder().decode(bytes));
+    } catch (cause) {
+      throw fail(`is no JSON: ${String(cause)}`);
+    }
+    const ids = config?.rootfs?.diff_ids;
+    if (!Array.isArray(ids) || !ids.every(isDigest)) {
+      throw fail("lists no diff IDs");
+    }
+    if (ids.length !== manifest.layers.length) {
+      throw fail(
+        `lists ${ids.length} diff IDs for ${manifest.layers.length} layers`,
+      );
+    }
+    return ids;
+  }
+
+  /**
+   * Serves one layer: lazily when the index covers it, else downloaded whole, checked and indexed
+   * here. Undone by `store.release`.
+   */
+  async openLayer(
+    image: IndexedImage,
+    layer: Descriptor,
+    signal: AbortSignal,
+  ): Promise<OpenLayer> {
+    const ztoc = image.index === null
+      ? null
+      : ztocForLayer(image.index, layer.digest);
+    if (ztoc !== null) {
+      try {
+        return await this.#openLazily(image, layer, ztoc, signal);
+      } catch (error) {
+        // A bad ztoc must not keep the image from running; a dead registry must be told.
+        if (
+          !(error instanceof ZtocError || error instanceof TreeCompileError ||
+            error instanceof ImageError)
+        ) {
+          throw error;
+        }
+        log.error("ztoc cannot be used, the layer is downloaded whole", {
+          image: image.reference.toString(),
+          layer: layer.digest,
+          ztoc: ztoc.digest,
+          error: error.message,
+        });
+      }
+    }
+    return await this.#openWhole(image, layer, signal);
+  }
+
+  async #openLazily(
+    image: IndexedImage,
+    layer: Descriptor,
+    ztoc: Descriptor,
+    signal: AbortSignal,
+  ): Promise<OpenLayer> {
+    const bytes = await this.client.blobBytes(image.reference, ztoc, {
+      maxBytes: MAX_ZTOC_BYTES,
+      signal,
+    });
+    const opened = this.store.add(
+      layer.digest,
+      bytes,
+      new RegistrySpanSource(this.client, image.reference, layer.digest),
+    );
+    if (opened.compressedSize !== layer.size) {
+      this.store.release(opened.slot, { discard: true });
+      throw new ImageError(
+        image.reference.toString(),
+        layer.digest,
+        `ztoc is for ${opened.compressedSize} bytes, the layer has ${layer.size}`,
+      );
+    }
+    return opened;
+  }
+
+  async #openWhole(
+    image: IndexedImage,
+    layer: Descriptor,
+    signal: AbortSignal,
+  ): Promise<OpenLayer> {
+    const at = image.manifest.layers.findIndex(({ digest }) =>
+      digest === layer.digest
+    );
+    const diffId = image.diffIds[at];
+    if (diffId === undefined) {
+      throw new ImageError(
+        image.reference.toString(),
+        layer.digest,
+        "is no layer of the image",
+      );
+    }
+    const folder = `${this.store.root}/ingest`;
+    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+    const path = await Deno.makeTempFile({ dir: folder, prefix: "layer-" });
+    try {
+      const local = await fetchWholeLayer({
+        client: this.client,
+        repository: image.reference,
+        image: image.reference.toString(),
+        layer,
+        diffId,
+        path,
+        spanSizeBytes: SPAN_SIZE_BYTES,
+        signal,
+      });
+      const opened = this.store.add(
+        layer.digest,
+        local.ztoc,
+        new FileSpanSource(path),
+      );
+      // The blob is open: its name may go, its bytes stay until the layer is closed.
+      await Deno.remove(path);
+      // Inflated in the background, so that the next start of the daemon needs no download.
+      this.store.fill(opened).catch((error) =>
+        log.warn("layer could not be inflated whole", {
+          layer: layer.digest,
+          error: String(error),
+        })
+      );
+      return opened;
+    } catch (error) {
+      await Deno.remove(path).catch(() => {}); // gone already when the store had it
+      throw error;
+    }
+  }
+
+  /** Serves all layers of an image, bottom first. */
+  async openAll(
+    image: IndexedImage,
+    signal: AbortSignal,
+  ): Promise<OpenLayer[]> {
+    const layers = image.manifest.layers.filter(({ mediaType }) =>
+      layerCompression(mediaType) !== "none"
+    );
+    const opened: OpenLayer[] = new Array(layers.length);
+    const next = layers.entries();
+    const work = async () => {
+      for (const [at, layer] of next) {
+        opened[at] = await this.openLayer(image, layer, signal);
+      }
+    };
+    const settled = await Promise.allSettled(
+      Array.from({ length: LAYERS_AT_ONCE }, work),
+    );
+    const failed = settled.find((result) => result.status === "rejected");
+    if (failed !== undefined) {
+      for (const layer of opened) {
+        if (layer !== undefined) {
+          this.store.release(layer.slot, { discard: false });
+        }
+      }
+      throw failed.reason;
+    }
+    return opened;
+  }
+}
+
+/** A layer blob in a registry. */
+export class RegistrySpanSource implements SpanSource {
+  constructor(
+    readonly client: RegistryClient,
+    readonly repository: Repository,
+    readonly digest: Digest,
+  ) {}
+
+  fetch(
+    start: number,
+    end: number,
+    into: Uint8Array<ArrayBuffer>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    return this.client.range(
+      this.repository,
+      this.digest,
+      start,
+      end,
+      into,
+      signal,
+    );
+  }
+}

@@ -1,0 +1,129 @@
+import { Readable } from "node:stream";
+import { createZstdDecompress } from "node:zlib";
+import { IndexingError, LayerIndexer } from "../builder/mod.ts";
+import {
+  type Descriptor,
+  type Digest,
+  DigestStream,
+  layerCompression,
+} from "../oci/mod.ts";
+import type { RegistryClient, Repository } from "../registry/mod.ts";
+import { ImageError } from "./errors.ts";
+
+/** A layer that was downloaded whole, checked, and indexed here. */
+export interface LocalLayer {
+  /** File with the bytes the ztoc is about: the blob, or its tar where the blob is zstd. */
+  readonly path: string;
+  readonly ztoc: Uint8Array<ArrayBuffer>;
+}
+
+/** What is downloaded, and what it must be. */
+export interface WholeLayerRequest {
+  readonly client: RegistryClient;
+  readonly repository: Repository;
+  readonly image: string;
+  readonly layer: Descriptor;
+  /** Digest of the uncompressed tar, from the image's configuration. */
+  readonly diffId: Digest;
+  /** Where the file goes; replaced when it exists. */
+  readonly path: string;
+  readonly spanSizeBytes: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Takes a layer that no ztoc covers: downloads the blob to `path`, indexes it on the way, and checks
+ * blob digest and diff ID before anything of it is used.
+ * @throws ImageError when the bytes are not the layer's or cannot be indexed; RegistryError
+ */
+export async function fetchWholeLayer(
+  request: WholeLayerRequest,
+): Promise<LocalLayer> {
+  const { client, repository, layer, path, signal } = request;
+  const kind = layerCompression(layer.mediaType);
+  if (kind === "none") {
+    throw new ImageError(
+      request.image,
+      layer.digest,
+      `media type ${layer.mediaType} is no layer`,
+    );
+  }
+  const received = await client.blob(repository, layer, { signal });
+  const blobDigest = new DigestStream();
+  let bytes: ReadableStream<Uint8Array<ArrayBuffer>> = received.pipeThrough(
+    tap((chunk) => void blobDigest.update(chunk)),
+  );
+  if (kind === "zstd") bytes = decompressZstd(bytes);
+  using file = await Deno.open(path, {
+    write: true,
+    create: true,
+    truncate: true,
+    mode: 0o600,
+  });
+  const saved = bytes.pipeThrough(tap((chunk) => writeAll(file, chunk)));
+  using indexer = new LayerIndexer();
+  try {
+    const indexed = await indexer.index(saved, {
+      compression: kind === "gzip" ? "gzip" : "uncompressed",
+      spanSizeBytes: request.spanSizeBytes,
+      buildTool: "soci-deno",
+      signal,
+    });
+    const digest = blobDigest.finish();
+    if (digest !== layer.digest) {
+      throw new ImageError(
+        request.image,
+        layer.digest,
+        `the registry served ${digest}`,
+      );
+    }
+    if (indexed.diffId !== request.diffId) {
+      throw new ImageError(
+        request.image,
+        layer.digest,
+        `its tar is ${indexed.diffId}, the configuration says ${request.diffId}`,
+      );
+    }
+    return { path, ztoc: indexed.ztoc };
+  } catch (cause) {
+    if (cause instanceof IndexingError) {
+      throw new ImageError(request.image, layer.digest, "cannot be indexed", {
+        cause,
+      });
+    }
+    throw cause;
+  }
+}
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+function tap(
+  see: (chunk: Bytes) => void | Promise<void>,
+): TransformStream<Bytes, Bytes> {
+  return new TransformStream({
+    async transform(chunk, controller) {
+      await see(chunk);
+      controller.enqueue(chunk);
+    },
+  });
+}
+
+async function writeAll(file: Deno.FsFile, chunk: Bytes): Promise<void> {
+  for (let done = 0; done < chunk.length;) {
+    done += await file.write(chunk.subarray(done));
+  }
+}
+
+/** Decodes all frames (`createZstdDecompress` goes on after the first one, the sync call does not). */
+function decompressZstd(
+  stream: ReadableStream<Bytes>,
+): ReadableStream<Bytes> {
+  const decoder = createZstdDecompress();
+  const source = Readable.fromWeb(
+    stream as unknown as Parameters<typeof Readable.fromWeb>[0],
+  );
+  source.on("error", (error) => decoder.destroy(error));
+  return Readable.toWeb(source.pipe(decoder)) as unknown as ReadableStream<
+    Bytes
+  >;
+}
