@@ -6,73 +6,25 @@
  * @module
  */
 
+import { type DebianPackage, installPackages } from "./support/packages.ts";
+
 /** Debian packages the integration and end-to-end tests use, and a program each one brings. */
-const DEBIAN_PACKAGES: ReadonlyArray<readonly [name: string, program: string]> =
-  [
-    ["containerd", "containerd"],
-    ["runc", "runc"],
-    ["docker-registry", "docker-registry"],
-    ["skopeo", "skopeo"],
-    ["containernetworking-plugins", "/usr/lib/cni/ptp"],
-    ["pigz", "pigz"],
-    ["zstd", "zstd"],
-    ["attr", "setfattr"],
-    ["libcap2-bin", "setcap"],
-    ["iproute2", "ip"],
-    ["iptables", "iptables"],
-    ["busybox-static", "busybox"],
-    ["openssl", "openssl"],
-    ["python3", "python3"],
-  ];
-
-const SEARCH_PATH = [
-  "/usr/local/sbin",
-  "/usr/local/bin",
-  "/usr/sbin",
-  "/usr/bin",
-  "/sbin",
-  "/bin",
+const DEBIAN_PACKAGES: readonly DebianPackage[] = [
+  ["containerd", "containerd"],
+  ["runc", "runc"],
+  ["docker-registry", "docker-registry"],
+  ["skopeo", "skopeo"],
+  ["containernetworking-plugins", "/usr/lib/cni/ptp"],
+  ["pigz", "pigz"],
+  ["zstd", "zstd"],
+  ["attr", "setfattr"],
+  ["libcap2-bin", "setcap"],
+  ["iproute2", "ip"],
+  ["iptables", "iptables"],
+  ["busybox-static", "busybox"],
+  ["openssl", "openssl"],
+  ["python3", "python3"],
 ];
-
-function isPresent(program: string): boolean {
-  const candidates = program.startsWith("/")
-    ? [program]
-    : SEARCH_PATH.map((folder) => `${folder}/${program}`);
-  return candidates.some((path) => {
-    try {
-      return Deno.statSync(path).isFile;
-    } catch {
-      return false; // absent here; the next folder may have it
-    }
-  });
-}
-
-function installMissingPackages(): void {
-  const missing = DEBIAN_PACKAGES.filter(([, program]) => !isPresent(program))
-    .map(([name]) => name);
-  if (missing.length === 0) return;
-  if (!isPresent("apt-get") || Deno.uid() !== 0) {
-    console.error(
-      `the tests need these programs, install them first: ${missing.join(" ")}`,
-    );
-    Deno.exit(1);
-  }
-  console.error(`installing ${missing.join(" ")}`);
-  const env = { DEBIAN_FRONTEND: "noninteractive" };
-  for (
-    const args of [["update", "-qq"], ["install", "-y", "-qq", ...missing]]
-  ) {
-    const { success } = new Deno.Command("apt-get", {
-      args,
-      env,
-      stdout: "null",
-    }).outputSync();
-    if (!success) {
-      console.error(`apt-get ${args.join(" ")} failed`);
-      Deno.exit(1);
-    }
-  }
-}
 
 /** Reads `ok | 12 passed (3 steps) | 0 failed | 1 ignored (2s)`. */
 function readSummary(
@@ -93,7 +45,15 @@ function readSummary(
   };
 }
 
-installMissingPackages();
+const missing = installPackages(DEBIAN_PACKAGES);
+if (missing.length > 0) {
+  console.error(
+    `the tests need these Debian packages, install them first: ${
+      missing.join(" ")
+    }`,
+  );
+  Deno.exit(1);
+}
 
 function exists(path: string): boolean {
   try {
