@@ -136,7 +136,16 @@ try {
   await pushImage(registry.host, IMAGE, image);
   const near = `${registry.host}/${IMAGE}`;
   say(`an image of this machine's Python is at ${near}`);
-  await sociDeno("build-index", "--span-size", "1MiB", "--span-size", "256KiB", "--min-layer-size", "0", near);
+  await sociDeno(
+    "build-index",
+    "--span-size",
+    "1MiB",
+    "--span-size",
+    "256KiB",
+    "--min-layer-size",
+    "0",
+    near,
+  );
 
   await using link = await throttle(registry.host, LINK);
   const far = `${link.host}/${IMAGE}`;
