@@ -1,0 +1,116 @@
+/**
+ * What all benchmarks share: their cache folder, commands, rounds and tables. A benchmark always
+ * measures a peer in the same run, in turns with ours, and its results are ratios: they stay
+ * comparable between machines, and while something else runs.
+ * @module
+ */
+
+const decoder = new TextDecoder();
+
+/** Folder for inputs that take long to make; kept between runs. */
+export function cacheFolder(): string {
+  const folder = Deno.env.get("SOCI_DENO_BENCH_DIR") ??
+    `${Deno.env.get("TMPDIR") ?? "/tmp"}/soci-deno-bench`;
+  Deno.mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+/** Whether that path exists. */
+export function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs a command to its end and returns its standard output. @throws Error when it fails. */
+export async function run(
+  program: string,
+  args: readonly string[],
+  options: { env?: Record<string, string>; cwd?: string } = {},
+): Promise<string> {
+  const { success, code, stdout, stderr } = await new Deno.Command(program, {
+    args: [...args],
+    stdin: "null",
+    ...options,
+  }).output();
+  if (!success) {
+    throw new Error(
+      `${program} ${args.join(" ")} ended with ${code}: ${
+        decoder.decode(stderr).slice(-2000)
+      }${decoder.decode(stdout).slice(-500)}`,
+    );
+  }
+  return decoder.decode(stdout);
+}
+
+/** Milliseconds `work` took, and what it gave. */
+export async function timed<T>(
+  work: () => T | Promise<T>,
+): Promise<{ ms: number; value: T }> {
+  const start = performance.now();
+  const value = await work();
+  return { ms: performance.now() - start, value };
+}
+
+/** The middle one. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1
+    ? sorted[middle] as number
+    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+}
+
+/** Paths of regular files below `root`, in a stable order, until they add up to `bytes`. */
+export function someFiles(root: string, bytes: number): string[] {
+  const found: string[] = [];
+  let total = 0;
+  const walk = (folder: string): void => {
+    const entries = [...Deno.readDirSync(folder)];
+    entries.sort((a, b) => a.name < b.name ? -1 : 1);
+    for (const { name, isDirectory, isFile } of entries) {
+      if (total >= bytes) return;
+      const path = `${folder}/${name}`;
+      if (isDirectory) walk(path);
+      else if (isFile) {
+        total += Deno.statSync(path).size;
+        found.push(path);
+      }
+    }
+  };
+  walk(root);
+  return found;
+}
+
+/** Prints a table with a title; numbers to the right. */
+export function printTable(
+  title: string,
+  columns: readonly string[],
+  rows: ReadonlyArray<readonly string[]>,
+): void {
+  const widths = columns.map((column, i) =>
+    Math.max(column.length, ...rows.map((row) => (row[i] ?? "").length))
+  );
+  const line = (cells: readonly string[]) =>
+    cells.map((cell, i) =>
+      i === 0
+        ? cell.padEnd(widths[i] as number)
+        : cell.padStart(widths[i] as number)
+    ).join("  ");
+  console.log(`\n${title}`);
+  console.log(line(columns));
+  console.log(widths.map((width) => "-".repeat(width)).join("  "));
+  for (const row of rows) console.log(line(row));
+}
+
+/** Says once on what kind of machine the figures arose. */
+export function printMachine(): void {
+  const [load] = Deno.loadavg();
+  console.log(
+    `Deno ${Deno.version.deno}, kernel ${Deno.osRelease()}, ${navigator.hardwareConcurrency} cores, ` +
+      `load ${(load as number).toFixed(1)} at the start`,
+  );
+}
