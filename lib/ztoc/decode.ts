@@ -12,18 +12,21 @@ import {
 import { ALGORITHM, COMPRESSION, FILE, TOC, XATTR, ZTOC } from "./schema.ts";
 import { spanTable } from "./span_table.ts";
 
-const TYPES: ReadonlySet<string> = new Set(
-  [
-    "reg",
-    "dir",
-    "symlink",
-    "hardlink",
-    "char",
-    "block",
-    "fifo",
-  ] satisfies TarEntryType[],
-);
+const TYPES = ([
+  "reg",
+  "dir",
+  "symlink",
+  "hardlink",
+  "char",
+  "block",
+  "fifo",
+] satisfies TarEntryType[]).map((type) => ({
+  type,
+  bytes: new TextEncoder().encode(type),
+}));
 
+/** How many names are remembered to be shared. */
+const MAX_NAMES = 8;
 /** The most bytes of the short texts: versions, types, times, digests. */
 const MAX_TEXT_BYTES = 256;
 /** The most PAX records of one layer. */
@@ -44,12 +47,22 @@ export function decodeZtoc(bytes: Uint8Array): Ztoc {
   return new ZtocDecoder(bytes).decode();
 }
 
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
 class ZtocDecoder {
   readonly #reader: FlatBufferReader;
-  /** Texts met, so that a million entries of `root` are one string. */
-  readonly #texts = new Map<string, string>();
-  /** The same for names of owners and keys of records, by their text. */
-  readonly #names = new Map<string, Uint8Array>();
+  /** Names of owners and keys of records met lately. */
+  readonly #names: Uint8Array[] = [];
+  #nextName = 0;
+  /** Files next to each other often have the same time. */
+  #lastTime: { readonly bytes: Uint8Array; readonly text: string } = {
+    bytes: new Uint8Array(0),
+    text: "",
+  };
   #records = 0;
 
   constructor(bytes: Uint8Array) {
@@ -91,24 +104,39 @@ class ZtocDecoder {
   }
 
   #asText(bytes: Uint8Array, at: number): string {
-    if (bytes.length > MAX_TEXT_BYTES || bytes.some((byte) => byte > 0x7f)) {
+    const length = bytes.length;
+    let ascii = length <= MAX_TEXT_BYTES;
+    for (let i = 0; ascii && i < length; i++) ascii = bytes[i]! < 0x80;
+    if (!ascii) {
       throw new ZtocError("value", at, "a text is too long or not ASCII");
     }
-    const text = String.fromCharCode(...bytes);
-    const known = this.#texts.get(text);
-    if (known !== undefined) return known;
-    // Times may all differ; they must not make the table as large as the ztoc.
-    if (this.#texts.size < 1024) this.#texts.set(text, text);
+    return String.fromCharCode.apply(null, bytes as unknown as number[]);
+  }
+
+  #type(table: Table): TarEntryType {
+    const bytes = this.#reader.bytes(table, FILE.type);
+    const type = TYPES.find((known) => isSame(known.bytes, bytes))?.type;
+    if (type === undefined) {
+      throw new ZtocError("value", table.at, "unknown entry type");
+    }
+    return type;
+  }
+
+  #modTime(table: Table): string {
+    const bytes = this.#reader.bytes(table, FILE.modTime);
+    const last = this.#lastTime;
+    if (isSame(last.bytes, bytes)) return last.text;
+    const text = this.#asText(bytes, table.at);
+    this.#lastTime = { bytes, text };
     return text;
   }
 
+  /** A name that many entries share: one view of it serves them all. */
   #name(table: Table, slot: number): Uint8Array {
     const bytes = this.#reader.bytes(table, slot);
-    if (bytes.length === 0 || bytes.length > 64) return bytes;
-    const key = String.fromCharCode(...bytes);
-    const known = this.#names.get(key);
+    const known = this.#names.find((name) => isSame(name, bytes));
     if (known !== undefined) return known;
-    if (this.#names.size < 1024) this.#names.set(key, bytes);
+    this.#names[this.#nextName++ % MAX_NAMES] = bytes;
     return bytes;
   }
 
@@ -133,17 +161,9 @@ class ZtocDecoder {
   #entry(at: number): ZtocEntry {
     const reader = this.#reader;
     const table = reader.table(at);
-    const type = this.#text(table, FILE.type);
-    if (!TYPES.has(type)) {
-      throw new ZtocError(
-        "value",
-        at,
-        `entry type ${JSON.stringify(type.slice(0, 40))}`,
-      );
-    }
     return {
       name: this.#path(table, FILE.name),
-      type: type as TarEntryType,
+      type: this.#type(table),
       offset: this.#size(table, FILE.offset),
       size: this.#size(table, FILE.size),
       linkname: this.#path(table, FILE.linkname),
@@ -152,7 +172,7 @@ class ZtocDecoder {
       gid: reader.uint32(table, FILE.gid),
       uname: this.#name(table, FILE.uname),
       gname: this.#name(table, FILE.gname),
-      modTime: this.#text(table, FILE.modTime),
+      modTime: this.#modTime(table),
       devMajor: reader.int64(table, FILE.devMajor),
       devMinor: reader.int64(table, FILE.devMinor),
       xattrs: this.#xattrs(table),
@@ -216,7 +236,8 @@ class ZtocDecoder {
  */
 function checkEntryOrder({ entries, uncompressedSize }: Ztoc): void {
   let header = 0;
-  for (const [i, { offset, size }] of entries.entries()) {
+  for (let i = 0; i < entries.length; i++) {
+    const { offset, size } = entries[i]!;
     if (offset < header + BLOCK_BYTES || offset + size > uncompressedSize) {
       throw new ZtocError(
         "order",

@@ -2,8 +2,6 @@ import { FlatBufferWriter } from "./flatbuffer_writer.ts";
 import type { Ztoc, ZtocEntry } from "./model.ts";
 import { ALGORITHM, COMPRESSION, FILE, TOC, XATTR, ZTOC } from "./schema.ts";
 
-const utf8 = new TextEncoder();
-
 /**
  * Writes a ztoc: the same bytes as the existing tools write for the same content, as every call here
  * comes in their order.
@@ -12,7 +10,7 @@ export function encodeZtoc(ztoc: Ztoc): Uint8Array<ArrayBuffer> {
   const writer = new FlatBufferWriter(
     ztoc.checkpoints.length + 256 * ztoc.entries.length + 4096,
   );
-  const text = (value: string) => writer.string(utf8.encode(value));
+  const text = (value: string) => writer.text(value);
   const version = text(ztoc.version);
   const buildTool = text(ztoc.buildTool);
 
@@ -50,11 +48,11 @@ export function encodeZtoc(ztoc: Ztoc): Uint8Array<ArrayBuffer> {
 
 function encodeEntry(writer: FlatBufferWriter, entry: ZtocEntry): number {
   const name = writer.string(entry.name);
-  const type = writer.string(utf8.encode(entry.type));
+  const type = writer.text(entry.type);
   const linkname = writer.string(entry.linkname);
   const uname = writer.string(entry.uname);
   const gname = writer.string(entry.gname);
-  const modTime = writer.string(utf8.encode(entry.modTime));
+  const modTime = writer.text(entry.modTime);
   const xattrs = writer.vector(entry.xattrs.map(([key, value]) => {
     const keyOffset = writer.string(key);
     const valueOffset = writer.string(value);

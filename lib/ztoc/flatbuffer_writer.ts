@@ -12,8 +12,12 @@ export class FlatBufferWriter {
   /** Offsets of the fields of the table being written, by slot; 0: absent. */
   #fields: number[] = [];
   #tableEnd = 0;
-  /** Vtables written, by their content. */
+  /** Vtables written, by the places in them. */
   readonly #vtables = new Map<string, number>();
+  /** The one written last: neighbours are often alike. */
+  #lastVtable:
+    | { readonly places: readonly number[]; readonly offset: number }
+    | null = null;
 
   constructor(sizeHint = 1024) {
     this.#bytes = new Uint8Array(Math.max(64, sizeHint));
@@ -79,6 +83,22 @@ export class FlatBufferWriter {
     return this.#blob(bytes, 1);
   }
 
+  /** Writes a string given as text; the common short ASCII ones without a detour. */
+  text(text: string): number {
+    for (let i = 0; i < text.length; i++) {
+      if (text.charCodeAt(i) > 0x7f) {
+        return this.string(new TextEncoder().encode(text));
+      }
+    }
+    this.#prepare(4, text.length + 1);
+    this.#head -= text.length + 1;
+    for (let i = 0; i < text.length; i++) {
+      this.#bytes[this.#head + i] = text.charCodeAt(i);
+    }
+    this.#uint32(text.length);
+    return this.offset;
+  }
+
   /** Writes a vector of bytes. */
   byteVector(bytes: Uint8Array): number {
     return this.#blob(bytes, 0);
@@ -138,19 +158,36 @@ export class FlatBufferWriter {
   endTable(): number {
     this.#uint32(0); // the distance to the vtable, known below
     const table = this.offset;
-    // Like Go's builder, tables of other sizes may share a vtable when all fields lie the same.
-    const places = this.#fields.map((field) => field === 0 ? 0 : table - field);
-    const key = places.join();
-    let vtable = this.#vtables.get(key);
-    if (vtable === undefined) {
-      for (let i = places.length - 1; i >= 0; i--) this.#uint16(places[i]!);
-      this.#uint16(table - this.#tableEnd);
-      this.#uint16((places.length + 2) * 2);
-      vtable = this.offset;
-      this.#vtables.set(key, vtable);
-    }
+    const vtable = this.#knownVtable(table) ?? this.#writeVtable(table);
     this.#view.setInt32(this.#bytes.length - table, vtable - table, true);
     return table;
+  }
+
+  /** Like Go's builder, tables of other sizes may share a vtable when all fields lie the same. */
+  #knownVtable(table: number): number | undefined {
+    const fields = this.#fields;
+    const last = this.#lastVtable;
+    const same = last !== null && last.places.length === fields.length &&
+      last.places.every((place, slot) =>
+        place === (fields[slot] === 0 ? 0 : table - fields[slot]!)
+      );
+    return same ? last.offset : this.#vtables.get(this.#places(table).join());
+  }
+
+  /** Where each field lies in its table. */
+  #places(table: number): number[] {
+    return this.#fields.map((field) => field === 0 ? 0 : table - field);
+  }
+
+  #writeVtable(table: number): number {
+    const places = this.#places(table);
+    for (let i = places.length - 1; i >= 0; i--) this.#uint16(places[i]!);
+    this.#uint16(table - this.#tableEnd);
+    this.#uint16((places.length + 2) * 2);
+    const offset = this.offset;
+    this.#lastVtable = { places, offset };
+    this.#vtables.set(places.join(), offset);
+    return offset;
   }
 
   /** Ends the buffer; the writer is not to be used again. */
