@@ -4,12 +4,12 @@
  * Picks the subcommand and maps what it throws to an exit code: 0 ok, 1 failure, 2 wrong usage.
  * @module
  */
-import { type Command, UsageError } from "./cmd/command.ts";
-import { COMMANDS } from "./cmd/mod.ts";
+import { UsageError } from "./cmd/command.ts";
+import { type CommandEntry, COMMANDS } from "./cmd/mod.ts";
 
 const VERSION = "0.1.0";
 
-function overview(commands: readonly Command[]): string {
+function overview(commands: readonly CommandEntry[]): string {
   const width = Math.max(0, ...commands.map(({ name }) => name.length));
   return [
     "soci-deno starts containers before their images are downloaded.",
@@ -51,15 +51,16 @@ export async function main(args: readonly string[]): Promise<number> {
     console.log(`soci-deno ${VERSION}`);
     return 0;
   }
-  const command = COMMANDS.find(({ name, aliases }) =>
+  const entry = COMMANDS.find(({ name, aliases }) =>
     name === word || aliases?.includes(word)
   );
-  if (command === undefined) {
+  if (entry === undefined) {
     console.error(
       `soci-deno: no command "${word}"; \`soci-deno --help\` lists them`,
     );
     return 2;
   }
+  const command = await entry.load();
   if (rest.includes("--help") || rest.includes("-h")) {
     console.log(command.help.trim());
     return 0;

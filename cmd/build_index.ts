@@ -54,9 +54,6 @@ ${REGISTRY_HELP}
 
 /** The `build-index` subcommand. */
 export const buildIndexCommand: Command = {
-  name: "build-index",
-  aliases: ["create"],
-  summary: "make and push the SOCI index of an image",
   help: HELP,
   async run(args) {
     const { values, positionals } = parseCommandLine({

@@ -5,14 +5,8 @@
  */
 import { parseArgs, type ParseArgsConfig } from "node:util";
 
-/** One subcommand of the binary. */
+/** One subcommand of the binary; `mod.ts` lists their names. */
 export interface Command {
-  /** The word on the command line. */
-  readonly name: string;
-  /** Other words for it. */
-  readonly aliases?: readonly string[];
-  /** One line for the overview. */
-  readonly summary: string;
   /** The whole text of `--help`. */
   readonly help: string;
   /**

@@ -28,8 +28,6 @@ Keys the program does not know are named on stderr.
 
 /** The `config` subcommand. */
 export const configCommand: Command = {
-  name: "config",
-  summary: "print the daemon's default or effective configuration",
   help: HELP,
   run(args) {
     const { values, positionals } = parseCommandLine({

@@ -1,21 +1,53 @@
 /**
- * The subcommands, in the order the overview shows them.
+ * The subcommands, in the order the overview shows them. Each is loaded when it is called: what one
+ * does not use (libc, gRPC) costs it neither time nor permissions.
  * @module
  */
-import { buildIndexCommand } from "./build_index.ts";
 import type { Command } from "./command.ts";
-import { configCommand } from "./config.ts";
-import { mountCommand } from "./mount.ts";
-import { pullCommand } from "./pull.ts";
-import { serveCommand } from "./serve.ts";
-import { umountCommand } from "./umount.ts";
+
+/** A subcommand before it is loaded. */
+export interface CommandEntry {
+  /** The word on the command line. */
+  readonly name: string;
+  /** Other words for it. */
+  readonly aliases?: readonly string[];
+  /** One line for the overview. */
+  readonly summary: string;
+  load(): Promise<Command>;
+}
 
 /** Every subcommand of the binary. */
-export const COMMANDS: readonly Command[] = [
-  serveCommand,
-  buildIndexCommand,
-  pullCommand,
-  mountCommand,
-  umountCommand,
-  configCommand,
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "serve",
+    summary: "run the snapshotter daemon for containerd",
+    load: async () => (await import("./serve.ts")).serveCommand,
+  },
+  {
+    name: "build-index",
+    aliases: ["create"],
+    summary: "make and push the SOCI index of an image",
+    load: async () => (await import("./build_index.ts")).buildIndexCommand,
+  },
+  {
+    name: "pull",
+    summary: "pull an image lazily into containerd",
+    load: async () => (await import("./pull.ts")).pullCommand,
+  },
+  {
+    name: "mount",
+    summary: "mount an image as a directory before it is downloaded",
+    load: async () => (await import("./mount.ts")).mountCommand,
+  },
+  {
+    name: "umount",
+    aliases: ["unmount"],
+    summary: "unmount a directory that `mount` filled",
+    load: async () => (await import("./umount.ts")).umountCommand,
+  },
+  {
+    name: "config",
+    summary: "print the daemon's default or effective configuration",
+    load: async () => (await import("./config.ts")).configCommand,
+  },
 ];

@@ -46,8 +46,6 @@ downloaded whole.
 
 /** The `mount` subcommand. */
 export const mountCommand: Command = {
-  name: "mount",
-  summary: "mount an image as a directory before it is downloaded",
   help: HELP,
   async run(args) {
     const { values, positionals } = parseCommandLine({

@@ -40,8 +40,6 @@ ${REGISTRY_HELP}
 
 /** The `pull` subcommand. */
 export const pullCommand: Command = {
-  name: "pull",
-  summary: "pull an image lazily into containerd",
   help: HELP,
   async run(args) {
     const { values, positionals } = parseCommandLine({

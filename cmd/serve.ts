@@ -51,8 +51,6 @@ SIGINT and SIGTERM end it and unmount all layers.
 
 /** The `serve` subcommand. */
 export const serveCommand: Command = {
-  name: "serve",
-  summary: "run the snapshotter daemon for containerd",
   help: HELP,
   async run(args) {
     const { values, positionals } = parseCommandLine({

@@ -14,9 +14,6 @@ Usage: soci-deno umount DIR
 
 /** The `umount` subcommand. */
 export const umountCommand: Command = {
-  name: "umount",
-  aliases: ["unmount"],
-  summary: "unmount a directory that `mount` filled",
   help: HELP,
   async run(args) {
     const { positionals } = parseCommandLine({ args, allowPositionals: true });
