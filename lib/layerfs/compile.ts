@@ -99,9 +99,14 @@ function newDirectory(): Node {
 function components(name: string, entry: number): string[] {
   const parts = name.split("/").filter((part) => part !== "" && part !== ".");
   if (parts.length > MAX_DEPTH) throw new TreeCompileError(entry, "too deep");
-  for (const part of parts) {
+  for (const [at, part] of parts.entries()) {
     if (part === "..") throw new TreeCompileError(entry, "path has '..'");
-    if (part.length > MAX_NAME_BYTES + WHITEOUT_PREFIX.length) {
+    // A whiteout's prefix does not count: it hides a name of full length.
+    const whiteout = at === parts.length - 1 &&
+      part.startsWith(WHITEOUT_PREFIX);
+    if (
+      part.length > MAX_NAME_BYTES + (whiteout ? WHITEOUT_PREFIX.length : 0)
+    ) {
       throw new TreeCompileError(entry, "name is longer than 255 bytes");
     }
     if (part.includes("\0")) {
@@ -127,9 +132,6 @@ class TreeBuilder {
     if (name.startsWith(WHITEOUT_PREFIX)) {
       this.#whiteout(parent, name);
       return;
-    }
-    if (name.length > MAX_NAME_BYTES) {
-      throw new TreeCompileError(number, "name is longer than 255 bytes");
     }
     const children = parent.children as Map<string, Node>;
     if (entry.type === "hardlink") {
@@ -166,7 +168,9 @@ class TreeBuilder {
     } else if (entry.type === "symlink") {
       node.target = latin1(entry.linkname);
       node.size = node.target.length;
-      if (node.size > 4095 || node.target.includes("\0")) {
+      if (
+        node.size === 0 || node.size > 4095 || node.target.includes("\0")
+      ) {
         throw new TreeCompileError(number, "link target is not a path");
       }
     } else if (entry.type === "char" || entry.type === "block") {
