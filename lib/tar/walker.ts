@@ -117,11 +117,6 @@ export class TarWalker {
     }
   }
 
-  /** The position after the end marker, once that was met; null before. */
-  get end(): number | null {
-    return this.#state === "end" ? this.#sizeAtMarker : null;
-  }
-
   /**
    * Tells that the tar is over.
    * @returns the position after the end marker, or the end of a tar that has none: where Go's reader

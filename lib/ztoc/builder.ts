@@ -77,7 +77,7 @@ export class ZtocBuilder {
       this.#walker.push(bytes);
     };
     this.#pass = compression === "gzip"
-      ? new GzipPass({ spanSize, onOutput, tarEnd: () => this.#walker.end })
+      ? new GzipPass({ spanSize, onOutput })
       : new TarPass({ spanSize, onOutput });
   }
 

@@ -17,8 +17,6 @@ export interface GzipPassOptions {
   readonly spanSize: number;
   /** Takes the uncompressed bytes; valid during the call. */
   readonly onOutput: (bytes: Uint8Array) => void;
-  /** Where the tar ended, once known: nobody needs to enter the stream behind that. */
-  readonly tarEnd: () => number | null;
 }
 
 /** Inflates a gzip layer and cuts it into spans at its checkpoints. */
@@ -62,8 +60,6 @@ export class GzipPass implements LayerPass {
       // After empty blocks and members at the beginning: the span before it would hold nothing.
       this.#checkpoints.pop();
     } else {
-      const tarEnd = this.#options.tarEnd();
-      if (tarEnd !== null && checkpoint.out >= tarEnd) return;
       this.#digests.push(this.#hasher.end(checkpoint.in));
     }
     if (this.#checkpoints.length >= MAX_CHECKPOINTS) {

@@ -9,17 +9,18 @@ import type { Ztoc } from "./model.ts";
  * of a gzip layer two neighbours share a byte when a span begins in its middle.
  */
 export interface SpanTable {
+  /**
+   * Spans that hold bytes of the tar. The ztoc may list more: gzip files written by Go often end in
+   * an empty block, before which a checkpoint may lie, and tars may be padded behind their end.
+   */
   readonly count: number;
   /** First byte of the span in the blob, the shared byte included. */
   compressedStart(span: number): number;
-  /** End (exclusive) in the blob; of the last span, the blob's end. */
+  /** End (exclusive) in the blob. */
   compressedEnd(span: number): number;
   /** First byte of the span in the uncompressed tar. */
   start(span: number): number;
-  /**
-   * End (exclusive) in the tar. The last span of a gzip layer ends with the tar, though more zeros
-   * may follow in the stream; of an uncompressed layer it ends with the file.
-   */
+  /** End (exclusive) in the tar; the last span ends with it, though more may follow in the stream. */
   end(span: number): number;
   /** High bits of the first compressed byte that belong to the span; 0: all of it. */
   bits(span: number): number;
@@ -50,24 +51,26 @@ function checkCount(ztoc: Ztoc, count: number): void {
   }
 }
 
-function outside(offset: number): RangeError {
-  return new RangeError(`offset ${offset} is outside the layer`);
+function checkInside({ uncompressedSize }: Ztoc, offset: number): void {
+  if (!(offset >= 0 && offset < uncompressedSize)) {
+    throw new RangeError(`offset ${offset} is outside the layer`);
+  }
 }
 
 function gzipSpans(ztoc: Ztoc): SpanTable {
   const { checkpoints } = decodeCheckpoints(ztoc.checkpoints);
   const { compressedSize, uncompressedSize, spanDigests } = ztoc;
-  const count = checkpoints.length;
-  checkCount(ztoc, count);
-  const inputs = new Float64Array(count + 1);
-  const outputs = new Float64Array(count + 1);
-  for (const [i, checkpoint] of checkpoints.entries()) {
+  checkCount(ztoc, checkpoints.length);
+  const inputs = new Float64Array(checkpoints.length + 1);
+  const outputs = new Float64Array(checkpoints.length + 1);
+  let count = 0;
+  for (let i = 0; i < checkpoints.length; i++) {
+    const checkpoint = checkpoints[i]!;
     inputs[i] = checkpoint.in;
     outputs[i] = checkpoint.out;
     const fits = i === 0
       ? checkpoint.out === 0 && checkpoint.in > 0
-      : checkpoint.out > outputs[i - 1]! && checkpoint.in > inputs[i - 1]! &&
-        checkpoint.out < uncompressedSize;
+      : checkpoint.out > outputs[i - 1]! && checkpoint.in > inputs[i - 1]!;
     if (!fits || checkpoint.in > compressedSize) {
       throw new ZtocError(
         "order",
@@ -75,8 +78,9 @@ function gzipSpans(ztoc: Ztoc): SpanTable {
         `checkpoint ${i} at ${checkpoint.in}/${checkpoint.out} does not fit`,
       );
     }
+    if (checkpoint.out < uncompressedSize) count++;
   }
-  inputs[count] = compressedSize;
+  inputs[checkpoints.length] = compressedSize;
   outputs[count] = uncompressedSize;
   return {
     count,
@@ -88,7 +92,7 @@ function gzipSpans(ztoc: Ztoc): SpanTable {
     window: (i) => checkpoints[i]!.window,
     digest: (i) => spanDigests[i]!,
     spanAt: (offset) => {
-      if (!(offset >= 0 && offset < uncompressedSize)) throw outside(offset);
+      checkInside(ztoc, offset);
       let low = 0;
       let high = count;
       while (high - low > 1) {
@@ -103,28 +107,28 @@ function gzipSpans(ztoc: Ztoc): SpanTable {
 
 function tarSpans(ztoc: Ztoc): SpanTable {
   const { spanSize, size } = decodeTarSpans(ztoc.checkpoints);
-  if (size !== ztoc.compressedSize || ztoc.uncompressedSize > size) {
+  const { compressedSize, uncompressedSize, spanDigests } = ztoc;
+  if (size !== compressedSize || uncompressedSize > size) {
     throw new ZtocError(
       "count",
       -1,
-      `tar of ${size} bytes in a blob of ${ztoc.compressedSize}`,
+      `tar of ${uncompressedSize} in ${size} bytes, blob of ${compressedSize}`,
     );
   }
-  const count = Math.ceil(size / spanSize);
-  checkCount(ztoc, count);
+  checkCount(ztoc, Math.ceil(size / spanSize));
   const start = (i: number) => i * spanSize;
   const end = (i: number) => Math.min((i + 1) * spanSize, size);
   return {
-    count,
+    count: Math.ceil(uncompressedSize / spanSize),
     compressedStart: start,
     compressedEnd: end,
     start,
-    end,
+    end: (i) => Math.min(end(i), uncompressedSize),
     bits: () => 0,
     window: () => null,
-    digest: (i) => ztoc.spanDigests[i]!,
+    digest: (i) => spanDigests[i]!,
     spanAt: (offset) => {
-      if (!(offset >= 0 && offset < size)) throw outside(offset);
+      checkInside(ztoc, offset);
       return Math.floor(offset / spanSize);
     },
   };

@@ -282,6 +282,33 @@ Deno.test("what cannot be indexed is refused with its place", () => {
   ) rejects(concat(pax(record), file), "pax");
 });
 
+Deno.test("sparse files of GNU tar are refused in every form", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const sparse = await Deno.open(`${folder}/file`, {
+      create: true,
+      write: true,
+    });
+    await sparse.truncate(10_000_000);
+    await sparse.seek(5_000_000, Deno.SeekMode.Start);
+    await sparse.write(utf8.encode("data"));
+    sparse.close();
+    for (const form of ["gnu", "0.0", "0.1", "1.0"]) {
+      const format = form === "gnu"
+        ? ["--format=gnu"]
+        : ["--format=posix", `--sparse-version=${form}`];
+      const { stdout, success } = await new Deno.Command("tar", {
+        args: ["-cSf", "-", ...format, "-C", folder, "file"],
+      }).output();
+      assert(success);
+      assert(stdout.length < 100_000, "GNU tar saw the holes");
+      rejects(stdout, "sparse");
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("a tar that breaks off inside an entry is refused", () => {
   const tar = concat(
     pax("6 a=b\n"),

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { deflateRawSync, gunzipSync, gzipSync } from "node:zlib";
+import {
+  constants,
+  crc32,
+  deflateRawSync,
+  gunzipSync,
+  gzipSync,
+} from "node:zlib";
 import { DeflateError, SpanInflater } from "../../../lib/deflate/mod.ts";
 import { sha256 } from "../../../lib/oci/mod.ts";
 import { TarError } from "../../../lib/tar/mod.ts";
@@ -81,7 +87,7 @@ function checkSpans(
     assert.equal(sha256(piece), spans.digest(i), `span ${i}`);
     const size = spans.end(i) - spans.start(i);
     const bytes = spans.window(i) === null
-      ? piece
+      ? piece.subarray(0, size)
       : inflater.inflate(piece, spans.bits(i), spans.window(i)!, size);
     assert.equal(
       sha256(bytes.slice()),
@@ -215,7 +221,44 @@ Deno.test("zeros behind the tar's end are no spans of their own", () => {
   assert.equal(built.ztoc.uncompressedSize, end);
   const spans = checkSpans(layer, tar, built);
   assert.equal(spans.end(spans.count - 1), end);
-  assert.equal(spans.compressedEnd(spans.count - 1), layer.length);
+  assert(spans.count < built.ztoc.spanDigests.length);
+  assert.throws(() => spans.spanAt(end), RangeError);
+});
+
+Deno.test("a checkpoint before an empty last block, as Go writes one, is listed and not used", () => {
+  const tar = tarOf(150_000, 8);
+  const footer = new DataView(new ArrayBuffer(8));
+  footer.setUint32(0, crc32(tar), true);
+  footer.setUint32(4, tar.length, true);
+  const layer = new Uint8Array([
+    ...[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff],
+    ...deflateRawSync(tar, { finishFlush: constants.Z_SYNC_FLUSH }),
+    ...[1, 0, 0, 0xff, 0xff],
+    ...new Uint8Array(footer.buffer),
+  ]);
+  const built = build(layer, { compression: "gzip", spanSize: 1 });
+  const { checkpoints } = decodeCheckpoints(built.ztoc.checkpoints);
+  assert.equal(checkpoints.at(-1)!.out, tar.length);
+  const spans = checkSpans(layer, tar, built);
+  assert.equal(spans.count, checkpoints.length - 1);
+  assert.equal(spans.end(spans.count - 1), tar.length);
+});
+
+Deno.test("spans of an uncompressed layer end with the tar, not with its padding", () => {
+  const tar = tarOf(10_000, 2);
+  const layer = new Uint8Array(tar.length + 9000);
+  layer.set(tar);
+  const built = build(layer, { compression: "uncompressed", spanSize: 4096 });
+  const spans = spanTable(built.ztoc);
+  assert.equal(built.ztoc.uncompressedSize, tar.length);
+  assert.equal(built.ztoc.spanDigests.length, Math.ceil(layer.length / 4096));
+  assert.equal(spans.count, Math.ceil(tar.length / 4096));
+  assert.equal(spans.end(spans.count - 1), tar.length);
+  assert.equal(spans.compressedEnd(spans.count - 1), spans.count * 4096);
+  assert.equal(
+    spans.digest(spans.count - 1),
+    sha256(layer.slice((spans.count - 1) * 4096, spans.count * 4096)),
+  );
 });
 
 Deno.test("layers that cannot be indexed say why", () => {

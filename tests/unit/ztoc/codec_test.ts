@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { gunzipSync } from "node:zlib";
 import {
+  decodeCheckpoints,
   decodeZtoc,
+  encodeCheckpoints,
   encodeZtoc,
   formatModTime,
   parseModTime,
@@ -85,7 +87,7 @@ Deno.test("spans cover the layer, and their digests are those of the blob's byte
       assert.equal(spans.spanAt(spans.end(i) - 1), i);
       assert.equal(spans.start(i), i === 0 ? 0 : spans.end(i - 1));
     }
-    assert.equal(spans.compressedEnd(spans.count - 1), layer.length);
+    assert.equal(spans.end(spans.count - 1), ztoc.uncompressedSize);
     assert.throws(() => spans.spanAt(-1), RangeError);
     assert.throws(() => spans.spanAt(spans.end(spans.count - 1)), RangeError);
     assert.throws(() => spans.spanAt(NaN), RangeError);
@@ -129,6 +131,52 @@ Deno.test("facts that do not fit together are refused", () => {
   rejects(sample({ checkpoints: new Uint8Array(0) }), "bounds");
   const named = spanDigests.map(() => "sha512:00" as typeof spanDigests[0]);
   rejects(sample({ spanDigests: named }), "value");
+});
+
+Deno.test("checkpoints of old tools imply the first one", () => {
+  const blobV2 = decodeZtoc(blob(ZTOCS[0]!.digest)).checkpoints;
+  const { checkpoints, spanSize } = decodeCheckpoints(blobV2);
+  assert.equal(spanSize, 65536);
+  assert(checkpoints.length > 1);
+  const blobV1 = encodeCheckpoints({ version: 1, spanSize, checkpoints });
+  assert.equal(blobV1.length, blobV2.length - 32785);
+  const old = decodeCheckpoints(blobV1);
+  assert.equal(old.version, 1);
+  assert.deepEqual(old.checkpoints, [
+    { in: 10, out: 0, bits: 0, window: new Uint8Array(32768) },
+    ...checkpoints.slice(1),
+  ]);
+  assert.deepEqual(encodeCheckpoints(old), blobV1);
+  assert.deepEqual(
+    encodeCheckpoints({ version: 2, spanSize, checkpoints }),
+    blobV2,
+  );
+  for (
+    const bad of [blobV2.slice(0, -1), blobV2.slice(0, 11), blobV1.slice(12)]
+  ) {
+    assert.throws(() => decodeCheckpoints(bad), ZtocError);
+  }
+});
+
+Deno.test("spans that do not ascend or lie outside the blob are refused", () => {
+  const ztoc = decodeZtoc(blob(ZTOCS[0]!.digest));
+  const { spanSize, checkpoints } = decodeCheckpoints(ztoc.checkpoints);
+  const change = (i: number, by: Partial<typeof checkpoints[0]>) =>
+    rejects({
+      ...ztoc,
+      checkpoints: encodeCheckpoints({
+        version: 2,
+        spanSize,
+        checkpoints: checkpoints.with(i, { ...checkpoints[i]!, ...by }),
+      }),
+    }, "bits" in by ? "value" : "order");
+  change(0, { out: 1 });
+  change(0, { in: 0 });
+  change(1, { out: 0 });
+  change(1, { in: checkpoints[0]!.in });
+  change(1, { in: ztoc.compressedSize + 1 });
+  change(2, { out: checkpoints[1]!.out });
+  change(2, { bits: 8 });
 });
 
 Deno.test("cut or altered bytes give a ztoc or a ZtocError, in bounded time", () => {
