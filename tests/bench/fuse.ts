@@ -1,0 +1,237 @@
+/**
+ * `deno task bench:fuse`: what the layer file system adds to the least a FUSE server in this runtime
+ * costs (`fuse_baseline`). Same tree, same client, same read-ahead, in turns; each measure begins
+ * with a new mount, so nothing of it is in the kernel's caches, while the file behind `big` is.
+ *
+ * Each server runs in a process of its own: this file, called with `--serve`.
+ * @module
+ */
+import {
+  compileTree,
+  LayerFileSystem,
+  PRESENT,
+} from "../../lib/layerfs/mod.ts";
+import { closeFd, O, openFd } from "../../lib/os/mod.ts";
+import type { ZtocEntry } from "../../lib/ztoc/mod.ts";
+import { startBaseline } from "./fuse_baseline/mod.ts";
+import {
+  BIG_BYTES,
+  DIRECTORIES,
+  FILES_PER_DIRECTORY,
+  SMALL_BYTES,
+} from "./fuse_baseline/tree.ts";
+import {
+  cacheFolder,
+  exists,
+  median,
+  printMachine,
+  printTable,
+  run,
+} from "./support.ts";
+
+const ROUNDS = 5;
+const READ_AHEAD_KB = 1024;
+const SPAN_BYTES = 4 * 2 ** 20;
+const BLOCK = 512;
+const SLOT = 1;
+
+const MEASURES = {
+  stat: "stat/s of 50 000 files, by name",
+  walk: "stat/s of 50 000 files, listing",
+  sequential: "sequential MB/s, 512 MiB",
+  scattered: "random 4 KiB reads/s",
+} as const;
+type Measure = keyof typeof MEASURES;
+type Server = "layerfs" | "baseline";
+
+const encoder = new TextEncoder();
+
+function tarEntry(
+  name: string,
+  fields: { type: "reg" | "dir"; offset?: number; size?: number },
+): ZtocEntry {
+  const none = new Uint8Array();
+  const { type, offset = 0, size = 0 } = fields;
+  return {
+    name: encoder.encode(name),
+    type,
+    offset,
+    size,
+    linkname: none,
+    mode: type === "dir" ? 0o755 : 0o644,
+    uid: 0,
+    gid: 0,
+    uname: none,
+    gname: none,
+    modTime: "2024-05-06T07:08:09Z",
+    devMajor: 0,
+    devMinor: 0,
+    xattrs: [],
+  };
+}
+
+/** `big` first, so that the baseline can read the same file. */
+function describeLayer(): { entries: ZtocEntry[]; dataSize: number } {
+  const entries = [tarEntry("big", { type: "reg", size: BIG_BYTES })];
+  let offset = BIG_BYTES;
+  for (let d = 0; d < DIRECTORIES; d++) {
+    entries.push(tarEntry(`d${d}/`, { type: "dir" }));
+    for (let f = 0; f < FILES_PER_DIRECTORY; f++) {
+      const size = SMALL_BYTES;
+      entries.push(tarEntry(`d${d}/f${f}`, { type: "reg", offset, size }));
+      offset += 2 * BLOCK;
+    }
+  }
+  return { entries, dataSize: offset };
+}
+
+/** The layer's folder, filled. */
+function makeLayer(): { folder: string; spanCount: number } {
+  const { entries, dataSize } = describeLayer();
+  const spanStarts: number[] = [];
+  for (let at = 0; at < dataSize; at += SPAN_BYTES) spanStarts.push(at);
+  const folder = `${cacheFolder()}/layers`;
+  const data = `${folder}/${SLOT}/data`;
+  Deno.mkdirSync(`${folder}/${SLOT}`, { recursive: true });
+  Deno.writeFileSync(
+    `${folder}/${SLOT}/tree`,
+    compileTree({ entries, spanStarts, dataSize }),
+  );
+  if (!exists(data) || Deno.statSync(data).size !== dataSize) {
+    using file = Deno.openSync(data, { write: true, create: true });
+    const block = new Uint8Array(SPAN_BYTES);
+    for (let at = 0; at < dataSize; at += block.length) {
+      for (let i = 0; i < block.length; i += 65536) {
+        crypto.getRandomValues(block.subarray(i, i + 65536));
+      }
+      file.writeSync(block);
+    }
+    file.truncateSync(dataSize);
+  }
+  return { folder, spanCount: spanStarts.length };
+}
+
+/** Serves until standard input ends. */
+async function serve(
+  server: Server,
+  layers: string,
+  spanCount: number,
+  mounts: string,
+): Promise<void> {
+  const data = `${layers}/${SLOT}/data`;
+  const ready = (root: string) => console.log(root);
+  const stopped = async () => {
+    for await (const _ of Deno.stdin.readable);
+  };
+  if (server === "baseline") {
+    await using _baseline = await startBaseline({
+      mountpoint: mounts,
+      bigFile: data,
+      readAheadKb: READ_AHEAD_KB,
+    });
+    ready(mounts);
+    await stopped();
+    return;
+  }
+  const dataFd = openFd(data, O.RDONLY);
+  {
+    await using system = await LayerFileSystem.start({
+      layersDirectory: layers,
+      mountDirectory: mounts,
+    });
+    const { directory, presence } = system.add({
+      slot: SLOT,
+      spanCount,
+      hasXattrs: false,
+      dataFd,
+      ensure: () => Promise.reject(new Error("nothing is missing")),
+    });
+    presence.fill(PRESENT);
+    ready(directory);
+    await stopped();
+  }
+  closeFd(dataFd);
+}
+
+async function measure(
+  server: Server,
+  layer: { folder: string; spanCount: number },
+  options: { seed: number; measures: readonly Measure[] },
+): Promise<Partial<Record<Measure, number>>> {
+  const mounts = Deno.makeTempDirSync({ prefix: "soci-deno-bench-" });
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "-A", "--no-check", new URL(import.meta.url).pathname],
+      ...["--serve", server, layer.folder, String(layer.spanCount), mounts],
+    ],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  try {
+    const output = child.stdout.getReader();
+    const { value } = await output.read();
+    const root = new TextDecoder().decode(value).trim();
+    return JSON.parse(
+      await run("python3", [
+        new URL("fuse_client.py", import.meta.url).pathname,
+        root,
+        String(options.seed),
+        ...options.measures,
+      ]),
+    );
+  } finally {
+    await child.stdin.close();
+    const kill = setTimeout(() => child.kill("SIGKILL"), 10_000);
+    await child.status;
+    clearTimeout(kill);
+    Deno.removeSync(mounts);
+  }
+}
+
+async function main(): Promise<void> {
+  printMachine();
+  const layer = makeLayer();
+  await Deno.readFile(`${layer.folder}/${SLOT}/data`); // into the page cache
+  const figures: Record<Server, Record<Measure, number[]>> = {
+    layerfs: { stat: [], walk: [], sequential: [], scattered: [] },
+    baseline: { stat: [], walk: [], sequential: [], scattered: [] },
+  };
+  const sets: Measure[][] = [["stat", "sequential"], ["walk", "scattered"]];
+  for (let seed = 0; seed < ROUNDS; seed++) {
+    for (const measures of sets) {
+      for (const server of ["layerfs", "baseline"] as const) {
+        const found = await measure(server, layer, { seed, measures });
+        for (const name of measures) {
+          figures[server][name].push(found[name] as number);
+        }
+      }
+    }
+  }
+  printTable(
+    `FUSE, cold, all spans present: median of ${ROUNDS} rounds in turns`,
+    ["measure", "layerfs", "baseline", "ratio", "ratios of the rounds"],
+    (Object.keys(MEASURES) as Measure[]).map((name) => {
+      const ours = figures.layerfs[name];
+      const theirs = figures.baseline[name];
+      return [
+        MEASURES[name],
+        median(ours).toFixed(0),
+        median(theirs).toFixed(0),
+        (median(ours) / median(theirs)).toFixed(2),
+        ours.map((value, i) => (value / (theirs[i] as number)).toFixed(2))
+          .join(" "),
+      ];
+    }),
+  );
+}
+
+if (Deno.args[0] === "--serve") {
+  const [, server, layers, spanCount, mounts] = Deno.args as string[];
+  await serve(
+    server as Server,
+    layers as string,
+    Number(spanCount),
+    mounts as string,
+  );
+  Deno.exit(0); // a Worker blocked in its read would hold the process
+} else await main();
