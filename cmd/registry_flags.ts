@@ -1,7 +1,9 @@
 /** The flags of every subcommand that talks to a registry. @module */
+import type { Config } from "../lib/config/mod.ts";
 import {
   dockerCredentials,
   firstCredentials,
+  type Mirror,
   RegistryClient,
   staticCredentials,
 } from "../lib/registry/mod.ts";
@@ -20,12 +22,12 @@ export const REGISTRY_HELP =
   -u, --user NAME:PASS  log in (default: Docker's config.json and its helpers)
   --tlscacert FILE      trust the certificates in this PEM file as well`;
 
-/** A client as the flags say. @throws UsageError */
+/** A client as the flags, and for the daemon its configuration, say. @throws UsageError */
 export function registryClient(values: {
   readonly "plain-http"?: boolean | undefined;
   readonly user?: string | undefined;
   readonly tlscacert?: string | undefined;
-}): RegistryClient {
+}, config?: Config): RegistryClient {
   const docker = dockerCredentials();
   let credentials = docker;
   if (values.user !== undefined) {
@@ -41,11 +43,31 @@ export function registryClient(values: {
   }
   return new RegistryClient({
     credentials,
+    ...(config !== undefined && {
+      mirrors: (host: string) =>
+        (config.resolver.host[host]?.mirrors ?? []).map(mirrorOf),
+      retry: {
+        retries: config.blob.max_retries,
+        minWaitMs: config.blob.min_wait_msec,
+        maxWaitMs: config.blob.max_wait_msec,
+      },
+      timeouts: { headersMs: config.http.responseheadertimeoutmsec },
+    }),
     ...(values["plain-http"] === true && { plainHttp: true }),
     ...(values.tlscacert !== undefined && {
       caCerts: [readCertificates(values.tlscacert)],
     }),
   });
+}
+
+function mirrorOf(
+  { host, insecure }: { readonly host: string; readonly insecure: boolean },
+): Mirror {
+  return {
+    url: /^https?:\/\//.test(host)
+      ? host
+      : `${insecure ? "http" : "https"}://${host}`,
+  };
 }
 
 function readCertificates(path: string): string {

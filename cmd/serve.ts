@@ -90,7 +90,7 @@ export const serveCommand: Command = {
       log.warn("unknown configuration key", { key });
     }
 
-    using client = registryClient(values);
+    using client = registryClient(values, config);
     await using store = await LayerStore.open({
       root,
       mountDirectory: `${root}/fs`,
