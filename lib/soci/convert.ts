@@ -162,14 +162,14 @@ function convertManifest(
     ...manifest.annotations,
     ...(sociDigest && { [SOCI_ANNOTATION.indexDigest]: sociDigest }),
   };
-  const { mediaType: _m, digest: _d, size: _s, annotations: _a, ...kept } =
-    child;
+  // Of the old descriptor only what still holds: embedded data, say, would be of other bytes.
   return document(
     MEDIA.ociManifest,
     encodeManifest({ ...manifest, annotations }),
     {
-      ...kept,
       ...(Object.keys(annotations).length > 0 && { annotations }),
+      ...(child.platform && { platform: child.platform }),
+      ...(child.artifactType && { artifactType: child.artifactType }),
     },
   );
 }

@@ -4,9 +4,12 @@
  * @module
  */
 
+const EMPTY = new Uint8Array(0);
+
 /** The bytes before the first NUL. A copy: the block is reused. */
 export function cString(field: Uint8Array): Uint8Array {
   const end = field.indexOf(0);
+  if (end === 0) return EMPTY; // most fields of most entries
   // Not slice(): that of a Node Buffer is a view.
   return new Uint8Array(field.subarray(0, end < 0 ? field.length : end));
 }

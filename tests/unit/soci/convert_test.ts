@@ -115,7 +115,7 @@ Deno.test("in an index only what must change does", () => {
     schemaVersion: 2,
     mediaType: MEDIA.dockerIndex,
     manifests: [
-      child(amd, AMD64, MEDIA.ociManifest),
+      { ...child(amd, AMD64, MEDIA.ociManifest), data: "b2xk" },
       child(arm, ARM64, MEDIA.dockerManifest),
       child(plain, { ...AMD64, architecture: "386" }, MEDIA.ociManifest),
       child(far, { ...AMD64, architecture: "s390x" }, MEDIA.dockerManifest),
@@ -143,6 +143,7 @@ Deno.test("in an index only what must change does", () => {
   assert.equal(index.manifests.length, 6);
   assert.deepEqual([...result.manifests.keys()], [sha256(amd), sha256(arm)]);
   assert.notEqual(newAmd!.digest, sha256(amd));
+  assert.equal(newAmd!.data, undefined, "data of the bytes it had");
   assert.equal(newArm!.mediaType, MEDIA.ociManifest);
   assert.deepEqual(newArm!.annotations, { "a<b": "c&d" });
   assert.deepEqual(newArm!.platform, ARM64);
