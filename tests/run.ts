@@ -66,9 +66,10 @@ function exists(path: string): boolean {
 
 const selection = Deno.args.length > 0
   ? Deno.args
-  : ["tests/unit", "tests/integration", "tests/e2e"].filter(exists);
+  : ["lib", "tests/unit", "tests/integration", "tests/e2e"].filter(exists);
 const child = new Deno.Command(Deno.execPath(), {
-  args: ["test", "-A", "--no-check", ...selection],
+  // `--doc` runs the examples of doc comments in lib as tests.
+  args: ["test", "-A", "--no-check", "--doc", ...selection],
   stdout: "piped",
   stderr: "inherit",
 }).spawn();
