@@ -275,7 +275,6 @@ export class LayerStore implements AsyncDisposable {
     this.#layers.delete(entry.slot);
     entry.stop.abort();
     entry.reader.close();
-    this.#files.remove(entry.slot);
     try {
       entry.map.sync(entry.dataFd);
     } catch (error) {
@@ -285,6 +284,7 @@ export class LayerStore implements AsyncDisposable {
         error: String(error),
       });
     }
+    this.#files.remove(entry.slot); // takes the presence bytes back: after they were saved
     entry.map[Symbol.dispose]();
     closeFd(entry.dataFd);
     disposeSource(entry.source);

@@ -241,6 +241,9 @@ export class LayerHandler implements FuseHandler {
     const length = Math.min(size, (tree.size[inode] as number) - offset);
     if (length <= 0) return 0;
     const position = (tree.dataOffset[inode] as number) + offset;
+    const { slots } = this.#options;
+    const generation = slots.generation(layer.row);
+    if (!slots.holds(layer.row, layer.slot)) return -ERRNO.ESTALE;
     if (this.#isPresent(layer, position, length)) {
       const count = libc.pread(
         layer.dataFd,
@@ -248,6 +251,8 @@ export class LayerHandler implements FuseHandler {
         BigInt(length),
         BigInt(position),
       );
+      // The presence bytes may have become another layer's meanwhile: then these may be zeros.
+      if (slots.generation(layer.row) !== generation) return -ERRNO.ESTALE;
       // A short answer inside a file would become zeros: whole or an error.
       return count === length ? length : -ERRNO.EIO;
     }

@@ -64,6 +64,14 @@ export class SlotTable {
     return Atomics.load(this.#rows, row * ROW_WORDS + 2) >>> 0;
   }
 
+  /**
+   * Changes whenever the row is given up. A reader that sees the same number before and after it
+   * looked at presence bytes knows that they were this layer's all the while.
+   */
+  generation(row: SlotRow): number {
+    return Atomics.load(this.#rows, row * ROW_WORDS + 3);
+  }
+
   /** Starts serving a slot. Main isolate only. @throws RangeError when the table is full. */
   add(slot: number, arenaOffset: number, spanCount: number): void {
     for (let step = 0; step < this.#capacity; step++) {
@@ -83,7 +91,9 @@ export class SlotTable {
   /** Stops serving a slot. Main isolate only. */
   remove(slot: number): void {
     const row = this.find(slot);
-    if (row >= 0) Atomics.store(this.#rows, row * ROW_WORDS, REMOVED);
+    if (row < 0) return;
+    Atomics.add(this.#rows, row * ROW_WORDS + 3, 1);
+    Atomics.store(this.#rows, row * ROW_WORDS, REMOVED);
   }
 
   /** Every served slot, ascending. */

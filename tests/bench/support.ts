@@ -64,19 +64,25 @@ export function median(values: readonly number[]): number {
     : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
-/** Paths of regular files below `root`, in a stable order, until they add up to `bytes`. */
+/**
+ * Paths of files and symbolic links below `root`, in a stable order, those of a folder before those
+ * of its folders, until they add up to `bytes`.
+ */
 export function someFiles(root: string, bytes: number): string[] {
   const found: string[] = [];
   let total = 0;
   const walk = (folder: string): void => {
     const entries = [...Deno.readDirSync(folder)];
-    entries.sort((a, b) => a.name < b.name ? -1 : 1);
-    for (const { name, isDirectory, isFile } of entries) {
+    entries.sort((a, b) =>
+      Number(a.isDirectory) - Number(b.isDirectory) ||
+      (a.name < b.name ? -1 : 1)
+    );
+    for (const { name, isDirectory, isFile, isSymlink } of entries) {
       if (total >= bytes) return;
       const path = `${folder}/${name}`;
       if (isDirectory) walk(path);
-      else if (isFile) {
-        total += Deno.statSync(path).size;
+      else if (isFile || isSymlink) {
+        total += Deno.lstatSync(path).size;
         found.push(path);
       }
     }

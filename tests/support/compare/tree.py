@@ -5,6 +5,7 @@ Arguments: the root; prefixes of extended attribute names to leave out.
 """
 
 import hashlib
+import errno
 import json
 import os
 import stat
@@ -63,11 +64,21 @@ def describe(path, name, ignored):
         entry["target"] = text(os.readlink(path))
     if kind == "file":
         entry["sha256"] = digest(path)
-    for attribute in sorted(os.listxattr(path, follow_symlinks=False)):
+    for attribute in sorted(list_attributes(path)):
         if not attribute.startswith(ignored):
             value = os.getxattr(path, attribute, follow_symlinks=False)
             entry["xattrs"][attribute] = value.hex()
     return entry, kind
+
+
+def list_attributes(path):
+    try:
+        return os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        # A file system without attributes: none, as for every tool that copies or lists files.
+        if error.errno == errno.EOPNOTSUPP:
+            return []
+        raise
 
 
 def walk(path, name, ignored):

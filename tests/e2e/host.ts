@@ -1,0 +1,130 @@
+/** A whole host for the end-to-end tests: a registry, the daemon, and containerd beside it. @module */
+import {
+  type CommandResult,
+  type Containerd,
+  type ContainerdOptions,
+  pause,
+  type Service,
+  startContainerd,
+  startService,
+  tryRun,
+  unixSocketAnswers,
+} from "../support/host/mod.ts";
+
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+const CONFIG = `
+[pull_modes.soci_v1]
+enable = true
+[background_fetch]
+disable = true
+`;
+
+/** Runs a subcommand to its end. */
+export function sociDeno(...args: string[]): Promise<CommandResult> {
+  return tryRun(Deno.execPath(), ["run", "-A", "--no-check", MAIN, ...args], {
+    timeoutMs: 60_000,
+  });
+}
+
+/** The daemon and a containerd that uses it as snapshotter `soci`. */
+export class LazyHost implements AsyncDisposable {
+  #daemon: Service | null = null;
+
+  private constructor(
+    /** Holds the daemon's state, socket and log. */
+    readonly folder: string,
+    readonly containerd: Containerd,
+  ) {}
+
+  /** @param options.config the daemon's config.toml; by default v1 on and background fetch off. */
+  static async start(
+    options: { config?: string; cri?: ContainerdOptions["cri"] } = {},
+  ): Promise<LazyHost> {
+    const folder = await Deno.makeTempDir({ prefix: "soci-deno-e2e-" });
+    await Deno.writeTextFile(
+      `${folder}/config.toml`,
+      options.config ?? CONFIG,
+    );
+    const containerd = await startContainerd({
+      proxySnapshotters: [{ name: "soci", address: `${folder}/soci.sock` }],
+      ...(options.cri && { cri: options.cri }),
+    });
+    const host = new LazyHost(folder, containerd);
+    await host.startDaemon();
+    return host;
+  }
+
+  async startDaemon(): Promise<void> {
+    const socket = `${this.folder}/soci.sock`;
+    this.#daemon = await startService({
+      program: Deno.execPath(),
+      args: ["run", "-A", "--no-check", MAIN, "serve"].concat(
+        ["--address", socket, "--root", `${this.folder}/root`],
+        ["--config", `${this.folder}/config.toml`, "--log-level", "debug"],
+      ),
+      logFile: `${this.folder}/daemon.log`,
+      ready: () => unixSocketAnswers(socket),
+    });
+  }
+
+  /** Waits until containerd, which backs off after a refused connection, talks to the daemon again. */
+  async reconnected(): Promise<void> {
+    for (let tries = 0; tries < 100; tries++) {
+      const { code } = await tryRun("ctr", [
+        ...["--address", this.containerd.address],
+        ...["snapshots", "--snapshotter", "soci", "ls"],
+      ], { timeoutMs: 10_000 });
+      if (code === 0) return;
+      await pause(200);
+    }
+    throw new Error(`containerd does not come back\n${this.logs()}`);
+  }
+
+  async stopDaemon(): Promise<void> {
+    await this.#daemon?.close();
+    this.#daemon = null;
+  }
+
+  logs(): string {
+    return this.#daemon?.logs() ?? "";
+  }
+
+  /** `soci-deno pull --json`, whose result is returned. */
+  async pull(
+    image: string,
+  ): Promise<{ layers: { chainId: string; outcome: string }[] }> {
+    const { code, stdout, stderr } = await sociDeno(
+      "pull",
+      "--json",
+      "--address",
+      this.containerd.address,
+      image,
+    );
+    if (code !== 0) {
+      throw new Error(`pull failed: ${stderr}\n${this.logs()}`);
+    }
+    return JSON.parse(stdout);
+  }
+
+  /** Removes images and waits until containerd has collected their snapshots. */
+  async removeImages(...images: string[]): Promise<void> {
+    await this.containerd.ctr("images", "rm", "--sync", ...images);
+    for (let tries = 0; tries < 50; tries++) {
+      const list = await this.containerd.ctr(
+        "snapshots",
+        "--snapshotter",
+        "soci",
+        "ls",
+      );
+      if (list.trim().split("\n").length <= 1) return;
+      await pause(100);
+    }
+    throw new Error("snapshots stay after their images are gone");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.containerd.close();
+    await this.stopDaemon();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
