@@ -38,6 +38,18 @@ function describe(error: unknown): string {
   return parts.join(": ");
 }
 
+const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi"] as const;
+
+/**
+ * The compiled binary holds what its subcommands need together; this one shall hold what it needs
+ * itself. What is given up cannot come back.
+ */
+function giveUpAllBut(needs: readonly Deno.PermissionName[]): void {
+  for (const name of PERMISSIONS) {
+    if (!needs.includes(name)) Deno.permissions.revokeSync({ name });
+  }
+}
+
 /** Runs one command line and returns its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const [word, ...rest] = args;
@@ -60,6 +72,7 @@ export async function main(args: readonly string[]): Promise<number> {
     );
     return 2;
   }
+  giveUpAllBut(entry.needs);
   const command = await entry.load();
   if (rest.includes("--help") || rest.includes("-h")) {
     console.log(command.help.trim());

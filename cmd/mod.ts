@@ -13,41 +13,51 @@ export interface CommandEntry {
   readonly aliases?: readonly string[];
   /** One line for the overview. */
   readonly summary: string;
+  /** Kinds of permission it uses; `main` gives up all others before it is loaded. */
+  readonly needs: readonly Deno.PermissionName[];
   load(): Promise<Command>;
 }
+
+const ALL = ["read", "write", "net", "env", "run", "ffi"] as const;
 
 /** Every subcommand of the binary. */
 export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "serve",
     summary: "run the snapshotter daemon for containerd",
+    needs: ALL,
     load: async () => (await import("./serve.ts")).serveCommand,
   },
   {
     name: "build-index",
     aliases: ["create"],
     summary: "make and push the SOCI index of an image",
+    needs: ["read", "net", "env", "run", "ffi"],
     load: async () => (await import("./build_index.ts")).buildIndexCommand,
   },
   {
     name: "pull",
     summary: "pull an image lazily into containerd",
+    needs: ALL,
     load: async () => (await import("./pull.ts")).pullCommand,
   },
   {
     name: "mount",
     summary: "mount an image as a directory before it is downloaded",
+    needs: ALL,
     load: async () => (await import("./mount.ts")).mountCommand,
   },
   {
     name: "umount",
     aliases: ["unmount"],
     summary: "unmount a directory that `mount` filled",
+    needs: ["read", "env", "ffi"],
     load: async () => (await import("./umount.ts")).umountCommand,
   },
   {
     name: "config",
     summary: "print the daemon's default or effective configuration",
+    needs: ["read", "env"],
     load: async () => (await import("./config.ts")).configCommand,
   },
 ];

@@ -13,6 +13,7 @@ import {
   type Containerd,
   ctrPull,
   ctrRun,
+  sociDenoCommand,
   startContainerd,
 } from "./support/host/mod.ts";
 import { programImage, pushImage } from "./support/images/mod.ts";
@@ -29,7 +30,6 @@ const FOR_CONTAINERS = [["containerd", "containerd"], [
   "runc",
 ]] as const;
 
-const main = new URL("../main.ts", import.meta.url).pathname;
 const decoder = new TextDecoder();
 
 function say(text: string): void {
@@ -39,8 +39,9 @@ function say(text: string): void {
 /** Runs a subcommand as a user would; its output is shown. */
 async function sociDeno(...args: string[]): Promise<void> {
   say(`$ soci-deno ${args.join(" ")}`);
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", main, ...args],
+  const command = sociDenoCommand(...args);
+  const { success, stdout, stderr } = await new Deno.Command(command.program, {
+    args: command.args,
   }).output();
   const text = decoder.decode(stdout) + decoder.decode(stderr);
   for (const line of text.trimEnd().split("\n")) say(`  ${line}`);
@@ -53,8 +54,9 @@ async function startSociDeno(
   ...args: string[]
 ): Promise<AsyncDisposable> {
   say(`$ soci-deno ${args.join(" ")} &`);
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", main, ...args],
+  const command = sociDenoCommand(...args);
+  const child = new Deno.Command(command.program, {
+    args: command.args,
     stdout: "piped",
     stderr: "piped",
   }).spawn();

@@ -1,6 +1,6 @@
 /**
- * `deno task build:kernel`: compiles `kernel/inflate.as.ts` to `kernel.wasm`. The same source gives
- * the same bytes everywhere; a test compiles it again and compares.
+ * `deno task build:kernel`: compiles `kernel/inflate.as.ts` to Wasm and writes it as `kernel.gen.ts`.
+ * The same source gives the same bytes everywhere; a test compiles it again and compares.
  * @module
  */
 import asc from "assemblyscript/asc";
@@ -44,6 +44,18 @@ export async function compileKernel(): Promise<Uint8Array> {
   return binary;
 }
 
+/** The generated module that holds the kernel. */
+export function kernelSource(kernel: Uint8Array): string {
+  return `// Made by \`deno task build:kernel\` from kernel/inflate.as.ts.
+/** The Wasm module in base64. */
+export const KERNEL_BASE64: string =
+  "${kernel.toBase64()}";
+`;
+}
+
 if (import.meta.main) {
-  await Deno.writeFile(new URL("kernel.wasm", FOLDER), await compileKernel());
+  await Deno.writeTextFile(
+    new URL("kernel.gen.ts", FOLDER),
+    kernelSource(await compileKernel()),
+  );
 }

@@ -1,5 +1,4 @@
-// @ts-types="./kernel_module.d.ts"
-import { kernelModule } from "./kernel_module.js";
+import { kernelModule } from "./kernel_module.ts";
 
 /** What `run` says. Negative values are `FAULTS`. */
 export const STATUS = {

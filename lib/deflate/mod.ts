@@ -4,7 +4,7 @@
  *
  * A *checkpoint* is a position in the compressed stream at a deflate block border, with the 32 KiB
  * of output before it. The decoding itself is a Wasm kernel (`kernel/inflate.as.ts`, made into
- * `kernel.wasm` by `deno task build:kernel`); hostile input stays inside its memory. Nothing here
+ * `kernel.gen.ts` by `deno task build:kernel`); hostile input stays inside its memory. Nothing here
  * needs a permission.
  * @module
  */

@@ -17,6 +17,7 @@ import {
   leftovers,
   makeCertificateAuthority,
   type Service,
+  sociDenoCommand,
   startContainerd,
   startDockerRegistry,
   startService,
@@ -34,7 +35,6 @@ import { median, printMachine, printTable, run } from "./support.ts";
 
 const NAME = "bench.soci-deno.test";
 const REPOSITORY = "bench/python";
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const SLOW = { bitsPerSecond: 100e6, delayMs: 2.5 };
 const DAEMON_CONFIG = `[pull_modes.soci_v1]
 enable = true
@@ -60,9 +60,7 @@ interface Setting {
   readonly peer: SociPeer | null;
 }
 
-function sociDeno(...args: string[]): string[] {
-  return ["run", "-A", "--no-check", MAIN, ...args];
-}
+const sociDeno = (...args: string[]) => sociDenoCommand(...args).args;
 
 /** Milliseconds until the container has printed its first line. @throws Error */
 async function firstOutput(

@@ -5,13 +5,13 @@ import {
   type ContainerdOptions,
   pause,
   type Service,
+  sociDenoCommand,
   startContainerd,
   startService,
   tryRun,
   unixSocketAnswers,
 } from "../support/host/mod.ts";
 
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const CONFIG = `
 [pull_modes.soci_v1]
 enable = true
@@ -21,9 +21,8 @@ disable = true
 
 /** Runs a subcommand to its end. */
 export function sociDeno(...args: string[]): Promise<CommandResult> {
-  return tryRun(Deno.execPath(), ["run", "-A", "--no-check", MAIN, ...args], {
-    timeoutMs: 60_000,
-  });
+  const command = sociDenoCommand(...args);
+  return tryRun(command.program, command.args, { timeoutMs: 60_000 });
 }
 
 /** The daemon and a containerd that uses it as snapshotter `soci`. */
@@ -57,10 +56,9 @@ export class LazyHost implements AsyncDisposable {
   async startDaemon(): Promise<void> {
     const socket = `${this.folder}/soci.sock`;
     this.#daemon = await startService({
-      program: Deno.execPath(),
-      args: ["run", "-A", "--no-check", MAIN, "serve"].concat(
-        ["--address", socket, "--root", `${this.folder}/root`],
-        ["--config", `${this.folder}/config.toml`, "--log-level", "debug"],
+      ...sociDenoCommand(
+        ...["serve", "--address", socket, "--root", `${this.folder}/root`],
+        ...["--config", `${this.folder}/config.toml`, "--log-level", "debug"],
       ),
       logFile: `${this.folder}/daemon.log`,
       ready: () => unixSocketAnswers(socket),

@@ -35,3 +35,4 @@ export {
   startContainerd,
 } from "./containerd.ts";
 export { CriClient, type CriContainer, type CriRunOptions } from "./cri.ts";
+export { permissionFlags, permissionSets, sociDenoCommand } from "./program.ts";

@@ -1,0 +1,36 @@
+/** How tests, benchmarks and the quickstart run soci-deno: with just the permissions it ships with. @module */
+const ROOT = new URL("../../../", import.meta.url).pathname;
+
+type Grants = Record<string, true | readonly string[]>;
+
+/** The permission sets of `deno.json`, by subcommand; `binary` is what the compiled program holds. */
+export function permissionSets(): Record<string, Grants> {
+  return JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`)).permissions;
+}
+
+/** A permission set as flags: `-P` says the same, and warns on stderr that it is new. */
+export function permissionFlags(grants: Grants): string[] {
+  return Object.entries(grants).map(([kind, scope]) =>
+    scope === true ? `--allow-${kind}` : `--allow-${kind}=${scope.join(",")}`
+  );
+}
+
+/**
+ * Program and arguments that run a subcommand from this checkout, under the permissions of the
+ * compiled binary and no others; the subcommand gives up by itself what it does not use.
+ */
+export function sociDenoCommand(
+  ...args: string[]
+): { program: string; args: string[] } {
+  const grants = permissionSets()["binary"] as Grants;
+  return {
+    program: Deno.execPath(),
+    args: [
+      ...["run", "--no-check", "--no-prompt", "--quiet"],
+      ...["--config", `${ROOT}deno.json`, "--unstable-worker-options"],
+      ...permissionFlags(grants),
+      `${ROOT}main.ts`,
+      ...args,
+    ],
+  };
+}

@@ -1,0 +1,126 @@
+/**
+ * `deno task compile`: writes the single binary, `dist/soci-deno` when not said otherwise.
+ *
+ * What `deno compile` cannot find by following imports is named here: the Workers. What it would
+ * take along without need is left out: it embeds every npm package of the import map, also those
+ * that only tests and builds use (binaryen alone is 93 MB), so it gets a map of what `main.ts` uses.
+ *
+ * The base runtime is downloaded by Deno; where that is impossible `DENORT_BIN` names it.
+ * @module
+ */
+import { isAbsolute, join, relative } from "node:path";
+
+const ROOT = new URL("../", import.meta.url).pathname;
+
+interface DenoConfig {
+  imports: Record<string, string>;
+  [key: string]: unknown;
+}
+
+function sourceFiles(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+    const path = `${folder}/${name}`;
+    if (isDirectory) return sourceFiles(path);
+    return name.endsWith(".ts") ? [path] : [];
+  });
+}
+
+/** Paths, relative to the root, of every module that is started as a Worker. */
+export function workerModules(root: string = ROOT): string[] {
+  const workers = ["cmd", "lib"].flatMap((folder) =>
+    sourceFiles(join(root, folder)).flatMap((path) => {
+      const text = Deno.readTextFileSync(path);
+      const starts = text.matchAll(
+        /new Worker\(\s*new URL\(\s*"([^"]+)",\s*import\.meta\.url/g,
+      );
+      return [...starts].map(([, target]) =>
+        relative(root, join(path, "..", target as string))
+      );
+    })
+  );
+  return [...new Set(workers)].sort();
+}
+
+/** The part of the import map that the modules below `entries` use. */
+async function usedImports(
+  entries: readonly string[],
+  imports: Readonly<Record<string, string>>,
+): Promise<Record<string, string>> {
+  const used = new Set<string>();
+  for (const entry of entries) {
+    const { success, stdout, stderr } = await new Deno.Command(
+      Deno.execPath(),
+      { args: ["info", "--json", entry], cwd: ROOT },
+    ).output();
+    if (!success) throw new Error(new TextDecoder().decode(stderr));
+    const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as {
+      modules: { dependencies?: { specifier: string }[] }[];
+    };
+    for (const { dependencies } of modules) {
+      for (const { specifier } of dependencies ?? []) used.add(specifier);
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(imports).filter(([name]) =>
+      [...used].some((one) => one === name || one.startsWith(`${name}/`))
+    ),
+  );
+}
+
+/**
+ * Compiles the binary. @returns what `deno compile` listed.
+ * @throws Error when it fails, as where the base runtime cannot be downloaded.
+ */
+export async function compile(output: string): Promise<string> {
+  const workers = workerModules();
+  const config = JSON.parse(
+    Deno.readTextFileSync(`${ROOT}deno.json`),
+  ) as DenoConfig;
+  const imports = await usedImports(["main.ts", ...workers], config.imports);
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-compile-" });
+  try {
+    const { permissions, compilerOptions, unstable, nodeModulesDir } = config;
+    await Deno.writeTextFile(
+      `${folder}/deno.json`,
+      JSON.stringify({
+        imports,
+        permissions,
+        compilerOptions,
+        unstable,
+        nodeModulesDir,
+      }),
+    );
+    // Versions stay as locked; the copy is cut down to what is left in the map.
+    await Deno.copyFile(`${ROOT}deno.lock`, `${folder}/deno.lock`);
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["compile", "--no-check", "--config", `${folder}/deno.json`],
+        ...["-P=binary", "--unstable-worker-options", "--no-prompt"],
+        ...workers.flatMap((path) => ["--include", path]),
+        ...["--output", output, "main.ts"],
+      ],
+      cwd: ROOT,
+      env: { NO_COLOR: "1" },
+    });
+    const { success, stdout, stderr } = await child.output();
+    const text = new TextDecoder().decode(stdout) +
+      new TextDecoder().decode(stderr);
+    if (success) return text;
+    throw new Error(
+      `${text.trim()}\n\ndeno compile failed. Where it cannot download its base runtime, say where one is: DENORT_BIN=/path/to/denort`,
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+if (import.meta.main) {
+  const wanted = Deno.args[0] ?? "dist/soci-deno";
+  const output = isAbsolute(wanted) ? wanted : join(ROOT, wanted);
+  try {
+    console.log(await compile(output));
+  } catch (error) {
+    console.error((error as Error).message);
+    Deno.exit(1);
+  }
+}
