@@ -1,4 +1,5 @@
 /** A whole host for the end-to-end tests: a registry, the daemon, and containerd beside it. @module */
+import assert from "node:assert/strict";
 import {
   type CommandResult,
   type Containerd,
@@ -19,6 +20,13 @@ enable = true
 disable = true
 `;
 
+/** Makes and pushes an index; what `build-index` printed. @throws AssertionError */
+export async function buildIndex(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await sociDeno("build-index", ...args);
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
 /** Runs a subcommand to its end. */
 export function sociDeno(...args: string[]): Promise<CommandResult> {
   const command = sociDenoCommand(...args);
@@ -33,11 +41,20 @@ export class LazyHost implements AsyncDisposable {
     /** Holds the daemon's state, socket and log. */
     readonly folder: string,
     readonly containerd: Containerd,
+    /** Flags for whatever talks to the registry. */
+    readonly registryFlags: readonly string[],
   ) {}
 
-  /** @param options.config the daemon's config.toml; by default v1 on and background fetch off. */
+  /**
+   * @param options.config the daemon's config.toml; by default v1 on and background fetch off.
+   * @param options.caFile authorities to trust beside the system's.
+   */
   static async start(
-    options: { config?: string; cri?: ContainerdOptions["cri"] } = {},
+    options: {
+      config?: string;
+      cri?: ContainerdOptions["cri"];
+      caFile?: string;
+    } = {},
   ): Promise<LazyHost> {
     const folder = await Deno.makeTempDir({ prefix: "soci-deno-e2e-" });
     await Deno.writeTextFile(
@@ -48,7 +65,12 @@ export class LazyHost implements AsyncDisposable {
       proxySnapshotters: [{ name: "soci", address: `${folder}/soci.sock` }],
       ...(options.cri && { cri: options.cri }),
     });
-    const host = new LazyHost(folder, containerd);
+    const { caFile } = options;
+    const host = new LazyHost(
+      folder,
+      containerd,
+      caFile === undefined ? [] : ["--tlscacert", caFile],
+    );
     await host.startDaemon();
     return host;
   }
@@ -59,6 +81,7 @@ export class LazyHost implements AsyncDisposable {
       ...sociDenoCommand(
         ...["serve", "--address", socket, "--root", `${this.folder}/root`],
         ...["--config", `${this.folder}/config.toml`, "--log-level", "debug"],
+        ...this.registryFlags,
       ),
       logFile: `${this.folder}/daemon.log`,
       ready: () => unixSocketAnswers(socket),
@@ -96,6 +119,7 @@ export class LazyHost implements AsyncDisposable {
       "--json",
       "--address",
       this.containerd.address,
+      ...this.registryFlags,
       image,
     );
     if (code !== 0) {

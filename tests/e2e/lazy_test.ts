@@ -21,18 +21,12 @@ import {
   TarBuilder,
 } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
-import { LazyHost, sociDeno } from "./host.ts";
+import { buildIndex, LazyHost, sociDeno } from "./host.ts";
 
 const PYTHON = ["/usr/bin/python3", "/app/main.py"];
 /** Directories of the odd image that its uppermost mention implies without an entry of their own. */
 const UNLISTED_DIRECTORY = /^(\.|hidden|(level-0|long|missing|never)(\/.*)?)$/;
 const OUTPUT = /"sum": 5050/;
-
-async function buildIndex(...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await sociDeno("build-index", ...args);
-  assert.equal(code, 0, stderr);
-  return stdout;
-}
 
 const outcomes = ({ layers }: { layers: { outcome: string }[] }) =>
   layers.map(({ outcome }) => outcome);

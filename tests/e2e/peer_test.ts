@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import {
+  ctrPull,
+  ctrRun,
+  makeCertificateAuthority,
+  startContainerd,
+  startDockerRegistry,
+} from "../support/host/mod.ts";
+import { programImage, pushImage } from "../support/images/mod.ts";
+import {
+  debianMirror,
+  nameLoopback,
+  sociPeer,
+  startSociPeer,
+} from "../support/peer/mod.ts";
+import { buildIndex, LazyHost } from "./host.ts";
+
+const OUTPUT = '{"sum": 5050, "version": 3}\n';
+
+/** Debian's registry behind a name and a certificate, with an image of a program. */
+async function startPeerRegistry(name: string) {
+  const stack = new AsyncDisposableStack();
+  const authority = stack.use(await makeCertificateAuthority());
+  stack.use(nameLoopback(name));
+  const registry = stack.use(
+    await startDockerRegistry({
+      tls: await authority.issue(["127.0.0.1", name]),
+    }),
+  );
+  await pushImage(registry.host, "program:1", programImage(), {
+    scheme: "https",
+    caCerts: [authority.certPem],
+  });
+  return {
+    registry,
+    image: `${name}:${registry.port}/program:1`,
+    caFile: authority.certPath,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+// The peer is a Debian package: on other distributions there is none to test with.
+if (debianMirror() !== undefined) {
+  Deno.test("the existing SOCI daemon pulls lazily and runs what only soci-deno indexed", async () => {
+    const peer = await sociPeer();
+    assert.ok("soci" in peer, JSON.stringify(peer));
+    await using setting = await startPeerRegistry("ours.soci-deno.test");
+    const { image, caFile, registry } = setting;
+    await buildIndex("--min-layer-size", "0", "--tlscacert", caFile, image);
+    await using daemon = await startSociPeer(peer, { caFile });
+    await using containerd = await startContainerd({
+      proxySnapshotters: [{ name: "soci", address: daemon.address }],
+    });
+    await daemon.soci(containerd, "image", "rpull", image);
+    const mounts = Deno.readTextFileSync("/proc/mounts").split("\n")
+      .filter((line) => line.includes(daemon.folder));
+    assert.equal(mounts.length, 4, "every layer is a FUSE mount");
+    const ran = await ctrRun(containerd, {
+      image,
+      id: "lazy",
+      snapshotter: "soci",
+    });
+    assert.equal(ran.stdout, OUTPUT, `${ran.stderr}\n${daemon.logs()}`);
+    assert.match(registry.logs(), / 206 /, "spans are fetched by ranges");
+  });
+
+  Deno.test("soci-deno serves what only the existing SOCI tools indexed", async () => {
+    const peer = await sociPeer();
+    assert.ok("soci" in peer, JSON.stringify(peer));
+    await using setting = await startPeerRegistry("theirs.soci-deno.test");
+    const { image, caFile, registry } = setting;
+    {
+      await using daemon = await startSociPeer(peer, { caFile });
+      await using containerd = await startContainerd();
+      await ctrPull(containerd, image, { caPath: caFile });
+      await daemon.soci(containerd, "create", "--min-layer-size", "0", image);
+      await daemon.soci(containerd, "push", image);
+    }
+    await using host = await LazyHost.start({ caFile });
+    const { layers } = await host.pull(image);
+    assert.deepEqual(
+      layers.map(({ outcome }) => outcome),
+      ["served", "served", "served", "served"],
+    );
+    const ran = await ctrRun(host.containerd, {
+      image,
+      id: "lazy",
+      snapshotter: "soci",
+    });
+    assert.equal(ran.stdout, OUTPUT, `${ran.stderr}\n${host.logs()}`);
+    assert.match(registry.logs(), / 206 /, "spans are fetched by ranges");
+    assert.doesNotMatch(host.logs(), /downloaded whole/);
+  });
+}
