@@ -1,0 +1,128 @@
+/** `soci-deno mount` and `umount`: an image as a directory, without containerd. */
+import assert from "node:assert/strict";
+import {
+  leftovers,
+  pause,
+  run,
+  type Service,
+  sociDenoCommand,
+  startService,
+} from "../support/host/mod.ts";
+import { programImage, pushImage } from "../support/images/mod.ts";
+import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
+import { buildIndex, sociDeno } from "./host.ts";
+
+/** A mount of an image in a folder of its own. */
+class Mounted implements AsyncDisposable {
+  private constructor(
+    readonly folder: string,
+    readonly process: Service,
+  ) {}
+
+  get directory(): string {
+    return `${this.folder}/image`;
+  }
+
+  static async start(image: string): Promise<Mounted> {
+    const folder = await Deno.makeTempDir({ prefix: "soci-deno-mount-" });
+    await Deno.mkdir(`${folder}/image`);
+    let service: Service | undefined;
+    const process = service = await startService({
+      ...sociDenoCommand(
+        ...["mount", "--no-background", "--root", `${folder}/root`],
+        ...["--log-level", "debug", image, `${folder}/image`],
+      ),
+      logFile: `${folder}/log`,
+      ready: () => service === undefined || service.logs().includes(" is at "),
+    });
+    for (let tries = 0; !process.logs().includes(" is at "); tries++) {
+      assert.ok(tries < 100, process.logs());
+      await pause(100);
+    }
+    return new Mounted(folder, process);
+  }
+
+  runProgram(): Promise<{ stdout: string }> {
+    return run(
+      "timeout",
+      [
+        ...["60", "chroot", this.directory],
+        ...["/usr/bin/python3", "/app/main.py"],
+      ],
+      { timeoutMs: 70_000 },
+    );
+  }
+
+  /** Waits until the process has ended by itself. */
+  async ended(): Promise<void> {
+    for (let tries = 0; tries < 100; tries++) {
+      if (this.process.logs().includes("unmounted; fetched")) return;
+      await pause(100);
+    }
+    assert.fail(this.process.logs());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process.close();
+    assert.deepEqual(leftovers(this.folder), {
+      mounts: [],
+      processes: [],
+      sockets: [],
+    });
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+async function program(registry: TestRegistry): Promise<string> {
+  await pushImage(registry.host, "program:1", programImage());
+  return `${registry.host}/program:1`;
+}
+
+Deno.test("an indexed image is mounted, a program in it runs from ranges, umount ends it", async () => {
+  await using registry = startRegistry();
+  const image = await program(registry);
+  await buildIndex("--min-layer-size", "0", "--span-size", "2MiB", image);
+  const before = registry.bytesServed();
+  await using mounted = await Mounted.start(image);
+  const ready = registry.bytesServed() - before;
+  assert.ok(ready < 3e6, `${ready} bytes fetched before anything was read`);
+  assert.match((await mounted.runProgram()).stdout, /"sum": 5050/);
+  await assert.rejects(Deno.writeTextFile(`${mounted.directory}/new`, "x"));
+  const { code, stderr } = await sociDeno("umount", mounted.directory);
+  assert.equal(code, 0, stderr);
+  await mounted.ended();
+  assert.deepEqual([...Deno.readDirSync(mounted.directory)], []);
+});
+
+Deno.test("an image without an index is mounted too, and Ctrl-C ends it", async () => {
+  await using registry = startRegistry();
+  const image = await program(registry);
+  await using mounted = await Mounted.start(image);
+  assert.match(mounted.process.logs(), /it has no index: fetched whole/);
+  assert.match((await mounted.runProgram()).stdout, /"sum": 5050/);
+  Deno.kill(mounted.process.pid, "SIGINT");
+  await mounted.ended();
+  assert.deepEqual([...Deno.readDirSync(mounted.directory)], []);
+});
+
+Deno.test("umount says that nothing is mounted there", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "soci-deno-mount-" });
+  const { code, stderr } = await sociDeno("umount", directory);
+  assert.equal(code, 1);
+  assert.match(stderr, /nothing is mounted at/);
+  await Deno.remove(directory);
+});
+
+Deno.test("an image that is not there, and a registry that is not there, are said in one line", async () => {
+  await using registry = startRegistry();
+  const directory = await Deno.makeTempDir({ prefix: "soci-deno-mount-" });
+  for (const image of [`${registry.host}/none:1`, "127.0.0.1:1/none:1"]) {
+    const { code, stderr } = await sociDeno(
+      ...["mount", "--root", `${directory}/root`, image, directory],
+    );
+    assert.equal(code, 1);
+    assert.equal(stderr.trim().split("\n").length, 1, stderr);
+    assert.match(stderr, /none/);
+  }
+  await Deno.remove(directory, { recursive: true });
+});
