@@ -41,6 +41,7 @@ enable = true
 [background_fetch]
 disable = true
 `;
+const PEER_CONTENT = "/var/lib/soci-snapshotter-grpc/content";
 const PEER_CONFIG = `[background_fetch]
 disable = true
 `;
@@ -149,6 +150,8 @@ async function startOurs({ image, authority }: Setting): Promise<Started> {
 async function startPeer(
   { image, authority, peer }: Setting,
 ): Promise<Started> {
+  // Its artifacts lie in one place whatever its --root is; kept, they would make this run warm.
+  await Deno.remove(PEER_CONTENT, { recursive: true }).catch(() => {});
   await using daemon = await startSociPeer(peer as SociPeer, {
     caFile: authority.certPath,
     config: PEER_CONFIG,
