@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import { parseModTime, type ZtocEntry } from "../ztoc/mod.ts";
+import type { ZtocEntry } from "../ztoc/mod.ts";
 import {
   FLAG_XATTRS,
   HEADER,
@@ -9,15 +9,10 @@ import {
   TREE_VERSION,
   treeLayout,
 } from "./format.ts";
-import { encodeDevice, S } from "./modes.ts";
+import { S } from "./modes.ts";
+import { TreeBuilder } from "./tree_builder.ts";
 
-/** The file list cannot be a tree: a path escapes, a link has no target, a bound is broken. */
-export class TreeCompileError extends Error {
-  override readonly name = "TreeCompileError";
-  constructor(readonly entry: number, detail: string) {
-    super(`ztoc entry ${entry}: ${detail}`);
-  }
-}
+export { TreeCompileError } from "./tree_builder.ts";
 
 /** What a tree is made of. */
 export interface TreeInput {
@@ -29,380 +24,183 @@ export interface TreeInput {
   readonly dataSize: number;
 }
 
-/** Deepest directory: the kernel's PATH_MAX leaves no room for more. */
-const MAX_DEPTH = 2048;
-const MAX_NAME_BYTES = 255;
-/** S_ISUID, S_ISGID, S_ISVTX and the permission bits. */
-const PERMISSIONS = 0o7777;
-const XATTR_PREFIX = "SCHILY.xattr.";
-const WHITEOUT_PREFIX = ".wh.";
-const WHITEOUT_META_PREFIX = ".wh..wh.";
-const OPAQUE_MARK = ".wh..wh..opq";
-const OPAQUE_KEY = "trusted.overlay.opaque";
-
-const FILE_TYPE: Readonly<Record<ZtocEntry["type"], number>> = {
-  reg: S.IFREG,
-  hardlink: S.IFREG,
-  dir: S.IFDIR,
-  symlink: S.IFLNK,
-  char: S.IFCHR,
-  block: S.IFBLK,
-  fifo: S.IFIFO,
-};
-
-/** An inode while the tree is being put together; names and values are latin1 of the raw bytes. */
-interface Node {
-  mode: number;
-  uid: number;
-  gid: number;
-  rdev: number;
-  size: number;
-  dataOffset: number;
-  mtimeSeconds: number;
-  mtimeNanos: number;
-  target: string;
-  xattrs: Map<string, string> | null;
-  children: Map<string, Node> | null;
-  nlink: number;
-  index: number;
+/** The reachable part of a built tree, numbered breadth first. */
+interface Order {
+  /** Built inode of each final inode. */
+  readonly inodes: Uint32Array;
+  /** Final inode of each built one. */
+  readonly numbers: Uint32Array;
+  /** Built dirents, directory by directory, sorted by name. */
+  readonly dirents: Uint32Array;
+  /** By final inode: first dirent of a directory, and how many. */
+  readonly first: Uint32Array;
+  readonly count: Uint32Array;
+  readonly nlink: Uint32Array;
 }
 
-// Names are any bytes. latin1 maps each byte to one code unit, so strings can key maps and sort by
-// byte value without losing anything.
-const latin1 = (bytes: Uint8Array): string => {
-  let text = "";
-  for (let i = 0; i < bytes.length; i += 8192) {
-    text += String.fromCharCode(...bytes.subarray(i, i + 8192));
-  }
-  return text;
-};
+const UNSEEN = 0xffff_ffff;
 
-function newDirectory(): Node {
+/** Built dirents grouped by their directory, names ascending; and where each group begins. */
+function groupByParent(
+  { dirents, inodes, names }: TreeBuilder,
+): { sorted: Uint32Array; starts: Uint32Array } {
+  const starts = new Uint32Array(inodes + 1);
+  for (let i = 0; i < dirents.count; i++) starts[dirents.parent(i) + 1]!++;
+  for (let i = 0; i < inodes; i++) starts[i + 1]! += starts[i] as number;
+  const next = starts.slice();
+  const sorted = new Uint32Array(dirents.count);
+  for (let i = 0; i < dirents.count; i++) {
+    sorted[next[dirents.parent(i)]!++] = i;
+  }
+  const byName = (a: number, b: number) =>
+    names.compare(dirents.nameId(a), dirents.nameId(b));
+  for (let i = 0; i < inodes; i++) {
+    const start = starts[i] as number;
+    const end = starts[i + 1] as number;
+    if (end - start > 1) sorted.subarray(start, end).sort(byName);
+  }
+  return { sorted, starts };
+}
+
+/** Numbers the inodes, counts links and lays directories out one after another. */
+function layOut(builder: TreeBuilder): Order {
+  const { dirents: table, inodes: built } = builder;
+  const { sorted, starts } = groupByParent(builder);
+  const inodes = new Uint32Array(built);
+  const numbers = new Uint32Array(built).fill(UNSEEN);
+  const dirents = new Uint32Array(table.count);
+  const first = new Uint32Array(built);
+  const count = new Uint32Array(built);
+  const nlink = new Uint32Array(built);
+  let inodeCount = 1;
+  let direntCount = 0;
+  numbers[0] = 0;
+  nlink[0] = 2;
+  const isDirectory = (node: number) =>
+    ((builder.mode[node] as number) & S.IFMT) === S.IFDIR;
+  for (let at = 0; at < inodeCount; at++) {
+    const node = inodes[at] as number;
+    if (!isDirectory(node)) continue;
+    first[at] = direntCount;
+    const end = starts[node + 1] as number;
+    for (let i = starts[node] as number; i < end; i++) {
+      const dirent = sorted[i] as number;
+      const child = table.inode(dirent);
+      dirents[direntCount++] = dirent;
+      let number = numbers[child] as number;
+      const directory = isDirectory(child);
+      if (number === UNSEEN) {
+        number = numbers[child] = inodeCount++;
+        inodes[number] = child;
+        nlink[number] = directory ? 2 : 0;
+      }
+      if (directory) nlink[at]!++;
+      else nlink[number]!++;
+    }
+    count[at] = direntCount - (first[at] as number);
+  }
   return {
-    mode: S.IFDIR | 0o755,
-    uid: 0,
-    gid: 0,
-    rdev: 0,
-    size: 4096,
-    dataOffset: 0,
-    mtimeSeconds: 0,
-    mtimeNanos: 0,
-    target: "",
-    xattrs: null,
-    children: new Map(),
-    nlink: 2,
-    index: -1,
+    inodes: inodes.subarray(0, inodeCount),
+    numbers,
+    dirents: dirents.subarray(0, direntCount),
+    first,
+    count,
+    nlink,
   };
 }
-
-/** Splits a tar name into components; `.` and empty ones vanish. */
-function components(name: string, entry: number): string[] {
-  const parts = name.split("/").filter((part) => part !== "" && part !== ".");
-  if (parts.length > MAX_DEPTH) throw new TreeCompileError(entry, "too deep");
-  for (const [at, part] of parts.entries()) {
-    if (part === "..") throw new TreeCompileError(entry, "path has '..'");
-    // A whiteout's prefix does not count: it hides a name of full length.
-    const whiteout = at === parts.length - 1 &&
-      part.startsWith(WHITEOUT_PREFIX);
-    if (
-      part.length > MAX_NAME_BYTES + (whiteout ? WHITEOUT_PREFIX.length : 0)
-    ) {
-      throw new TreeCompileError(entry, "name is longer than 255 bytes");
-    }
-    if (part.includes("\0")) {
-      throw new TreeCompileError(entry, "name holds a zero byte");
-    }
-  }
-  return parts;
-}
-
-class TreeBuilder {
-  readonly root = newDirectory();
-  #previousPath = "";
-  #previousParent = this.root;
-
-  add(entry: ZtocEntry, number: number, dataSize: number): void {
-    const parts = components(latin1(entry.name), number);
-    const name = parts.pop();
-    if (name === undefined) { // the root itself
-      if (entry.type === "dir") this.#applyMetadata(this.root, entry);
-      return;
-    }
-    const parent = this.#directory(parts);
-    if (name.startsWith(WHITEOUT_PREFIX)) {
-      this.#whiteout(parent, name);
-      return;
-    }
-    const children = parent.children as Map<string, Node>;
-    if (entry.type === "hardlink") {
-      // The link's header speaks for the file: it is what unpacking would apply last.
-      const target = this.#linkTarget(entry, number);
-      const type = target.mode & S.IFMT;
-      const { xattrs } = target;
-      this.#applyMetadata(target, entry);
-      target.mode = (target.mode & ~S.IFMT) | type;
-      target.xattrs = xattrs;
-      children.set(name, target);
-      this.#previousPath = "\0"; // a directory may have been replaced
-      return;
-    }
-    const existing = children.get(name);
-    if (entry.type === "dir" && existing?.children) {
-      this.#applyMetadata(existing, entry); // a directory again: its children stay
-      return;
-    }
-    if (existing?.children) this.#previousPath = "\0";
-    const node = newDirectory();
-    if (entry.type !== "dir") {
-      node.children = null;
-      node.nlink = 0;
-      node.size = 0;
-    }
-    this.#applyMetadata(node, entry);
-    if (entry.type === "reg") {
-      if (entry.size > 0 && entry.offset + entry.size > dataSize) {
-        throw new TreeCompileError(number, "its data ends after the layer");
-      }
-      node.size = entry.size;
-      node.dataOffset = entry.offset;
-    } else if (entry.type === "symlink") {
-      node.target = latin1(entry.linkname);
-      node.size = node.target.length;
-      if (
-        node.size === 0 || node.size > 4095 || node.target.includes("\0")
-      ) {
-        throw new TreeCompileError(number, "link target is not a path");
-      }
-    } else if (entry.type === "char" || entry.type === "block") {
-      node.rdev = encodeDevice(entry.devMajor, entry.devMinor);
-    }
-    children.set(name, node);
-  }
-
-  /** The directory at `parts`, made with mode 0755 where the archive has none. */
-  #directory(parts: string[]): Node {
-    const path = parts.join("/");
-    if (path === this.#previousPath) return this.#previousParent;
-    let node = this.root;
-    for (const part of parts) {
-      const children = node.children as Map<string, Node>;
-      let next = children.get(part);
-      if (next?.children == null) {
-        next = newDirectory();
-        children.set(part, next);
-      }
-      node = next;
-    }
-    this.#previousPath = path;
-    this.#previousParent = node;
-    return node;
-  }
-
-  #linkTarget(entry: ZtocEntry, number: number): Node {
-    let node: Node | undefined = this.root;
-    for (const part of components(latin1(entry.linkname), number)) {
-      node = node?.children?.get(part);
-    }
-    if (node === undefined) {
-      throw new TreeCompileError(
-        number,
-        "hard link to a file that is not here",
-      );
-    }
-    if (node.children !== null) {
-      throw new TreeCompileError(number, "hard link to a directory");
-    }
-    return node;
-  }
-
-  #whiteout(parent: Node, name: string): void {
-    if (name === OPAQUE_MARK) {
-      parent.xattrs ??= new Map();
-      parent.xattrs.set(OPAQUE_KEY, "y");
-      return;
-    }
-    if (name.startsWith(WHITEOUT_META_PREFIX)) return; // aufs bookkeeping
-    const hidden = name.slice(WHITEOUT_PREFIX.length);
-    const children = parent.children as Map<string, Node>;
-    // A real entry of the same layer stands above a whiteout of its name.
-    if (
-      hidden === "" || hidden === "." || hidden === ".." || children.has(hidden)
-    ) {
-      return;
-    }
-    const node = newDirectory();
-    node.children = null;
-    node.nlink = 0;
-    node.mode = S.IFCHR;
-    node.size = 0;
-    children.set(hidden, node);
-  }
-
-  #applyMetadata(node: Node, entry: ZtocEntry): void {
-    const { seconds, nanos } = parseModTime(entry.modTime);
-    node.mode = FILE_TYPE[entry.type] | (entry.mode & PERMISSIONS);
-    node.uid = entry.uid;
-    node.gid = entry.gid;
-    // As containerd's unpacking: times before 1970 become 1970.
-    node.mtimeSeconds = Math.max(0, seconds);
-    node.mtimeNanos = seconds < 0 ? 0 : nanos;
-    const opaque = node.xattrs?.get(OPAQUE_KEY);
-    node.xattrs = opaque === undefined ? null : new Map([[OPAQUE_KEY, opaque]]);
-    for (const [rawKey, rawValue] of entry.xattrs) {
-      const key = latin1(rawKey);
-      if (!key.startsWith(XATTR_PREFIX)) continue;
-      const name = key.slice(XATTR_PREFIX.length);
-      // As containerd's unpacking: `trusted.*` is the host's own (and overlay's marks live there).
-      if (name.startsWith("trusted.") || name.length > 255) continue;
-      if (rawValue.length > 65536) continue;
-      node.xattrs ??= new Map();
-      node.xattrs.set(name, latin1(rawValue));
-    }
-  }
-}
-
-/** Grows a byte blob; equal strings are kept once. */
-class NameBlob {
-  #bytes = new Uint8Array(1 << 16);
-  length = 0;
-  readonly #known = new Map<string, number>();
-
-  put(text: string): number {
-    const known = this.#known.get(text);
-    if (known !== undefined) return known;
-    const offset = this.length;
-    while (offset + text.length > this.#bytes.length) {
-      const larger = new Uint8Array(this.#bytes.length * 2);
-      larger.set(this.#bytes);
-      this.#bytes = larger;
-    }
-    for (let i = 0; i < text.length; i++) {
-      this.#bytes[offset + i] = text.charCodeAt(i);
-    }
-    this.length += text.length;
-    this.#known.set(text, offset);
-    return offset;
-  }
-
-  bytes(): Uint8Array {
-    return this.#bytes.subarray(0, this.length);
-  }
-}
-
-interface Dirent {
-  readonly name: string;
-  readonly node: Node;
-}
-
-/** Numbers the inodes, counts links and lays directories out one after another, names sorted. */
-function layOut(
-  root: Node,
-): { inodes: Node[]; dirents: Dirent[]; runs: Map<Node, number> } {
-  const inodes: Node[] = [root];
-  root.index = 0;
-  const dirents: Dirent[] = [];
-  const runs = new Map<Node, number>();
-  for (let at = 0; at < inodes.length; at++) {
-    const { children } = inodes[at] as Node;
-    if (children === null) continue;
-    runs.set(inodes[at] as Node, dirents.length);
-    for (const name of [...children.keys()].sort(byBytes)) {
-      const node = children.get(name) as Node;
-      dirents.push({ name, node });
-      if (node.children !== null) (inodes[at] as Node).nlink++;
-      else node.nlink++;
-      if (node.index < 0) {
-        node.index = inodes.length;
-        inodes.push(node);
-      }
-    }
-  }
-  return { inodes, dirents, runs };
-}
-
-const byBytes = (a: string, b: string) => a < b ? -1 : a > b ? 1 : 0;
 
 /**
  * Makes the tree file of a layer.
  * @throws TreeCompileError
  */
 export function compileTree(input: TreeInput): Uint8Array<ArrayBuffer> {
-  const builder = new TreeBuilder();
-  input.entries.forEach((entry, number) =>
-    builder.add(entry, number, input.dataSize)
-  );
-  const { inodes, dirents, runs } = layOut(builder.root);
-  const blob = new NameBlob();
-  const targets = inodes.map((node) => blob.put(node.target));
-  const names = dirents.map(({ name }) => blob.put(name));
-  const xattrs = inodes.flatMap((node) =>
-    [...node.xattrs ?? []].map(([key, value]) => ({
-      key: blob.put(key),
-      keyLength: key.length,
-      value: blob.put(value),
-      valueLength: value.length,
-    }))
-  );
+  const builder = new TreeBuilder(input.dataSize);
+  const { entries } = input;
+  for (let i = 0; i < entries.length; i++) {
+    builder.add(entries[i] as ZtocEntry, i);
+  }
+  const order = layOut(builder);
+  const { names } = builder;
+  const n = order.inodes.length;
+  const d = order.dirents.length;
+  let x = 0;
+  for (const node of builder.xattrs.keys()) {
+    if (order.numbers[node] !== UNSEEN) {
+      x += (builder.xattrs.get(node) ?? []).length;
+    }
+  }
   const spans = input.spanStarts.length;
-  const counts = {
-    inodes: inodes.length,
-    dirents: dirents.length,
-    xattrs: xattrs.length,
+  const nameBytes = names.bytes();
+  const layout = treeLayout({
+    inodes: n,
+    dirents: d,
+    xattrs: x,
     spans,
-    nameBytes: blob.length,
-  };
-  const layout = treeLayout(counts);
+    nameBytes: nameBytes.length,
+  });
   const bytes = new Uint8Array(layout.end);
   const doubles = (at: number, count: number) =>
     new Float64Array(bytes.buffer, at, count);
   const words = (at: number, count: number) =>
     new Uint32Array(bytes.buffer, at, count);
 
-  const n = inodes.length;
   const sizes = doubles(layout.doubles, n * 3);
   const columns = words(layout.columns, n * INODE_COLUMNS.length);
-  const xattrFirst = words(layout.xattrFirst, n + 1);
-  let xattrCount = 0;
-  inodes.forEach((node, i) => {
-    sizes[i] = node.size;
-    sizes[n + i] = node.dataOffset;
-    sizes[2 * n + i] = node.mtimeSeconds;
-    const row = [
-      node.mode,
-      node.uid,
-      node.gid,
-      node.nlink,
-      node.rdev,
-      node.mtimeNanos,
-      node.children === null ? targets[i] as number : runs.get(node) as number,
-      node.children === null ? node.target.length : node.children.size,
+  const column = (name: typeof INODE_COLUMNS[number]) =>
+    columns.subarray(INODE_COLUMNS.indexOf(name) * n);
+  const [mode, uid, gid, nlink, rdev, mtimeNanos, first, count] = INODE_COLUMNS
+    .map(column) as [
+      ...[Uint32Array, Uint32Array, Uint32Array, Uint32Array],
+      ...[Uint32Array, Uint32Array, Uint32Array, Uint32Array],
     ];
-    row.forEach((value, column) => columns[column * n + i] = value);
+  const xattrFirst = words(layout.xattrFirst, n + 1);
+  const xattrColumns = words(layout.xattrColumns, x * 4);
+  let xattrCount = 0;
+  for (let i = 0; i < n; i++) {
+    const node = order.inodes[i] as number;
+    sizes[i] = builder.size[node] as number;
+    sizes[n + i] = builder.dataOffset[node] as number;
+    sizes[2 * n + i] = builder.mtimeSeconds[node] as number;
+    mode[i] = builder.mode[node] as number;
+    uid[i] = builder.uid[node] as number;
+    gid[i] = builder.gid[node] as number;
+    nlink[i] = order.nlink[i] as number;
+    rdev[i] = builder.rdev[node] as number;
+    mtimeNanos[i] = builder.mtimeNanos[node] as number;
+    const type = (mode[i] as number) & S.IFMT;
+    if (type === S.IFDIR) {
+      first[i] = order.first[i] as number;
+      count[i] = order.count[i] as number;
+    } else if (type === S.IFLNK) {
+      const target = builder.target[node] as number;
+      first[i] = names.offset(target);
+      count[i] = names.size(target);
+    }
     xattrFirst[i] = xattrCount;
-    xattrCount += node.xattrs?.size ?? 0;
-  });
+    for (const { key, value } of builder.xattrs.get(node) ?? []) {
+      xattrColumns[xattrCount] = names.offset(key);
+      xattrColumns[x + xattrCount] = names.size(key);
+      xattrColumns[2 * x + xattrCount] = names.offset(value);
+      xattrColumns[3 * x + xattrCount] = names.size(value);
+      xattrCount++;
+    }
+  }
   xattrFirst[n] = xattrCount;
 
   const starts = doubles(layout.spanStarts, spans + 1);
   starts.set(input.spanStarts);
   starts[spans] = input.dataSize;
 
-  const d = dirents.length;
   const direntColumns = words(layout.direntColumns, d * 3);
-  dirents.forEach(({ name, node }, i) => {
-    direntColumns[i] = names[i] as number;
-    direntColumns[d + i] = name.length;
-    direntColumns[2 * d + i] = node.index;
-  });
-  const x = xattrs.length;
-  const xattrColumns = words(layout.xattrColumns, x * 4);
-  xattrs.forEach(({ key, keyLength, value, valueLength }, i) => {
-    xattrColumns[i] = key;
-    xattrColumns[x + i] = keyLength;
-    xattrColumns[2 * x + i] = value;
-    xattrColumns[3 * x + i] = valueLength;
-  });
-  bytes.set(blob.bytes(), layout.names);
+  for (let i = 0; i < d; i++) {
+    const dirent = order.dirents[i] as number;
+    const name = builder.dirents.nameId(dirent);
+    direntColumns[i] = names.offset(name);
+    direntColumns[d + i] = names.size(name);
+    direntColumns[2 * d + i] = order
+      .numbers[builder.dirents.inode(dirent)] as number;
+  }
+  bytes.set(nameBytes, layout.names);
 
   const header = words(0, HEADER_BYTES / 4);
   header[HEADER.magic] = TREE_MAGIC;
@@ -411,7 +209,7 @@ export function compileTree(input: TreeInput): Uint8Array<ArrayBuffer> {
   header[HEADER.dirents] = d;
   header[HEADER.xattrs] = x;
   header[HEADER.spans] = spans;
-  header[HEADER.nameBytes] = blob.length;
+  header[HEADER.nameBytes] = nameBytes.length;
   header[HEADER.flags] = x > 0 ? FLAG_XATTRS : 0;
   header[HEADER.checksum] = crc32(bytes.subarray(HEADER_BYTES)) >>> 0;
   return bytes;
