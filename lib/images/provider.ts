@@ -42,6 +42,12 @@ function digestLabel(labels: Labels, name: string): Digest | null {
   return value !== undefined && isDigest(value) ? value : null;
 }
 
+/** The slot of a layer that was shown in `…/<slot>`. */
+function slotOf(directory: string | null): { slot?: number } {
+  const slot = Number(directory?.split("/").at(-1) ?? NaN);
+  return Number.isSafeInteger(slot) ? { slot } : {};
+}
+
 /** Gives the snapshotter layers of images that have an index; leaves all others to containerd. */
 export class ImageLayerProvider implements LayerProvider, Disposable {
   /** One use of the store for each layer, by digest: opening, or open. */
@@ -126,14 +132,11 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   async restoreLayer(
     snapshot: StoredLayer,
   ): Promise<{ directory: string } | null> {
-    const { layerDigest, labels } = snapshot;
+    const { layerDigest, labels, directory } = snapshot;
     const imageRef = labels[CRI_LABELS.imageRef];
     if (layerDigest === null || !isDigest(layerDigest)) return null;
     const known = this.#layers.get(layerDigest);
-    if (known !== undefined) {
-      const { directory } = await known;
-      return { directory };
-    }
+    if (known !== undefined) return { directory: (await known).directory };
     if (imageRef === undefined) return null;
     const layer = this.images.store.restore(
       layerDigest,
@@ -143,6 +146,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
           parseReference(imageRef),
           layerDigest,
         ),
+      slotOf(directory),
     );
     if (layer === null) return null;
     this.#remember(layerDigest, Promise.resolve(layer));

@@ -1,15 +1,15 @@
-import { ERRNO, OsError, raise } from "./errno.ts";
-import { cString, readWholeFile } from "./files.ts";
+import { OsError, raise } from "./errno.ts";
+import { closeFd, cString, O, readWholeFile } from "./files.ts";
 import { libc, LIBC_PATH } from "./libc.ts";
 import { Arena } from "./memory.ts";
 
 const SIGKILL = 9;
 const POSIX_SPAWN_SETSID = 0x80;
-const O_RDWR = 2;
 /** At least as large as posix_spawn_file_actions_t (80) and posix_spawnattr_t (336) of glibc. */
 const OPAQUE_BYTES = 512;
-/** Where a program that does nothing for ever may be; the first that is there is used. */
-const SLEEPERS = ["/bin/sleep", "/usr/bin/sleep"];
+const SHELL = "/bin/sh";
+/** Waits for our word that its ID is written down; without it, it is nobody's and ends. */
+const HOLD = "read -r go && exec sleep 2147483647";
 
 const spawnSymbols = {
   posix_spawn: {
@@ -64,10 +64,46 @@ const spawnSymbols = {
  *
  * `Deno.Command` closes what it does not know, and clearing close-on-exec would leak the
  * descriptors into whatever is spawned at that moment; `posix_spawn` changes them in the child.
- * @returns its process ID.
+ *
+ * @param remember is given its process ID and writes it down. Should this process die (or
+ * `remember` throw) before that is done, the holder ends by itself: none is ever left over.
  * @throws OsError; TypeError where libc lacks a call (glibc before 2.34).
  */
-export function spawnHolder(fds: readonly number[]): number {
+export function spawnHolder(
+  fds: readonly number[],
+  remember: (pid: number) => void,
+): void {
+  const ends = new Uint8Array(64);
+  if (libc.pipe2(ends, O.CLOEXEC) < 0) raise("pipe2", "the holder process");
+  const view = new DataView(ends.buffer);
+  const readEnd = view.getInt32(0, true);
+  const writeEnd = view.getInt32(4, true);
+  try {
+    let pid: number;
+    try {
+      pid = spawnShell(HOLD, readEnd, fds);
+    } finally {
+      closeFd(readEnd);
+    }
+    try {
+      remember(pid);
+      if (libc.write(writeEnd, cString("\n"), 1n) !== 1) {
+        raise("write", "the holder process");
+      }
+    } catch (error) {
+      endProcess(pid);
+      throw error;
+    }
+  } finally {
+    closeFd(writeEnd);
+  }
+}
+
+function spawnShell(
+  script: string,
+  stdin: number,
+  fds: readonly number[],
+): number {
   // Opened when it is needed: an older libc without these calls serves all else.
   const c = Deno.dlopen(LIBC_PATH, spawnSymbols).symbols;
   const arena = new Arena(8192);
@@ -79,36 +115,35 @@ export function spawnHolder(fds: readonly number[]): number {
   };
   check(c.actions(actions), "posix_spawn_file_actions_init");
   try {
-    const NULL = cString("/dev/null");
-    const first = 3;
+    const sources = [stdin, ...fds];
     // Above all of them, so that no target is a source still to come.
-    const above = Math.max(first + fds.length, ...fds.map((fd) => fd + 1));
-    check(c.chdir(actions, cString("/")), "addchdir");
-    check(c.open(actions, 0, NULL, O_RDWR, 0), "addopen");
-    check(c.dup2(actions, 0, 1), "adddup2");
-    check(c.dup2(actions, 0, 2), "adddup2");
-    fds.forEach((fd, i) => check(c.dup2(actions, fd, above + i), "adddup2"));
-    fds.forEach((_, i) =>
-      check(c.dup2(actions, above + i, first + i), "adddup2")
+    const above = Math.max(3 + fds.length, ...sources.map((fd) => fd + 1));
+    sources.forEach((fd, i) =>
+      check(c.dup2(actions, fd, above + i), "adddup2")
     );
-    check(c.closeFrom(actions, first + fds.length), "addclosefrom");
+    check(c.chdir(actions, cString("/")), "addchdir");
+    check(c.dup2(actions, above, 0), "adddup2");
+    check(c.open(actions, 1, cString("/dev/null"), O.RDWR, 0), "addopen");
+    check(c.dup2(actions, 1, 2), "adddup2");
+    fds.forEach((_, i) =>
+      check(c.dup2(actions, above + 1 + i, 3 + i), "adddup2")
+    );
+    check(c.closeFrom(actions, 3 + fds.length), "addclosefrom");
     check(c.attributes(attributes), "posix_spawnattr_init");
     check(c.setFlags(attributes, POSIX_SPAWN_SETSID), "setflags");
-    const argv = arena.strings(["sleep", "infinity"]);
+    const argv = arena.strings(["sh", "-c", script]);
     const environment = arena.strings([]);
-    let error: number = ERRNO.ENOENT;
-    for (const program of SLEEPERS) {
-      error = c.posix_spawn(
+    check(
+      c.posix_spawn(
         arena.from(pidAt),
-        cString(program),
+        cString(SHELL),
         actions,
         attributes,
         arena.from(argv),
         arena.from(environment),
-      );
-      if (error !== ERRNO.ENOENT) break;
-    }
-    check(error, "posix_spawn");
+      ),
+      "posix_spawn",
+    );
     return arena.view.getInt32(pidAt, true);
   } finally {
     c.actionsEnd(actions);
@@ -158,14 +193,13 @@ export function processArguments(): string[] {
 }
 
 /**
- * Replaces this process by a new run of its own program: same process ID, all threads gone, all
- * descriptors but the standard three closed. Returns only by throwing.
+ * Replaces this process by a new run of its own program, with the environment it was started in:
+ * same process ID, all threads gone, all close-on-exec descriptors closed. Returns only by throwing.
  * @param argv its command line, the program first.
  * @throws OsError
  */
 export function reexecute(argv: readonly string[]): never {
-  const environment = Object.entries(Deno.env.toObject())
-    .map(([name, value]) => `${name}=${value}`);
+  const environment = strings("/proc/self/environ");
   const arena = new Arena(
     4096 + [...argv, ...environment].reduce(
       (sum, text) => sum + text.length * 3 + 32,

@@ -88,6 +88,14 @@ export class Snapshotter implements AsyncDisposable {
     this.#overlayOptions = options.overlayOptions ?? overlayOptionsOfKernel();
   }
 
+  /**
+   * Looks whether this release understands the state below `root`, without changing it.
+   * @throws SnapshotterSetupError
+   */
+  static assertUnderstood(root: string): void {
+    SnapshotStore.assertUnderstood(`${root}/snapshotter/metadata.db`);
+  }
+
   /** Opens the state, restores lazy layers of the last run and clears what a crash left over. */
   static async open(options: SnapshotterOptions): Promise<Snapshotter> {
     const snapshotter = new Snapshotter(options);
