@@ -1,4 +1,4 @@
-import { endProcess, processStart } from "../os/mod.ts";
+import { endProcess, processStart, signalProcess } from "../os/mod.ts";
 import { logger } from "../telemetry/mod.ts";
 
 const log = logger("handover");
@@ -201,6 +201,12 @@ export class Predecessor implements Disposable {
         await this.#line.hear().catch(() => null); // its end
       }
     }
+  }
+
+  /** Has it unmount everything and end, instead of passing anything on. */
+  async stop(): Promise<void> {
+    signalProcess(this.pid, "SIGINT");
+    await within(QUIET_MS, "unmounting", this.#line.hear());
   }
 
   [Symbol.dispose](): void {

@@ -156,9 +156,7 @@ export class LayerStore implements AsyncDisposable {
       const taken = takeMounts(options, slots);
       if (taken === null) {
         // Mounts of a process that died are dead for good: nobody answers them.
-        for (const name of MOUNT_NAMES) {
-          detachStale(`${mountDirectory}/${name}`);
-        }
+        detachBelow(mountDirectory);
       }
       Deno.mkdirSync(mountDirectory, { recursive: true, mode: 0o755 });
       const files = await LayerFileSystem.open({
@@ -173,6 +171,25 @@ export class LayerStore implements AsyncDisposable {
       slots?.[Symbol.dispose]();
       lock.close();
       throw error;
+    }
+  }
+
+  /**
+   * Takes away what a process left that nobody will succeed: whoever waits on its mounts gets an
+   * error. Caches stay.
+   * @throws Error when a process has the root.
+   */
+  static abandon(
+    { root, mountDirectory, keeper }: LayerStoreOptions & {
+      readonly keeper: MountKeeper;
+    },
+  ): void {
+    const lock = takeLock(`${root}/lock`);
+    try {
+      keeper.release();
+      detachBelow(mountDirectory);
+    } finally {
+      lock.close();
     }
   }
 
@@ -502,11 +519,11 @@ function namesIn(folder: string): string[] {
   }
 }
 
-function detachStale(mountpoint: string): void {
-  const stacked = listMounts().filter((entry) =>
-    entry.mountpoint === mountpoint
-  );
-  for (const _ of stacked) {
+/** Detaches every mount in a folder, the last made first. */
+function detachBelow(folder: string): void {
+  const stale = listMounts().map(({ mountpoint }) => mountpoint)
+    .filter((mountpoint) => mountpoint.startsWith(`${folder}/`)).reverse();
+  for (const mountpoint of stale) {
     try {
       unmount(mountpoint);
     } catch (error) {

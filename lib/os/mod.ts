@@ -30,6 +30,7 @@ export {
   processArguments,
   processStart,
   reexecute,
+  signalProcess,
   spawnHolder,
 } from "./processes.ts";
 export {

@@ -150,6 +150,14 @@ function spawnShell(
   }
 }
 
+/** Sends a signal. @throws OsError ESRCH when there is no such process. */
+export function signalProcess(pid: number, signal: "SIGINT" | "SIGTERM"): void {
+  if (pid <= 1) throw new RangeError(`process ${pid} is not ours to signal`);
+  if (libc.kill(pid, signal === "SIGINT" ? 2 : 15) < 0) {
+    raise(`kill ${signal}`, `process ${pid}`);
+  }
+}
+
 /** Kills a process and, where it is a child of ours, takes its exit. One that is gone is no error. */
 export function endProcess(pid: number): void {
   if (pid <= 1) throw new RangeError(`process ${pid} is not ours to end`);
