@@ -12,8 +12,8 @@ export interface Service extends AsyncDisposable {
   kill(signal: Deno.Signal): void;
   /** Resolves when the process is gone. */
   readonly ended: Promise<unknown>;
-  /** SIGTERM, and SIGKILL when it is still there after 10 s. */
-  close(): Promise<void>;
+  /** Sends a signal (SIGTERM by default), and SIGKILL when the process is still there after 10 s. */
+  close(signal?: Deno.Signal): Promise<void>;
 }
 
 /**
@@ -53,8 +53,8 @@ export async function startService(options: {
   const kill = (signal: Deno.Signal) => {
     if (running) child.kill(signal);
   };
-  const close = async () => {
-    kill("SIGTERM");
+  const close = async (signal: Deno.Signal = "SIGTERM") => {
+    kill(signal);
     const timer = setTimeout(() => kill("SIGKILL"), 10_000);
     await ended;
     clearTimeout(timer);
@@ -76,7 +76,7 @@ export async function startService(options: {
     kill,
     ended,
     close,
-    [Symbol.asyncDispose]: close,
+    [Symbol.asyncDispose]: () => close(),
   };
 }
 
