@@ -93,7 +93,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       }),
     );
     snapshotter = stack.use(await Snapshotter.open({ root, provider }));
-    store.sweep();
+    store.sweep(snapshotter.lazyDirectories());
     await predecessor?.end();
     await store.serve();
     control = stack.use(ControlServer.listen(`${root}/control.sock`));

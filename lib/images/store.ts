@@ -381,13 +381,15 @@ export class LayerStore implements AsyncDisposable {
   }
 
   /**
-   * Forgets every layer that is not served: their slots, caches and half-made files. For a daemon
-   * that has restored all it knows: what is left is what a crash left over.
+   * Forgets every layer that is neither served nor in use: their slots, caches and half-made files.
+   * For a daemon that has restored all it knows: what is left is what a crash left over.
+   * @param inUse directories of layers that are to be kept though they could not be restored.
    */
-  sweep(): void {
+  sweep(inUse: readonly string[]): void {
+    const wanted = new Set(inUse.map(slotOf));
     const known = new Set<string>();
     for (const { slot, layerDigest } of this.#slots.all()) {
-      if (this.#layers.has(slot)) known.add(String(slot));
+      if (this.#layers.has(slot) || wanted.has(slot)) known.add(String(slot));
       else {
         log.info("layer of no snapshot is forgotten", {
           slot,
@@ -455,6 +457,12 @@ export class LayerStore implements AsyncDisposable {
     this.#slots[Symbol.dispose]();
     this.#lock.close();
   }
+}
+
+/** The slot of a layer that is, or was, shown in `…/<slot>`; null for another directory. */
+export function slotOf(directory: string | null): number | null {
+  const [, digits] = /\/([1-9][0-9]{0,9})$/.exec(directory ?? "") ?? [];
+  return digits === undefined ? null : Number(digits);
 }
 
 function disposeSource(source: SpanSource): void {

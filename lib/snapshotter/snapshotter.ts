@@ -187,6 +187,13 @@ export class Snapshotter implements AsyncDisposable {
     return this.#store.all().filter(parseFilters(filters));
   }
 
+  /** Where the lazily served layers of all snapshots are, or were before they could not be restored. */
+  lazyDirectories(): string[] {
+    return this.#store.lazy().flatMap(({ layer }) =>
+      layer === null ? [] : [layer.directory]
+    );
+  }
+
   /** Disk the snapshot alone takes. For a lazy one, what of its layer is here. */
   async usage(key: string): Promise<SnapshotUsage> {
     const row = this.#store.get(key);
