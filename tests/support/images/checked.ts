@@ -8,18 +8,20 @@ import { TarBuilder } from "./tar_builder.ts";
 const KiB = 1024;
 
 /**
- * Reads files at random for so many seconds, drops each from the page cache, compares digests and
- * listings, and prints one line of JSON: operations, wrong results, errors, the longest operation.
+ * Reads files at random for so many seconds (or until SIGTERM), drops each from the page cache, compares digests and
+xx of JSON: operations, wrong results, errors, the longest operation.
  */
 export const CHECKER = `
-import hashlib, json, os, random, sys, time
+import hashlib, json, os, random, signal, sys, time
 root, seconds = sys.argv[1], float(sys.argv[2])
 known = json.load(open(root + "/checked/known.json"))
 paths, listings = sorted(known["files"]), sorted(known["folders"])
 operations, wrong, errors, longest, wait_at = 0, [], [], 0, 0
+stopped = []
+signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 start = time.monotonic()
 print("ready", flush=True)
-while time.monotonic() - start < seconds:
+while time.monotonic() - start < seconds and not stopped:
     began = time.monotonic()
     try:
         if operations % 4 == 0:
