@@ -29,6 +29,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./serve.ts")).serveCommand,
   },
   {
+    name: "stop",
+    summary: "end the daemon and unmount its layers, whether or not it runs",
+    needs: ["read", "write", "net", "env", "ffi"],
+    load: async () => (await import("./stop.ts")).stopCommand,
+  },
+  {
     name: "build-index",
     aliases: ["create"],
     summary: "make and push the SOCI index of an image",

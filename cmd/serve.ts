@@ -3,14 +3,10 @@
  * @module
  */
 import { loadConfig } from "../lib/config/mod.ts";
-import {
-  ImageLayerProvider,
-  ImageService,
-  LayerStore,
-} from "../lib/images/mod.ts";
-import { serveSnapshots, Snapshotter } from "../lib/snapshotter/mod.ts";
+import { ServiceManager } from "../lib/handover/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
+import { runDaemon } from "./daemon.ts";
 import { startLogs } from "./logs.ts";
 import {
   REGISTRY_HELP,
@@ -29,13 +25,14 @@ Usage: soci-deno serve [flags]
 
 Flags:
   --address SOCKET      where to listen (default ${DEFAULT_ADDRESS};
-                        also SOCI_SNAPSHOTTER_ADDRESS)
+                        also SOCI_SNAPSHOTTER_ADDRESS); fd:// takes systemd's socket
   --root DIR            state and caches (default ${DEFAULT_ROOT};
                         also SOCI_SNAPSHOTTER_ROOT)
   --config FILE         config.toml (also SOCI_SNAPSHOTTER_CONFIG)
   --log-level LEVEL     trace, debug, info, warn, error, fatal, panic (default info;
                         also SOCI_SNAPSHOTTER_LOG_LEVEL)
   --log-format FORMAT   json or text (default json)
+  --takeover            take over from the daemon that runs on this root, which ends
 ${REGISTRY_HELP}
 
 containerd's config.toml:
@@ -46,7 +43,8 @@ For Kubernetes also, under [plugins."io.containerd.grpc.v1.cri".containerd]:
     snapshotter = "soci"
     disable_snapshot_annotations = false
 
-SIGINT and SIGTERM end it and unmount all layers.
+Containers do not notice that it ends: SIGTERM, SIGKILL and crashes leave the mounts for the next
+run, readers wait until then. SIGINT (or \`soci-deno stop\`) unmounts everything.
 `;
 
 /** The `serve` subcommand. */
@@ -62,6 +60,7 @@ export const serveCommand: Command = {
         config: { type: "string" },
         "log-level": { type: "string" },
         "log-format": { type: "string", default: "json" },
+        takeover: { type: "boolean", default: false },
         ...REGISTRY_OPTIONS,
       },
     });
@@ -77,45 +76,52 @@ export const serveCommand: Command = {
         "info",
       format,
     );
-    const log = logger("serve");
-    const address = (values.address ??
-      Deno.env.get("SOCI_SNAPSHOTTER_ADDRESS") ?? DEFAULT_ADDRESS)
-      .replace(/^unix:\/\//, "");
+    const address = values.address ??
+      Deno.env.get("SOCI_SNAPSHOTTER_ADDRESS") ?? DEFAULT_ADDRESS;
     const root = (values.root ?? Deno.env.get("SOCI_SNAPSHOTTER_ROOT") ??
       DEFAULT_ROOT).replace(/\/+$/, "");
     const { config, unknownKeys } = loadConfig(
       values.config ?? Deno.env.get("SOCI_SNAPSHOTTER_CONFIG"),
     );
     for (const key of unknownKeys) {
-      log.warn("unknown configuration key", { key });
+      logger("serve").warn("unknown configuration key", { key });
     }
 
     using client = registryClient(values, config);
-    await using store = await LayerStore.open({
+    const manager = ServiceManager.fromEnvironment();
+    await runDaemon({
+      ...listeningPlace(address, manager),
       root,
-      mountDirectory: `${root}/fs`,
+      config,
+      client,
+      manager,
+      start: values.takeover ? "takeover" : "plain",
     });
-    const images = new ImageService(client, store, {
-      v1: config.pull_modes.soci_v1.enable,
-      v2: config.pull_modes.soci_v2.enable,
-    });
-    using provider = new ImageLayerProvider(images, {
-      enabled: !config.background_fetch.disable,
-      delayMs: config.background_fetch.silence_period_msec,
-    });
-    await using snapshotter = await Snapshotter.open({ root, provider });
-    await using service = await serveSnapshots(snapshotter, { address });
-    log.info("serving", { address: service.address, root, pid: Deno.pid });
-    const signal = await untilSignal();
-    log.info("stopping", { signal, ...store.fetched });
     return 0;
   },
 };
 
-function untilSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      Deno.addSignalListener(signal, () => resolve(signal));
+/** `fd://` means the one socket the service manager opened for us, and without one the default path. */
+function listeningPlace(
+  address: string,
+  manager: ServiceManager,
+): { address: string; descriptor?: number } {
+  if (address.startsWith("fd://")) {
+    const [socket, ...more] = manager.sockets;
+    if (more.length > 0) {
+      throw new UsageError(
+        "fd:// takes one socket, the service manager gave more",
+      );
     }
-  });
+    return socket === undefined
+      ? { address: DEFAULT_ADDRESS }
+      : { address, descriptor: socket };
+  }
+  const [, protocol, path] = /^(?:([a-z]+):\/\/)?(.*)$/.exec(address) ?? [];
+  if (protocol !== undefined && protocol !== "unix") {
+    throw new UsageError(
+      `--address ${address}: say a path, unix://PATH or fd://`,
+    );
+  }
+  return { address: path ?? address };
 }

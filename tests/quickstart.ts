@@ -76,7 +76,7 @@ async function startSociDeno(
   return {
     async [Symbol.asyncDispose]() {
       started.promise.catch(() => {});
-      child.kill("SIGTERM");
+      child.kill("SIGINT");
       await child.status;
       await watching;
     },

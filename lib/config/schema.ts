@@ -69,6 +69,7 @@ export const configSchema = v.object({
       valid_interval: countOr(60),
       check_always: flag(false),
       fetching_timeout_sec: countOr(300),
+      max_read_wait_sec: countOr(30),
       force_single_range_mode: flag(false),
       max_retries: countOr(8),
       min_wait_msec: countOr(30),

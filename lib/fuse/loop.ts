@@ -6,7 +6,9 @@ import {
   ENTRY_OUT_BYTES,
   FOREVER_SECONDS,
   GETXATTR_OUT_BYTES,
+  HAS_RESEND,
   IN_HEADER_BYTES,
+  INIT_EXT,
   INIT_FLAGS,
   INIT_OUT_BYTES,
   MAX_BACKGROUND,
@@ -27,6 +29,24 @@ const DOT = new Uint8Array([0x2e, 0x2e]);
 const DT_DIR = 4;
 const TWO_32 = 2 ** 32;
 
+/** What kernel and server agreed on in INIT. It holds as long as the mount, whoever serves it. */
+export interface Negotiated {
+  /** The kernel's minor version of protocol 7. */
+  readonly minor: number;
+  /** Flags that both sides have. */
+  readonly flags: number;
+  /** The same of the second word. */
+  readonly flags2: number;
+}
+
+/** How a {@linkcode FuseLoop} answers. */
+export interface FuseLoopOptions {
+  /** false: extended attributes are answered ENOSYS, for good and for all. */
+  readonly xattrs: boolean;
+  /** Told once, when the kernel has asked INIT: never for a mount that another process started. */
+  readonly onNegotiated?: (negotiated: Negotiated) => void;
+}
+
 /**
  * Answers requests of one FUSE descriptor on the calling thread. Nothing is allocated for a
  * request beyond what a system call's bigint arguments need.
@@ -35,6 +55,7 @@ export class FuseLoop {
   readonly #fd: number;
   readonly #handler: FuseHandler;
   readonly #xattrs: boolean;
+  readonly #onNegotiated: ((negotiated: Negotiated) => void) | undefined;
   readonly #in = new Uint8Array(REQUEST_BYTES);
   readonly #inView = new DataView(this.#in.buffer);
   readonly #out = new Uint8Array(OUT_HEADER_BYTES + MAX_READ_BYTES);
@@ -45,11 +66,11 @@ export class FuseLoop {
   readonly #attributes = new Attributes();
   readonly #requestBytes = BigInt(REQUEST_BYTES);
 
-  /** @param options.xattrs false: extended attributes are answered ENOSYS, for good and for all. */
-  constructor(fd: number, handler: FuseHandler, options: { xattrs: boolean }) {
+  constructor(fd: number, handler: FuseHandler, options: FuseLoopOptions) {
     this.#fd = fd;
     this.#handler = handler;
     this.#xattrs = options.xattrs;
+    this.#onNegotiated = options.onNegotiated;
   }
 
   /**
@@ -106,7 +127,7 @@ export class FuseLoop {
       case OPCODE.STATFS:
         return this.#statfs();
       case OPCODE.INIT:
-        return this.#init();
+        return this.#init(length);
       case OPCODE.DESTROY:
       case OPCODE.FLUSH:
       case OPCODE.RELEASE:
@@ -116,20 +137,30 @@ export class FuseLoop {
     }
   }
 
-  #init(): void {
+  #init(length: number): void {
     const offered = this.#inView.getUint32(52, true);
+    const flags = ((INIT_FLAGS | INIT_EXT) & offered) >>> 0;
+    const flags2 = (offered & INIT_EXT) !== 0 && length >= IN_HEADER_BYTES + 20
+      ? (this.#inView.getUint32(56, true) & HAS_RESEND) >>> 0
+      : 0;
     const view = this.#outView;
     this.#out.fill(0, PAYLOAD, PAYLOAD + INIT_OUT_BYTES);
     view.setUint32(PAYLOAD, PROTOCOL_MAJOR, true);
     view.setUint32(PAYLOAD + 4, PROTOCOL_MINOR, true);
     view.setUint32(PAYLOAD + 8, MAX_READ_BYTES, true); // max_readahead
-    view.setUint32(PAYLOAD + 12, (INIT_FLAGS & offered) >>> 0, true);
+    view.setUint32(PAYLOAD + 12, flags, true);
     view.setUint16(PAYLOAD + 16, MAX_BACKGROUND, true);
     view.setUint16(PAYLOAD + 18, MAX_BACKGROUND - MAX_BACKGROUND / 4, true);
     view.setUint32(PAYLOAD + 20, MAX_WRITE_BYTES, true);
     view.setUint32(PAYLOAD + 24, 1, true); // time granularity: 1 ns
     view.setUint16(PAYLOAD + 28, MAX_READ_BYTES / 4096, true); // max_pages
+    view.setUint32(PAYLOAD + 32, flags2, true);
     this.#reply(INIT_OUT_BYTES);
+    this.#onNegotiated?.({
+      minor: this.#inView.getUint32(44, true),
+      flags,
+      flags2,
+    });
   }
 
   #lookup(length: number): void {

@@ -8,7 +8,9 @@
  * It keeps three caches: dentries (name → nodeid, also "no such name"), attributes, and pages. What
  * is served here never changes, so all three are told to keep what they have for ever. There is no
  * open state at all: OPEN and OPENDIR are answered ENOSYS once and the kernel stops asking. So
- * whoever holds the descriptor can answer any request, even in another process.
+ * whoever holds the descriptor can answer any request, even in another process. A successor does not
+ * repeat INIT: what was negotiated holds for the mount's life. It calls `requestResend` first, so
+ * that requests its predecessor took and never answered come again.
  *
  * A `FuseLoop` belongs to one thread, sits in a blocking `read` and answers every request in place
  * from one reused buffer. A read whose bytes are not here yet is *deferred*: the handler keeps its
@@ -23,10 +25,13 @@ export {
   NodeId,
   type StatFs,
 } from "./handler.ts";
-export { FuseLoop } from "./loop.ts";
+export { FuseLoop, type FuseLoopOptions, type Negotiated } from "./loop.ts";
+export { canResend, requestResend } from "./resend.ts";
 export { DeferredReplies } from "./reply.ts";
 export {
   abortConnection,
+  isFuseDescriptor,
+  mountDevice,
   mountFuse,
   type MountFuseOptions,
   setReadAhead,

@@ -1,6 +1,7 @@
 import {
   closeFd,
   cString,
+  descriptorTarget,
   libc,
   listMounts,
   mountFileSystem,
@@ -47,8 +48,17 @@ export function mountFuse(
   }
 }
 
-/** `major:minor` of what is mounted last at `mountpoint`; null when nothing is. */
-function deviceOf(mountpoint: string): string | null {
+/** Whether a descriptor is an open `/dev/fuse`. @throws OsError */
+export function isFuseDescriptor(fd: number): boolean {
+  return descriptorTarget(fd) === "/dev/fuse";
+}
+
+/**
+ * `major:minor` of what is mounted last at `mountpoint`; null when nothing is. Does not touch the
+ * mount, so it never waits for its server. The minor number is also the connection's name in
+ * `/sys/fs/fuse/connections`.
+ */
+export function mountDevice(mountpoint: string): string | null {
   return listMounts().findLast((entry) => entry.mountpoint === mountpoint)
     ?.device ?? null;
 }
@@ -69,7 +79,7 @@ function writeText(path: string, text: string): void {
  * @returns whether it was set.
  */
 export function setReadAhead(mountpoint: string, kilobytes: number): boolean {
-  const device = deviceOf(mountpoint);
+  const device = mountDevice(mountpoint);
   if (device === null) return false;
   try {
     writeText(`/sys/class/bdi/${device}/read_ahead_kb`, String(kilobytes));
@@ -85,7 +95,7 @@ export function setReadAhead(mountpoint: string, kilobytes: number): boolean {
  * @returns whether the connection was found.
  */
 export function abortConnection(mountpoint: string): boolean {
-  const device = deviceOf(mountpoint);
+  const device = mountDevice(mountpoint);
   if (device === null) return false;
   try {
     writeText(`/sys/fs/fuse/connections/${device.split(":")[1]}/abort`, "1");

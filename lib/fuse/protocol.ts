@@ -48,6 +48,13 @@ export const INIT_FLAGS = (1 << 0) | // ASYNC_READ
   (1 << 23) | // CACHE_SYMLINKS
   (1 << 24); // NO_OPENDIR_SUPPORT
 
+/** INIT flag: the reply's flags2 counts. */
+export const INIT_EXT = 1 << 30;
+/** flags2: the kernel asks again what it had asked a server that is gone (FUSE_HAS_RESEND, 6.9). */
+export const HAS_RESEND = 1 << 7;
+/** Notification that makes it do so. */
+export const NOTIFY_RESEND = 7;
+
 export const PROTOCOL_MAJOR = 7;
 /** Minor version whose structures are used. */
 export const PROTOCOL_MINOR = 41;

@@ -15,3 +15,11 @@ export class ImageError extends Error {
     );
   }
 }
+
+/** State on disk was written by a release that does it another way. Nothing was changed. */
+export class StateVersionError extends Error {
+  override readonly name = "StateVersionError";
+  constructor(readonly path: string, detail: string) {
+    super(`${path}: ${detail}`);
+  }
+}

@@ -6,7 +6,7 @@
  * `ImageService` finds out what an image's layers are served by and puts them into the store.
  * @module
  */
-export { ImageError } from "./errors.ts";
+export { ImageError, StateVersionError } from "./errors.ts";
 export {
   fetchImage,
   type ImageFamily,
@@ -31,6 +31,7 @@ export {
   LayerStore,
   type LayerStoreOptions,
   type OpenLayer,
+  ReadTimeoutError,
 } from "./store.ts";
 export {
   type BackgroundOptions,

@@ -14,7 +14,7 @@ import {
   type IndexedImage,
   RegistrySpanSource,
 } from "./service.ts";
-import type { OpenLayer } from "./store.ts";
+import { type OpenLayer, slotOf } from "./store.ts";
 
 const log = logger("images");
 
@@ -125,28 +125,37 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
 
   async restoreLayer(
     snapshot: StoredLayer,
+    from: "disk" | "anywhere",
   ): Promise<{ directory: string } | null> {
-    const { layerDigest, labels } = snapshot;
+    const { layerDigest, labels, directory } = snapshot;
     const imageRef = labels[CRI_LABELS.imageRef];
     if (layerDigest === null || !isDigest(layerDigest)) return null;
     const known = this.#layers.get(layerDigest);
-    if (known !== undefined) {
-      const { directory } = await known;
-      return { directory };
-    }
+    if (known !== undefined) return { directory: (await known).directory };
     if (imageRef === undefined) return null;
+    const reference = parseReference(imageRef);
+    const slot = slotOf(directory);
     const layer = this.images.store.restore(
       layerDigest,
-      () =>
-        new RegistrySpanSource(
-          this.images.client,
-          parseReference(imageRef),
-          layerDigest,
-        ),
+      () => new RegistrySpanSource(this.images.client, reference, layerDigest),
+      slot === null ? {} : { slot },
     );
-    if (layer === null) return null;
-    this.#remember(layerDigest, Promise.resolve(layer));
-    return { directory: layer.directory };
+    if (layer !== null) {
+      this.#remember(layerDigest, Promise.resolve(layer));
+      return { directory: layer.directory };
+    }
+    const manifestDigest = digestLabel(labels, CRI_LABELS.manifestDigest);
+    if (from === "disk" || manifestDigest === null) return null;
+    log.warn("layer is not on this disk any more, its index is asked for", {
+      image: imageRef,
+      layer: layerDigest,
+    });
+    const image = await this.images.byManifest(
+      reference,
+      manifestDigest,
+      digestLabel(labels, INDEX_DIGEST_LABEL),
+    );
+    return { directory: (await this.#open(image, layerDigest)).directory };
   }
 
   async releaseLayer(layerDigest: string): Promise<void> {

@@ -1,4 +1,8 @@
 import { DatabaseSync } from "node:sqlite";
+import { StateVersionError } from "./errors.ts";
+
+/** Changes when the table does. */
+const SCHEMA_VERSION = 1;
 
 /** Slots a kernel nodeid can name: its high half holds the slot, and 0 is the mount's own root. */
 const MAX_SLOT = 2 ** 32 - 1;
@@ -25,12 +29,29 @@ export class SlotsExhaustedError extends Error {
 export class SlotTableStore implements Disposable {
   readonly #database: DatabaseSync;
 
-  /** @param path the database file; made when missing. */
-  constructor(path: string) {
-    this.#database = new DatabaseSync(path);
+  /**
+   * @param path the database file; made when missing.
+   * @param options.access `read`: another process owns it.
+   * @throws StateVersionError
+   */
+  constructor(path: string, options: { access?: "own" | "read" } = {}) {
+    const readOnly = options.access === "read";
+    this.#database = new DatabaseSync(path, { readOnly });
+    const version = Number(
+      this.#database.prepare("PRAGMA user_version").get()?.user_version,
+    );
+    if (version > SCHEMA_VERSION) {
+      this.#database.close();
+      throw new StateVersionError(
+        path,
+        `written by a newer release (schema ${version}, this one knows ${SCHEMA_VERSION})`,
+      );
+    }
+    if (readOnly) return;
     this.#database.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
+      PRAGMA user_version = ${SCHEMA_VERSION};
       CREATE TABLE IF NOT EXISTS slots (
         slot INTEGER PRIMARY KEY AUTOINCREMENT,
         layer_digest TEXT NOT NULL,
@@ -38,6 +59,16 @@ export class SlotTableStore implements Disposable {
         UNIQUE (layer_digest, ztoc_digest)
       ) STRICT;
     `);
+  }
+
+  /** Whether there is a table at `path`. */
+  static exists(path: string): boolean {
+    try {
+      return Deno.statSync(path).isFile;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
   }
 
   /** The layer's slot; a new one is durable when this returns. */

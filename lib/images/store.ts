@@ -1,7 +1,16 @@
+import type { MountKeeper } from "../handover/mod.ts";
 import { LayerFileSystem, LayerTree } from "../layerfs/mod.ts";
-import { compileTree, TreeFormatError } from "../layerfs/mod.ts";
+import {
+  compileTree,
+  MOUNT_NAMES,
+  type ServedMount,
+  TREE_VERSION,
+  treeFileVersion,
+  TreeFormatError,
+} from "../layerfs/mod.ts";
 import { sha256 } from "../oci/mod.ts";
 import {
+  bootId,
   closeFd,
   fileSize,
   listMounts,
@@ -9,6 +18,7 @@ import {
   openFd,
   OsError,
   readWholeFile,
+  syncWhole,
   truncateFd,
   unmount,
 } from "../os/mod.ts";
@@ -22,6 +32,7 @@ import {
 } from "../spans/mod.ts";
 import { logger } from "../telemetry/mod.ts";
 import { decodeZtoc, type SpanTable, spanTable } from "../ztoc/mod.ts";
+import { StateVersionError } from "./errors.ts";
 import { SlotTableStore } from "./slots.ts";
 
 const log = logger("images");
@@ -55,7 +66,21 @@ export interface LayerStoreOptions {
   readonly root: string;
   /** Empty folder for the FUSE mounts; short, because overlay options are bounded. */
   readonly mountDirectory: string;
+  /** Lets the mounts outlive this process, and takes those of the last one. Default: neither. */
+  readonly keeper?: MountKeeper;
+  /** How long a read waits for bytes that do not come before it fails, ms. Default 30 000. */
+  readonly readWaitMs?: number;
 }
+
+/** A read waited as long as a read may. */
+export class ReadTimeoutError extends Error {
+  override readonly name = "ReadTimeoutError";
+  constructor(readonly layerDigest: string, readonly waitMs: number) {
+    super(`layer ${layerDigest}: no data within ${waitMs} ms`);
+  }
+}
+
+const DEFAULT_READ_WAIT_MS = 30_000;
 
 /** What was fetched since the store was opened, compressed bytes. */
 export interface FetchFigures {
@@ -75,7 +100,9 @@ export class LayerStore implements AsyncDisposable {
     requests: 0,
   };
   readonly #layers = new Map<number, Entry>();
-  readonly #bootId: string;
+  readonly #bootId = bootId();
+  readonly #keeper: MountKeeper | undefined;
+  readonly #readWaitMs: number;
   readonly #scheduler = new SpanScheduler();
 
   /** Durable state: slots and layer caches. */
@@ -86,39 +113,115 @@ export class LayerStore implements AsyncDisposable {
   readonly #pool = new InflatePool();
 
   private constructor(
-    root: string,
+    options: LayerStoreOptions,
     owned: {
       lock: Deno.FsFile;
       slots: SlotTableStore;
       files: LayerFileSystem;
     },
   ) {
-    this.root = root;
+    this.root = options.root;
+    this.#keeper = options.keeper;
+    this.#readWaitMs = options.readWaitMs ?? DEFAULT_READ_WAIT_MS;
     this.#lock = owned.lock;
     this.#slots = owned.slots;
     this.#files = owned.files;
-    this.#bootId = new TextDecoder().decode(
-      readWholeFile("/proc/sys/kernel/random/boot_id", 4096),
-    ).trim();
   }
 
-  /** @throws OsError; Error when another process has the root. */
+  /** A store that is served from the start. @throws OsError; Error when another process has the root. */
   static async open(options: LayerStoreOptions): Promise<LayerStore> {
+    const store = await LayerStore.resume(options);
+    try {
+      await store.serve();
+    } catch (error) {
+      await store[Symbol.asyncDispose]();
+      throw error;
+    }
+    return store;
+  }
+
+  /**
+   * A store whose mounts answer nothing before `serve` is called: so that every layer the last
+   * process served can be restored first. Takes that process's mounts over when there is a keeper
+   * and they can be, else mounts anew.
+   * @throws OsError, StateVersionError; Error when another process has the root.
+   */
+  static async resume(options: LayerStoreOptions): Promise<LayerStore> {
     const { root, mountDirectory } = options;
     Deno.mkdirSync(`${root}/layers`, { recursive: true, mode: 0o700 });
     const lock = takeLock(`${root}/lock`);
-    // Mounts of a process that died are dead for good: nobody answers them.
-    for (const name of ["n", "x"]) detachStale(`${mountDirectory}/${name}`);
-    Deno.mkdirSync(mountDirectory, { recursive: true, mode: 0o755 });
-    const readError = (slot: number, offset: number, error: unknown) =>
-      log.error("read failed", { slot, offset, error: String(error) });
-    const files = await LayerFileSystem.start({
-      layersDirectory: `${root}/layers`,
-      mountDirectory,
-      onReadError: readError,
-    });
-    const slots = new SlotTableStore(`${root}/slots.db`);
-    return new LayerStore(root, { lock, slots, files });
+    let slots: SlotTableStore | undefined;
+    try {
+      slots = new SlotTableStore(`${root}/slots.db`);
+      const taken = takeMounts(options, slots);
+      if (taken === null) {
+        // Mounts of a process that died are dead for good: nobody answers them.
+        detachBelow(mountDirectory);
+      }
+      Deno.mkdirSync(mountDirectory, { recursive: true, mode: 0o755 });
+      const files = await LayerFileSystem.open({
+        layersDirectory: `${root}/layers`,
+        mountDirectory,
+        onReadError: (slot, offset, error) =>
+          log.error("read failed", { slot, offset, error: String(error) }),
+        ...(taken !== null && { taken }),
+      });
+      return new LayerStore(options, { lock, slots, files });
+    } catch (error) {
+      slots?.[Symbol.dispose]();
+      lock.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Takes away what a process left that nobody will succeed: whoever waits on its mounts gets an
+   * error. Caches stay.
+   * @throws Error when a process has the root.
+   */
+  static abandon(
+    { root, mountDirectory, keeper }: LayerStoreOptions & {
+      readonly keeper: MountKeeper;
+    },
+  ): void {
+    const lock = takeLock(`${root}/lock`);
+    try {
+      keeper.release();
+      detachBelow(mountDirectory);
+    } finally {
+      lock.close();
+    }
+  }
+
+  /**
+   * Looks whether this release understands the state below `root`, without changing it; another
+   * process may be using it.
+   * @throws StateVersionError
+   */
+  static assertUnderstood(root: string): void {
+    const path = `${root}/slots.db`;
+    if (!SlotTableStore.exists(path)) return;
+    using slots = new SlotTableStore(path, { access: "read" });
+    const foreign = foreignTree(root, slots);
+    if (foreign !== null) {
+      throw new StateVersionError(`${root}/layers`, foreign);
+    }
+  }
+
+  /** Starts answering reads. With a keeper, the mounts outlive this process from here on. */
+  async serve(): Promise<void> {
+    await this.#files.serve();
+    this.#keeper?.keep(await this.#files.mounts());
+  }
+
+  /**
+   * Leaves mounts and layers to the next process: disposing of the store then saves and closes
+   * everything but unmounts nothing. Until this process ends, reads of what is here are answered
+   * still, others wait for the successor. Only with a keeper.
+   */
+  async leave(): Promise<void> {
+    this.#keeper?.keep(await this.#files.mounts());
+    this.#files.detach();
   }
 
   /**
@@ -165,7 +268,9 @@ export class LayerStore implements AsyncDisposable {
       }),
     );
     const { hasXattrs, inodes } = tree;
-    saveWhole(`${folder}/ztoc`, ztocBytes);
+    if (!holds(`${folder}/ztoc`, ztocBytes)) {
+      saveWhole(`${folder}/ztoc`, ztocBytes);
+    }
     const dataFd = openFd(`${folder}/data`, O.RDWR | O.CREAT);
     try {
       const trusted = fileSize(dataFd) === ztoc.uncompressedSize &&
@@ -177,7 +282,7 @@ export class LayerStore implements AsyncDisposable {
         hasXattrs,
         dataFd,
         ensure: (offset, length, signal) =>
-          entry.reader.ensure(offset, length, "demand", signal),
+          this.#ensure(entry, offset, length, signal),
       });
       const map = SpanMap.open(`${folder}/spans`, presence, {
         bootId: this.#bootId,
@@ -216,6 +321,26 @@ export class LayerStore implements AsyncDisposable {
     }
   }
 
+  /** What waits for a registry that is gone fails in the end; the next read asks again. */
+  async #ensure(
+    { reader, layerDigest }: Entry,
+    offset: number,
+    length: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const late = new AbortController();
+    const timer = setTimeout(
+      () => late.abort(new ReadTimeoutError(layerDigest, this.#readWaitMs)),
+      this.#readWaitMs,
+    );
+    try {
+      const either = AbortSignal.any([signal, late.signal]);
+      await reader.ensure(offset, length, "demand", either);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   #count(bytes: number, cls: SpanClass): void {
     this.fetched.requests++;
     if (cls === "background") this.fetched.backgroundBytes += bytes;
@@ -224,14 +349,20 @@ export class LayerStore implements AsyncDisposable {
 
   /**
    * Serves a layer again as it was served before, from what is on disk alone.
+   * @param options.slot the one it had: the kernel may still know it by that.
    * @returns null when nothing usable is on disk.
    */
   restore(
     layerDigest: string,
     makeSource: () => SpanSource,
+    options: { readonly slot?: number } = {},
   ): OpenLayer | null {
-    for (const record of this.#slots.all()) {
-      if (record.layerDigest !== layerDigest) continue;
+    const records = this.#slots.all()
+      .filter((record) => record.layerDigest === layerDigest)
+      .sort((a, b) =>
+        Number(b.slot === options.slot) - Number(a.slot === options.slot)
+      );
+    for (const record of records) {
       const bytes = readIfThere(`${this.root}/layers/${record.slot}/ztoc`);
       if (bytes === null || sha256(bytes) !== record.ztocDigest) continue;
       return this.add(layerDigest, bytes, makeSource());
@@ -247,6 +378,32 @@ export class LayerStore implements AsyncDisposable {
   /** Every served layer. */
   all(): OpenLayer[] {
     return [...this.#layers.values()];
+  }
+
+  /**
+   * Forgets every layer that is neither served nor in use: their slots, caches and half-made files.
+   * For a daemon that has restored all it knows: what is left is what a crash left over.
+   * @param inUse directories of layers that are to be kept though they could not be restored.
+   */
+  sweep(inUse: readonly string[]): void {
+    const wanted = new Set(inUse.map(slotOf));
+    const known = new Set<string>();
+    for (const { slot, layerDigest } of this.#slots.all()) {
+      if (this.#layers.has(slot) || wanted.has(slot)) known.add(String(slot));
+      else {
+        log.info("layer of no snapshot is forgotten", {
+          slot,
+          layer: layerDigest,
+        });
+        this.#slots.remove(slot);
+      }
+    }
+    for (const folder of ["layers", "ingest"]) {
+      for (const name of namesIn(`${this.root}/${folder}`)) {
+        if (folder === "layers" && known.has(name)) continue;
+        Deno.removeSync(`${this.root}/${folder}/${name}`, { recursive: true });
+      }
+    }
   }
 
   /** Fetches what is missing of a layer, behind everything else; ends with the layer. */
@@ -284,20 +441,28 @@ export class LayerStore implements AsyncDisposable {
         error: String(error),
       });
     }
-    this.#files.remove(entry.slot); // takes the presence bytes back: after they were saved
+    // Takes the presence bytes back: after they were saved. A successor's layers stay listed.
+    if (!this.#files.detached) this.#files.remove(entry.slot);
     entry.map[Symbol.dispose]();
     closeFd(entry.dataFd);
     disposeSource(entry.source);
   }
 
-  /** Stops serving and unmounts. Caches stay. */
+  /** Stops serving and unmounts (or not, after `leave`). Caches stay. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#files[Symbol.asyncDispose]();
+    if (!this.#files.detached) this.#keeper?.release();
     for (const entry of [...this.#layers.values()]) this.#close(entry);
     this.#pool[Symbol.dispose]();
     this.#slots[Symbol.dispose]();
     this.#lock.close();
   }
+}
+
+/** The slot of a layer that is, or was, shown in `…/<slot>`; null for another directory. */
+export function slotOf(directory: string | null): number | null {
+  const [, digits] = /\/([1-9][0-9]{0,9})$/.exec(directory ?? "") ?? [];
+  return digits === undefined ? null : Number(digits);
 }
 
 function disposeSource(source: SpanSource): void {
@@ -315,11 +480,58 @@ function takeLock(path: string): Deno.FsFile {
   return file;
 }
 
-function detachStale(mountpoint: string): void {
-  const stacked = listMounts().filter((entry) =>
-    entry.mountpoint === mountpoint
-  );
-  for (const _ of stacked) {
+/** The last process's mounts; null when there are none that can be served on. */
+function takeMounts(
+  { keeper, root }: LayerStoreOptions,
+  slots: SlotTableStore,
+): readonly ServedMount[] | null {
+  if (keeper === undefined) return null;
+  const result = keeper.take(MOUNT_NAMES);
+  if (result.kind === "taken") {
+    const foreign = foreignTree(root, slots);
+    if (foreign === null) {
+      log.info("mounts taken over", {
+        mounts: result.mounts.map(({ mountpoint }) => mountpoint),
+      });
+      return result.mounts;
+    }
+    for (const { fd } of result.mounts) closeFd(fd);
+    log.warn("mounts cannot be taken over, mounting anew", { why: foreign });
+  } else if (result.kind === "lost") {
+    log.warn("mounts cannot be taken over, mounting anew", { why: result.why });
+  }
+  keeper.release();
+  return null;
+}
+
+/**
+ * The kernel knows files by their numbers in trees of this version. A tree of another version would
+ * be made again with other numbers: fine for new mounts, wrong files in old ones.
+ */
+function foreignTree(root: string, slots: SlotTableStore): string | null {
+  for (const { slot } of slots.all()) {
+    const version = treeFileVersion(`${root}/layers/${slot}/tree`);
+    if (version !== null && version !== TREE_VERSION) {
+      return `the tree of slot ${slot} has version ${version}, this release knows ${TREE_VERSION}`;
+    }
+  }
+  return null;
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)].map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+/** Detaches every mount in a folder, the last made first. */
+function detachBelow(folder: string): void {
+  const stale = listMounts().map(({ mountpoint }) => mountpoint)
+    .filter((mountpoint) => mountpoint.startsWith(`${folder}/`)).reverse();
+  for (const mountpoint of stale) {
     try {
       unmount(mountpoint);
     } catch (error) {
@@ -338,6 +550,12 @@ function readIfThere(path: string): Uint8Array<ArrayBuffer> | null {
   }
 }
 
+function holds(path: string, bytes: Uint8Array): boolean {
+  const found = readIfThere(path);
+  return found !== null && found.length === bytes.length &&
+    found.every((byte, i) => byte === bytes[i]);
+}
+
 function openTree(path: string): LayerTree | null {
   try {
     return new LayerTree(readWholeFile(path, MAX_TREE_BYTES).slice());
@@ -350,10 +568,11 @@ function openTree(path: string): LayerTree | null {
   }
 }
 
-/** Writes a file that is either whole or not there. */
+/** Writes a file that is either whole or not there, also when the machine stops. */
 function saveWhole(path: string, bytes: Uint8Array): void {
   const draft = `${path}.new`;
   Deno.writeFileSync(draft, bytes, { mode: 0o600 });
+  syncWhole(draft);
   Deno.renameSync(draft, path);
 }
 

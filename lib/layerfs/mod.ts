@@ -12,11 +12,19 @@
  * @module
  */
 export { compileTree, TreeCompileError, type TreeInput } from "./compile.ts";
-export { type Inode, LayerTree, TreeFormatError } from "./tree.ts";
+export { TREE_VERSION } from "./format.ts";
+export {
+  type Inode,
+  LayerTree,
+  treeFileVersion,
+  TreeFormatError,
+} from "./tree.ts";
 export {
   LayerFileSystem,
   type LayerFileSystemOptions,
+  MOUNT_NAMES,
   type ServedLayer,
+  type ServedMount,
 } from "./service.ts";
 export {
   MISSING,

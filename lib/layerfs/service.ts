@@ -1,4 +1,10 @@
-import { DeferredReplies, mountFuse, setReadAhead } from "../fuse/mod.ts";
+import {
+  DeferredReplies,
+  mountFuse,
+  type Negotiated,
+  requestResend,
+  setReadAhead,
+} from "../fuse/mod.ts";
 import {
   closeFd,
   ERRNO,
@@ -36,6 +42,19 @@ export interface LayerFileSystemOptions {
   readonly mountDirectory: string;
   /** Told when a read fails for good. */
   readonly onReadError?: (slot: number, offset: number, error: unknown) => void;
+  /** Mounts of a process that is gone, by name, to be served on instead of new ones. */
+  readonly taken?: readonly ServedMount[];
+}
+
+/** Names of the mounts: for layers without extended attributes, and for those with. */
+export const MOUNT_NAMES = ["n", "x"] as const;
+
+/** One of the file system's mounts. */
+export interface ServedMount {
+  readonly name: string;
+  readonly mountpoint: string;
+  readonly fd: number;
+  readonly negotiated: Negotiated;
 }
 
 const MAX_LAYERS = 32_768;
@@ -44,15 +63,26 @@ const RING_ITEMS = 4096;
 const READ_AHEAD_KB = 1024;
 
 interface Mount {
+  readonly name: string;
   readonly mountpoint: string;
   readonly fd: number;
+  readonly worker: Worker;
+  readonly loaded: Promise<void>;
+  readonly serving: Promise<void>;
   readonly stopped: Promise<void>;
+  /** What a predecessor negotiated; null for a new mount, where the kernel asks us. */
+  readonly taken: Negotiated | null;
+  readonly negotiated: Promise<Negotiated>;
 }
 
 /**
  * All served layers as directories of two FUSE mounts: `x` for layers with extended attributes and
  * `n` for those without, where the kernel is told once that there are none (asking for each file
  * costs more than all other metadata together).
+ *
+ * `open` mounts (or takes what a predecessor mounted), then layers are added, then `serve` answers
+ * the kernel. Until then whoever touches the mounts waits, and nobody learns that a layer of a
+ * predecessor is not there yet. Unmounted at the end, unless `detach` was called.
  */
 export class LayerFileSystem implements AsyncDisposable {
   readonly #options: LayerFileSystemOptions;
@@ -65,6 +95,8 @@ export class LayerFileSystem implements AsyncDisposable {
   readonly #waiting = new Map<string, AbortController>();
   #mounts: Mount[] = [];
   #closed = false;
+  #serving = false;
+  #detached = false;
   #drained: Promise<void> = Promise.resolve();
 
   private constructor(options: LayerFileSystemOptions) {
@@ -75,58 +107,139 @@ export class LayerFileSystem implements AsyncDisposable {
   static async start(
     options: LayerFileSystemOptions,
   ): Promise<LayerFileSystem> {
-    const system = new LayerFileSystem(options);
+    const system = await LayerFileSystem.open(options);
     try {
-      for (const [mount, name] of ["n", "x"].entries()) {
-        const mountpoint = `${options.mountDirectory}/${name}`;
-        Deno.mkdirSync(mountpoint, { recursive: true, mode: 0o755 });
-        system.#mounts.push(
-          await system.#startMount(mount, mountpoint, { xattrs: name === "x" }),
-        );
-      }
+      await system.serve();
     } catch (error) {
       await system[Symbol.asyncDispose]();
       throw error;
     }
-    system.#drained = system.#drain();
     return system;
   }
 
-  async #startMount(
-    mount: number,
-    mountpoint: string,
-    { xattrs }: { xattrs: boolean },
-  ): Promise<Mount> {
-    const fd = mountFuse({ mountpoint, source: "soci-deno" });
+  /** Mounts, or takes over, and answers nothing yet. @throws OsError */
+  static async open(
+    options: LayerFileSystemOptions,
+  ): Promise<LayerFileSystem> {
+    const system = new LayerFileSystem(options);
+    try {
+      for (const name of MOUNT_NAMES) system.#mounts.push(system.#mount(name));
+      await Promise.all(system.#mounts.map(({ loaded }) => loaded));
+    } catch (error) {
+      await system[Symbol.asyncDispose]();
+      throw error;
+    }
+    return system;
+  }
+
+  /** Starts answering; resolves when both mounts are served. @throws OsError */
+  async serve(): Promise<void> {
+    this.#serving = true;
+    this.#drained = this.#drain();
+    for (const [number, mount] of this.#mounts.entries()) {
+      // Before anything is read here: what was asked twice would be answered twice.
+      if (mount.taken !== null) requestResend(mount.fd);
+      mount.worker.postMessage(
+        {
+          fd: mount.fd,
+          mount: number,
+          xattrs: mount.name === "x",
+          layersDirectory: this.#options.layersDirectory,
+          slots: this.#slots.memory,
+          presence: this.#arena.memory,
+          ring: this.#ring.memory,
+        } satisfies FuseWorkerStart,
+      );
+    }
+    for (const mount of this.#mounts) {
+      await mount.serving;
+      if (mount.taken !== null) continue;
+      await mount.negotiated;
+      setReadAhead(mount.mountpoint, READ_AHEAD_KB);
+    }
+  }
+
+  /** The mounts with what another process needs to serve them. Only while they are served. */
+  mounts(): Promise<ServedMount[]> {
+    return Promise.all(
+      this.#mounts.map(async ({ name, mountpoint, fd, negotiated }) => ({
+        name,
+        mountpoint,
+        fd,
+        negotiated: await negotiated,
+      })),
+    );
+  }
+
+  /**
+   * Leaves the mounts to a successor. The Workers answer what they can until this process ends;
+   * what they cannot stays unanswered, and is asked again there. Layers stay listed.
+   */
+  detach(): void {
+    this.#detached = true;
+    this.#closed = true;
+    this.#ring.wake();
+  }
+
+  /** Whether the mounts are left to a successor. */
+  get detached(): boolean {
+    return this.#detached;
+  }
+
+  #mount(name: string): Mount {
+    const taken = this.#options.taken?.find((mount) => mount.name === name) ??
+      null;
+    const mountpoint = taken?.mountpoint ??
+      `${this.#options.mountDirectory}/${name}`;
+    let fd = taken?.fd;
+    if (fd === undefined) {
+      Deno.mkdirSync(mountpoint, { recursive: true, mode: 0o755 });
+      fd = mountFuse({ mountpoint, source: "soci-deno" });
+    }
     const worker = new Worker(new URL("./worker.ts", import.meta.url), {
       type: "module",
       deno: { permissions: { ffi: [LIBC_PATH] } },
     });
+    const loaded = Promise.withResolvers<void>();
     const serving = Promise.withResolvers<void>();
+    const negotiated = Promise.withResolvers<Negotiated>();
     const stopped = Promise.withResolvers<void>();
+    for (const { promise } of [loaded, serving, negotiated]) {
+      promise.catch(() => {}); // whoever waits for it sees the failure
+    }
     worker.onmessage = ({ data }: MessageEvent<FuseWorkerEvent>) => {
-      if (data.kind === "serving") serving.resolve();
-      else stopped.resolve();
+      switch (data.kind) {
+        case "loaded":
+          return loaded.resolve();
+        case "serving":
+          return serving.resolve();
+        case "negotiated":
+          return negotiated.resolve(data.negotiated);
+        case "stopped":
+          negotiated.reject(new Error(data.error ?? `${name} was unmounted`));
+          stopped.resolve();
+      }
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      serving.reject(new Error(`FUSE Worker: ${event.message}`));
+      const failure = new Error(`FUSE Worker: ${event.message}`);
+      loaded.reject(failure);
+      serving.reject(failure);
+      negotiated.reject(failure);
       stopped.resolve();
     };
-    worker.postMessage(
-      {
-        fd,
-        mount,
-        xattrs,
-        layersDirectory: this.#options.layersDirectory,
-        slots: this.#slots.memory,
-        presence: this.#arena.memory,
-        ring: this.#ring.memory,
-      } satisfies FuseWorkerStart,
-    );
-    await serving.promise;
-    setReadAhead(mountpoint, READ_AHEAD_KB);
-    return { mountpoint, fd, stopped: stopped.promise };
+    if (taken !== null) negotiated.resolve(taken.negotiated);
+    return {
+      name,
+      mountpoint,
+      fd,
+      worker,
+      loaded: loaded.promise,
+      serving: serving.promise,
+      stopped: stopped.promise,
+      taken: taken?.negotiated ?? null,
+      negotiated: negotiated.promise,
+    };
   }
 
   /**
@@ -221,8 +334,9 @@ export class LayerFileSystem implements AsyncDisposable {
     }
   }
 
-  /** Unmounts and waits for the Workers. */
+  /** Unmounts and waits for the Workers; after `detach`, does nothing. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#detached) return await this.#drained;
     if (this.#closed) return;
     this.#closed = true;
     for (const cancel of this.#waiting.values()) cancel.abort();
@@ -235,12 +349,15 @@ export class LayerFileSystem implements AsyncDisposable {
     }
     this.#ring.wake();
     await this.#drained;
-    for (const { fd, mountpoint, stopped } of this.#mounts) {
+    for (const { fd, mountpoint, stopped, worker } of this.#mounts) {
       // Closing our descriptor ends the connection once the Worker's read has returned.
-      await Promise.race([
-        stopped,
-        new Promise((resolve) => setTimeout(resolve, 2000)),
-      ]);
+      if (this.#serving) {
+        await Promise.race([
+          stopped,
+          new Promise((resolve) => setTimeout(resolve, 2000)),
+        ]);
+      }
+      worker.terminate();
       closeFd(fd);
       try {
         Deno.removeSync(mountpoint);

@@ -9,11 +9,32 @@ import {
   type TreeLayout,
   treeLayout,
 } from "./format.ts";
+import { closeFd, ERRNO, O, openFd, OsError, preadFully } from "../os/mod.ts";
 import { S } from "./modes.ts";
 
 /** The tree file is torn, foreign or of another version: make it again from the ztoc. */
 export class TreeFormatError extends Error {
   override readonly name = "TreeFormatError";
+}
+
+/** Version of the tree file at `path`; null when there is no file, or none of ours. @throws OsError */
+export function treeFileVersion(path: string): number | null {
+  let fd: number;
+  try {
+    fd = openFd(path, O.RDONLY);
+  } catch (error) {
+    if (error instanceof OsError && error.errno === ERRNO.ENOENT) return null;
+    throw error;
+  }
+  try {
+    const words = new Uint32Array(2);
+    const count = preadFully(fd, new Uint8Array(words.buffer), 0);
+    return count === 8 && words[HEADER.magic] === TREE_MAGIC
+      ? words[HEADER.version] as number
+      : null;
+  } finally {
+    closeFd(fd);
+  }
 }
 
 /** An inode of a layer: index into the tree's columns. 0 is the root. */

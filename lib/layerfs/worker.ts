@@ -4,7 +4,7 @@
  * @module
  */
 /// <reference lib="deno.worker" />
-import { FuseLoop } from "../fuse/mod.ts";
+import { FuseLoop, type Negotiated } from "../fuse/mod.ts";
 import { LayerHandler } from "./handler.ts";
 import { RequestRing, SlotTable } from "./shared.ts";
 
@@ -20,9 +20,14 @@ export interface FuseWorkerStart {
   readonly ring: SharedArrayBuffer;
 }
 
-/** From the Worker: it is about to serve, or it is done. */
+/**
+ * From the Worker: it is loaded and waits for its message; it is about to serve; the kernel asked
+ * INIT (of new mounts only); it is done.
+ */
 export type FuseWorkerEvent =
+  | { readonly kind: "loaded" }
   | { readonly kind: "serving" }
+  | { readonly kind: "negotiated"; readonly negotiated: Negotiated }
   | { readonly kind: "stopped"; readonly error: string | null };
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
@@ -36,7 +41,10 @@ scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
     ring: new RequestRing(data.ring),
     mount: data.mount,
   });
-  const loop = new FuseLoop(data.fd, handler, { xattrs: data.xattrs });
+  const loop = new FuseLoop(data.fd, handler, {
+    xattrs: data.xattrs,
+    onNegotiated: (negotiated) => send({ kind: "negotiated", negotiated }),
+  });
   send({ kind: "serving" });
   try {
     loop.run();
@@ -46,3 +54,4 @@ scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
   }
   scope.close();
 };
+send({ kind: "loaded" });

@@ -43,10 +43,27 @@ const symbols = {
     nonblocking: true,
   },
   statfs: { parameters: ["buffer", "buffer"], result: "i32" },
+  readlink: { parameters: ["buffer", "buffer", "usize"], result: "i32" },
+  fsync: { parameters: ["i32"], result: "i32" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  pipe2: { parameters: ["buffer", "i32"], result: "i32" },
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  sendmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  kill: { parameters: ["i32", "i32"], result: "i32" },
+  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
+  // For calls libc has no name for yet; every argument is widened to a register.
+  syscall: { parameters: ["i64", "i64", "i64", "i64"], result: "i64" },
   errnoLocation: { name: "__errno_location", parameters: [], result: "usize" },
   copyFrom: {
     name: "memcpy",
     parameters: ["buffer", "usize", "usize"],
+    result: "usize",
+  },
+  // Copies nothing (length 0): its result is where the buffer lies.
+  addressOf: {
+    name: "memcpy",
+    parameters: ["buffer", "buffer", "usize"],
     result: "usize",
   },
 } as const;

@@ -9,14 +9,30 @@ export {
   closeFd,
   cString,
   dataSync,
+  descriptorTarget,
   fileSize,
   O,
   openFd,
   preadFully,
   pwriteFully,
   readWholeFile,
+  syncWhole,
   truncateFd,
 } from "./files.ts";
+export {
+  sendDescriptors,
+  setCloseOnExec,
+  takeDescriptor,
+} from "./descriptors.ts";
+export {
+  bootId,
+  endProcess,
+  processArguments,
+  processStart,
+  reexecute,
+  signalProcess,
+  spawnHolder,
+} from "./processes.ts";
 export {
   type FileSystemUse,
   fileSystemUse,

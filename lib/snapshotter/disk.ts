@@ -1,3 +1,4 @@
+import { listMounts } from "../os/mod.ts";
 import type { SnapshotUsage } from "./types.ts";
 
 /** Unit of `st_blocks`, whatever the file system's own block size. */
@@ -57,17 +58,11 @@ async function lstatIfThere(path: string): Promise<Deno.FileInfo | null> {
   }
 }
 
-/** Mount points at or below a directory, as this process sees them. */
+/**
+ * Mount points at or below a directory, as this process sees them. Not through Deno's own file API:
+ * that reads nothing in `/proc` under narrow permissions.
+ */
 export function mountsBelow(directory: string): string[] {
-  return Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
-    .map((line) => unescapeMountPath(line.split(" ")[4] ?? ""))
+  return listMounts().map(({ mountpoint }) => mountpoint)
     .filter((path) => path === directory || path.startsWith(`${directory}/`));
-}
-
-/** The kernel writes blank, tab, newline and backslash as octal. */
-function unescapeMountPath(text: string): string {
-  return text.replace(
-    /\\([0-7]{3})/g,
-    (_, octal) => String.fromCharCode(parseInt(octal, 8)),
-  );
 }

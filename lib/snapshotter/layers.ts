@@ -99,7 +99,7 @@ export class LazyLayers {
         row !== undefined;
         row = waiting.shift()
       ) {
-        await this.#restore(row);
+        await this.#restore(row, "disk");
       }
     };
     await Promise.all(Array.from({ length: RESTORE_CONCURRENCY }, next));
@@ -110,7 +110,8 @@ export class LazyLayers {
    * @throws SnapshotError `unavailable` when they cannot be shown now.
    */
   async directory(row: SnapshotRow): Promise<string> {
-    const directory = this.#directories.get(row.id) ?? await this.#restore(row);
+    const directory = this.#directories.get(row.id) ??
+      await this.#restore(row, "anywhere");
     if (directory === null) {
       throw new SnapshotError(
         "unavailable",
@@ -130,24 +131,30 @@ export class LazyLayers {
     } while (seen !== this.#releasing);
   }
 
-  #restore(row: SnapshotRow): Promise<string | null> {
+  #restore(
+    row: SnapshotRow,
+    from: "disk" | "anywhere",
+  ): Promise<string | null> {
     let restoring = this.#restoring.get(row.id);
     if (restoring === undefined) {
-      restoring = this.#restoreNow(row)
+      restoring = this.#restoreNow(row, from)
         .finally(() => this.#restoring.delete(row.id));
       this.#restoring.set(row.id, restoring);
     }
     return restoring;
   }
 
-  async #restoreNow(row: SnapshotRow): Promise<string | null> {
+  async #restoreNow(
+    row: SnapshotRow,
+    from: "disk" | "anywhere",
+  ): Promise<string | null> {
     try {
       const restored = await this.#provider.restoreLayer({
         id: String(row.id),
         labels: row.labels,
         directory: row.layer?.directory ?? null,
         layerDigest: row.layer?.layerDigest ?? null,
-      });
+      }, from);
       if (restored === null) return null;
       if (restored.directory !== row.layer?.directory) {
         this.#store.moveLayer(row.id, restored.directory);

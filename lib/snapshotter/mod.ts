@@ -36,6 +36,7 @@ export {
   type StoredLayer,
 } from "./provider.ts";
 export {
+  type CloseOptions,
   type ServeOptions,
   serveSnapshots,
   type SnapshotService,

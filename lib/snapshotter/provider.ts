@@ -49,9 +49,14 @@ export interface LayerProvider {
    * Called after a restart for each committed lazy snapshot, and again whenever one that could not be
    * restored is needed.
    *
+   * @param from `disk`: the daemon is starting, users of the layer wait for all layers: nothing
+   * slow, no registry. `anywhere`: somebody needs this one.
    * @returns where the layer is shown now, or null when it cannot be.
    */
-  restoreLayer(snapshot: StoredLayer): Promise<{ directory: string } | null>;
+  restoreLayer(
+    snapshot: StoredLayer,
+    from: "disk" | "anywhere",
+  ): Promise<{ directory: string } | null>;
 
   /** The last snapshot using that layer is gone. */
   releaseLayer(layerDigest: string): Promise<void>;

@@ -6,6 +6,7 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { createServer } from "node:net";
 import {
   type sendUnaryData,
   Server,
@@ -48,13 +49,26 @@ const KINDS: Readonly<Record<SnapshotKind, snapshotsApi.Kind>> = {
 export interface ServeOptions {
   /** Path of the Unix socket. Its folder is made when missing. */
   readonly address: string;
+  /**
+   * A listening socket the service manager made at that path: it stays the manager's, also at the
+   * end.
+   */
+  readonly descriptor?: number | undefined;
+  /** What to do when somebody listens there: fail, or take the place (whose clients come over). */
+  readonly whenTaken?: "fail" | "replace";
+}
+
+/** How a service ends. */
+export interface CloseOptions {
+  /** How long calls under way may take, ms. Default 5 000. */
+  readonly graceMs?: number;
 }
 
 /** A snapshotter that answers on a socket. */
 export interface SnapshotService extends AsyncDisposable {
   readonly address: string;
-  /** Lets calls under way finish, then stops and removes the socket. */
-  close(): Promise<void>;
+  /** Lets calls under way finish, then stops and removes the socket, if it is still ours. */
+  close(options?: CloseOptions): Promise<void>;
 }
 
 /** Who asked, and whether they still wait. */
@@ -66,34 +80,59 @@ interface CallContext {
 /**
  * Serves containerd's snapshot service on a Unix socket (mode 0600).
  *
- * @param snapshotter stays the caller's.
+ * @param snapshotter stays the caller's. While it is a promise, calls are taken and wait.
  * @throws SnapshotterSetupError when somebody listens there already.
  */
 export async function serveSnapshots(
-  snapshotter: Snapshotter,
-  { address }: ServeOptions,
+  snapshotter: Snapshotter | Promise<Snapshotter>,
+  { address, descriptor, whenTaken = "fail" }: ServeOptions,
 ): Promise<SnapshotService> {
   const server = new Server({ "grpc.enable_channelz": 0 });
   server.addService(
     serviceDefinition(snapshotsApi.Snapshots),
-    implementation(snapshotter),
+    implementation(Promise.resolve(snapshotter)),
   );
+  if (descriptor !== undefined) {
+    return await serveInherited(server, address, descriptor);
+  }
   try {
-    await listenPrivately(address, (path) => bind(server, path));
+    await listenPrivately(address, (path) => bind(server, path), whenTaken);
   } catch (error) {
     server.forceShutdown();
     throw error;
   }
   const { ino } = Deno.lstatSync(address);
-  const close = async () => {
-    await shutDown(server);
+  const close = async ({ graceMs = SHUTDOWN_GRACE_MS }: CloseOptions = {}) => {
+    await shutDown(server, graceMs);
     removeOwnSocket(address, ino);
   };
-  return { address, close, [Symbol.asyncDispose]: close };
+  return { address, close, [Symbol.asyncDispose]: () => close() };
+}
+
+/** grpc-js opens sockets by path only, but it takes connections that others accepted. */
+async function serveInherited(
+  server: Server,
+  address: string,
+  descriptor: number,
+): Promise<SnapshotService> {
+  const injector = server.createConnectionInjector(
+    ServerCredentials.createInsecure(),
+  );
+  const listener = createServer((socket) => injector.injectConnection(socket));
+  await new Promise<void>((resolve, reject) => {
+    listener.once("error", reject);
+    listener.listen({ fd: descriptor }, resolve);
+  });
+  const close = async ({ graceMs = SHUTDOWN_GRACE_MS }: CloseOptions = {}) => {
+    listener.close();
+    await shutDown(server, graceMs);
+    injector.destroy();
+  };
+  return { address, close, [Symbol.asyncDispose]: () => close() };
 }
 
 function implementation(
-  snapshotter: Snapshotter,
+  ready: Promise<Snapshotter>,
 ): UntypedServiceImplementation {
   const { method } = snapshotsApi.Snapshots;
   return {
@@ -101,7 +140,13 @@ function implementation(
       method.prepare,
       async ({ key, parent, labels }, { namespace, signal }) => ({
         mounts: wireMounts(
-          await snapshotter.prepare({ key, parent, labels, namespace, signal }),
+          await (await ready).prepare({
+            key,
+            parent,
+            labels,
+            namespace,
+            signal,
+          }),
         ),
       }),
     ),
@@ -109,45 +154,45 @@ function implementation(
       method.view,
       async ({ key, parent, labels }, { namespace, signal }) => ({
         mounts: wireMounts(
-          await snapshotter.view({ key, parent, labels, namespace, signal }),
+          await (await ready).view({ key, parent, labels, namespace, signal }),
         ),
       }),
     ),
     mounts: unary(method.mounts, async ({ key }) => ({
-      mounts: wireMounts(await snapshotter.mounts(key)),
+      mounts: wireMounts(await (await ready).mounts(key)),
     })),
     commit: unary(method.commit, async ({ name, key, labels }) => {
-      await snapshotter.commit({ name, key, labels });
+      await (await ready).commit({ name, key, labels });
       return {};
     }),
-    remove: unary(method.remove, ({ key }) => {
-      snapshotter.remove(key);
+    remove: unary(method.remove, async ({ key }) => {
+      (await ready).remove(key);
       return {};
     }),
     stat: unary(
       method.stat,
-      ({ key }) => ({ info: wireInfo(snapshotter.stat(key)) }),
+      async ({ key }) => ({ info: wireInfo((await ready).stat(key)) }),
     ),
-    update: unary(method.update, ({ info, updateMask }) => ({
-      info: wireInfo(snapshotter.update(
+    update: unary(method.update, async ({ info, updateMask }) => ({
+      info: wireInfo((await ready).update(
         info?.name ?? "",
         info?.labels ?? {},
         updateMask?.paths ?? [],
       )),
     })),
     usage: unary(method.usage, async ({ key }) => {
-      const { sizeBytes, inodes } = await snapshotter.usage(key);
+      const { sizeBytes, inodes } = await (await ready).usage(key);
       return { size: BigInt(sizeBytes), inodes: BigInt(inodes) };
     }),
     cleanup: unary(method.cleanup, async () => {
-      await snapshotter.cleanup();
+      await (await ready).cleanup();
       return {};
     }),
-    list: (
+    list: async (
       call: ServerWritableStream<snapshotsApi.ListSnapshotsRequest, unknown>,
     ) => {
       try {
-        const found = snapshotter.list(call.request.filters);
+        const found = (await ready).list(call.request.filters);
         for (let from = 0; from < found.length; from += LIST_BATCH) {
           call.write(create(snapshotsApi.ListSnapshotsResponseSchema, {
             info: found.slice(from, from + LIST_BATCH).map(wireInfo),
@@ -234,12 +279,12 @@ function bind(server: Server, path: string): Promise<void> {
 }
 
 /** Calls under way may finish; one that waits for a slow registry is cut. */
-async function shutDown(server: Server): Promise<void> {
+async function shutDown(server: Server, graceMs: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const cut = setTimeout(() => {
     server.forceShutdown();
     resolve();
-  }, SHUTDOWN_GRACE_MS);
+  }, graceMs);
   server.tryShutdown(() => resolve());
   await promise;
   clearTimeout(cut);

@@ -88,6 +88,14 @@ export class Snapshotter implements AsyncDisposable {
     this.#overlayOptions = options.overlayOptions ?? overlayOptionsOfKernel();
   }
 
+  /**
+   * Looks whether this release understands the state below `root`, without changing it.
+   * @throws SnapshotterSetupError
+   */
+  static assertUnderstood(root: string): void {
+    SnapshotStore.assertUnderstood(`${root}/snapshotter/metadata.db`);
+  }
+
   /** Opens the state, restores lazy layers of the last run and clears what a crash left over. */
   static async open(options: SnapshotterOptions): Promise<Snapshotter> {
     const snapshotter = new Snapshotter(options);
@@ -177,6 +185,13 @@ export class Snapshotter implements AsyncDisposable {
   /** Snapshots that pass any of the filters (containerd's filter language), oldest first. */
   list(filters: readonly string[] = []): SnapshotInfo[] {
     return this.#store.all().filter(parseFilters(filters));
+  }
+
+  /** Where the lazily served layers of all snapshots are, or were before they could not be restored. */
+  lazyDirectories(): string[] {
+    return this.#store.lazy().flatMap(({ layer }) =>
+      layer === null ? [] : [layer.directory]
+    );
   }
 
   /** Disk the snapshot alone takes. For a lazy one, what of its layer is here. */

@@ -10,15 +10,18 @@ const SOCKET_MODE = 0o600;
  * The socket is made in a private folder, closed to others, and then moved to its place.
  *
  * @param listen binds the path it is given.
+ * @param whenTaken `replace`: somebody who listens there loses the place, but keeps the connections
+ * it has.
  * @throws SnapshotterSetupError when somebody listens there or something else is there.
  */
 export async function listenPrivately(
   address: string,
   listen: (path: string) => Promise<void>,
+  whenTaken: "fail" | "replace" = "fail",
 ): Promise<void> {
   const parent = address.slice(0, address.lastIndexOf("/")) || "/";
   Deno.mkdirSync(parent, { recursive: true, mode: 0o711 });
-  await assertFree(address);
+  await assertFree(address, whenTaken);
   const folder = Deno.makeTempDirSync({ dir: parent, prefix: "." });
   try {
     const path = `${folder}/s`;
@@ -30,7 +33,10 @@ export async function listenPrivately(
   }
 }
 
-async function assertFree(address: string): Promise<void> {
+async function assertFree(
+  address: string,
+  whenTaken: "fail" | "replace",
+): Promise<void> {
   let info: Deno.FileInfo;
   try {
     info = Deno.lstatSync(address);
@@ -41,6 +47,7 @@ async function assertFree(address: string): Promise<void> {
   if (!info.isSocket) {
     throw new SnapshotterSetupError(address, "is there and is not a socket");
   }
+  if (whenTaken === "replace") return;
   try {
     const connection = await Deno.connect({ transport: "unix", path: address });
     connection.close();

@@ -50,25 +50,19 @@ export class SnapshotStore implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
-  /** @param path the database file; made when missing. */
+  /** @param path the database file; made when missing. @throws SnapshotterSetupError */
   constructor(path: string) {
     this.#database = new DatabaseSync(path);
+    try {
+      assertKnown(this.#database, path);
+    } catch (error) {
+      this.#database.close();
+      throw error;
+    }
     this.#database.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
       PRAGMA foreign_keys = ON;
-    `);
-    const version = Number(
-      this.#database.prepare("PRAGMA user_version").get()?.user_version,
-    );
-    if (version > SCHEMA_VERSION) {
-      this.#database.close();
-      throw new SnapshotterSetupError(
-        path,
-        `written by a newer release (schema ${version}, this one knows ${SCHEMA_VERSION})`,
-      );
-    }
-    this.#database.exec(`
       CREATE TABLE IF NOT EXISTS snapshots (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT NOT NULL UNIQUE,
@@ -88,6 +82,25 @@ export class SnapshotStore implements Disposable {
       CREATE INDEX IF NOT EXISTS snapshots_by_chain ON snapshots (chain_id);
       PRAGMA user_version = ${SCHEMA_VERSION};
     `);
+  }
+
+  /**
+   * Looks whether this release understands the database, which another process may be using.
+   * @throws SnapshotterSetupError
+   */
+  static assertUnderstood(path: string): void {
+    try {
+      Deno.statSync(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      throw error;
+    }
+    const database = new DatabaseSync(path, { readOnly: true });
+    try {
+      assertKnown(database, path);
+    } finally {
+      database.close();
+    }
   }
 
   /**
@@ -315,6 +328,18 @@ export class SnapshotStore implements Disposable {
       this.#database.exec("ROLLBACK");
       throw error;
     }
+  }
+}
+
+function assertKnown(database: DatabaseSync, path: string): void {
+  const version = Number(
+    database.prepare("PRAGMA user_version").get()?.user_version,
+  );
+  if (version > SCHEMA_VERSION) {
+    throw new SnapshotterSetupError(
+      path,
+      `written by a newer release (schema ${version}, this one knows ${SCHEMA_VERSION})`,
+    );
   }
 }
 

@@ -124,6 +124,7 @@ async function startOurs({ image, authority }: Setting): Promise<Started> {
         ...["--config", `${folder}/config.toml`],
         ...["--tlscacert", authority.certPath],
       ),
+      stopSignal: "SIGINT", // unmounts
       logFile: `${folder}/log`,
       ready: () => daemon === undefined || daemon.logs().includes("serving"),
     });

@@ -75,17 +75,48 @@ export class LazyHost implements AsyncDisposable {
     return host;
   }
 
-  async startDaemon(): Promise<void> {
+  /** Starts the daemon; what a former one served is served again when this returns. */
+  async startDaemon(...flags: string[]): Promise<void> {
     const socket = `${this.folder}/soci.sock`;
+    const starts = () => this.#logFile().split('"serving"').length;
+    const before = starts();
     this.#daemon = await startService({
       ...sociDenoCommand(
         ...["serve", "--address", socket, "--root", `${this.folder}/root`],
         ...["--config", `${this.folder}/config.toml`, "--log-level", "debug"],
         ...this.registryFlags,
+        ...flags,
       ),
       logFile: `${this.folder}/daemon.log`,
-      ready: () => unixSocketAnswers(socket),
+      ready: async () => await unixSocketAnswers(socket) && starts() > before,
     });
+  }
+
+  #logFile(): string {
+    try {
+      return Deno.readTextFileSync(`${this.folder}/daemon.log`);
+    } catch {
+      return ""; // the first daemon has not written yet
+    }
+  }
+
+  /** SIGKILL, at once. */
+  async killDaemon(): Promise<void> {
+    this.#daemon?.kill("SIGKILL");
+    await this.#daemon?.ended;
+    this.#daemon = null;
+  }
+
+  /** A second daemon takes over from the running one, which ends. */
+  async takeOver(): Promise<void> {
+    const before = this.#daemon;
+    await this.startDaemon("--takeover");
+    await before?.ended;
+  }
+
+  /** Process ID of the daemon. */
+  get pid(): number {
+    return this.#daemon?.pid ?? 0;
   }
 
   /** Waits until containerd, which backs off after a refused connection, talks to the daemon again. */
@@ -101,6 +132,7 @@ export class LazyHost implements AsyncDisposable {
     throw new Error(`containerd does not come back\n${this.logs()}`);
   }
 
+  /** SIGTERM, as for an upgrade: mounts stay. */
   async stopDaemon(): Promise<void> {
     await this.#daemon?.close();
     this.#daemon = null;
@@ -146,7 +178,8 @@ export class LazyHost implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.containerd.close();
-    await this.stopDaemon();
+    await this.#daemon?.close("SIGINT");
+    await sociDeno("stop", "--root", `${this.folder}/root`); // what a killed one left
     await Deno.remove(this.folder, { recursive: true });
   }
 }

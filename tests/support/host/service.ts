@@ -12,8 +12,8 @@ export interface Service extends AsyncDisposable {
   kill(signal: Deno.Signal): void;
   /** Resolves when the process is gone. */
   readonly ended: Promise<unknown>;
-  /** SIGTERM, and SIGKILL when it is still there after 10 s. */
-  close(): Promise<void>;
+  /** Sends a signal (by default the stop signal), and SIGKILL when the process is still there after 10 s. */
+  close(signal?: Deno.Signal): Promise<void>;
 }
 
 /**
@@ -27,8 +27,11 @@ export async function startService(options: {
   ready: () => Promise<boolean> | boolean;
   env?: Readonly<Record<string, string>>;
   readyTimeoutMs?: number;
+  /** What ends it; SIGTERM when not said. */
+  stopSignal?: Deno.Signal;
 }): Promise<Service> {
   const { program, args, logFile, ready, readyTimeoutMs = 20_000 } = options;
+  const { stopSignal = "SIGTERM" } = options;
   // The shell gives way to the program (exec); it is here only because Deno.Command cannot write
   // to a file, and a pipe would have to be emptied by the test.
   const child = new Deno.Command("sh", {
@@ -53,8 +56,8 @@ export async function startService(options: {
   const kill = (signal: Deno.Signal) => {
     if (running) child.kill(signal);
   };
-  const close = async () => {
-    kill("SIGTERM");
+  const close = async (signal: Deno.Signal = stopSignal) => {
+    kill(signal);
     const timer = setTimeout(() => kill("SIGKILL"), 10_000);
     await ended;
     clearTimeout(timer);
@@ -76,7 +79,7 @@ export async function startService(options: {
     kill,
     ended,
     close,
-    [Symbol.asyncDispose]: close,
+    [Symbol.asyncDispose]: () => close(),
   };
 }
 

@@ -35,3 +35,10 @@ export {
 export { oddImage } from "./odd.ts";
 export { compressible, incompressible } from "./random.ts";
 export { programImage } from "./program.ts";
+export {
+  checkedImage,
+  checkedLayer,
+  CHECKER,
+  type CheckReport,
+  readCheckReport,
+} from "./checked.ts";

@@ -1,0 +1,163 @@
+/**
+ * The daemon behind `soci-deno serve`: how its parts are put together, in which order they start,
+ * and how they end or pass to a successor.
+ * @module
+ */
+import type { Config } from "../lib/config/mod.ts";
+import {
+  askTakeover,
+  ControlServer,
+  MountKeeper,
+  type Predecessor,
+  type ServiceManager,
+  TakeoverError,
+} from "../lib/handover/mod.ts";
+import {
+  ImageLayerProvider,
+  ImageService,
+  LayerStore,
+} from "../lib/images/mod.ts";
+import { MOUNT_NAMES } from "../lib/layerfs/mod.ts";
+import { processArguments, reexecute } from "../lib/os/mod.ts";
+import type { RegistryClient } from "../lib/registry/mod.ts";
+import { serveSnapshots, Snapshotter } from "../lib/snapshotter/mod.ts";
+import { logger } from "../lib/telemetry/mod.ts";
+
+const log = logger("serve");
+/** How long calls of containerd may take when a successor waits; reads are answered meanwhile. */
+const TAKEOVER_GRACE_MS = 30_000;
+
+/** What the daemon is started with. */
+export interface DaemonOptions {
+  /** Path of the socket for containerd. */
+  readonly address: string;
+  /** That socket, when the service manager made it. */
+  readonly descriptor?: number | undefined;
+  /** State and caches. */
+  readonly root: string;
+  readonly config: Config;
+  readonly client: RegistryClient;
+  readonly manager: ServiceManager;
+  /** `takeover`: a daemon that runs on this root gives way first. */
+  readonly start: "plain" | "takeover";
+}
+
+/**
+ * Runs until a signal or a successor ends it.
+ *
+ * Whoever waits for the mounts waits until all layers are restored, and containerd's calls likewise:
+ * the socket takes them from the start.
+ */
+export async function runDaemon(options: DaemonOptions): Promise<void> {
+  const { address, descriptor, root, config, client, manager } = options;
+  Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
+  const keeper = new MountKeeper({
+    statePath: `${root}/handover.json`,
+    manager,
+  });
+  const predecessor = options.start === "takeover"
+    ? await meet(options, keeper)
+    : null;
+  const ready = Promise.withResolvers<Snapshotter>();
+  ready.promise.catch(() => {}); // callers that wait for it see it
+
+  await using stack = new AsyncDisposableStack();
+  const service = stack.use(
+    await serveSnapshots(ready.promise, {
+      address,
+      descriptor,
+      whenTaken: predecessor === null ? "fail" : "replace",
+    }),
+  );
+  let snapshotter: Snapshotter;
+  let store: LayerStore;
+  let control: ControlServer;
+  try {
+    await predecessor?.quiet();
+    store = stack.use(
+      await LayerStore.resume({
+        root,
+        mountDirectory: `${root}/fs`,
+        keeper,
+        readWaitMs: config.blob.max_read_wait_sec * 1000,
+      }),
+    );
+    const images = new ImageService(client, store, {
+      v1: config.pull_modes.soci_v1.enable,
+      v2: config.pull_modes.soci_v2.enable,
+    });
+    const provider = stack.use(
+      new ImageLayerProvider(images, {
+        enabled: !config.background_fetch.disable,
+        delayMs: config.background_fetch.silence_period_msec,
+      }),
+    );
+    snapshotter = stack.use(await Snapshotter.open({ root, provider }));
+    store.sweep(snapshotter.lazyDirectories());
+    await predecessor?.end();
+    await store.serve();
+    control = stack.use(ControlServer.listen(`${root}/control.sock`));
+  } catch (error) {
+    ready.reject(error);
+    throw error;
+  } finally {
+    predecessor?.[Symbol.dispose]();
+  }
+  ready.resolve(snapshotter);
+  manager.notify(`READY=1\nMAINPID=${Deno.pid}`);
+  log.info("serving", {
+    address: service.address,
+    root,
+    pid: Deno.pid,
+    layers: store.all().length,
+  });
+
+  const end = await Promise.race([untilSignal(), control.asked]);
+  if (typeof end !== "string") {
+    log.info("a successor takes over", { ...store.fetched });
+    await service.close({ graceMs: TAKEOVER_GRACE_MS });
+    await store.leave();
+    await stack.disposeAsync();
+    if (await end.quiet() === "ready") return;
+    log.error("the successor failed, starting again");
+    reexecute(processArguments().filter((word) => word !== "--takeover"));
+  }
+  log.info("stopping", { signal: end, ...store.fetched });
+  manager.notify("STOPPING=1");
+  await service.close();
+  // With no layer nobody can be using the mounts.
+  if (end === "SIGTERM" && store.all().length > 0) await store.leave();
+}
+
+/**
+ * The running daemon, asked to give way; null when there is none. What it left on disk must be
+ * understood and its mounts takeable: seen before it is disturbed.
+ */
+async function meet(
+  { root }: DaemonOptions,
+  keeper: MountKeeper,
+): Promise<Predecessor | null> {
+  LayerStore.assertUnderstood(root);
+  Snapshotter.assertUnderstood(root);
+  const predecessor = await askTakeover(`${root}/control.sock`);
+  if (predecessor === null) {
+    log.info("no daemon runs there: nothing to take over");
+    return null;
+  }
+  const why = keeper.probe(MOUNT_NAMES);
+  if (why !== null) {
+    predecessor[Symbol.dispose]();
+    throw new TakeoverError(
+      `the mounts of the running daemon (process ${predecessor.pid}) cannot be taken over: ${why}`,
+    );
+  }
+  return predecessor;
+}
+
+function untilSignal(): Promise<"SIGINT" | "SIGTERM"> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      Deno.addSignalListener(signal, () => resolve(signal));
+    }
+  });
+}

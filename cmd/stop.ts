@@ -1,0 +1,58 @@
+/**
+ * `soci-deno stop`: ends the daemon for good, or clears away what one left.
+ * @module
+ */
+import { askTakeover, MountKeeper } from "../lib/handover/mod.ts";
+import { LayerStore } from "../lib/images/mod.ts";
+import { type Command, parseCommandLine, UsageError } from "./command.ts";
+
+const DEFAULT_ROOT = "/var/lib/soci-snapshotter-grpc/";
+
+const HELP = `
+End the daemon and unmount its layers. Where none runs but one left its mounts for the next run,
+take those away: programs that wait on them get an error. Caches and snapshots stay.
+
+Do this before removing soci-deno; to restart or upgrade it, send SIGTERM instead.
+
+Usage: soci-deno stop [flags]
+
+Flags:
+  --root DIR   the daemon's root (default ${DEFAULT_ROOT}; also SOCI_SNAPSHOTTER_ROOT)
+`;
+
+/** The `stop` subcommand. */
+export const stopCommand: Command = {
+  help: HELP,
+  async run(args) {
+    const { values, positionals } = parseCommandLine({
+      args,
+      allowPositionals: true,
+      options: { root: { type: "string" } },
+    });
+    if (positionals.length > 0) {
+      throw new UsageError(`stop takes no argument "${positionals[0]}"`);
+    }
+    const root = (values.root ?? Deno.env.get("SOCI_SNAPSHOTTER_ROOT") ??
+      DEFAULT_ROOT).replace(/\/+$/, "");
+    using daemon = await askTakeover(`${root}/control.sock`);
+    if (daemon !== null) {
+      await daemon.stop();
+      console.log(`ended process ${daemon.pid}`);
+      return 0;
+    }
+    try {
+      Deno.statSync(`${root}/lock`);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      console.error(`soci-deno stop: no daemon ever ran on ${root}`);
+      return 1;
+    }
+    LayerStore.abandon({
+      root,
+      mountDirectory: `${root}/fs`,
+      keeper: new MountKeeper({ statePath: `${root}/handover.json` }),
+    });
+    console.log("no daemon runs; its mounts are gone");
+    return 0;
+  },
+};

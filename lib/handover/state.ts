@@ -1,0 +1,82 @@
+import * as v from "valibot";
+
+/** Changes when a field's meaning does. A process takes over only what it understands. */
+export const HANDOVER_SCHEMA = 1;
+
+const pid = v.pipe(v.number(), v.integer(), v.minValue(2));
+const word = v.pipe(v.number(), v.integer(), v.minValue(0));
+
+const schema = v.object({
+  schema: v.literal(HANDOVER_SCHEMA),
+  /** Of the machine's run in which it was written; meaningless in another one. */
+  bootId: v.string(),
+  mounts: v.array(v.object({
+    name: v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,32}$/)),
+    mountpoint: v.string(),
+    /** `major:minor` of the mount. */
+    device: v.string(),
+    negotiated: v.object({ minor: word, flags: word, flags2: word }),
+    /** Its descriptor in the holder process, if there is one. */
+    heldAs: v.nullable(word),
+  })),
+  holder: v.nullable(v.object({ pid, started: v.string() })),
+});
+
+/** What one process leaves to the next: which mounts there are and who holds their descriptors. */
+export type HandoverState = v.InferOutput<typeof schema>;
+
+/** The state cannot be used; the message says why. */
+export class HandoverStateError extends Error {
+  override readonly name = "HandoverStateError";
+}
+
+/**
+ * The state in a file; null when there is no file.
+ * @throws HandoverStateError when it is torn, or of a release that does it another way.
+ */
+export function readState(path: string): HandoverState | null {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new HandoverStateError(`${path} is no JSON`);
+  }
+  const found = (value as { schema?: unknown } | null)?.schema;
+  if (found !== HANDOVER_SCHEMA) {
+    throw new HandoverStateError(
+      `${path} has schema ${
+        JSON.stringify(found)
+      }, this release knows ${HANDOVER_SCHEMA}`,
+    );
+  }
+  const parsed = v.safeParse(schema, value);
+  if (!parsed.success) {
+    throw new HandoverStateError(`${path}: ${parsed.issues[0].message}`);
+  }
+  return parsed.output;
+}
+
+/** Replaces the file at once. It need not outlive the machine: mounts do not either. */
+export function writeState(path: string, state: HandoverState): void {
+  const draft = `${path}.new`;
+  Deno.writeTextFileSync(draft, JSON.stringify(state, null, 1), {
+    mode: 0o600,
+  });
+  Deno.renameSync(draft, path);
+}
+
+/** Removes the file, if it is there. */
+export function removeState(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

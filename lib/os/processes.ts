@@ -1,0 +1,225 @@
+import { OsError, raise } from "./errno.ts";
+import { closeFd, cString, O, readWholeFile } from "./files.ts";
+import { libc, LIBC_PATH } from "./libc.ts";
+import { Arena } from "./memory.ts";
+
+const SIGKILL = 9;
+const POSIX_SPAWN_SETSID = 0x80;
+/** At least as large as posix_spawn_file_actions_t (80) and posix_spawnattr_t (336) of glibc. */
+const OPAQUE_BYTES = 512;
+const SHELL = "/bin/sh";
+/** Waits for our word that its ID is written down; without it, it is nobody's and ends. */
+const HOLD = "read -r go && exec sleep 2147483647";
+
+const spawnSymbols = {
+  posix_spawn: {
+    parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
+    result: "i32",
+  },
+  actions: {
+    name: "posix_spawn_file_actions_init",
+    parameters: ["buffer"],
+    result: "i32",
+  },
+  actionsEnd: {
+    name: "posix_spawn_file_actions_destroy",
+    parameters: ["buffer"],
+    result: "i32",
+  },
+  open: {
+    name: "posix_spawn_file_actions_addopen",
+    parameters: ["buffer", "i32", "buffer", "i32", "i32"],
+    result: "i32",
+  },
+  dup2: {
+    name: "posix_spawn_file_actions_adddup2",
+    parameters: ["buffer", "i32", "i32"],
+    result: "i32",
+  },
+  closeFrom: {
+    name: "posix_spawn_file_actions_addclosefrom_np",
+    parameters: ["buffer", "i32"],
+    result: "i32",
+  },
+  chdir: {
+    name: "posix_spawn_file_actions_addchdir_np",
+    parameters: ["buffer", "buffer"],
+    result: "i32",
+  },
+  attributes: {
+    name: "posix_spawnattr_init",
+    parameters: ["buffer"],
+    result: "i32",
+  },
+  setFlags: {
+    name: "posix_spawnattr_setflags",
+    parameters: ["buffer", "i16"],
+    result: "i32",
+  },
+} as const;
+
+/**
+ * Starts a process that does nothing but hold these descriptors (as 3, 4, … in it): in a session of
+ * its own, with no other descriptor of ours, and no folder kept busy. It ends with `endProcess`.
+ *
+ * `Deno.Command` closes what it does not know, and clearing close-on-exec would leak the
+ * descriptors into whatever is spawned at that moment; `posix_spawn` changes them in the child.
+ *
+ * @param remember is given its process ID and writes it down. Should this process die (or
+ * `remember` throw) before that is done, the holder ends by itself: none is ever left over.
+ * @throws OsError; TypeError where libc lacks a call (glibc before 2.34).
+ */
+export function spawnHolder(
+  fds: readonly number[],
+  remember: (pid: number) => void,
+): void {
+  const ends = new Uint8Array(64);
+  if (libc.pipe2(ends, O.CLOEXEC) < 0) raise("pipe2", "the holder process");
+  const view = new DataView(ends.buffer);
+  const readEnd = view.getInt32(0, true);
+  const writeEnd = view.getInt32(4, true);
+  try {
+    let pid: number;
+    try {
+      pid = spawnShell(HOLD, readEnd, fds);
+    } finally {
+      closeFd(readEnd);
+    }
+    try {
+      remember(pid);
+      if (libc.write(writeEnd, cString("\n"), 1n) !== 1) {
+        raise("write", "the holder process");
+      }
+    } catch (error) {
+      endProcess(pid);
+      throw error;
+    }
+  } finally {
+    closeFd(writeEnd);
+  }
+}
+
+function spawnShell(
+  script: string,
+  stdin: number,
+  fds: readonly number[],
+): number {
+  // Opened when it is needed: an older libc without these calls serves all else.
+  const c = Deno.dlopen(LIBC_PATH, spawnSymbols).symbols;
+  const arena = new Arena(8192);
+  const actions = arena.from(arena.take(OPAQUE_BYTES));
+  const attributes = arena.from(arena.take(OPAQUE_BYTES));
+  const pidAt = arena.take(8);
+  const check = (error: number, call: string) => {
+    if (error !== 0) throw new OsError(error, call, "the holder process");
+  };
+  check(c.actions(actions), "posix_spawn_file_actions_init");
+  try {
+    const sources = [stdin, ...fds];
+    // Above all of them, so that no target is a source still to come.
+    const above = Math.max(3 + fds.length, ...sources.map((fd) => fd + 1));
+    sources.forEach((fd, i) =>
+      check(c.dup2(actions, fd, above + i), "adddup2")
+    );
+    check(c.chdir(actions, cString("/")), "addchdir");
+    check(c.dup2(actions, above, 0), "adddup2");
+    check(c.open(actions, 1, cString("/dev/null"), O.RDWR, 0), "addopen");
+    check(c.dup2(actions, 1, 2), "adddup2");
+    fds.forEach((_, i) =>
+      check(c.dup2(actions, above + 1 + i, 3 + i), "adddup2")
+    );
+    check(c.closeFrom(actions, 3 + fds.length), "addclosefrom");
+    check(c.attributes(attributes), "posix_spawnattr_init");
+    check(c.setFlags(attributes, POSIX_SPAWN_SETSID), "setflags");
+    const argv = arena.strings(["sh", "-c", script]);
+    const environment = arena.strings([]);
+    check(
+      c.posix_spawn(
+        arena.from(pidAt),
+        cString(SHELL),
+        actions,
+        attributes,
+        arena.from(argv),
+        arena.from(environment),
+      ),
+      "posix_spawn",
+    );
+    return arena.view.getInt32(pidAt, true);
+  } finally {
+    c.actionsEnd(actions);
+  }
+}
+
+/** Sends a signal. @throws OsError ESRCH when there is no such process. */
+export function signalProcess(pid: number, signal: "SIGINT" | "SIGTERM"): void {
+  if (pid <= 1) throw new RangeError(`process ${pid} is not ours to signal`);
+  if (libc.kill(pid, signal === "SIGINT" ? 2 : 15) < 0) {
+    raise(`kill ${signal}`, `process ${pid}`);
+  }
+}
+
+/** Kills a process and, where it is a child of ours, takes its exit. One that is gone is no error. */
+export function endProcess(pid: number): void {
+  if (pid <= 1) throw new RangeError(`process ${pid} is not ours to end`);
+  if (libc.kill(pid, SIGKILL) < 0) return;
+  libc.waitpid(pid, new Uint8Array(64), 0); // ECHILD when it has another parent: init takes it
+}
+
+/**
+ * When a process started, in clock ticks since boot: with its ID it names one process for good.
+ * Null when there is none, or only its exit is left.
+ */
+export function processStart(pid: number): string | null {
+  try {
+    const text = new TextDecoder().decode(
+      readWholeFile(`/proc/${pid}/stat`, 65536),
+    );
+    // `pid (name) state …`; the name may hold anything, also parentheses (proc(5)).
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" || fields[0] === "X" ? null : fields[19] ?? null;
+  } catch (error) {
+    if (error instanceof OsError) return null;
+    throw error;
+  }
+}
+
+/** Names this run of the machine: another one after every boot. @throws OsError */
+export function bootId(): string {
+  return new TextDecoder().decode(
+    readWholeFile("/proc/sys/kernel/random/boot_id", 4096),
+  ).trim();
+}
+
+function strings(path: string): string[] {
+  return new TextDecoder().decode(readWholeFile(path, 8 * 2 ** 20))
+    .split("\0").slice(0, -1);
+}
+
+/** The command line of this process, the program first. @throws OsError */
+export function processArguments(): string[] {
+  return strings("/proc/self/cmdline");
+}
+
+/**
+ * Replaces this process by a new run of its own program, with the environment it was started in:
+ * same process ID, all threads gone, all close-on-exec descriptors closed. Returns only by throwing.
+ * @param argv its command line, the program first.
+ * @throws OsError
+ */
+export function reexecute(argv: readonly string[]): never {
+  const environment = strings("/proc/self/environ");
+  const arena = new Arena(
+    4096 + [...argv, ...environment].reduce(
+      (sum, text) => sum + text.length * 3 + 32,
+      0,
+    ),
+  );
+  const argvAt = arena.strings(argv);
+  const environmentAt = arena.strings(environment);
+  libc.execve(
+    cString(Deno.execPath()),
+    arena.from(argvAt),
+    arena.from(environmentAt),
+  );
+  raise("execve", Deno.execPath());
+}

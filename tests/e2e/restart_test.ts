@@ -1,0 +1,129 @@
+/** What a running container notices when the daemon is killed, restarted or replaced: nothing. */
+import assert from "node:assert/strict";
+import { ctrRun, leftovers, pause } from "../support/host/mod.ts";
+import {
+  checkedImage,
+  type CheckReport,
+  pushImage,
+  readCheckReport,
+} from "../support/images/mod.ts";
+import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
+import { buildIndex, LazyHost } from "./host.ts";
+
+/** An indexed image of files with known digests, pulled by a fresh host. */
+async function hostWithImage(registry: TestRegistry) {
+  const image = `${registry.host}/checked:1`;
+  await pushImage(registry.host, "checked:1", checkedImage());
+  await buildIndex("--min-layer-size", "0", "--span-size", "256KiB", image);
+  const host = await LazyHost.start();
+  const { layers } = await host.pull(image);
+  assert.deepEqual(
+    new Set(layers.map(({ outcome }) => outcome)),
+    new Set(["served"]),
+  );
+  return { host, image };
+}
+
+/** Runs a container that checks files for so long, and `during` meanwhile. */
+async function checkedDuring(
+  { host, image }: { host: LazyHost; image: string },
+  seconds: number,
+  during: () => Promise<void>,
+): Promise<CheckReport> {
+  const container = ctrRun(host.containerd, {
+    image,
+    id: "checker",
+    snapshotter: "soci",
+    args: ["/usr/bin/python3", "/app/check.py", "", String(seconds)],
+    timeoutMs: seconds * 1000 + 60_000,
+  });
+  await pause(1500);
+  await during();
+  const { code, stdout, stderr } = await container;
+  assert.equal(code, 0, `${stderr}\n${host.logs().slice(-3000)}`);
+  const report = readCheckReport(stdout);
+  console.log(
+    `    ${report.operations} operations, longest ${report.longestMs} ms`,
+  );
+  assert.deepEqual(report.wrong, []);
+  assert.deepEqual(report.errors, []);
+  assert.ok(report.operations > 100, `${report.operations} operations`);
+  return report;
+}
+
+Deno.test("a container that reads all the while does not notice that the daemon is killed and started again", async () => {
+  await using registry = startRegistry();
+  const { host, image } = await hostWithImage(registry);
+  await using _host = host;
+  await checkedDuring({ host, image }, 14, async () => {
+    for (let times = 0; times < 4; times++) {
+      await host.killDaemon();
+      await host.startDaemon();
+      await pause(1000);
+    }
+  });
+  assert.equal(host.logs().match(/mounts taken over/g)?.length, 4);
+});
+
+Deno.test("nor that it is stopped with SIGTERM and started again", async () => {
+  await using registry = startRegistry();
+  const { host, image } = await hostWithImage(registry);
+  await using _host = host;
+  await checkedDuring({ host, image }, 10, async () => {
+    for (let times = 0; times < 3; times++) {
+      await host.stopDaemon();
+      await host.startDaemon();
+      await pause(500);
+    }
+  });
+});
+
+Deno.test("nor that another daemon takes over, also for containerd", async () => {
+  await using registry = startRegistry();
+  const { host, image } = await hostWithImage(registry);
+  await using _host = host;
+  const report = await checkedDuring({ host, image }, 12, async () => {
+    let listings = 0;
+    let going = true;
+    const asking = (async () => {
+      while (going) {
+        await host.containerd.ctr("snapshots", "--snapshotter", "soci", "ls");
+        listings++;
+      }
+    })();
+    for (let times = 0; times < 3; times++) await host.takeOver();
+    going = false;
+    await asking;
+    assert.ok(listings > 10, `${listings} calls`);
+  });
+  assert.ok(report.longestMs < 3000, "reads are answered nearly all the while");
+});
+
+Deno.test("five restarts leave as many mounts, layers and descriptors as before, and SIGINT none", async () => {
+  await using registry = startRegistry();
+  let folder: string;
+  {
+    const { host } = await hostWithImage(registry);
+    await using _host = host;
+    folder = host.folder;
+    const count = () => ({
+      mounts: leftovers(`${folder}/root`).mounts.length,
+      layers: [...Deno.readDirSync(`${folder}/root/layers`)].length,
+      descriptors: [...Deno.readDirSync(`/proc/${host.pid}/fd`)].length,
+    });
+    await host.stopDaemon();
+    await host.startDaemon();
+    const before = count();
+    assert.equal(before.mounts, 2);
+    for (let times = 0; times < 5; times++) {
+      await (times % 2 === 0 ? host.killDaemon() : host.stopDaemon());
+      await host.startDaemon();
+    }
+    assert.deepEqual(count(), before);
+  }
+  assert.deepEqual(leftovers(folder), {
+    mounts: [],
+    processes: [],
+    sockets: [],
+  });
+});
