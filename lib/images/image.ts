@@ -49,18 +49,36 @@ export async function resolveFamily(
   return { descriptor, bytes, images, isIndex: true };
 }
 
-/** The image of a family for one platform. @throws ImageError, RegistryError, ManifestError */
+/** The image of a reference for one platform. @throws ImageError, RegistryError, ManifestError */
 export async function resolveImage(
   client: RegistryClient,
   reference: Reference,
   platform: Platform,
 ): Promise<ResolvedImage> {
   const family = await resolveFamily(client, reference);
-  const found = family.isIndex
-    ? family.images.find((image) =>
-      image.platform !== undefined && matchPlatform(platform, image.platform)
-    )
-    : family.images[0];
+  return await imageOf(client, reference, family, platform);
+}
+
+/** The image of a family for one platform. @throws ImageError, RegistryError, ManifestError */
+export async function imageOf(
+  client: RegistryClient,
+  reference: Reference,
+  family: ImageFamily,
+  platform: Platform,
+): Promise<ResolvedImage> {
+  if (!family.isIndex) {
+    const { descriptor, bytes } = family;
+    return {
+      reference,
+      platform: null,
+      descriptor,
+      manifest: parseManifest(bytes, descriptor.mediaType),
+      bytes,
+    };
+  }
+  const found = family.images.find((image) =>
+    image.platform !== undefined && matchPlatform(platform, image.platform)
+  );
   if (found === undefined) {
     const offered = family.images.map(({ platform }) =>
       platform === undefined ? "unknown" : formatPlatform(platform)

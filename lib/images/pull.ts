@@ -13,7 +13,7 @@ import {
 } from "../oci/mod.ts";
 import type { Reference, RegistryClient } from "../registry/mod.ts";
 import { ImageError } from "./errors.ts";
-import { resolveFamily, resolveImage } from "./image.ts";
+import { imageOf, resolveFamily } from "./image.ts";
 import { CRI_LABELS, INDEX_DIGEST_LABEL } from "./provider.ts";
 
 const LEASE_MS = 24 * 3600 * 1000;
@@ -76,7 +76,7 @@ async function pullUnderLease(
 ): Promise<PullResult> {
   const { client, containerd, reference, platform, snapshotter } = request;
   const family = await resolveFamily(client, reference);
-  const image = await resolveImage(client, reference, platform);
+  const image = await imageOf(client, reference, family, platform);
   const { manifest, descriptor } = image;
   const name = reference.toString();
 

@@ -56,8 +56,11 @@ export class ImageService {
     reference: Reference,
     platform: Platform,
   ): Promise<IndexedImage> {
+    const image = await resolveImage(this.client, reference, platform);
     return await this.#withIndex(
-      await resolveImage(this.client, reference, platform),
+      reference,
+      image.descriptor.digest,
+      Promise.resolve(image),
       null,
     );
   }
@@ -78,11 +81,17 @@ export class ImageService {
     if (known !== undefined && known.expiresAtMs > Date.now()) {
       return known.image;
     }
-    const image = fetchImage(this.client, reference, {
+    const fetched = fetchImage(this.client, reference, {
       mediaType: "",
       digest: manifestDigest,
       size: 0,
-    }).then((resolved) => this.#withIndex(resolved, explicitIndex));
+    });
+    const image = this.#withIndex(
+      reference,
+      manifestDigest,
+      fetched,
+      explicitIndex,
+    );
     const record = { image, expiresAtMs: Infinity };
     this.#images.set(key, record);
     image.then(
@@ -94,23 +103,26 @@ export class ImageService {
     return image;
   }
 
+  /** Manifest, referrers and configuration are asked for side by side, as far as they are known. */
   async #withIndex(
-    image: ResolvedImage,
+    reference: Reference,
+    manifestDigest: Digest,
+    fetched: Promise<ResolvedImage>,
     explicitIndex: Digest | null,
   ): Promise<IndexedImage> {
-    const { reference, descriptor, bytes } = image;
-    const [found, diffIds] = await Promise.all([
+    const [found, diffIds, image] = await Promise.all([
       discoverIndex(
         this.client,
         reference,
-        { digest: descriptor.digest, bytes },
+        { digest: manifestDigest, bytes: fetched.then(({ bytes }) => bytes) },
         { ...this.discovery, explicitDigest: explicitIndex },
       ),
-      this.#diffIds(image),
+      fetched.then((image) => this.#diffIds(image)),
+      fetched,
     ]);
     log.debug("image resolved", {
       image: reference.toString(),
-      manifest: descriptor.digest,
+      manifest: manifestDigest,
       index: found?.digest ?? null,
       found: found?.via ?? null,
     });

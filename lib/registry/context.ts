@@ -15,6 +15,8 @@ export interface Context {
   readonly transport: Transport;
   /** When a mirror that failed may be asked again, by its root. */
   readonly restingMirrors: Map<string, number>;
+  /** Hosts seen to have no referrers API: their fallback tag is asked for at once. */
+  readonly withoutReferrersApi: Set<string>;
 }
 
 /** How long a mirror that did not answer is left alone. */
@@ -29,6 +31,7 @@ export function makeContext(options: RegistryClientOptions): Context {
     policy: retryPolicy(options.retry),
     transport: new Transport(options),
     restingMirrors: new Map(),
+    withoutReferrersApi: new Set(),
   };
 }
 

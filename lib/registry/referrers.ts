@@ -45,12 +45,22 @@ export async function listReferrers(
   artifactType: string | undefined,
   signal?: AbortSignal,
 ): Promise<Descriptor[]> {
-  const listed = await reading(
+  const { withoutReferrersApi } = context;
+  // A host that had no API may have got one meanwhile, so it is asked too, but not waited for.
+  const tagged = withoutReferrersApi.has(reference.host)
+    ? fromTag(context, reference, digest, signal)
+    : null;
+  tagged?.catch(() => {}); // told below when it is needed
+  const offered = await reading(
     context,
     reference,
     (endpoint, policy) =>
       fromApi(context, endpoint, policy, digest, artifactType, signal),
-  ) ?? await fromTag(context, reference, digest, signal);
+  );
+  if (offered === null) withoutReferrersApi.add(reference.host);
+  else withoutReferrersApi.delete(reference.host);
+  const listed = offered ??
+    await (tagged ?? fromTag(context, reference, digest, signal));
   // The API's own filter is optional, so it is never trusted to have worked.
   return listed.filter((item) =>
     artifactType === undefined || item.artifactType === artifactType

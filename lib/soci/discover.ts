@@ -54,14 +54,18 @@ const MAX_CANDIDATES = 8;
  * Finds the SOCI index of an image: the one asked for by digest, else the one its manifest names
  * (v2), else the first that names it (v1). An index that is named but not there is none, so that
  * the image still starts.
- * @param image the image's manifest.
+ * @param image the image's manifest; its bytes may still be on their way, referrers are asked for
+ * meanwhile.
  * @returns null when the image has no index.
  * @throws SociError when there is one that cannot be used; errors of the source, but for not-found.
  */
 export async function discoverIndex<Name>(
   source: IndexSource<Name>,
   repository: Name,
-  image: { readonly digest: Digest; readonly bytes: Uint8Array },
+  image: {
+    readonly digest: Digest;
+    readonly bytes: Uint8Array | Promise<Uint8Array>;
+  },
   options: DiscoverOptions,
 ): Promise<DiscoveredIndex | null> {
   const fetch = (digest: Digest, via: DiscoveredIndex["via"]) =>
@@ -69,8 +73,19 @@ export async function discoverIndex<Name>(
   if (options.explicitDigest != null) {
     return await fetch(options.explicitDigest, "explicit");
   }
+  const askReferrers = () =>
+    source.referrers(
+      repository,
+      image.digest,
+      SOCI_MEDIA.indexV1,
+      signalOption(options.signal),
+    );
+  const early = options.v1 && image.bytes instanceof Promise
+    ? askReferrers()
+    : null;
+  early?.catch(() => {}); // told below, unless the manifest names an index
   if (options.v2) {
-    const annotations = parseManifest(image.bytes).annotations;
+    const annotations = parseManifest(await image.bytes).annotations;
     const digest = annotations?.[SOCI_ANNOTATION.indexDigest];
     if (digest !== undefined) {
       if (!isDigest(digest)) {
@@ -90,12 +105,7 @@ export async function discoverIndex<Name>(
     }
   }
   if (!options.v1) return null;
-  const candidates = await source.referrers(
-    repository,
-    image.digest,
-    SOCI_MEDIA.indexV1,
-    signalOption(options.signal),
-  );
+  const candidates = await (early ?? askReferrers());
   let broken: SociError | null = null;
   for (const { digest } of candidates.slice(0, MAX_CANDIDATES)) {
     try {

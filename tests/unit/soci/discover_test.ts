@@ -71,7 +71,7 @@ function image(indexDigest?: string): { digest: Digest; bytes: Uint8Array } {
 
 const discover = (
   { source }: ReturnType<typeof sourceOf>,
-  from: ReturnType<typeof image>,
+  from: Parameters<typeof discoverIndex>[2],
   options: Partial<DiscoverOptions> = {},
 ) => discoverIndex(source, "repo", from, { v1: true, v2: true, ...options });
 
@@ -96,6 +96,18 @@ Deno.test("the index an image names is found before referrers are asked", async 
   const found = await discover(source, image(sha256(v2)));
   assert.equal(found?.via, "annotation");
   assert.deepEqual(source.asked, [sha256(v2)]);
+});
+
+Deno.test("referrers are asked for while the manifest is still on its way", async () => {
+  const source = sourceOf([], [v1]);
+  const { promise, resolve } = Promise.withResolvers<
+    Uint8Array<ArrayBuffer>
+  >();
+  const { digest, bytes } = image();
+  const finding = discover(source, { digest, bytes: promise });
+  assert.deepEqual(source.asked, [SOCI_MEDIA.indexV1]);
+  resolve(bytes as Uint8Array<ArrayBuffer>);
+  assert.equal((await finding)?.digest, INDEX_DIGEST);
 });
 
 Deno.test("an index that is named but missing is none", async () => {
