@@ -31,6 +31,16 @@ export interface IndexLayerOptions {
   readonly signal?: AbortSignal;
 }
 
+/**
+ * Frees a chunk at once: its few bytes of object are no reason for the garbage collector to run, so
+ * 50 MB of them would pile up. One that is a view into something larger is left alone.
+ */
+function release({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) {
+    buffer.transfer(0);
+  }
+}
+
 /** One Worker that indexes one layer at a time, any number of them. */
 export class LayerIndexer implements Disposable {
   readonly #worker: Worker;
@@ -56,7 +66,7 @@ export class LayerIndexer implements Disposable {
   }
 
   /**
-   * Indexes one layer from a stream of its blob's bytes.
+   * Indexes one layer from a stream of its blob's bytes; its chunks are given up.
    * @throws IndexingError when the bytes cannot be indexed; the stream's own error, or the signal's
    * reason otherwise.
    */
@@ -91,6 +101,7 @@ export class LayerIndexer implements Disposable {
         signal?.throwIfAborted();
         if (!await ring.write(chunk)) break;
         options.onProgress?.(chunk.length);
+        release(chunk);
       }
       ring.end();
       return (await finished.promise)!; // null only where the ring was given up

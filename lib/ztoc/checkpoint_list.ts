@@ -1,7 +1,9 @@
-import { deflateRawSync, inflateRawSync } from "node:zlib";
+import { deflateRawSync } from "node:zlib";
+import { SpanInflater } from "../deflate/mod.ts";
 import {
   CHECKPOINT_BYTES,
   CHECKPOINTS_HEADER_BYTES,
+  WINDOW_BYTES,
   writeCheckpoint,
   writeCheckpointsHeader,
   type ZtocCheckpoint,
@@ -65,8 +67,13 @@ export class CheckpointList implements BlobWriter {
 
   write(into: Uint8Array<ArrayBuffer>): void {
     writeCheckpointsHeader(into, this.count, this.spanSize);
+    // Ours, since the platform's would leave a buffer for each window to the garbage collector.
+    const inflater = new SpanInflater();
+    const nothing = new Uint8Array(WINDOW_BYTES);
     for (const [i, { packed, bytes, ...place }] of this.#kept.entries()) {
-      const window = packed ? inflateRawSync(bytes) : bytes;
+      const window = packed
+        ? inflater.inflate(bytes, 0, nothing, WINDOW_BYTES)
+        : bytes;
       writeCheckpoint(
         into,
         CHECKPOINTS_HEADER_BYTES + i * CHECKPOINT_BYTES,
