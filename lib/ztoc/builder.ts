@@ -82,6 +82,8 @@ export class ZtocBuilder {
   /** Of the uncompressed stream; an uncompressed layer's is the blob's own. */
   readonly #diffId: DigestStream | null;
   #compressedBytes = 0;
+  /** Where the padded data of the last entry ends. */
+  #dataEnd = 0;
 
   constructor(options: ZtocBuilderOptions) {
     const { compression, spanSize, diffId = "compute" } = options;
@@ -170,9 +172,44 @@ export class ZtocBuilder {
       this.#entries.length >= MAX_ENTRIES ||
       this.#entries.mostBytes > MAX_ZTOC_BYTES
     ) throw tooLarge();
+    if (entry.type === "reg" && entry.headerOffset > this.#dataEnd) {
+      this.#entries.add(placeholder(entry.headerOffset));
+    }
+    this.#dataEnd = Math.ceil((entry.offset + entry.size) / BLOCK_BYTES) *
+      BLOCK_BYTES;
     this.#entries.add(entry);
   }
 }
+
+/**
+ * Stands for what the tar walk passed over. A ztoc does not say where an entry's header begins:
+ * readers take it to be where the data before it ends, and compare that header with the entry before
+ * they give out a file's bytes. So before a file something must end where its header begins. Names
+ * like this one are bookkeeping of AUFS, which no reader shows.
+ */
+function placeholder(offset: number): TarEntry {
+  return {
+    name: PLACEHOLDER_NAME,
+    type: "reg",
+    linkname: NOTHING,
+    offset,
+    headerOffset: offset - BLOCK_BYTES,
+    size: 0,
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    uname: NOTHING,
+    gname: NOTHING,
+    mtime: { seconds: 0, nanos: 0 },
+    devMajor: 0,
+    devMinor: 0,
+    pax: [],
+  };
+}
+
+const PLACEHOLDER_NAME = new TextEncoder().encode(".wh..wh.passed-over");
+const NOTHING = new Uint8Array(0);
+const BLOCK_BYTES = 512;
 
 function tooLarge(): ZtocError {
   return new ZtocError(
