@@ -1,8 +1,18 @@
-import type { FromIndexer, IndexedLayer, ToIndexer } from "./messages.ts";
+import type {
+  FromIndexer,
+  IndexedLayer,
+  IndexingReason,
+  ToIndexer,
+} from "./messages.ts";
+import { ringMemory, RingWriter } from "./ring.ts";
 
 /** A layer could not be indexed: its bytes are not what they claim, or the format forbids it. */
 export class IndexingError extends Error {
   override readonly name = "IndexingError";
+
+  constructor(readonly reason: IndexingReason, message: string) {
+    super(message);
+  }
 }
 
 /** How a layer is read. */
@@ -12,18 +22,30 @@ export interface IndexLayerOptions {
   readonly spanSizeBytes: number;
   /** Written into the ztoc. */
   readonly buildTool: string;
-  /** Told the number of compressed bytes each time some were indexed. */
+  /**
+   * Whether the tar is hashed too (default `compute`); without it a layer takes a fifth less time.
+   */
+  readonly diffId?: "compute" | "skip";
+  /** Told the number of compressed bytes each time some were handed to the Worker. */
   readonly onProgress?: (bytes: number) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Compressed bytes on their way to a Worker: enough to keep it busy, little enough to bound memory. */
-const MAX_IN_FLIGHT_BYTES = 8 * 2 ** 20;
+/**
+ * Frees a chunk at once: its few bytes of object are no reason for the garbage collector to run, so
+ * 50 MB of them would pile up. One that is a view into something larger is left alone.
+ */
+function release({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) {
+    buffer.transfer(0);
+  }
+}
 
-/** One Worker that indexes one layer at a time. */
+/** One Worker that indexes one layer at a time, any number of them. */
 export class LayerIndexer implements Disposable {
   readonly #worker: Worker;
   #receive: (message: FromIndexer) => void = () => {};
+  #ring: RingWriter | null = null;
 
   constructor() {
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), {
@@ -35,66 +57,64 @@ export class LayerIndexer implements Disposable {
       this.#receive(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
-      this.#receive({ kind: "failed", message: event.message });
+      this.#receive({
+        kind: "failed",
+        reason: "internal",
+        message: event.message,
+      });
     };
   }
 
   /**
-   * Indexes one layer from a stream of its blob's bytes.
-   * @throws IndexingError when the bytes cannot be indexed; the stream's own error otherwise.
+   * Indexes one layer from a stream of its blob's bytes; its chunks are given up.
+   * @throws IndexingError when the bytes cannot be indexed; the stream's own error, or the signal's
+   * reason otherwise.
    */
   async index(
     stream: ReadableStream<Uint8Array>,
     options: IndexLayerOptions,
   ): Promise<IndexedLayer> {
-    const finished = Promise.withResolvers<IndexedLayer>();
+    const { compression, spanSizeBytes, buildTool, signal } = options;
+    const finished = Promise.withResolvers<IndexedLayer | null>();
     finished.promise.catch(() => {}); // awaited below; the read loop may throw before
-    let inFlightBytes = 0;
-    let failed = false;
-    let wake = Promise.withResolvers<void>();
+    const memory = ringMemory();
+    const ring = this.#ring = new RingWriter(memory);
     this.#receive = (message) => {
-      if (message.kind === "consumed") {
-        inFlightBytes -= message.bytes;
-        options.onProgress?.(message.bytes);
-      } else if (message.kind === "done") {
-        finished.resolve(message.layer);
-      } else if (message.kind === "failed") {
-        failed = true;
-        finished.reject(new IndexingError(message.message));
+      if (message.kind === "done") finished.resolve(message.layer);
+      else if (message.kind === "dropped") finished.resolve(null);
+      else if (message.kind === "failed") {
+        ring.giveUp();
+        finished.reject(new IndexingError(message.reason, message.message));
       }
-      wake.resolve();
     };
-    this.#send({
+    const order: ToIndexer = {
       kind: "start",
-      compression: options.compression,
-      spanSizeBytes: options.spanSizeBytes,
-      buildTool: options.buildTool,
-    });
-    for await (const chunk of stream) {
-      options.signal?.throwIfAborted();
-      // A view into a larger buffer is copied, because a transfer would take the whole buffer.
-      const owned = chunk.byteLength === chunk.buffer.byteLength
-        ? chunk
-        : chunk.slice();
-      const bytes = owned as Uint8Array<ArrayBuffer>;
-      inFlightBytes += bytes.length;
-      this.#send({ kind: "chunk", bytes }, [bytes.buffer]);
-      while (inFlightBytes > MAX_IN_FLIGHT_BYTES && !failed) {
-        await wake.promise;
-        wake = Promise.withResolvers<void>();
+      compression,
+      spanSizeBytes,
+      buildTool,
+      diffId: options.diffId ?? "compute",
+      ring: memory,
+    };
+    this.#worker.postMessage(order);
+    try {
+      for await (const chunk of stream) {
+        signal?.throwIfAborted();
+        if (!await ring.write(chunk)) break;
+        options.onProgress?.(chunk.length);
+        release(chunk);
       }
-      if (failed) break;
+      ring.end();
+      return (await finished.promise)!; // null only where the ring was given up
+    } catch (error) {
+      ring.giveUp();
+      await finished.promise.catch(() => {}); // so that the Worker can take the next layer
+      throw error;
     }
-    this.#send({ kind: "end" });
-    return await finished.promise;
-  }
-
-  #send(message: ToIndexer, transfer: Transferable[] = []): void {
-    this.#worker.postMessage(message, transfer);
   }
 
   /** Stops the Worker. */
   [Symbol.dispose](): void {
+    this.#ring?.giveUp(); // it may be asleep
     this.#worker.terminate();
   }
 }

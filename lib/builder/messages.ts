@@ -1,27 +1,47 @@
 /**
  * What the main isolate and an indexing Worker say to each other. One Worker indexes one layer at a
- * time: `start`, any number of `chunk`, `end`; it answers each chunk with `consumed` (so that no
- * more than a bounded number of bytes is ever in flight) and closes with `done` or `failed`.
+ * time: it gets `start` with a ring, reads the ring to its end without looking at other messages,
+ * and closes with `done`, `failed` or, where the sender gave up, `dropped`.
  * @module
  */
+import type { RingMemory } from "./ring.ts";
 
-/** To the Worker. A chunk's buffer is transferred: the sender gives it up. */
-export type ToIndexer =
-  | {
-    readonly kind: "start";
-    readonly compression: "gzip" | "uncompressed";
-    readonly spanSizeBytes: number;
-    readonly buildTool: string;
-  }
-  | { readonly kind: "chunk"; readonly bytes: Uint8Array<ArrayBuffer> }
-  | { readonly kind: "end" };
+/** To the Worker. */
+export interface ToIndexer {
+  readonly kind: "start";
+  readonly compression: "gzip" | "uncompressed";
+  readonly spanSizeBytes: number;
+  readonly buildTool: string;
+  readonly diffId: "compute" | "skip";
+  /** The blob's bytes come through it. */
+  readonly ring: RingMemory;
+}
 
 /** From the Worker. */
 export type FromIndexer =
   | { readonly kind: "ready" }
-  | { readonly kind: "consumed"; readonly bytes: number }
   | { readonly kind: "done"; readonly layer: IndexedLayer }
-  | { readonly kind: "failed"; readonly message: string };
+  | { readonly kind: "dropped" }
+  | {
+    readonly kind: "failed";
+    readonly reason: IndexingReason;
+    readonly message: string;
+  };
+
+/**
+ * Why a layer cannot be indexed:
+ * - `damaged`: its bytes are broken, cut short or not of the format they claim.
+ * - `sparse`: it holds a sparse file, whose bytes in the tar are not those of the file.
+ * - `unsupported`: the format has no words for what it holds.
+ * - `too-large`: over a bound of ours.
+ * - `internal`: a fault of ours, or of the machine.
+ */
+export type IndexingReason =
+  | "damaged"
+  | "sparse"
+  | "unsupported"
+  | "too-large"
+  | "internal";
 
 /** What one pass over a layer yields. */
 export interface IndexedLayer {
@@ -29,8 +49,8 @@ export interface IndexedLayer {
   readonly ztoc: Uint8Array<ArrayBuffer>;
   /** `sha256:…` of the compressed bytes that went in. */
   readonly digest: string;
-  /** `sha256:…` of the whole uncompressed stream. */
-  readonly diffId: string;
+  /** `sha256:…` of the whole uncompressed stream; null where it was not asked for. */
+  readonly diffId: string | null;
   readonly spanCount: number;
   readonly entryCount: number;
   /** Bytes of the layer blob. */

@@ -8,4 +8,4 @@ export {
   type IndexLayerOptions,
   LayerIndexer,
 } from "./indexer.ts";
-export type { IndexedLayer } from "./messages.ts";
+export type { IndexedLayer, IndexingReason } from "./messages.ts";

@@ -4,8 +4,11 @@
  * @module
  */
 /// <reference lib="deno.worker" />
-import { encodeZtoc, ZtocBuilder } from "../ztoc/mod.ts";
-import type { FromIndexer, ToIndexer } from "./messages.ts";
+import { DeflateError } from "../deflate/mod.ts";
+import { TarError } from "../tar/mod.ts";
+import { ZtocBuilder, ZtocError } from "../ztoc/mod.ts";
+import type { FromIndexer, IndexingReason, ToIndexer } from "./messages.ts";
+import { RingReader } from "./ring.ts";
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 
@@ -13,52 +16,55 @@ function send(message: FromIndexer, transfer: Transferable[] = []): void {
   scope.postMessage(message, transfer);
 }
 
-let builder: ZtocBuilder | null = null;
-
-function handle(message: ToIndexer): void {
-  switch (message.kind) {
-    case "start":
-      builder = new ZtocBuilder({
-        compression: message.compression,
-        spanSize: message.spanSizeBytes,
-        buildTool: message.buildTool,
-      });
-      return;
-    case "chunk": {
-      const bytes = message.bytes.length;
-      builder?.push(message.bytes);
-      send({ kind: "consumed", bytes });
-      return;
-    }
-    case "end": {
-      if (builder === null) return;
-      const { ztoc, digest, diffId } = builder.finish();
-      builder = null;
-      const encoded = encodeZtoc(ztoc);
-      send({
-        kind: "done",
-        layer: {
-          ztoc: encoded,
-          digest,
-          diffId,
-          spanCount: ztoc.spanDigests.length,
-          entryCount: ztoc.entries.length,
-          compressedSizeBytes: ztoc.compressedSize,
-          uncompressedSizeBytes: ztoc.uncompressedSize,
-        },
-      }, [encoded.buffer]);
-      return;
-    }
+function reasonOf(error: unknown): IndexingReason {
+  if (error instanceof DeflateError) return "damaged";
+  if (error instanceof ZtocError) {
+    return error.code === "too-large" ? "too-large" : "internal";
+  }
+  if (!(error instanceof TarError)) return "internal";
+  switch (error.code) {
+    case "sparse":
+      return "sparse";
+    case "unsupported-type":
+      return "unsupported";
+    case "too-long":
+      return "too-large";
+    default:
+      return "damaged";
   }
 }
 
+function index(order: ToIndexer, reader: RingReader): void {
+  const builder = new ZtocBuilder({
+    compression: order.compression,
+    spanSize: order.spanSizeBytes,
+    buildTool: order.buildTool,
+    diffId: order.diffId,
+  });
+  if (reader.readAll((piece) => builder.push(piece)) === "given-up") {
+    send({ kind: "dropped" });
+    return;
+  }
+  const { bytes, compressedSize, uncompressedSize, ...rest } = builder
+    .finishEncoded();
+  const layer = {
+    ...rest,
+    ztoc: bytes,
+    compressedSizeBytes: compressedSize,
+    uncompressedSizeBytes: uncompressedSize,
+  };
+  send({ kind: "done", layer }, [bytes.buffer]);
+}
+
 scope.onmessage = ({ data }: MessageEvent<ToIndexer>) => {
+  const reader = new RingReader(data.ring);
   try {
-    handle(data);
+    index(data, reader);
   } catch (error) {
-    builder = null; // later chunks of this layer are dropped until the next `start`
+    reader.stop();
     send({
       kind: "failed",
+      reason: reasonOf(error),
       message: error instanceof Error ? error.message : String(error),
     });
   }

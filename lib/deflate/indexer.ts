@@ -30,7 +30,8 @@ export interface GzipIndexerOptions {
 
 const TRAILER_BYTES = 8;
 
-type State = "header" | "body" | "trailer";
+/** `padding`: zeros behind the last member, as tapes and some upload tools leave. */
+type State = "header" | "body" | "trailer" | "padding";
 
 /** One pass over a gzip file of any number of members. */
 export class GzipIndexer {
@@ -48,6 +49,8 @@ export class GzipIndexer {
   #crc = 0;
   /** Uncompressed bytes before this member. */
   #memberStart = 0;
+  /** Zeros behind the last member that did not go through the engine. */
+  #padding = 0;
 
   constructor(options: GzipIndexerOptions) {
     this.#options = options;
@@ -57,6 +60,10 @@ export class GzipIndexer {
   push(input: Uint8Array): void {
     const engine = this.#engine;
     for (let from = 0; from < input.length;) {
+      if (this.#state === "padding") {
+        this.#pad(input.subarray(from));
+        return;
+      }
       this.#inBefore += engine.inAt - engine.inBase;
       from += engine.feed(input, from);
       this.#advance();
@@ -66,7 +73,9 @@ export class GzipIndexer {
   /** Ends the stream. @throws DeflateError when it ends too early. */
   finish(): { compressedSize: number; uncompressedSize: number } {
     const left = this.#engine.inEnd - this.#engine.inAt;
-    if (this.#members === 0 || this.#state !== "header" || left > 0) {
+    const complete = this.#members > 0 &&
+      (this.#state === "header" || this.#state === "padding");
+    if (!complete || left > 0) {
       const afterMember = this.#state === "header" && this.#members > 0;
       throw new DeflateError(
         afterMember ? "trailing" : "truncated",
@@ -78,7 +87,7 @@ export class GzipIndexer {
     }
     this.#flush();
     return {
-      compressedSize: this.#offset(),
+      compressedSize: this.#offset() + this.#padding,
       uncompressedSize: this.#outBefore,
     };
   }
@@ -94,7 +103,9 @@ export class GzipIndexer {
         ? this.#header()
         : this.#state === "body"
         ? this.#body()
-        : this.#trailer();
+        : this.#state === "trailer"
+        ? this.#trailer()
+        : false;
       if (!goesOn) return;
     }
   }
@@ -103,6 +114,14 @@ export class GzipIndexer {
     const engine = this.#engine;
     const unread = engine.unread();
     if (unread.length === 0) return false;
+    if (this.#members > 0 && unread[0] === 0) {
+      // No more members: what is left is looked at here, and what comes does without the engine.
+      this.#pad(unread);
+      engine.inAt = engine.inEnd;
+      this.#padding -= unread.length;
+      this.#state = "padding";
+      return false;
+    }
     const result = parseGzipHeader(unread);
     if (typeof result === "string") {
       throw new DeflateError(
@@ -123,6 +142,19 @@ export class GzipIndexer {
     this.#memberStart = this.#outBefore;
     this.#considerCheckpoint();
     return true;
+  }
+
+  /** Takes bytes behind the last member, which must all be zero. */
+  #pad(bytes: Uint8Array): void {
+    const at = bytes.findIndex((byte) => byte !== 0);
+    if (at >= 0) {
+      throw new DeflateError(
+        "trailing",
+        this.#offset() + this.#padding + at,
+        "neither a member nor zeros follow the last member",
+      );
+    }
+    this.#padding += bytes.length;
   }
 
   #body(): boolean {

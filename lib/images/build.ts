@@ -162,6 +162,7 @@ async function buildLayer(
       compression,
       spanSizeBytes,
       buildTool: BUILD_TOOL,
+      diffId: "skip",
       signal,
       onProgress: (bytes) => options.onProgress?.(layer, bytes),
     });

@@ -22,7 +22,10 @@ export interface TarEntry {
   readonly linkname: Uint8Array;
   /** Where the file's data begins in the tar. */
   readonly offset: number;
-  /** Where the entry's first header block begins (the PAX or GNU one, when there is one). */
+  /**
+   * Where the entry's first header block begins (the PAX or GNU one, when there is one). It is where
+   * the data before it ended, unless something was passed over in between.
+   */
   readonly headerOffset: number;
   /** Bytes of data; 0 for everything but regular files, whatever the header says. */
   readonly size: number;

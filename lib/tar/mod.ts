@@ -4,8 +4,9 @@
  * Lazy loading needs exact offsets into the uncompressed tar, and the fields exactly as Go's
  * `archive/tar` gives them, because the existing tools write those into their indexes. So this is
  * one pass over chunks of any size, ustar, PAX, GNU and old STAR headers alike; file data is stepped
- * over, never copied. What cannot be indexed (sparse files, PAX global headers, vendor types) is
- * refused by a {@link TarError} that names the place.
+ * over, never copied. PAX global headers and volume labels are passed over, as containerd does;
+ * what cannot be indexed (sparse files, other vendor types) is refused by a {@link TarError} that
+ * names the place.
  * @module
  */
 export {

@@ -21,7 +21,7 @@ export interface TarWalkerOptions {
   readonly onEntry: (entry: TarEntry) => void;
 }
 
-/** Typeflags of entries; everything else is an extension or not supported. */
+/** Typeflags of entries; everything else is an extension, passed over, or not supported. */
 const ENTRY_TYPE: ReadonlyMap<string, TarEntryType> = new Map([
   ["0", "reg"],
   ["1", "hardlink"],
@@ -30,7 +30,15 @@ const ENTRY_TYPE: ReadonlyMap<string, TarEntryType> = new Map([
   ["4", "block"],
   ["5", "dir"],
   ["6", "fifo"],
+  // "Contiguous": a hint to file systems that are no more.
+  ["7", "reg"],
 ]);
+
+/**
+ * Typeflags that say nothing of a file, with data that is stepped over: `V` the archive's label (GNU),
+ * `A` access rules (Solaris).
+ */
+const PASSED_OVER = new Set(["V", "A"]);
 
 const SLASH = 0x2f;
 const NO_PAX: ReadonlyMap<string, PaxRecord> = new Map();
@@ -38,7 +46,7 @@ const NO_PAX: ReadonlyMap<string, PaxRecord> = new Map();
 /**
  * Where the walk stands.
  * ```text
- * header ──x L K──► extension ──► skip ──► header      (the extension is kept for the next entry)
+ * header ──x L K g─► extension ──► skip ──► header      (x, L, K are kept for the next entry)
  *   │ └──entry────► skip ──► header
  *   └──zero block─► marker ──zero block──► end
  * ```
@@ -152,8 +160,10 @@ export class TarWalker {
     const header = readHeaderBlock(block, offset);
     if (!this.#hasExtensions()) this.#headerOffset = offset;
     const flag = String.fromCharCode(header.typeflag);
-    if (flag === "x" || flag === "L" || flag === "K") {
+    if (flag === "x" || flag === "g" || flag === "L" || flag === "K") {
       this.#startExtension(header, offset);
+    } else if (PASSED_OVER.has(flag)) {
+      this.#passOver(header, offset);
     } else {
       this.#takeEntry(header, flag, offset);
     }
@@ -192,6 +202,11 @@ export class TarWalker {
       case "x":
         this.#pax = parsePax(data, this.#extensionOffset);
         break;
+      case "g":
+        // containerd and Docker unpack without what it says, so it is only checked.
+        parsePax(data, this.#extensionOffset);
+        this.#forgetExtensions();
+        break;
       case "L":
         this.#longName = cString(data);
         break;
@@ -226,9 +241,7 @@ export class TarWalker {
       throw new TarError("too-long", offset, "a path is over 64 KiB");
     }
     const size = type === "reg" ? header.size : 0;
-    if (size < 0 || this.#position + size > Number.MAX_SAFE_INTEGER - 1024) {
-      throw new TarError("number", offset, `an entry of ${size} bytes`);
-    }
+    this.#checkSize(size, offset);
     const entry: TarEntry = {
       name: header.name,
       type,
@@ -246,11 +259,28 @@ export class TarWalker {
       devMinor: header.devMinor,
       pax: sortedRecords(this.#pax),
     };
+    this.#forgetExtensions();
+    this.#skipData(size, size);
+    this.#onEntry(entry);
+  }
+
+  /** Steps over an entry that is nothing to a file system, and what was said of it. */
+  #passOver({ size }: RawHeader, offset: number): void {
+    this.#checkSize(size, offset);
+    this.#forgetExtensions();
+    this.#skipData(size, size);
+  }
+
+  #forgetExtensions(): void {
     this.#pax = NO_PAX;
     this.#longName = null;
     this.#longLink = null;
-    this.#skipData(size, size);
-    this.#onEntry(entry);
+  }
+
+  #checkSize(size: number, offset: number): void {
+    if (size < 0 || this.#position + size > Number.MAX_SAFE_INTEGER - 1024) {
+      throw new TarError("number", offset, `an entry of ${size} bytes`);
+    }
   }
 
   /** Lets PAX records replace header fields; an empty value replaces nothing. */
@@ -299,10 +329,11 @@ function unsupported(flag: string, offset: number): TarError {
   if (flag === "S") {
     return new TarError("sparse", offset, "sparse file (GNU type S)");
   }
-  const what = flag === "g"
-    ? "a PAX global header (made by git archive, say)"
-    : `entry type ${JSON.stringify(flag)}`;
-  return new TarError("unsupported-type", offset, `${what} cannot be indexed`);
+  return new TarError(
+    "unsupported-type",
+    offset,
+    `entry type ${JSON.stringify(flag)} cannot be indexed`,
+  );
 }
 
 /**

@@ -1,8 +1,9 @@
 import { type Digest, DigestStream } from "../oci/mod.ts";
 import { type TarEntry, TarWalker } from "../tar/mod.ts";
 import { ZtocError } from "./errors.ts";
+import { encodeZtocSource } from "./encode.ts";
+import { EntryList } from "./entry_list.ts";
 import { GzipPass } from "./gzip_pass.ts";
-import { formatModTime } from "./mod_time.ts";
 import {
   BUILD_TOOL,
   MAX_ENTRIES,
@@ -10,9 +11,8 @@ import {
   type Ztoc,
   ZTOC_VERSION,
   type ZtocCompression,
-  type ZtocEntry,
 } from "./model.ts";
-import type { LayerPass } from "./pass.ts";
+import type { LayerPass, PassResult } from "./pass.ts";
 import { TarPass } from "./tar_pass.ts";
 
 /** How a layer is read. */
@@ -22,15 +22,36 @@ export interface ZtocBuilderOptions {
   readonly spanSize: number;
   /** Default: the identifier of the existing tools. */
   readonly buildTool?: string;
+  /**
+   * Whether to hash the tar too (default `compute`). It takes a fifth of all the time, and an index
+   * does not need it: blob digest and the checksums inside gzip vouch for the bytes.
+   */
+  readonly diffId?: "compute" | "skip";
 }
 
 /** What one pass over a layer tells. */
-export interface BuiltZtoc {
+export interface BuiltZtoc extends LayerDigests {
   readonly ztoc: Ztoc;
+}
+
+/** What one pass over a layer tells, with the ztoc as it is stored. */
+export interface EncodedZtoc extends LayerDigests {
+  /** The ztoc's bytes; maybe a view of a larger buffer, which nobody else uses. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly spanCount: number;
+  readonly entryCount: number;
+  /** Bytes of the layer blob. */
+  readonly compressedSize: number;
+  /** Bytes of the tar up to the end of its end marker. */
+  readonly uncompressedSize: number;
+}
+
+/** The digests of one layer. */
+export interface LayerDigests {
   /** Of the layer blob. */
   readonly digest: Digest;
-  /** Of the whole uncompressed stream: the layer's diff ID. */
-  readonly diffId: Digest;
+  /** Of the whole uncompressed stream: the layer's diff ID. null when it was not asked for. */
+  readonly diffId: Digest | null;
 }
 
 /**
@@ -56,22 +77,24 @@ export class ZtocBuilder {
   readonly #options: ZtocBuilderOptions;
   readonly #pass: LayerPass;
   readonly #walker: TarWalker;
-  readonly #entries: ZtocEntry[] = [];
+  readonly #entries = new EntryList();
   readonly #digest = new DigestStream();
   /** Of the uncompressed stream; an uncompressed layer's is the blob's own. */
   readonly #diffId: DigestStream | null;
   #compressedBytes = 0;
-  /** About what the entries will take in the ztoc. */
-  #entryBytes = 0;
+  /** Where the padded data of the last entry ends. */
+  #dataEnd = 0;
 
   constructor(options: ZtocBuilderOptions) {
-    const { compression, spanSize } = options;
+    const { compression, spanSize, diffId = "compute" } = options;
     if (!Number.isSafeInteger(spanSize) || spanSize < 1) {
       throw new RangeError(`a span size of ${spanSize} bytes`);
     }
     this.#options = options;
     this.#walker = new TarWalker({ onEntry: (entry) => this.#add(entry) });
-    this.#diffId = compression === "gzip" ? new DigestStream() : null;
+    this.#diffId = compression === "gzip" && diffId === "compute"
+      ? new DigestStream()
+      : null;
     const onOutput = (bytes: Uint8Array) => {
       this.#diffId?.update(bytes);
       this.#walker.push(bytes);
@@ -95,55 +118,98 @@ export class ZtocBuilder {
 
   /** Ends the layer. */
   finish(): BuiltZtoc {
-    const { compressedSize, spanDigests, checkpoints } = this.#pass.finish();
-    const { size } = this.#walker.finish();
-    if (this.#entryBytes + checkpoints.length > MAX_ZTOC_BYTES) {
-      throw tooLarge();
-    }
-    const digest = this.#digest.finish();
+    const { checkpoints, ...source } = this.#end();
+    const blob = new Uint8Array(checkpoints.length);
+    checkpoints.write(blob);
     return {
       ztoc: {
-        version: ZTOC_VERSION,
-        buildTool: this.#options.buildTool ?? BUILD_TOOL,
-        compressedSize,
-        uncompressedSize: size,
-        entries: this.#entries,
-        compression: this.#options.compression,
-        spanDigests,
-        checkpoints,
+        ...source,
+        entries: this.#entries.toArray(),
+        checkpoints: blob,
       },
-      digest,
-      diffId: this.#diffId?.finish() ?? digest,
+      ...this.#digests(),
     };
   }
 
-  #add(entry: TarEntry): void {
-    this.#entryBytes += 160 + entry.name.length + entry.linkname.length;
-    for (const [key, value] of entry.pax) {
-      this.#entryBytes += 32 + key.length + value.length;
-    }
+  /** Ends the layer like {@link finish}, with large parts never in memory twice. */
+  finishEncoded(): EncodedZtoc {
+    const source = this.#end();
+    return {
+      bytes: encodeZtocSource({ ...source, entries: this.#entries }),
+      spanCount: source.spanDigests.length,
+      entryCount: this.#entries.length,
+      compressedSize: source.compressedSize,
+      uncompressedSize: source.uncompressedSize,
+      ...this.#digests(),
+    };
+  }
+
+  #end(): PassResult & Omit<Ztoc, "entries" | "checkpoints"> {
+    const result = this.#pass.finish();
+    const { size } = this.#walker.finish();
     if (
-      this.#entries.length >= MAX_ENTRIES || this.#entryBytes > MAX_ZTOC_BYTES
+      this.#entries.mostBytes + result.checkpoints.length > MAX_ZTOC_BYTES
     ) throw tooLarge();
-    this.#entries.push({
-      name: entry.name,
-      type: entry.type,
-      offset: entry.offset,
-      size: entry.size,
-      linkname: entry.linkname,
-      mode: entry.mode,
-      // As Go's conversion does it: modulo 2^32.
-      uid: entry.uid >>> 0,
-      gid: entry.gid >>> 0,
-      uname: entry.uname,
-      gname: entry.gname,
-      modTime: formatModTime(entry.mtime),
-      devMajor: entry.devMajor,
-      devMinor: entry.devMinor,
-      xattrs: entry.pax,
-    });
+    return {
+      ...result,
+      version: ZTOC_VERSION,
+      buildTool: this.#options.buildTool ?? BUILD_TOOL,
+      uncompressedSize: size,
+      compression: this.#options.compression,
+    };
+  }
+
+  #digests(): LayerDigests {
+    const digest = this.#digest.finish();
+    if (this.#options.compression === "uncompressed") {
+      return { digest, diffId: digest };
+    }
+    return { digest, diffId: this.#diffId?.finish() ?? null };
+  }
+
+  #add(entry: TarEntry): void {
+    if (
+      this.#entries.length >= MAX_ENTRIES ||
+      this.#entries.mostBytes > MAX_ZTOC_BYTES
+    ) throw tooLarge();
+    if (entry.type === "reg" && entry.headerOffset > this.#dataEnd) {
+      this.#entries.add(placeholder(entry.headerOffset));
+    }
+    this.#dataEnd = Math.ceil((entry.offset + entry.size) / BLOCK_BYTES) *
+      BLOCK_BYTES;
+    this.#entries.add(entry);
   }
 }
+
+/**
+ * Stands for what the tar walk passed over. A ztoc does not say where an entry's header begins:
+ * readers take it to be where the data before it ends, and compare that header with the entry before
+ * they give out a file's bytes. So before a file something must end where its header begins. Names
+ * like this one are bookkeeping of AUFS, which no reader shows.
+ */
+function placeholder(offset: number): TarEntry {
+  return {
+    name: PLACEHOLDER_NAME,
+    type: "reg",
+    linkname: NOTHING,
+    offset,
+    headerOffset: offset - BLOCK_BYTES,
+    size: 0,
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    uname: NOTHING,
+    gname: NOTHING,
+    mtime: { seconds: 0, nanos: 0 },
+    devMajor: 0,
+    devMinor: 0,
+    pax: [],
+  };
+}
+
+const PLACEHOLDER_NAME = new TextEncoder().encode(".wh..wh.passed-over");
+const NOTHING = new Uint8Array(0);
+const BLOCK_BYTES = 512;
 
 function tooLarge(): ZtocError {
   return new ZtocError(

@@ -34,8 +34,10 @@ export interface TarSpans {
   readonly size: number;
 }
 
-const HEADER_BYTES = 12;
-const CHECKPOINT_BYTES = 8 + 8 + 1 + WINDOW_BYTES;
+/** Bytes before the first checkpoint. */
+export const CHECKPOINTS_HEADER_BYTES = 12;
+/** Bytes of one checkpoint. */
+export const CHECKPOINT_BYTES = 8 + 8 + 1 + WINDOW_BYTES;
 
 function readInt64(view: DataView, at: number): number {
   const value = view.getInt32(at + 4, true) * 2 ** 32 +
@@ -57,14 +59,14 @@ function writeInt64(view: DataView, at: number, value: number): void {
  * @throws ZtocError; offsets in it count from the blob's start.
  */
 export function decodeCheckpoints(blob: Uint8Array): GzipCheckpoints {
-  if (blob.length < HEADER_BYTES) {
+  if (blob.length < CHECKPOINTS_HEADER_BYTES) {
     throw new ZtocError("bounds", 0, "checkpoints are cut short");
   }
   const view = new DataView(blob.buffer, blob.byteOffset, blob.length);
   const count = view.getInt32(0, true);
   const spanSize = readInt64(view, 4);
   // No version is stored: the length tells which it is.
-  const stored = (blob.length - HEADER_BYTES) / CHECKPOINT_BYTES;
+  const stored = (blob.length - CHECKPOINTS_HEADER_BYTES) / CHECKPOINT_BYTES;
   if (count < 1 || (stored !== count && stored !== count - 1)) {
     throw new ZtocError(
       "count",
@@ -83,7 +85,11 @@ export function decodeCheckpoints(blob: Uint8Array): GzipCheckpoints {
       window: new Uint8Array(WINDOW_BYTES),
     });
   }
-  for (let at = HEADER_BYTES; at < blob.length; at += CHECKPOINT_BYTES) {
+  for (
+    let at = CHECKPOINTS_HEADER_BYTES;
+    at < blob.length;
+    at += CHECKPOINT_BYTES
+  ) {
     const bits = view.getUint8(at + 16);
     if (bits > 7) {
       throw new ZtocError("value", at + 16, `${bits} bits of a byte`);
@@ -103,19 +109,42 @@ export function encodeCheckpoints(
   { version, spanSize, checkpoints }: GzipCheckpoints,
 ): Uint8Array<ArrayBuffer> {
   const stored = version === 1 ? checkpoints.slice(1) : checkpoints;
-  const blob = new Uint8Array(HEADER_BYTES + stored.length * CHECKPOINT_BYTES);
-  const view = new DataView(blob.buffer);
-  view.setInt32(0, checkpoints.length, true);
-  writeInt64(view, 4, spanSize);
-  let at = HEADER_BYTES;
-  for (const checkpoint of stored) {
-    writeInt64(view, at, checkpoint.in);
-    writeInt64(view, at + 8, checkpoint.out);
-    blob[at + 16] = checkpoint.bits;
-    blob.set(checkpoint.window, at + 17);
-    at += CHECKPOINT_BYTES;
+  const blob = new Uint8Array(
+    CHECKPOINTS_HEADER_BYTES + stored.length * CHECKPOINT_BYTES,
+  );
+  writeCheckpointsHeader(blob, checkpoints.length, spanSize);
+  for (const [i, checkpoint] of stored.entries()) {
+    writeCheckpoint(
+      blob,
+      CHECKPOINTS_HEADER_BYTES + i * CHECKPOINT_BYTES,
+      checkpoint,
+    );
   }
   return blob;
+}
+
+/** Writes what stands before the checkpoints. */
+export function writeCheckpointsHeader(
+  blob: Uint8Array<ArrayBuffer>,
+  count: number,
+  spanSize: number,
+): void {
+  const view = new DataView(blob.buffer, blob.byteOffset, blob.length);
+  view.setInt32(0, count, true);
+  writeInt64(view, 4, spanSize);
+}
+
+/** Writes one checkpoint at a place in the blob. */
+export function writeCheckpoint(
+  blob: Uint8Array<ArrayBuffer>,
+  at: number,
+  { in: input, out, bits, window }: ZtocCheckpoint,
+): void {
+  const view = new DataView(blob.buffer, blob.byteOffset, blob.length);
+  writeInt64(view, at, input);
+  writeInt64(view, at + 8, out);
+  blob[at + 16] = bits;
+  blob.set(window, at + 17);
 }
 
 const TAR_ZINFO_VERSION = 2;

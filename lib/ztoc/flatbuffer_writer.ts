@@ -1,3 +1,6 @@
+/** Results over this size are not copied. */
+const LARGE_BYTES = 8 * 2 ** 20;
+
 /**
  * Writes one FlatBuffer, growing from its end to its start, with the same placement decisions as
  * Go's builder: equal calls in equal order give equal bytes, which is what makes a ztoc's digest
@@ -10,7 +13,7 @@ export class FlatBufferWriter {
   #head: number;
   #minAlign = 1;
   /** Offsets of the fields of the table being written, by slot; 0: absent. */
-  #fields: number[] = [];
+  readonly #fields: number[] = [];
   #tableEnd = 0;
   /** Vtables written, by the places in them. */
   readonly #vtables = new Map<string, number>();
@@ -69,18 +72,13 @@ export class FlatBufferWriter {
     this.#uint32(this.offset - offset + 4);
   }
 
-  /** Writes a string, NUL-terminated, or raw bytes, as a byte vector. */
-  #blob(bytes: Uint8Array, terminator: 0 | 1): number {
-    this.#prepare(4, bytes.length + terminator);
-    this.#head -= bytes.length + terminator;
+  /** Writes a string, with a NUL behind it. */
+  string(bytes: Uint8Array): number {
+    this.#prepare(4, bytes.length + 1);
+    this.#head -= bytes.length + 1;
     this.#bytes.set(bytes, this.#head);
     this.#uint32(bytes.length);
     return this.offset;
-  }
-
-  /** Writes a string. */
-  string(bytes: Uint8Array): number {
-    return this.#blob(bytes, 1);
   }
 
   /** Writes a string given as text; the common short ASCII ones without a detour. */
@@ -99,9 +97,16 @@ export class FlatBufferWriter {
     return this.offset;
   }
 
-  /** Writes a vector of bytes. */
-  byteVector(bytes: Uint8Array): number {
-    return this.#blob(bytes, 0);
+  /** Writes a vector of bytes, which `write` puts in their place. */
+  byteVector(
+    length: number,
+    write: (into: Uint8Array<ArrayBuffer>) => void,
+  ): number {
+    this.#prepare(4, length);
+    this.#head -= length;
+    write(this.#bytes.subarray(this.#head, this.#head + length));
+    this.#uint32(length);
+    return this.offset;
   }
 
   /** Writes a vector of references. */
@@ -114,7 +119,7 @@ export class FlatBufferWriter {
 
   /** Begins a table; nothing but its fields may be written until {@link endTable}. */
   startTable(): void {
-    this.#fields = [];
+    this.#fields.length = 0;
     this.#tableEnd = this.offset;
   }
 
@@ -167,11 +172,12 @@ export class FlatBufferWriter {
   #knownVtable(table: number): number | undefined {
     const fields = this.#fields;
     const last = this.#lastVtable;
-    const same = last !== null && last.places.length === fields.length &&
-      last.places.every((place, slot) =>
-        place === (fields[slot] === 0 ? 0 : table - fields[slot]!)
-      );
-    return same ? last.offset : this.#vtables.get(this.#places(table).join());
+    let same = last !== null && last.places.length === fields.length;
+    for (let slot = 0; same && slot < fields.length; slot++) {
+      const field = fields[slot]!;
+      same = last!.places[slot] === (field === 0 ? 0 : table - field);
+    }
+    return same ? last!.offset : this.#vtables.get(this.#places(table).join());
   }
 
   /** Where each field lies in its table. */
@@ -190,10 +196,15 @@ export class FlatBufferWriter {
     return offset;
   }
 
-  /** Ends the buffer; the writer is not to be used again. */
+  /**
+   * Ends the buffer; the writer is not to be used again.
+   * @returns bytes with a buffer of their own, but for large ones, whose copy would be felt.
+   */
   finish(root: number): Uint8Array<ArrayBuffer> {
     this.#prepare(this.#minAlign, 4);
     this.#reference(root);
-    return this.#bytes.slice(this.#head);
+    return this.offset > LARGE_BYTES
+      ? this.#bytes.subarray(this.#head)
+      : this.#bytes.slice(this.#head);
   }
 }

@@ -1,10 +1,7 @@
 import { type Checkpoint, GzipIndexer } from "../deflate/mod.ts";
 import type { Digest } from "../oci/mod.ts";
-import {
-  encodeCheckpoints,
-  WINDOW_BYTES,
-  type ZtocCheckpoint,
-} from "./checkpoints.ts";
+import { CheckpointList } from "./checkpoint_list.ts";
+import { WINDOW_BYTES } from "./checkpoints.ts";
 import { ZtocError } from "./errors.ts";
 import { MAX_ZTOC_BYTES } from "./model.ts";
 import type { LayerPass, PassResult } from "./pass.ts";
@@ -21,14 +18,13 @@ export interface GzipPassOptions {
 
 /** Inflates a gzip layer and cuts it into spans at its checkpoints. */
 export class GzipPass implements LayerPass {
-  readonly #options: GzipPassOptions;
   readonly #indexer: GzipIndexer;
   readonly #hasher = new SpanHasher();
-  readonly #checkpoints: ZtocCheckpoint[] = [];
+  readonly #checkpoints: CheckpointList;
   readonly #digests: Digest[] = [];
 
   constructor(options: GzipPassOptions) {
-    this.#options = options;
+    this.#checkpoints = new CheckpointList(options.spanSize);
     this.#indexer = new GzipIndexer({
       spanSize: options.spanSize,
       onOutput: options.onOutput,
@@ -46,30 +42,26 @@ export class GzipPass implements LayerPass {
     return {
       compressedSize,
       spanDigests: this.#digests,
-      checkpoints: encodeCheckpoints({
-        version: 2,
-        spanSize: this.#options.spanSize,
-        checkpoints: this.#checkpoints,
-      }),
+      checkpoints: this.#checkpoints,
     };
   }
 
   #takeCheckpoint(checkpoint: Checkpoint): void {
-    const former = this.#checkpoints.at(-1);
-    if (former === undefined || former.out === checkpoint.out) {
+    const { lastOut } = this.#checkpoints;
+    if (lastOut === checkpoint.out) {
       // After empty blocks and members at the beginning: the span before it would hold nothing.
-      this.#checkpoints.pop();
-    } else {
+      this.#checkpoints.dropLast();
+    } else if (lastOut !== null) {
       this.#digests.push(this.#hasher.end(checkpoint.in));
     }
-    if (this.#checkpoints.length >= MAX_CHECKPOINTS) {
+    if (this.#checkpoints.count >= MAX_CHECKPOINTS) {
       throw new ZtocError(
         "too-large",
         -1,
         `over ${MAX_CHECKPOINTS} spans; use a larger span size`,
       );
     }
-    this.#checkpoints.push(checkpoint);
+    this.#checkpoints.add(checkpoint);
     this.#hasher.begin(checkpoint.in - (checkpoint.bits === 0 ? 0 : 1));
   }
 }

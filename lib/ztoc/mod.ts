@@ -10,6 +10,8 @@
  */
 export {
   type BuiltZtoc,
+  type EncodedZtoc,
+  type LayerDigests,
   ZtocBuilder,
   type ZtocBuilderOptions,
 } from "./builder.ts";

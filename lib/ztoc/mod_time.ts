@@ -32,13 +32,30 @@ export function parseModTime(text: string): TarTime {
   };
 }
 
+const DAY_SECONDS = 86400;
+/** Files next to each other are often of one day, and a calendar date is slow to make. */
+let lastDay = { day: 0, text: "1970-01-01T" };
+
+function two(value: number): string {
+  return value < 10 ? `0${value}` : `${value}`;
+}
+
 /**
  * Writes a time as Go's `MarshalText` does, in UTC.
  * @returns the empty string for years outside 0 to 9999.
  */
 export function formatModTime({ seconds, nanos }: TarTime): string {
   if (seconds < FIRST_SECOND || seconds > LAST_SECOND) return "";
-  const whole = new Date(seconds * 1000).toISOString().slice(0, 19);
+  const day = Math.floor(seconds / DAY_SECONDS);
+  if (day !== lastDay.day) {
+    lastDay = {
+      day,
+      text: new Date(day * DAY_SECONDS * 1000).toISOString().slice(0, 11),
+    };
+  }
+  const second = seconds - day * DAY_SECONDS;
+  const whole = lastDay.text + two(Math.floor(second / 3600)) + ":" +
+    two(Math.floor(second / 60) % 60) + ":" + two(second % 60);
   const fraction = nanos === 0
     ? ""
     : `.${nanos.toString().padStart(9, "0").replace(/0+$/, "")}`;

@@ -1,6 +1,6 @@
 import { type Digest, DigestStream } from "../oci/mod.ts";
 import { encodeTarSpans } from "./checkpoints.ts";
-import type { LayerPass, PassResult } from "./pass.ts";
+import { type LayerPass, type PassResult, writerOf } from "./pass.ts";
 
 /** What a {@link TarPass} needs. */
 export interface TarPassOptions {
@@ -39,7 +39,7 @@ export class TarPass implements LayerPass {
     return {
       compressedSize: this.#size,
       spanDigests: this.#digests,
-      checkpoints: encodeTarSpans({ spanSize, size: this.#size }),
+      checkpoints: writerOf(encodeTarSpans({ spanSize, size: this.#size })),
     };
   }
 

@@ -5,9 +5,10 @@
 // input bytes say, so OR-ing those bytes in again changes nothing. `count` is then 56 … 63 after a
 // refill. Between two calls `count` is below 8: whole unread bytes are given back to the input.
 //
-// Slack. The fast loop runs only while 16 bytes of input and OUT_SLACK bytes of room are left. One
-// turn reads at most 16 input bytes and writes at most 3 literal pairs and one match (258 bytes,
-// copied in 16-byte steps), so no load or store leaves its region.
+// Slack. The fast loop runs only while IN_SLACK bytes of input and OUT_SLACK bytes of room are left.
+// One turn refills twice (8 bytes loaded, at most 7 passed over) and writes at most 3 literal pairs
+// and one match of 258 bytes, up to 32 bytes too many. So no load reads what is not input, and no
+// store leaves its region.
 //
 // History. Output is written behind 32 KiB of history in one region; a distance may not reach below
 // `floor`, the first byte of this gzip member (or of the given window). So hostile distances stay
@@ -39,6 +40,7 @@ const STORED: i32 = 2;
 const DONE: i32 = 3;
 
 const ROOT_BITS: i32 = 11;
+const ROOT_MASK: usize = (1 << ROOT_BITS) - 1;
 const DIST_BITS: i32 = 9;
 
 // Memory map, bytes. Page 0 is left unused so that no valid address is 0.
@@ -57,6 +59,7 @@ const OUT_BASE: usize = 0xb0000; // 32 KiB of history first
 const HISTORY: usize = 32768;
 const OUT_CAPACITY: usize = 0x500000; // 5 MiB after the history
 const OUT_SLACK: usize = 512;
+const IN_SLACK: usize = 32;
 const OUT_LIMIT: usize = OUT_BASE + HISTORY + OUT_CAPACITY;
 
 const LITERAL: u32 = 0x80000000;
@@ -134,6 +137,22 @@ function reverse(code: u32, length: i32): u32 {
   return r >> (16 - length);
 }
 
+/** Repeats the first `size` entries of a table until there are `wanted`; both are powers of two. */
+function growTable(table: usize, size: i32, wanted: i32): void {
+  for (; size < wanted; size <<= 1) {
+    const bytes = (size as usize) << 2;
+    if (size < 4) {
+      for (let at: usize = 0; at < bytes; at += 4) {
+        store<u32>(table + bytes + at, load<u32>(table + at));
+      }
+    } else {
+      for (let at: usize = 0; at < bytes; at += 16) {
+        v128.store(table + bytes + at, v128.load(table + at));
+      }
+    }
+  }
+}
+
 /** Builds a decode table from code lengths at `lengths`. False when they are no complete code. */
 function buildTable(
   table: usize,
@@ -159,11 +178,15 @@ function buildTable(
   // As zlib: incomplete only where there is no code at all, or a single one-bit code.
   if (left > 0 && used > 0 && (kind == KIND_PRE || maxLength != 1)) return false;
 
+  // The root table grows by doubling: with codes of up to n bits it has 2^n entries, and those that no
+  // code has taken yet stay "no such code" in both copies.
   const rootSize = 1 << rootBits;
-  for (let i = 0; i < rootSize; i++) {
-    store<u32>(table + (i << 2), SPECIAL | INVALID);
+  let size: i32 = 1;
+  store<u32>(table, SPECIAL | INVALID);
+  if (used == 0) {
+    growTable(table, size, rootSize);
+    return kind != KIND_PRE;
   }
-  if (used == 0) return kind != KIND_PRE;
 
   // Symbols sorted by length, then value: the canonical order of codes.
   store<u32>(OFFSETS + 4, 0);
@@ -187,17 +210,21 @@ function buildTable(
   let subStart: i32 = rootSize;
   let subBits: i32 = 0;
   let subPrefix: u32 = 0xffffffff;
+  /** Bits of the shortest code of a literal. */
+  let shortest: i32 = 15;
   for (let length = 1; length <= maxLength; length++) {
     const ofLength = load<u32>(COUNTS + (length << 2)) as i32;
+    if (length <= rootBits) {
+      growTable(table, size, size << 1);
+      size <<= 1;
+    }
     for (let i = 0; i < ofLength; i++) {
       const symbol = load<u16>(SORTED + ((place as usize) << 1)) as i32;
       place++;
+      if (symbol < 256 && length < shortest) shortest = length;
       const reversed = reverse(code, length);
       if (length <= rootBits) {
-        const entry = entryOf(kind, symbol, length);
-        for (let at = reversed as i32; at < rootSize; at += 1 << length) {
-          store<u32>(table + (at << 2), entry);
-        }
+        store<u32>(table + ((reversed as usize) << 2), entryOf(kind, symbol, length));
       } else {
         const prefix = reversed & ((1 << rootBits) - 1);
         if (prefix != subPrefix) {
@@ -237,7 +264,8 @@ function buildTable(
     }
     code <<= 1;
   }
-  if (kind == KIND_LITLEN) pairLiterals(table);
+  growTable(table, size, rootSize);
+  if (kind == KIND_LITLEN) pairLiterals(table, shortest);
   return true;
 }
 
@@ -245,12 +273,14 @@ function buildTable(
  * Where the bits behind a literal's code already tell the next literal, one entry gives both.
  * Downwards, because the entry looked at lies lower and must still be a single one.
  */
-function pairLiterals(table: usize): void {
+function pairLiterals(table: usize, shortest: i32): void {
+  if (shortest * 2 > ROOT_BITS) return;
+  const most = (ROOT_BITS - shortest) as u32;
   for (let i = (1 << ROOT_BITS) - 1; i >= 0; i--) {
     const first = load<u32>(table + (i << 2));
     if ((first & LITERAL) == 0) continue;
     const used = first & 31;
-    if (used >= (ROOT_BITS as u32)) continue;
+    if (used > most) continue;
     const second = load<u32>(table + ((i >> used) << 2));
     if ((second & (LITERAL | PAIR)) != LITERAL) continue;
     const total = used + (second & 31);
@@ -392,8 +422,11 @@ function parseHeader(): i32 {
       }
       if (at + repeat > total) return BAD_CODE_LENGTHS;
     }
-    memory.fill(LENGTHS + at, value, repeat);
-    at += repeat;
+    // Not memory.fill: a call for one byte each costs more than all the rest of this loop.
+    const end = at + repeat;
+    do {
+      store<u8>(LENGTHS + at, value);
+    } while (++at < end);
   }
   if (load<u8>(LENGTHS + 256) == 0) return BAD_CODE_LENGTHS; // no end-of-block code
   if (
@@ -405,18 +438,21 @@ function parseHeader(): i32 {
   return 4;
 }
 
-/** Copies a match. May write up to 32 bytes more than `length`. */
+/** Copies a match up to `end`. May write up to 32 bytes beyond. */
 // @ts-ignore: decorator
 @inline
-function copyMatch(to: usize, distance: usize, length: usize): void {
-  const end = to + length;
+function copyMatch(to: usize, distance: usize, end: usize): void {
   let from = to - distance;
   if (distance >= 16) {
-    do {
+    v128.store(to, v128.load(from));
+    v128.store(to + 16, v128.load(from + 16));
+    to += 32;
+    from += 32;
+    while (to < end) {
       v128.store(to, v128.load(from));
       to += 16;
       from += 16;
-    } while (to < end);
+    }
   } else if (distance == 1) {
     const pattern = i8x16.splat(load<u8>(from) as i8);
     do {
@@ -441,37 +477,44 @@ function copyMatch(to: usize, distance: usize, length: usize): void {
 /** The fast loop. Returns 0 to go on slowly, END_SEEN at the end of the block, or an error. */
 const END_SEEN: i32 = 5;
 
+// `b >>= entry` needs no mask: an entry's low six bits are what to drop, and a 64-bit shift looks at
+// no others.
 function decodeFast(): i32 {
   let b = bits;
   let n = count;
   let src = inAt;
   let dst = outAt;
-  const srcEnd = inEnd - 16;
+  const srcEnd = inEnd - IN_SLACK;
   const dstEnd = OUT_LIMIT - OUT_SLACK;
   const low = floor;
   let status: i32 = 0;
-  while (src < srcEnd && dst < dstEnd) {
-    b |= load<u64>(src) << n;
-    src += (63 - n) >> 3;
-    n |= 56;
-    let entry = load<u32>(LITLEN + (((b as usize) & 2047) << 2));
+  b |= load<u64>(src) << n;
+  src += (63 - n) >> 3;
+  n |= 56;
+  let entry = load<u32>(LITLEN + (((b as usize) & ROOT_MASK) << 2));
+  while (true) {
     if (entry & LITERAL) {
       store<u16>(dst, (entry >> 8) as u16);
-      dst += 1 + ((entry >> 30) & 1);
-      b >>= entry & 31;
+      dst += (entry >> 30) - 1;
+      b >>= entry as u64;
       n -= (entry & 31) as i32;
-      entry = load<u32>(LITLEN + (((b as usize) & 2047) << 2));
+      entry = load<u32>(LITLEN + (((b as usize) & ROOT_MASK) << 2));
       if (entry & LITERAL) {
         store<u16>(dst, (entry >> 8) as u16);
-        dst += 1 + ((entry >> 30) & 1);
-        b >>= entry & 31;
+        dst += (entry >> 30) - 1;
+        b >>= entry as u64;
         n -= (entry & 31) as i32;
-        entry = load<u32>(LITLEN + (((b as usize) & 2047) << 2));
+        entry = load<u32>(LITLEN + (((b as usize) & ROOT_MASK) << 2));
         if (entry & LITERAL) {
           store<u16>(dst, (entry >> 8) as u16);
-          dst += 1 + ((entry >> 30) & 1);
-          b >>= entry & 31;
+          dst += (entry >> 30) - 1;
+          b >>= entry as u64;
           n -= (entry & 31) as i32;
+          if (src >= srcEnd || dst >= dstEnd) break;
+          entry = load<u32>(LITLEN + (((b as usize) & ROOT_MASK) << 2));
+          b |= load<u64>(src) << n;
+          src += (63 - n) >> 3;
+          n |= 56;
           continue;
         }
       }
@@ -488,8 +531,13 @@ function decodeFast(): i32 {
         if (entry & LITERAL) {
           store<u8>(dst, (entry >> 8) as u8);
           dst++;
-          b >>= entry & 31;
+          b >>= entry as u64;
           n -= (entry & 31) as i32;
+          if (src >= srcEnd || dst >= dstEnd) break;
+          entry = load<u32>(LITLEN + (((b as usize) & ROOT_MASK) << 2));
+          b |= load<u64>(src) << n;
+          src += (63 - n) >> 3;
+          n |= 56;
           continue;
         }
       }
@@ -503,13 +551,14 @@ function decodeFast(): i32 {
       }
     }
     // Length: base plus the bits between the code and the end of the extra bits.
-    let total = entry & 63;
-    let length = ((entry >> 16) & 0x7fff) +
-      (((b & (((1 as u64) << total) - 1)) >> ((entry >> 8) & 31)) as u32);
-    b >>= total;
-    n -= total as i32;
-
+    const lengthEntry = entry;
+    const lengthBits = b;
+    b >>= entry as u64;
+    n -= (entry & 63) as i32;
     entry = load<u32>(DIST + (((b as usize) & 511) << 2));
+    const length = ((lengthEntry >> 16) & 0x7fff) +
+      (((lengthBits & (((1 as u64) << (lengthEntry as u64)) - 1)) >>
+        ((lengthEntry >> 8) & 31)) as u32);
     if (entry & SPECIAL) {
       if ((entry & INVALID) == 0) {
         const index = (entry >> 16) +
@@ -521,17 +570,23 @@ function decodeFast(): i32 {
         break;
       }
     }
-    total = entry & 63;
-    const distance = ((entry >> 16) & 0x7fff) +
-      (((b & (((1 as u64) << total) - 1)) >> ((entry >> 8) & 31)) as u32);
-    b >>= total;
-    n -= total as i32;
-    if ((distance as usize) > dst - low) {
+    const distance = (((entry >> 16) & 0x7fff) +
+      (((b & (((1 as u64) << (entry as u64)) - 1)) >> ((entry >> 8) & 31)) as u32)) as usize;
+    b >>= entry as u64;
+    n -= (entry & 63) as i32;
+    if (distance > dst - low) {
       status = BAD_DISTANCE;
       break;
     }
-    copyMatch(dst, distance as usize, length as usize);
+    // The next entry is on its way while the match is copied.
+    entry = load<u32>(LITLEN + (((b as usize) & ROOT_MASK) << 2));
+    b |= load<u64>(src) << n;
+    src += (63 - n) >> 3;
+    n |= 56;
+    const to = dst;
     dst += length as usize;
+    copyMatch(to, distance, dst);
+    if (src >= srcEnd || dst >= dstEnd) break;
   }
   // Forget bits that were not accounted for: the slow path reads byte by byte.
   bits = b & (((1 as u64) << n) - 1);
@@ -546,10 +601,10 @@ const SHORT: i32 = -100;
 
 function decodeOne(): i32 {
   fill();
-  let entry = load<u32>(LITLEN + (((bits as usize) & 2047) << 2));
+  let entry = load<u32>(LITLEN + (((bits as usize) & ROOT_MASK) << 2));
   if ((entry & LITERAL) && ((entry & 31) as i32) <= count) {
     store<u16>(outAt, (entry >> 8) as u16);
-    outAt += 1 + ((entry >> 30) & 1);
+    outAt += (entry >> 30) - 1;
     bits >>= entry & 31;
     count -= (entry & 31) as i32;
     return 0;
@@ -610,15 +665,16 @@ function decodeOne(): i32 {
   if ((distance as usize) > outAt - floor) return BAD_DISTANCE;
   bits = b;
   count = n;
-  copyMatch(outAt, distance as usize, length as usize);
+  const to = outAt;
   outAt += length as usize;
+  copyMatch(to, distance as usize, outAt);
   return 0;
 }
 
 /** A pair's first literal, when only its own bits are here: the length is that of its code. */
 function decodeSingle(): i32 {
   // Codes are prefix-free, so the shortest length at which all continuations agree is the code's.
-  const entry = load<u32>(LITLEN + (((bits as usize) & 2047) << 2));
+  const entry = load<u32>(LITLEN + (((bits as usize) & ROOT_MASK) << 2));
   const literal = (entry >> 8) & 0xff;
   for (let length = 1; length <= count; length++) {
     let same = true;
@@ -684,7 +740,7 @@ export function run(): i32 {
       return OUT_FULL;
     }
     let status: i32 = 0;
-    if (inEnd > inAt + 16) status = decodeFast();
+    if (inEnd > inAt + IN_SLACK) status = decodeFast();
     if (status == 0 && outAt < OUT_LIMIT - OUT_SLACK) status = decodeOne();
     if (status == SHORT) {
       giveBack();
