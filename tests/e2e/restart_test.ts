@@ -12,6 +12,12 @@ import {
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
 import { buildIndex, LazyHost, sociDeno } from "./host.ts";
 
+/** The daemon's hand-over state, as far as it is spoiled here. */
+interface State {
+  mounts: { negotiated: { flags2: number } }[];
+  holder: { pid: number };
+}
+
 /** An indexed image of files with known digests, pulled by a fresh host. */
 async function hostWithImage(registry: TestRegistry) {
   const image = `${registry.host}/checked:1`;
@@ -169,23 +175,43 @@ Deno.test("a release that does not know the state's schema says so and leaves th
   assert.doesNotMatch(host.logs(), /a successor takes over/);
 });
 
-Deno.test("mounts of another schema are not taken over but made anew, and the log says why", async () => {
+Deno.test("mounts that cannot be taken over are made anew, and the log says why", async () => {
   await using registry = startRegistry();
   const { host, image } = await hostWithImage(registry);
   await using _host = host;
-  await host.killDaemon();
   const path = `${host.folder}/root/handover.json`;
-  const state = JSON.parse(Deno.readTextFileSync(path));
-  Deno.writeTextFileSync(path, JSON.stringify({ ...state, schema: 99 }));
-  await host.startDaemon();
-  assert.match(host.logs(), /mounts cannot be taken over.*schema 99/);
-  await host.reconnected();
-  assert.ok(await readsRight(host, image));
-  assert.throws(
-    () => Deno.kill(state.holder.pid, "SIGCONT"),
-    Deno.errors.NotFound,
-    "the old holder is gone",
-  );
+  const ways: [RegExp, (state: State) => unknown][] = [
+    [
+      /has schema 99, this release knows 1/,
+      (state) => ({ ...state, schema: 99 }),
+    ],
+    [/kernel cannot ask again/, (state) => {
+      for (const { negotiated } of state.mounts) negotiated.flags2 = 0;
+      return state;
+    }],
+    [/the holder, process \d+, is gone/, (state) => {
+      Deno.kill(state.holder.pid, "SIGKILL");
+      return state;
+    }],
+  ];
+  for (const [why, spoil] of ways) {
+    await host.killDaemon();
+    const state: State = JSON.parse(Deno.readTextFileSync(path));
+    Deno.writeTextFileSync(path, JSON.stringify(spoil(structuredClone(state))));
+    await host.startDaemon();
+    const line = host.logs().split("\n").findLast((text) =>
+      text.includes("mounts cannot be taken over")
+    );
+    assert.match(line ?? "", why);
+    await host.reconnected();
+    assert.ok(await readsRight(host, image));
+    assert.equal(leftovers(`${host.folder}/root`).mounts.length, 2);
+    assert.throws(
+      () => Deno.kill(state.holder.pid, "SIGCONT"),
+      Deno.errors.NotFound,
+      "the old holder is gone",
+    );
+  }
 });
 
 Deno.test("when a successor dies half-way, the daemon it asked starts again under the same process ID", async () => {
