@@ -24,6 +24,7 @@ const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   ["busybox-static", "busybox"],
   ["openssl", "openssl"],
   ["python3", "python3"],
+  ["systemd", "/usr/lib/systemd/systemd"],
 ];
 
 /** Reads `ok | 12 passed (3 steps) | 0 failed | 1 ignored (2s)`. */

@@ -20,6 +20,7 @@ import {
   HANDOVER_SCHEMA,
   type HandoverState,
   HandoverStateError,
+  readHolder,
   readState,
   removeState,
   writeState,
@@ -79,7 +80,10 @@ export class MountKeeper {
     const mounts: LivingMount[] = [];
     const lost = (why: string): TakeResult => {
       for (const { fd } of mounts) closeFd(fd);
-      for (const fd of given.values()) closeFd(fd);
+      for (const [name, fd] of given) {
+        closeFd(fd);
+        this.#manager.forget(`${STORE_PREFIX}${name}`);
+      }
       return { kind: "lost", why };
     };
     let state: HandoverState | null;
@@ -169,7 +173,7 @@ export class MountKeeper {
   keep(mounts: readonly LivingMount[]): void {
     const before = this.#stateIfAny();
     if (before !== null && this.#keeps(before, mounts)) return;
-    if (before !== null) this.#endHolder(before);
+    this.#endHolder();
     for (const { name, fd } of mounts) {
       this.#manager.store(`${STORE_PREFIX}${name}`, fd);
     }
@@ -206,17 +210,13 @@ export class MountKeeper {
    * when the mounts are detached for good.
    */
   release(): void {
-    const state = this.#stateIfAny();
-    if (state === null) return;
-    for (const { name } of state.mounts) {
+    for (
+      const { name, mountpoint, device } of this.#stateIfAny()?.mounts ?? []
+    ) {
       this.#manager.forget(`${STORE_PREFIX}${name}`);
+      if (mountDevice(mountpoint) === device) abortConnection(mountpoint);
     }
-    if (state.bootId === bootId()) {
-      for (const { mountpoint, device } of state.mounts) {
-        if (mountDevice(mountpoint) === device) abortConnection(mountpoint);
-      }
-      this.#endHolder(state);
-    }
+    this.#endHolder();
     removeState(this.#path);
   }
 
@@ -230,13 +230,15 @@ export class MountKeeper {
       );
   }
 
-  #endHolder(state: HandoverState): void {
-    if (state.bootId === bootId() && holderLives(state)) {
+  /** Whatever release wrote the state. */
+  #endHolder(): void {
+    const state = readHolder(this.#path);
+    if (state !== null && state.bootId === bootId() && holderLives(state)) {
       endProcess(state.holder!.pid);
     }
   }
 
-  /** A state that cannot be read has no holder we could name. */
+  /** A state that cannot be read says nothing of mounts. */
   #stateIfAny(): HandoverState | null {
     try {
       return readState(this.#path);
@@ -247,6 +249,6 @@ export class MountKeeper {
   }
 }
 
-function holderLives({ holder }: HandoverState): boolean {
+function holderLives({ holder }: Pick<HandoverState, "holder">): boolean {
   return holder !== null && processStart(holder.pid) === holder.started;
 }

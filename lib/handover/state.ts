@@ -1,6 +1,9 @@
 import * as v from "valibot";
 
-/** Changes when a field's meaning does. A process takes over only what it understands. */
+/**
+ * Changes when a field's meaning does. A process takes over only what it understands; `bootId` and
+ * `holder` mean the same in every schema, so that any release can end a holder.
+ */
 export const HANDOVER_SCHEMA = 1;
 
 const pid = v.pipe(v.number(), v.integer(), v.minValue(2));
@@ -61,6 +64,24 @@ export function readState(path: string): HandoverState | null {
     throw new HandoverStateError(`${path}: ${parsed.issues[0].message}`);
   }
   return parsed.output;
+}
+
+/** The holder named in a file of any schema; null when there is none, or no such file. */
+export function readHolder(
+  path: string,
+): Pick<HandoverState, "bootId" | "holder"> | null {
+  try {
+    const parsed = v.safeParse(
+      v.pick(schema, ["bootId", "holder"]),
+      JSON.parse(Deno.readTextFileSync(path)),
+    );
+    return parsed.success ? parsed.output : null;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) {
+      return null;
+    }
+    throw error;
+  }
 }
 
 /** Replaces the file at once. It need not outlive the machine: mounts do not either. */

@@ -1,3 +1,4 @@
+import { abortConnection } from "../fuse/mod.ts";
 import type { MountKeeper } from "../handover/mod.ts";
 import { LayerFileSystem, LayerTree } from "../layerfs/mod.ts";
 import {
@@ -527,11 +528,12 @@ function namesIn(folder: string): string[] {
   }
 }
 
-/** Detaches every mount in a folder, the last made first. */
+/** Detaches every mount in a folder, the last made first; whoever waits on one gets an error. */
 function detachBelow(folder: string): void {
   const stale = listMounts().map(({ mountpoint }) => mountpoint)
     .filter((mountpoint) => mountpoint.startsWith(`${folder}/`)).reverse();
   for (const mountpoint of stale) {
+    abortConnection(mountpoint); // others may hold its descriptor
     try {
       unmount(mountpoint);
     } catch (error) {

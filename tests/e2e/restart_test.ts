@@ -1,5 +1,7 @@
 /** What a running container notices when the daemon is killed, restarted or replaced: nothing. */
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { askTakeover } from "../../lib/handover/mod.ts";
 import { ctrRun, leftovers, pause } from "../support/host/mod.ts";
 import {
   checkedImage,
@@ -8,7 +10,13 @@ import {
   readCheckReport,
 } from "../support/images/mod.ts";
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
-import { buildIndex, LazyHost } from "./host.ts";
+import { buildIndex, LazyHost, sociDeno } from "./host.ts";
+
+/** The daemon's hand-over state, as far as it is spoiled here. */
+interface State {
+  mounts: { negotiated: { flags2: number } }[];
+  holder: { pid: number };
+}
 
 /** An indexed image of files with known digests, pulled by a fresh host. */
 async function hostWithImage(registry: TestRegistry) {
@@ -126,4 +134,127 @@ Deno.test("five restarts leave as many mounts, layers and descriptors as before,
     processes: [],
     sockets: [],
   });
+});
+
+/** Whether a file of the image is read right through the daemon, past the kernel's cache. */
+async function readsRight(host: LazyHost, image: string): Promise<boolean> {
+  await Deno.writeTextFile("/proc/sys/vm/drop_caches", "1");
+  const { stdout } = await ctrRun(host.containerd, {
+    image,
+    id: `one-${crypto.randomUUID()}`,
+    snapshotter: "soci",
+    args: ["/usr/bin/python3", "/app/check.py", "", "1"],
+  });
+  return readCheckReport(stdout).failures === 0;
+}
+
+Deno.test("a release that does not know the state's schema says so and leaves the running daemon alone", async () => {
+  await using registry = startRegistry();
+  const { host, image } = await hostWithImage(registry);
+  await using _host = host;
+  const { pid } = host;
+  for (
+    const [path, known] of [["slots.db", 1], ["snapshotter/metadata.db", 1]]
+  ) {
+    const database = new DatabaseSync(`${host.folder}/root/${path}`);
+    database.exec("PRAGMA user_version = 99");
+    const { code, stderr } = await sociDeno(
+      ...["serve", "--takeover", "--root", `${host.folder}/root`],
+      ...["--address", `${host.folder}/soci.sock`],
+    );
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      new RegExp(`${path}: written by a newer release .*99.*knows ${known}`),
+    );
+    database.exec(`PRAGMA user_version = ${known}`);
+    database.close();
+  }
+  assert.equal(host.pid, pid);
+  assert.ok(await readsRight(host, image));
+  assert.doesNotMatch(host.logs(), /a successor takes over/);
+});
+
+Deno.test("mounts that cannot be taken over are made anew, and the log says why", async () => {
+  await using registry = startRegistry();
+  const { host, image } = await hostWithImage(registry);
+  await using _host = host;
+  const path = `${host.folder}/root/handover.json`;
+  const ways: [RegExp, (state: State) => unknown][] = [
+    [
+      /has schema 99, this release knows 1/,
+      (state) => ({ ...state, schema: 99 }),
+    ],
+    [/kernel cannot ask again/, (state) => {
+      for (const { negotiated } of state.mounts) negotiated.flags2 = 0;
+      return state;
+    }],
+    [/the holder, process \d+, is gone/, (state) => {
+      Deno.kill(state.holder.pid, "SIGKILL");
+      return state;
+    }],
+  ];
+  for (const [why, spoil] of ways) {
+    await host.killDaemon();
+    const state: State = JSON.parse(Deno.readTextFileSync(path));
+    Deno.writeTextFileSync(path, JSON.stringify(spoil(structuredClone(state))));
+    await host.startDaemon();
+    const line = host.logs().split("\n").findLast((text) =>
+      text.includes("mounts cannot be taken over")
+    );
+    assert.match(line ?? "", why);
+    await host.reconnected();
+    assert.ok(await readsRight(host, image));
+    assert.equal(leftovers(`${host.folder}/root`).mounts.length, 2);
+    assert.throws(
+      () => Deno.kill(state.holder.pid, "SIGCONT"),
+      Deno.errors.NotFound,
+      "the old holder is gone",
+    );
+  }
+});
+
+Deno.test("when a successor dies half-way, the daemon it asked starts again under the same process ID", async () => {
+  await using registry = startRegistry();
+  const { host, image } = await hostWithImage(registry);
+  await using _host = host;
+  const { pid } = host;
+  const report = await checkedDuring({ host, image }, 8, async () => {
+    const successor = await askTakeover(`${host.folder}/root/control.sock`);
+    assert.equal(successor?.pid, pid);
+    await successor.quiet();
+    await pause(500);
+    successor[Symbol.dispose](); // as if it had died
+    for (let tries = 0; tries < 100; tries++) {
+      if (host.logs().split('"serving"').length === 3) break;
+      await pause(50);
+    }
+  });
+  assert.ok(report.longestMs < 5000);
+  assert.match(host.logs(), /the successor failed, starting again/);
+  assert.equal(host.logs().match(new RegExp(`"pid":${pid}`, "g"))?.length, 2);
+  await host.reconnected();
+  assert.ok(await readsRight(host, image));
+});
+
+Deno.test("stop takes away what a killed daemon left, and whoever waits gets an error at once", async () => {
+  await using registry = startRegistry();
+  const { host } = await hostWithImage(registry);
+  await using _host = host;
+  await host.killDaemon();
+  const mount = `${host.folder}/root/fs/n`;
+  const waiting = new Deno.Command("timeout", {
+    args: ["20", "ls", mount],
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  await pause(500);
+  const { code, stdout } = await sociDeno(
+    ...["stop", "--root", `${host.folder}/root`],
+  );
+  assert.equal(code, 0);
+  assert.match(stdout, /no daemon runs/);
+  const { code: waited } = await waiting;
+  assert.equal(waited, 2, "ls failed, it was not killed by the timeout");
+  assert.deepEqual(leftovers(`${host.folder}/root`).mounts, []);
 });

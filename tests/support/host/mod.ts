@@ -34,5 +34,6 @@ export {
   type CtrRunOptions,
   startContainerd,
 } from "./containerd.ts";
+export { Systemd } from "./systemd.ts";
 export { CriClient, type CriContainer, type CriRunOptions } from "./cri.ts";
 export { permissionFlags, permissionSets, sociDenoCommand } from "./program.ts";
