@@ -44,6 +44,8 @@ import { SlotTableStore } from "./slots.ts";
 
 const log = logger("images");
 const MAX_TREE_BYTES = 2 ** 31 - 1;
+/** What one reader may have ahead of it is the cache's budget divided by this. */
+const READ_AHEAD_SHARE = 8;
 
 /** A layer that is being served. */
 export interface OpenLayer {
@@ -378,6 +380,7 @@ export class LayerStore implements AsyncDisposable {
       pool: this.#pool,
       headers,
       uncached: this.#uncached,
+      maxReadAheadBytes: this.#cache.maxBytes / READ_AHEAD_SHARE,
       onFetched: (bytes, cls) => this.#count(bytes, cls),
       onPresent: (span) => this.#cache.present(entry.cached, span),
       onComplete: () => this.#checkWhole(entry),
@@ -550,7 +553,7 @@ export class LayerStore implements AsyncDisposable {
     const entry = this.#layers.get(layer.slot);
     if (entry === undefined) return;
     const { reader, map, dataFd, stop: { signal } } = entry;
-    await reader.fill(signal, () => !this.#cache.isFull);
+    await reader.fill(signal, () => this.#cache.roomBytes);
     if (!signal.aborted) await map.sync(dataFd);
   }
 

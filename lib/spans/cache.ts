@@ -41,7 +41,8 @@ interface Member {
  * go, while their layers are mounted and in use.
  *
  * Readers leave a mark in a byte a span, nothing more, so using a span costs nothing. The marks are
- * looked at now and then and when room is needed; between two looks all uses are one.
+ * looked at now and then, when a part of the budget has come, and when room is needed; between two
+ * looks all uses are one.
  */
 export class SpanCache implements Disposable {
   readonly #members = new Map<CachedLayer, Member>();
@@ -50,6 +51,8 @@ export class SpanCache implements Disposable {
   readonly #looking: ReturnType<typeof setInterval> | undefined;
   #bytes = 0;
   #clock = 1;
+  /** Bytes that came since use marks were last looked at. */
+  #arrivedBytes = 0;
   #evicting: ReturnType<typeof setTimeout> | undefined;
   #started = false;
   #evictedBytes = 0;
@@ -86,9 +89,9 @@ export class SpanCache implements Disposable {
     return this.#evictedBytes;
   }
 
-  /** Whether there is no room for what nobody asked for. */
-  get isFull(): boolean {
-    return this.bytes >= this.#maxBytes * (1 - FREED_SHARE);
+  /** Room for what nobody asked for: it must not push out what somebody did. */
+  get roomBytes(): number {
+    return Math.max(0, this.#maxBytes - this.bytes);
   }
 
   /** Counts a layer and what is here of it. */
@@ -121,6 +124,8 @@ export class SpanCache implements Disposable {
     member.lastUse[span] = ++this.#clock;
     member.bytes += sizeOf(layer.spans, span);
     this.#bytes += sizeOf(layer.spans, span);
+    this.#arrivedBytes += sizeOf(layer.spans, span);
+    if (this.#arrivedBytes > this.#maxBytes * FREED_SHARE) this.#look();
     this.#evictSoon();
   }
 
@@ -154,6 +159,7 @@ export class SpanCache implements Disposable {
   /** Takes use marks over into the clock. */
   #look(): void {
     const now = ++this.#clock;
+    this.#arrivedBytes = 0;
     for (const { layer, lastUse } of this.#members.values()) {
       const { uses } = layer;
       for (let span = 0; span < lastUse.length; span++) {

@@ -1,4 +1,4 @@
-/** Read-ahead never asks for more compressed bytes than this at once. */
+/** Read-ahead never asks for more compressed bytes than this at once, nor for more than it may. */
 const MAX_BYTES = 16 * 2 ** 20;
 /** Nor for more than the host gives in this time, ms. */
 const MAX_MS = 1000;
@@ -28,6 +28,8 @@ export interface ReadAheadOptions {
   compressedEnd(span: number): number;
   /** What the layer's host gives, compressed bytes a ms; 0 while that is not known. */
   bytesPerMs(): number;
+  /** The most bytes to have ahead of a reader. */
+  readonly maxBytes: number;
 }
 
 /**
@@ -68,7 +70,11 @@ export class ReadAhead {
   #extend(stream: Stream): Ahead | null {
     const { count, compressedStart, compressedEnd, bytesPerMs } = this.#options;
     const rate = bytesPerMs();
-    const limit = rate === 0 ? MAX_BYTES : Math.min(MAX_BYTES, rate * MAX_MS);
+    const limit = Math.min(
+      MAX_BYTES,
+      this.#options.maxBytes,
+      rate === 0 ? Infinity : rate * MAX_MS,
+    );
     const first = stream.next;
     let last = Math.min(count - 1, stream.at + stream.window);
     while (

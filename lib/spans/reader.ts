@@ -39,6 +39,8 @@ export interface LayerReaderOptions {
   readonly headers: HeaderTable | null;
   /** Where spans go that the disk does not take; of its own when not given. */
   readonly uncached?: UncachedSpans;
+  /** The most bytes to read ahead; a part of the cache's budget, or it would push out itself. */
+  readonly maxReadAheadBytes?: number;
   /** Told the compressed bytes of each range fetched. */
   readonly onFetched?: (bytes: number, cls: SpanClass) => void;
   /** A span's bytes are in the data file now. */
@@ -90,6 +92,7 @@ export class LayerReader implements RunLayer {
       compressedStart: (span) => spans.compressedStart(span),
       compressedEnd: (span) => spans.compressedEnd(span),
       bytesPerMs: () => scheduler.bytesPerMs(this.host),
+      maxBytes: options.maxReadAheadBytes ?? Infinity,
     });
   }
 
@@ -280,42 +283,51 @@ export class LayerReader implements RunLayer {
   }
 
   /**
-   * Fetches all that is missing, in order, behind everything else; stops when `mayFetch` says so.
-   * A span that fails is left out, and told of at the end.
+   * Fetches all that is missing, in order, behind everything else, as far as there is room.
+   * @param room uncompressed bytes that may still come into the cache.
+   * @throws SpanError of the first span that failed, once all others are here; what else went wrong,
+   * at once.
    */
   async fill(
     signal: AbortSignal,
-    mayFetch: () => boolean = () => true,
+    room: () => number = () => Infinity,
   ): Promise<void> {
     const { spans, map, scheduler } = this.#options;
-    const requests: Promise<void>[] = [];
+    const requests: { done: Promise<void>; bytes: number }[] = [];
     let failure: SpanError | null = null;
-    const settle = async (request: Promise<void>) => {
+    let underway = 0;
+    const settleOne = async () => {
+      const { done, bytes } = requests.shift()!;
       try {
-        await request;
+        await done;
       } catch (error) {
         if (!(error instanceof SpanError) || this.#closed.signal.aborted) {
           throw error;
         }
         failure ??= error;
       }
+      underway -= bytes;
     };
     for (let span = 0; span < spans.count; span++) {
       if (map.has(span) || this.#failed.has(span)) continue;
-      if (!mayFetch()) break;
       const limit = scheduler.backgroundRunBytes(this);
+      const fits = (end: number) =>
+        spans.end(end) - spans.start(span) + underway <= room();
+      if (!fits(span)) break;
       let end = span;
       while (
-        end + 1 < spans.count && !map.has(end + 1) &&
+        end + 1 < spans.count && !map.has(end + 1) && fits(end + 1) &&
         this.compressedEnd(end + 1) - this.compressedStart(span) <= limit
       ) end++;
-      const request = this.ensureSpans(span, end, "background", signal);
-      request.catch(() => {}); // awaited below
-      requests.push(request);
-      if (requests.length === 2) await settle(requests.shift()!);
+      const done = this.ensureSpans(span, end, "background", signal);
+      done.catch(() => {}); // awaited by settleOne
+      const bytes = spans.end(end) - spans.start(span);
+      requests.push({ done, bytes });
+      underway += bytes;
+      if (requests.length === 2) await settleOne();
       span = end;
     }
-    for (const request of requests) await settle(request);
+    while (requests.length > 0) await settleOne();
     if (failure !== null) throw failure;
   }
 

@@ -96,9 +96,11 @@ export class SpanScheduler {
   /** How many compressed bytes of background one request of that layer should ask for. */
   backgroundRunBytes({ host }: { host: string }): number {
     const rate = this.#hosts.get(host)?.pace.bytesPerMs ?? 0;
-    return rate === 0
-      ? FIRST_BACKGROUND_BYTES
-      : Math.min(MAX_RUN_BYTES, rate * BACKGROUND_RUN_MS);
+    return Math.min(
+      MAX_RUN_BYTES,
+      rate === 0 ? FIRST_BACKGROUND_BYTES : rate * BACKGROUND_RUN_MS,
+      this.#backgroundBytesPerMs * BACKGROUND_RUN_MS,
+    );
   }
 
   /** What a host gives, compressed bytes a ms; 0 while that is not known. */
