@@ -80,6 +80,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         mountDirectory: `${root}/fs`,
         keeper,
         readWaitMs: config.blob.max_read_wait_sec * 1000,
+        maxCacheBytes: config.cache.max_bytes,
+        backgroundBytesPerSecond: config.background_fetch.max_bytes_per_sec,
+        headers: config.disable_verification ? "trusted" : "checked",
       }),
     );
     const images = new ImageService(client, store, {
@@ -88,8 +91,13 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     });
     const provider = stack.use(
       new ImageLayerProvider(images, {
-        enabled: !config.background_fetch.disable,
-        delayMs: config.background_fetch.silence_period_msec,
+        background: {
+          enabled: !config.background_fetch.disable,
+          delayMs: config.background_fetch.silence_period_msec,
+          maxQueue: config.background_fetch.max_queue_size,
+          dropPolicy: config.background_fetch.drop_policy,
+        },
+        removedLayers: config.cache.keep_removed ? "kept" : "discarded",
       }),
     );
     snapshotter = stack.use(await Snapshotter.open({ root, provider }));

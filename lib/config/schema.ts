@@ -14,6 +14,12 @@ const countOr = (fallback: number) =>
     v.pipe(v.number(), v.integer(), v.transform((n) => n === 0 ? fallback : n)),
     fallback,
   );
+/** A number of things or bytes, not negative. */
+const count = (fallback: number) =>
+  v.optional(
+    v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+    fallback,
+  );
 const flag = (fallback: boolean) => v.optional(v.boolean(), fallback);
 const text = (fallback = "") => v.optional(v.string(), fallback);
 const oneOf = <const T extends readonly string[]>(
@@ -107,6 +113,17 @@ export const configSchema = v.object({
       max_queue_size: countOr(300),
       drop_policy: oneOf(["newest", "oldest"], "newest"),
       emit_metric_period_sec: countOr(10),
+      // Ours. Compressed bytes a second of all layers together; 0: as much as is to spare.
+      max_bytes_per_sec: count(0),
+    }),
+    {},
+  ),
+  // Ours: the existing daemon's caches know no bound.
+  cache: v.optional(
+    v.object({
+      // Uncompressed bytes of all layers together; 0: everything is kept.
+      max_bytes: count(0),
+      keep_removed: flag(false),
     }),
     {},
   ),

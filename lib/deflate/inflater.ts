@@ -24,6 +24,37 @@ export class SpanInflater {
     window: Uint8Array,
     size: number,
   ): Uint8Array<ArrayBuffer> {
+    const bytes = this.#inflate(compressed, bits, window, size);
+    if (bytes.length < size) {
+      throw new DeflateError(
+        "truncated",
+        compressed.length,
+        `the span gives ${bytes.length} bytes, not ${size}`,
+      );
+    }
+    return bytes;
+  }
+
+  /**
+   * Inflates all that `compressed` gives from a checkpoint on, but at most `maxSize` bytes.
+   * @returns a view, valid until the next call.
+   * @throws DeflateError
+   */
+  inflateToEnd(
+    compressed: Uint8Array,
+    bits: number,
+    window: Uint8Array,
+    maxSize: number,
+  ): Uint8Array<ArrayBuffer> {
+    return this.#inflate(compressed, bits, window, maxSize);
+  }
+
+  #inflate(
+    compressed: Uint8Array,
+    bits: number,
+    window: Uint8Array,
+    size: number,
+  ): Uint8Array<ArrayBuffer> {
     if (bits < 0 || bits > 7 || window.length !== WINDOW_BYTES || size < 0) {
       throw new RangeError("no checkpoint");
     }
@@ -60,24 +91,17 @@ export class SpanInflater {
         this.#spill(state, size);
       } else if (status === STATUS.STREAM_END) {
         if (state.done + here() >= size) break;
-        this.#nextMember(feed, offset);
+        if (!this.#nextMember(feed, offset)) break;
       } else if (status < 0) {
         throw new DeflateError("data", offset(), faultText(status));
       }
     }
-    const total = state.done + here();
-    if (total < size) {
-      throw new DeflateError(
-        "truncated",
-        compressed.length,
-        `the span gives ${total} bytes, not ${size}`,
-      );
-    }
+    const total = Math.min(size, state.done + here());
     if (!state.large) {
-      return engine.memory.subarray(engine.outStart, engine.outStart + size);
+      return engine.memory.subarray(engine.outStart, engine.outStart + total);
     }
     this.#spill(state, size);
-    return this.#large.subarray(0, size);
+    return this.#large.subarray(0, total);
   }
 
   /** Moves output to a buffer of the span's size. */
@@ -95,13 +119,11 @@ export class SpanInflater {
     engine.slide();
   }
 
-  /** Goes over a member's trailer and the next one's header. */
-  #nextMember(feed: () => boolean, offset: () => number): void {
+  /** Goes over a member's trailer and the next one's header; false when there is no next one. */
+  #nextMember(feed: () => boolean, offset: () => number): boolean {
     const engine = this.#engine;
     while (engine.unread().length < TRAILER_BYTES + 1) {
-      if (!feed()) {
-        throw new DeflateError("truncated", offset(), "the member has no next");
-      }
+      if (!feed()) return false;
     }
     engine.inAt += TRAILER_BYTES;
     for (;;) {
@@ -118,5 +140,6 @@ export class SpanInflater {
       }
     }
     engine.start({ primedBits: 0, primed: 0, keepHistory: false });
+    return true;
   }
 }

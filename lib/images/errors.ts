@@ -23,3 +23,15 @@ export class StateVersionError extends Error {
     super(`${path}: ${detail}`);
   }
 }
+
+/** A ztoc was found to lie about its layer, now or earlier: it is not used again. */
+export class LyingZtocError extends Error {
+  override readonly name = "LyingZtocError";
+  constructor(
+    readonly layerDigest: string,
+    readonly ztocDigest: string,
+    reason: string,
+  ) {
+    super(`ztoc ${ztocDigest} lies about layer ${layerDigest}: ${reason}`);
+  }
+}

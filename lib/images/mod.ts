@@ -6,7 +6,7 @@
  * `ImageService` finds out what an image's layers are served by and puts them into the store.
  * @module
  */
-export { ImageError, StateVersionError } from "./errors.ts";
+export { ImageError, LyingZtocError, StateVersionError } from "./errors.ts";
 export {
   fetchImage,
   type ImageFamily,
@@ -27,17 +27,19 @@ export {
   SlotTableStore,
 } from "./slots.ts";
 export {
+  type CacheFigures,
   type FetchFigures,
   LayerStore,
   type LayerStoreOptions,
   type OpenLayer,
   ReadTimeoutError,
 } from "./store.ts";
+export { BackgroundFiller, type BackgroundOptions } from "./background.ts";
 export {
-  type BackgroundOptions,
   CRI_LABELS,
   ImageLayerProvider,
   INDEX_DIGEST_LABEL,
+  type ProviderOptions,
 } from "./provider.ts";
 export {
   chainIdOf,

@@ -9,6 +9,7 @@ import type {
   StoredLayer,
 } from "../snapshotter/mod.ts";
 import { logger } from "../telemetry/mod.ts";
+import { BackgroundFiller, type BackgroundOptions } from "./background.ts";
 import {
   type ImageService,
   type IndexedImage,
@@ -30,11 +31,11 @@ export const CRI_LABELS = {
 export const INDEX_DIGEST_LABEL =
   "containerd.io/snapshot/remote/soci.index.digest";
 
-/** When and whether the rest of a layer is fetched. */
-export interface BackgroundOptions {
-  readonly enabled: boolean;
-  /** How long after a layer is first needed it is left alone, ms. */
-  readonly delayMs: number;
+/** What becomes of layers. */
+export interface ProviderOptions {
+  readonly background: BackgroundOptions;
+  /** Caches of layers whose last snapshot was removed. */
+  readonly removedLayers: "discarded" | "kept";
 }
 
 function digestLabel(labels: Labels, name: string): Digest | null {
@@ -47,12 +48,14 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   /** One use of the store for each layer, by digest: opening, or open. */
   readonly #layers = new Map<string, Promise<OpenLayer>>();
   readonly #stop = new AbortController();
-  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  readonly #filler: BackgroundFiller;
 
   constructor(
     readonly images: ImageService,
-    readonly background: BackgroundOptions,
-  ) {}
+    readonly options: ProviderOptions,
+  ) {
+    this.#filler = new BackgroundFiller(images.store, options.background);
+  }
 
   async prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null> {
     const { labels } = request;
@@ -103,24 +106,9 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   #remember(layerDigest: string, opening: Promise<OpenLayer>): void {
     this.#layers.set(layerDigest, opening);
     opening.then(
-      (layer) => this.#fillLater(layer),
+      (layer) => this.#filler.add(layer),
       () => this.#layers.delete(layerDigest), // the next Prepare tries again
     );
-  }
-
-  #fillLater(layer: OpenLayer): void {
-    if (!this.background.enabled) return;
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      this.images.store.fill(layer).catch((error) => {
-        if (this.#stop.signal.aborted) return;
-        log.warn("background fetch stopped", {
-          layer: layer.layerDigest,
-          error: String(error),
-        });
-      });
-    }, this.background.delayMs);
-    this.#timers.add(timer);
   }
 
   async restoreLayer(
@@ -164,7 +152,9 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     this.#layers.delete(layerDigest);
     const layer = await opening.catch(() => null);
     if (layer !== null) {
-      this.images.store.release(layer.slot, { discard: true });
+      this.images.store.release(layer.slot, {
+        discard: this.options.removedLayers === "discarded",
+      });
     }
   }
 
@@ -185,6 +175,6 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   /** Stops opening and filling; what is served stays served by the store. */
   [Symbol.dispose](): void {
     this.#stop.abort(new Error("the daemon is stopping"));
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#filler[Symbol.dispose]();
   }
 }

@@ -11,7 +11,7 @@ import { FileSpanSource, type SpanSource } from "../spans/mod.ts";
 import { logger } from "../telemetry/mod.ts";
 import { ZtocError } from "../ztoc/mod.ts";
 import { TreeCompileError } from "../layerfs/mod.ts";
-import { ImageError } from "./errors.ts";
+import { ImageError, LyingZtocError } from "./errors.ts";
 import { fetchImage, type ResolvedImage, resolveImage } from "./image.ts";
 import type { LayerStore, OpenLayer } from "./store.ts";
 import { fetchWholeLayer } from "./whole_layer.ts";
@@ -172,7 +172,7 @@ export class ImageService {
         // A bad ztoc must not keep the image from running; a dead registry must be told.
         if (
           !(error instanceof ZtocError || error instanceof TreeCompileError ||
-            error instanceof ImageError)
+            error instanceof ImageError || error instanceof LyingZtocError)
         ) {
           throw error;
         }
@@ -201,6 +201,7 @@ export class ImageService {
       layer.digest,
       bytes,
       new RegistrySpanSource(this.client, image.reference, layer.digest),
+      diffIdOf(image, layer),
     );
     if (opened.compressedSize !== layer.size) {
       this.store.release(opened.slot, { discard: true });
@@ -218,17 +219,7 @@ export class ImageService {
     layer: Descriptor,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
-    const at = image.manifest.layers.findIndex(({ digest }) =>
-      digest === layer.digest
-    );
-    const diffId = image.diffIds[at];
-    if (diffId === undefined) {
-      throw new ImageError(
-        image.reference.toString(),
-        layer.digest,
-        "is no layer of the image",
-      );
-    }
+    const diffId = diffIdOf(image, layer);
     const folder = `${this.store.root}/ingest`;
     await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
     const path = await Deno.makeTempFile({ dir: folder, prefix: "layer-" });
@@ -247,6 +238,7 @@ export class ImageService {
         layer.digest,
         local.ztoc,
         new FileSpanSource(path),
+        null, // checked while it was downloaded
       );
       // The blob is open: its name may go, its bytes stay until the layer is closed.
       await Deno.remove(path);
@@ -295,19 +287,40 @@ export class ImageService {
   }
 }
 
+/** What the image's configuration says the layer's tar is. @throws ImageError */
+function diffIdOf(image: IndexedImage, layer: Descriptor): Digest {
+  const at = image.manifest.layers.findIndex(({ digest }) =>
+    digest === layer.digest
+  );
+  const diffId = image.diffIds[at];
+  if (diffId === undefined) {
+    throw new ImageError(
+      image.reference.toString(),
+      layer.digest,
+      "is no layer of the image",
+    );
+  }
+  return diffId;
+}
+
 /** A layer blob in a registry. */
 export class RegistrySpanSource implements SpanSource {
+  readonly host: string;
+
   constructor(
     readonly client: RegistryClient,
     readonly repository: Repository,
     readonly digest: Digest,
-  ) {}
+  ) {
+    this.host = repository.host;
+  }
 
   fetch(
     start: number,
     end: number,
     into: Uint8Array<ArrayBuffer>,
     signal: AbortSignal,
+    onProgress?: (filled: number) => void,
   ): Promise<void> {
     return this.client.range(
       this.repository,
@@ -316,6 +329,7 @@ export class RegistrySpanSource implements SpanSource {
       end,
       into,
       signal,
+      onProgress,
     );
   }
 }

@@ -58,6 +58,12 @@ export class SlotTableStore implements Disposable {
         ztoc_digest TEXT NOT NULL,
         UNIQUE (layer_digest, ztoc_digest)
       ) STRICT;
+      CREATE TABLE IF NOT EXISTS condemned (
+        layer_digest TEXT NOT NULL,
+        ztoc_digest TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (layer_digest, ztoc_digest)
+      ) STRICT;
     `);
   }
 
@@ -89,6 +95,21 @@ export class SlotTableStore implements Disposable {
       throw new SlotsExhaustedError(`slot ${slot} is beyond ${MAX_SLOT}`);
     }
     return { slot, layerDigest, ztocDigest };
+  }
+
+  /** Remembers for good that a ztoc lies about a layer. */
+  condemn(layerDigest: string, ztocDigest: string, reason: string): void {
+    this.#database.prepare(
+      "INSERT OR REPLACE INTO condemned (layer_digest, ztoc_digest, reason) VALUES (?, ?, ?)",
+    ).run(layerDigest, ztocDigest, reason);
+  }
+
+  /** Why a ztoc is not to be used for a layer; null when nothing is known against it. */
+  condemned(layerDigest: string, ztocDigest: string): string | null {
+    const row = this.#database.prepare(
+      "SELECT reason FROM condemned WHERE layer_digest = ? AND ztoc_digest = ?",
+    ).get(layerDigest, ztocDigest);
+    return row === undefined ? null : String(row.reason);
   }
 
   /** Every slot that is in use, in order. */

@@ -9,7 +9,7 @@ import {
   treeFileVersion,
   TreeFormatError,
 } from "../layerfs/mod.ts";
-import { sha256 } from "../oci/mod.ts";
+import { type Digest, sha256 } from "../oci/mod.ts";
 import {
   bootId,
   closeFd,
@@ -24,20 +24,29 @@ import {
   unmount,
 } from "../os/mod.ts";
 import {
+  type CachedLayer,
+  HeaderTable,
   InflatePool,
   LayerReader,
+  SpanCache,
   type SpanClass,
+  type SpanError,
   SpanMap,
   SpanScheduler,
   type SpanSource,
+  UncachedSpans,
 } from "../spans/mod.ts";
 import { logger } from "../telemetry/mod.ts";
 import { decodeZtoc, type SpanTable, spanTable } from "../ztoc/mod.ts";
-import { StateVersionError } from "./errors.ts";
+import { LyingZtocError, StateVersionError } from "./errors.ts";
+import { IdleLayerFolders, removeFolder } from "./idle.ts";
+import { LayerCheck } from "./layer_check.ts";
 import { SlotTableStore } from "./slots.ts";
 
 const log = logger("images");
 const MAX_TREE_BYTES = 2 ** 31 - 1;
+/** What one reader may have ahead of it is the cache's budget divided by this. */
+const READ_AHEAD_SHARE = 8;
 
 /** A layer that is being served. */
 export interface OpenLayer {
@@ -55,8 +64,12 @@ export interface OpenLayer {
 }
 
 interface Entry extends OpenLayer {
+  readonly ztocDigest: string;
   readonly dataFd: number;
+  readonly headers: HeaderTable | null;
   readonly source: SpanSource;
+  readonly cached: CachedLayer;
+  readonly check: LayerCheck;
   readonly stop: AbortController;
   uses: number;
 }
@@ -71,6 +84,12 @@ export interface LayerStoreOptions {
   readonly keeper?: MountKeeper;
   /** How long a read waits for bytes that do not come before it fails, ms. Default 30 000. */
   readonly readWaitMs?: number;
+  /** The most bytes all caches may take; everything is kept when not given or 0. */
+  readonly maxCacheBytes?: number;
+  /** The most compressed bytes a second the background may fetch; no bound when not given or 0. */
+  readonly backgroundBytesPerSecond?: number;
+  /** Whether tar headers are compared with the ztoc as they come. Default: `checked`. */
+  readonly headers?: "checked" | "trusted";
 }
 
 /** A read waited as long as a read may. */
@@ -86,8 +105,21 @@ const DEFAULT_READ_WAIT_MS = 30_000;
 /** What was fetched since the store was opened, compressed bytes. */
 export interface FetchFigures {
   demandBytes: number;
+  prefetchBytes: number;
   backgroundBytes: number;
   requests: number;
+}
+
+/** How full the caches are, uncompressed bytes. */
+export interface CacheFigures {
+  readonly bytes: number;
+  /** null: no budget. */
+  readonly maxBytes: number | null;
+  /** Given up since the store was opened. */
+  readonly evictedBytes: number;
+  /** Layers that nobody serves, and what they take of `bytes`. */
+  readonly idleLayers: number;
+  readonly idleBytes: number;
 }
 
 /**
@@ -97,6 +129,7 @@ export interface FetchFigures {
 export class LayerStore implements AsyncDisposable {
   readonly fetched: FetchFigures = {
     demandBytes: 0,
+    prefetchBytes: 0,
     backgroundBytes: 0,
     requests: 0,
   };
@@ -104,7 +137,13 @@ export class LayerStore implements AsyncDisposable {
   readonly #bootId = bootId();
   readonly #keeper: MountKeeper | undefined;
   readonly #readWaitMs: number;
-  readonly #scheduler = new SpanScheduler();
+  /** Closings under way; their descriptors are still open. */
+  readonly #closing = new Map<number, Promise<void>>();
+  readonly #scheduler: SpanScheduler;
+  readonly #cache: SpanCache;
+  readonly #idle: IdleLayerFolders;
+  readonly #uncached = new UncachedSpans();
+  readonly #headers: "checked" | "trusted";
 
   /** Durable state: slots and layer caches. */
   readonly root: string;
@@ -121,9 +160,18 @@ export class LayerStore implements AsyncDisposable {
       files: LayerFileSystem;
     },
   ) {
-    this.root = options.root;
     this.#keeper = options.keeper;
     this.#readWaitMs = options.readWaitMs ?? DEFAULT_READ_WAIT_MS;
+    const { root, maxCacheBytes = 0, backgroundBytesPerSecond = 0 } = options;
+    this.root = root;
+    this.#headers = options.headers ?? "checked";
+    this.#scheduler = new SpanScheduler({ backgroundBytesPerSecond });
+    this.#idle = new IdleLayerFolders(
+      `${root}/layers`,
+      owned.slots.all().map(({ slot }) => slot),
+      (slot) => owned.slots.remove(slot),
+    );
+    this.#cache = new SpanCache({ maxBytes: maxCacheBytes, idle: this.#idle });
     this.#lock = owned.lock;
     this.#slots = owned.slots;
     this.#files = owned.files;
@@ -212,6 +260,7 @@ export class LayerStore implements AsyncDisposable {
   /** Starts answering reads. With a keeper, the mounts outlive this process from here on. */
   async serve(): Promise<void> {
     await this.#files.serve();
+    this.#cache.start(); // a predecessor that still read these files is gone
     this.#keeper?.keep(await this.#files.mounts());
   }
 
@@ -228,31 +277,49 @@ export class LayerStore implements AsyncDisposable {
   /**
    * Serves a layer by a ztoc whose digest was checked; a layer that is served already is shared.
    * Each call is undone by one `release`. The store takes the source over (and disposes it).
-   * @throws ZtocError, TreeCompileError, OsError
+   * @param diffId what the whole tar must be; null when that was checked already.
+   * @throws ZtocError, TreeCompileError, LyingZtocError, OsError
    */
   add(
     layerDigest: string,
     ztocBytes: Uint8Array<ArrayBuffer>,
     source: SpanSource,
+    diffId: Digest | null,
   ): OpenLayer {
-    const { slot } = this.#slots.assign(layerDigest, sha256(ztocBytes));
+    const ztocDigest = sha256(ztocBytes);
+    const lie = this.#slots.condemned(layerDigest, ztocDigest);
+    if (lie !== null) {
+      disposeSource(source);
+      throw new LyingZtocError(layerDigest, ztocDigest, lie);
+    }
+    const { slot } = this.#slots.assign(layerDigest, ztocDigest);
     const known = this.#layers.get(slot);
     if (known !== undefined) {
       known.uses++;
       disposeSource(source);
       return known;
     }
-    const entry = this.#openEntry(slot, layerDigest, ztocBytes, source);
+    const entry = this.#openEntry(
+      { slot, layerDigest, ztocDigest, ztocBytes, diffId },
+      source,
+    );
     this.#layers.set(slot, entry);
+    this.#cache.add(entry.cached);
+    if (entry.reader.complete) this.#checkWhole(entry);
     return entry;
   }
 
   #openEntry(
-    slot: number,
-    layerDigest: string,
-    ztocBytes: Uint8Array<ArrayBuffer>,
+    layer: {
+      slot: number;
+      layerDigest: string;
+      ztocDigest: string;
+      ztocBytes: Uint8Array<ArrayBuffer>;
+      diffId: Digest | null;
+    },
     source: SpanSource,
   ): Entry {
+    const { slot, layerDigest, ztocDigest, ztocBytes } = layer;
     const ztoc = decodeZtoc(ztocBytes);
     const spans = spanTable(ztoc);
     const folder = `${this.root}/layers/${slot}`;
@@ -272,54 +339,105 @@ export class LayerStore implements AsyncDisposable {
     if (!holds(`${folder}/ztoc`, ztocBytes)) {
       saveWhole(`${folder}/ztoc`, ztocBytes);
     }
+    this.#idle.take(slot);
+    const check = LayerCheck.open({
+      folder,
+      layerDigest,
+      diffId: layer.diffId,
+      spans,
+      ztoc,
+      source,
+    });
+    using opened = new DisposableStack();
+    const headers = this.#headers === "trusted"
+      ? null
+      : opened.use(HeaderTable.open(`${folder}/headers`, ztoc, spans));
     const dataFd = openFd(`${folder}/data`, O.RDWR | O.CREAT);
-    try {
-      const trusted = fileSize(dataFd) === ztoc.uncompressedSize &&
-        ztoc.uncompressedSize > 0;
-      truncateFd(dataFd, ztoc.uncompressedSize);
-      const { directory, presence } = this.#files.add({
-        slot,
-        spanCount: spans.count,
-        hasXattrs,
-        dataFd,
-        ensure: (offset, length, signal) =>
-          this.#ensure(entry, offset, length, signal),
+    opened.defer(() => closeFd(dataFd));
+    const trusted = fileSize(dataFd) === ztoc.uncompressedSize &&
+      ztoc.uncompressedSize > 0;
+    truncateFd(dataFd, ztoc.uncompressedSize);
+    const { directory, presence, uses } = this.#files.add({
+      slot,
+      spanCount: spans.count,
+      hasXattrs,
+      ensure: (offset, length, signal) =>
+        this.#ensure(entry, offset, length, signal),
+      copy: (offset, into) => entry.reader.copy(offset, into),
+    });
+    opened.defer(() => this.#files.remove(slot));
+    const map = opened.use(SpanMap.open(`${folder}/spans`, presence, {
+      bootId: this.#bootId,
+      trusted,
+    }));
+    const reader = new LayerReader({
+      layerDigest,
+      spans,
+      compression: ztoc.compression,
+      map,
+      dataFd,
+      source,
+      scheduler: this.#scheduler,
+      pool: this.#pool,
+      headers,
+      uncached: this.#uncached,
+      maxReadAheadBytes: this.#cache.maxBytes / READ_AHEAD_SHARE,
+      onFetched: (bytes, cls) => this.#count(bytes, cls),
+      onPresent: (span) => this.#cache.present(entry.cached, span),
+      onComplete: () => this.#checkWhole(entry),
+      onGone: () => {
+        this.#files.spansGone(slot);
+        this.#cache.gone(entry.cached);
+      },
+      onLie: (error) => this.#condemn(entry, error),
+    });
+    opened.move();
+    const entry: Entry = {
+      slot,
+      layerDigest,
+      ztocDigest,
+      directory,
+      reader,
+      spans,
+      compressedSize: ztoc.compressedSize,
+      inodes,
+      map,
+      dataFd,
+      headers,
+      source,
+      cached: { spans, map, reader, uses },
+      check,
+      stop: new AbortController(),
+      uses: 1,
+    };
+    return entry;
+  }
+
+  /** Compares a layer that is all here with its diff ID, once. */
+  #checkWhole(entry: Entry): void {
+    entry.check.run(entry.reader, entry.stop.signal).then((lie) => {
+      if (lie === null || entry.stop.signal.aborted) return;
+      this.#condemn(entry, lie);
+      entry.reader.condemn(lie);
+    }, (error) => {
+      if (entry.stop.signal.aborted) return;
+      log.warn("layer could not be checked as a whole", {
+        layer: entry.layerDigest,
+        error: String(error),
       });
-      const map = SpanMap.open(`${folder}/spans`, presence, {
-        bootId: this.#bootId,
-        trusted,
-      });
-      const reader = new LayerReader({
-        layerDigest,
-        spans,
-        compression: ztoc.compression,
-        map,
-        dataFd,
-        source,
-        scheduler: this.#scheduler,
-        pool: this.#pool,
-        onFetched: (bytes, cls) => this.#count(bytes, cls),
-      });
-      const entry: Entry = {
-        slot,
-        layerDigest,
-        directory,
-        reader,
-        spans,
-        compressedSize: ztoc.compressedSize,
-        inodes,
-        map,
-        dataFd,
-        source,
-        stop: new AbortController(),
-        uses: 1,
-      };
-      return entry;
-    } catch (error) {
-      this.#files.remove(slot);
-      closeFd(dataFd);
-      throw error;
-    }
+    });
+  }
+
+  /** Sees to it that a ztoc is not used again. What is wrong was told to readers already. */
+  #condemn({ layerDigest, ztocDigest }: Entry, error: SpanError): void {
+    this.#slots.condemn(layerDigest, ztocDigest, error.message);
+    log.error("ztoc lies about its layer and is not used again", {
+      layer: layerDigest,
+      ztoc: ztocDigest,
+      kind: error.kind,
+      span: error.span,
+      error: error.message,
+    });
   }
 
   /** What waits for a registry that is gone fails in the end; the next read asks again. */
@@ -344,8 +462,25 @@ export class LayerStore implements AsyncDisposable {
 
   #count(bytes: number, cls: SpanClass): void {
     this.fetched.requests++;
-    if (cls === "background") this.fetched.backgroundBytes += bytes;
-    else this.fetched.demandBytes += bytes;
+    this.fetched[`${cls}Bytes`] += bytes;
+  }
+
+  /** How full the caches are. */
+  cacheFigures(): CacheFigures {
+    const { bytes, maxBytes, evictedBytes } = this.#cache;
+    return {
+      bytes,
+      maxBytes: maxBytes === Infinity ? null : maxBytes,
+      evictedBytes,
+      idleLayers: this.#idle.slots().length,
+      idleBytes: this.#idle.bytes,
+    };
+  }
+
+  /** Holds background fetching up, or lets it go on. */
+  setBackground(state: "running" | "paused"): void {
+    if (state === "paused") this.#scheduler.pauseBackground();
+    else this.#scheduler.resumeBackground();
   }
 
   /**
@@ -366,7 +501,10 @@ export class LayerStore implements AsyncDisposable {
     for (const record of records) {
       const bytes = readIfThere(`${this.root}/layers/${record.slot}/ztoc`);
       if (bytes === null || sha256(bytes) !== record.ztocDigest) continue;
-      return this.add(layerDigest, bytes, makeSource());
+      if (this.#slots.condemned(layerDigest, record.ztocDigest) !== null) {
+        continue;
+      }
+      return this.add(layerDigest, bytes, makeSource(), null);
     }
     return null;
   }
@@ -382,12 +520,13 @@ export class LayerStore implements AsyncDisposable {
   }
 
   /**
-   * Forgets every layer that is neither served nor in use: their slots, caches and half-made files.
+   * Forgets every layer that is neither served nor in use nor kept: their slots, caches and
+   * half-made files.
    * For a daemon that has restored all it knows: what is left is what a crash left over.
    * @param inUse directories of layers that are to be kept though they could not be restored.
    */
   sweep(inUse: readonly string[]): void {
-    const wanted = new Set(inUse.map(slotOf));
+    const wanted = new Set([...inUse.map(slotOf), ...this.#idle.slots()]);
     const known = new Set<string>();
     for (const { slot, layerDigest } of this.#slots.all()) {
       if (this.#layers.has(slot) || wanted.has(slot)) known.add(String(slot));
@@ -407,12 +546,16 @@ export class LayerStore implements AsyncDisposable {
     }
   }
 
-  /** Fetches what is missing of a layer, behind everything else; ends with the layer. */
+  /**
+   * Fetches what is missing of a layer, behind everything else; ends with the layer, or when the
+   * budget is used up.
+   */
   async fill(layer: OpenLayer): Promise<void> {
     const entry = this.#layers.get(layer.slot);
     if (entry === undefined) return;
-    await entry.reader.fill(entry.stop.signal);
-    if (!entry.stop.signal.aborted) entry.map.sync(entry.dataFd);
+    const { reader, map, dataFd, stop: { signal } } = entry;
+    await reader.fill(signal, () => this.#cache.roomBytes);
+    if (!signal.aborted) await map.sync(dataFd);
   }
 
   /**
@@ -422,38 +565,60 @@ export class LayerStore implements AsyncDisposable {
   release(slot: number, options: { discard: boolean }): void {
     const entry = this.#layers.get(slot);
     if (entry === undefined || --entry.uses > 0) return;
-    this.#close(entry);
+    const closing = this.#close(entry, { sync: !options.discard })
+      .finally(() => {
+        if (this.#closing.get(slot) === closing) this.#closing.delete(slot);
+      });
+    this.#closing.set(slot, closing);
     if (options.discard) {
       this.#slots.remove(slot);
-      Deno.removeSync(`${this.root}/layers/${slot}`, { recursive: true });
+      removeFolder(`${this.root}/layers/${slot}`);
+    } else {
+      this.#idle.add(slot);
     }
   }
 
-  #close(entry: Entry): void {
-    this.#layers.delete(entry.slot);
-    entry.stop.abort();
-    entry.reader.close();
-    try {
-      entry.map.sync(entry.dataFd);
-    } catch (error) {
-      // Unsynced marks are simply not trusted after a reboot.
-      log.warn("cache could not be synced", {
-        layer: entry.layerDigest,
-        error: String(error),
-      });
+  /** Serves a layer no more from the moment it is called; resolves when nothing uses its files. */
+  async #close(entry: Entry, options: { sync: boolean }): Promise<void> {
+    const { slot, reader, map, dataFd, headers, source } = entry;
+    this.#layers.delete(slot);
+    this.#cache.remove(entry.cached);
+    entry.stop.abort(new Error("the layer is no longer served"));
+    const idle = reader.close();
+    if (options.sync) {
+      try {
+        map.syncNow(dataFd);
+      } catch (error) {
+        // Unsynced marks are simply not trusted after a reboot.
+        log.warn("cache could not be synced", {
+          layer: entry.layerDigest,
+          error: String(error),
+        });
+      }
     }
-    // Takes the presence bytes back: after they were saved. A successor's layers stay listed.
-    if (!this.#files.detached) this.#files.remove(entry.slot);
-    entry.map[Symbol.dispose]();
-    closeFd(entry.dataFd);
-    disposeSource(entry.source);
+    // Takes the presence bytes back: nothing writes them from here on. A successor's layers stay
+    // listed.
+    if (!this.#files.detached) this.#files.remove(slot);
+    map.freeze();
+    await idle; // Workers write to the data file until then
+    await map.close();
+    headers?.[Symbol.dispose]();
+    closeFd(dataFd);
+    disposeSource(source);
   }
 
   /** Stops serving and unmounts (or not, after `leave`). Caches stay. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#files[Symbol.asyncDispose]();
     if (!this.#files.detached) this.#keeper?.release();
-    for (const entry of [...this.#layers.values()]) this.#close(entry);
+    this.#cache[Symbol.dispose]();
+    await Promise.all([
+      ...this.#closing.values(),
+      ...[...this.#layers.values()].map((entry) =>
+        this.#close(entry, { sync: true })
+      ),
+    ]);
+    this.#scheduler[Symbol.dispose]();
     this.#pool[Symbol.dispose]();
     this.#slots[Symbol.dispose]();
     this.#lock.close();

@@ -47,6 +47,8 @@ export interface LayerHandlerOptions {
   readonly layersDirectory: string;
   readonly slots: SlotTable;
   readonly presence: Uint8Array;
+  /** Use marks, one for each presence byte. */
+  readonly uses: Uint8Array;
   readonly ring: RequestRing;
   /** Number of this mount in ring items. */
   readonly mount: number;
@@ -251,10 +253,12 @@ export class LayerHandler implements FuseHandler {
         BigInt(length),
         BigInt(position),
       );
-      // The presence bytes may have become another layer's meanwhile: then these may be zeros.
-      if (slots.generation(layer.row) !== generation) return -ERRNO.ESTALE;
-      // A short answer inside a file would become zeros: whole or an error.
-      return count === length ? length : -ERRNO.EIO;
+      // Unchanged: no span was given up meanwhile, so these are the layer's bytes, and no hole.
+      if (slots.generation(layer.row) === generation) {
+        // A short answer inside a file would become zeros: whole or an error.
+        return count === length ? length : -ERRNO.EIO;
+      }
+      if (!slots.holds(layer.row, layer.slot)) return -ERRNO.ESTALE;
     }
     const item = this.#item;
     item.kind = RING_READ;
@@ -292,11 +296,12 @@ export class LayerHandler implements FuseHandler {
 
   #isPresent(layer: OpenLayer, position: number, length: number): boolean {
     const { tree, row } = layer;
-    const { presence, slots } = this.#options;
+    const { presence, uses, slots } = this.#options;
     const base = slots.arenaOffset(row);
     const last = tree.spanAt(position + length - 1);
     for (let span = tree.spanAt(position); span <= last; span++) {
       if (Atomics.load(presence, base + span) !== PRESENT) return false;
+      uses[base + span] = 1;
     }
     return true;
   }

@@ -5,14 +5,7 @@ import {
   requestResend,
   setReadAhead,
 } from "../fuse/mod.ts";
-import {
-  closeFd,
-  ERRNO,
-  LIBC_PATH,
-  OsError,
-  preadFully,
-  unmount,
-} from "../os/mod.ts";
+import { closeFd, ERRNO, LIBC_PATH, OsError, unmount } from "../os/mod.ts";
 import {
   PresenceArena,
   RequestRing,
@@ -28,10 +21,10 @@ export interface ServedLayer {
   readonly spanCount: number;
   /** Whether any entry has extended attributes: decides on which mount it is shown. */
   readonly hasXattrs: boolean;
-  /** Descriptor of the data file, open while the layer is served. */
-  readonly dataFd: number;
-  /** Resolves when the bytes are in the data file; rejects when they cannot be had. */
+  /** Resolves when the bytes are here; rejects when they cannot be had. */
   ensure(offset: number, length: number, signal: AbortSignal): Promise<void>;
+  /** Copies bytes that are here; false when some are gone again. @throws OsError */
+  copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean;
 }
 
 /** How the file system is started. */
@@ -88,6 +81,7 @@ export class LayerFileSystem implements AsyncDisposable {
   readonly #options: LayerFileSystemOptions;
   readonly #slots = new SlotTable(SlotTable.allocate(MAX_LAYERS));
   readonly #arena = new PresenceArena(new SharedArrayBuffer(ARENA_BYTES));
+  readonly #uses = new Uint8Array(new SharedArrayBuffer(ARENA_BYTES));
   readonly #ring = new RequestRing(RequestRing.allocate(RING_ITEMS));
   readonly #layers = new Map<number, { layer: ServedLayer; arena: number }>();
   readonly #replies = new DeferredReplies();
@@ -147,6 +141,7 @@ export class LayerFileSystem implements AsyncDisposable {
           layersDirectory: this.#options.layersDirectory,
           slots: this.#slots.memory,
           presence: this.#arena.memory,
+          uses: this.#uses.buffer as SharedArrayBuffer,
           ring: this.#ring.memory,
         } satisfies FuseWorkerStart,
       );
@@ -244,10 +239,13 @@ export class LayerFileSystem implements AsyncDisposable {
 
   /**
    * Shows a layer. `<slot>/tree` and `<slot>/data` must be in place.
-   * @returns its directory, and its presence bytes (one a span, 0 missing, 1 present), which the
-   * caller keeps up to date.
+   * @returns its directory; its presence bytes (one a span, 0 missing, 1 present, anything else
+   * present but to be asked for), which the caller keeps up to date; and its use marks (one a span, set
+   * by every read), which the caller may clear.
    */
-  add(layer: ServedLayer): { directory: string; presence: Uint8Array } {
+  add(
+    layer: ServedLayer,
+  ): { directory: string; presence: Uint8Array; uses: Uint8Array } {
     const known = this.#layers.get(layer.slot);
     if (known !== undefined) throw new Error(`slot ${layer.slot} is served`);
     const arena = this.#arena.allocate(layer.spanCount);
@@ -256,12 +254,18 @@ export class LayerFileSystem implements AsyncDisposable {
     return {
       directory: this.directory(layer),
       presence: this.#arena.bytes.subarray(arena, arena + layer.spanCount),
+      uses: this.#uses.subarray(arena, arena + layer.spanCount),
     };
   }
 
   /** Where a layer is shown. */
   directory({ slot, hasXattrs }: { slot: number; hasXattrs: boolean }): string {
     return `${this.#options.mountDirectory}/${hasXattrs ? "x" : "n"}/${slot}`;
+  }
+
+  /** Presence bytes of a layer were cleared, and the bytes of those spans are about to go. */
+  spansGone(slot: number): void {
+    this.#slots.spansGone(slot);
   }
 
   /** Stops showing a layer. Its readers get ESTALE. */
@@ -290,6 +294,7 @@ export class LayerFileSystem implements AsyncDisposable {
       return;
     }
     const cancel = new AbortController();
+    const again = Object.assign(new RingItem(), item);
     this.#waiting.set(id, cancel);
     this.#fill(slot, offset, length, cancel.signal).then((result) => {
       this.#waiting.delete(id);
@@ -298,6 +303,7 @@ export class LayerFileSystem implements AsyncDisposable {
       const answer = result === 0
         ? this.#readInto(slot, offset, length)
         : result;
+      if (answer === null) return this.#take(again);
       this.#replies.send(fd, uniqueLo, uniqueHi, answer);
     });
   }
@@ -321,13 +327,13 @@ export class LayerFileSystem implements AsyncDisposable {
     }
   }
 
-  #readInto(slot: number, offset: number, length: number): number {
+  /** Bytes read, a negative errno, or null when they are gone again. */
+  #readInto(slot: number, offset: number, length: number): number | null {
     const known = this.#layers.get(slot);
     if (known === undefined) return -ERRNO.ESTALE;
     try {
       const into = this.#replies.payload.subarray(0, length);
-      const count = preadFully(known.layer.dataFd, into, offset);
-      return count === length ? length : -ERRNO.EIO;
+      return known.layer.copy(offset, into) ? length : null;
     } catch (error) {
       if (error instanceof OsError) return -error.errno;
       throw error;

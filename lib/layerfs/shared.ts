@@ -1,10 +1,13 @@
 /**
- * What the main isolate and the FUSE Workers share in memory. Three structures, made once at start:
+ * What the main isolate and the FUSE Workers share in memory. Four structures, made once at start:
  *
  * - `SlotTable`: which slots are served, and where the presence bytes of each lie. Written by the
  *   main isolate only; read by Workers on every request.
  * - the presence arena: one byte for each span of each served layer, 1 when its bytes are in the
- *   layer's data file. Written (0 → 1) after the bytes are in the file.
+ *   layer's data file. Written (0 → 1) after the bytes are in the file, and (1 → 0) before they go;
+ *   `SlotTable.generation` tells of the latter.
+ * - use marks: a byte for each presence byte, set by whoever reads the span, cleared by whoever wants
+ *   to know which spans are used. Losing a mark in a race costs nothing but a wrong guess.
  * - `RequestRing`: reads a Worker could not answer. Any Worker pushes; the main isolate drains.
  *
  * A Worker blocked in `read(2)` gets no message, so everything it must learn it reads from here.
@@ -65,8 +68,9 @@ export class SlotTable {
   }
 
   /**
-   * Changes whenever the row is given up. A reader that sees the same number before and after it
-   * looked at presence bytes knows that they were this layer's all the while.
+   * Changes whenever the row is given up, and whenever spans of its layer are. A reader that sees the
+   * same number before and after it looked at presence bytes and read knows that they were this
+   * layer's all the while, and that it read no hole.
    */
   generation(row: SlotRow): number {
     return Atomics.load(this.#rows, row * ROW_WORDS + 3);
@@ -86,6 +90,15 @@ export class SlotTable {
       }
     }
     throw new RangeError(`no room for another layer in the slot table`);
+  }
+
+  /**
+   * Spans of a served layer are MISSING again, and their bytes are about to go: Workers that are
+   * reading look again. Main isolate only.
+   */
+  spansGone(slot: number): void {
+    const row = this.find(slot);
+    if (row >= 0) Atomics.add(this.#rows, row * ROW_WORDS + 3, 1);
   }
 
   /** Stops serving a slot. Main isolate only. */

@@ -17,6 +17,7 @@ export interface FuseWorkerStart {
   readonly layersDirectory: string;
   readonly slots: SharedArrayBuffer;
   readonly presence: SharedArrayBuffer;
+  readonly uses: SharedArrayBuffer;
   readonly ring: SharedArrayBuffer;
 }
 
@@ -38,6 +39,7 @@ scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
     layersDirectory: data.layersDirectory,
     slots: new SlotTable(data.slots),
     presence: new Uint8Array(data.presence),
+    uses: new Uint8Array(data.uses),
     ring: new RequestRing(data.ring),
     mount: data.mount,
   });

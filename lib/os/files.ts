@@ -126,6 +126,28 @@ export function descriptorTarget(fd: number): string {
 }
 
 /**
+ * Puts the file's bytes on disk while this thread goes on. The descriptor must stay open until then.
+ * @throws OsError, EIO whatever the reason
+ */
+export async function dataSyncElsewhere(fd: number): Promise<void> {
+  if (await libc.fdatasyncElsewhere(fd) < 0) {
+    throw new OsError(ERRNO.EIO, "fdatasync", `descriptor ${fd}`);
+  }
+}
+
+/** FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE (uapi/linux/falloc.h). */
+const PUNCH_HOLE = 0x01 | 0x02;
+
+/**
+ * Gives the disk blocks of a range back; it reads as zeros from then on. Blocks that are only partly
+ * in the range stay allocated and their part is zeroed. @throws OsError
+ */
+export function punchHole(fd: number, offset: number, length: number): void {
+  const result = libc.fallocate(fd, PUNCH_HOLE, BigInt(offset), BigInt(length));
+  if (result < 0) raise("fallocate", `descriptor ${fd} at ${offset}`);
+}
+
+/**
  * Reads a file whole, also below `/proc` and `/sys`, which Deno's own file API refuses under narrow
  * permissions.
  * @throws OsError; RangeError when the file is larger than `maxBytes`.

@@ -42,6 +42,13 @@ const symbols = {
     result: "i32",
     nonblocking: true,
   },
+  // Waits for the disk, off the calling thread. errno is lost there.
+  fdatasyncElsewhere: {
+    name: "fdatasync",
+    parameters: ["i32"],
+    result: "i32",
+    nonblocking: true,
+  },
   statfs: { parameters: ["buffer", "buffer"], result: "i32" },
   readlink: { parameters: ["buffer", "buffer", "usize"], result: "i32" },
   fsync: { parameters: ["i32"], result: "i32" },

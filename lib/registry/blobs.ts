@@ -94,6 +94,7 @@ export async function readRange(
   endExclusive: number,
   into: Uint8Array,
   signal?: AbortSignal,
+  onProgress?: (filled: number) => void,
 ): Promise<void> {
   if (
     !(Number.isSafeInteger(start) && start >= 0) ||
@@ -122,6 +123,7 @@ export async function readRange(
           const part = chunk.subarray(0, into.length - filled);
           into.set(part, filled);
           filled += part.length;
+          onProgress?.(filled);
           if (filled - before >= PROGRESS_BYTES) retrier.progressed();
           if (filled === into.length && answer.status === 200) break;
           if (part.length < chunk.length) {

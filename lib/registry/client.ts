@@ -90,6 +90,8 @@ export class RegistryClient implements Disposable {
   /**
    * Fills `into`, which is as long as the range. After an error its content is of no use. The bytes
    * are not checked: a range has no digest here.
+   * @param onProgress told how many bytes of `into` are filled, as they come; from the beginning again
+   * when another place is asked.
    */
   range(
     repository: Repository,
@@ -98,6 +100,7 @@ export class RegistryClient implements Disposable {
     endExclusive: number,
     into: Uint8Array,
     signal?: AbortSignal,
+    onProgress?: (filled: number) => void,
   ): Promise<void> {
     return readRange(
       this.#context,
@@ -107,6 +110,7 @@ export class RegistryClient implements Disposable {
       endExclusive,
       into,
       signal,
+      onProgress,
     );
   }
 

@@ -1,10 +1,18 @@
 /**
  * - `digest`: the bytes are not those the ztoc promises; they were not used.
  * - `inflate`: the digest is right but the bytes do not inflate: the ztoc is wrong.
- * - `disk`: the cache could not be written.
+ * - `header`: a tar header in the span is not what the ztoc says: the ztoc lies.
+ * - `layer`: the whole layer does not have its digest: the ztoc lies.
+ * - `disk`: the cache could not be written or read.
  * - `closed`: the layer is no longer served.
  */
-export type SpanErrorKind = "digest" | "inflate" | "disk" | "closed";
+export type SpanErrorKind =
+  | "digest"
+  | "inflate"
+  | "header"
+  | "layer"
+  | "disk"
+  | "closed";
 
 /** A span could not be made present. */
 export class SpanError extends Error {

@@ -1,17 +1,27 @@
+import { OsError, preadFully, punchHole, pwriteFully } from "../os/mod.ts";
 import { logger } from "../telemetry/mod.ts";
 import type { SpanTable } from "../ztoc/mod.ts";
-import { SpanError } from "./errors.ts";
+import { isBefore, type SpanClass } from "./classes.ts";
+import { SpanError, type SpanErrorKind } from "./errors.ts";
+import type { HeaderTable, Straddler } from "./headers.ts";
 import type { InflatePool } from "./inflate_pool.ts";
 import type { SpanMap } from "./map.ts";
-import type { SpanClass, SpanScheduler } from "./scheduler.ts";
+import { ReadAhead } from "./read_ahead.ts";
+import { type Flight, Preempted, type Run, type RunLayer } from "./run.ts";
+import type { SpanScheduler } from "./scheduler.ts";
 import type { SpanSource } from "./source.ts";
+import { UncachedSpans } from "./uncached.ts";
 
 const log = logger("spans");
 
-/** Compressed bytes one range request may ask for, unless a single span is larger. */
-const MAX_RUN_BYTES = 8 * 2 ** 20;
 /** How often a span with a wrong digest is fetched again. */
 const DIGEST_RETRIES = 3;
+/** A span that was given up between its arrival and its reading is fetched again so often. */
+const READ_TRIES = 8;
+/** How long a full disk is left alone before a span in memory is tried again, ms. */
+const DISK_REST_MS = 5_000;
+/** How often a full disk is told of, ms. */
+const DISK_WARNING_MS = 60_000;
 
 /** What a `LayerReader` works with. It owns none of it. */
 export interface LayerReaderOptions {
@@ -20,33 +30,93 @@ export interface LayerReaderOptions {
   /** Whether spans are gzip pieces, or plain bytes. */
   readonly compression: "gzip" | "uncompressed";
   readonly map: SpanMap;
-  /** The data file. */
+  /** The data file; open until `close` has resolved. */
   readonly dataFd: number;
   readonly source: SpanSource;
   readonly scheduler: SpanScheduler;
   readonly pool: InflatePool;
+  /** The tar headers spans must hold; null: not checked. Open until `close` has resolved. */
+  readonly headers: HeaderTable | null;
+  /** Where spans go that the disk does not take; of its own when not given. */
+  readonly uncached?: UncachedSpans;
+  /** The most bytes to read ahead; a part of the cache's budget, or it would push out itself. */
+  readonly maxReadAheadBytes?: number;
   /** Told the compressed bytes of each range fetched. */
   readonly onFetched?: (bytes: number, cls: SpanClass) => void;
-}
-
-interface Flight {
-  readonly done: Promise<void>;
-  readonly raise: (cls: SpanClass) => void;
+  /** A span's bytes are in the data file now. */
+  readonly onPresent?: (span: number) => void;
+  /** Every span is present. */
+  readonly onComplete?: () => void;
+  /**
+   * Spans are missing again and their bytes are about to go: whoever looked at presence bytes before
+   * and reads only now must look again.
+   */
+  readonly onGone?: () => void;
+  /** The ztoc was found to lie about the layer. */
+  readonly onLie?: (error: SpanError) => void;
 }
 
 /** Makes ranges of one layer's data file readable. */
-export class LayerReader {
+export class LayerReader implements RunLayer {
+  readonly host: string;
+  readonly queued = new Map<number, Flight>();
   readonly #options: LayerReaderOptions;
+  readonly #uncached: UncachedSpans;
+  readonly #readAhead: ReadAhead;
   /** Spans asked for and not yet here. */
   readonly #flights = new Map<number, Flight>();
+  /** Spans whose bytes are being given up; resolved when that is over. */
+  readonly #leaving = new Map<number, Promise<void>>();
+  /** Spans that will never be right. */
+  readonly #failed = new Map<number, SpanError>();
+  /** Read-ahead spans to watch once they are here. */
+  readonly #watch = new Set<number>();
+  /** What uses descriptors: `close` waits for it. */
+  readonly #tasks = new Set<Promise<void>>();
   readonly #closed = new AbortController();
+  /** The beginning of a span whose request was given up. */
+  #partial: { span: number; bytes: Uint8Array } | null = null;
+  #missing: number;
+  #evictions = 0;
+  #ended = false;
+  #diskFullAtMs = -Infinity;
 
   constructor(options: LayerReaderOptions) {
+    const { spans, source, scheduler, map } = options;
     this.#options = options;
+    this.host = source.host;
+    this.#uncached = options.uncached ?? new UncachedSpans();
+    this.#missing = spans.count - map.presentCount;
+    this.#readAhead = new ReadAhead({
+      count: spans.count,
+      compressedStart: (span) => spans.compressedStart(span),
+      compressedEnd: (span) => spans.compressedEnd(span),
+      bytesPerMs: () => scheduler.bytesPerMs(this.host),
+      maxBytes: options.maxReadAheadBytes ?? Infinity,
+    });
+  }
+
+  compressedStart(span: number): number {
+    return this.#options.spans.compressedStart(span);
+  }
+
+  compressedEnd(span: number): number {
+    return this.#options.spans.compressedEnd(span);
+  }
+
+  /** How often spans were given up: the same number twice means that none went in between. */
+  get evictions(): number {
+    return this.#evictions;
+  }
+
+  /** Whether all of the layer is in the data file. */
+  get complete(): boolean {
+    return this.#missing === 0;
   }
 
   /**
-   * Resolves when bytes [offset, offset + length) are in the data file.
+   * Resolves when bytes [offset, offset + length) are here: `copy` gives them until others take
+   * their place.
    * @throws SpanError, or the source's error, or the signal's reason.
    */
   async ensure(
@@ -73,165 +143,500 @@ export class LayerReader {
     signal: AbortSignal,
   ): Promise<void> {
     signal.throwIfAborted();
-    const waits: Promise<void>[] = [];
-    let runStart = -1;
-    const flush = (end: number) => {
-      if (runStart >= 0) waits.push(this.#fly(runStart, end - 1, cls));
-      runStart = -1;
-    };
+    const waits: Flight[] = [];
     for (let span = first; span <= last; span++) {
-      const flight = this.#flights.get(span);
-      if (this.#options.map.has(span) || flight !== undefined) {
-        flush(span);
-        if (flight !== undefined) {
-          flight.raise(cls);
-          waits.push(flight.done);
-        }
-        continue;
-      }
-      if (runStart >= 0 && this.#runBytes(runStart, span) > MAX_RUN_BYTES) {
-        flush(span);
-      }
-      if (runStart < 0) runStart = span;
+      const flight = this.#want(span, cls);
+      if (flight !== null) waits.push(flight);
     }
-    flush(last + 1);
-    if (waits.length === 0) return;
-    const aborted = Promise.withResolvers<never>();
-    const abort = () => aborted.reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
+    if (cls === "demand") this.#lookAhead(first, last);
+    if (waits.length > 0) await this.#wait(waits, signal);
+  }
+
+  /**
+   * Copies bytes that are here, without waiting, so that nothing can take them away meanwhile.
+   * @returns false when some are not.
+   * @throws OsError
+   */
+  copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean {
+    const { spans, map } = this.#options;
+    if (into.length === 0) return true;
+    const last = spans.spanAt(offset + into.length - 1);
+    for (let span = spans.spanAt(offset); span <= last; span++) {
+      if (!map.has(span) && this.#uncached.get(this, span) === undefined) {
+        return false;
+      }
+    }
+    return this.#copy(offset, into);
+  }
+
+  /** Fills `into` from `offset` on, fetching what is missing. @throws as `ensure` */
+  async read(
+    offset: number,
+    into: Uint8Array<ArrayBuffer>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (let tries = 0; tries < READ_TRIES; tries++) {
+      await this.ensure(offset, into.length, "demand", signal);
+      if (this.copy(offset, into)) return;
+    }
+    const span = this.#options.spans.spanAt(offset);
+    throw this.#error("disk", span, "the cache is too small to read it");
+  }
+
+  #copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean {
+    const { spans, dataFd } = this.#options;
+    const end = offset + into.length;
+    for (let at = offset; at < end;) {
+      const span = spans.spanAt(at);
+      const to = Math.min(end, spans.end(span));
+      const part = into.subarray(at - offset, to - offset);
+      const bytes = this.#uncached.get(this, span);
+      if (bytes !== undefined) {
+        const from = at - spans.start(span);
+        part.set(bytes.subarray(from, from + part.length));
+      } else if (preadFully(dataFd, part, at) !== part.length) {
+        return false;
+      }
+      at = to;
+    }
+    return true;
+  }
+
+  /** The flight that brings a span; null when it is here. @throws SpanError */
+  #want(span: number, cls: SpanClass): Flight | null {
+    const { map, scheduler } = this.#options;
+    const failed = this.#failed.get(span);
+    if (failed !== undefined) throw failed;
+    if (map.has(span)) return null;
+    if (this.#uncached.get(this, span) !== undefined) {
+      this.#writeLater(span);
+      return null;
+    }
+    const known = this.#flights.get(span);
+    if (known !== undefined) {
+      known.waiters++;
+      if (!this.#leaving.has(span)) scheduler.raise(known, cls);
+      else if (isBefore(cls, known.cls)) known.cls = cls; // queued later
+      return known;
+    }
+    if (this.#closed.signal.aborted) {
+      throw this.#error("closed", span, "the layer is no longer served");
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(() => {}); // each waiter has its own handle
+    const flight: Flight = {
+      span,
+      layer: this,
+      cls,
+      waiters: 1,
+      run: null,
+      received: false,
+      done: promise,
+      resolve: () => this.#land(flight, resolve),
+      reject: (error) => this.#land(flight, () => reject(error)),
+    };
+    this.#flights.set(span, flight);
+    const leaving = this.#leaving.get(span);
+    if (leaving === undefined) scheduler.add(flight);
+    else leaving.then(() => scheduler.add(flight));
+    return flight;
+  }
+
+  #land({ span }: Flight, tell: () => void): void {
+    this.#flights.delete(span);
+    tell();
+  }
+
+  async #wait(flights: readonly Flight[], signal: AbortSignal): Promise<void> {
+    const left = Promise.withResolvers<never>();
+    const leave = () => {
+      for (const flight of flights) {
+        if (--flight.waiters > 0) continue;
+        if (this.#options.scheduler.remove(flight)) {
+          flight.reject(signal.reason);
+        }
+      }
+      left.reject(signal.reason);
+    };
+    signal.addEventListener("abort", leave, { once: true });
     try {
-      await Promise.race([Promise.all(waits), aborted.promise]);
+      await Promise.race([
+        Promise.all(flights.map(({ done }) => done)),
+        left.promise,
+      ]);
     } finally {
-      signal.removeEventListener("abort", abort);
+      signal.removeEventListener("abort", leave);
     }
   }
 
-  /** Fetches all that is missing, in order, behind everything else. */
-  async fill(signal: AbortSignal): Promise<void> {
-    const { spans, map } = this.#options;
+  #lookAhead(first: number, last: number): void {
+    const { map } = this.#options;
+    for (let span = first; span <= last; span++) map.unwatch(span);
+    const ahead = this.#readAhead.asked(first, last);
+    if (ahead === null) return;
+    for (let span = ahead.first; span <= ahead.last; span++) {
+      if (this.#failed.has(span) || this.#closed.signal.aborted) continue;
+      this.#want(span, "prefetch");
+    }
+    if (map.has(ahead.watch)) map.watch(ahead.watch);
+    else this.#watch.add(ahead.watch);
+  }
+
+  /**
+   * Fetches all that is missing, in order, behind everything else, as far as there is room.
+   * @param room uncompressed bytes that may still come into the cache.
+   * @throws SpanError of the first span that failed, once all others are here; what else went wrong,
+   * at once.
+   */
+  async fill(
+    signal: AbortSignal,
+    room: () => number = () => Infinity,
+  ): Promise<void> {
+    const { spans, map, scheduler } = this.#options;
+    const requests: { done: Promise<void>; bytes: number }[] = [];
+    let failure: SpanError | null = null;
+    let underway = 0;
+    const settleOne = async () => {
+      const { done, bytes } = requests.shift()!;
+      try {
+        await done;
+      } catch (error) {
+        if (!(error instanceof SpanError) || this.#closed.signal.aborted) {
+          throw error;
+        }
+        failure ??= error;
+      }
+      underway -= bytes;
+    };
     for (let span = 0; span < spans.count; span++) {
-      if (map.has(span)) continue;
+      if (map.has(span) || this.#failed.has(span)) continue;
+      const limit = scheduler.backgroundRunBytes(this);
+      const fits = (end: number) =>
+        spans.end(end) - spans.start(span) + underway <= room();
+      if (!fits(span)) break;
       let end = span;
       while (
-        end + 1 < spans.count && !map.has(end + 1) &&
-        this.#runBytes(span, end + 1) <= MAX_RUN_BYTES
+        end + 1 < spans.count && !map.has(end + 1) && fits(end + 1) &&
+        this.compressedEnd(end + 1) - this.compressedStart(span) <= limit
       ) end++;
-      await this.ensureSpans(span, end, "background", signal);
+      const done = this.ensureSpans(span, end, "background", signal);
+      done.catch(() => {}); // awaited by settleOne
+      const bytes = spans.end(end) - spans.start(span);
+      requests.push({ done, bytes });
+      underway += bytes;
+      if (requests.length === 2) await settleOne();
+      span = end;
     }
+    while (requests.length > 0) await settleOne();
+    if (failure !== null) throw failure;
   }
 
-  /** Ends all that is under way; later requests fail. */
-  close(): void {
-    this.#closed.abort(new Error("the layer is no longer served"));
-  }
-
-  #runBytes(first: number, last: number): number {
-    const { spans } = this.#options;
-    return spans.compressedEnd(last) - spans.compressedStart(first);
-  }
-
-  /** Starts one range request for spans `first` to `last`. */
-  #fly(first: number, last: number, cls: SpanClass): Promise<void> {
-    const finished = Promise.withResolvers<void>();
-    finished.promise.catch(() => {}); // each waiter has its own handle
-    const raise = this.#options.scheduler.add(cls, async () => {
-      try {
-        await this.#load(first, last, cls);
-        finished.resolve();
-      } catch (error) {
-        finished.reject(error);
-      } finally {
-        for (let span = first; span <= last; span++) this.#flights.delete(span);
+  async fetchRun(run: Run, onBytes: (count: number) => void): Promise<void> {
+    const { source, onFetched } = this.#options;
+    const { flights } = run;
+    this.#closed.signal.throwIfAborted();
+    const start = this.compressedStart(flights[0]!.span);
+    const bytes = new Uint8Array(run.size);
+    const kept = this.#takePartial(flights[0]!.span, bytes);
+    run.received = kept;
+    const progress = (filled: number) => {
+      const count = kept + filled - run.received;
+      if (count <= 0) return; // a retry begins where it likes
+      this.#closed.signal.throwIfAborted(); // descriptors may be closed from then on
+      run.received += count;
+      for (; run.next < flights.length; run.next++) {
+        const flight = flights[run.next]!;
+        const end = this.compressedEnd(flight.span) - start;
+        if (end > run.received) break;
+        const from = this.compressedStart(flight.span) - start;
+        flight.received = true;
+        this.#track(this.#arrived(flight, bytes.slice(from, end)));
       }
-    });
-    const flight: Flight = { done: finished.promise, raise };
-    for (let span = first; span <= last; span++) {
-      this.#flights.set(span, flight);
-    }
-    return finished.promise;
-  }
-
-  async #load(first: number, last: number, cls: SpanClass): Promise<void> {
-    const { source, spans, onFetched } = this.#options;
-    const signal = this.#closed.signal;
-    signal.throwIfAborted();
-    const start = spans.compressedStart(first);
-    const end = spans.compressedEnd(last);
-    const bytes = new Uint8Array(end - start);
-    await source.fetch(start, end, bytes, signal);
-    onFetched?.(bytes.length, cls);
-    const settled = await Promise.allSettled(
-      Array.from({ length: last - first + 1 }, (_, i) => {
-        const span = first + i;
-        return this.#inflate(
-          span,
-          bytes.slice(
-            spans.compressedStart(span) - start,
-            spans.compressedEnd(span) - start,
-          ),
+      onBytes(count);
+    };
+    try {
+      await source.fetch(
+        start + kept,
+        start + run.size,
+        bytes.subarray(kept),
+        AbortSignal.any([run.abort.signal, this.#closed.signal]),
+        progress,
+      );
+      progress(run.size - kept);
+    } catch (error) {
+      const next = flights[run.next];
+      if (next !== undefined && run.abort.signal.reason instanceof Preempted) {
+        this.#keepPartial(
+          next.span,
+          bytes.slice(this.compressedStart(next.span) - start, run.received),
         );
-      }),
-    );
-    const failed = settled.find((result) => result.status === "rejected");
-    if (failed !== undefined) throw failed.reason;
+      }
+      throw error;
+    } finally {
+      onFetched?.(run.received - kept, run.cls);
+    }
   }
 
-  /** Checks, inflates and marks one span; fetches it again while its digest is wrong. */
-  async #inflate(
-    span: number,
+  #takePartial(span: number, into: Uint8Array): number {
+    const partial = this.#partial;
+    if (partial?.span !== span) return 0;
+    this.#partial = null;
+    into.set(partial.bytes);
+    return partial.bytes.length;
+  }
+
+  #keepPartial(span: number, bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#partial = { span, bytes };
+  }
+
+  #track(task: Promise<void>): void {
+    const tracked = task.finally(() => this.#tasks.delete(tracked));
+    this.#tasks.add(tracked);
+  }
+
+  /** Checks, inflates and marks a span whose bytes came; fetches it again while its digest is wrong. */
+  async #arrived(
+    flight: Flight,
     received: Uint8Array<ArrayBuffer>,
   ): Promise<void> {
-    const { spans, pool, map, dataFd, layerDigest, source } = this.#options;
-    const start = spans.compressedStart(span);
-    const end = spans.compressedEnd(span);
+    const { span } = flight;
     let compressed = received;
-    for (let attempt = 0;; attempt++) {
-      const failure = await pool.run({
-        fd: dataFd,
-        compressed,
-        digest: spans.digest(span),
-        checkpoint: this.#options.compression === "gzip"
-          ? {
-            bits: spans.bits(span),
-            window: spans.window(span) ?? EMPTY_WINDOW,
-          }
-          : null,
-        size: spans.end(span) - spans.start(span),
-        offset: spans.start(span),
-      });
-      this.#closed.signal.throwIfAborted();
-      if (failure === null) {
-        map.mark(span);
-        return;
-      }
-      const error = new SpanError(
-        failure.kind,
-        layerDigest,
-        span,
-        start,
-        failure.detail,
-      );
-      if (failure.kind !== "digest" || attempt >= DIGEST_RETRIES) {
-        log.error("span failed", {
-          layer: layerDigest,
+    try {
+      for (let attempt = 0;; attempt++) {
+        const outcome = await this.#inflate(flight, compressed);
+        if (this.#closed.signal.aborted) throw this.#closed.signal.reason;
+        if (outcome.kind === "written") {
+          this.#checkStraddlers(span);
+          this.#mark(span);
+          return flight.resolve();
+        }
+        if (outcome.kind === "unwritten") {
+          this.#diskFull(outcome.detail);
+          this.#uncached.put(this, span, outcome.bytes);
+          this.#checkStraddlers(span);
+          return flight.resolve();
+        }
+        const error = this.#error(outcome.kind, span, outcome.detail);
+        if (outcome.kind !== "digest" || attempt >= DIGEST_RETRIES) throw error;
+        log.warn("span has a wrong digest, fetching it again", {
+          layer: this.#options.layerDigest,
           span,
-          offset: start,
-          kind: failure.kind,
-          detail: failure.detail,
+          offset: this.compressedStart(span),
+          attempt: attempt + 1,
         });
-        throw error;
+        compressed = await this.#fetchAgain(span);
       }
-      log.warn("span has a wrong digest, fetching it again", {
-        layer: layerDigest,
-        span,
-        offset: start,
-        attempt: attempt + 1,
-      });
-      compressed = new Uint8Array(end - start);
-      await source.fetch(start, end, compressed, this.#closed.signal);
-      this.#options.onFetched?.(compressed.length, "demand");
+    } catch (error) {
+      if (error instanceof SpanError) this.#failedFor(error);
+      flight.reject(error);
     }
+  }
+
+  #inflate({ span, cls }: Flight, compressed: Uint8Array<ArrayBuffer>) {
+    const { spans, pool, dataFd, headers, compression } = this.#options;
+    return pool.run({
+      fd: dataFd,
+      compressed,
+      digest: spans.digest(span),
+      // Copied: posting a view would clone the whole ztoc it belongs to.
+      checkpoint: compression === "uncompressed" ? null : {
+        bits: spans.bits(span),
+        window: new Uint8Array(spans.window(span) ?? EMPTY_WINDOW),
+      },
+      size: spans.end(span) - spans.start(span),
+      offset: spans.start(span),
+      headers: headers?.ofSpan(span) ?? null,
+    }, cls);
+  }
+
+  async #fetchAgain(span: number): Promise<Uint8Array<ArrayBuffer>> {
+    const start = this.compressedStart(span);
+    const end = this.compressedEnd(span);
+    const bytes = new Uint8Array(end - start);
+    await this.#options.source.fetch(start, end, bytes, this.#closed.signal);
+    this.#options.onFetched?.(bytes.length, "demand");
+    return bytes;
+  }
+
+  #mark(span: number): void {
+    const { map, onPresent, onComplete } = this.#options;
+    try {
+      map.mark(span);
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      this.#diskFull(error.message); // readable now; fetched again after a restart
+    }
+    this.#uncached.delete(this, span);
+    if (this.#watch.delete(span)) map.watch(span);
+    onPresent?.(span);
+    if (--this.#missing === 0) onComplete?.();
+    for (const other of this.#uncached.of(this)) this.#writeLater(other);
+  }
+
+  /** Headers that lie in this span and others, if all of them are here now. @throws SpanError */
+  #checkStraddlers(span: number): void {
+    const { headers, map } = this.#options;
+    for (const straddler of headers?.straddlers(span) ?? []) {
+      const { firstSpan, lastSpan } = straddler;
+      const here = (other: number) =>
+        other === span || map.has(other) ||
+        this.#uncached.get(this, other) !== undefined;
+      let all = true;
+      for (let s = firstSpan; s <= lastSpan; s++) all &&= here(s);
+      if (!all) continue;
+      const difference = headers!.straddlerDifference(
+        straddler,
+        (offset, length) => {
+          const bytes = new Uint8Array(length);
+          if (!this.#copy(offset, bytes)) {
+            throw this.#error("disk", span, "the data file is too short");
+          }
+          return bytes;
+        },
+      );
+      if (difference === null) continue;
+      this.#withdraw(straddler, span, difference);
+      throw this.#error("header", span, difference);
+    }
+  }
+
+  /** The other spans of a header that lies were believed until now. */
+  #withdraw(
+    { firstSpan, lastSpan }: Straddler,
+    except: number,
+    difference: string,
+  ): void {
+    for (let span = firstSpan; span <= lastSpan; span++) {
+      this.#uncached.delete(this, span);
+      if (span === except) continue;
+      this.#failed.set(span, this.#error("header", span, difference));
+      this.#track(this.evict([span]));
+    }
+  }
+
+  #error(kind: SpanErrorKind, span: number, detail: string): SpanError {
+    return new SpanError(
+      kind,
+      this.#options.layerDigest,
+      span,
+      this.compressedStart(span),
+      detail,
+    );
+  }
+
+  #failedFor(error: SpanError): void {
+    const { kind, span, offset, layerDigest: layer } = error;
+    log.error("span failed", {
+      layer,
+      span,
+      offset,
+      kind,
+      detail: error.message,
+    });
+    // The bytes are those the digest wants: other ones will not come.
+    if (kind === "header" || kind === "inflate") this.#failed.set(span, error);
+    if (kind === "header") this.#options.onLie?.(error);
+  }
+
+  #diskFull(detail: string): void {
+    const now = performance.now();
+    const silent = now - lastDiskWarningMs < DISK_WARNING_MS;
+    this.#diskFullAtMs = now;
+    if (silent) return;
+    lastDiskWarningMs = now;
+    log.warn("the cache cannot be written, layers are read uncached", {
+      layer: this.#options.layerDigest,
+      detail,
+    });
+  }
+
+  /** Tries to write a span that is in memory only, unless the disk was just full. */
+  #writeLater(span: number): void {
+    const { spans, dataFd, map } = this.#options;
+    const bytes = this.#uncached.get(this, span);
+    if (
+      bytes === undefined || map.has(span) ||
+      performance.now() - this.#diskFullAtMs < DISK_REST_MS
+    ) return;
+    try {
+      pwriteFully(dataFd, bytes, spans.start(span));
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      return this.#diskFull(error.message);
+    }
+    this.#mark(span);
+  }
+
+  /**
+   * Gives up spans and their room on disk. They are missing when this returns, and their disk blocks
+   * are free when it resolves.
+   */
+  async evict(wanted: readonly number[]): Promise<void> {
+    const { map, spans, dataFd, onGone } = this.#options;
+    const victims = wanted.filter((span) => map.has(span));
+    if (victims.length === 0) return;
+    this.#evictions++;
+    this.#missing += victims.length;
+    const gone = Promise.withResolvers<void>();
+    for (const span of victims) this.#leaving.set(span, gone.promise);
+    try {
+      const cleared = map.clear(victims);
+      onGone?.();
+      await cleared;
+      // Another reader may be opened over the same files once this one is closed.
+      if (this.#ended) return;
+      for (const span of victims) {
+        const start = spans.start(span);
+        punchHole(dataFd, start, spans.end(span) - start);
+      }
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      // They are missing, and their blocks stay until they are fetched again.
+      log.warn("cache could not be made smaller", {
+        layer: this.#options.layerDigest,
+        error: error.message,
+      });
+    } finally {
+      for (const span of victims) this.#leaving.delete(span);
+      gone.resolve();
+    }
+  }
+
+  /** Whether a span is asked for, or on its way in or out: then it is not to be evicted. */
+  isBusy(span: number): boolean {
+    return this.#flights.has(span) || this.#leaving.has(span);
+  }
+
+  /** Serves nothing any more: every read fails with `error`, also of what is here. */
+  condemn(error: SpanError): void {
+    const { spans, map } = this.#options;
+    const all = Array.from({ length: spans.count }, (_, span) => span);
+    for (const span of all) {
+      this.#failed.set(span, error);
+      this.#uncached.delete(this, span);
+    }
+    this.#closed.abort(error);
+    this.#track(this.evict(all.filter((span) => map.has(span))));
+  }
+
+  /** Ends all that is under way; later requests fail. Descriptors may be closed once it resolves. */
+  async close(): Promise<void> {
+    if (!this.#closed.signal.aborted) {
+      this.#closed.abort(new Error("the layer is no longer served"));
+    }
+    this.#ended = true;
+    for (const flight of [...this.#flights.values()]) {
+      if (this.#options.scheduler.remove(flight)) {
+        flight.reject(this.#closed.signal.reason);
+      }
+    }
+    for (const span of this.#uncached.of(this)) {
+      this.#uncached.delete(this, span);
+    }
+    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
   }
 }
 
 const EMPTY_WINDOW = new Uint8Array(32768);
+/** One disk holds all layers, so one warning is enough. */
+let lastDiskWarningMs = -Infinity;

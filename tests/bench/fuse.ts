@@ -11,7 +11,6 @@ import {
   LayerFileSystem,
   PRESENT,
 } from "../../lib/layerfs/mod.ts";
-import { closeFd, O, openFd } from "../../lib/os/mod.ts";
 import type { ZtocEntry } from "../../lib/ztoc/mod.ts";
 import { startBaseline } from "./fuse_baseline/mod.ts";
 import {
@@ -138,7 +137,6 @@ async function serve(
     await stopped();
     return;
   }
-  const dataFd = openFd(data, O.RDONLY);
   {
     await using system = await LayerFileSystem.start({
       layersDirectory: layers,
@@ -148,14 +146,13 @@ async function serve(
       slot: SLOT,
       spanCount,
       hasXattrs: false,
-      dataFd,
       ensure: () => Promise.reject(new Error("nothing is missing")),
+      copy: () => false,
     });
     presence.fill(PRESENT);
     ready(directory);
     await stopped();
   }
-  closeFd(dataFd);
 }
 
 async function measure(

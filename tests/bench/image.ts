@@ -87,8 +87,8 @@ async function importable(names: readonly string[]): Promise<string[]> {
   return found;
 }
 
-/** Files of this machine as a layer: packed by tar and gzip, as image builders do. */
-async function hostLayer(
+/** Files of this machine as a layer: packed by tar and gzip, as image builders do. Kept at `path`. */
+export async function hostLayer(
   path: string,
   files: readonly string[],
 ): Promise<LayerBlob> {

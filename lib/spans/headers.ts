@@ -1,0 +1,262 @@
+/**
+ * Checks the layer's tar headers against what the ztoc says of them.
+ *
+ * A ztoc is made by someone else, and names, modes and owners are served from it before any byte of
+ * the layer is here. Span digests do not help: they are the ztoc's own. So when a span arrives, each
+ * header inside it must say exactly what the ztoc says; the entries of a ztoc leave no gap (each
+ * header begins where the data before it ends), so nothing can be hidden between them either.
+ *
+ * The ztoc's word lies in a file, one record an entry (`header_record.ts`), in tar order, so that it
+ * takes no memory and inflate Workers can read their part of it by themselves:
+ *
+ * | section | element | count |
+ * |---|---|---|
+ * | head | magic, version, spans, straddlers, checksum as u32 | 8 words |
+ * | records of a span, start and end in the file | f64 pairs | spans |
+ * | straddlers: start and end in the file, first and last span | four f64 | straddlers |
+ * | tail start | f64 | 1 |
+ * | records | bytes | |
+ *
+ * A header that lies in two spans or more is a *straddler*: it is checked when the last of its spans
+ * arrives.
+ * @module
+ */
+import { crc32 } from "node:zlib";
+import {
+  closeFd,
+  fileSize,
+  O,
+  openFd,
+  OsError,
+  preadFully,
+} from "../os/mod.ts";
+import { type SpanTable, type Ztoc, ZtocError } from "../ztoc/mod.ts";
+import { headerDifference, recordsIn, RecordWriter } from "./header_record.ts";
+
+const MAGIC = 0x52444853; // "SHDR"
+const VERSION = 1;
+const HEAD_BYTES = 32;
+const BLOCK_BYTES = 512;
+/** Three extension headers (PAX, GNU name, GNU link target) of 1 MiB and the entry's own. */
+const MAX_HEADER_BYTES = 3 * (2 ** 20 + 1024) + 512;
+const MAX_FILE_BYTES = 2 ** 31 - 1;
+
+/** A header that does not lie in one span. */
+export interface Straddler {
+  /** Where its record is in the file. */
+  readonly start: number;
+  readonly end: number;
+  readonly firstSpan: number;
+  readonly lastSpan: number;
+}
+
+/** Where the records of one span's headers are; what an inflate Worker needs to check them. */
+export interface SpanHeaders {
+  readonly fd: number;
+  readonly start: number;
+  readonly end: number;
+  /** After the last entry's data there may be nothing but zeros. Offset in the tar. */
+  readonly tailStart: number;
+}
+
+/** Headers to check, of one layer. */
+export class HeaderTable implements Disposable {
+  readonly #fd: number;
+  readonly #ranges: Float64Array;
+  readonly #tailStart: number;
+  readonly #straddlers = new Map<number, Straddler[]>();
+
+  private constructor(fd: number, bytes: Uint8Array<ArrayBuffer>) {
+    const [, , spans, straddlers] = new Uint32Array(bytes.buffer, 0, 4);
+    this.#fd = fd;
+    const doubles = new Float64Array(
+      bytes.buffer,
+      HEAD_BYTES,
+      indexWords(spans!, straddlers!),
+    );
+    this.#ranges = doubles.slice(0, spans! * 2);
+    for (let i = 0; i < straddlers!; i++) {
+      const at = spans! * 2 + i * 4;
+      const straddler = {
+        start: doubles[at]!,
+        end: doubles[at + 1]!,
+        firstSpan: doubles[at + 2]!,
+        lastSpan: doubles[at + 3]!,
+      };
+      for (let s = straddler.firstSpan; s <= straddler.lastSpan; s++) {
+        this.#straddlers.getOrInsertComputed(s, () => []).push(straddler);
+      }
+    }
+    this.#tailStart = doubles.at(-1)!;
+  }
+
+  /**
+   * Opens the file at `path`; makes it from the ztoc when it is missing, torn or of another version.
+   * @throws ZtocError when a header cannot be that long; OsError
+   */
+  static open(path: string, ztoc: Ztoc, spans: SpanTable): HeaderTable {
+    const known = openChecked(path, spans.count);
+    if (known !== null) return new HeaderTable(known.fd, known.bytes);
+    const bytes = buildHeaderFile(ztoc, spans);
+    Deno.writeFileSync(`${path}.new`, bytes, { mode: 0o600 });
+    Deno.renameSync(`${path}.new`, path);
+    return new HeaderTable(openFd(path, O.RDONLY), bytes);
+  }
+
+  /** What to check in a span. */
+  ofSpan(span: number): SpanHeaders {
+    return {
+      fd: this.#fd,
+      start: this.#ranges[span * 2]!,
+      end: this.#ranges[span * 2 + 1]!,
+      tailStart: this.#tailStart,
+    };
+  }
+
+  /** Headers that lie in this span and others. */
+  straddlers(span: number): readonly Straddler[] {
+    return this.#straddlers.get(span) ?? [];
+  }
+
+  /**
+   * Compares a straddler with the layer.
+   * @param read gives bytes of the tar; all of the straddler's spans must be here.
+   * @returns null, or what differs.
+   */
+  straddlerDifference(
+    straddler: Straddler,
+    read: (offset: number, length: number) => Uint8Array,
+  ): string | null {
+    const bytes = new Uint8Array(straddler.end - straddler.start);
+    preadFully(this.#fd, bytes, straddler.start);
+    for (const record of recordsIn(bytes)) {
+      const { headerStart, offset } = record;
+      const region = read(headerStart, offset - headerStart);
+      const difference = headerDifference(record, region);
+      if (difference !== null) return difference;
+    }
+    return null;
+  }
+
+  /** Closes the file; no Worker may be reading it. */
+  [Symbol.dispose](): void {
+    closeFd(this.#fd);
+  }
+}
+
+/**
+ * Compares all headers that lie in a span with the ztoc's word.
+ * @param bytes the span's bytes of the tar, from offset `spanStart` on.
+ * @returns null, or what differs.
+ */
+export function spanHeaderDifference(
+  { fd, start, end, tailStart }: SpanHeaders,
+  bytes: Uint8Array,
+  spanStart: number,
+): string | null {
+  const records = new Uint8Array(end - start);
+  preadFully(fd, records, start);
+  for (const record of recordsIn(records)) {
+    const difference = headerDifference(
+      record,
+      bytes.subarray(
+        record.headerStart - spanStart,
+        record.offset - spanStart,
+      ),
+    );
+    if (difference !== null) return difference;
+  }
+  for (let i = Math.max(0, tailStart - spanStart); i < bytes.length; i++) {
+    if (bytes[i] !== 0) {
+      return `there is more in the layer at byte ${
+        spanStart + i
+      }, after the ztoc's last entry`;
+    }
+  }
+  return null;
+}
+
+const indexWords = (spans: number, straddlers: number) =>
+  spans * 2 + straddlers * 4 + 1;
+
+function buildHeaderFile(
+  { entries, uncompressedSize }: Ztoc,
+  spans: SpanTable,
+): Uint8Array<ArrayBuffer> {
+  const writer = new RecordWriter();
+  const ranges = new Float64Array(spans.count * 2);
+  const straddlers: Straddler[] = [];
+  let headerStart = 0;
+  let span = 0;
+  for (const [number, entry] of entries.entries()) {
+    if (entry.offset - headerStart > MAX_HEADER_BYTES) {
+      throw new ZtocError(
+        "order",
+        -1,
+        `entry ${number} has a header of ${entry.offset - headerStart} bytes`,
+      );
+    }
+    const start = writer.length;
+    writer.expected(entry, headerStart);
+    while (headerStart >= spans.end(span)) span++;
+    const lastSpan = spans.spanAt(entry.offset - 1);
+    if (lastSpan > span) {
+      straddlers.push({ start, end: writer.length, firstSpan: span, lastSpan });
+    } else {
+      if (ranges[span * 2 + 1] === 0) ranges[span * 2] = start;
+      ranges[span * 2 + 1] = writer.length;
+    }
+    headerStart = Math.min(
+      Math.ceil((entry.offset + entry.size) / BLOCK_BYTES) * BLOCK_BYTES,
+      uncompressedSize,
+    );
+  }
+  const words = indexWords(spans.count, straddlers.length);
+  const recordsAt = HEAD_BYTES + words * 8;
+  const bytes = new Uint8Array(recordsAt + writer.length);
+  const doubles = new Float64Array(bytes.buffer, HEAD_BYTES, words);
+  doubles.set(ranges.map((at) => at + recordsAt));
+  straddlers.forEach(({ start, end, firstSpan, lastSpan }, i) =>
+    doubles.set(
+      [start + recordsAt, end + recordsAt, firstSpan, lastSpan],
+      spans.count * 2 + i * 4,
+    )
+  );
+  doubles[words - 1] = headerStart;
+  bytes.set(writer.bytes(), recordsAt);
+  const head = new Uint32Array(bytes.buffer, 0, HEAD_BYTES / 4);
+  head.set([MAGIC, VERSION, spans.count, straddlers.length]);
+  head[4] = crc32(bytes.subarray(HEAD_BYTES)) >>> 0;
+  return bytes;
+}
+
+function openChecked(
+  path: string,
+  spans: number,
+): { fd: number; bytes: Uint8Array<ArrayBuffer> } | null {
+  let fd: number;
+  try {
+    fd = openFd(path, O.RDONLY);
+  } catch (error) {
+    if (error instanceof OsError) return null;
+    throw error;
+  }
+  const bytes = readAll(fd);
+  if (bytes !== null && bytes.length >= HEAD_BYTES + 8) {
+    const head = new Uint32Array(bytes.buffer, 0, HEAD_BYTES / 4);
+    const ours = head[0] === MAGIC && head[1] === VERSION &&
+      head[2] === spans &&
+      bytes.length >= HEAD_BYTES + indexWords(spans, head[3]!) * 8 &&
+      head[4] === crc32(bytes.subarray(HEAD_BYTES)) >>> 0;
+    if (ours) return { fd, bytes };
+  }
+  closeFd(fd);
+  return null;
+}
+
+function readAll(fd: number): Uint8Array<ArrayBuffer> | null {
+  const size = fileSize(fd);
+  if (size > MAX_FILE_BYTES) return null;
+  const bytes = new Uint8Array(size);
+  return preadFully(fd, bytes, 0) === size ? bytes : null;
+}

@@ -1,0 +1,51 @@
+/** What the disk would not take, of all layers together. */
+const MAX_BYTES = 64 * 2 ** 20;
+
+/**
+ * Spans that could not be written because the disk is full: kept in memory for the readers that wait
+ * for them, until newer ones push them out.
+ */
+export class UncachedSpans {
+  readonly #spans = new Map<object, Map<number, Uint8Array<ArrayBuffer>>>();
+  /** Oldest first. */
+  readonly #order: { layer: object; span: number; size: number }[] = [];
+  #bytes = 0;
+
+  /** @param maxBytes kept at most, but for the newest span. */
+  constructor(readonly maxBytes = MAX_BYTES) {}
+
+  /** A span's bytes, if they are here. */
+  get(layer: object, span: number): Uint8Array<ArrayBuffer> | undefined {
+    return this.#spans.get(layer)?.get(span);
+  }
+
+  /** Keeps a span. */
+  put(layer: object, span: number, bytes: Uint8Array<ArrayBuffer>): void {
+    this.delete(layer, span);
+    this.#spans.getOrInsertComputed(layer, () => new Map()).set(span, bytes);
+    this.#order.push({ layer, span, size: bytes.length });
+    this.#bytes += bytes.length;
+    while (this.#bytes > this.maxBytes && this.#order.length > 1) {
+      const oldest = this.#order[0]!;
+      this.delete(oldest.layer, oldest.span);
+    }
+  }
+
+  /** Lets go of a span. */
+  delete(layer: object, span: number): void {
+    const at = this.#order.findIndex((kept) =>
+      kept.layer === layer && kept.span === span
+    );
+    if (at < 0) return;
+    this.#bytes -= this.#order[at]!.size;
+    this.#order.splice(at, 1);
+    const spans = this.#spans.get(layer);
+    spans?.delete(span);
+    if (spans?.size === 0) this.#spans.delete(layer);
+  }
+
+  /** Spans kept of a layer. */
+  of(layer: object): number[] {
+    return [...this.#spans.get(layer)?.keys() ?? []];
+  }
+}
