@@ -6,8 +6,7 @@
  */
 import { UsageError } from "./cmd/command.ts";
 import { type CommandEntry, COMMANDS } from "./cmd/mod.ts";
-
-const VERSION = "0.1.0";
+import { VERSION } from "./cmd/version.ts";
 
 function overview(commands: readonly CommandEntry[]): string {
   const width = Math.max(0, ...commands.map(({ name }) => name.length));

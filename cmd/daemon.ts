@@ -16,12 +16,15 @@ import {
   ImageLayerProvider,
   ImageService,
   LayerStore,
+  type StoreStatus,
+  storeStatus,
 } from "../lib/images/mod.ts";
 import { MOUNT_NAMES } from "../lib/layerfs/mod.ts";
 import { processArguments, reexecute } from "../lib/os/mod.ts";
 import type { RegistryClient } from "../lib/registry/mod.ts";
 import { serveSnapshots, Snapshotter } from "../lib/snapshotter/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
+import { VERSION } from "./version.ts";
 
 const log = logger("serve");
 /** How long calls of containerd may take when a successor waits; reads are answered meanwhile. */
@@ -40,6 +43,26 @@ export interface DaemonOptions {
   readonly manager: ServiceManager;
   /** `takeover`: a daemon that runs on this root gives way first. */
   readonly start: "plain" | "takeover";
+}
+
+/** What a running daemon answers to `soci-deno status`. */
+export interface DaemonStatus extends StoreStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly upSeconds: number;
+  readonly address: string;
+  readonly residentBytes: number;
+}
+
+function daemonStatus(address: string, store: LayerStore): DaemonStatus {
+  return {
+    version: VERSION,
+    pid: Deno.pid,
+    upSeconds: performance.now() / 1000,
+    address,
+    residentBytes: Deno.memoryUsage().rss,
+    ...storeStatus(store),
+  };
 }
 
 /**
@@ -104,7 +127,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     store.sweep(snapshotter.lazyDirectories());
     await predecessor?.end();
     await store.serve();
-    control = stack.use(ControlServer.listen(`${root}/control.sock`));
+    control = stack.use(ControlServer.listen(`${root}/control.sock`, {
+      status: () => daemonStatus(address, store),
+    }));
   } catch (error) {
     ready.reject(error);
     throw error;

@@ -29,6 +29,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./serve.ts")).serveCommand,
   },
   {
+    name: "status",
+    summary: "show what the running daemon serves and holds",
+    needs: ["read", "write", "net", "env", "ffi"],
+    load: async () => (await import("./status.ts")).statusCommand,
+  },
+  {
     name: "stop",
     summary: "end the daemon and unmount its layers, whether or not it runs",
     needs: ["read", "write", "net", "env", "ffi"],

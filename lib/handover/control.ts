@@ -31,7 +31,7 @@ export class TakeoverError extends Error {
  *                 ◄───────────────── end of the stream: made by the kernel, when the last thread is gone
  */
 interface Message {
-  readonly say: "ask" | "willing" | "begin" | "quiet" | "ready";
+  readonly say: "ask" | "willing" | "begin" | "quiet" | "ready" | "status";
   readonly protocol?: number;
   readonly pid?: number;
 }
@@ -46,7 +46,7 @@ class Line implements Disposable {
     this.#connection = connection;
   }
 
-  async say(message: Message): Promise<void> {
+  async say(message: unknown): Promise<void> {
     const bytes = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
     let done = 0;
     while (done < bytes.length) {
@@ -96,21 +96,30 @@ export interface Takeover {
   quiet(): Promise<"ready" | "gone">;
 }
 
-/** Where a running daemon can be asked to give way. */
+/** Where a running daemon can be asked how it is, or to give way. */
 export class ControlServer implements Disposable {
   readonly #listener: Deno.Listener<Deno.Conn>;
+  readonly #status: () => unknown;
   readonly #asked = Promise.withResolvers<Takeover>();
 
-  private constructor(listener: Deno.Listener<Deno.Conn>) {
+  private constructor(
+    listener: Deno.Listener<Deno.Conn>,
+    status: () => unknown,
+  ) {
     this.#listener = listener;
+    this.#status = status;
     this.#accept();
   }
 
   /**
    * Listens on a Unix socket, replacing what is there: the caller holds the daemon's lock.
    * @param path in a folder that only root enters.
+   * @param options.status what a `status` question is answered with, as JSON.
    */
-  static listen(path: string): ControlServer {
+  static listen(
+    path: string,
+    options: { readonly status: () => unknown },
+  ): ControlServer {
     try {
       Deno.removeSync(path);
     } catch (error) {
@@ -118,6 +127,7 @@ export class ControlServer implements Disposable {
     }
     return new ControlServer(
       Deno.listen({ transport: "unix", path }) as Deno.Listener<Deno.Conn>,
+      options.status,
     );
   }
 
@@ -140,8 +150,14 @@ export class ControlServer implements Disposable {
 
   async #talk(line: Line): Promise<void> {
     const ask = await line.hear();
+    if (ask?.say === "status") {
+      using _line = line;
+      return await line.say(this.#status());
+    }
     if (ask?.say !== "ask") return line[Symbol.dispose]();
-    await line.say({ say: "willing", protocol: PROTOCOL, pid: Deno.pid });
+    await line.say(
+      { say: "willing", protocol: PROTOCOL, pid: Deno.pid } satisfies Message,
+    );
     const begin = await line.hear();
     if (begin?.say !== "begin") return line[Symbol.dispose]();
     this.#asked.resolve({
@@ -214,15 +230,10 @@ export class Predecessor implements Disposable {
   }
 }
 
-/**
- * Asks the daemon that listens at `path` to give way. Nothing changes before `quiet` is called.
- * @returns null when none runs.
- * @throws TakeoverError when it does not know how.
- */
-export async function askTakeover(path: string): Promise<Predecessor | null> {
-  let connection: Deno.Conn;
+/** A connection to the daemon that listens at `path`; null when none runs. */
+async function connect(path: string): Promise<Deno.Conn | null> {
   try {
-    connection = await Deno.connect({ transport: "unix", path });
+    return await Deno.connect({ transport: "unix", path });
   } catch (error) {
     if (
       error instanceof Deno.errors.NotFound ||
@@ -230,6 +241,36 @@ export async function askTakeover(path: string): Promise<Predecessor | null> {
     ) return null;
     throw error;
   }
+}
+
+/**
+ * Asks the daemon that listens at `path` how it is.
+ * @returns its answer, parsed and not checked; null when none runs.
+ * @throws TakeoverError when it does not answer, or not in JSON.
+ */
+export async function askStatus(path: string): Promise<unknown> {
+  using connection = await connect(path);
+  if (connection === null) return null;
+  await connection.write(
+    new TextEncoder().encode(`${JSON.stringify({ say: "status" })}\n`),
+  );
+  const answer = new Response(connection.readable).text();
+  const text = await within(ANSWER_MS, "an answer", answer);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new TakeoverError("the running daemon tells no status", { cause });
+  }
+}
+
+/**
+ * Asks the daemon that listens at `path` to give way. Nothing changes before `quiet` is called.
+ * @returns null when none runs.
+ * @throws TakeoverError when it does not know how.
+ */
+export async function askTakeover(path: string): Promise<Predecessor | null> {
+  const connection = await connect(path);
+  if (connection === null) return null;
   const line = new Line(connection);
   try {
     await line.say({ say: "ask", protocol: PROTOCOL });

@@ -33,6 +33,7 @@ export {
   ServiceManager,
 } from "./service_manager.ts";
 export {
+  askStatus,
   askTakeover,
   ControlServer,
   Predecessor,

@@ -57,3 +57,4 @@ export {
   type PushedConversion,
   pushIndexV1,
 } from "./build.ts";
+export { type LayerStatus, type StoreStatus, storeStatus } from "./status.ts";

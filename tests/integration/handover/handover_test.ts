@@ -126,7 +126,7 @@ Deno.test("a successor and its predecessor agree step by step", async () => {
   await inFolder(async (folder) => {
     const path = `${folder}/control.sock`;
     assert.equal(await askTakeover(path), null);
-    using server = ControlServer.listen(path);
+    using server = ControlServer.listen(path, { status: () => null });
     const successor = await askTakeover(path);
     assert.equal(successor?.pid, Deno.pid);
     const steps: string[] = [];

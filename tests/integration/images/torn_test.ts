@@ -28,14 +28,16 @@ function ztocOf(blob: Uint8Array): Uint8Array<ArrayBuffer> {
 
 /** A source that counts what is fetched. */
 class CountingSource implements SpanSource, Disposable {
+  readonly host = "";
   readonly #inner: FileSpanSource;
   bytes = 0;
   constructor(path: string) {
     this.#inner = new FileSpanSource(path);
   }
-  fetch(start: number, end: number, into: Uint8Array<ArrayBuffer>) {
+  fetch(...request: Parameters<SpanSource["fetch"]>) {
+    const [start, end] = request;
     this.bytes += end - start;
-    return this.#inner.fetch(start, end, into);
+    return this.#inner.fetch(...request);
   }
   [Symbol.dispose](): void {
     this.#inner[Symbol.dispose]();
@@ -56,7 +58,7 @@ class Leftover implements AsyncDisposable {
     const leftover = new Leftover();
     {
       await using store = await leftover.#open();
-      const layer = store.add(BLOB.digest, ZTOC, leftover.#source());
+      const layer = store.add(BLOB.digest, ZTOC, leftover.#source(), null);
       if (fetched === "all, synced") await store.fill(layer);
       assert.equal(await leftover.sum(layer), SUM);
       if (fetched === "all, not synced") {

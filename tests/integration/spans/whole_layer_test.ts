@@ -42,6 +42,7 @@ function layerOf(
   });
   builder.push(bytes);
   const { ztoc, diffId } = builder.finish();
+  assert.ok(diffId !== null);
   return { blob: bytes, digest, diffId, ztoc, file };
 }
 

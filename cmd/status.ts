@@ -1,0 +1,108 @@
+/**
+ * `soci-deno status`: what the running daemon serves and holds.
+ * @module
+ */
+import { askStatus } from "../lib/handover/mod.ts";
+import { type Command, formatBytes, parseCommandLine } from "./command.ts";
+import { UsageError } from "./command.ts";
+import type { DaemonStatus } from "./daemon.ts";
+
+const DEFAULT_ROOT = "/var/lib/soci-snapshotter-grpc/";
+
+const HELP = `
+Show what the running daemon serves: its layers and how much of each is here, its cache, and what
+was fetched for whom.
+
+Usage: soci-deno status [flags]
+
+Flags:
+  --root DIR   the daemon's root (default ${DEFAULT_ROOT}; also SOCI_SNAPSHOTTER_ROOT)
+  --json       the whole answer as JSON
+
+Exit code 1 when no daemon runs there.
+`;
+
+/** The `status` subcommand. */
+export const statusCommand: Command = {
+  help: HELP,
+  async run(args) {
+    const { values, positionals } = parseCommandLine({
+      args,
+      allowPositionals: true,
+      options: {
+        root: { type: "string" },
+        json: { type: "boolean", default: false },
+      },
+    });
+    if (positionals.length > 0) {
+      throw new UsageError(`status takes no argument "${positionals[0]}"`);
+    }
+    const root = (values.root ?? Deno.env.get("SOCI_SNAPSHOTTER_ROOT") ??
+      DEFAULT_ROOT).replace(/\/+$/, "");
+    const answer = await askStatus(`${root}/control.sock`);
+    if (answer === null) {
+      console.error(`soci-deno status: no daemon runs on ${root}`);
+      return 1;
+    }
+    const status = answer as DaemonStatus;
+    console.log(
+      values.json ? JSON.stringify(status, null, 2) : describe(status),
+    );
+    return 0;
+  },
+};
+
+function describe(status: DaemonStatus): string {
+  const { cache, fetched, layers } = status;
+  const budget = cache.maxBytes === null
+    ? "no budget"
+    : `of ${formatBytes(cache.maxBytes)}`;
+  const head = [
+    ["process", `${status.pid}, up ${formatUptime(status.upSeconds)}`],
+    ["version", status.version],
+    ["address", status.address],
+    ["memory", `${formatBytes(status.residentBytes)} resident`],
+    ["cache", `${formatBytes(cache.bytes)}, ${budget}`],
+    ["idle caches", `${cache.idleLayers}, ${formatBytes(cache.idleBytes)}`],
+    [
+      "fetched",
+      `${formatBytes(fetched.demandBytes)} on demand, ${
+        formatBytes(fetched.prefetchBytes)
+      } ahead, ${
+        formatBytes(fetched.backgroundBytes)
+      } in the background, in ${fetched.requests} requests`,
+    ],
+  ].map(([name, text]) => `${`${name}:`.padEnd(13)}${text}`);
+  if (layers.length === 0) return [...head, "no layer is served"].join("\n");
+  const rows = [
+    ["SLOT", "LAYER", "SIZE", "FILES", "SPANS HERE", "HERE"],
+    ...layers.map((layer) => [
+      String(layer.slot),
+      layer.digest.slice(0, 19),
+      formatBytes(layer.sizeBytes),
+      String(layer.inodes),
+      `${layer.cachedSpans}/${layer.spans}`,
+      `${
+        layer.dataBytes === 0
+          ? 100
+          : Math.floor(100 * layer.cachedBytes / layer.dataBytes)
+      } %`,
+    ]),
+  ];
+  const widths = rows[0]!.map((_, at) =>
+    Math.max(...rows.map((row) => row[at]!.length))
+  );
+  const table = rows.map((row) =>
+    row.map((cell, at) =>
+      at === 1 ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!)
+    ).join("  ")
+  );
+  return [...head, "", ...table].join("\n");
+}
+
+function formatUptime(seconds: number): string {
+  if (seconds < 120) return `${Math.floor(seconds)} s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} days`;
+}
