@@ -184,18 +184,14 @@ for (
   });
 }
 
-Deno.test("no other file beside them, however torn, makes a wrong byte", async () => {
-  const names = await (async () => {
+Deno.test("the other files beside them, however torn, make no wrong byte", async () => {
+  for (const how of [half, garble, zeros]) {
     await using leftover = await Leftover.of("all, synced");
-    return [...Deno.readDirSync(leftover.folder)].map(({ name }) => name);
-  })();
-  for (const name of names) {
-    if (["data", "spans", "tree", "ztoc"].includes(name)) continue;
-    for (const how of [half, garble, zeros]) {
-      await using leftover = await Leftover.of("all, synced");
-      const { sum } = await leftover.change(name, how).restored();
-      assert.equal(sum, SUM, name);
+    for (const { name } of [...Deno.readDirSync(leftover.folder)]) {
+      if (["data", "spans", "tree", "ztoc"].includes(name)) continue;
+      leftover.change(name, how);
     }
+    assert.equal((await leftover.restored()).sum, SUM);
   }
 });
 
