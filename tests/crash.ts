@@ -15,7 +15,7 @@ const outcome = await crash(count, (done) => {
   if (done % 20 < 2) console.log(`${done} of ${count}`);
 });
 console.log(
-  `${outcome.crashes} crashes (${outcome.whileStarting} while starting) in ${
+  `${outcome.crashes} crashes (${outcome.whileStarting} while starting, ${outcome.whileTakingOver} while taking over) in ${
     Math.round((performance.now() - started) / 1000)
   } s, ${outcome.acknowledged} acknowledged changes, ${outcome.spansCompared} present spans compared`,
 );

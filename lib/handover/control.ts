@@ -183,39 +183,49 @@ export class ControlServer implements Disposable {
 /** A running daemon that gives way, as its successor sees it. */
 export class Predecessor implements Disposable {
   readonly #line: Line;
+  #ended = false;
 
   constructor(line: Line, readonly pid: number) {
     this.#line = line;
   }
 
-  /** Has it finish calls and close its books; it answers reads of what it has still. */
+  /**
+   * Has it finish calls and close its books; it answers reads of what it has still. Should it die
+   * instead there is nothing left to wait for.
+   * @throws TakeoverError when it takes too long.
+   */
   async quiet(): Promise<void> {
-    await this.#line.say({ say: "begin" });
-    const answer = await within(
-      QUIET_MS,
-      "the running daemon's last work",
-      this.#line.hear(),
-    );
-    if (answer?.say !== "quiet") {
-      throw new TakeoverError("the running daemon ended meanwhile");
+    let answer: Message | null = null;
+    try {
+      await this.#line.say({ say: "begin" });
+      answer = await within(
+        QUIET_MS,
+        "the running daemon's last work",
+        this.#line.hear(),
+      );
+    } catch (error) {
+      if (error instanceof TakeoverError) throw error;
     }
+    if (answer?.say === "quiet") return;
+    log.warn("the running daemon ended by itself", { pid: this.pid });
+    this.#ended = true;
   }
 
   /** Ends it. When this resolves no thread of it reads requests any more. */
   async end(): Promise<void> {
+    if (this.#ended) return;
     const started = processStart(this.pid);
     try {
       await this.#line.say({ say: "ready" });
       await within(END_MS, "ending", this.#line.hear());
     } catch (error) {
+      if (started === null) return; // it was dead before it could be told
       log.warn("the last daemon does not end by itself", {
         pid: this.pid,
         error: String(error),
       });
-      if (started !== null && processStart(this.pid) === started) {
-        endProcess(this.pid);
-        await this.#line.hear().catch(() => null); // its end
-      }
+      if (processStart(this.pid) === started) endProcess(this.pid);
+      await within(END_MS, "dying", this.#line.hear().catch(() => null));
     }
   }
 

@@ -338,6 +338,8 @@ export class LayerStore implements AsyncDisposable {
     const { hasXattrs, inodes } = tree;
     if (!holds(`${folder}/ztoc`, ztocBytes)) {
       saveWhole(`${folder}/ztoc`, ztocBytes);
+      // Whoever commits a snapshot on this layer relies on the names, too.
+      for (const path of [folder, `${this.root}/layers`]) syncWhole(path);
     }
     this.#idle.take(slot);
     const check = LayerCheck.open({

@@ -90,7 +90,7 @@ export async function serveSnapshots(
   const server = new Server({ "grpc.enable_channelz": 0 });
   server.addService(
     serviceDefinition(snapshotsApi.Snapshots),
-    implementation(Promise.resolve(snapshotter)),
+    implementation(startedOrUnavailable(snapshotter)),
   );
   if (descriptor !== undefined) {
     return await serveInherited(server, address, descriptor);
@@ -107,6 +107,19 @@ export async function serveSnapshots(
     removeOwnSocket(address, ino);
   };
   return { address, close, [Symbol.asyncDispose]: () => close() };
+}
+
+/** Calls that waited for a start that failed may be tried again: another daemon may come. */
+function startedOrUnavailable(
+  snapshotter: Snapshotter | Promise<Snapshotter>,
+): Promise<Snapshotter> {
+  const started = Promise.resolve(snapshotter).catch((cause) => {
+    throw new SnapshotError("unavailable", "", "the daemon did not start", {
+      cause,
+    });
+  });
+  started.catch(() => {}); // each call sees it
+  return started;
 }
 
 /** grpc-js opens sockets by path only, but it takes connections that others accepted. */

@@ -37,6 +37,8 @@ export interface CrashOutcome {
   readonly crashes: number;
   /** How many of them came before the daemon served. */
   readonly whileStarting: number;
+  /** How many came while one daemon took over from another; both were killed. */
+  readonly whileTakingOver: number;
   /** Prepares, commits and removals that were acknowledged. */
   readonly acknowledged: number;
   /** Present spans that were compared with the tar. */
@@ -115,6 +117,7 @@ class CrashTrial implements AsyncDisposable {
   #holder = 0;
   #crashes = 0;
   #whileStarting = 0;
+  #whileTakingOver = 0;
   #acknowledged = 0;
   #spansCompared = 0;
   #cycle = 0;
@@ -162,16 +165,39 @@ class CrashTrial implements AsyncDisposable {
 
   /** @param readiness `spawned`: returns at once. */
   async #startDaemon(readiness: "serving" | "spawned" = "serving") {
+    this.#daemon = await this.#spawn(readiness);
+  }
+
+  async #spawn(
+    readiness: "serving" | "spawned",
+    ...flags: string[]
+  ): Promise<Service> {
     const starts = () => this.#log().split('"serving"').length;
     const before = starts();
-    this.#daemon = await startService({
+    return await startService({
       ...sociDenoCommand(
         ...["serve", "--address", `${this.folder}/s`, "--root", this.#root],
-        ...["--config", `${this.folder}/config.toml`],
+        ...["--config", `${this.folder}/config.toml`, ...flags],
       ),
       logFile: `${this.folder}/log`,
       ready: () => readiness === "spawned" || starts() > before,
     });
+  }
+
+  /** Kills both daemons at any moment of a takeover, in either order. */
+  async #killTakingOver(): Promise<void> {
+    const successor = await this.#spawn("spawned", "--takeover");
+    const both = [successor, this.#daemon!];
+    if (Math.random() < 0.5) both.reverse();
+    await pause(200 + Math.random() * 1200);
+    for (const daemon of both) {
+      daemon.kill("SIGKILL");
+      await daemon.ended;
+      await pause(Math.random() * 400);
+    }
+    this.#daemon = null;
+    this.#crashes++;
+    this.#whileTakingOver++;
   }
 
   async #kill(): Promise<void> {
@@ -200,7 +226,8 @@ class CrashTrial implements AsyncDisposable {
         let going = true;
         const churning = this.#churn(client.snapshots, () => going);
         await pause(20 + Math.random() * 600);
-        await this.#kill();
+        if (Math.random() < 0.15) await this.#killTakingOver();
+        else await this.#kill();
         going = false;
         await churning;
       }
@@ -425,6 +452,7 @@ class CrashTrial implements AsyncDisposable {
     return {
       crashes: this.#crashes,
       whileStarting: this.#whileStarting,
+      whileTakingOver: this.#whileTakingOver,
       acknowledged: this.#acknowledged,
       spansCompared: this.#spansCompared,
       readers: this.#reports,

@@ -162,6 +162,29 @@ Deno.test("a predecessor that speaks another protocol is left alone", async () =
   });
 });
 
+Deno.test("a successor goes on when its predecessor dies on the way", async () => {
+  await inFolder(async (folder) => {
+    const path = `${folder}/control.sock`;
+    const listener = Deno.listen({ transport: "unix", path });
+    const dying = (async () => {
+      const connection = await listener.accept();
+      await connection.write(
+        new TextEncoder().encode(
+          '{"say":"willing","protocol":1,"pid":999999}\n',
+        ),
+      );
+      await connection.read(new Uint8Array(4096)); // ask
+      await connection.read(new Uint8Array(4096)); // begin
+      connection.close();
+    })();
+    using predecessor = await askTakeover(path);
+    await predecessor!.quiet();
+    await predecessor!.end();
+    await dying;
+    listener.close();
+  });
+});
+
 Deno.test("descriptors of a service manager that are meant for another process are not touched", () => {
   const manager = new ServiceManager({
     listenPid: String(Deno.pid + 1),

@@ -147,3 +147,51 @@ Deno.test("a dead daemon's socket is replaced, a living one's is not, nor any ot
     );
     assert.equal(Deno.readTextFileSync(address), "a file");
   }));
+
+Deno.test("calls that come while the daemon starts wait for it, or may be tried again when it does not", () =>
+  withSnapshotter(async (snapshotter, root) => {
+    const ended: string[] = [];
+    for (const outcome of ["starts", "fails"] as const) {
+      const ready = Promise.withResolvers<Snapshotter>();
+      const address = `${root}/${outcome}.sock`;
+      await using _service = await serveSnapshots(ready.promise, { address });
+      using channel = new RpcChannel({ socketPath: address, namespace: "ns" });
+      const client = new SnapshotsClient(channel, "soci");
+      const call = client.prepare(outcome, "").finally(() =>
+        ended.push(outcome)
+      );
+      await new Promise((wake) => setTimeout(wake, 100));
+      assert.ok(!ended.includes(outcome));
+      if (outcome === "starts") {
+        ready.resolve(snapshotter);
+        assert.equal((await call).length, 1);
+      } else {
+        ready.reject(new Error("no disk"));
+        await assert.rejects(call, hasCode("UNAVAILABLE"));
+      }
+    }
+  }));
+
+Deno.test("a successor takes the place of a service that lives; who is connected stays, who comes is new", () =>
+  withSnapshotter((before, root) =>
+    withSnapshotter(async (after) => {
+      const address = `${root}/s.sock`;
+      await using _old = await serveSnapshots(before, { address });
+      using early = new RpcChannel({ socketPath: address, namespace: "ns" });
+      const connected = new SnapshotsClient(early, "soci");
+      await connected.prepare("old", "");
+      await using _new = await serveSnapshots(after, {
+        address,
+        whenTaken: "replace",
+      });
+      using late = new RpcChannel({ socketPath: address, namespace: "ns" });
+      await new SnapshotsClient(late, "soci").prepare("new", "");
+      await connected.prepare("still", "");
+      assert.deepEqual(before.list().map(({ name }) => name), ["old", "still"]);
+      assert.deepEqual(after.list().map(({ name }) => name), ["new"]);
+      early.close();
+      late.close();
+      await _old.close();
+      assert.ok(Deno.lstatSync(address).isSocket, "the new one's stays");
+    })
+  ));
