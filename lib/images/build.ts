@@ -1,4 +1,10 @@
-import { LayerIndexer } from "../builder/mod.ts";
+import {
+  LayerIndexer,
+  ZSTD_HEAD_BYTES,
+  ZSTD_TAIL_BYTES,
+  zstdFacts,
+  zstdReason,
+} from "../builder/mod.ts";
 import {
   type Descriptor,
   type Digest,
@@ -19,8 +25,11 @@ import {
   ztocForLayer,
 } from "../soci/mod.ts";
 import { BUILD_TOOL } from "../ztoc/mod.ts";
+import { logger } from "../telemetry/mod.ts";
 import { ImageError } from "./errors.ts";
 import { fetchImage, type ImageFamily, type ResolvedImage } from "./image.ts";
+
+const log = logger("images");
 
 /** How an index is built. */
 export interface BuildOptions {
@@ -48,7 +57,8 @@ export interface BuiltLayer {
       readonly ztoc: Digest;
       readonly ztocSize: number;
     }
-    | { readonly kind: "too-small" | "unsupported" }
+    | { readonly kind: "too-small" }
+    | { readonly kind: "unsupported"; readonly reason: string }
     | { readonly kind: "failed"; readonly reason: string };
 }
 
@@ -140,7 +150,10 @@ async function buildLayer(
   const { reference } = image;
   const compression = layerCompression(layer.mediaType);
   if (compression !== "gzip" && compression !== "uncompressed") {
-    return { layer, outcome: { kind: "unsupported" } };
+    const reason = compression === "zstd"
+      ? await describeZstd(image, layer, options)
+      : "unsupported format";
+    return { layer, outcome: { kind: "unsupported", reason } };
   }
   if (layer.size < options.minLayerSizeBytes) {
     return { layer, outcome: { kind: "too-small" } };
@@ -195,6 +208,36 @@ async function buildLayer(
     },
     descriptor,
   };
+}
+
+/** Looks at both ends of a zstd layer; what they tell is not worth a failure. */
+async function describeZstd(
+  { reference }: ResolvedImage,
+  { digest, size, annotations = {} }: Descriptor,
+  { client, spanSizeBytes, signal }: BuildOptions,
+): Promise<string> {
+  const piece = async (start: number, end: number) => {
+    const bytes = new Uint8Array(end - start);
+    await client.range(reference, digest, start, end, bytes, signal);
+    return bytes;
+  };
+  let facts = zstdFacts(new Uint8Array(0), new Uint8Array(0));
+  if (size >= ZSTD_HEAD_BYTES) {
+    try {
+      facts = zstdFacts(
+        await piece(0, ZSTD_HEAD_BYTES),
+        await piece(size - ZSTD_TAIL_BYTES, size),
+        annotations,
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      log.debug("zstd layer could not be looked at", {
+        layer: digest,
+        error: String(error),
+      });
+    }
+  }
+  return zstdReason(facts, annotations, spanSizeBytes);
 }
 
 /** Pushes a v1 index beside its image. @returns its descriptor. */
