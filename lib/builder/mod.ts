@@ -8,6 +8,7 @@ export {
   type IndexLayerOptions,
   LayerIndexer,
 } from "./indexer.ts";
+export { IndexerPool, largestFirst } from "./pool.ts";
 export { decompressZstd, ZstdError } from "./zstd_stream.ts";
 export {
   ZSTD_HEAD_BYTES,

@@ -1,5 +1,6 @@
 import {
-  LayerIndexer,
+  IndexerPool,
+  largestFirst,
   ZSTD_HEAD_BYTES,
   ZSTD_TAIL_BYTES,
   zstdFacts,
@@ -84,12 +85,13 @@ export async function buildZtocs(
   const results: (BuiltLayer & { descriptor?: Descriptor })[] = new Array(
     manifest.layers.length,
   );
-  const next = manifest.layers.entries();
+  const next = largestFirst(manifest.layers).values();
+  using pool = new IndexerPool(options.concurrency);
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);
   const work = async () => {
     for (const [at, layer] of next) {
-      results[at] = await buildLayer(image, layer, known, {
+      results[at] = await buildLayer(image, layer, known, pool, {
         ...options,
         signal: both,
       });
@@ -144,6 +146,7 @@ async function buildLayer(
   image: ResolvedImage,
   layer: Descriptor,
   known: SociIndex | null,
+  pool: IndexerPool,
   options: BuildOptions,
 ): Promise<BuiltLayer & { descriptor?: Descriptor }> {
   const { client, signal, spanSizeBytes } = options;
@@ -168,10 +171,9 @@ async function buildLayer(
   }
   options.onLayerStart?.(layer);
   const stream = await client.blob(reference, layer, { signal });
-  using indexer = new LayerIndexer();
   let built;
   try {
-    built = await indexer.index(stream, {
+    built = await pool.index(stream, {
       compression,
       spanSizeBytes,
       buildTool: BUILD_TOOL,
