@@ -213,7 +213,6 @@ function describeLayer(
     case "too-small":
       return `${skipped} size ${layer.size} is less than min-layer-size ${minLayerSizeBytes}`;
     case "unsupported":
-      return `${skipped} unsupported format`;
     case "failed":
       return `${skipped} ${outcome.reason}`;
   }

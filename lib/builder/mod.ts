@@ -8,4 +8,13 @@ export {
   type IndexLayerOptions,
   LayerIndexer,
 } from "./indexer.ts";
+export { IndexerPool, largestFirst } from "./pool.ts";
+export { decompressZstd, ZstdError } from "./zstd_stream.ts";
+export {
+  ZSTD_HEAD_BYTES,
+  ZSTD_TAIL_BYTES,
+  type ZstdFacts,
+  zstdFacts,
+  zstdReason,
+} from "./zstd.ts";
 export type { IndexedLayer, IndexingReason } from "./messages.ts";

@@ -1,4 +1,11 @@
-import { LayerIndexer } from "../builder/mod.ts";
+import {
+  IndexerPool,
+  largestFirst,
+  ZSTD_HEAD_BYTES,
+  ZSTD_TAIL_BYTES,
+  zstdFacts,
+  zstdReason,
+} from "../builder/mod.ts";
 import {
   type Descriptor,
   type Digest,
@@ -19,8 +26,11 @@ import {
   ztocForLayer,
 } from "../soci/mod.ts";
 import { BUILD_TOOL } from "../ztoc/mod.ts";
+import { logger } from "../telemetry/mod.ts";
 import { ImageError } from "./errors.ts";
 import { fetchImage, type ImageFamily, type ResolvedImage } from "./image.ts";
+
+const log = logger("images");
 
 /** How an index is built. */
 export interface BuildOptions {
@@ -48,7 +58,8 @@ export interface BuiltLayer {
       readonly ztoc: Digest;
       readonly ztocSize: number;
     }
-    | { readonly kind: "too-small" | "unsupported" }
+    | { readonly kind: "too-small" }
+    | { readonly kind: "unsupported"; readonly reason: string }
     | { readonly kind: "failed"; readonly reason: string };
 }
 
@@ -74,12 +85,13 @@ export async function buildZtocs(
   const results: (BuiltLayer & { descriptor?: Descriptor })[] = new Array(
     manifest.layers.length,
   );
-  const next = manifest.layers.entries();
+  const next = largestFirst(manifest.layers).values();
+  using pool = new IndexerPool(options.concurrency);
   const stop = new AbortController();
   const both = AbortSignal.any([signal, stop.signal]);
   const work = async () => {
     for (const [at, layer] of next) {
-      results[at] = await buildLayer(image, layer, known, {
+      results[at] = await buildLayer(image, layer, known, pool, {
         ...options,
         signal: both,
       });
@@ -134,13 +146,17 @@ async function buildLayer(
   image: ResolvedImage,
   layer: Descriptor,
   known: SociIndex | null,
+  pool: IndexerPool,
   options: BuildOptions,
 ): Promise<BuiltLayer & { descriptor?: Descriptor }> {
   const { client, signal, spanSizeBytes } = options;
   const { reference } = image;
   const compression = layerCompression(layer.mediaType);
   if (compression !== "gzip" && compression !== "uncompressed") {
-    return { layer, outcome: { kind: "unsupported" } };
+    const reason = compression === "zstd"
+      ? await describeZstd(image, layer, options)
+      : "unsupported format";
+    return { layer, outcome: { kind: "unsupported", reason } };
   }
   if (layer.size < options.minLayerSizeBytes) {
     return { layer, outcome: { kind: "too-small" } };
@@ -155,10 +171,9 @@ async function buildLayer(
   }
   options.onLayerStart?.(layer);
   const stream = await client.blob(reference, layer, { signal });
-  using indexer = new LayerIndexer();
   let built;
   try {
-    built = await indexer.index(stream, {
+    built = await pool.index(stream, {
       compression,
       spanSizeBytes,
       buildTool: BUILD_TOOL,
@@ -195,6 +210,36 @@ async function buildLayer(
     },
     descriptor,
   };
+}
+
+/** Looks at both ends of a zstd layer; what they tell is not worth a failure. */
+async function describeZstd(
+  { reference }: ResolvedImage,
+  { digest, size, annotations = {} }: Descriptor,
+  { client, spanSizeBytes, signal }: BuildOptions,
+): Promise<string> {
+  const piece = async (start: number, end: number) => {
+    const bytes = new Uint8Array(end - start);
+    await client.range(reference, digest, start, end, bytes, signal);
+    return bytes;
+  };
+  let facts = zstdFacts(new Uint8Array(0), new Uint8Array(0));
+  if (size >= ZSTD_HEAD_BYTES) {
+    try {
+      facts = zstdFacts(
+        await piece(0, ZSTD_HEAD_BYTES),
+        await piece(size - ZSTD_TAIL_BYTES, size),
+        annotations,
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      log.debug("zstd layer could not be looked at", {
+        layer: digest,
+        error: String(error),
+      });
+    }
+  }
+  return zstdReason(facts, annotations, spanSizeBytes);
 }
 
 /** Pushes a v1 index beside its image. @returns its descriptor. */

@@ -1,3 +1,4 @@
+import { IndexingError } from "../builder/mod.ts";
 import {
   type Descriptor,
   type Digest,
@@ -22,6 +23,8 @@ const MAX_CONFIG_BYTES = 8 * 2 ** 20;
 const SPAN_SIZE_BYTES = 4 * 2 ** 20;
 /** Layers prepared side by side. */
 const LAYERS_AT_ONCE = 6;
+/** Layers remembered as not servable. */
+const MAX_NOT_SERVABLE = 1000;
 /** How long "this image has no index" is believed. */
 const NO_INDEX_TTL_MS = 60_000;
 
@@ -44,6 +47,9 @@ export class ImageService {
     string,
     { image: Promise<IndexedImage>; expiresAtMs: number }
   >();
+
+  /** Layers that containerd must unpack. Every layer of an image asks for all of them. */
+  readonly #notServable = new Map<Digest, ImageError>();
 
   constructor(
     readonly client: RegistryClient,
@@ -220,6 +226,8 @@ export class ImageService {
     signal: AbortSignal,
   ): Promise<OpenLayer> {
     const diffId = diffIdOf(image, layer);
+    const known = this.#notServable.get(layer.digest);
+    if (known !== undefined) throw known;
     const folder = `${this.store.root}/ingest`;
     await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
     const path = await Deno.makeTempFile({ dir: folder, prefix: "layer-" });
@@ -252,8 +260,18 @@ export class ImageService {
       return opened;
     } catch (error) {
       await Deno.remove(path).catch(() => {}); // gone already when the store had it
+      this.#remember(layer.digest, error);
       throw error;
     }
+  }
+
+  /** Keeps in mind that a layer's format stands in the way: no download would change that. */
+  #remember(digest: Digest, error: unknown): void {
+    if (!(error instanceof ImageError)) return;
+    const { cause } = error;
+    if (!(cause instanceof IndexingError) || cause.reason === "damaged") return;
+    if (this.#notServable.size >= MAX_NOT_SERVABLE) this.#notServable.clear();
+    this.#notServable.set(digest, error);
   }
 
   /** Serves all layers of an image, bottom first. */

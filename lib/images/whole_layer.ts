@@ -1,6 +1,4 @@
-import { Readable } from "node:stream";
-import { createZstdDecompress } from "node:zlib";
-import { IndexingError, LayerIndexer } from "../builder/mod.ts";
+import { decompressZstd, IndexingError, LayerIndexer } from "../builder/mod.ts";
 import {
   type Descriptor,
   type Digest,
@@ -87,9 +85,12 @@ export async function fetchWholeLayer(
     return { path, ztoc: indexed.ztoc };
   } catch (cause) {
     if (cause instanceof IndexingError) {
-      throw new ImageError(request.image, layer.digest, "cannot be indexed", {
-        cause,
-      });
+      throw new ImageError(
+        request.image,
+        layer.digest,
+        `cannot be indexed: ${cause.message}`,
+        { cause },
+      );
     }
     throw cause;
   }
@@ -112,18 +113,4 @@ async function writeAll(file: Deno.FsFile, chunk: Bytes): Promise<void> {
   for (let done = 0; done < chunk.length;) {
     done += await file.write(chunk.subarray(done));
   }
-}
-
-/** Decodes all frames (`createZstdDecompress` goes on after the first one, the sync call does not). */
-function decompressZstd(
-  stream: ReadableStream<Bytes>,
-): ReadableStream<Bytes> {
-  const decoder = createZstdDecompress();
-  const source = Readable.fromWeb(
-    stream as unknown as Parameters<typeof Readable.fromWeb>[0],
-  );
-  source.on("error", (error) => decoder.destroy(error));
-  return Readable.toWeb(source.pipe(decoder)) as unknown as ReadableStream<
-    Bytes
-  >;
 }

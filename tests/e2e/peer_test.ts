@@ -6,7 +6,14 @@ import {
   startContainerd,
   startDockerRegistry,
 } from "../support/host/mod.ts";
-import { programImage, pushImage } from "../support/images/mod.ts";
+import {
+  addBusybox,
+  layerBlob,
+  makeImage,
+  programImage,
+  pushImage,
+  TarBuilder,
+} from "../support/images/mod.ts";
 import {
   debianMirror,
   nameLoopback,
@@ -18,7 +25,7 @@ import { buildIndex, LazyHost } from "./host.ts";
 const OUTPUT = '{"sum": 5050, "version": 3}\n';
 
 /** Debian's registry behind a name and a certificate, with an image of a program. */
-async function startPeerRegistry(name: string) {
+async function startPeerRegistry(name: string, content = programImage()) {
   const stack = new AsyncDisposableStack();
   const authority = stack.use(await makeCertificateAuthority());
   stack.use(nameLoopback(name));
@@ -27,7 +34,7 @@ async function startPeerRegistry(name: string) {
       tls: await authority.issue(["127.0.0.1", name]),
     }),
   );
-  await pushImage(registry.host, "program:1", programImage(), {
+  await pushImage(registry.host, "program:1", content, {
     scheme: "https",
     caCerts: [authority.certPem],
   });
@@ -62,6 +69,39 @@ if (debianMirror() !== undefined) {
     });
     assert.equal(ran.stdout, OUTPUT, `${ran.stderr}\n${daemon.logs()}`);
     assert.match(registry.logs(), / 206 /, "spans are fetched by ranges");
+  });
+
+  Deno.test("the existing SOCI daemon reads files behind PAX global headers, which its own tools cannot index", async () => {
+    const peer = await sociPeer();
+    assert.ok("soci" in peer, JSON.stringify(peer));
+    const tar = new TarBuilder().globalPax({ comment: "of all" })
+      .file("first", "one\n").globalPax({ comment: "again" })
+      .file("second", "two\n");
+    await using setting = await startPeerRegistry(
+      "formats.soci-deno.test",
+      makeImage({
+        layers: [layerBlob(addBusybox(new TarBuilder())), layerBlob(tar)],
+        config: { env: ["PATH=/bin"], cmd: ["/bin/sh"] },
+      }),
+    );
+    const { image, caFile } = setting;
+    await buildIndex("--min-layer-size", "0", "--tlscacert", caFile, image);
+    await using daemon = await startSociPeer(peer, { caFile });
+    await using containerd = await startContainerd({
+      proxySnapshotters: [{ name: "soci", address: daemon.address }],
+    });
+    await daemon.soci(containerd, "image", "rpull", image);
+    const mounts = Deno.readTextFileSync("/proc/mounts").split("\n")
+      .filter((line) => line.includes(daemon.folder));
+    assert.equal(mounts.length, 2, "every layer is a FUSE mount");
+    const ran = await ctrRun(containerd, {
+      image,
+      id: "lazy",
+      snapshotter: "soci",
+      args: ["/bin/sh", "-c", "cat /first /second; ls -A /"],
+    });
+    assert.match(ran.stdout, /^one\ntwo\n/, `${ran.stderr}\n${daemon.logs()}`);
+    assert.doesNotMatch(ran.stdout, /passed-over/);
   });
 
   Deno.test("soci-deno serves what only the existing SOCI tools indexed", async () => {

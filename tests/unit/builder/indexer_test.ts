@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { gunzipSync, gzipSync } from "node:zlib";
 import {
+  IndexerPool,
   IndexingError,
   type IndexingReason,
   type IndexLayerOptions,
+  largestFirst,
   LayerIndexer,
 } from "../../../lib/builder/mod.ts";
 import { sha256 } from "../../../lib/oci/mod.ts";
@@ -155,4 +157,32 @@ Deno.test("of several hundred checkpoints every window is the bytes before it", 
     expected.set(known, 32768 - known.length);
     assert.equal(sha256(window), sha256(expected), `window at ${out}`);
   }
+});
+
+Deno.test("a pool indexes more layers than it has Workers, refused ones between them", async () => {
+  using pool = new IndexerPool(2);
+  const layers = Array.from(
+    { length: 7 },
+    (_, i) => layerBlob(sampleTar(100_000 * (i + 1))),
+  );
+  const settled = await Promise.allSettled(
+    layers.map(({ bytes }, i) =>
+      pool.index(
+        streamOf(i % 3 === 1 ? bytes.subarray(0, 5000) : bytes, 10_000),
+        OPTIONS,
+      )
+    ),
+  );
+  for (const [i, result] of settled.entries()) {
+    if (i % 3 === 1) assert.equal(result.status, "rejected");
+    else {
+      assert.ok(result.status === "fulfilled");
+      assert.equal(result.value.digest, layers[i]!.digest);
+    }
+  }
+});
+
+Deno.test("the largest layer is begun first, and each keeps its place", () => {
+  const layers = [{ size: 3 }, { size: 9 }, { size: 1 }, { size: 9 }];
+  assert.deepEqual(largestFirst(layers).map(([at]) => at), [1, 3, 0, 2]);
 });

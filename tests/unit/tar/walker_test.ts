@@ -250,10 +250,45 @@ Deno.test("the size ends after the second zero block, or where the tar ends", ()
   assert.equal(walk(concat(END, utf8.encode("anything"))).size, 1024);
 });
 
+Deno.test("global headers, labels and access rules are passed over, with what was said before them", () => {
+  const label = block([[156, "V"], [0, "a label"], [124, "00000000003\0"]]);
+  const data = padded(utf8.encode("abc"));
+  const global = pax("14 path=other\n");
+  global[156] = 0x67;
+  global.fill(0x20, 148, 156);
+  const sum = global.subarray(0, 512).reduce((total, byte) => total + byte, 0);
+  global.set(utf8.encode(`${sum.toString(8).padStart(6, "0")}\0 `), 148);
+  const tar = concat(
+    pax("13 path=lost\n"),
+    global,
+    block([[124, "00000000003\0"]]),
+    data,
+    label,
+    data,
+    block([[0, "second"]]),
+    block([[0, "third"], [156, "7"], [124, "00000000003\0"]]),
+    data,
+    END,
+  );
+  const { entries, size } = walk(tar, () => 100);
+  assert.equal(size, tar.length);
+  assert.deepEqual(
+    entries.map((e) => [text(e.name), e.type, e.headerOffset, e.offset]),
+    [
+      ["file", "reg", 2048, 2560],
+      ["second", "reg", 4096, 4608],
+      ["third", "reg", 4608, 5120],
+    ],
+  );
+  rejects(concat(pax("x")), "pax");
+  const broken = concat(global);
+  broken.fill(0x78, 512, 520);
+  rejects(broken, "pax");
+});
+
 Deno.test("what cannot be indexed is refused with its place", () => {
   const file = block([]);
-  rejects(concat(file, block([[156, "g"]])), "unsupported-type", 512);
-  rejects(block([[156, "7"]]), "unsupported-type", 0);
+  rejects(concat(file, block([[156, "M"]])), "unsupported-type", 512);
   rejects(block([[156, "S"], GNU]), "sparse", 0);
   rejects(concat(file, pax("22 GNU.sparse.major=1\n")), "sparse", 512);
   const broken = block([]);

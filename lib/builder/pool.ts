@@ -1,0 +1,73 @@
+import {
+  IndexingError,
+  type IndexLayerOptions,
+  LayerIndexer,
+} from "./indexer.ts";
+import type { IndexedLayer } from "./messages.ts";
+
+/**
+ * Indexers for several layers at once. A Worker is started when it is first needed and used again: its
+ * start takes 50 ms, more than many a layer.
+ */
+export class IndexerPool implements Disposable {
+  readonly #idle: LayerIndexer[] = [];
+  readonly #all = new Set<LayerIndexer>();
+  readonly #waiting: Array<() => void> = [];
+
+  /** @param size the most layers indexed side by side; further ones wait. */
+  constructor(readonly size: number) {
+    if (!Number.isSafeInteger(size) || size < 1) {
+      throw new RangeError(`a pool of ${size} indexers`);
+    }
+  }
+
+  /** Like `LayerIndexer.index`, as soon as a Worker is free. The stream is not read before. */
+  async index(
+    stream: ReadableStream<Uint8Array>,
+    options: IndexLayerOptions,
+  ): Promise<IndexedLayer> {
+    const indexer = await this.#take();
+    try {
+      return await indexer.index(stream, options);
+    } catch (error) {
+      // The Worker may be gone: the next layer gets a new one.
+      if (error instanceof IndexingError && error.reason === "internal") {
+        this.#all.delete(indexer);
+        indexer[Symbol.dispose]();
+      }
+      throw error;
+    } finally {
+      if (this.#all.has(indexer)) this.#idle.push(indexer);
+      this.#waiting.shift()?.();
+    }
+  }
+
+  async #take(): Promise<LayerIndexer> {
+    for (;;) {
+      const idle = this.#idle.pop();
+      if (idle !== undefined) return idle;
+      if (this.#all.size < this.size) {
+        const indexer = new LayerIndexer();
+        this.#all.add(indexer);
+        return indexer;
+      }
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
+  /** Stops the Workers. */
+  [Symbol.dispose](): void {
+    for (const indexer of this.#all) indexer[Symbol.dispose]();
+    this.#all.clear();
+  }
+}
+
+/**
+ * Layers with their places, the largest first: begun last, it would be worked on alone while the
+ * other Workers have nothing left to do.
+ */
+export function largestFirst<L extends { readonly size: number }>(
+  layers: readonly L[],
+): Array<[at: number, layer: L]> {
+  return [...layers.entries()].sort(([, a], [, b]) => b.size - a.size);
+}

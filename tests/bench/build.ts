@@ -1,0 +1,270 @@
+/**
+ * `deno task bench:build`: how fast an index is built, and in how much memory, of a real image of
+ * more than 100 MB.
+ *
+ * - one layer on one core (inflate, tar walk, checkpoints, digests) against `pigz -dc` of it;
+ * - two layers on two cores against one on one core;
+ * - the whole image from a registry, with everything pushed back, against `soci create` of the
+ *   existing tools, which has the image in containerd's content store and pushes nothing;
+ * - one layer of 10 GB of tar, for its memory.
+ *
+ * Each of ours runs in a process of its own, this file called with `--measure`, so that `taskset` can
+ * bind it to a core. What is timed there is the work, the start of the Workers included.
+ * @module
+ */
+import { LayerIndexer } from "../../lib/builder/mod.ts";
+import {
+  ctrPull,
+  sociDenoCommand,
+  startContainerd,
+  startDockerRegistry,
+} from "../support/host/mod.ts";
+import { layerBlob, pushImage, TarBuilder } from "../support/images/mod.ts";
+import { sociPeer, startSociPeer } from "../support/peer/mod.ts";
+import { benchImage } from "./image.ts";
+import {
+  cacheFolder,
+  median,
+  printMachine,
+  printTable,
+  run,
+  timed,
+} from "./support.ts";
+
+const ROUNDS = 5;
+const SPAN_BYTES = 4 * 2 ** 20;
+const READ_BYTES = 256 * 1024;
+const LARGE_BYTES = 10e9;
+
+interface Measured {
+  readonly ms: number;
+  /** Bytes of all tars. */
+  readonly tarBytes: number;
+  /** Most resident memory the process had, MB. */
+  readonly peakMb: number;
+}
+
+const options = {
+  compression: "gzip",
+  spanSizeBytes: SPAN_BYTES,
+  buildTool: "bench",
+  diffId: "skip",
+} as const;
+
+function peakMb(status: string): number {
+  return Number(status.match(/VmHWM:\s+(\d+)/)?.[1] ?? 0) * 1024 / 1e6;
+}
+
+/** A file in pieces, read again `times` times. */
+async function* pieces(path: string, times = 1): AsyncGenerator<Uint8Array> {
+  for (let i = 0; i < times; i++) {
+    using file = await Deno.open(path);
+    for (;;) {
+      const piece = new Uint8Array(READ_BYTES);
+      const count = await file.read(piece);
+      if (count === null) break;
+      yield count === piece.length ? piece : piece.slice(0, count);
+    }
+  }
+}
+
+async function indexOne(source: AsyncIterable<Uint8Array>): Promise<number> {
+  using indexer = new LayerIndexer();
+  const layer = await indexer.index(ReadableStream.from(source), options);
+  return layer.uncompressedSizeBytes;
+}
+
+/** A layer that holds one file: some layer's tar over and over. */
+async function* largeLayer(path: string, tarBytes: number) {
+  const times = Math.ceil(LARGE_BYTES / tarBytes);
+  const header = new TarBuilder().file("large", new Uint8Array(1)).finish()
+    .slice(0, 512);
+  // The size in base 256, and the checksum anew: no such file need be in memory.
+  const view = new DataView(header.buffer);
+  header.fill(0, 124, 136);
+  header[124] = 0x80;
+  view.setBigUint64(128, BigInt(times * tarBytes));
+  header.fill(0x20, 148, 156);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  new TextEncoder().encodeInto(
+    `${sum.toString(8).padStart(6, "0")}\0 `,
+    header.subarray(148),
+  );
+  yield layerBlob(header).bytes;
+  yield* pieces(path, times);
+  yield layerBlob(new Uint8Array(1024)).bytes;
+}
+
+async function measure(what: string, args: string[]): Promise<Measured> {
+  const { ms, value } = await timed(() =>
+    what === "large"
+      ? indexOne(largeLayer(args[0]!, Number(args[1])))
+      : Promise.all(args.map((path) => indexOne(pieces(path))))
+        .then((sizes) => sizes.reduce((sum, size) => sum + size, 0))
+  );
+  const status = await Deno.readTextFile("/proc/self/status");
+  return { ms, tarBytes: value, peakMb: peakMb(status) };
+}
+
+/** Measures in a process of its own, on the given cores. */
+async function child(
+  cores: string,
+  what: string,
+  ...args: string[]
+): Promise<Measured> {
+  const script = new URL(import.meta.url).pathname;
+  return JSON.parse(
+    await run("taskset", [
+      ...["-c", cores, Deno.execPath(), "run", "-A", "--no-check"],
+      ...[script, "--measure", what, ...args],
+    ]),
+  );
+}
+
+const speed = (bytes: number, ms: number) => (bytes / 1e3 / ms).toFixed(0);
+const medians = (all: readonly Measured[]) => median(all.map(({ ms }) => ms));
+
+async function layers(path: string): Promise<void> {
+  const one: Measured[] = [];
+  const two: Measured[] = [];
+  const both: Measured[] = [];
+  const theirs: number[] = [];
+  await Deno.readFile(path); // into the page cache
+  for (let round = 0; round < ROUNDS; round++) {
+    one.push(await child("1", "layers", path));
+    const { ms } = await timed(() =>
+      run("sh", ["-c", 'taskset -c 1 pigz -dc "$1" > /dev/null', "sh", path])
+    );
+    theirs.push(ms);
+    two.push(await child("0,1", "layers", path, path));
+    both.push(await child("0,1", "layers", path));
+  }
+  const { tarBytes } = one[0]!;
+  const pigzMs = median(theirs);
+  const row = (label: string, measured: Measured[], against: number) => [
+    label,
+    (measured[0]!.tarBytes / 1e6).toFixed(0),
+    speed(measured[0]!.tarBytes, medians(measured)),
+    (against / medians(measured) * measured[0]!.tarBytes / tarBytes).toFixed(2),
+    Math.max(...measured.map(({ peakMb }) => peakMb)).toFixed(0),
+  ];
+  printTable(
+    `Index of one layer, median of ${ROUNDS} rounds in turns (MB of tar; Workers' start included)`,
+    ["", "MB", "MB/s", "ratio", "peak RSS MB"],
+    [
+      [
+        "pigz -dc, one core",
+        (tarBytes / 1e6).toFixed(0),
+        speed(tarBytes, pigzMs),
+        "1.00",
+        "",
+      ],
+      row("one layer on one core (ratio: pigz)", one, pigzMs),
+      row("two layers on two cores (ratio: one on one)", two, medians(one)),
+      row(
+        "one layer, two cores to use (ratio: one on one)",
+        both,
+        medians(one),
+      ),
+    ],
+  );
+}
+
+/** Runs a command and tells its time and its peak memory. */
+async function timedProcess(
+  program: string,
+  args: readonly string[],
+): Promise<{ ms: number; peakMb: number }> {
+  const start = performance.now();
+  const process = new Deno.Command(program, {
+    args: [...args],
+    stdout: "null",
+    stderr: "inherit",
+  }).spawn();
+  let peak = 0;
+  const timer = setInterval(() => {
+    try {
+      peak = peakMb(Deno.readTextFileSync(`/proc/${process.pid}/status`)) ||
+        peak;
+    } catch {
+      // it has just ended
+    }
+  }, 10);
+  const { code } = await process.status;
+  clearInterval(timer);
+  if (code !== 0) throw new Error(`${program} ended with ${code}`);
+  return { ms: performance.now() - start, peakMb: peak };
+}
+
+async function wholeImage(): Promise<void> {
+  const image = await benchImage();
+  await using registry = await startDockerRegistry();
+  const name = `${registry.host}/bench/build:1`;
+  await pushImage(registry.host, "bench/build:1", image);
+  const found = await sociPeer();
+  const peer = "soci" in found ? found : null;
+  if (peer === null) console.log("no peer here: it is not measured");
+  await using daemon = peer === null ? null : await startSociPeer(peer);
+  await using containerd = peer === null ? null : await startContainerd();
+  if (containerd !== null) await ctrPull(containerd, name);
+  const ours: { ms: number; peakMb: number }[] = [];
+  const theirs: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const { program, args } = sociDenoCommand(
+      ...["build-index", "--plain-http", "--force", "--min-layer-size", "0"],
+      name,
+    );
+    ours.push(await timedProcess(program, args));
+    if (daemon === null || containerd === null) continue;
+    const { ms } = await timed(() =>
+      daemon.soci(containerd, "create", "--min-layer-size", "0", name)
+    );
+    theirs.push(ms);
+  }
+  const tarBytes = image.layers.reduce((sum, { tarSize }) => sum + tarSize, 0);
+  const oursMs = median(ours.map(({ ms }) => ms));
+  const theirsMs = median(theirs);
+  printTable(
+    `Index of an image of ${image.layers.length} layers, median of ${ROUNDS} rounds in turns`,
+    ["", "seconds", "MB/s of tar", "times faster", "peak RSS MB"],
+    [
+      ...theirs.length === 0 ? [] : [[
+        "soci create (from containerd's store)",
+        (theirsMs / 1000).toFixed(2),
+        speed(tarBytes, theirsMs),
+        "1.00",
+        "",
+      ]],
+      [
+        "soci-deno build-index (registry to registry)",
+        (oursMs / 1000).toFixed(2),
+        speed(tarBytes, oursMs),
+        theirs.length === 0 ? "" : (theirsMs / oursMs).toFixed(2),
+        Math.max(...ours.map(({ peakMb }) => peakMb)).toFixed(0),
+      ],
+    ],
+  );
+}
+
+async function largest(): Promise<{ path: string; tarBytes: number }> {
+  const { layers } = await benchImage(); // makes the files
+  const tarBytes = Math.max(...layers.map(({ tarSize }) => tarSize));
+  return { path: `${cacheFolder()}/image/libraries.tar.gz`, tarBytes };
+}
+
+if (Deno.args[0] === "--measure") {
+  const [, what, ...args] = Deno.args;
+  console.log(JSON.stringify(await measure(what!, args)));
+} else {
+  printMachine();
+  const { path, tarBytes } = await largest();
+  await layers(path);
+  await wholeImage();
+  const large = await child("0,1", "large", path, String(tarBytes));
+  printTable("One layer of 10 GB of tar", ["", "MB", "MB/s", "peak RSS MB"], [[
+    "one Worker",
+    (large.tarBytes / 1e6).toFixed(0),
+    speed(large.tarBytes, large.ms),
+    large.peakMb.toFixed(0),
+  ]]);
+}
