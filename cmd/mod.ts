@@ -41,6 +41,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./stop.ts")).stopCommand,
   },
   {
+    name: "gc",
+    summary: "remove the caches of layers nobody uses",
+    needs: ["read", "write", "env", "ffi"],
+    load: async () => (await import("./gc.ts")).gcCommand,
+  },
+  {
     name: "build-index",
     aliases: ["create"],
     summary: "make and push the SOCI index of an image",

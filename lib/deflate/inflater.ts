@@ -3,11 +3,33 @@ import { DeflateError } from "./errors.ts";
 import { parseGzipHeader } from "./header.ts";
 
 const TRAILER_BYTES = 8;
+const NOTHING = new Uint8Array(0);
 
-/** Inflates spans, one at a time, in memory of its own that is used again. */
+/**
+ * Where the inflating of a span stands.
+ * ```text
+ * start ──first byte──► body ◄──next header── between ◄──member ends── body
+ *                        │                       └──no more input──► (the span ends there)
+ *                        └──enough bytes──► full
+ * ```
+ */
+type Phase = "start" | "body" | "between" | "full";
+
+/**
+ * Inflates spans, one at a time, in memory of its own that is used again. Either at once (`inflate`),
+ * or as the bytes come: `begin`, `push` for each piece, `end`.
+ */
 export class SpanInflater {
   readonly #engine = new Engine();
-  #large = new Uint8Array(0);
+  #phase: Phase = "full";
+  /** Output that had to be moved out of the kernel's memory: spans larger than its room. */
+  #large: Uint8Array<ArrayBuffer> = NOTHING;
+  #moved = 0;
+  #isLarge = false;
+  #size = 0;
+  #bits = 0;
+  /** Compressed bytes taken, for errors. */
+  #taken = 0;
 
   /**
    * Inflates one span.
@@ -24,15 +46,9 @@ export class SpanInflater {
     window: Uint8Array,
     size: number,
   ): Uint8Array<ArrayBuffer> {
-    const bytes = this.#inflate(compressed, bits, window, size);
-    if (bytes.length < size) {
-      throw new DeflateError(
-        "truncated",
-        compressed.length,
-        `the span gives ${bytes.length} bytes, not ${size}`,
-      );
-    }
-    return bytes;
+    this.begin(bits, window, size);
+    this.push(compressed);
+    return this.end();
   }
 
   /**
@@ -46,100 +62,148 @@ export class SpanInflater {
     window: Uint8Array,
     maxSize: number,
   ): Uint8Array<ArrayBuffer> {
-    return this.#inflate(compressed, bits, window, maxSize);
+    this.begin(bits, window, maxSize);
+    this.push(compressed);
+    return this.#output();
   }
 
-  #inflate(
-    compressed: Uint8Array,
-    bits: number,
-    window: Uint8Array,
-    size: number,
-  ): Uint8Array<ArrayBuffer> {
+  /** Begins a span; see `inflate`. What was begun before is dropped. */
+  begin(bits: number, window: Uint8Array, size: number): void {
     if (bits < 0 || bits > 7 || window.length !== WINDOW_BYTES || size < 0) {
       throw new RangeError("no checkpoint");
     }
     const engine = this.#engine;
-    if (size === 0) return engine.memory.subarray(0, 0);
-    if (bits > 0 && compressed.length === 0) {
-      throw new DeflateError("truncated", 0, "the span is empty");
-    }
     engine.reset();
     engine.memory.set(window, engine.outStart - WINDOW_BYTES);
-    let fed = bits > 0 ? 1 : 0;
-    engine.start({
-      primedBits: bits,
-      primed: bits > 0 ? (compressed[0] as number) >> (8 - bits) : 0,
-      keepHistory: true,
-    });
-    const state = { done: 0, large: false };
+    this.#phase = size === 0 ? "full" : "start";
+    this.#size = size;
+    this.#bits = bits;
+    this.#moved = 0;
+    this.#isLarge = false;
+    this.#taken = 0;
+  }
+
+  /** Takes the span's next bytes and inflates them. @throws DeflateError */
+  push(compressed: Uint8Array): void {
+    if (compressed.length === 0 || this.#phase === "full") return;
+    const engine = this.#engine;
+    let fed = 0;
     const feed = () => {
       const taken = engine.feed(compressed, fed);
       fed += taken;
+      this.#taken += taken;
       return taken > 0;
     };
-    const offset = () => fed - (engine.inEnd - engine.inAt);
-    /** Output so far that is not yet moved to `large`. */
-    const here = () => engine.outAt - engine.outStart;
-
+    if (this.#phase === "start") {
+      const primed = this.#bits > 0;
+      engine.start({
+        primedBits: this.#bits,
+        primed: primed ? (compressed[0] as number) >> (8 - this.#bits) : 0,
+        keepHistory: true,
+      });
+      this.#taken = fed = primed ? 1 : 0;
+      this.#phase = "body";
+    }
     for (;;) {
-      if (state.done + here() >= size) break;
+      if (this.#phase === "between" && !this.#nextMember(feed)) return;
+      if (this.#produced() >= this.#size) break;
       const status = engine.run();
       if (status === STATUS.NEED_INPUT) {
-        if (!feed()) break;
+        if (!feed()) return;
       } else if (status === STATUS.OUT_FULL) {
         // Rare: a span larger than the kernel's room (huge single blocks).
-        this.#spill(state, size);
+        this.#spill();
       } else if (status === STATUS.STREAM_END) {
-        if (state.done + here() >= size) break;
-        if (!this.#nextMember(feed, offset)) break;
+        this.#phase = "between";
+        if (this.#produced() >= this.#size) break;
       } else if (status < 0) {
-        throw new DeflateError("data", offset(), faultText(status));
+        throw new DeflateError("data", this.#offset(), faultText(status));
       }
     }
-    const total = Math.min(size, state.done + here());
-    if (!state.large) {
+    this.#phase = "full";
+  }
+
+  /**
+   * Ends the span.
+   * @returns its `size` bytes: a view, valid until the next call.
+   * @throws DeflateError when there are fewer.
+   */
+  end(): Uint8Array<ArrayBuffer> {
+    const bytes = this.#output();
+    if (bytes.length < this.#size) {
+      throw new DeflateError(
+        "truncated",
+        this.#taken,
+        `the span gives ${bytes.length} bytes, not ${this.#size}`,
+      );
+    }
+    return bytes;
+  }
+
+  /** Bytes inflated so far. */
+  #produced(): number {
+    return this.#moved + this.#engine.outAt - this.#engine.outStart;
+  }
+
+  /** The compressed bytes consumed so far, for errors. */
+  #offset(): number {
+    return this.#taken - (this.#engine.inEnd - this.#engine.inAt);
+  }
+
+  #output(): Uint8Array<ArrayBuffer> {
+    const engine = this.#engine;
+    if (this.#size === 0 || this.#phase === "start") return NOTHING;
+    const total = Math.min(this.#size, this.#produced());
+    if (!this.#isLarge) {
       return engine.memory.subarray(engine.outStart, engine.outStart + total);
     }
-    this.#spill(state, size);
+    this.#spill();
     return this.#large.subarray(0, total);
   }
 
   /** Moves output to a buffer of the span's size. */
-  #spill(state: { done: number; large: boolean }, size: number): void {
-    if (this.#large.length < size) this.#large = new Uint8Array(size);
+  #spill(): void {
+    if (this.#large.length < this.#size) {
+      this.#large = new Uint8Array(this.#size);
+    }
     const engine = this.#engine;
     const bytes = engine.memory.subarray(engine.outStart, engine.outAt);
-    const room = this.#large.length - state.done;
+    const room = Math.max(0, this.#large.length - this.#moved);
     this.#large.set(
       bytes.length <= room ? bytes : bytes.subarray(0, room),
-      state.done,
+      Math.min(this.#moved, this.#large.length),
     );
-    state.done += bytes.length;
-    state.large = true;
+    this.#moved += bytes.length;
+    this.#isLarge = true;
     engine.slide();
   }
 
-  /** Goes over a member's trailer and the next one's header; false when there is no next one. */
-  #nextMember(feed: () => boolean, offset: () => number): boolean {
+  /**
+   * Goes over a member's trailer and the next one's header.
+   * @returns false when more input is needed for that, if there is more.
+   */
+  #nextMember(feed: () => boolean): boolean {
     const engine = this.#engine;
-    while (engine.unread().length < TRAILER_BYTES + 1) {
+    for (;;) {
+      const unread = engine.unread();
+      if (unread.length > TRAILER_BYTES) {
+        const result = parseGzipHeader(unread.subarray(TRAILER_BYTES));
+        if (typeof result === "string") {
+          throw new DeflateError(
+            "header",
+            this.#offset() + TRAILER_BYTES,
+            result,
+          );
+        }
+        if (result > 0) {
+          engine.inAt += TRAILER_BYTES + result;
+          break;
+        }
+      }
       if (!feed()) return false;
     }
-    engine.inAt += TRAILER_BYTES;
-    for (;;) {
-      const result = parseGzipHeader(engine.unread());
-      if (typeof result === "string") {
-        throw new DeflateError("header", offset(), result);
-      }
-      if (result > 0) {
-        engine.inAt += result;
-        break;
-      }
-      if (!feed()) {
-        throw new DeflateError("truncated", offset(), "header is cut off");
-      }
-    }
     engine.start({ primedBits: 0, primed: 0, keepHistory: false });
+    this.#phase = "body";
     return true;
   }
 }

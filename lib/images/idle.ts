@@ -1,5 +1,6 @@
 import { logger } from "../telemetry/mod.ts";
 import type { IdleLayers } from "../spans/mod.ts";
+import { removeFolder } from "./folders.ts";
 
 const log = logger("images");
 /** In a layer's folder: nobody used it when it was last served. */
@@ -93,14 +94,5 @@ function statOrNull(path: string): Deno.FileInfo | null {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
-  }
-}
-
-/** Removes a layer's folder; what is gone already is fine. */
-export function removeFolder(path: string): void {
-  try {
-    Deno.removeSync(path, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -41,6 +41,8 @@ export {
   INDEX_DIGEST_LABEL,
   type ProviderOptions,
 } from "./provider.ts";
+export { type CollectedGarbage, collectGarbage } from "./gc.ts";
+export { RootInUseError } from "./lock.ts";
 export {
   chainIdOf,
   type PulledLayer,

@@ -39,8 +39,10 @@ import {
 import { logger } from "../telemetry/mod.ts";
 import { decodeZtoc, type SpanTable, spanTable } from "../ztoc/mod.ts";
 import { LyingZtocError, StateVersionError } from "./errors.ts";
-import { IdleLayerFolders, removeFolder } from "./idle.ts";
+import { IdleLayerFolders } from "./idle.ts";
+import { namesIn, removeFolder } from "./folders.ts";
 import { LayerCheck } from "./layer_check.ts";
+import { takeLock } from "./lock.ts";
 import { SlotTableStore } from "./slots.ts";
 
 const log = logger("images");
@@ -637,17 +639,6 @@ function disposeSource(source: SpanSource): void {
   if (Symbol.dispose in source) (source as Disposable)[Symbol.dispose]();
 }
 
-function takeLock(path: string): Deno.FsFile {
-  const file = Deno.openSync(path, { write: true, create: true });
-  if (!file.tryLockSync(true)) {
-    file.close();
-    throw new Error(
-      `${path} is held by another soci-deno process; use another --root`,
-    );
-  }
-  return file;
-}
-
 /** The last process's mounts; null when there are none that can be served on. */
 function takeMounts(
   { keeper, root }: LayerStoreOptions,
@@ -684,15 +675,6 @@ function foreignTree(root: string, slots: SlotTableStore): string | null {
     }
   }
   return null;
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return [...Deno.readDirSync(folder)].map(({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
 }
 
 /** Detaches every mount in a folder, the last made first; whoever waits on one gets an error. */

@@ -96,6 +96,11 @@ export class Snapshotter implements AsyncDisposable {
     SnapshotStore.assertUnderstood(`${root}/snapshotter/metadata.db`);
   }
 
+  /** `lazyDirectories` of a root that no process serves; none where there are no snapshots. */
+  static lazyDirectoriesBelow(root: string): string[] {
+    return SnapshotStore.lazyDirectoriesIn(`${root}/snapshotter/metadata.db`);
+  }
+
   /** Opens the state, restores lazy layers of the last run and clears what a crash left over. */
   static async open(options: SnapshotterOptions): Promise<Snapshotter> {
     const snapshotter = new Snapshotter(options);

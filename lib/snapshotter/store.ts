@@ -104,6 +104,24 @@ export class SnapshotStore implements Disposable {
   }
 
   /**
+   * Directories of the lazy layers of a database that may not be there.
+   * @throws SnapshotterSetupError
+   */
+  static lazyDirectoriesIn(path: string): string[] {
+    SnapshotStore.assertUnderstood(path);
+    try {
+      Deno.statSync(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return [];
+      throw error;
+    }
+    using store = new SnapshotStore(path);
+    return store.lazy().flatMap(({ layer }) =>
+      layer === null ? [] : [layer.directory]
+    );
+  }
+
+  /**
    * Adds a snapshot.
    *
    * @param beforeCommit makes what must exist when the snapshot does; when it throws, nothing was added.

@@ -1,15 +1,13 @@
 /** What the main isolate and an inflate Worker say to each other. @module */
 import type { SpanHeaders } from "./headers.ts";
 
-/** One span to check, inflate and write. */
-export interface InflateTask {
-  readonly id: number;
+/** What is to be made of a span's bytes. */
+export interface InflateWork {
   /** Data file; shared by all threads of the process, open until the answer is here. */
   readonly fd: number;
-  /** The span's bytes, transferred. */
-  readonly compressed: Uint8Array<ArrayBuffer>;
+  /** Of the compressed bytes. */
   readonly digest: string;
-  /** null: the span is not compressed. The window is transferred too. */
+  /** null: the span is not compressed. The window is transferred. */
   readonly checkpoint:
     | { readonly bits: number; readonly window: Uint8Array<ArrayBuffer> }
     | null;
@@ -21,7 +19,26 @@ export interface InflateTask {
   readonly headers: SpanHeaders | null;
 }
 
-/** What became of a task. */
+/** To a Worker. Bytes are transferred. Each `whole` and each `last` piece is answered. */
+export type InflateRequest =
+  /** A span that is here. */
+  | {
+    readonly kind: "whole";
+    readonly id: number;
+    readonly work: InflateWork;
+    readonly compressed: Uint8Array<ArrayBuffer>;
+  }
+  /** A span that is coming: its bytes follow in pieces. */
+  | { readonly kind: "begin"; readonly id: number; readonly work: InflateWork }
+  | {
+    readonly kind: "piece" | "last";
+    readonly id: number;
+    readonly compressed: Uint8Array<ArrayBuffer>;
+  }
+  /** The rest will not come. */
+  | { readonly kind: "drop"; readonly id: number };
+
+/** What became of a span. */
 export type InflateOutcome =
   /** The bytes are in the data file. */
   | { readonly kind: "written" }
@@ -37,7 +54,7 @@ export type InflateOutcome =
     readonly detail: string;
   };
 
-/** The answer to one task. */
+/** An answer. */
 export interface InflateResult {
   readonly id: number;
   readonly outcome: InflateOutcome;

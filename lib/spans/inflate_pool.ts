@@ -1,22 +1,45 @@
 import { LIBC_PATH } from "../os/mod.ts";
+import { SPAN_CLASSES, type SpanClass } from "./classes.ts";
 import type {
   InflateOutcome,
+  InflateRequest,
   InflateResult,
-  InflateTask,
+  InflateWork,
 } from "./inflate_messages.ts";
-import { SPAN_CLASSES, type SpanClass } from "./classes.ts";
 
-type Work = Omit<InflateTask, "id">;
+/** A piece of a span that is coming is posted once it has so many bytes. */
+const PIECE_BYTES = 64 * 1024;
+/** Spans of one Worker that may be coming: each holds some MiB of memory. */
+const STREAMS_EACH = 2;
+
+type Finished = PromiseWithResolvers<InflateOutcome>;
 
 interface Waiting {
-  readonly work: Work;
-  readonly finished: PromiseWithResolvers<InflateOutcome>;
+  readonly work: InflateWork;
+  readonly compressed: Uint8Array<ArrayBuffer>;
+  readonly finished: Finished;
 }
 
 interface Member {
   worker: Worker;
-  /** One task at a time: what waits here can still be overtaken, what was posted cannot. */
-  current: (Waiting & { readonly id: number; readonly cls: SpanClass }) | null;
+  /** One span at a time: what waits here can still be overtaken, what was posted cannot. */
+  current: {
+    readonly id: number;
+    readonly cls: SpanClass;
+    readonly finished: Finished;
+  } | null;
+  /** Spans that are coming, or whose last byte was posted. */
+  readonly streams: Map<number, Finished>;
+}
+
+/** A span that is hashed and inflated while it comes. */
+export interface InflateStream {
+  /** More of the span is here: all of `bytes` up to `end`. Copies what it takes. */
+  reached(bytes: Uint8Array, end: number): void;
+  /** All of the span is here: `bytes` up to `end`. */
+  finish(bytes: Uint8Array, end: number): Promise<InflateOutcome>;
+  /** The rest will not come. */
+  drop(): void;
 }
 
 /** Workers that check, inflate and write spans, those that are waited for first. */
@@ -32,7 +55,11 @@ export class InflatePool implements Disposable {
   /** @param size number of Workers; the machine's cores, at most four, when not given. */
   constructor(size = Math.min(4, navigator.hardwareConcurrency)) {
     this.#members = Array.from({ length: size }, () => {
-      const member: Member = { worker: this.#start(), current: null };
+      const member: Member = {
+        worker: this.#start(),
+        current: null,
+        streams: new Map(),
+      };
       this.#listen(member);
       return member;
     });
@@ -46,26 +73,30 @@ export class InflatePool implements Disposable {
   }
 
   #listen(member: Member): void {
-    const finish = (outcome: InflateOutcome) => {
+    const { streams } = member;
+    const endCurrent = (outcome: InflateOutcome) => {
       member.current?.finished.resolve(outcome);
       member.current = null;
       this.#next();
     };
     member.worker.onmessage = ({ data }: MessageEvent<InflateResult>) => {
-      if (data.id === member.current?.id) finish(data.outcome);
+      if (data.id === member.current?.id) return endCurrent(data.outcome);
+      streams.get(data.id)?.resolve(data.outcome);
+      streams.delete(data.id);
     };
     member.worker.onerror = (event) => {
       event.preventDefault();
-      // The Worker is gone: its span fails (and is asked for again), another takes its place.
+      // The Worker is gone: its spans fail (and are asked for again), another takes its place.
       member.worker = this.#start();
       this.#listen(member);
-      finish({ kind: "inflate", detail: `Worker: ${event.message}` });
+      const outcome: InflateOutcome = {
+        kind: "inflate",
+        detail: `Worker: ${event.message}`,
+      };
+      for (const finished of streams.values()) finished.resolve(outcome);
+      streams.clear();
+      endCurrent(outcome);
     };
-  }
-
-  /** Tasks that wait for a Worker. */
-  get backlog(): number {
-    return SPAN_CLASSES.reduce((sum, cls) => sum + this.#queues[cls].length, 0);
   }
 
   /** Number of Workers. */
@@ -73,12 +104,51 @@ export class InflatePool implements Disposable {
     return this.#members.length;
   }
 
-  /** Runs one task; `compressed` is given up. */
-  run(work: Work, cls: SpanClass): Promise<InflateOutcome> {
+  /** Checks, inflates and writes one span; `compressed` and the work's window are given up. */
+  run(
+    work: InflateWork,
+    compressed: Uint8Array<ArrayBuffer>,
+    cls: SpanClass,
+  ): Promise<InflateOutcome> {
     const finished = Promise.withResolvers<InflateOutcome>();
-    this.#queues[cls].push({ work, finished });
+    this.#queues[cls].push({ work, compressed, finished });
     this.#next();
     return finished.promise;
+  }
+
+  /**
+   * The same for a span of which only the beginning is here.
+   * @param start where it begins in the bytes that `reached` and `finish` are given.
+   * @returns null when enough are coming already: then wait for all of it and `run`.
+   */
+  stream(makeWork: () => InflateWork, start: number): InflateStream | null {
+    const member = this.#members.reduce((least, candidate) =>
+      candidate.streams.size < least.streams.size ? candidate : least
+    );
+    if (member.streams.size >= STREAMS_EACH) return null;
+    const id = this.#nextId++;
+    const finished = Promise.withResolvers<InflateOutcome>();
+    member.streams.set(id, finished);
+    post(member, { kind: "begin", id, work: makeWork() });
+    let at = start;
+    const piece = (kind: "piece" | "last", bytes: Uint8Array, end: number) => {
+      const compressed = new Uint8Array(bytes.subarray(at, end));
+      at = end;
+      post(member, { kind, id, compressed });
+    };
+    return {
+      reached: (bytes, end) => {
+        if (end - at >= PIECE_BYTES) piece("piece", bytes, end);
+      },
+      finish: (bytes, end) => {
+        piece("last", bytes, end);
+        return finished.promise;
+      },
+      drop: () => {
+        member.streams.delete(id);
+        post(member, { kind: "drop", id });
+      },
+    };
   }
 
   #next(): void {
@@ -95,20 +165,24 @@ export class InflatePool implements Disposable {
       ) return;
       const member = this.#members.find(({ current }) => current === null);
       if (member === undefined) return;
-      const next = this.#queues[cls].shift()!;
+      const { work, compressed, finished } = this.#queues[cls].shift()!;
       const id = this.#nextId++;
-      member.current = { ...next, id, cls };
-      member.worker.postMessage(
-        { ...next.work, id } satisfies InflateTask,
-        next.work.checkpoint === null
-          ? [next.work.compressed.buffer]
-          : [next.work.compressed.buffer, next.work.checkpoint.window.buffer],
-      );
+      member.current = { id, cls, finished };
+      post(member, { kind: "whole", id, work, compressed });
     }
   }
 
-  /** Stops the Workers; tasks under way never end, so end them first. */
+  /** Stops the Workers; spans under way never end, so end them first. */
   [Symbol.dispose](): void {
     for (const { worker } of this.#members) worker.terminate();
   }
+}
+
+function post({ worker }: Member, request: InflateRequest): void {
+  const transfer: ArrayBuffer[] = [];
+  if ("compressed" in request) transfer.push(request.compressed.buffer);
+  if ("work" in request && request.work.checkpoint !== null) {
+    transfer.push(request.work.checkpoint.window.buffer);
+  }
+  worker.postMessage(request, transfer);
 }

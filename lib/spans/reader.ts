@@ -4,7 +4,8 @@ import type { SpanTable } from "../ztoc/mod.ts";
 import { isBefore, type SpanClass } from "./classes.ts";
 import { SpanError, type SpanErrorKind } from "./errors.ts";
 import type { HeaderTable, Straddler } from "./headers.ts";
-import type { InflatePool } from "./inflate_pool.ts";
+import type { InflateOutcome, InflateWork } from "./inflate_messages.ts";
+import type { InflatePool, InflateStream } from "./inflate_pool.ts";
 import type { SpanMap } from "./map.ts";
 import { ReadAhead } from "./read_ahead.ts";
 import { type Flight, Preempted, type Run, type RunLayer } from "./run.ts";
@@ -18,6 +19,8 @@ const log = logger("spans");
 const DIGEST_RETRIES = 3;
 /** A span that was given up between its arrival and its reading is fetched again so often. */
 const READ_TRIES = 8;
+/** A span that takes at least so long to come, ms, is inflated meanwhile. */
+const MIN_STREAM_MS = 5;
 /** How long a full disk is left alone before a span in memory is tried again, ms. */
 const DISK_REST_MS = 5_000;
 /** How often a full disk is told of, ms. */
@@ -339,6 +342,7 @@ export class LayerReader implements RunLayer {
     const bytes = new Uint8Array(run.size);
     const kept = this.#takePartial(flights[0]!.span, bytes);
     run.received = kept;
+    let stream: InflateStream | null = null;
     const progress = (filled: number) => {
       const count = kept + filled - run.received;
       if (count <= 0) return; // a retry begins where it likes
@@ -346,11 +350,18 @@ export class LayerReader implements RunLayer {
       run.received += count;
       for (; run.next < flights.length; run.next++) {
         const flight = flights[run.next]!;
-        const end = this.compressedEnd(flight.span) - start;
-        if (end > run.received) break;
         const from = this.compressedStart(flight.span) - start;
+        const end = this.compressedEnd(flight.span) - start;
+        if (end > run.received) {
+          stream ??= this.#stream(flight, from, end - run.received);
+          stream?.reached(bytes, run.received);
+          break;
+        }
+        const outcome = stream?.finish(bytes, end) ??
+          this.#inflate(flight, bytes.slice(from, end));
+        stream = null;
         flight.received = true;
-        this.#track(this.#arrived(flight, bytes.slice(from, end)));
+        this.#track(this.#arrived(flight, outcome));
       }
       onBytes(count);
     };
@@ -364,6 +375,7 @@ export class LayerReader implements RunLayer {
       );
       progress(run.size - kept);
     } catch (error) {
+      (stream as InflateStream | null)?.drop();
       const next = flights[run.next];
       if (next !== undefined && run.abort.signal.reason instanceof Preempted) {
         this.#keepPartial(
@@ -397,13 +409,13 @@ export class LayerReader implements RunLayer {
   /** Checks, inflates and marks a span whose bytes came; fetches it again while its digest is wrong. */
   async #arrived(
     flight: Flight,
-    received: Uint8Array<ArrayBuffer>,
+    inflated: Promise<InflateOutcome>,
   ): Promise<void> {
     const { span } = flight;
-    let compressed = received;
+    let next = inflated;
     try {
       for (let attempt = 0;; attempt++) {
-        const outcome = await this.#inflate(flight, compressed);
+        const outcome = await next;
         if (this.#closed.signal.aborted) throw this.#closed.signal.reason;
         if (outcome.kind === "written") {
           this.#checkStraddlers(span);
@@ -424,7 +436,7 @@ export class LayerReader implements RunLayer {
           offset: this.compressedStart(span),
           attempt: attempt + 1,
         });
-        compressed = await this.#fetchAgain(span);
+        next = this.#inflate(flight, await this.#fetchAgain(span));
       }
     } catch (error) {
       if (error instanceof SpanError) this.#failedFor(error);
@@ -432,11 +444,30 @@ export class LayerReader implements RunLayer {
     }
   }
 
-  #inflate({ span, cls }: Flight, compressed: Uint8Array<ArrayBuffer>) {
-    const { spans, pool, dataFd, headers, compression } = this.#options;
-    return pool.run({
+  #inflate(
+    { span, cls }: Flight,
+    compressed: Uint8Array<ArrayBuffer>,
+  ): Promise<InflateOutcome> {
+    return this.#options.pool.run(this.#work(span), compressed, cls);
+  }
+
+  /** Has a span inflated while it comes, when somebody waits and that saves time. */
+  #stream(
+    { span, cls }: Flight,
+    start: number,
+    missing: number,
+  ): InflateStream | null {
+    const { compression, pool, scheduler } = this.#options;
+    if (compression === "uncompressed" || cls === "background") return null;
+    const rate = scheduler.bytesPerMs(this.host);
+    if (rate > 0 && missing / rate < MIN_STREAM_MS) return null;
+    return pool.stream(() => this.#work(span), start);
+  }
+
+  #work(span: number): InflateWork {
+    const { spans, dataFd, headers, compression } = this.#options;
+    return {
       fd: dataFd,
-      compressed,
       digest: spans.digest(span),
       // Copied: posting a view would clone the whole ztoc it belongs to.
       checkpoint: compression === "uncompressed" ? null : {
@@ -446,7 +477,7 @@ export class LayerReader implements RunLayer {
       size: spans.end(span) - spans.start(span),
       offset: spans.start(span),
       headers: headers?.ofSpan(span) ?? null,
-    }, cls);
+    };
   }
 
   async #fetchAgain(span: number): Promise<Uint8Array<ArrayBuffer>> {

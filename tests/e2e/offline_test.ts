@@ -16,6 +16,8 @@ import { buildIndex, LazyHost } from "./host.ts";
 
 const CACHED = incompressible(2 * 2 ** 20, 1);
 const MISSING = incompressible(2 * 2 ** 20, 2);
+/** More than is ever read ahead. */
+const BETWEEN = incompressible(24 * 2 ** 20, 3);
 /** Reads wait 2 s; the client's own patience is much longer. */
 const CONFIG = `
 [pull_modes.soci_v1]
@@ -28,7 +30,8 @@ max_read_wait_sec = 2
 
 async function publish(registry: TestRegistry): Promise<void> {
   const tar = addBusybox(new TarBuilder()).dir("data")
-    .file("data/cached", CACHED).file("data/missing", MISSING);
+    .file("data/cached", CACHED).file("data/between", BETWEEN)
+    .file("data/missing", MISSING);
   await pushImage(
     registry.host,
     "offline:1",

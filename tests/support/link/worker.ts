@@ -41,6 +41,7 @@ async function carry(
   counter: (bytes: number) => void,
 ): Promise<void> {
   let underway = 0;
+  let broken = false;
   let tail: Promise<void> = Promise.resolve();
   while (true) {
     const buffer = new Uint8Array(PIECE_BYTES);
@@ -55,9 +56,10 @@ async function carry(
       underway -= count;
       counter(count);
     });
-    tail.catch(() => {}); // told below, when it is awaited
+    // Whoever hung up takes no more of the line: told when it is awaited.
+    tail.catch(() => broken = true);
     await sleepUntil(leavesAt);
-    if (underway > WINDOW_BYTES) await tail;
+    if (broken || underway > WINDOW_BYTES) await tail;
   }
   await tail;
   if ("closeWrite" in to) await (to as Deno.TcpConn).closeWrite();
