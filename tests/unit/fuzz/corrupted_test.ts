@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { mutate, randomFrom, savedInputs, TARGETS } from "../../fuzz/mod.ts";
+
+/** Of all targets together. */
+const INPUTS = 11_000;
+const MIB = 2 ** 20;
+
+function residentBytes(): number {
+  const status = Deno.readTextFileSync("/proc/self/status");
+  return Number(status.match(/VmRSS:\s+(\d+)/)![1]) * 1024;
+}
+
+for (const target of TARGETS) {
+  Deno.test(`good and once broken inputs of ${target.name} are taken or refused with a reason`, () => {
+    for (const seed of target.seeds()) target.read(seed.slice());
+    for (const input of savedInputs(target)) target.read(input);
+    target.read(new Uint8Array(0));
+  });
+}
+
+Deno.test(`${INPUTS} corrupted inputs give a typed error or something consistent, in bounded memory`, () => {
+  const each = INPUTS / TARGETS.length;
+  const random = randomFrom(20_240_229);
+  const totals = { taken: 0, refused: 0 };
+  const before = residentBytes();
+  let most = before;
+  for (const target of TARGETS) {
+    const corpus = target.seeds();
+    for (let i = 0; i < each; i++) {
+      const changed = mutate(corpus, random);
+      const input = target.repair !== undefined && random(4) > 0
+        ? target.repair(changed)
+        : changed;
+      const copy = input.slice();
+      try {
+        totals[target.read(input)]++;
+      } catch (cause) {
+        throw new Error(
+          `${target.name}, input ${i}: ${copy.subarray(0, 2000).toHex()}`,
+          { cause },
+        );
+      }
+      assert.ok(
+        Buffer.compare(input, copy) === 0,
+        "a reader leaves its input alone",
+      );
+      if (i % 100 === 0) most = Math.max(most, residentBytes());
+    }
+  }
+  assert.equal(totals.taken + totals.refused, INPUTS);
+  // A test in which nothing comes through, or nothing is refused, would prove nothing.
+  assert.ok(totals.taken > INPUTS / 50, JSON.stringify(totals));
+  assert.ok(totals.refused > INPUTS / 2, JSON.stringify(totals));
+  const grown = (most - before) / MIB;
+  assert.ok(grown < 400, `memory grew by ${grown.toFixed(0)} MiB`);
+});
