@@ -30,6 +30,9 @@ const log = logger("serve");
 /** How long calls of containerd may take when a successor waits; reads are answered meanwhile. */
 const TAKEOVER_GRACE_MS = 30_000;
 
+/** Of the existing daemon: says that nobody asked for another one. */
+const DEFAULT_FETCH_PERIOD_MS = 500;
+
 /** What the daemon is started with. */
 export interface DaemonOptions {
   /** Path of the socket for containerd. */
@@ -73,6 +76,11 @@ function daemonStatus(address: string, store: LayerStore): DaemonStatus {
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { address, descriptor, root, config, client, manager } = options;
+  if (config.background_fetch.fetch_period_msec !== DEFAULT_FETCH_PERIOD_MS) {
+    log.warn(
+      "background_fetch.fetch_period_msec is not used; see max_bytes_per_sec",
+    );
+  }
   Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
   const keeper = new MountKeeper({
     statePath: `${root}/handover.json`,

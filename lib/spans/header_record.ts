@@ -3,8 +3,18 @@
  * and the layer's own. Little-endian; see `FIELDS` for the places.
  * @module
  */
-import { parseHeader, type TarEntry, TarError } from "../tar/mod.ts";
-import { formatModTime, parseModTime, type ZtocEntry } from "../ztoc/mod.ts";
+import {
+  assertPassedOver,
+  parseHeader,
+  type TarEntry,
+  TarError,
+} from "../tar/mod.ts";
+import {
+  formatModTime,
+  parseModTime,
+  PLACEHOLDER_NAME,
+  type ZtocEntry,
+} from "../ztoc/mod.ts";
 
 const TYPES: readonly TarEntry["type"][] = [
   "reg",
@@ -175,6 +185,9 @@ export function headerDifference(
   record: HeaderRecord,
   region: Uint8Array,
 ): string | null {
+  if (isSame(textsOf(record.bytes).name, PLACEHOLDER_NAME)) {
+    return entryBetween(record, region);
+  }
   let entry: TarEntry;
   try {
     entry = parseHeader(region);
@@ -190,6 +203,20 @@ export function headerDifference(
   return isSame(actual, record.bytes)
     ? null
     : `entry ${nameOf(record.bytes)}: ${differences(record.bytes, actual)}`;
+}
+
+/** A record that stands for no entry is shown to nobody; but there must be none. */
+function entryBetween(
+  { headerStart, offset }: HeaderRecord,
+  region: Uint8Array,
+): string | null {
+  try {
+    assertPassedOver(region);
+    return null;
+  } catch (error) {
+    if (!(error instanceof TarError)) throw error;
+    return `between byte ${headerStart} and ${offset} the layer has what the ztoc leaves out (${error.message})`;
+  }
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

@@ -4,7 +4,8 @@
  * A ztoc is made by someone else, and names, modes and owners are served from it before any byte of
  * the layer is here. Span digests do not help: they are the ztoc's own. So when a span arrives, each
  * header inside it must say exactly what the ztoc says; the entries of a ztoc leave no gap (each
- * header begins where the data before it ends), so nothing can be hidden between them either.
+ * header begins where the data before it ends), so nothing can be hidden between them either; what
+ * comes behind the last one is checked to be no entry.
  *
  * The ztoc's word lies in a file, one record an entry (`header_record.ts`), in tar order, so that it
  * takes no memory and inflate Workers can read their part of it by themselves:
@@ -14,7 +15,6 @@
  * | head | magic, version, spans, straddlers, checksum as u32 | 8 words |
  * | records of a span, start and end in the file | f64 pairs | spans |
  * | straddlers: start and end in the file, first and last span | four f64 | straddlers |
- * | tail start | f64 | 1 |
  * | records | bytes | |
  *
  * A header that lies in two spans or more is a *straddler*: it is checked when the last of its spans
@@ -30,15 +30,21 @@ import {
   OsError,
   preadFully,
 } from "../os/mod.ts";
-import { type SpanTable, type Ztoc, ZtocError } from "../ztoc/mod.ts";
+import {
+  PLACEHOLDER_NAME,
+  type SpanTable,
+  type Ztoc,
+  type ZtocEntry,
+  ZtocError,
+} from "../ztoc/mod.ts";
 import { headerDifference, recordsIn, RecordWriter } from "./header_record.ts";
 
 const MAGIC = 0x52444853; // "SHDR"
-const VERSION = 1;
+const VERSION = 2;
 const HEAD_BYTES = 32;
 const BLOCK_BYTES = 512;
-/** Three extension headers (PAX, GNU name, GNU link target) of 1 MiB and the entry's own. */
-const MAX_HEADER_BYTES = 3 * (2 ** 20 + 1024) + 512;
+/** Some extension headers (PAX, global, GNU name and link target) of 1 MiB and the entry's own. */
+const MAX_HEADER_BYTES = 6 * (2 ** 20 + 1024) + 512;
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 
 /** A header that does not lie in one span. */
@@ -55,15 +61,12 @@ export interface SpanHeaders {
   readonly fd: number;
   readonly start: number;
   readonly end: number;
-  /** After the last entry's data there may be nothing but zeros. Offset in the tar. */
-  readonly tailStart: number;
 }
 
 /** Headers to check, of one layer. */
 export class HeaderTable implements Disposable {
   readonly #fd: number;
   readonly #ranges: Float64Array;
-  readonly #tailStart: number;
   readonly #straddlers = new Map<number, Straddler[]>();
 
   private constructor(fd: number, bytes: Uint8Array<ArrayBuffer>) {
@@ -87,7 +90,6 @@ export class HeaderTable implements Disposable {
         this.#straddlers.getOrInsertComputed(s, () => []).push(straddler);
       }
     }
-    this.#tailStart = doubles.at(-1)!;
   }
 
   /**
@@ -109,7 +111,6 @@ export class HeaderTable implements Disposable {
       fd: this.#fd,
       start: this.#ranges[span * 2]!,
       end: this.#ranges[span * 2 + 1]!,
-      tailStart: this.#tailStart,
     };
   }
 
@@ -150,7 +151,7 @@ export class HeaderTable implements Disposable {
  * @returns null, or what differs.
  */
 export function spanHeaderDifference(
-  { fd, start, end, tailStart }: SpanHeaders,
+  { fd, start, end }: SpanHeaders,
   bytes: Uint8Array,
   spanStart: number,
 ): string | null {
@@ -166,18 +167,11 @@ export function spanHeaderDifference(
     );
     if (difference !== null) return difference;
   }
-  for (let i = Math.max(0, tailStart - spanStart); i < bytes.length; i++) {
-    if (bytes[i] !== 0) {
-      return `there is more in the layer at byte ${
-        spanStart + i
-      }, after the ztoc's last entry`;
-    }
-  }
   return null;
 }
 
 const indexWords = (spans: number, straddlers: number) =>
-  spans * 2 + straddlers * 4 + 1;
+  spans * 2 + straddlers * 4;
 
 function buildHeaderFile(
   { entries, uncompressedSize }: Ztoc,
@@ -188,7 +182,7 @@ function buildHeaderFile(
   const straddlers: Straddler[] = [];
   let headerStart = 0;
   let span = 0;
-  for (const [number, entry] of entries.entries()) {
+  const add = (entry: ZtocEntry, number: number) => {
     if (entry.offset - headerStart > MAX_HEADER_BYTES) {
       throw new ZtocError(
         "order",
@@ -210,6 +204,10 @@ function buildHeaderFile(
       Math.ceil((entry.offset + entry.size) / BLOCK_BYTES) * BLOCK_BYTES,
       uncompressedSize,
     );
+  };
+  for (const [number, entry] of entries.entries()) add(entry, number);
+  if (headerStart < uncompressedSize) {
+    add(placeholder(uncompressedSize), entries.length); // the end marker
   }
   const words = indexWords(spans.count, straddlers.length);
   const recordsAt = HEAD_BYTES + words * 8;
@@ -222,12 +220,32 @@ function buildHeaderFile(
       spans.count * 2 + i * 4,
     )
   );
-  doubles[words - 1] = headerStart;
   bytes.set(writer.bytes(), recordsAt);
   const head = new Uint32Array(bytes.buffer, 0, HEAD_BYTES / 4);
   head.set([MAGIC, VERSION, spans.count, straddlers.length]);
   head[4] = crc32(bytes.subarray(HEAD_BYTES)) >>> 0;
   return bytes;
+}
+
+/** An entry that stands for none; see `PLACEHOLDER_NAME`. */
+function placeholder(offset: number): ZtocEntry {
+  const nothing = new Uint8Array(0);
+  return {
+    name: PLACEHOLDER_NAME,
+    type: "reg",
+    offset,
+    size: 0,
+    linkname: nothing,
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    uname: nothing,
+    gname: nothing,
+    modTime: "",
+    devMajor: 0,
+    devMinor: 0,
+    xattrs: [],
+  };
 }
 
 function openChecked(
@@ -242,7 +260,7 @@ function openChecked(
     throw error;
   }
   const bytes = readAll(fd);
-  if (bytes !== null && bytes.length >= HEAD_BYTES + 8) {
+  if (bytes !== null && bytes.length >= HEAD_BYTES) {
     const head = new Uint32Array(bytes.buffer, 0, HEAD_BYTES / 4);
     const ours = head[0] === MAGIC && head[1] === VERSION &&
       head[2] === spans &&

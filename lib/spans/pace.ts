@@ -9,6 +9,8 @@ const FIRST_REQUESTS = 8;
 const MAX_REQUESTS = 32;
 /** Figures are taken over at least so long, ms, so that one lucky piece says nothing. */
 const WINDOW_MS = 200;
+/** How much of the known rate stays after a burst too short for a window. */
+const BURST_DECAY = 0.95;
 /** A change of the rate that is more than noise. */
 const NOTICEABLE = 1.05;
 
@@ -61,11 +63,11 @@ export class HostPace {
       this.#requests = Math.max(MIN_REQUESTS, this.#requests >> 1);
     }
     if (--this.#active > 0) return;
-    // Short bursts count too, where nothing better is known.
+    // Short bursts count too. Their round trip makes them look slow, so they lower the rate slowly.
     const elapsed = nowMs - this.#windowStartMs;
     if (elapsed > 0 && this.#windowBytes > 0) {
       const rate = this.#windowBytes / elapsed;
-      this.#bytesPerMs = Math.max(this.#bytesPerMs, rate);
+      this.#bytesPerMs = Math.max(this.#bytesPerMs * BURST_DECAY, rate);
     }
   }
 

@@ -17,4 +17,9 @@ export {
   type TarTime,
 } from "./entry.ts";
 export { TarError, type TarErrorCode } from "./errors.ts";
-export { parseHeader, TarWalker, type TarWalkerOptions } from "./walker.ts";
+export {
+  assertPassedOver,
+  parseHeader,
+  TarWalker,
+  type TarWalkerOptions,
+} from "./walker.ts";

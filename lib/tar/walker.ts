@@ -348,3 +348,18 @@ export function parseHeader(bytes: Uint8Array): TarEntry {
   }
   return found;
 }
+
+/**
+ * Checks that bytes between two entries hold nothing but what a walk passes over: global headers,
+ * labels.
+ * @throws TarError when they hold an entry, or break off.
+ */
+export function assertPassedOver(bytes: Uint8Array): void {
+  const walker = new TarWalker({
+    onEntry: ({ headerOffset }) => {
+      throw new TarError("header", headerOffset, "an entry is passed over");
+    },
+  });
+  walker.push(bytes);
+  walker.finish();
+}

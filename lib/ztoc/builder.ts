@@ -207,7 +207,10 @@ function placeholder(offset: number): TarEntry {
   };
 }
 
-const PLACEHOLDER_NAME = new TextEncoder().encode(".wh..wh.passed-over");
+/** The name of entries that stand for nothing; see `placeholder`. */
+export const PLACEHOLDER_NAME: Uint8Array = new TextEncoder().encode(
+  ".wh..wh.passed-over",
+);
 const NOTHING = new Uint8Array(0);
 const BLOCK_BYTES = 512;
 

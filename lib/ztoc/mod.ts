@@ -12,6 +12,7 @@ export {
   type BuiltZtoc,
   type EncodedZtoc,
   type LayerDigests,
+  PLACEHOLDER_NAME,
   ZtocBuilder,
   type ZtocBuilderOptions,
 } from "./builder.ts";

@@ -7,6 +7,7 @@ import {
   parseIndex,
   parseManifest,
 } from "../../lib/oci/mod.ts";
+import { decodeZtoc, encodeZtoc } from "../../lib/ztoc/mod.ts";
 import { decodeIndex, encodeIndex, makeIndex } from "../../lib/soci/mod.ts";
 import { ctrRun } from "../support/host/mod.ts";
 import {
@@ -279,4 +280,34 @@ Deno.test("a ztoc with one flipped bit serves right bytes or errors, never other
     if (code === 0) assert.equal(stdout.split(" ")[0], SUM);
     await host.removeImages(image);
   }
+});
+
+Deno.test("a ztoc that lies about a file's mode gives errors, is named in the log, and is not used for the next pull", async () => {
+  await using registry = startRegistry();
+  const image = await indexedImage(registry);
+  await replaceZtoc(registry, image, (bytes) => {
+    const ztoc = decodeZtoc(bytes);
+    const entries = ztoc.entries.map((entry) =>
+      new TextDecoder().decode(entry.name) === "data/file"
+        ? { ...entry, mode: 0o4755 }
+        : entry
+    );
+    return {
+      bytes: encodeZtoc({ ...ztoc, entries }) as Uint8Array<ArrayBuffer>,
+    };
+  });
+  await using host = await LazyHost.start({ config: CONFIG });
+  await host.pull(image);
+  // Part of busybox is in the same span, so it may not even come to say what is wrong.
+  const { code } = await sum(host, image, "lied-to");
+  assert.notEqual(code, 0);
+  assert.match(host.logs(), /ztoc lies about its layer/);
+  assert.match(
+    host.logs(),
+    /entry \\"data\/file\\": the layer has another mode/,
+  );
+  await host.removeImages(image);
+  await host.pull(image);
+  const again = await sum(host, image, "downloaded");
+  assert.equal(again.stdout.split(" ")[0], SUM, again.stderr);
 });

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import type { Ztoc, ZtocEntry } from "../../../lib/ztoc/mod.ts";
+import {
+  PLACEHOLDER_NAME,
+  type Ztoc,
+  type ZtocEntry,
+} from "../../../lib/ztoc/mod.ts";
 import { SpanError } from "../../../lib/spans/mod.ts";
 import { TarBuilder } from "../../support/images/mod.ts";
 import { incompressible } from "../../support/images/random.ts";
@@ -128,6 +132,26 @@ Deno.test("an entry that the ztoc leaves out is caught", async () => {
     const error = await failureOf(readTar(served, 0, 512));
     assert.equal(error.kind, "header");
   }
+});
+
+Deno.test("headers that stand for no file are passed over, and no file can be hidden as one", async () => {
+  const tar = new TarBuilder().globalPax({ comment: "a commit" })
+    .dir("a").globalPax({ comment: "b" }).file("a/b", "text")
+    .globalPax({ comment: "c" }).symlink("c", "a").globalPax({ comment: "d" });
+  const layer = indexed(tar, 2 ** 20);
+  {
+    await using served = serve(layer);
+    await readTar(served, 0, layer.ztoc.uncompressedSize);
+  }
+  const plain = indexed(
+    new TarBuilder().file("a", "1").file("b", "2"),
+    2 ** 20,
+  );
+  await using served = serve(plain, {
+    ztoc: lying(plain, "a", { name: PLACEHOLDER_NAME, size: 0 }),
+  });
+  const error = await failureOf(readTar(served, 0, 512));
+  assert.equal(error.kind, "header");
 });
 
 Deno.test("only spans with a lie in them fail", async () => {
