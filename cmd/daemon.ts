@@ -19,7 +19,7 @@ import {
   type StoreStatus,
   storeStatus,
 } from "../lib/images/mod.ts";
-import { MOUNT_NAMES } from "../lib/layerfs/mod.ts";
+import { type FaceWish, MOUNT_NAMES } from "../lib/layerfs/mod.ts";
 import { processArguments, reexecute } from "../lib/os/mod.ts";
 import type { RegistryClient } from "../lib/registry/mod.ts";
 import { serveSnapshots, Snapshotter } from "../lib/snapshotter/mod.ts";
@@ -42,6 +42,8 @@ export interface DaemonOptions {
   /** State and caches. */
   readonly root: string;
   readonly config: Config;
+  /** How layers are shown. */
+  readonly face: FaceWish;
   readonly client: RegistryClient;
   readonly manager: ServiceManager;
   /** `takeover`: a daemon that runs on this root gives way first. */
@@ -109,6 +111,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       await LayerStore.resume({
         root,
         mountDirectory: `${root}/fs`,
+        face: options.face,
         keeper,
         readWaitMs: config.blob.max_read_wait_sec * 1000,
         maxCacheBytes: config.cache.max_bytes,

@@ -17,6 +17,7 @@ import {
   parseCommandLine,
   UsageError,
 } from "./command.ts";
+import { parseFace } from "./face_flag.ts";
 import { startLogs } from "./logs.ts";
 import {
   REGISTRY_HELP,
@@ -36,6 +37,8 @@ Flags:
   --platform OS/ARCH    which image of a multi-platform one (default: this machine's)
   --root DIR            cache and state (default ${DEFAULT_ROOT}); one process at a time
   --no-background       fetch only what is read
+  --face FACE           show files by fuse, by erofs (faster; Linux 6.12), or auto (the default),
+                        which tries erofs
   --log-level LEVEL     trace, debug, info, warn, error (default warn)
   --json                one JSON object per line instead of text
 ${REGISTRY_HELP}
@@ -55,6 +58,7 @@ export const mountCommand: Command = {
         platform: { type: "string" },
         root: { type: "string", default: DEFAULT_ROOT },
         "no-background": { type: "boolean", default: false },
+        face: { type: "string" },
         "log-level": { type: "string", default: "warn" },
         json: { type: "boolean", default: false },
         ...REGISTRY_OPTIONS,
@@ -76,6 +80,7 @@ export const mountCommand: Command = {
     await using store = await LayerStore.open({
       root: values.root,
       mountDirectory: `${values.root}/fs`,
+      face: parseFace(values.face) ?? "auto",
     });
     const stop = new AbortController();
     const images = new ImageService(client, store, { v1: true, v2: true });
@@ -88,6 +93,7 @@ export const mountCommand: Command = {
         manifest: resolved.descriptor.digest,
         directory: target,
         indexed: resolved.index !== null,
+        face: store.face.face,
         layers: layers.length,
         sizeBytes: layers.reduce((sum, layer) => sum + layer.compressedSize, 0),
         readyMs: Math.round(performance.now() - started),
@@ -123,7 +129,10 @@ export const mountCommand: Command = {
   },
 };
 
-/** Resolves on SIGINT or SIGTERM, or when someone else unmounts `target`. */
+/**
+ * Resolves on SIGINT or SIGTERM, or when someone else unmounts `target`. The signals stay caught: one
+ * more must not cut the unmounting short.
+ */
 async function untilUnmounted(target: string): Promise<void> {
   const finished = Promise.withResolvers<void>();
   const stop = () => finished.resolve();
@@ -134,6 +143,4 @@ async function untilUnmounted(target: string): Promise<void> {
   }, 250);
   await finished.promise;
   clearInterval(watch);
-  Deno.removeSignalListener("SIGINT", stop);
-  Deno.removeSignalListener("SIGTERM", stop);
 }

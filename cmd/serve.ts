@@ -7,6 +7,7 @@ import { ServiceManager } from "../lib/handover/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { runDaemon } from "./daemon.ts";
+import { parseFace } from "./face_flag.ts";
 import { startLogs } from "./logs.ts";
 import {
   REGISTRY_HELP,
@@ -29,6 +30,8 @@ Flags:
   --root DIR            state and caches (default ${DEFAULT_ROOT};
                         also SOCI_SNAPSHOTTER_ROOT)
   --config FILE         config.toml (also SOCI_SNAPSHOTTER_CONFIG)
+  --face FACE           show layers by fuse, by erofs (faster; Linux 6.12), or auto, which tries
+                        erofs (default: [filesystem] face of the configuration, else auto)
   --log-level LEVEL     trace, debug, info, warn, error, fatal, panic (default info;
                         also SOCI_SNAPSHOTTER_LOG_LEVEL)
   --log-format FORMAT   json or text (default json)
@@ -58,6 +61,7 @@ export const serveCommand: Command = {
         address: { type: "string" },
         root: { type: "string" },
         config: { type: "string" },
+        face: { type: "string" },
         "log-level": { type: "string" },
         "log-format": { type: "string", default: "json" },
         takeover: { type: "boolean", default: false },
@@ -96,6 +100,7 @@ export const serveCommand: Command = {
       client,
       manager,
       start: values.takeover ? "takeover" : "plain",
+      face: parseFace(values.face) ?? config.filesystem.face,
     });
     return 0;
   },

@@ -53,7 +53,7 @@ export const statusCommand: Command = {
 };
 
 function describe(status: DaemonStatus): string {
-  const { cache, fetched, layers } = status;
+  const { cache, face, fetched, layers } = status;
   const budget = cache.maxBytes === null
     ? "no budget"
     : `of ${formatBytes(cache.maxBytes)}`;
@@ -61,6 +61,7 @@ function describe(status: DaemonStatus): string {
     ["process", `${status.pid}, up ${formatUptime(status.upSeconds)}`],
     ["version", status.version],
     ["address", status.address],
+    ["shown by", `${face.face} (${face.reason})`],
     ["memory", `${formatBytes(status.residentBytes)} resident`],
     ["cache", `${formatBytes(cache.bytes)}, ${budget}`],
     ["idle caches", `${cache.idleLayers}, ${formatBytes(cache.idleBytes)}`],

@@ -194,6 +194,11 @@ export const configSchema = v.object({
     }),
     {},
   ),
+  /** Ours alone: how layers are shown, by our own FUSE tree or by EROFS where the kernel can. */
+  filesystem: v.optional(
+    v.object({ face: oneOf(["auto", "fuse", "erofs"], "auto") }),
+    {},
+  ),
   snapshotter: v.optional(
     v.object({
       min_layer_size: countOr(0),

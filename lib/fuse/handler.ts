@@ -83,7 +83,7 @@ export interface FuseHandler {
   listxattr(node: NodeId, into: Uint8Array): number;
   /**
    * Reads into `into[0 … size)`. Bytes read (short only at the file's end), a negative errno, or
-   * `DEFERRED` when someone will answer `unique` later.
+   * `DEFERRED` when someone will answer `unique` later. `thread` asks; 0 when it is unknown.
    */
   read(
     node: NodeId,
@@ -92,8 +92,13 @@ export interface FuseHandler {
     into: Uint8Array<ArrayBuffer>,
     uniqueLo: number,
     uniqueHi: number,
+    thread: number,
   ): number;
-  /** A waiting request's process got a signal: a deferred read should be answered -EINTR soon. */
+  /**
+   * A waiting request's thread got a signal, of whatever kind; the kernel tells once. Only a thread
+   * that is being killed must be let go, with -EINTR: to others that is a failed read, which whoever
+   * runs into it by a page fault or through another file system does not expect.
+   */
   interrupt(uniqueLo: number, uniqueHi: number): void;
   statfs(): StatFs;
 }

@@ -212,6 +212,7 @@ export class FuseLoop {
       this.#payload,
       view.getUint32(8, true),
       view.getUint32(12, true),
+      view.getUint32(32, true),
     );
     if (result !== DEFERRED) this.#answer(result);
   }

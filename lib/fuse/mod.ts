@@ -34,6 +34,7 @@ export {
   mountDevice,
   mountFuse,
   type MountFuseOptions,
+  setDeviceReadAhead,
   setReadAhead,
 } from "./mount.ts";
 export { MAX_READ_BYTES } from "./protocol.ts";

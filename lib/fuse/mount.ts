@@ -80,7 +80,11 @@ function writeText(path: string, text: string): void {
  */
 export function setReadAhead(mountpoint: string, kilobytes: number): boolean {
   const device = mountDevice(mountpoint);
-  if (device === null) return false;
+  return device !== null && setDeviceReadAhead(device, kilobytes);
+}
+
+/** The same for a device by its name in `/sys/class/bdi`. */
+export function setDeviceReadAhead(device: string, kilobytes: number): boolean {
   try {
     writeText(`/sys/class/bdi/${device}/read_ahead_kb`, String(kilobytes));
     return true;

@@ -130,6 +130,8 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     );
     if (layer !== null) {
       this.#remember(layerDigest, Promise.resolve(layer));
+      // Before the mounts are served no directory can be; `LayerStore.serve` waits for all.
+      if (this.images.store.serving) await layer.shown;
       return { directory: layer.directory };
     }
     const manifestDigest = digestLabel(labels, CRI_LABELS.manifestDigest);

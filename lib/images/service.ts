@@ -159,11 +159,27 @@ export class ImageService {
     return ids;
   }
 
+  /** Serves one layer, as `#openLayer`, and waits until its directory is in place. */
+  async openLayer(
+    image: IndexedImage,
+    layer: Descriptor,
+    signal: AbortSignal,
+  ): Promise<OpenLayer> {
+    const opened = await this.#openLayer(image, layer, signal);
+    try {
+      await opened.shown;
+      return opened;
+    } catch (error) {
+      this.store.release(opened.slot, { discard: false });
+      throw error;
+    }
+  }
+
   /**
    * Serves one layer: lazily when the index covers it, else downloaded whole, checked and indexed
    * here. Undone by `store.release`.
    */
-  async openLayer(
+  async #openLayer(
     image: IndexedImage,
     layer: Descriptor,
     signal: AbortSignal,

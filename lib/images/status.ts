@@ -1,3 +1,4 @@
+import type { FaceChoice } from "../layerfs/mod.ts";
 import type { CacheFigures, FetchFigures, LayerStore } from "./store.ts";
 
 /** One served layer, as `status` shows it. */
@@ -18,6 +19,8 @@ export interface LayerStatus {
 /** What a store serves and holds at this moment. */
 export interface StoreStatus {
   readonly layers: readonly LayerStatus[];
+  /** How layers are shown, and why so. */
+  readonly face: FaceChoice;
   readonly cache: CacheFigures;
   /** Since the process started. */
   readonly fetched: FetchFigures;
@@ -48,6 +51,7 @@ export function storeStatus(store: LayerStore): StoreStatus {
   });
   return {
     layers: layers.sort((a, b) => a.slot - b.slot),
+    face: store.face,
     cache: store.cacheFigures(),
     fetched: { ...store.fetched },
   };

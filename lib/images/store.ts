@@ -1,8 +1,12 @@
 import { abortConnection } from "../fuse/mod.ts";
 import type { MountKeeper } from "../handover/mod.ts";
-import { LayerFileSystem, LayerTree } from "../layerfs/mod.ts";
 import {
+  chooseFace,
   compileTree,
+  type FaceChoice,
+  type FaceWish,
+  LayerFileSystem,
+  LayerTree,
   MOUNT_NAMES,
   type ServedMount,
   TREE_VERSION,
@@ -56,6 +60,8 @@ export interface OpenLayer {
   readonly layerDigest: string;
   /** Its root, read-only; may be a lower directory of overlay. */
   readonly directory: string;
+  /** Resolves when the directory is in place; rejects when it cannot be. */
+  readonly shown: Promise<void>;
   readonly reader: LayerReader;
   readonly spans: SpanTable;
   /** Bytes of the layer blob. */
@@ -82,6 +88,8 @@ export interface LayerStoreOptions {
   readonly root: string;
   /** Empty folder for the FUSE mounts; short, because overlay options are bounded. */
   readonly mountDirectory: string;
+  /** How layers are shown; `auto` when not said. */
+  readonly face?: FaceWish;
   /** Lets the mounts outlive this process, and takes those of the last one. Default: neither. */
   readonly keeper?: MountKeeper;
   /** How long a read waits for bytes that do not come before it fails, ms. Default 30 000. */
@@ -149,6 +157,8 @@ export class LayerStore implements AsyncDisposable {
 
   /** Durable state: slots and layer caches. */
   readonly root: string;
+  /** How layers are shown, and why so. */
+  readonly face: FaceChoice;
   readonly #lock: Deno.FsFile;
   readonly #slots: SlotTableStore;
   readonly #files: LayerFileSystem;
@@ -160,8 +170,10 @@ export class LayerStore implements AsyncDisposable {
       lock: Deno.FsFile;
       slots: SlotTableStore;
       files: LayerFileSystem;
+      face: FaceChoice;
     },
   ) {
+    this.face = owned.face;
     this.#keeper = options.keeper;
     this.#readWaitMs = options.readWaitMs ?? DEFAULT_READ_WAIT_MS;
     const { root, maxCacheBytes = 0, backgroundBytesPerSecond = 0 } = options;
@@ -195,7 +207,7 @@ export class LayerStore implements AsyncDisposable {
    * A store whose mounts answer nothing before `serve` is called: so that every layer the last
    * process served can be restored first. Takes that process's mounts over when there is a keeper
    * and they can be, else mounts anew.
-   * @throws OsError, StateVersionError; Error when another process has the root.
+   * @throws OsError, StateVersionError, ErofsUnusableError; Error when another process has the root.
    */
   static async resume(options: LayerStoreOptions): Promise<LayerStore> {
     const { root, mountDirectory } = options;
@@ -210,14 +222,22 @@ export class LayerStore implements AsyncDisposable {
         detachBelow(mountDirectory);
       }
       Deno.mkdirSync(mountDirectory, { recursive: true, mode: 0o755 });
+      const face = await chooseFace(options.face ?? "auto", {
+        mountDirectory,
+        testedFile: `${root}/erofs-tested`,
+      });
+      log.info("layers are shown", { ...face });
       const files = await LayerFileSystem.open({
         layersDirectory: `${root}/layers`,
         mountDirectory,
+        face: face.face,
+        onFallback: (slot, reason) =>
+          log.warn("layer is shown by FUSE", { slot, reason }),
         onReadError: (slot, offset, error) =>
           log.error("read failed", { slot, offset, error: String(error) }),
         ...(taken !== null && { taken }),
       });
-      return new LayerStore(options, { lock, slots, files });
+      return new LayerStore(options, { lock, slots, files, face });
     } catch (error) {
       slots?.[Symbol.dispose]();
       lock.close();
@@ -272,6 +292,7 @@ export class LayerStore implements AsyncDisposable {
    * still, others wait for the successor. Only with a keeper.
    */
   async leave(): Promise<void> {
+    await this.#files.settled(); // a successor finds every mount
     this.#keeper?.keep(await this.#files.mounts());
     this.#files.detach();
   }
@@ -361,14 +382,14 @@ export class LayerStore implements AsyncDisposable {
     const trusted = fileSize(dataFd) === ztoc.uncompressedSize &&
       ztoc.uncompressedSize > 0;
     truncateFd(dataFd, ztoc.uncompressedSize);
-    const { directory, presence, uses } = this.#files.add({
+    const { directory, shown, presence, uses } = this.#files.add({
       slot,
       spanCount: spans.count,
       hasXattrs,
       ensure: (offset, length, signal) =>
         this.#ensure(entry, offset, length, signal),
       copy: (offset, into) => entry.reader.copy(offset, into),
-    });
+    }, tree);
     opened.defer(() => this.#files.remove(slot));
     const map = opened.use(SpanMap.open(`${folder}/spans`, presence, {
       bootId: this.#bootId,
@@ -401,6 +422,7 @@ export class LayerStore implements AsyncDisposable {
       layerDigest,
       ztocDigest,
       directory,
+      shown,
       reader,
       spans,
       compressedSize: ztoc.compressedSize,
@@ -511,6 +533,11 @@ export class LayerStore implements AsyncDisposable {
       return this.add(layerDigest, bytes, makeSource(), null);
     }
     return null;
+  }
+
+  /** Whether the mounts are answered, so that directories come into place. */
+  get serving(): boolean {
+    return this.#files.serving;
   }
 
   /** The served layer of a slot. */

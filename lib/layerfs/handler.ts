@@ -25,10 +25,16 @@ import {
   RingItem,
   SlotTable,
 } from "./shared.ts";
+import { blobBytes, BLOBS_DIRECTORY, dataBytes } from "./blob.ts";
 import { LayerTree } from "./tree.ts";
 
 /** Nodeid of the mount's own root directory (FUSE_ROOT_ID). */
 const ROOT_LO = 1;
+/** Nodeid of the directory of blobs. */
+const BLOBS_LO = 2;
+const BLOBS_NAME = new TextEncoder().encode(BLOBS_DIRECTORY);
+/** Low word of a layer's blob: no tree has so many inodes. */
+const BLOB_LO = 0xffff_ffff;
 /** Open trees and data files a Worker keeps; the least recently used goes first. */
 const MAX_OPEN_LAYERS = 512;
 const MAX_TREE_BYTES = 2 ** 31;
@@ -55,8 +61,9 @@ export interface LayerHandlerOptions {
 }
 
 /**
- * Serves every layer as a directory named by its slot. A node's high word is the slot, its low word
- * the inode's index in the tree plus one; so a nodeid means the same in every Worker and process.
+ * Serves every layer as a directory named by its slot, and its data as a file of that name in the
+ * directory of blobs. A node's high word is the slot, its low word the inode's index in the tree
+ * plus one; so a nodeid means the same in every Worker and process.
  */
 export class LayerHandler implements FuseHandler {
   readonly #options: LayerHandlerOptions;
@@ -77,10 +84,17 @@ export class LayerHandler implements FuseHandler {
     child: NodeId,
   ): number {
     if (parent.hi === 0) {
+      if (
+        parent.lo === ROOT_LO && sameBytes(BLOBS_NAME, buffer, start, end)
+      ) {
+        child.hi = 0;
+        child.lo = BLOBS_LO;
+        return 0;
+      }
       const slot = parseSlot(buffer, start, end);
       if (slot < 1 || this.#layer(slot) === null) return -ERRNO.ENOENT;
       child.hi = slot;
-      child.lo = 1;
+      child.lo = parent.lo === BLOBS_LO ? BLOB_LO : 1;
       return 0;
     }
     const layer = this.#layer(parent.hi);
@@ -102,7 +116,7 @@ export class LayerHandler implements FuseHandler {
 
   attributes(node: NodeId, into: Attributes): number {
     if (node.hi === 0) {
-      if (node.lo !== ROOT_LO) return -ERRNO.ESTALE;
+      if (node.lo !== ROOT_LO && node.lo !== BLOBS_LO) return -ERRNO.ESTALE;
       into.size = 4096;
       into.mtimeSeconds = 0;
       into.mtimeNanos = 0;
@@ -115,6 +129,17 @@ export class LayerHandler implements FuseHandler {
     }
     const layer = this.#layer(node.hi);
     const inode = node.lo - 1;
+    if (layer !== null && node.lo === BLOB_LO) {
+      into.size = blobBytes(layer.tree);
+      into.mtimeSeconds = 0;
+      into.mtimeNanos = 0;
+      into.mode = S.IFREG | 0o400;
+      into.nlink = 1;
+      into.uid = 0;
+      into.gid = 0;
+      into.rdev = 0;
+      return 0;
+    }
     if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
     const tree = layer.tree;
     into.size = tree.size[inode] as number;
@@ -144,9 +169,16 @@ export class LayerHandler implements FuseHandler {
     const child = new NodeId();
     if (node.hi === 0) {
       const slots = this.#options.slots.slots();
-      for (let i = first; i < slots.length; i++) {
+      const inRoot = node.lo === ROOT_LO;
+      if (inRoot && first === 0) { // the blobs come before the layers
+        child.hi = 0;
+        child.lo = BLOBS_LO;
+        if (!emit(child, BLOBS_NAME, 0, BLOBS_NAME.length)) return 0;
+        first = 1;
+      }
+      for (let i = first - Number(inRoot); i < slots.length; i++) {
         child.hi = slots[i] as number;
-        child.lo = 1;
+        child.lo = inRoot ? 1 : BLOB_LO;
         if (this.#layer(child.hi) === null) continue;
         const name = new TextEncoder().encode(String(child.hi));
         if (!emit(child, name, 0, name.length)) break;
@@ -174,6 +206,7 @@ export class LayerHandler implements FuseHandler {
     if (node.hi === 0) return S.IFDIR >> 12;
     const layer = this.#layer(node.hi);
     if (layer === null) return 0; // DT_UNKNOWN
+    if (node.lo === BLOB_LO) return S.IFREG >> 12;
     return ((layer.tree.mode[node.lo - 1] as number) & S.IFMT) >> 12;
   }
 
@@ -232,31 +265,48 @@ export class LayerHandler implements FuseHandler {
     into: Uint8Array<ArrayBuffer>,
     uniqueLo: number,
     uniqueHi: number,
+    thread: number,
   ): number {
     const layer = this.#layer(node.hi);
     const inode = node.lo - 1;
-    if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
+    if (layer === null) return -ERRNO.ESTALE;
     const { tree } = layer;
-    if (((tree.mode[inode] as number) & S.IFMT) !== S.IFREG) {
-      return -ERRNO.EINVAL;
+    let position: number;
+    let length: number;
+    if (node.lo === BLOB_LO) {
+      position = offset;
+      length = Math.min(size, blobBytes(tree) - offset);
+    } else {
+      if (inode >= tree.inodes) return -ERRNO.ESTALE;
+      if (((tree.mode[inode] as number) & S.IFMT) !== S.IFREG) {
+        return -ERRNO.EINVAL;
+      }
+      position = (tree.dataOffset[inode] as number) + offset;
+      length = Math.min(size, (tree.size[inode] as number) - offset);
     }
-    const length = Math.min(size, (tree.size[inode] as number) - offset);
     if (length <= 0) return 0;
-    const position = (tree.dataOffset[inode] as number) + offset;
+    // Less than `length` only at a blob's end, where zeros fill the last block.
+    const held = Math.min(length, dataBytes(tree) - position);
+    if (held <= 0) {
+      into.fill(0, 0, length);
+      return length;
+    }
     const { slots } = this.#options;
     const generation = slots.generation(layer.row);
     if (!slots.holds(layer.row, layer.slot)) return -ERRNO.ESTALE;
-    if (this.#isPresent(layer, position, length)) {
+    if (this.#isPresent(layer, position, held)) {
       const count = libc.pread(
         layer.dataFd,
         into,
-        BigInt(length),
+        BigInt(held),
         BigInt(position),
       );
       // Unchanged: no span was given up meanwhile, so these are the layer's bytes, and no hole.
       if (slots.generation(layer.row) === generation) {
         // A short answer inside a file would become zeros: whole or an error.
-        return count === length ? length : -ERRNO.EIO;
+        if (count !== held) return -ERRNO.EIO;
+        into.fill(0, held, length);
+        return length;
       }
       if (!slots.holds(layer.row, layer.slot)) return -ERRNO.ESTALE;
     }
@@ -268,6 +318,7 @@ export class LayerHandler implements FuseHandler {
     item.slot = node.hi;
     item.offset = position;
     item.length = length;
+    item.thread = thread;
     this.#options.ring.push(item);
     return DEFERRED;
   }
@@ -281,6 +332,7 @@ export class LayerHandler implements FuseHandler {
     item.slot = 0;
     item.offset = 0;
     item.length = 0;
+    item.thread = 0;
     this.#options.ring.push(item);
   }
 
@@ -288,7 +340,7 @@ export class LayerHandler implements FuseHandler {
     let bytes = 0;
     let files = 0;
     for (const { tree } of this.#open.values()) {
-      bytes += tree.spanStarts[tree.spans] as number;
+      bytes += dataBytes(tree);
       files += tree.inodes;
     }
     return { blocks: Math.ceil(bytes / 4096), blocksFree: 0, files };

@@ -7,10 +7,21 @@
  * - `tree`: its file tree, compiled once from the ztoc (`format.ts`),
  * - `data`: a sparse file of the uncompressed tar, filled span by span.
  *
+ * Where the kernel can (`chooseFace`), a layer is an EROFS mount instead: an image of its tree,
+ * `<slot>/erofs`, whose data is the layer's *blob*, a file on our FUSE mount. Then only reads reach
+ * us (`erofs_face.ts`).
+ *
  * `compileTree` makes the first; `LayerFileSystem` shows the layers and asks each `ServedLayer` for
  * the bytes it lacks. What the isolates share in memory is told in `shared.ts`.
  * @module
  */
+export {
+  chooseFace,
+  type Face,
+  type FaceChoice,
+  type FaceWish,
+} from "./face.ts";
+export { ErofsUnusableError } from "./erofs_probe.ts";
 export { compileTree, TreeCompileError, type TreeInput } from "./compile.ts";
 export { TREE_VERSION } from "./format.ts";
 export {

@@ -5,7 +5,17 @@ import {
   requestResend,
   setReadAhead,
 } from "../fuse/mod.ts";
-import { closeFd, ERRNO, LIBC_PATH, OsError, unmount } from "../os/mod.ts";
+import {
+  closeFd,
+  ERRNO,
+  isBeingKilled,
+  LIBC_PATH,
+  OsError,
+  unmount,
+} from "../os/mod.ts";
+import { dataBytes } from "./blob.ts";
+import { ErofsFace, type ShownLayer } from "./erofs_face.ts";
+import type { Face } from "./face.ts";
 import {
   PresenceArena,
   RequestRing,
@@ -13,6 +23,7 @@ import {
   RingItem,
   SlotTable,
 } from "./shared.ts";
+import type { LayerTree } from "./tree.ts";
 import type { FuseWorkerEvent, FuseWorkerStart } from "./worker.ts";
 
 /** A layer as the file system sees it. */
@@ -33,6 +44,10 @@ export interface LayerFileSystemOptions {
   readonly layersDirectory: string;
   /** Empty folder for the mountpoints. */
   readonly mountDirectory: string;
+  /** How layers are shown; `fuse` when not said. */
+  readonly face?: Face;
+  /** Told when a layer has to be shown by the FUSE tree all the same. */
+  readonly onFallback?: (slot: number, reason: string) => void;
   /** Told when a read fails for good. */
   readonly onReadError?: (slot: number, offset: number, error: unknown) => void;
   /** Mounts of a process that is gone, by name, to be served on instead of new ones. */
@@ -54,6 +69,21 @@ const MAX_LAYERS = 32_768;
 const ARENA_BYTES = 16 * 2 ** 20;
 const RING_ITEMS = 4096;
 const READ_AHEAD_KB = 1024;
+
+/** How soon a killed reader is let go, ms. */
+const KILL_POLL_MS = 50;
+
+interface WaitingRead {
+  readonly cancel: AbortController;
+  readonly thread: number;
+}
+
+interface Served {
+  readonly layer: ServedLayer;
+  /** First presence byte in the arena. */
+  readonly arena: number;
+  readonly dataBytes: number;
+}
 
 interface Mount {
   readonly name: string;
@@ -83,10 +113,11 @@ export class LayerFileSystem implements AsyncDisposable {
   readonly #arena = new PresenceArena(new SharedArrayBuffer(ARENA_BYTES));
   readonly #uses = new Uint8Array(new SharedArrayBuffer(ARENA_BYTES));
   readonly #ring = new RequestRing(RequestRing.allocate(RING_ITEMS));
-  readonly #layers = new Map<number, { layer: ServedLayer; arena: number }>();
+  readonly #layers = new Map<number, Served>();
   readonly #replies = new DeferredReplies();
   /** Reads that wait for bytes, by mount and unique. */
-  readonly #waiting = new Map<string, AbortController>();
+  readonly #waiting = new Map<string, WaitingRead>();
+  readonly #erofs: ErofsFace;
   #mounts: Mount[] = [];
   #closed = false;
   #serving = false;
@@ -95,6 +126,15 @@ export class LayerFileSystem implements AsyncDisposable {
 
   private constructor(options: LayerFileSystemOptions) {
     this.#options = options;
+    const { layersDirectory, mountDirectory } = options;
+    this.#erofs = new ErofsFace({
+      layersDirectory,
+      mountDirectory,
+      blobMount: `${mountDirectory}/n`,
+      adopt: options.taken !== undefined,
+      face: options.face ?? "fuse",
+      onFallback: options.onFallback ?? (() => {}),
+    });
   }
 
   /** Mounts and starts serving. @throws OsError */
@@ -152,6 +192,18 @@ export class LayerFileSystem implements AsyncDisposable {
       await mount.negotiated;
       setReadAhead(mount.mountpoint, READ_AHEAD_KB);
     }
+    this.#erofs.start();
+    await this.#erofs.settled(); // layers added before are in place from here on
+  }
+
+  /** Whether the kernel is answered. */
+  get serving(): boolean {
+    return this.#serving;
+  }
+
+  /** Resolves when no mount of a layer is under way. */
+  settled(): Promise<void> {
+    return this.#erofs.settled();
   }
 
   /** The mounts with what another process needs to serve them. Only while they are served. */
@@ -238,27 +290,28 @@ export class LayerFileSystem implements AsyncDisposable {
   }
 
   /**
-   * Shows a layer. `<slot>/tree` and `<slot>/data` must be in place.
-   * @returns its directory; its presence bytes (one a span, 0 missing, 1 present, anything else
+   * Shows a layer. `<slot>/tree` (which is `tree`) and `<slot>/data` must be in place.
+   * @returns its directory, to be used once `shown`; its presence bytes (one a span, 0 missing, 1 present, anything else
    * present but to be asked for), which the caller keeps up to date; and its use marks (one a span, set
    * by every read), which the caller may clear.
    */
   add(
     layer: ServedLayer,
-  ): { directory: string; presence: Uint8Array; uses: Uint8Array } {
+    tree: LayerTree,
+  ): ShownLayer & { presence: Uint8Array; uses: Uint8Array } {
     const known = this.#layers.get(layer.slot);
     if (known !== undefined) throw new Error(`slot ${layer.slot} is served`);
     const arena = this.#arena.allocate(layer.spanCount);
     this.#slots.add(layer.slot, arena, layer.spanCount);
-    this.#layers.set(layer.slot, { layer, arena });
+    this.#layers.set(layer.slot, { layer, arena, dataBytes: dataBytes(tree) });
     return {
-      directory: this.directory(layer),
+      ...this.#erofs.show(layer.slot, tree, this.directory(layer)),
       presence: this.#arena.bytes.subarray(arena, arena + layer.spanCount),
       uses: this.#uses.subarray(arena, arena + layer.spanCount),
     };
   }
 
-  /** Where a layer is shown. */
+  /** Where the FUSE tree shows a layer. */
   directory({ slot, hasXattrs }: { slot: number; hasXattrs: boolean }): string {
     return `${this.#options.mountDirectory}/${hasXattrs ? "x" : "n"}/${slot}`;
   }
@@ -272,6 +325,7 @@ export class LayerFileSystem implements AsyncDisposable {
   remove(slot: number): void {
     const known = this.#layers.get(slot);
     if (known === undefined) return;
+    this.#erofs.hide(slot);
     this.#slots.remove(slot);
     this.#arena.release(known.arena, known.layer.spanCount);
     this.#layers.delete(slot);
@@ -289,13 +343,10 @@ export class LayerFileSystem implements AsyncDisposable {
   #take(item: RingItem): void {
     const { mount, uniqueLo, uniqueHi, slot, offset, length } = item;
     const id = `${mount}/${uniqueHi}/${uniqueLo}`;
-    if (item.kind === RING_INTERRUPT) {
-      this.#waiting.get(id)?.abort(); // answered -EINTR below
-      return;
-    }
+    if (item.kind === RING_INTERRUPT) return this.#interrupt(id);
     const cancel = new AbortController();
     const again = Object.assign(new RingItem(), item);
-    this.#waiting.set(id, cancel);
+    this.#waiting.set(id, { cancel, thread: item.thread });
     this.#fill(slot, offset, length, cancel.signal).then((result) => {
       this.#waiting.delete(id);
       const fd = this.#mounts[mount]?.fd;
@@ -308,6 +359,18 @@ export class LayerFileSystem implements AsyncDisposable {
     });
   }
 
+  /**
+   * Lets a waiting read go if its thread is being killed. Another signal may have come: then the
+   * read goes on, and since the kernel tells of no further signal, we keep looking.
+   */
+  #interrupt(id: string): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined || waiting.cancel.signal.aborted) return;
+    if (isBeingKilled(waiting.thread)) {
+      waiting.cancel.abort(); // answered -EINTR by `#take`
+    } else setTimeout(() => this.#interrupt(id), KILL_POLL_MS);
+  }
+
   /** 0 when the bytes are in the data file, else a negative errno. */
   async #fill(
     slot: number,
@@ -318,7 +381,8 @@ export class LayerFileSystem implements AsyncDisposable {
     const known = this.#layers.get(slot);
     if (known === undefined) return -ERRNO.ESTALE;
     try {
-      await known.layer.ensure(offset, length, signal);
+      const held = Math.min(length, known.dataBytes - offset);
+      await known.layer.ensure(offset, held, signal);
       return 0;
     } catch (error) {
       if (signal.aborted) return -ERRNO.EINTR;
@@ -332,8 +396,13 @@ export class LayerFileSystem implements AsyncDisposable {
     const known = this.#layers.get(slot);
     if (known === undefined) return -ERRNO.ESTALE;
     try {
-      const into = this.#replies.payload.subarray(0, length);
-      return known.layer.copy(offset, into) ? length : null;
+      // Less than `length` only at a blob's end, where zeros fill the last block.
+      const held = Math.min(length, known.dataBytes - offset);
+      const { payload } = this.#replies;
+      payload.fill(0, held, length);
+      return known.layer.copy(offset, payload.subarray(0, held))
+        ? length
+        : null;
     } catch (error) {
       if (error instanceof OsError) return -error.errno;
       throw error;
@@ -344,8 +413,10 @@ export class LayerFileSystem implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#detached) return await this.#drained;
     if (this.#closed) return;
+    // While their FUSE mount is served; when it never was, nothing is asked for.
+    await this.#erofs.close();
     this.#closed = true;
-    for (const cancel of this.#waiting.values()) cancel.abort();
+    for (const { cancel } of this.#waiting.values()) cancel.abort();
     for (const { mountpoint } of this.#mounts) {
       try {
         unmount(mountpoint);

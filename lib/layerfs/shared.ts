@@ -141,9 +141,11 @@ export class RingItem {
   offset = 0;
   /** Bytes wanted. */
   length = 0;
+  /** The thread that asks; 0 when it is unknown. */
+  thread = 0;
 }
 
-const ITEM_WORDS = 8;
+const ITEM_WORDS = 9;
 const HEAD = 0; // items ever taken
 const TAIL = 1; // items ever promised to a pusher
 const DOORBELL = 2; // changes with each push
@@ -190,6 +192,7 @@ export class RequestRing {
     words[at + 5] = item.offset | 0;
     words[at + 6] = Math.floor(item.offset / 2 ** 32);
     words[at + 7] = item.length;
+    words[at + 8] = item.thread;
     Atomics.store(words, at, 1);
     Atomics.add(words, DOORBELL, 1);
     Atomics.notify(words, DOORBELL);
@@ -210,6 +213,7 @@ export class RequestRing {
     into.offset = ((words[at + 5] as number) >>> 0) +
       (words[at + 6] as number) * 2 ** 32;
     into.length = words[at + 7] as number;
+    into.thread = words[at + 8] as number;
     Atomics.store(words, at, 0);
     Atomics.store(words, HEAD, (head + 1) | 0);
     Atomics.notify(words, HEAD);

@@ -46,6 +46,8 @@ export class LayerTree {
   readonly dirents: number;
   readonly spans: number;
   readonly hasXattrs: boolean;
+  /** CRC-32 of the whole: tells trees apart. */
+  readonly checksum: number;
   readonly mode: Uint32Array;
   readonly uid: Uint32Array;
   readonly gid: Uint32Array;
@@ -100,8 +102,9 @@ export class LayerTree {
       throw new TreeFormatError("wrong length");
     }
     // The file is ours: a checksum finds torn writes, and the compiler keeps every index in range.
+    this.checksum = word(HEADER.checksum);
     if (
-      (crc32(bytes.subarray(HEADER_BYTES)) >>> 0) !== word(HEADER.checksum)
+      (crc32(bytes.subarray(HEADER_BYTES)) >>> 0) !== this.checksum
     ) throw new TreeFormatError("checksum mismatch");
 
     const doubles = (at: number, count: number) =>

@@ -22,6 +22,8 @@ const MAX_NAME_BYTES = 255;
 const MAX_TARGET_BYTES = 4095;
 /** S_ISUID, S_ISGID, S_ISVTX and the permission bits. */
 const PERMISSIONS = 0o7777;
+/** Linux has no other: unpacking leaves a link's mode out. */
+const LINK_MODE = S.IFLNK | 0o777;
 const SLASH = 0x2f;
 const DOT = 0x2e;
 
@@ -183,7 +185,9 @@ export class TreeBuilder {
     const type = (this.mode[target] as number) & S.IFMT;
     const xattrs = this.xattrs.get(target);
     this.#applyMetadata(target, entry);
-    this.mode[target] = ((this.mode[target] as number) & ~S.IFMT) | type;
+    this.mode[target] = type === S.IFLNK
+      ? LINK_MODE
+      : ((this.mode[target] as number) & ~S.IFMT) | type;
     if (xattrs === undefined) this.xattrs.delete(target);
     else this.xattrs.set(target, xattrs);
     this.dirents.set(parent, id, target);
@@ -321,7 +325,9 @@ export class TreeBuilder {
     }
     this.mtimeSeconds[inode] = this.#lastSeconds;
     this.mtimeNanos[inode] = this.#lastNanos;
-    this.mode[inode] = FILE_TYPE[entry.type] | (entry.mode & PERMISSIONS);
+    this.mode[inode] = entry.type === "symlink"
+      ? LINK_MODE
+      : FILE_TYPE[entry.type] | (entry.mode & PERMISSIONS);
     this.uid[inode] = entry.uid;
     this.gid[inode] = entry.gid;
     if (entry.xattrs.length > 0 || this.xattrs.size > 0) {

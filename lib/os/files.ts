@@ -13,6 +13,7 @@ export const O = {
 
 const SEEK_END = 2;
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 /** The text with a closing zero byte. @throws TypeError when it holds one itself. */
 export function cString(text: string): Uint8Array<ArrayBuffer> {
@@ -174,6 +175,37 @@ export function readWholeFile(
       if (count < 0) raise("read", path);
       if (count === 0) return buffer.subarray(0, length);
       length += count;
+    }
+  } finally {
+    closeFd(fd);
+  }
+}
+
+const DIRENTS_BYTES = 32 * 1024;
+/** Offset of the name in `struct linux_dirent64`; its length field lies at 16. */
+const DIRENT_NAME = 19;
+
+/**
+ * Names in a directory, `.` and `..` left out; also below `/proc` and `/sys`.
+ * @throws OsError
+ */
+export function listNames(path: string): string[] {
+  const fd = openFd(path, O.RDONLY | O.DIRECTORY);
+  const buffer = new Uint8Array(DIRENTS_BYTES);
+  const view = new DataView(buffer.buffer);
+  const names: string[] = [];
+  try {
+    for (;;) {
+      const length = libc.getdents64(fd, buffer, BigInt(buffer.length));
+      if (length < 0) raise("getdents64", path);
+      if (length === 0) return names;
+      for (let at = 0; at < length; at += view.getUint16(at + 16, true)) {
+        const start = at + DIRENT_NAME;
+        const name = decoder.decode(
+          buffer.subarray(start, buffer.indexOf(0, start)),
+        );
+        if (name !== "." && name !== "..") names.push(name);
+      }
     }
   } finally {
     closeFd(fd);

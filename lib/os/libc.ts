@@ -49,6 +49,7 @@ const symbols = {
     result: "i32",
     nonblocking: true,
   },
+  getdents64: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   statfs: { parameters: ["buffer", "buffer"], result: "i32" },
   readlink: { parameters: ["buffer", "buffer", "usize"], result: "i32" },
   fsync: { parameters: ["i32"], result: "i32" },

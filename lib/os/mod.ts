@@ -4,6 +4,7 @@
  * @module
  */
 export { libc, LIBC_PATH } from "./libc.ts";
+export { isBeingKilled } from "./threads.ts";
 export { ERRNO, errnoName, lastErrno, OsError, raise } from "./errno.ts";
 export {
   closeFd,
@@ -12,6 +13,7 @@ export {
   dataSyncElsewhere,
   descriptorTarget,
   fileSize,
+  listNames,
   O,
   openFd,
   preadFully,
@@ -40,8 +42,11 @@ export {
   fileSystemUse,
   isMountPoint,
   listMounts,
+  mountElsewhere,
   type MountEntry,
   mountFileSystem,
+  type MountOptions,
   MS,
   unmount,
+  unmountElsewhere,
 } from "./mounts.ts";

@@ -3,21 +3,23 @@ import { cString, readWholeFile } from "./files.ts";
 import { libc } from "./libc.ts";
 
 /** Flags of mount(2) (uapi/linux/mount.h). */
-export const MS = { RDONLY: 1, NOSUID: 2, NODEV: 4 } as const;
+export const MS = { RDONLY: 1, NOSUID: 2, NODEV: 4, BIND: 4096 } as const;
 
 /** Flags of umount2(2). */
 const MNT_DETACH = 2;
 
+/** Arguments of mount(2). */
+export interface MountOptions {
+  readonly source: string;
+  readonly target: string;
+  readonly type: string;
+  /** Of `MS`. */
+  readonly flags: number;
+  readonly data: string;
+}
+
 /** Mounts a file system. @throws OsError */
-export function mountFileSystem(
-  options: {
-    source: string;
-    target: string;
-    type: string;
-    flags: number;
-    data: string;
-  },
-): void {
+export function mountFileSystem(options: MountOptions): void {
   const { source, target, type, flags, data } = options;
   const result = libc.mount(
     cString(source),
@@ -35,6 +37,45 @@ export function mountFileSystem(
  */
 export function unmount(target: string): void {
   if (libc.umount2(cString(target), MNT_DETACH) < 0) raise("umount", target);
+}
+
+/**
+ * Mounts a file system that may need answers of this process: off the calling thread.
+ * @returns false when the kernel refuses; why is lost on the way, its log (dmesg) may tell.
+ */
+export async function mountElsewhere(options: MountOptions): Promise<boolean> {
+  const { source, target, type, flags, data } = options;
+  const texts = [source, target, type, data].map(cString) as Texts<4>;
+  return await heldDuring(
+    texts,
+    ([source, target, type, data]) =>
+      libc.mountElsewhere(source, target, type, BigInt(flags), data),
+  ) >= 0;
+}
+
+/** `unmount` off the calling thread. @returns false when nothing is mounted there. */
+export async function unmountElsewhere(target: string): Promise<boolean> {
+  return await heldDuring(
+    [cString(target)] as Texts<1>,
+    ([target]) => libc.umountElsewhere(target, MNT_DETACH),
+  ) >= 0;
+}
+
+type Text = Uint8Array<ArrayBuffer>;
+type Texts<N extends 1 | 4> = N extends 1 ? [Text] : [Text, Text, Text, Text];
+/** Buffers of calls on other threads: FFI does not hold them, and they must outlive the call. */
+const HELD = new Set<readonly Text[]>();
+
+async function heldDuring<T extends readonly Text[]>(
+  texts: T,
+  call: (texts: T) => Promise<number>,
+): Promise<number> {
+  HELD.add(texts);
+  try {
+    return await call(texts);
+  } finally {
+    HELD.delete(texts);
+  }
 }
 
 const MAX_MOUNTINFO_BYTES = 64 * 2 ** 20;

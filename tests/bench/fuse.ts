@@ -9,6 +9,7 @@
 import {
   compileTree,
   LayerFileSystem,
+  LayerTree,
   PRESENT,
 } from "../../lib/layerfs/mod.ts";
 import type { ZtocEntry } from "../../lib/ztoc/mod.ts";
@@ -148,7 +149,7 @@ async function serve(
       hasXattrs: false,
       ensure: () => Promise.reject(new Error("nothing is missing")),
       copy: () => false,
-    });
+    }, new LayerTree(Deno.readFileSync(`${layers}/${SLOT}/tree`)));
     presence.fill(PRESENT);
     ready(directory);
     await stopped();

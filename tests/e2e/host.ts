@@ -1,5 +1,6 @@
 /** A whole host for the end-to-end tests: a registry, the daemon, and containerd beside it. @module */
 import assert from "node:assert/strict";
+import type { FaceWish } from "../../lib/layerfs/mod.ts";
 import {
   type CommandResult,
   type Containerd,
@@ -36,24 +37,27 @@ export function sociDeno(...args: string[]): Promise<CommandResult> {
 /** The daemon and a containerd that uses it as snapshotter `soci`. */
 export class LazyHost implements AsyncDisposable {
   #daemon: Service | null = null;
+  #containerd: Containerd | null = null;
 
   private constructor(
     /** Holds the daemon's state, socket and log. */
     readonly folder: string,
-    readonly containerd: Containerd,
     /** Flags for whatever talks to the registry. */
     readonly registryFlags: readonly string[],
+    readonly daemonFlags: readonly string[],
   ) {}
 
   /**
    * @param options.config the daemon's config.toml; by default v1 on and background fetch off.
    * @param options.caFile authorities to trust beside the system's.
+   * @param options.face how layers are shown; by default as the daemon chooses.
    */
   static async start(
     options: {
       config?: string;
       cri?: ContainerdOptions["cri"];
       caFile?: string;
+      face?: FaceWish;
     } = {},
   ): Promise<LazyHost> {
     const folder = await Deno.makeTempDir({ prefix: "soci-deno-e2e-" });
@@ -61,18 +65,24 @@ export class LazyHost implements AsyncDisposable {
       `${folder}/config.toml`,
       options.config ?? CONFIG,
     );
-    const containerd = await startContainerd({
+    const { caFile, face } = options;
+    const host = new LazyHost(
+      folder,
+      caFile === undefined ? [] : ["--tlscacert", caFile],
+      face === undefined ? [] : ["--face", face],
+    );
+    // The daemon first: containerd dials at once, and backs off for seconds when nobody is there.
+    await host.startDaemon();
+    host.#containerd = await startContainerd({
       proxySnapshotters: [{ name: "soci", address: `${folder}/soci.sock` }],
       ...(options.cri && { cri: options.cri }),
     });
-    const { caFile } = options;
-    const host = new LazyHost(
-      folder,
-      containerd,
-      caFile === undefined ? [] : ["--tlscacert", caFile],
-    );
-    await host.startDaemon();
     return host;
+  }
+
+  get containerd(): Containerd {
+    if (this.#containerd === null) throw new Error("containerd is not up");
+    return this.#containerd;
   }
 
   /** Starts the daemon; what a former one served is served again when this returns. */
@@ -85,6 +95,7 @@ export class LazyHost implements AsyncDisposable {
         ...["serve", "--address", socket, "--root", `${this.folder}/root`],
         ...["--config", `${this.folder}/config.toml`, "--log-level", "debug"],
         ...this.registryFlags,
+        ...this.daemonFlags,
         ...flags,
       ),
       logFile: `${this.folder}/daemon.log`,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { connectContainerd } from "../../lib/containerd/mod.ts";
+import { onEveryFace } from "../support/erofs/mod.ts";
 import { compareTrees, treeOf } from "../support/compare/mod.ts";
 import {
   CriClient,
@@ -109,32 +110,36 @@ Deno.test("an indexed image is pulled without its layers, runs, and leaves nothi
   });
 });
 
-Deno.test("a lazily served tree is the tree that overlayfs unpacks, on every odd case", async () => {
-  await using registry = startRegistry();
-  const image = `${registry.host}/odd:1`;
-  await pushImage(registry.host, "odd:1", oddImage());
-  await buildIndex("--min-layer-size", "0", image);
-  await using host = await LazyHost.start();
-  const pulled = await host.pull(image);
-  assert.deepEqual(new Set(outcomes(pulled)), new Set(["served"]));
-  const { chainId } = pulled.layers.at(-1)!;
-  const lazy = await viewTree(host, chainId, "soci");
-  await ctrPull(host.containerd, image);
-  const unpacked = await viewTree(host, chainId, "overlayfs");
-  assert.ok(lazy.length > 2000);
-  const directories = new Set(
-    unpacked.filter(({ type }) => type === "dir").map(({ path }) => path),
-  );
-  const differences = compareTrees(lazy, unpacked).filter(
-    ({ field, path }) =>
-      // A directory's size is the disk file system's own business, and the time of one that no
-      // layer lists is the moment of unpacking.
-      !(directories.has(path) &&
-        (field === "sizeBytes" ||
-          field === "mtimeNs" && UNLISTED_DIRECTORY.test(path))),
-  );
-  assert.deepEqual(differences, []);
-});
+onEveryFace(
+  "a lazily served tree is the tree that overlayfs unpacks, on every odd case",
+  async (face) => {
+    await using registry = startRegistry();
+    const image = `${registry.host}/odd:1`;
+    await pushImage(registry.host, "odd:1", oddImage());
+    await buildIndex("--min-layer-size", "0", image);
+    await using host = await LazyHost.start({ face });
+    const pulled = await host.pull(image);
+    assert.deepEqual(new Set(outcomes(pulled)), new Set(["served"]));
+    const { chainId } = pulled.layers.at(-1)!;
+    const lazy = await viewTree(host, chainId, "soci");
+    await ctrPull(host.containerd, image);
+    const unpacked = await viewTree(host, chainId, "overlayfs");
+    assert.ok(lazy.length > 2000);
+    assert.match(host.logs(), new RegExp(`"face":"${face}"`));
+    const directories = new Set(
+      unpacked.filter(({ type }) => type === "dir").map(({ path }) => path),
+    );
+    const differences = compareTrees(lazy, unpacked).filter(
+      ({ field, path }) =>
+        // A directory's size is the disk file system's own business, and the time of one that no
+        // layer lists is the moment of unpacking.
+        !(directories.has(path) &&
+          (field === "sizeBytes" ||
+            field === "mtimeNs" && UNLISTED_DIRECTORY.test(path))),
+    );
+    assert.deepEqual(differences, []);
+  },
+);
 
 Deno.test("an image without an index is left to containerd and runs", async () => {
   await using registry = startRegistry();

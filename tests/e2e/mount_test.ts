@@ -9,6 +9,10 @@ import {
   startService,
 } from "../support/host/mod.ts";
 import { programImage, pushImage } from "../support/images/mod.ts";
+import type { FaceWish } from "../../lib/layerfs/mod.ts";
+import { readInSteps } from "../support/compare/mod.ts";
+import { onEveryFace } from "../support/erofs/mod.ts";
+import { incompressible } from "../support/images/mod.ts";
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
 import { buildIndex, sociDeno } from "./host.ts";
 
@@ -23,14 +27,14 @@ class Mounted implements AsyncDisposable {
     return `${this.folder}/image`;
   }
 
-  static async start(image: string): Promise<Mounted> {
+  static async start(image: string, face: FaceWish = "auto"): Promise<Mounted> {
     const folder = await Deno.makeTempDir({ prefix: "soci-deno-mount-" });
     await Deno.mkdir(`${folder}/image`);
     let service: Service | undefined;
     const process = service = await startService({
       ...sociDenoCommand(
         ...["mount", "--no-background", "--root", `${folder}/root`],
-        ...["--log-level", "debug", image, `${folder}/image`],
+        ...["--log-level", "debug", "--face", face, image, `${folder}/image`],
       ),
       logFile: `${folder}/log`,
       ready: () => service === undefined || service.logs().includes(" is at "),
@@ -60,6 +64,13 @@ class Mounted implements AsyncDisposable {
       await pause(100);
     }
     assert.fail(this.process.logs());
+  }
+
+  /** Takes away what a killed process left. */
+  async detach(): Promise<void> {
+    for (const path of leftovers(this.folder).mounts) {
+      await run("umount", ["-l", path], { timeoutMs: 10_000 });
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -104,6 +115,35 @@ Deno.test("an image without an index is mounted too, and Ctrl-C ends it", async 
   await mounted.ended();
   assert.deepEqual([...Deno.readDirSync(mounted.directory)], []);
 });
+
+onEveryFace(
+  "readers of a killed process get errors, and no byte that is not the image's",
+  async (face) => {
+    await using registry = startRegistry();
+    const image = await program(registry);
+    await buildIndex("--min-layer-size", "0", "--span-size", "2MiB", image);
+    await using mounted = await Mounted.start(image, face);
+    const path = `${mounted.directory}/app/data/random`;
+    const wanted = incompressible(8 * 2 ** 20);
+    const before = await readInSteps(path, 2 ** 20);
+    assert.equal(before.errors, 0);
+    mounted.process.kill("SIGKILL");
+    await mounted.process.ended;
+    // What the kernel has is right, what it has forgotten is an error.
+    for (const drop of ["0", "3"]) {
+      if (drop !== "0") {
+        await Deno.writeTextFile("/proc/sys/vm/drop_caches", drop);
+      }
+      const { errors, bytes } = await readInSteps(path, 4096);
+      const wrong = bytes.findIndex((byte, at) =>
+        byte !== wanted[at] && byte !== 0xee
+      );
+      assert.equal(wrong, -1, `byte ${wrong} is ${bytes[wrong]}`);
+      if (drop !== "0") assert.ok(errors > 0);
+    }
+    await mounted.detach();
+  },
+);
 
 Deno.test("umount says that nothing is mounted there", async () => {
   const directory = await Deno.makeTempDir({ prefix: "soci-deno-mount-" });

@@ -107,6 +107,10 @@ Deno.test("nor that another daemon takes over, also for containerd", async () =>
   assert.ok(report.longestMs < 3000, "reads are answered nearly all the while");
 });
 
+/** The daemon's own mounts; those of layers shown by EROFS come on top. */
+const fuseMounts = (folder: string) =>
+  leftovers(`${folder}/root`).mounts.filter((path) => /\/fs\/[nx]$/.test(path));
+
 Deno.test("five restarts leave as many mounts, layers and descriptors as before, and SIGINT none", async () => {
   await using registry = startRegistry();
   let folder: string;
@@ -122,7 +126,7 @@ Deno.test("five restarts leave as many mounts, layers and descriptors as before,
     await host.stopDaemon();
     await host.startDaemon();
     const before = count();
-    assert.equal(before.mounts, 2);
+    assert.equal(fuseMounts(folder).length, 2);
     for (let times = 0; times < 5; times++) {
       await (times % 2 === 0 ? host.killDaemon() : host.stopDaemon());
       await host.startDaemon();
@@ -205,7 +209,7 @@ Deno.test("mounts that cannot be taken over are made anew, and the log says why"
     assert.match(line ?? "", why);
     await host.reconnected();
     assert.ok(await readsRight(host, image));
-    assert.equal(leftovers(`${host.folder}/root`).mounts.length, 2);
+    assert.equal(fuseMounts(host.folder).length, 2);
     assert.throws(
       () => Deno.kill(state.holder.pid, "SIGCONT"),
       Deno.errors.NotFound,

@@ -3,6 +3,7 @@
  * links, devices, extended attributes, contents. Reads trees of any file system from the host.
  * @module
  */
+export { readInSteps, type StepsRead } from "./steps.ts";
 export { type TreeEntry, treeOf, type TreeOptions } from "./tree.ts";
 export {
   type ComparedField,

@@ -55,7 +55,8 @@ def describe(path, name, ignored):
         "size": 0 if kind == "dir" else info.st_size,
         "mtime": str(info.st_mtime_ns),
         "nlink": info.st_nlink,
-        "inode": str(info.st_ino),
+        # overlayfs over several file systems keeps their device numbers
+        "inode": "%d:%d" % (info.st_dev, info.st_ino),
         "xattrs": {},
     }
     if kind in ("char", "block"):

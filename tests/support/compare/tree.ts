@@ -23,6 +23,7 @@ export interface TreeEntry {
   /** Nanoseconds since 1970. */
   readonly mtimeNs: bigint;
   readonly nlink: number;
+  /** `device:number` */
   readonly inode: string;
   /** Values in hex. */
   readonly xattrs: Readonly<Record<string, string>>;

@@ -28,10 +28,12 @@ export function debianMirror(): string | undefined {
 /**
  * The folder with the unpacked files of a package of a newer release, fetched once for all test
  * runs of a machine.
+ * @param libraries packages unpacked into the same folder.
  */
 export async function newerPackage(
   name: string,
   release: NewerRelease,
+  libraries: readonly string[] = [],
 ): Promise<{ folder: string } | NotHere> {
   const folder = `/var/tmp/soci-deno-${name}-${release}`;
   if (exists(folder)) return { folder };
@@ -42,7 +44,8 @@ export async function newerPackage(
   // Unpacked aside and renamed, so that a run that is cut leaves no half of it.
   const aside = await Deno.makeTempDir({ dir: "/var/tmp" });
   try {
-    await unpackPackage({ mirror, name, release, folder: aside });
+    const names = [name, ...libraries];
+    await unpackPackages({ mirror, names, release, folder: aside });
     await Deno.rename(aside, folder);
   } catch (error) {
     await Deno.remove(aside, { recursive: true });
@@ -52,18 +55,18 @@ export async function newerPackage(
 }
 
 /**
- * Unpacks a package. apt fetches it with lists of its own, so that signatures and checksums are
+ * Unpacks packages. apt fetches them with lists of its own, so that signatures and checksums are
  * verified and the system's package lists stay as they are.
  */
-async function unpackPackage(
+async function unpackPackages(
   options: {
     mirror: string;
-    name: string;
+    names: readonly string[];
     release: NewerRelease;
     folder: string;
   },
 ): Promise<void> {
-  const { mirror, name, release, folder } = options;
+  const { mirror, names, release, folder } = options;
   const work = await Deno.makeTempDir({ prefix: "soci-deno-apt-" });
   try {
     await Deno.mkdir(`${work}/lists/partial`, { recursive: true });
@@ -83,9 +86,10 @@ async function unpackPackage(
     ].flatMap((option) => ["-o", option]);
     const limits = { timeoutMs: 180_000, cwd: work };
     await run("apt-get", [...settings, "update"], limits);
-    await run("apt-get", [...settings, "download", name], limits);
-    const archive = listed(work).find((path) => path.endsWith(".deb"))!;
-    await run("dpkg-deb", ["-x", archive, folder], limits);
+    await run("apt-get", [...settings, "download", ...names], limits);
+    for (const archive of listed(work).filter((it) => it.endsWith(".deb"))) {
+      await run("dpkg-deb", ["-x", archive, folder], limits);
+    }
   } finally {
     await Deno.remove(work, { recursive: true });
   }

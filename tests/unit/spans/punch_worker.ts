@@ -53,7 +53,7 @@ scope.onmessage = ({ data }: MessageEvent<PunchReader>) => {
   const handedOver = new RingItem();
   while (performance.now() < end) {
     const offset = Math.floor(Math.random() * (expected.length - READ_BYTES));
-    const count = handler.read(file, offset, READ_BYTES, into, 0, 0);
+    const count = handler.read(file, offset, READ_BYTES, into, 0, 0, 0);
     if (count !== READ_BYTES) {
       deferred++;
       ring.take(handedOver); // nobody answers it here

@@ -1,0 +1,16 @@
+import type { LayerTree } from "./tree.ts";
+
+/** Name of the directory at a mount's root that holds each layer's data as one file, by slot. */
+export const BLOBS_DIRECTORY = "b";
+
+const BLOCK = 512;
+
+/** Bytes of a layer's data. */
+export function dataBytes(tree: LayerTree): number {
+  return tree.spanStarts[tree.spans] as number;
+}
+
+/** Bytes of a layer's blob: its data, filled with zeros to a whole block. */
+export function blobBytes(tree: LayerTree): number {
+  return Math.ceil(dataBytes(tree) / BLOCK) * BLOCK;
+}

@@ -1,0 +1,245 @@
+import {
+  ErofsUnsupportedError,
+  isErofsImageOf,
+  writeErofsImage,
+} from "../erofs/mod.ts";
+import {
+  ERRNO,
+  listMounts,
+  listNames,
+  mountElsewhere,
+  MS,
+  OsError,
+  readWholeFile,
+  unmount,
+  unmountElsewhere,
+} from "../os/mod.ts";
+import { blobBytes, BLOBS_DIRECTORY } from "./blob.ts";
+import { setDeviceReadAhead } from "../fuse/mod.ts";
+import type { Face } from "./face.ts";
+import type { LayerTree } from "./tree.ts";
+
+/** Directory below the mounts' that holds the EROFS mountpoints, by slot. */
+const EROFS_DIRECTORY = "e";
+const IMAGE_FILE = "erofs";
+const MAX_IMAGE_BYTES = 2 ** 31;
+const BDI_FOLDER = "/sys/class/bdi";
+/** How far the kernel reads ahead within a file; see `bench:faces`. */
+const READ_AHEAD_KB = 1024;
+
+/** What the face needs to know. */
+export interface ErofsFaceOptions {
+  /** Folder that holds `<slot>/tree` and, written here, `<slot>/erofs`. */
+  readonly layersDirectory: string;
+  /** Folder of the FUSE mounts, where `e/<slot>` is made. */
+  readonly mountDirectory: string;
+  /** The FUSE mount whose blobs are used: `n`. */
+  readonly blobMount: string;
+  /**
+   * The FUSE mounts are those of the last process, so its EROFS mounts are alive: they are found
+   * and used. Else they are dead, and taken away.
+   */
+  readonly adopt: boolean;
+  /** `fuse`: only layers whose EROFS mount is found are shown so. */
+  readonly face: Face;
+  /** Told when a layer has to be shown by the FUSE tree. */
+  readonly onFallback: (slot: number, reason: string) => void;
+}
+
+/** A layer that is shown, or will be. */
+export interface ShownLayer {
+  /** Its root. */
+  readonly directory: string;
+  /** Resolves when the directory is in place; rejects when it cannot be. */
+  readonly shown: Promise<void>;
+}
+
+/**
+ * Shows layers as EROFS mounts: an image of the layer's tree, with the layer's blob on our own FUSE
+ * mount for its data. The kernel answers everything but reads by itself.
+ *
+ * Mounting asks our FUSE Workers for the blob, so it waits until `start` says that they serve, and is
+ * done off this thread, one mount after another. A mount is the layer's from `show` to `hide`; it
+ * outlives this process unless `close` is called.
+ */
+export class ErofsFace {
+  readonly #options: ErofsFaceOptions;
+  readonly #folder: string;
+  /** Slots with a mount, or one under way. */
+  readonly #mounted = new Set<number>();
+  #queue: Promise<void>;
+  #started = false;
+  readonly #serving = Promise.withResolvers<void>();
+
+  /** @throws OsError when dead mounts cannot be taken away. */
+  constructor(options: ErofsFaceOptions) {
+    this.#options = options;
+    this.#folder = `${options.mountDirectory}/${EROFS_DIRECTORY}`;
+    for (const slot of mountedSlots(this.#folder)) {
+      if (options.adopt) this.#mounted.add(slot);
+      else detachAll(this.#mountpoint(slot));
+    }
+    this.#queue = this.#serving.promise;
+  }
+
+  /** The FUSE mounts are answered from here on. */
+  start(): void {
+    this.#started = true;
+    this.#serving.resolve();
+  }
+
+  /**
+   * Shows a layer whose folder is in place; `fuseDirectory` is where the FUSE tree shows it.
+   * @returns that directory, when the face is `fuse` or the tree cannot be said in EROFS.
+   */
+  show(slot: number, tree: LayerTree, fuseDirectory: string): ShownLayer {
+    const mountpoint = this.#mountpoint(slot);
+    if (this.#mounted.has(slot)) {
+      return { directory: mountpoint, shown: Promise.resolve() };
+    }
+    const inFuse = { directory: fuseDirectory, shown: Promise.resolve() };
+    if (this.#options.face === "fuse") return inFuse;
+    const image = `${this.#options.layersDirectory}/${slot}/${IMAGE_FILE}`;
+    try {
+      prepareImage(image, tree);
+    } catch (error) {
+      if (!(error instanceof ErofsUnsupportedError)) throw error;
+      this.#options.onFallback(slot, error.message);
+      return inFuse;
+    }
+    this.#mounted.add(slot);
+    const shown = this.#inTurn(() => this.#mount(slot, image, fuseDirectory));
+    shown.catch(() => {}); // told to whoever waits for it
+    return { directory: mountpoint, shown };
+  }
+
+  async #mount(
+    slot: number,
+    image: string,
+    fuseDirectory: string,
+  ): Promise<void> {
+    const target = this.#mountpoint(slot);
+    Deno.mkdirSync(target, { recursive: true, mode: 0o755 });
+    const { blobMount } = this.#options;
+    const devices = erofsDevices();
+    const mounted = await mountElsewhere({
+      source: image,
+      target,
+      type: "erofs",
+      flags: MS.RDONLY,
+      data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
+    });
+    if (mounted) {
+      for (const device of erofsDevices()) {
+        if (!devices.has(device)) setDeviceReadAhead(device, READ_AHEAD_KB);
+      }
+      return;
+    }
+    // The directory was promised: the FUSE tree is put in its place.
+    this.#options.onFallback(
+      slot,
+      "the image cannot be mounted; the kernel's log (dmesg) says why",
+    );
+    const bound = await mountElsewhere({
+      source: fuseDirectory,
+      target,
+      type: "",
+      flags: MS.BIND,
+      data: "",
+    });
+    if (bound) return;
+    removeIfEmpty(target); // nobody shall take it for an empty layer
+    throw new Error(`layer cannot be shown in ${target}`);
+  }
+
+  /** Takes a layer's mount away; those inside keep it until they leave. */
+  hide(slot: number): void {
+    if (!this.#mounted.delete(slot)) return;
+    const mountpoint = this.#mountpoint(slot);
+    this.#inTurn(async () => {
+      while (await unmountElsewhere(mountpoint));
+      removeIfEmpty(mountpoint);
+    });
+  }
+
+  /** After all that was asked for before. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#queue.then(work);
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+
+  /** Resolves when nothing is under way. Only once started. */
+  settled(): Promise<void> {
+    return this.#queue;
+  }
+
+  /**
+   * Takes all mounts away. Before `start` there are only those of the last process, and the queue
+   * never ran.
+   */
+  async close(): Promise<void> {
+    if (!this.#started) {
+      this.#queue = Promise.resolve();
+    }
+    for (const slot of [...this.#mounted]) this.hide(slot);
+    await this.#queue;
+    removeIfEmpty(this.#folder);
+  }
+
+  #mountpoint(slot: number): string {
+    return `${this.#folder}/${slot}`;
+  }
+}
+
+/** Sees to it that the file is the tree's image. @throws ErofsUnsupportedError, Deno's errors */
+function prepareImage(path: string, tree: LayerTree): void {
+  const source = { blobBytes: blobBytes(tree), treeChecksum: tree.checksum };
+  try {
+    if (isErofsImageOf(readWholeFile(path, MAX_IMAGE_BYTES), source)) return;
+  } catch (error) {
+    if (!(error instanceof OsError && error.errno === ERRNO.ENOENT)) {
+      throw error;
+    }
+  }
+  const draft = `${path}.new`;
+  Deno.writeFileSync(draft, writeErofsImage(tree, source), { mode: 0o600 });
+  Deno.renameSync(draft, path);
+}
+
+/** Slots whose mountpoint below `folder` is in use. */
+function mountedSlots(folder: string): Set<number> {
+  const slots = listMounts().filter(({ mountpoint }) =>
+    mountpoint.startsWith(`${folder}/`)
+  ).map(({ mountpoint }) => Number(mountpoint.slice(folder.length + 1)));
+  return new Set(slots.filter(Number.isSafeInteger));
+}
+
+/** Detaches dead mounts. They are asked nothing, so nothing waits. */
+function detachAll(mountpoint: string): void {
+  for (const { mountpoint: found } of listMounts()) {
+    if (found === mountpoint) unmount(mountpoint);
+  }
+  removeIfEmpty(mountpoint);
+}
+
+function removeIfEmpty(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // Something is mounted there still, or a layer is inside: an empty folder stays behind.
+  }
+}
+
+/** Names of the EROFS file systems' devices in `/sys/class/bdi`: they tell not which mount is whose. */
+function erofsDevices(): Set<string> {
+  try {
+    return new Set(
+      listNames(BDI_FOLDER).filter((name) => name.startsWith("erofs-")),
+    );
+  } catch (error) {
+    // Read-ahead only makes sequential reads faster.
+    if (error instanceof OsError) return new Set();
+    throw error;
+  }
+}

@@ -1,0 +1,39 @@
+import { ERRNO, OsError } from "./errno.ts";
+import { readWholeFile } from "./files.ts";
+
+const MAX_STATUS_BYTES = 64 * 1024;
+/** CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: left alone, they do not end a process. */
+const HARMLESS = [17, 18, 19, 20, 21, 22, 23, 28].reduce(
+  (mask, signal) => mask | 1n << BigInt(signal - 1),
+  0n,
+);
+
+/**
+ * Whether a thread (its number, as in /proc) is on its way out, though it may be held up in the
+ * kernel: a signal waits for it that will end it, or it is gone. False for 0, a thread this process
+ * cannot see.
+ */
+export function isBeingKilled(thread: number): boolean {
+  if (thread === 0) return false;
+  let status: string;
+  try {
+    status = new TextDecoder().decode(
+      readWholeFile(`/proc/${thread}/status`, MAX_STATUS_BYTES),
+    );
+  } catch (error) {
+    if (
+      error instanceof OsError &&
+      (error.errno === ERRNO.ENOENT || error.errno === ERRNO.ESRCH)
+    ) return true;
+    throw error;
+  }
+  if (/^State:\s*[ZX]/m.test(status)) return true;
+  const mask = (name: string) => {
+    const [, digits = "0"] =
+      status.match(new RegExp(`^${name}:\\s*([0-9a-f]+)$`, "m")) ?? [];
+    return BigInt(`0x${digits}`);
+  };
+  const waiting = mask("SigPnd") | mask("ShdPnd");
+  const handled = mask("SigBlk") | mask("SigIgn") | mask("SigCgt");
+  return (waiting & ~handled & ~HARMLESS) !== 0n;
+}

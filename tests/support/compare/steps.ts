@@ -1,0 +1,54 @@
+import { run } from "../host/mod.ts";
+
+const READ = `
+import os, sys
+path, step = sys.argv[1], int(sys.argv[2])
+try:
+    fd = os.open(path, os.O_RDONLY)
+except OSError:
+    print(1)
+    sys.exit()
+size = os.fstat(fd).st_size
+at = errors = 0
+out = open(sys.argv[3], "wb")
+while at < size:
+    try:
+        part = os.pread(fd, step, at)
+    except OSError:
+        errors += 1
+        part = b""
+    if not part:
+        # what could not be read is marked, so that nobody takes it for data
+        part = b"\\xEE" * min(step, size - at)
+    out.seek(at)
+    out.write(part)
+    at += len(part)
+print(errors)
+`;
+
+/** What came of reading a file. */
+export interface StepsRead {
+  /** Steps that ended with an error. */
+  readonly errors: number;
+  /** The file's bytes, 0xEE where they could not be read; none when it could not be opened. */
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Reads a file step by step, going on behind what cannot be read. In a process of its own: a file
+ * system that hangs then hangs that and not the test.
+ */
+export async function readInSteps(
+  path: string,
+  stepBytes: number,
+): Promise<StepsRead> {
+  const out = await Deno.makeTempFile({ prefix: "soci-deno-steps-" });
+  try {
+    const { stdout } = await run("/usr/bin/python3", [
+      ...["-c", READ, path, String(stepBytes), out],
+    ], { timeoutMs: 30_000 });
+    return { errors: Number(stdout), bytes: await Deno.readFile(out) };
+  } finally {
+    await Deno.remove(out);
+  }
+}

@@ -1,0 +1,38 @@
+import { type CommandResult, tryRun } from "../host/mod.ts";
+import { newerPackage, type NewerRelease, type NotHere } from "./debian.ts";
+
+/** What fsck.erofs and dump.erofs load; they are run with these, not with the system's. */
+const LIBRARIES = [
+  ...["libc6", "libselinux1", "libpcre2-8-0", "liblz4-1", "liblzma5"],
+  ...["libdeflate0", "libzstd1", "libxxhash0", "libssl3t64", "zlib1g"],
+];
+const LIBRARY_FOLDER = Deno.build.arch === "aarch64"
+  ? "usr/lib/aarch64-linux-gnu"
+  : "usr/lib/x86_64-linux-gnu";
+const LOADER = Deno.build.arch === "aarch64"
+  ? "ld-linux-aarch64.so.1"
+  : "ld-linux-x86-64.so.2";
+
+/** The tools of EROFS's own authors. */
+export interface ErofsUtils {
+  /** Runs `fsck.erofs`, which judges an image. */
+  fsck(...args: string[]): Promise<CommandResult>;
+  /** Runs `dump.erofs`, which shows one. */
+  dump(...args: string[]): Promise<CommandResult>;
+}
+
+/** Gets the EROFS tools of a newer release: those of this one do not know images with devices. */
+export async function erofsUtils(
+  release: NewerRelease = "trixie",
+): Promise<ErofsUtils | NotHere> {
+  const found = await newerPackage("erofs-utils", release, LIBRARIES);
+  if ("reason" in found) return found;
+  const libraries = `${found.folder}/${LIBRARY_FOLDER}`;
+  // Their C library is newer than this system's: their own loader must start them.
+  const call = (tool: string) => (...args: string[]) =>
+    tryRun(`${libraries}/${LOADER}`, [
+      ...["--library-path", libraries],
+      ...[`${found.folder}/usr/bin/${tool}`, ...args],
+    ], { timeoutMs: 60_000 });
+  return { fsck: call("fsck.erofs"), dump: call("dump.erofs") };
+}
