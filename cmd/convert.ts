@@ -219,22 +219,69 @@ async function standalone(
 ) {
   const { signal } = session;
   const source = await openLocalImage(from, { name: image });
-  const folder = format === "oci-dir" ? await LayoutFolder.create(to) : null;
-  const archive = new ArchiveWriter(to);
-  const sink = folder ?? archive;
+  await using output: Output = format === "oci-dir"
+    ? await folderOutput(to)
+    : archiveOutput(to);
   const { family, built } = await build(
-    { source, sink, database: null, flags, signal },
+    { source, sink: output.sink, database: null, flags, signal },
     report,
   );
   const converted = await convertImage({
     source,
-    sink,
+    sink: output.sink,
     family,
     built,
     name: null,
     content: "copy",
     signal,
   });
-  await (folder?.tidy() ?? archive.finish({ signal }));
+  await output.finish(signal);
   return { family, built, converted };
+}
+
+/** Where a standalone conversion goes; nothing is seen there before it is finished. */
+interface Output extends AsyncDisposable {
+  readonly sink: ArtifactSink;
+  finish(signal: AbortSignal): Promise<void>;
+}
+
+function archiveOutput(path: string): Output {
+  const archive = new ArchiveWriter(path);
+  return {
+    sink: archive,
+    finish: (signal) => archive.finish({ signal }),
+    [Symbol.asyncDispose]: () => archive[Symbol.asyncDispose](),
+  };
+}
+
+/** Takes the place of an OCI layout that is there, but of no other folder. */
+async function folderOutput(path: string): Promise<Output> {
+  const folder = path.replace(/(?<=.)\/+$/, "");
+  const there = await Array.fromAsync(Deno.readDir(folder)).catch(
+    (error) => {
+      if (error instanceof Deno.errors.NotFound) return null;
+      throw error;
+    },
+  );
+  if (
+    there !== null && there.length > 0 &&
+    !there.some(({ name }) => name === "oci-layout")
+  ) {
+    throw new Error(`${folder} is there already and is no OCI layout`);
+  }
+  const aside = `${folder}.${crypto.randomUUID().slice(0, 8)}.part`;
+  const old = `${aside}.old`;
+  const layout = await LayoutFolder.create(aside);
+  return {
+    sink: layout,
+    async finish() {
+      await layout.tidy();
+      if (there !== null) await Deno.rename(folder, old);
+      await Deno.rename(aside, folder);
+      if (there !== null) await Deno.remove(old, { recursive: true });
+    },
+    async [Symbol.asyncDispose]() {
+      await Deno.remove(aside, { recursive: true }).catch(() => {}); // it was renamed
+    },
+  };
 }

@@ -66,6 +66,7 @@ interface Push {
   readonly signal: AbortSignal;
   /** Takes lines for people. */
   readonly say: (line: string) => void;
+  readonly warn: (line: string) => void;
 }
 
 /** What became of one index or image. */
@@ -133,6 +134,8 @@ export const pushCommand: Command = {
       concurrency,
       signal,
       say: values.quiet || values.json ? () => {} : console.log,
+      // On standard output as the existing tool has it, but where that is for digests alone.
+      warn: values.quiet || values.json ? console.error : console.log,
     };
     const family = await readFamily(image, signal);
     const results: Pushed[] = [];
@@ -206,7 +209,7 @@ async function pushIndex(
   manifest: Descriptor,
   mayLack: boolean,
 ): Promise<Pushed | null> {
-  const { client, reference, store, existing, signal, say } = push;
+  const { client, reference, store, existing, signal, say, warn } = push;
   const record = store.database.list("index").find((one) =>
     one.originalDigest === manifest.digest &&
     one.artifactType === SOCI_MEDIA.indexV1
@@ -237,9 +240,7 @@ async function pushIndex(
       );
       return { ...result, outcome: "skipped" };
     }
-    if (there !== undefined) {
-      console.error(`[WARN] ${found}: pushing index anyway`);
-    }
+    if (there !== undefined) warn(`[WARN] ${found}: pushing index anyway`);
   }
   say(`pushing soci index with digest: ${digest}`);
   await pushTree(

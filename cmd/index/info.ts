@@ -1,4 +1,5 @@
 /** `soci-deno index info`. @module */
+import { canonicalJson } from "../../lib/oci/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
 import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";
@@ -28,7 +29,7 @@ export const indexInfoCommand: Command = {
     const store = await session.store();
     const bytes = await store.read(store.find("index", digest));
     const index = JSON.parse(new TextDecoder().decode(bytes));
-    console.log(JSON.stringify(index, null, 2));
+    console.log(canonicalJson(index, { indent: 2 }));
     return 0;
   },
 };

@@ -1,6 +1,11 @@
 /** `soci-deno ztoc info`. @module */
-import { decodeZtoc, spanTable, type Ztoc } from "../../lib/ztoc/mod.ts";
-import { decodeTarSpans } from "../../lib/ztoc/mod.ts";
+import { canonicalJson } from "../../lib/oci/mod.ts";
+import {
+  decodeTarSpans,
+  decodeZtoc,
+  spanTable,
+  type Ztoc,
+} from "../../lib/ztoc/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
 import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";
@@ -31,14 +36,14 @@ export const ztocInfoCommand: Command = {
     const store = await session.store();
     const record = store.find("ztoc", digest);
     const ztoc = decodeZtoc(await store.read(record));
-    console.log(JSON.stringify(
-      ztocInfo(ztoc, {
-        sizeBytes: record.sizeBytes,
-        spanSizeBytes: record.spanSizeBytes,
-      }),
-      null,
-      2,
-    ));
+    const info = ztocInfo(ztoc, {
+      sizeBytes: record.sizeBytes,
+      spanSizeBytes: record.spanSizeBytes,
+    });
+    // Bytes that are no UTF-8 are written as the existing tool writes them.
+    console.log(
+      canonicalJson(info, { indent: 2 }).replaceAll("\ufffd", "\\ufffd"),
+    );
     return 0;
   },
 };

@@ -124,12 +124,21 @@ export class ContainerdPlace
     const labels = content instanceof Uint8Array
       ? gcLabels(descriptor, content)
       : {};
-    const written = await containerd.content.writeBlob(
-      `soci-deno-${descriptor.digest}`,
-      descriptor,
-      checkedPieces(this.place, descriptor, content, signal),
-      { labels, lease, signal },
-    );
+    // A name of its own: what another put of the same content left behind may be wrong, and two at
+    // once would lock each other out.
+    const ref = `soci-deno-${crypto.randomUUID()}`;
+    let written: "written" | "present";
+    try {
+      written = await containerd.content.writeBlob(
+        ref,
+        descriptor,
+        checkedPieces(this.place, descriptor, content, signal),
+        { labels, lease, signal },
+      );
+    } catch (error) {
+      await containerd.content.abort(ref).catch(() => {}); // else it expires by itself
+      throw error;
+    }
     if (written === "present" && Object.keys(labels).length > 0) {
       await containerd.content.updateLabels(descriptor.digest, labels, {
         signal,

@@ -120,17 +120,30 @@ export class RegistryPlace implements ImageSource, ArtifactSink {
     content: Content,
     signal: AbortSignal | undefined,
   ): Promise<"written" | "present"> {
-    if (await this.has(descriptor, { signal })) return "present";
     const bytes = await wholeContent(this.place, descriptor, content, signal);
-    const { mediaType } = descriptor;
+    const { mediaType, digest } = descriptor;
     const subject = isManifestMediaType(mediaType)
       ? parseManifest(bytes, mediaType).subject
       : undefined;
-    await (subject === undefined
-      ? this.client.pushManifest(this.reference, bytes, mediaType, { signal })
-      : this.client.pushReferrer(this.reference, bytes, mediaType, subject, {
-        signal,
-      }));
+    const { client, reference } = this;
+    const there = await this.has(descriptor, { signal });
+    if (subject === undefined) {
+      if (there) return "present";
+      await client.pushManifest(reference, bytes, mediaType, { signal });
+      return "written";
+    }
+    // Where the registry keeps no list of referrers, the list is written after the manifest: a push
+    // that was cut between the two is finished here.
+    if (there) {
+      const listed = await client.referrers(
+        reference,
+        subject.digest,
+        undefined,
+        { signal },
+      );
+      if (listed.some((one) => one.digest === digest)) return "present";
+    }
+    await client.pushReferrer(reference, bytes, mediaType, subject, { signal });
     return "written";
   }
 

@@ -101,14 +101,18 @@ export async function buildZtocs(
   const { layers } = image.manifest;
   const results: LayerResult[] = new Array(layers.length);
   const next = layers.entries();
+  // An image may have a layer twice; it is read once.
+  const underWay = new Map<Digest, Promise<LayerResult>>();
   const stop = new AbortController();
   const both = AbortSignal.any([options.signal, stop.signal]);
   const inner = { ...options, signal: both };
   const work = async () => {
     for (const [at, layer] of next) {
-      const result = await buildLayer(image, layer, inner);
-      results[at] = result;
-      options.onLayer?.(result);
+      const result = underWay.get(layer.digest) ??
+        buildLayer(image, layer, inner);
+      underWay.set(layer.digest, result);
+      results[at] = { ...await result, layer };
+      options.onLayer?.(results[at]);
     }
   };
   const workers = Array.from(
@@ -264,16 +268,18 @@ async function putPrefetch(
   { sink, prefetchFiles, signal, onPrefetch }: BuildOptions,
 ): Promise<Pick<BuiltImage, "prefetch" | "missingFiles">> {
   const wanted = new Set(prefetchFiles);
-  const ranges = new Map<LayerResult, SpanRange[]>();
+  const ranges = new Map<Digest, SpanRange[]>();
   for (const result of results.toReversed()) {
     for (const [path, spans] of result.files ?? []) {
       if (!wanted.delete(path)) continue;
-      ranges.set(result, [...(ranges.get(result) ?? []), ...spans]);
+      const { digest } = result.layer;
+      ranges.set(digest, [...(ranges.get(digest) ?? []), ...spans]);
     }
   }
   const prefetch: Descriptor[] = [];
   for (const result of results) {
-    const spans = mergeSpanRanges(ranges.get(result) ?? []);
+    // A layer that comes twice has its list twice, as the existing tools write it.
+    const spans = mergeSpanRanges(ranges.get(result.layer.digest) ?? []);
     if (spans.length === 0) continue;
     const bytes = encodePrefetch(spans);
     const descriptor = prefetchDescriptor(

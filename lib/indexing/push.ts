@@ -34,11 +34,12 @@ export async function pushTree(
   options: PushOptions,
 ): Promise<void> {
   const { source, sink, signal, onArtifact } = options;
+  const bytes = await source.bytes(root, { signal });
   if (await sink.has(root, { signal })) {
+    await sink.put(root, bytes, { signal }); // lists it beside its subject, if that was cut short
     onArtifact?.(root.digest, "skipped");
     return;
   }
-  const bytes = await source.bytes(root, { signal });
   if (isIndexMediaType(root.mediaType)) {
     for (const child of parseIndex(bytes, root.mediaType).manifests) {
       if (await isAbsent(child, options)) continue;
