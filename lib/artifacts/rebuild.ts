@@ -169,8 +169,8 @@ async function recordIndex(
   const imageDigest = names.has(manifest)
     ? manifest
     : parent?.index ?? manifest;
-  const known = store.database.get(digest).some((record) =>
-    record.originalDigest === manifest && record.imageDigest === imageDigest
+  const known = store.database.get(digest).some(({ originalDigest }) =>
+    originalDigest === manifest
   );
   if (known) return; // what is known has its time and name already
   store.database.record({

@@ -154,10 +154,11 @@ async function listParts(path: string): Promise<Map<string, Part>> {
       },
     });
   }
+  await file.read(block);
+  checkPacking(path, block);
   for (let at = 0; at + BLOCK_BYTES <= total;) {
     await file.seek(at, Deno.SeekMode.Start);
     await readFully(file, block);
-    if (at === 0) checkPacking(path, block);
     if (block.every((byte) => byte === 0)) break;
     try {
       skipTo = 0;
