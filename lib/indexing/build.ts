@@ -1,4 +1,4 @@
-import { LayerIndexer } from "../builder/mod.ts";
+import { IndexingError, LayerIndexer } from "../builder/mod.ts";
 import {
   type ArtifactSink,
   ContentError,
@@ -167,7 +167,7 @@ async function buildLayer(
       onProgress: (bytes) => options.onProgress?.(layer, bytes),
     });
   } catch (error) {
-    if (!(error instanceof Error && error.name === "IndexingError")) {
+    if (!(error instanceof IndexingError) || error.reason === "internal") {
       throw error;
     }
     return { layer, outcome: { kind: "failed", reason: error.message } };
