@@ -1,6 +1,7 @@
 /** `soci-deno ztoc info`. @module */
 import { canonicalJson } from "../../lib/oci/mod.ts";
 import {
+  decodeCheckpoints,
   decodeTarSpans,
   decodeZtoc,
   spanTable,
@@ -36,10 +37,7 @@ export const ztocInfoCommand: Command = {
     const store = await session.store();
     const record = store.find("ztoc", digest);
     const ztoc = decodeZtoc(await store.read(record));
-    const info = ztocInfo(ztoc, {
-      sizeBytes: record.sizeBytes,
-      spanSizeBytes: record.spanSizeBytes,
-    });
+    const info = ztocInfo(ztoc, record.sizeBytes);
     // Bytes that are no UTF-8 are written as the existing tool writes them.
     console.log(
       canonicalJson(info, { indent: 2 }).replaceAll("\ufffd", "\\ufffd"),
@@ -48,14 +46,8 @@ export const ztocInfoCommand: Command = {
   },
 };
 
-/** A ztoc in the existing tools' words. */
-export function ztocInfo(
-  ztoc: Ztoc,
-  { sizeBytes, spanSizeBytes }: {
-    readonly sizeBytes: number;
-    readonly spanSizeBytes: number | null;
-  },
-) {
+/** A ztoc in the existing tools' words. @param sizeBytes of the ztoc itself. */
+export function ztocInfo(ztoc: Ztoc, sizeBytes: number) {
   const spans = spanTable(ztoc);
   const decoder = new TextDecoder();
   const files = ztoc.entries.map(({ name, offset, size, type }) => {
@@ -75,10 +67,10 @@ export function ztocInfo(
     version: ztoc.version,
     build_tool: ztoc.buildTool,
     size: sizeBytes,
-    span_size: spanSizeBytes ??
-      (ztoc.compression === "uncompressed"
-        ? decodeTarSpans(ztoc.checkpoints).spanSize
-        : 0),
+    span_size:
+      (ztoc.compression === "gzip"
+        ? decodeCheckpoints(ztoc.checkpoints)
+        : decodeTarSpans(ztoc.checkpoints)).spanSize,
     num_spans: ztoc.spanDigests.length,
     num_files: files.length,
     num_multi_span_files:
