@@ -163,7 +163,7 @@ export const buildIndexCommand: Command = {
         ? await putIndexV1(remote, one, signal)
         : await keepIndexV1(store, named(source, name), family.descriptor, one);
       indexes.push(made.descriptor.digest);
-      if (store !== null && values.from === "containerd") {
+      if (store !== null) {
         await session.holdIndex(descriptor.digest, made.descriptor.digest);
       }
       report.line(

@@ -164,11 +164,19 @@ export class Session implements AsyncDisposable {
     return null;
   }
 
-  /** Lets an image's manifest keep its index v1, so that containerd does not collect it. */
+  /**
+   * Keeps an index v1 from containerd's collector as long as its image's manifest is there; where
+   * that is not in containerd, until it is removed.
+   */
   async holdIndex(manifest: Digest, index: Digest): Promise<void> {
     if (this.contentStore !== "containerd") return;
     const place = new ContainerdPlace(await this.containerd(), "");
-    await place.holdBy(manifest, GC_SOCI_INDEX, index);
+    try {
+      await place.holdBy(manifest, GC_SOCI_INDEX, index);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      await place.holdAlone(index);
+    }
   }
 
   /** Ends what {@link Session.holdIndex} began, where it was for this index. */

@@ -183,13 +183,16 @@ export class ContainerdPlace
     }
   }
 
-  /** Keeps content as long as the holder, or ends that with an empty digest. */
-  async holdBy(
-    holder: Digest,
-    label: string,
-    content: Digest | "",
-  ): Promise<void> {
+  /** Keeps content as long as its holder is there. @throws isMissing when it is not */
+  async holdBy(holder: Digest, label: string, content: Digest): Promise<void> {
     await this.containerd.content.updateLabels(holder, { [label]: content });
+  }
+
+  /** Keeps content until it is removed. */
+  async holdAlone(content: Digest): Promise<void> {
+    await this.containerd.content.updateLabels(content, {
+      "containerd.io/gc.root": new Date().toISOString(),
+    });
   }
 
   #hold(): Promise<string> {

@@ -67,6 +67,23 @@ Deno.test("the same image gives the same index from registry, containerd, layout
   assert.equal(digests.size, 1);
 
   await t.step(
+    "an index of an image that containerd does not have is kept until it is removed",
+    async () => {
+      const foreign = await host.layout("foreign", toolsImage("s390x"));
+      const { index } = await build(
+        ...["--from", foreign, "--local", ...address, host.ref("foreign:1")],
+      );
+      await host.containerd.ctr("images", "tag", ref, "collect.me/now:1");
+      await host.containerd.ctr("images", "rm", "--sync", "collect.me/now:1");
+      const content = () => host.containerd.ctr("content", "ls", "-q");
+      assert.ok((await content()).includes(index));
+      await host.soci("rebuild-db");
+      await host.soci("index", "rm", index);
+      assert.ok(!(await content()).includes(index));
+    },
+  );
+
+  await t.step(
     "an index whose image is not at the registry is not pushed",
     async () => {
       const { code, stderr } = await sociDeno(
