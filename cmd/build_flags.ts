@@ -66,14 +66,14 @@ export interface BuildFlags {
 /** The most files of a prefetch list; more would be the whole image. */
 const MAX_PREFETCH_FILES = 100_000;
 
-/** Reads `--platform` and `--all-platforms`. @throws UsageError */
+/**
+ * Reads `--platform` and `--all-platforms`; said both, all are meant, as the existing tool has it.
+ * @throws UsageError
+ */
 export function platformChoice(values: {
   readonly platform?: string[] | undefined;
   readonly "all-platforms"?: boolean | undefined;
 }): PlatformChoice {
-  if (values["all-platforms"] && values.platform !== undefined) {
-    throw new UsageError("--platform and --all-platforms exclude each other");
-  }
   try {
     return {
       platforms: values.platform?.flatMap((text) =>

@@ -110,6 +110,9 @@ export const buildIndexCommand: Command = {
         "--to pushes, --local does not (`convert` makes v2 images here)",
       );
     }
+    if (values["all-platforms"] && values.platform !== undefined) {
+      throw new UsageError("--platform and --all-platforms exclude each other");
+    }
     const flags = readBuildFlags(values);
     const reference = parseReference(name);
     if (values.to !== undefined) reference.withTag(values.to); // checks the tag
