@@ -17,7 +17,7 @@ import {
   type Converted,
   convertImage,
   databaseLedger,
-  indexLedger,
+  existingIndexLedger,
   keepIndexV1,
   type PlatformImage,
   putIndexV1,
@@ -31,7 +31,7 @@ import {
   type Reference,
   type RegistryClient,
 } from "../lib/registry/mod.ts";
-import { discoverIndex, type ImageFamily } from "../lib/soci/mod.ts";
+import type { ImageFamily } from "../lib/soci/mod.ts";
 import {
   BUILD_HELP,
   BUILD_OPTIONS,
@@ -164,7 +164,7 @@ export const buildIndexCommand: Command = {
       }
       const made = store === null
         ? await putIndexV1(remote, one, signal)
-        : await keepIndexV1(store, named(source, name), family.descriptor, one);
+        : await keepIndexV1(store, family.descriptor, one, { name, signal });
       indexes.push(made.descriptor.digest);
       if (store !== null) {
         await session.holdIndex(descriptor.digest, made.descriptor.digest);
@@ -208,20 +208,6 @@ export const buildIndexCommand: Command = {
   },
 };
 
-/** A local source under the name that was said on the command line. */
-function named(source: ImageSource, imageName: string): ImageSource {
-  return source.imageName === null
-    ? {
-      place: source.place,
-      imageName,
-      image: (options) => source.image(options),
-      has: (content, options) => source.has(content, options),
-      bytes: (content, options) => source.bytes(content, options),
-      stream: (content, options) => source.stream(content, options),
-    }
-    : source;
-}
-
 function describe(built: BuiltImage, index: string | null) {
   const { platform, descriptor } = built.image;
   return {
@@ -257,39 +243,22 @@ async function build(
 ): Promise<BuiltImage> {
   const { signal } = session;
   const known = fromRegistry && !flags.build.force
-    ? await knownIndex(client, reference, image, signal)
+    ? await existingIndexLedger(client, reference, image, {
+      content: source,
+      signal,
+    })
     : null;
   return await buildZtocs(image, {
     ...flags.build,
     source,
     sink,
     ledgers: [
-      ...(known === null ? [] : [indexLedger(known, source)]),
+      ...(known === null ? [] : [known]),
       ...(ledger === null ? [] : [ledger]),
     ],
     signal,
     ...report.callbacks,
   });
-}
-
-async function knownIndex(
-  client: RegistryClient,
-  reference: Reference,
-  { descriptor, bytes }: PlatformImage,
-  signal: AbortSignal,
-) {
-  try {
-    const found = await discoverIndex(
-      client,
-      reference,
-      { digest: descriptor.digest, bytes },
-      { v1: true, v2: true, signal },
-    );
-    return found?.index ?? null;
-  } catch {
-    signal.throwIfAborted();
-    return null; // a broken index is built anew
-  }
 }
 
 async function convert(

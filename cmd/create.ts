@@ -73,10 +73,9 @@ export const createCommand: Command = {
       report.missing(built.missingFiles);
       const made = built.ztocs.length === 0 ? null : await keepIndexV1(
         store,
-        source,
         family.descriptor,
         built,
-        signal,
+        { name, signal },
       );
       if (made !== null) {
         await session.holdIndex(

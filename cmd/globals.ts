@@ -17,6 +17,7 @@ import {
   GC_SOCI_INDEX,
   type ImageSource,
   isMissing,
+  type LayerSource,
   LayoutFolder,
 } from "../lib/content/mod.ts";
 import { type Digest, parseDigest } from "../lib/oci/mod.ts";
@@ -122,12 +123,17 @@ export class Session implements AsyncDisposable {
   async store(): Promise<ArtifactStore> {
     const content = this.contentStore === "soci"
       ? undefined
-      : this.#stack.use(new ContainerdPlace(await this.containerd(), ""));
+      : this.#stack.use(new ContainerdPlace(await this.containerd()));
     return this.#stack.use(await ArtifactStore.open(this.root, content));
   }
 
+  /** Content of the content store. */
+  content(): Promise<LayerSource> {
+    return this.image(null);
+  }
+
   /** An image by its name in containerd, with its content from the content store. */
-  async image(name: string): Promise<ImageSource> {
+  async image(name: string | null): Promise<ImageSource> {
     const place = new ContainerdPlace(await this.containerd(), name);
     if (this.contentStore === "containerd") return place;
     const layout = await LayoutFolder.create(`${this.root}/content`);
@@ -137,7 +143,7 @@ export class Session implements AsyncDisposable {
   /** Where a converted image goes: beside the one it is made of. */
   async imageSink(store: ArtifactStore): Promise<ArtifactSink> {
     if (this.contentStore === "containerd") return store.content;
-    const place = new ContainerdPlace(await this.containerd(), "");
+    const place = new ContainerdPlace(await this.containerd());
     return both(store.content, this.#stack.use(place));
   }
 
@@ -170,7 +176,7 @@ export class Session implements AsyncDisposable {
    */
   async holdIndex(manifest: Digest, index: Digest): Promise<void> {
     if (this.contentStore !== "containerd") return;
-    const place = new ContainerdPlace(await this.containerd(), "");
+    const place = new ContainerdPlace(await this.containerd());
     try {
       await place.holdBy(manifest, GC_SOCI_INDEX, index);
     } catch (error) {

@@ -2,25 +2,23 @@
  * `soci-deno push`: puts indexes that were made here beside their image in its registry.
  * @module
  */
-import type { ArtifactStore } from "../lib/artifacts/mod.ts";
+import { firstOf, RegistryPlace } from "../lib/content/mod.ts";
 import {
-  firstOf,
-  type ImageSource,
-  RegistryPlace,
-} from "../lib/content/mod.ts";
-import { choosePlatforms, pushTree, readFamily } from "../lib/indexing/mod.ts";
+  choosePlatforms,
+  type ExistingIndex,
+  isConverted,
+  type PushedIndex,
+  type PushIndexOptions,
+  pushNewestIndex,
+  pushTree,
+  readFamily,
+} from "../lib/indexing/mod.ts";
 import {
   type Descriptor,
-  type Digest,
   formatPlatform,
   hostPlatform,
 } from "../lib/oci/mod.ts";
-import {
-  parseReference,
-  type Reference,
-  type RegistryClient,
-} from "../lib/registry/mod.ts";
-import { SOCI_MEDIA } from "../lib/soci/mod.ts";
+import { parseReference } from "../lib/registry/mod.ts";
 import { platformChoice } from "./build_flags.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
@@ -51,30 +49,11 @@ ${REGISTRY_HELP}
 ${GLOBAL_HELP}
 `;
 
-type Existing = "warn" | "skip" | "allow";
-const EXISTING: readonly Existing[] = ["warn", "skip", "allow"];
-
-/** What one push needs to know. */
-interface Push {
-  readonly client: RegistryClient;
-  readonly reference: Reference;
-  readonly remote: RegistryPlace;
-  readonly local: ImageSource;
-  readonly store: ArtifactStore;
-  readonly existing: Existing;
-  readonly concurrency: number;
-  readonly signal: AbortSignal;
-  /** Takes lines for people. */
-  readonly say: (line: string) => void;
-  readonly warn: (line: string) => void;
-}
+const EXISTING: readonly ExistingIndex[] = ["warn", "skip", "allow"];
 
 /** What became of one index or image. */
-interface Pushed {
-  readonly digest: Digest;
+interface Pushed extends PushedIndex {
   readonly kind: "index" | "image";
-  readonly manifest: Digest;
-  readonly outcome: "pushed" | "skipped";
 }
 
 /** The `push` subcommand. */
@@ -124,28 +103,34 @@ export const pushCommand: Command = {
     const reference = parseReference(name);
     const image = await session.image(name);
     const store = await session.store();
-    const push: Push = {
+    const quiet = values.quiet || values.json;
+    const say = quiet ? () => {} : (line: string) => console.log(line);
+    const options = {
+      store,
       client,
       reference,
-      remote: new RegistryPlace(client, reference),
-      local: firstOf(image, [store.content, image]),
-      store,
       existing,
       concurrency,
       signal,
-      say: values.quiet || values.json ? () => {} : console.log,
-      // On standard output as the existing tool has it, but where that is for digests alone.
-      warn: values.quiet || values.json ? console.error : console.log,
+      source: firstOf(image, [store.content, image]),
+      sink: new RegistryPlace(client, reference),
+      ...tell(say, quiet ? console.error : say, existing),
     };
     const family = await readFamily(image, signal);
     const results: Pushed[] = [];
     if (isConverted(store, family.descriptor.digest)) {
-      results.push(await pushImage(push, family.descriptor));
+      const { digest } = family.descriptor;
+      say(`pushing image with digest: ${digest}`);
+      await pushTree(family.descriptor, options);
+      await options.sink.tag(family.descriptor, reference.tag, { signal });
+      const outcome = "pushed";
+      results.push({ kind: "image", digest, manifest: digest, outcome });
     } else {
       const chosen = await choosePlatforms(image, family, choice, signal);
       for (const manifest of chosen) {
-        const pushed = await pushIndex(push, manifest, choice.all === true);
-        if (pushed !== null) results.push(pushed);
+        const pushed = await pushNewestIndex(manifest, options);
+        if (pushed !== null) results.push({ kind: "index", ...pushed });
+        else if (!choice.all) throw noIndex(manifest);
       }
       if (results.length === 0) {
         throw new Error(
@@ -164,34 +149,39 @@ export const pushCommand: Command = {
   },
 };
 
-/** Whether the local store knows the image as one that was converted here or elsewhere. */
-function isConverted({ database }: ArtifactStore, image: Digest): boolean {
-  return database.list("index").some(({ imageDigest, artifactType }) =>
-    imageDigest === image && artifactType === SOCI_MEDIA.indexV2
+function noIndex({ platform }: Descriptor): Error {
+  return new Error(
+    `could not find any soci index manifest v1 to push for platform ${
+      formatPlatform(platform ?? hostPlatform())
+    }`,
   );
 }
 
-async function pushImage(push: Push, image: Descriptor): Promise<Pushed> {
-  push.say(`pushing image with digest: ${image.digest}`);
-  await pushTree(image, treeOptions(push));
-  const { tag } = push.reference;
-  if (tag !== null) await push.remote.tag(image, tag, push);
+/** The existing tool's words. @param warn takes what is to be seen even where digests alone are. */
+function tell(
+  say: (line: string) => void,
+  warn: (line: string) => void,
+  existing: ExistingIndex,
+): Pick<
+  PushIndexOptions,
+  "onArtifact" | "onCheck" | "onExisting" | "onIndex"
+> {
   return {
-    digest: image.digest,
-    kind: "image",
-    manifest: image.digest,
-    outcome: "pushed",
-  };
-}
-
-function treeOptions(
-  { local, remote, concurrency, signal, say }: Push,
-): Parameters<typeof pushTree>[1] {
-  return {
-    source: local,
-    sink: remote,
-    concurrency,
-    signal,
+    onCheck: () =>
+      say(
+        "checking if a soci index already exists in remote repository...",
+      ),
+    onExisting: (index, manifest) => {
+      const found =
+        `soci index found in remote repository with digest: ${index}`;
+      if (existing === "warn") warn(`[WARN] ${found}: pushing index anyway`);
+      else {
+        say(
+          `${found}: skipping pushing artifacts for image manifest: ${manifest}`,
+        );
+      }
+    },
+    onIndex: (index) => say(`pushing soci index with digest: ${index}`),
     onArtifact: (digest, what) =>
       say(
         what === "pushing"
@@ -201,51 +191,4 @@ function treeOptions(
           : `skipped artifact with digest: ${digest}`,
       ),
   };
-}
-
-/** @returns null where there is none and that is no fault. */
-async function pushIndex(
-  push: Push,
-  manifest: Descriptor,
-  mayLack: boolean,
-): Promise<Pushed | null> {
-  const { client, reference, store, existing, signal, say, warn } = push;
-  const record = store.database.list("index").find((one) =>
-    one.originalDigest === manifest.digest &&
-    one.artifactType === SOCI_MEDIA.indexV1
-  );
-  if (record === undefined) {
-    if (mayLack) return null;
-    throw new Error(
-      `could not find any soci index manifest v1 to push for platform ${
-        formatPlatform(manifest.platform ?? hostPlatform())
-      }`,
-    );
-  }
-  const { digest } = record;
-  const result = { digest, kind: "index", manifest: manifest.digest } as const;
-  if (existing !== "allow") {
-    say("checking if a soci index already exists in remote repository...");
-    const [there] = await client.referrers(
-      reference,
-      manifest.digest,
-      SOCI_MEDIA.indexV1,
-      { signal },
-    );
-    const found =
-      `soci index found in remote repository with digest: ${there?.digest}`;
-    if (there !== undefined && existing === "skip") {
-      say(
-        `${found}: skipping pushing artifacts for image manifest: ${manifest.digest}`,
-      );
-      return { ...result, outcome: "skipped" };
-    }
-    if (there !== undefined) warn(`[WARN] ${found}: pushing index anyway`);
-  }
-  say(`pushing soci index with digest: ${digest}`);
-  await pushTree(
-    { mediaType: record.mediaType, digest, size: record.sizeBytes },
-    treeOptions(push),
-  );
-  return { ...result, outcome: "pushed" };
 }

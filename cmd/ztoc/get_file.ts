@@ -1,5 +1,4 @@
 /** `soci-deno ztoc get-file`. @module */
-import { firstOf } from "../../lib/content/mod.ts";
 import { readFileOfLayer } from "../../lib/indexing/mod.ts";
 import { MEDIA } from "../../lib/oci/mod.ts";
 import { decodeZtoc } from "../../lib/ztoc/mod.ts";
@@ -42,9 +41,13 @@ export const ztocGetFileCommand: Command = {
       digest: record.originalDigest,
       size: ztoc.compressedSize,
     };
-    const image = await session.image("");
-    const source = firstOf(image, [store.content, image]);
-    const pieces = readFileOfLayer(source, layer, ztoc, path, signal);
+    const pieces = readFileOfLayer(
+      await session.content(),
+      layer,
+      ztoc,
+      path,
+      signal,
+    );
     if (values.output === undefined) {
       await write(Deno.stdout, pieces);
       await write(Deno.stdout, [new TextEncoder().encode("\n")]);

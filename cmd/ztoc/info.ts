@@ -1,12 +1,7 @@
 /** `soci-deno ztoc info`. @module */
+import { ztocInfo } from "../../lib/indexing/mod.ts";
 import { canonicalJson } from "../../lib/oci/mod.ts";
-import {
-  decodeCheckpoints,
-  decodeTarSpans,
-  decodeZtoc,
-  spanTable,
-  type Ztoc,
-} from "../../lib/ztoc/mod.ts";
+import { decodeZtoc } from "../../lib/ztoc/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
 import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";
@@ -45,36 +40,3 @@ export const ztocInfoCommand: Command = {
     return 0;
   },
 };
-
-/** A ztoc in the existing tools' words. @param sizeBytes of the ztoc itself. */
-export function ztocInfo(ztoc: Ztoc, sizeBytes: number) {
-  const spans = spanTable(ztoc);
-  const decoder = new TextDecoder();
-  const files = ztoc.entries.map(({ name, offset, size, type }) => {
-    // What has no bytes lies where it would begin; behind the last file there may be nothing more.
-    const at = Math.min(offset, ztoc.uncompressedSize - 1);
-    const start = spans.spanAt(at);
-    return {
-      filename: decoder.decode(name),
-      offset,
-      size,
-      type,
-      start_span: start,
-      end_span: size === 0 ? start : spans.spanAt(offset + size - 1),
-    };
-  });
-  return {
-    version: ztoc.version,
-    build_tool: ztoc.buildTool,
-    size: sizeBytes,
-    span_size:
-      (ztoc.compression === "gzip"
-        ? decodeCheckpoints(ztoc.checkpoints)
-        : decodeTarSpans(ztoc.checkpoints)).spanSize,
-    num_spans: ztoc.spanDigests.length,
-    num_files: files.length,
-    num_multi_span_files:
-      files.filter((file) => file.start_span !== file.end_span).length,
-    files,
-  };
-}

@@ -39,23 +39,29 @@ export class ContainerdPlace
   readonly place = "containerd";
   #lease: Promise<string> | null = null;
 
-  /** @param containerd stays the caller's. */
+  /**
+   * @param containerd stays the caller's.
+   * @param imageName null where no image is meant, but the store alone.
+   */
   constructor(
     readonly containerd: Containerd,
-    readonly imageName: string,
+    readonly imageName: string | null = null,
   ) {}
 
   async image({ signal }: Cancellable = {}): Promise<Descriptor> {
+    const { imageName, containerd } = this;
+    if (imageName === null) {
+      throw new TypeError("the place stands for no image");
+    }
     try {
-      return (await this.containerd.images.get(this.imageName, { signal }))
-        .target;
+      return (await containerd.images.get(imageName, { signal })).target;
     } catch (cause) {
       if (!isRpcError(cause, "NOT_FOUND")) throw cause;
       throw new ContentError(
         "not-found",
         "containerd",
         null,
-        `image "${this.imageName}" not found; pull it first (with its content kept)`,
+        `image "${imageName}" not found; pull it first (with its content kept)`,
         { cause },
       );
     }

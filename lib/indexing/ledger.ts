@@ -5,13 +5,16 @@ import {
 } from "../artifacts/mod.ts";
 import type { LayerSource } from "../content/mod.ts";
 import { type Descriptor, type Digest } from "../oci/mod.ts";
+import type { Reference, RegistryClient } from "../registry/mod.ts";
 import {
+  discoverIndex,
   SOCI_MEDIA,
   type SociIndex,
   spanSizeOf,
   xattrsAreDisabled,
   ztocForLayer,
 } from "../soci/mod.ts";
+import type { PlatformImage } from "./image.ts";
 
 /** A ztoc that was made before. */
 export interface KnownZtoc {
@@ -51,6 +54,28 @@ export function indexLedger(
     },
     record() {},
   };
+}
+
+/** The ledger of the index that an image has at its registry; null where it has none to use. */
+export async function existingIndexLedger(
+  client: RegistryClient,
+  reference: Reference,
+  { descriptor, bytes }: PlatformImage,
+  options: { readonly content: LayerSource; readonly signal: AbortSignal },
+): Promise<ZtocLedger | null> {
+  const { content, signal } = options;
+  try {
+    const found = await discoverIndex(
+      client,
+      reference,
+      { digest: descriptor.digest, bytes },
+      { v1: true, v2: true, signal },
+    );
+    return found === null ? null : indexLedger(found.index, content);
+  } catch {
+    signal.throwIfAborted();
+    return null; // a broken index is built anew
+  }
 }
 
 /** The ledger of the local database. */

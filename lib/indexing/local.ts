@@ -65,17 +65,16 @@ function indexRecord(
  */
 export async function keepIndexV1(
   store: ArtifactStore,
-  source: ImageSource,
   image: Descriptor,
   built: BuiltImage,
-  signal?: AbortSignal,
+  options: { readonly name: string | null; readonly signal?: AbortSignal },
 ): Promise<MadeIndex> {
-  const made = await putIndexV1(store.content, built, signal);
+  const made = await putIndexV1(store.content, built, options.signal);
   recordPrefetch(store, built);
   store.database.record(indexRecord(made, built.image, {
     manifest: built.image.descriptor.digest,
     image: image.digest,
-    name: source.imageName,
+    name: options.name,
   }));
   return made;
 }

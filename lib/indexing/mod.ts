@@ -39,6 +39,7 @@ export {
 } from "./inspect.ts";
 export {
   databaseLedger,
+  existingIndexLedger,
   indexLedger,
   type KnownZtoc,
   type ZtocLedger,
@@ -46,3 +47,11 @@ export {
 } from "./ledger.ts";
 export { keepConversion, keepIndexV1 } from "./local.ts";
 export { type PushOptions, pushTree } from "./push.ts";
+export {
+  type ExistingIndex,
+  isConverted,
+  type PushedIndex,
+  type PushIndexOptions,
+  pushNewestIndex,
+} from "./push_index.ts";
+export { type ZtocInfo, ztocInfo } from "./ztoc_info.ts";

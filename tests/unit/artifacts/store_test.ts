@@ -163,7 +163,7 @@ Deno.test("what is not in the store is told with what to do", async () => {
 Deno.test("a lost database is made anew from the content: v1 by its subject, v2 by the image", async () => {
   await using opened = await openStore();
   const { store, source, family, built } = opened;
-  await keepIndexV1(store, source, family.descriptor, built[0]!);
+  await keepIndexV1(store, family.descriptor, built[0]!, { name: null });
   await keepConversion(store, {
     source,
     sink: store.content,
@@ -198,8 +198,10 @@ Deno.test("a lost database is made anew from the content: v1 by its subject, v2 
 
 Deno.test("a rebuild forgets what is gone and keeps what it knew of the rest", async () => {
   await using opened = await openStore();
-  const { store, source, family, built } = opened;
-  const made = await keepIndexV1(store, source, family.descriptor, built[0]!);
+  const { store, family, built } = opened;
+  const made = await keepIndexV1(store, family.descriptor, built[0]!, {
+    name: null,
+  });
   const [ztoc] = built[0]!.ztocs;
   await store.content.remove(ztoc!.digest);
   const before = store.database.get(made.descriptor.digest);
