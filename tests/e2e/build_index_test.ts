@@ -336,3 +336,25 @@ Deno.test("registry flags: logins, plain HTTP by hosts.toml, and --debug that te
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("--refresh logs in with a token, and a password is taken from a terminal alone", async () => {
+  await using registry = startRegistry({
+    auth: {
+      kind: "bearer",
+      username: "me",
+      password: "secret-word",
+      refreshToken: "refresh-word",
+    },
+  });
+  registry.addManifest("app", toolsImage().manifest, { tag: "1" });
+  for (const [digest, bytes] of toolsImage().blobs) {
+    assert.equal(registry.addBlob("app", bytes).digest, digest);
+  }
+  const ref = `${registry.host}/app:1`;
+  const refreshed = await sociDeno("inspect", "--refresh", "refresh-word", ref);
+  assert.equal(refreshed.code, 0, refreshed.stderr);
+  assert.equal((await sociDeno("inspect", "--refresh", "wrong", ref)).code, 1);
+  const asked = await sociDeno("inspect", "--user", "me", ref);
+  assert.equal(asked.code, 2);
+  assert.match(asked.stderr, /--user must be name:password/);
+});

@@ -63,6 +63,16 @@ sourceSuite("OCI archive", async () => {
   return { source: await openLocalImage(`${folder}/a.tar`), ...temp };
 });
 
+// Docker 25 and newer add their own lists to a layout.
+sourceSuite("docker-save archive with a layout", async () => {
+  const { folder, ...temp } = await tempFolder();
+  await writeLayout(`${folder}/layout`, SAMPLE);
+  await Deno.writeTextFile(`${folder}/layout/manifest.json`, "[]");
+  await Deno.writeTextFile(`${folder}/layout/repositories`, "{}");
+  await packLayout(`${folder}/layout`, `${folder}/save.tar`);
+  return { source: await openLocalImage(`${folder}/save.tar`), ...temp };
+});
+
 sourceSuite("embedded registry", async () => {
   const registry = startRegistry();
   const client = new RegistryClient({ retry: { retries: 0 } });
