@@ -151,6 +151,8 @@ export class BuildReport implements Disposable {
     private readonly options: {
       readonly lines: "each" | "none";
       readonly minLayerSizeBytes: number;
+      /** Whose words a layer of a format that cannot be indexed is told in. Default: our own. */
+      readonly words?: "ours" | "soci";
     },
   ) {}
 
@@ -166,7 +168,7 @@ export class BuildReport implements Disposable {
         this.#tasks.get(digest)?.advance(bytes),
       onLayer: (layer) => {
         this.#tasks.get(layer.layer.digest)?.finish("done");
-        this.line(describeLayer(layer, this.options.minLayerSizeBytes));
+        this.line(describeLayer(layer, this.options));
       },
       onPrefetch: ({ digest }, artifact) =>
         this.line(
@@ -195,7 +197,10 @@ export class BuildReport implements Disposable {
 /** The line of a layer, as the existing tools word it. */
 export function describeLayer(
   { layer, outcome }: BuiltLayer,
-  minLayerSizeBytes: number,
+  { minLayerSizeBytes, words }: {
+    readonly minLayerSizeBytes: number;
+    readonly words?: "ours" | "soci";
+  },
 ): string {
   const skipped = `ztoc skipped - layer ${layer.digest} (${layer.mediaType})`;
   switch (outcome.kind) {
@@ -206,6 +211,7 @@ export function describeLayer(
     case "too-small":
       return `${skipped} size ${layer.size} is less than min-layer-size ${minLayerSizeBytes}`;
     case "unsupported": {
+      if (words !== "soci") return `${skipped} ${outcome.reason}`;
       const got = layerCompression(layer.mediaType);
       return `${skipped} is compressed in an unsupported format. ` +
         `expect: [tar, gzip, unknown] but got "${got === "none" ? "" : got}"`;

@@ -104,6 +104,7 @@ export const convertCommand: Command = {
     using report = new BuildReport({
       lines: values.json ? "none" : "each",
       minLayerSizeBytes: flags.build.minLayerSizeBytes,
+      words: "soci",
     });
     const { family, built, converted } = values.standalone
       ? await standalone(session, report, flags, {

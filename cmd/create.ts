@@ -58,6 +58,7 @@ export const createCommand: Command = {
     using report = new BuildReport({
       lines: values.json ? "none" : "each",
       minLayerSizeBytes: build.minLayerSizeBytes,
+      words: "soci",
     });
     const results = [];
     for (const descriptor of chosen) {

@@ -1,4 +1,4 @@
-import { IndexingError, LayerIndexer } from "../builder/mod.ts";
+import { IndexerPool, IndexingError, largestFirst } from "../builder/mod.ts";
 import {
   type ArtifactSink,
   ContentError,
@@ -30,6 +30,7 @@ import {
 import { BUILD_TOOL, decodeZtoc } from "../ztoc/mod.ts";
 import type { PlatformImage } from "./image.ts";
 import type { KnownZtoc, ZtocLedger } from "./ledger.ts";
+import { describeZstd } from "./zstd.ts";
 
 /** How the ztocs of an image are made. */
 export interface BuildOptions {
@@ -67,7 +68,8 @@ export interface BuiltLayer {
       readonly ztoc: Digest;
       readonly ztocSize: number;
     }
-    | { readonly kind: "too-small" | "unsupported" }
+    | { readonly kind: "too-small" }
+    | { readonly kind: "unsupported"; readonly reason: string }
     | { readonly kind: "failed"; readonly reason: string };
 }
 
@@ -100,7 +102,8 @@ export async function buildZtocs(
 ): Promise<BuiltImage> {
   const { layers } = image.manifest;
   const results: LayerResult[] = new Array(layers.length);
-  const next = layers.entries();
+  const next = largestFirst(layers).values();
+  using pool = new IndexerPool(options.concurrency);
   // An image may have a layer twice; it is read once.
   const underWay = new Map<Digest, Promise<LayerResult>>();
   const stop = new AbortController();
@@ -109,7 +112,7 @@ export async function buildZtocs(
   const work = async () => {
     for (const [at, layer] of next) {
       const result = underWay.get(layer.digest) ??
-        buildLayer(image, layer, inner);
+        buildLayer(image, layer, pool, inner);
       underWay.set(layer.digest, result);
       results[at] = { ...await result, layer };
       options.onLayer?.(results[at]);
@@ -138,6 +141,7 @@ export async function buildZtocs(
 async function buildLayer(
   image: PlatformImage,
   layer: Descriptor,
+  pool: IndexerPool,
   options: BuildOptions,
 ): Promise<LayerResult> {
   const { signal, spanSizeBytes, sink } = options;
@@ -147,7 +151,10 @@ async function buildLayer(
     return { layer, outcome: { kind: "too-small" } };
   }
   if (compression !== "gzip" && compression !== "uncompressed") {
-    return { layer, outcome: { kind: "unsupported" } };
+    const reason = compression === "zstd"
+      ? await describeZstd(options.source, layer, options)
+      : "unsupported format";
+    return { layer, outcome: { kind: "unsupported", reason } };
   }
   const known = options.force ? null : await findKnown(layer, options);
   if (known !== null) {
@@ -155,10 +162,9 @@ async function buildLayer(
   }
   options.onLayerStart?.(layer);
   const stream = await options.source.stream(layer, { signal });
-  using indexer = new LayerIndexer();
   let built;
   try {
-    built = await indexer.index(stream, {
+    built = await pool.index(stream, {
       compression,
       spanSizeBytes,
       buildTool: BUILD_TOOL,

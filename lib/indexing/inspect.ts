@@ -13,8 +13,9 @@ import {
   xattrsAreDisabled,
   ztocForLayer,
 } from "../soci/mod.ts";
-import { decodeZtoc, spanTable } from "../ztoc/mod.ts";
+import { decodeZtoc, DEFAULT_SPAN_SIZE_BYTES, spanTable } from "../ztoc/mod.ts";
 import type { PlatformImage } from "./image.ts";
+import { describeZstd } from "./zstd.ts";
 
 /** One layer, as its index has it. */
 export interface InspectedLayer {
@@ -109,7 +110,9 @@ async function inspectLayer(
       ...base,
       ztoc: null,
       prefetchSpans: 0,
-      uncovered: found === null ? "the image has no index" : whyNot(layer),
+      uncovered: found === null
+        ? "the image has no index"
+        : await whyNot(layer, source, signal),
     };
   }
   const ztoc = decodeZtoc(await source.bytes(descriptor, { signal }));
@@ -139,12 +142,20 @@ async function inspectLayer(
 }
 
 /** What most likely kept a layer out of an index: the index itself does not say. */
-function whyNot({ mediaType, size }: Descriptor): string {
+async function whyNot(
+  layer: Descriptor,
+  source: LayerSource,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const { mediaType, size } = layer;
   switch (layerCompression(mediaType)) {
     case "none":
       return `its format (${mediaType}) cannot be indexed`;
     case "zstd":
-      return "zstd layers are not indexed by most tools";
+      return await describeZstd(source, layer, {
+        spanSizeBytes: DEFAULT_SPAN_SIZE_BYTES,
+        signal,
+      });
     default:
       return size < USUAL_MIN_LAYER_BYTES
         ? "smaller than the usual --min-layer-size of 10 MiB"
