@@ -4,23 +4,28 @@
  * Picks the subcommand and maps what it throws to an exit code: 0 ok, 1 failure, 2 wrong usage.
  * @module
  */
+import process from "node:process";
 import { UsageError } from "./cmd/command.ts";
-import { type CommandEntry, COMMANDS } from "./cmd/mod.ts";
+import { splitLeadingFlags } from "./cmd/flags.ts";
+import { type CommandEntry, COMMANDS, SOCI_COMMANDS } from "./cmd/mod.ts";
 import { VERSION } from "./cmd/version.ts";
 
-function overview(commands: readonly CommandEntry[]): string {
+function overview(
+  called: string,
+  commands: readonly CommandEntry[],
+): string {
   const width = Math.max(0, ...commands.map(({ name }) => name.length));
   return [
     "soci-deno starts containers before their images are downloaded.",
     "",
-    "Usage: soci-deno <command> [flags]",
+    `Usage: ${called} <command> [flags]`,
     "",
     "Commands:",
     ...commands.map(({ name, summary }) =>
       `  ${name.padEnd(width)}  ${summary}`
     ),
     "",
-    "`soci-deno <command> --help` tells all about a command.",
+    `\`${called} <command> --help\` tells all about a command.`,
   ].join("\n");
 }
 
@@ -49,27 +54,78 @@ function giveUpAllBut(needs: readonly Deno.PermissionName[]): void {
   }
 }
 
+/** Under which name the program acts: as itself, or as the existing tool. */
+interface Persona {
+  readonly name: "soci-deno" | "soci";
+  readonly commands: readonly CommandEntry[];
+  /** The exit code for wrong usage; the existing tool knows one failure only. */
+  readonly usageExitCode: 1 | 2;
+}
+
+const SELF: Persona = {
+  name: "soci-deno",
+  commands: COMMANDS,
+  usageExitCode: 2,
+};
+const SOCI: Persona = {
+  name: "soci",
+  commands: SOCI_COMMANDS,
+  usageExitCode: 1,
+};
+
+/** A link or copy named `soci` acts as the existing tool, and so does `soci-deno soci …`. */
+function calledAsSoci(): boolean {
+  const names = [process.argv0, Deno.mainModule];
+  return names.some((name) => /(^|\/)soci(\.[jt]s)?$/.test(name));
+}
+
 /** Runs one command line and returns its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
-  const [word, ...rest] = args;
+  if (args[0] === "soci") return await run(SOCI, [], args.slice(1), []);
+  return await run(calledAsSoci() ? SOCI : SELF, [], args, []);
+}
+
+/**
+ * Takes the next word of a command line.
+ * @param path the words so far.
+ * @param flags global flags that stood before them.
+ */
+async function run(
+  persona: Persona,
+  path: readonly string[],
+  args: readonly string[],
+  flags: readonly string[],
+  commands: readonly CommandEntry[] = persona.commands,
+): Promise<number> {
+  const { leading, rest: words } = splitLeadingFlags(args);
+  const [word, ...rest] = words;
+  const called = [persona.name, ...path].join(" ");
+  const first = path.length === 0;
   if (
     word === undefined || word === "--help" || word === "-h" || word === "help"
   ) {
-    (word === undefined ? console.error : console.log)(overview(COMMANDS));
-    return word === undefined ? 2 : 0;
+    (word === undefined ? console.error : console.log)(
+      overview(called, commands),
+    );
+    return word === undefined ? persona.usageExitCode : 0;
   }
-  if (word === "--version" || word === "-v" || word === "version") {
-    console.log(`soci-deno ${VERSION}`);
+  if (first && (word === "--version" || word === "-v" || word === "version")) {
+    console.log(`${persona.name} ${VERSION}`);
     return 0;
   }
-  const entry = COMMANDS.find(({ name, aliases }) =>
+  const entry = commands.find(({ name, aliases }) =>
     name === word || aliases?.includes(word)
   );
   if (entry === undefined) {
     console.error(
-      `soci-deno: no command "${word}"; \`soci-deno --help\` lists them`,
+      `${called}: no command "${word}"; \`${called} --help\` lists them`,
     );
-    return 2;
+    return persona.usageExitCode;
+  }
+  const before = [...flags, ...leading];
+  if ("commands" in entry) {
+    const here = [...path, entry.name];
+    return await run(persona, here, rest, before, entry.commands);
   }
   giveUpAllBut(entry.needs);
   const command = await entry.load();
@@ -77,16 +133,18 @@ export async function main(args: readonly string[]): Promise<number> {
     console.log(command.help.trim());
     return 0;
   }
+  // The existing tool names itself alone.
+  const prefix = persona === SOCI ? "soci" : `${called} ${word}`;
   try {
-    return await command.run(rest);
+    return await command.run([...before, ...rest]);
   } catch (error) {
     if (error instanceof UsageError) {
       console.error(
-        `soci-deno ${word}: ${error.message} (see \`soci-deno ${word} --help\`)`,
+        `${prefix}: ${error.message} (see \`${called} ${word} --help\`)`,
       );
-      return 2;
+      return persona.usageExitCode;
     }
-    console.error(`soci-deno ${word}: ${describe(error)}`);
+    console.error(`${prefix}: ${describe(error)}`);
     if (Deno.env.get("SOCI_DENO_DEBUG") !== undefined) console.error(error);
     return 1;
   }

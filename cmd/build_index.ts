@@ -1,30 +1,49 @@
 /**
- * `soci-deno build-index`: makes the SOCI index of an image straight from its registry.
+ * `soci-deno build-index`: makes the SOCI index of an image, by default straight from its registry
+ * and back to it.
  * @module
  */
 import {
+  type ArtifactSink,
+  ContentError,
+  type ImageSource,
+  openLocalImage,
+  RegistryPlace,
+} from "../lib/content/mod.ts";
+import {
   buildZtocs,
-  type BuiltLayer,
-  fetchImage,
-  pushConversion,
-  pushIndexV1,
-  resolveFamily,
-} from "../lib/images/mod.ts";
+  type BuiltImage,
+  choosePlatforms,
+  type Converted,
+  convertImage,
+  databaseLedger,
+  existingIndexLedger,
+  keepIndexV1,
+  type PlatformImage,
+  putIndexV1,
+  readFamily,
+  readImage,
+  type ZtocLedger,
+} from "../lib/indexing/mod.ts";
+import { formatPlatform } from "../lib/oci/mod.ts";
 import {
-  type Descriptor,
-  formatPlatform,
-  hostPlatform,
-  matchPlatform,
-  parsePlatform,
-} from "../lib/oci/mod.ts";
-import { parseReference } from "../lib/registry/mod.ts";
+  parseReference,
+  type Reference,
+  type RegistryClient,
+} from "../lib/registry/mod.ts";
+import type { ImageFamily } from "../lib/soci/mod.ts";
 import {
-  type Command,
-  parseCommandLine,
-  parseSizeBytes,
-  UsageError,
-} from "./command.ts";
-import { Progress, type ProgressTask } from "./progress.ts";
+  BUILD_HELP,
+  BUILD_OPTIONS,
+  type BuildFlags,
+  BuildReport,
+  EMPTY_INDEX,
+  layerJson,
+  readBuildFlags,
+} from "./build_flags.ts";
+import { type Command, parseCommandLine, UsageError } from "./command.ts";
+import { GLOBAL_OPTIONS } from "./flags.ts";
+import { GLOBAL_HELP, Session } from "./globals.ts";
 import {
   REGISTRY_HELP,
   REGISTRY_OPTIONS,
@@ -32,25 +51,38 @@ import {
 } from "./registry_flags.ts";
 
 const HELP = `
-Make the SOCI index of an image and push it. The image's layers are read once, as a stream;
-nothing is stored here, and the image stays as it is.
+Make the SOCI index of an image and push it. The image's layers are read once, as a stream, from
+the registry or from this machine; the image stays as it is.
 
 Usage: soci-deno build-index [flags] IMAGE
 
 Without --to, a v1 index is pushed beside the image, as a referrer. With --to, a v2 index is
-bound to a copy of the image's manifest under another tag; layers are shared.
+bound to a copy of the image's manifest under another tag; layers are shared. Each ztoc is pushed
+when it is finished, so that interrupted work goes on where it was.
 
 Flags:
   --to TAG                push a converted image (v2) under this tag of the same repository
-  -p, --platform OS/ARCH  index this platform (may be repeated; default: this machine's,
-                          or the only one there is)
-  --all-platforms         index every platform
-  --span-size SIZE        least uncompressed bytes of a span (default 4MiB)
-  --min-layer-size SIZE   leave smaller layers out (default 10MiB)
-  -f, --force             build ztocs again even where an index exists
-  --json                  the result as JSON
+  --from SOURCE           where to read layers: registry (default), containerd, or the path of an
+                          OCI layout, an OCI archive or a docker-save archive of Docker 25 or newer
+  --image NAME            which image of that layout or archive, where it holds several
+  --local                 push nothing: keep the index here, for \`soci-deno push\`
+${BUILD_HELP}
 ${REGISTRY_HELP}
+${GLOBAL_HELP}
 `;
+
+/** What all steps need. */
+interface Work {
+  readonly flags: BuildFlags;
+  readonly session: Session;
+  readonly client: RegistryClient;
+  readonly reference: Reference;
+  readonly source: ImageSource;
+  readonly sink: ArtifactSink;
+  readonly ledger: ZtocLedger | null;
+  /** Whether layers come from the registry itself. */
+  readonly fromRegistry: boolean;
+}
 
 /** The `build-index` subcommand. */
 export const buildIndexCommand: Command = {
@@ -61,159 +93,188 @@ export const buildIndexCommand: Command = {
       allowPositionals: true,
       options: {
         to: { type: "string" },
-        platform: { type: "string", short: "p", multiple: true },
-        "all-platforms": { type: "boolean", default: false },
-        "span-size": { type: "string", default: "4194304" },
-        "min-layer-size": { type: "string", default: "10485760" },
-        force: { type: "boolean", short: "f", default: false },
-        json: { type: "boolean", default: false },
+        from: { type: "string", default: "registry" },
+        image: { type: "string" },
+        local: { type: "boolean", default: false },
+        ...BUILD_OPTIONS,
         ...REGISTRY_OPTIONS,
+        ...GLOBAL_OPTIONS,
       },
     });
     const [name, ...extra] = positionals;
     if (name === undefined || extra.length > 0) {
       throw new UsageError("say `build-index IMAGE`");
     }
-    const spanSizeBytes = parseSizeBytes("--span-size", values["span-size"]);
-    if (spanSizeBytes < 1) throw new UsageError("--span-size must be above 0");
-    const minLayerSizeBytes = parseSizeBytes(
-      "--min-layer-size",
-      values["min-layer-size"],
-    );
+    if (values.local && values.to !== undefined) {
+      throw new UsageError(
+        "--to pushes, --local does not (`convert` makes v2 images here)",
+      );
+    }
     if (values["all-platforms"] && values.platform !== undefined) {
       throw new UsageError("--platform and --all-platforms exclude each other");
     }
-    const wanted = values.platform?.map(parsePlatform);
+    const flags = readBuildFlags(values);
     const reference = parseReference(name);
     if (values.to !== undefined) reference.withTag(values.to); // checks the tag
-
+    await using session = await Session.open(values);
+    const { signal } = session;
     using client = registryClient(values);
-    const stop = new AbortController();
-    const interrupt = () => stop.abort(new Error("interrupted"));
-    Deno.addSignalListener("SIGINT", interrupt);
-    const family = await resolveFamily(client, reference);
-    const chosen = chooseImages(family.images, {
-      wanted,
-      all: values["all-platforms"] || !family.isIndex,
+    const remote = new RegistryPlace(client, reference);
+    const source = values.from === "registry"
+      ? remote
+      : values.from === "containerd"
+      ? await session.image(name)
+      : await openLocalImage(values.from, { name: values.image });
+    const store = values.local ? await session.store() : null;
+    const database = store?.database ?? session.notes();
+    const work: Work = {
+      flags,
+      session,
+      client,
+      reference,
+      source,
+      sink: store?.content ?? remote,
+      ledger: database === null ? null : databaseLedger(database),
+      fromRegistry: values.from === "registry",
+    };
+    using report = new BuildReport({
+      lines: values.json ? "none" : "each",
+      minLayerSizeBytes: flags.build.minLayerSizeBytes,
     });
-    using progress = new Progress();
-    const tasks = new Map<string, ProgressTask>();
-    const built = [];
-    const results = [];
+    const family = await readFamily(source, signal);
+    const chosen = await choosePlatforms(
+      source,
+      family,
+      { ...flags.choice, all: flags.choice.all || !family.isIndex },
+      signal,
+    );
+    const built: BuiltImage[] = [];
+    const indexes: (string | null)[] = [];
     for (const descriptor of chosen) {
-      const image = await fetchImage(client, reference, descriptor);
-      const index = await buildZtocs(image, {
-        client,
-        spanSizeBytes,
-        minLayerSizeBytes,
-        force: values.force,
-        concurrency: Math.max(2, navigator.hardwareConcurrency),
-        signal: stop.signal,
-        onLayerStart: (layer) =>
-          tasks.set(
-            layer.digest,
-            progress.task(layer.digest.slice(7, 19), layer.size),
-          ),
-        onProgress: (layer, bytes) => tasks.get(layer.digest)?.advance(bytes),
-        onLayer: (layer) => {
-          tasks.get(layer.layer.digest)?.finish("done");
-          if (!values.json) {
-            console.log(describeLayer(layer, minLayerSizeBytes));
-          }
-        },
-      });
-      built.push(index);
-      const indexed = index.ztocs.length > 0 && values.to === undefined
-        ? await pushIndexV1(client, index)
-        : null;
-      const platform = descriptor.platform === undefined
-        ? null
-        : formatPlatform(descriptor.platform);
-      results.push({
-        platform,
-        manifest: image.descriptor.digest,
-        index: indexed?.digest ?? null,
-        layers: index.layers.map(({ layer, outcome }) => ({
-          digest: layer.digest,
-          mediaType: layer.mediaType,
-          sizeBytes: layer.size,
-          ...outcome,
-        })),
-      });
-      if (indexed !== null && !values.json) {
-        console.log(`pushed index ${indexed.digest}`);
+      const image = await readImage(source, descriptor, signal);
+      if (!work.fromRegistry && !values.local && values.to === undefined) {
+        await checkSubject(remote, image, signal);
       }
+      const one = await build(work, image, report);
+      report.missing(one.missingFiles);
+      built.push(one);
+      if (one.ztocs.length === 0 || values.to !== undefined) {
+        indexes.push(null);
+        continue;
+      }
+      const made = store === null
+        ? await putIndexV1(remote, one, signal)
+        : await keepIndexV1(store, family.descriptor, one, { name, signal });
+      indexes.push(made.descriptor.digest);
+      if (store !== null) {
+        await session.holdIndex(descriptor.digest, made.descriptor.digest);
+      }
+      report.line(
+        `${
+          store === null ? "pushed" : "created"
+        } index ${made.descriptor.digest}`,
+      );
     }
-    Deno.removeSignalListener("SIGINT", interrupt);
     const empty = built.every(({ ztocs }) => ztocs.length === 0);
-    const conversion = empty || values.to === undefined
+    const converted = empty || values.to === undefined
       ? null
-      : await pushConversion(client, reference, family, built, values.to);
+      : await convert(work, remote, family, built, values.to);
+    for (const { descriptor } of converted?.indexes ?? []) {
+      report.line(`pushed index ${descriptor.digest}`);
+    }
+    if (converted !== null) {
+      report.line(
+        `pushed ${reference.host}/${reference.repository}:${values.to} ${converted.image.digest}`,
+      );
+    }
     if (values.json) {
       console.log(JSON.stringify(
-        { image: reference.toString(), images: results, converted: conversion },
+        {
+          image: reference.toString(),
+          images: built.map((one, i) => describe(one, indexes[i] ?? null)),
+          converted: converted === null ? null : {
+            image: converted.image,
+            indexes: converted.indexes.map(({ descriptor }) =>
+              descriptor.digest
+            ),
+          },
+        },
         null,
         2,
       ));
-    } else if (conversion !== null) {
-      for (const digest of conversion.indexes) {
-        console.log(`pushed index ${digest}`);
-      }
-      console.log(
-        `pushed ${reference.host}/${reference.repository}:${values.to} ${conversion.image.digest}`,
-      );
     }
-    if (empty) {
-      console.error(
-        "soci-deno build-index: no layer was indexed, so there is no index; see --min-layer-size",
-      );
-      return 1;
-    }
+    if (empty) throw new Error(EMPTY_INDEX);
     return 0;
   },
 };
 
-function chooseImages(
-  images: readonly Descriptor[],
-  { wanted, all }: {
-    wanted: readonly ReturnType<typeof parsePlatform>[] | undefined;
-    all: boolean;
-  },
-): readonly Descriptor[] {
-  if (wanted === undefined && (all || images.length === 1)) return images;
-  const platforms = wanted ?? [hostPlatform()];
-  return platforms.map((platform) => {
-    const found = images.find((image) =>
-      image.platform === undefined
-        ? images.length === 1
-        : matchPlatform(platform, image.platform)
-    );
-    if (found !== undefined) return found;
-    const offered = images.flatMap(({ platform }) =>
-      platform === undefined ? [] : [formatPlatform(platform)]
-    );
-    throw new Error(
-      `the image has no ${formatPlatform(platform)}; it has ${
-        offered.join(", ")
-      }`,
-    );
+function describe(built: BuiltImage, index: string | null) {
+  const { platform, descriptor } = built.image;
+  return {
+    platform: platform === null ? null : formatPlatform(platform),
+    manifest: descriptor.digest,
+    index,
+    layers: built.layers.map(layerJson),
+    prefetch: built.prefetch.map(({ digest }) => digest),
+  };
+}
+
+/** An index beside an image that is not there would never be found. */
+async function checkSubject(
+  remote: RegistryPlace,
+  { descriptor }: PlatformImage,
+  signal: AbortSignal,
+): Promise<void> {
+  if (await remote.has(descriptor, { signal })) return;
+  throw new ContentError(
+    "not-found",
+    remote.place,
+    descriptor.digest,
+    "the image is not there as it is here, so an index beside it would never be found; push " +
+      "the image first, or keep the index here with --local",
+  );
+}
+
+async function build(
+  { flags, session, client, reference, source, sink, ledger, fromRegistry }:
+    Work,
+  image: PlatformImage,
+  report: BuildReport,
+): Promise<BuiltImage> {
+  const { signal } = session;
+  const known = fromRegistry && !flags.build.force
+    ? await existingIndexLedger(client, reference, image, {
+      content: source,
+      signal,
+    })
+    : null;
+  return await buildZtocs(image, {
+    ...flags.build,
+    source,
+    sink,
+    ledgers: [
+      ...(known === null ? [] : [known]),
+      ...(ledger === null ? [] : [ledger]),
+    ],
+    signal,
+    ...report.callbacks,
   });
 }
 
-function describeLayer(
-  { layer, outcome }: BuiltLayer,
-  minLayerSizeBytes: number,
-): string {
-  const skipped = `ztoc skipped - layer ${layer.digest} (${layer.mediaType})`;
-  switch (outcome.kind) {
-    case "built":
-      return `layer ${layer.digest} -> ztoc ${outcome.ztoc}`;
-    case "reused":
-      return `layer ${layer.digest} -> ztoc ${outcome.ztoc} (already exists)`;
-    case "too-small":
-      return `${skipped} size ${layer.size} is less than min-layer-size ${minLayerSizeBytes}`;
-    case "unsupported":
-    case "failed":
-      return `${skipped} ${outcome.reason}`;
-  }
+async function convert(
+  { source, session, fromRegistry }: Work,
+  remote: RegistryPlace,
+  family: ImageFamily,
+  built: readonly BuiltImage[],
+  tag: string,
+): Promise<Converted> {
+  return await convertImage({
+    source,
+    sink: remote,
+    family,
+    built,
+    name: tag,
+    content: fromRegistry ? "share" : "copy",
+    signal: session.signal,
+  });
 }

@@ -5,9 +5,8 @@
  */
 import type { Command } from "./command.ts";
 
-/** A subcommand before it is loaded. */
-export interface CommandEntry {
-  /** The word on the command line. */
+/** A word on the command line. */
+interface Word {
   readonly name: string;
   /** Other words for it. */
   readonly aliases?: readonly string[];
@@ -15,10 +14,24 @@ export interface CommandEntry {
   readonly summary: string;
   /** Kinds of permission it uses; `main` gives up all others before it is loaded. */
   readonly needs: readonly Deno.PermissionName[];
+}
+
+/** A subcommand before it is loaded. */
+export interface SingleCommand extends Word {
   load(): Promise<Command>;
 }
 
+/** A word that is followed by another one: `index list`. */
+export interface CommandGroup extends Word {
+  readonly commands: readonly SingleCommand[];
+}
+
+/** What a word of the command line leads to. */
+export type CommandEntry = SingleCommand | CommandGroup;
+
 const ALL = ["read", "write", "net", "env", "run", "ffi"] as const;
+/** Of the index tools: `run` and `ffi` are for credential helpers and for what lib/os wraps. */
+const STORE = ["read", "write", "net", "env", "run", "ffi"] as const;
 
 /** Every subcommand of the binary. */
 export const COMMANDS: readonly CommandEntry[] = [
@@ -50,8 +63,109 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "build-index",
     aliases: ["create"],
     summary: "make and push the SOCI index of an image",
-    needs: ["read", "net", "env", "run", "ffi"],
+    needs: STORE,
     load: async () => (await import("./build_index.ts")).buildIndexCommand,
+  },
+  {
+    name: "convert",
+    summary: "make a SOCI-enabled copy of an image (v2)",
+    needs: STORE,
+    load: async () => (await import("./convert.ts")).convertCommand,
+  },
+  {
+    name: "push",
+    summary: "push indexes that were made here",
+    needs: STORE,
+    load: async () => (await import("./push.ts")).pushCommand,
+  },
+  {
+    name: "inspect",
+    summary: "tell which index an image has and what it saves",
+    needs: STORE,
+    load: async () => (await import("./inspect.ts")).inspectCommand,
+  },
+  {
+    name: "index",
+    summary: "list, show or remove the indexes on this machine",
+    needs: STORE,
+    commands: [
+      {
+        name: "list",
+        aliases: ["ls"],
+        summary: "list indexes",
+        needs: STORE,
+        load: async () => (await import("./index/list.ts")).indexListCommand,
+      },
+      {
+        name: "info",
+        summary: "print an index",
+        needs: STORE,
+        load: async () => (await import("./index/info.ts")).indexInfoCommand,
+      },
+      {
+        name: "remove",
+        aliases: ["rm"],
+        summary: "remove indexes",
+        needs: STORE,
+        load: async () =>
+          (await import("./index/remove.ts")).indexRemoveCommand,
+      },
+    ],
+  },
+  {
+    name: "ztoc",
+    summary: "list or show the ztocs on this machine, take a file out",
+    needs: STORE,
+    commands: [
+      {
+        name: "list",
+        aliases: ["ls"],
+        summary: "list ztocs",
+        needs: STORE,
+        load: async () => (await import("./ztoc/list.ts")).ztocListCommand,
+      },
+      {
+        name: "info",
+        summary: "print what a ztoc holds",
+        needs: STORE,
+        load: async () => (await import("./ztoc/info.ts")).ztocInfoCommand,
+      },
+      {
+        name: "get-file",
+        summary: "take one file out of a layer",
+        needs: STORE,
+        load: async () =>
+          (await import("./ztoc/get_file.ts")).ztocGetFileCommand,
+      },
+    ],
+  },
+  {
+    name: "prefetch",
+    summary: "list or show the prefetch lists on this machine",
+    needs: STORE,
+    commands: [
+      {
+        name: "list",
+        aliases: ["ls"],
+        summary: "list prefetch lists",
+        needs: STORE,
+        load: async () =>
+          (await import("./prefetch/list.ts")).prefetchListCommand,
+      },
+      {
+        name: "info",
+        summary: "print a prefetch list",
+        needs: STORE,
+        load: async () =>
+          (await import("./prefetch/info.ts")).prefetchInfoCommand,
+      },
+    ],
+  },
+  {
+    name: "rebuild-db",
+    summary: "find the indexes that the content store holds",
+    needs: STORE,
+    load: async () => (await import("./rebuild_db.ts")).rebuildDbCommand,
   },
   {
     name: "pull",
@@ -78,4 +192,17 @@ export const COMMANDS: readonly CommandEntry[] = [
     needs: ["read", "env"],
     load: async () => (await import("./config.ts")).configCommand,
   },
+];
+
+/** The subcommands under the name `soci`: those of the existing tool keep to the local store. */
+export const SOCI_COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "create",
+    summary: "make the SOCI index of an image, here",
+    needs: STORE,
+    load: async () => (await import("./create.ts")).createCommand,
+  },
+  ...COMMANDS.map((entry) =>
+    entry.name === "build-index" ? { ...entry, aliases: [] } : entry
+  ),
 ];

@@ -3,7 +3,9 @@ import type { Config } from "../lib/config/mod.ts";
 import {
   dockerCredentials,
   firstCredentials,
+  hostsDir,
   type Mirror,
+  passwordCredential,
   RegistryClient,
   staticCredentials,
 } from "../lib/registry/mod.ts";
@@ -13,36 +15,49 @@ import { UsageError } from "./command.ts";
 export const REGISTRY_OPTIONS = {
   "plain-http": { type: "boolean", default: false },
   user: { type: "string", short: "u" },
+  refresh: { type: "string" },
+  "skip-verify": { type: "boolean", short: "k", default: false },
   tlscacert: { type: "string" },
+  tlscert: { type: "string" },
+  tlskey: { type: "string" },
+  "hosts-dir": { type: "string" },
 } as const;
 
 /** For `--help`. */
 export const REGISTRY_HELP =
   `  --plain-http          speak HTTP (default for loopback hosts, HTTPS for others)
-  -u, --user NAME:PASS  log in (default: Docker's config.json and its helpers)
-  --tlscacert FILE      trust the certificates in this PEM file as well`;
+  -u, --user NAME:PASS  log in (default: Docker's config.json and its helpers); NAME alone asks
+                        for the password on a terminal
+  --refresh TOKEN       a refresh token for the registry's token server
+  -k, --skip-verify     take any TLS certificate (for tests: anyone on the way can change all)
+  --tlscacert FILE      trust the certificates in this PEM file as well
+  --tlscert FILE        our own certificate, PEM, where the registry asks for one
+  --tlskey FILE         its key
+  --hosts-dir DIR       mirrors, certificates and headers of hosts, as containerd's hosts.toml`;
 
-/** A client as the flags, and for the daemon its configuration, say. @throws UsageError */
-export function registryClient(values: {
+/** The values of {@link REGISTRY_OPTIONS}. */
+export interface RegistryValues {
   readonly "plain-http"?: boolean | undefined;
   readonly user?: string | undefined;
+  readonly refresh?: string | undefined;
+  readonly "skip-verify"?: boolean | undefined;
   readonly tlscacert?: string | undefined;
-}, config?: Config): RegistryClient {
-  const docker = dockerCredentials();
-  let credentials = docker;
-  if (values.user !== undefined) {
-    const colon = values.user.indexOf(":");
-    if (colon < 1) throw new UsageError("--user must be name:password");
-    credentials = firstCredentials([
-      staticCredentials(
-        values.user.slice(0, colon),
-        values.user.slice(colon + 1),
-      ),
-      docker,
-    ]);
-  }
+  readonly tlscert?: string | undefined;
+  readonly tlskey?: string | undefined;
+  readonly "hosts-dir"?: string | undefined;
+}
+
+/**
+ * A client as the flags, and for the daemon its configuration, say.
+ * @param config whose keys hold for all that no flag says.
+ * @throws UsageError
+ */
+export function registryClient(
+  values: RegistryValues,
+  config?: Config,
+): RegistryClient {
   return new RegistryClient({
-    credentials,
+    credentials: credentials(values),
     ...(config !== undefined && {
       mirrors: (host: string) =>
         (config.resolver.host[host]?.mirrors ?? []).map(mirrorOf),
@@ -54,10 +69,67 @@ export function registryClient(values: {
       timeouts: { headersMs: config.http.responseheadertimeoutmsec },
     }),
     ...(values["plain-http"] === true && { plainHttp: true }),
+    ...(values["skip-verify"] === true && { skipVerify: true }),
     ...(values.tlscacert !== undefined && {
-      caCerts: [readCertificates(values.tlscacert)],
+      caCerts: [readPem("--tlscacert", values.tlscacert)],
     }),
+    ...clientCertificate(values),
+    ...(values["hosts-dir"] !== undefined &&
+      { hosts: hostsDir(values["hosts-dir"]) }),
   });
+}
+
+function credentials({ user, refresh }: RegistryValues) {
+  const docker = dockerCredentials();
+  if (refresh !== undefined) {
+    return firstCredentials([staticCredentials("", refresh), docker]);
+  }
+  if (user === undefined) return docker;
+  const colon = user.indexOf(":");
+  const name = colon < 0 ? user : user.slice(0, colon);
+  const password = colon < 0 ? askPassword(name) : user.slice(colon + 1);
+  if (name === "" || passwordCredential(name, password) === null) {
+    throw new UsageError("--user must be name:password");
+  }
+  return firstCredentials([staticCredentials(name, password), docker]);
+}
+
+/** Asks on the terminal, without showing what is typed. */
+function askPassword(name: string): string {
+  if (!Deno.stdin.isTerminal()) {
+    throw new UsageError("--user must be name:password");
+  }
+  const write = (text: string) =>
+    Deno.stderr.writeSync(new TextEncoder().encode(text));
+  write(`Password of ${name}: `);
+  Deno.stdin.setRaw(true, { cbreak: true });
+  try {
+    const typed: number[] = [];
+    const byte = new Uint8Array(1);
+    while (Deno.stdin.readSync(byte) === 1) {
+      const key = byte[0]!;
+      if (key === 0x0a || key === 0x0d || key === 0x04) break;
+      if (key === 0x7f || key === 0x08) typed.pop();
+      else typed.push(key);
+    }
+    return new TextDecoder().decode(Uint8Array.from(typed));
+  } finally {
+    Deno.stdin.setRaw(false);
+    write("\n");
+  }
+}
+
+function clientCertificate({ tlscert, tlskey }: RegistryValues) {
+  if (tlscert === undefined && tlskey === undefined) return {};
+  if (tlscert === undefined || tlskey === undefined) {
+    throw new UsageError("--tlscert and --tlskey go together");
+  }
+  return {
+    clientCert: {
+      cert: readPem("--tlscert", tlscert),
+      key: readPem("--tlskey", tlskey),
+    },
+  };
 }
 
 function mirrorOf(
@@ -70,10 +142,10 @@ function mirrorOf(
   };
 }
 
-function readCertificates(path: string): string {
+function readPem(flag: string, path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (cause) {
-    throw new UsageError(`--tlscacert ${path} cannot be read`, { cause });
+    throw new UsageError(`${flag} ${path} cannot be read`, { cause });
   }
 }

@@ -2,13 +2,12 @@ import {
   type Descriptor,
   formatPlatform,
   type ImageManifest,
-  isIndexMediaType,
   matchPlatform,
-  parseIndex,
   parseManifest,
   type Platform,
 } from "../oci/mod.ts";
 import type { Reference, RegistryClient } from "../registry/mod.ts";
+import { familyOf, type ImageFamily } from "../soci/mod.ts";
 import { ImageError } from "./errors.ts";
 
 /** One image of one platform, as its registry has it. */
@@ -22,31 +21,13 @@ export interface ResolvedImage {
   readonly bytes: Uint8Array;
 }
 
-/** What the reference's tag or digest points to, and every image below it. */
-export interface ImageFamily {
-  /** Of the tag's own document: an index, or the single manifest. */
-  readonly descriptor: Descriptor;
-  /** The document's bytes. */
-  readonly bytes: Uint8Array;
-  /** Descriptors of runnable images, in order; SOCI indexes and attestations are left out. */
-  readonly images: readonly Descriptor[];
-  readonly isIndex: boolean;
-}
-
 /** @throws RegistryError, ManifestError */
 export async function resolveFamily(
   client: RegistryClient,
   reference: Reference,
 ): Promise<ImageFamily> {
   const { bytes, descriptor } = await client.manifest(reference);
-  if (!isIndexMediaType(descriptor.mediaType)) {
-    return { descriptor, bytes, images: [descriptor], isIndex: false };
-  }
-  const index = parseIndex(bytes, descriptor.mediaType);
-  const images = index.manifests.filter(({ artifactType, platform }) =>
-    artifactType === undefined && platform?.os !== "unknown"
-  );
-  return { descriptor, bytes, images, isIndex: true };
+  return familyOf(descriptor, bytes);
 }
 
 /** The image of a reference for one platform. @throws ImageError, RegistryError, ManifestError */

@@ -9,7 +9,6 @@
 export { ImageError, LyingZtocError, StateVersionError } from "./errors.ts";
 export {
   fetchImage,
-  type ImageFamily,
   type ResolvedImage,
   resolveFamily,
   resolveImage,
@@ -50,13 +49,4 @@ export {
   type PullRequest,
   type PullResult,
 } from "./pull.ts";
-export {
-  type BuildOptions,
-  buildZtocs,
-  type BuiltIndex,
-  type BuiltLayer,
-  pushConversion,
-  type PushedConversion,
-  pushIndexV1,
-} from "./build.ts";
 export { type LayerStatus, type StoreStatus, storeStatus } from "./status.ts";

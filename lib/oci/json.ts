@@ -3,6 +3,8 @@
  * U+2028 and U+2029 escaped. The existing SOCI daemon decodes an index, encodes it again and keeps
  * it under the first digest, so any other form is lost to it.
  *
+ * @param options.indent spaces of one level, for people; then lines are broken too.
+ *
  * @example
  * ```ts
  * import { canonicalJson } from "./json.ts";
@@ -10,8 +12,11 @@
  * assert.equal(canonicalJson({ a: "<b>" }), '{"a":"\\u003cb\\u003e"}');
  * ```
  */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value)
+export function canonicalJson(
+  value: unknown,
+  { indent = 0 }: { readonly indent?: number } = {},
+): string {
+  return JSON.stringify(value, null, indent)
     .replace(
       /[<>&\u2028\u2029]/g,
       (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,

@@ -4,6 +4,7 @@
  * @module
  */
 export * from "./digest.ts";
+export * from "./document.ts";
 export * from "./json.ts";
 export * from "./manifest.ts";
 export * from "./media.ts";

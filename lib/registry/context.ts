@@ -1,9 +1,9 @@
 import type { Digest } from "../oci/mod.ts";
 import { type Answer, BodyTooLarge } from "./body.ts";
-import { type Endpoint, originEndpoint, readEndpoints } from "./endpoint.ts";
+import { type Endpoint, readEndpoints, writeEndpoint } from "./endpoint.ts";
 import { RegistryError, type RegistryErrorKind } from "./errors.ts";
 import { connectionFailure } from "./http.ts";
-import type { RegistryClientOptions } from "./options.ts";
+import type { Capability, RegistryClientOptions } from "./options.ts";
 import type { Reference } from "./reference.ts";
 import { retrying, type RetryPolicy, retryPolicy } from "./retry.ts";
 import { Transport } from "./transport.ts";
@@ -49,8 +49,9 @@ export async function reading<T>(
   context: Context,
   reference: Pick<Reference, "host" | "repository">,
   read: (endpoint: Endpoint, policy: RetryPolicy) => Promise<T>,
+  capability: Capability = "pull",
 ): Promise<T> {
-  const endpoints = readEndpoints(reference, context.options);
+  const endpoints = readEndpoints(reference, context.options, capability);
   const origin = endpoints.pop()!;
   const policy = {
     ...context.policy,
@@ -75,14 +76,14 @@ export async function reading<T>(
   return await read(origin, context.policy);
 }
 
-/** Repeats a write to the registry itself. */
+/** Repeats a write to the registry itself, or to what is configured in its stead. */
 export function writing<T>(
   context: Context,
   reference: Pick<Reference, "host" | "repository">,
   signal: AbortSignal | undefined,
   write: (endpoint: Endpoint) => Promise<T>,
 ): Promise<T> {
-  const endpoint = originEndpoint(reference, context.options);
+  const endpoint = writeEndpoint(reference, context.options);
   return retrying(context.policy, signal, () => write(endpoint));
 }
 

@@ -1,5 +1,10 @@
 import { RegistryError } from "./errors.ts";
-import type { RegistryClientOptions } from "./options.ts";
+import type {
+  Capability,
+  Mirror,
+  PlaceOptions,
+  RegistryClientOptions,
+} from "./options.ts";
 import type { Reference } from "./reference.ts";
 
 /** Where the requests for one repository go. */
@@ -11,6 +16,8 @@ export interface Endpoint {
   readonly root: URL;
   /** The query every request carries, such as the registry a mirror is asked for. */
   readonly query: Readonly<Record<string, string>>;
+  /** How requests are sent, where it is configured. */
+  readonly place?: PlaceOptions;
 }
 
 /** Whether a host is this machine. */
@@ -20,11 +27,24 @@ export function isLoopback(host: string): boolean {
     name.endsWith(".localhost") || /^127(?:\.\d{1,3}){3}$/.test(name);
 }
 
-/** The registry of a reference itself: the only place that is written to. */
+type Place = Pick<Reference, "host" | "repository">;
+type Placing = Pick<RegistryClientOptions, "plainHttp" | "mirrors" | "hosts">;
+
+/** The registry of a reference itself, where it is configured to be. */
 export function originEndpoint(
-  { host, repository }: Pick<Reference, "host" | "repository">,
-  { plainHttp }: Pick<RegistryClientOptions, "plainHttp">,
+  { host, repository }: Place,
+  { plainHttp, hosts }: Placing,
 ): Endpoint {
+  const server = hosts?.(host)?.server;
+  if (server?.url !== undefined) {
+    return {
+      host,
+      repository,
+      root: placeRoot({ host, repository }, { ...server, url: server.url }),
+      query: {},
+      place: server,
+    };
+  }
   const said = typeof plainHttp === "function" ? plainHttp(host) : plainHttp;
   const scheme = (said ?? isLoopback(host)) ? "http" : "https";
   // The name in references is not where Docker Hub answers.
@@ -34,34 +54,67 @@ export function originEndpoint(
     repository,
     root: new URL(`${scheme}://${address}/v2/${repository}/`),
     query: {},
+    ...(server !== undefined && { place: server }),
   };
+}
+
+/**
+ * Where to write: a mirror that is configured to take pushes, else the registry itself. Mirrors
+ * without configured capabilities are never written to.
+ */
+export function writeEndpoint(reference: Place, options: Placing): Endpoint {
+  const mirror = options.hosts?.(reference.host)?.mirrors
+    .find(({ capabilities }) => capabilities?.includes("push"));
+  return mirror === undefined
+    ? originEndpoint(reference, options)
+    : mirrorEndpoint(reference, mirror);
 }
 
 /** The places to read from, the preferred first, the registry itself last. */
 export function readEndpoints(
-  reference: Pick<Reference, "host" | "repository">,
-  options: Pick<RegistryClientOptions, "plainHttp" | "mirrors">,
+  reference: Place,
+  options: Placing,
+  capability: Capability = "pull",
 ): Endpoint[] {
-  const { host, repository } = reference;
-  const mirrors = (options.mirrors?.(host) ?? []).map(({ url }): Endpoint => {
-    const base = URL.parse(url);
-    if (base === null || !/^https?:$/.test(base.protocol)) {
-      throw new RegistryError({
-        kind: "protocol",
-        host,
-        repository,
-        detail: `the mirror address "${url}" is no http or https URL`,
-      });
-    }
-    const path = base.pathname.replace(/\/+$/, "");
-    return {
-      host: base.host,
+  const { host } = reference;
+  const mirrors = [
+    ...options.hosts?.(host)?.mirrors ?? [],
+    ...options.mirrors?.(host) ?? [],
+  ].filter(({ capabilities }) => capabilities?.includes(capability) ?? true);
+  return [
+    ...mirrors.map((mirror) => mirrorEndpoint(reference, mirror)),
+    originEndpoint(reference, options),
+  ];
+}
+
+function mirrorEndpoint(reference: Place, mirror: Mirror): Endpoint {
+  const root = placeRoot(reference, mirror);
+  return {
+    host: root.host,
+    repository: reference.repository,
+    root,
+    query: { ns: reference.host }, // containerd's and Spegel's way to name the origin
+    place: mirror,
+  };
+}
+
+function placeRoot(
+  { host, repository }: Place,
+  { url, overridePath }: PlaceOptions & { readonly url: string },
+): URL {
+  const base = URL.parse(url);
+  if (base === null || !/^https?:$/.test(base.protocol)) {
+    throw new RegistryError({
+      kind: "protocol",
+      host,
       repository,
-      root: new URL(`${path}/v2/${repository}/`, base.origin),
-      query: { ns: host }, // containerd's and Spegel's way to name the origin
-    };
-  });
-  return [...mirrors, originEndpoint(reference, options)];
+      detail: `the mirror address "${url}" is no http or https URL`,
+    });
+  }
+  const path = base.pathname.replace(/\/+$/, "");
+  // A `/v2` at the end of an address is the one that would be added, as containerd has it.
+  const prefix = overridePath || path.endsWith("/v2") ? path : `${path}/v2`;
+  return new URL(`${prefix}/${repository}/`, base.origin);
 }
 
 /** The address of something in the repository. */

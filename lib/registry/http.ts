@@ -1,9 +1,10 @@
-import { redactUrl } from "../telemetry/mod.ts";
+import { logger, redactUrl } from "../telemetry/mod.ts";
 import { Answer, discard, IdleTimeout, Watchdog } from "./body.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
 import type { RegistryClientOptions } from "./options.ts";
 import { Transient } from "./retry.ts";
+import { makeSender, type Sender, type TlsOptions } from "./tls.ts";
 
 /** A request's body, made anew for every try. `touch` is to be called as it is sent. */
 export type RequestBody =
@@ -22,6 +23,7 @@ export interface HttpRequest {
   readonly authorizedOrigin?: string;
 }
 
+const log = logger("registry");
 const MAX_HOPS = 10;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** The slowest upload that is not taken for a dead one. */
@@ -30,17 +32,16 @@ const MIN_UPLOAD_BYTES_PER_MS = 16;
 /** Sends requests: time limits, redirects hop by hop, network failures told as ours. */
 export class Http implements Disposable {
   readonly #fetch: typeof fetch;
-  readonly #client: Deno.HttpClient | undefined;
+  readonly #tls: TlsOptions;
+  /** One for each way to make connections; connections are shared by all its users. */
+  readonly #senders = new Map<string, Sender>();
   readonly #userAgent: string;
   readonly #headersMs: number;
   readonly #idleMs: number;
 
   constructor(options: RegistryClientOptions) {
     this.#fetch = options.fetch ?? fetch;
-    // Without own certificates the global client serves, with one pool for the whole process.
-    this.#client = options.caCerts === undefined
-      ? undefined
-      : Deno.createHttpClient({ caCerts: [...options.caCerts] });
+    this.#tls = options;
     this.#userAgent = options.userAgent ?? "soci-deno";
     this.#headersMs = options.timeouts?.headersMs ?? 15_000;
     this.#idleMs = options.timeouts?.idleMs ?? 20_000;
@@ -69,6 +70,11 @@ export class Http implements Disposable {
     headers.set("user-agent", this.#userAgent);
     // Digests and ranges are of the bytes as stored; packed transfers would hide them.
     headers.set("accept-encoding", "identity");
+    if (url.origin === to.root.origin) {
+      for (const [name, value] of Object.entries(to.place?.headers ?? {})) {
+        headers.set(name, value);
+      }
+    }
     if (authorization != null && url.origin === authorizedOrigin) {
       headers.set("authorization", authorization);
     }
@@ -78,16 +84,20 @@ export class Http implements Disposable {
     const watchdog = new Watchdog(this.#headersMs + sendMs, signal);
     const touch = () => watchdog.touch(this.#idleMs + this.#headersMs);
     try {
-      const response = await this.#fetch(url, {
+      const response = await this.#sender(to, url).fetch(url, {
         method: request.method,
         headers,
         redirect: "manual",
         signal: watchdog.signal,
         ...(body !== undefined &&
           { body: typeof body === "function" ? body(touch) : body }),
-        ...(this.#client !== undefined && { client: this.#client }),
       });
       watchdog.touch(this.#idleMs);
+      log.debug("request", {
+        method: request.method,
+        url: redactUrl(url),
+        status: response.status,
+      });
       return new Answer(response, url, watchdog);
     } catch (error) {
       watchdog[Symbol.dispose]();
@@ -96,8 +106,34 @@ export class Http implements Disposable {
     }
   }
 
+  /**
+   * The registry's own origin gets all that is configured for it. Where it leads us elsewhere (a
+   * blob store, a token server), its authorities are trusted, but our certificate stays here and
+   * nothing goes unverified that the client as a whole would verify.
+   */
+  #sender(to: Endpoint, url: URL): Sender {
+    const place = to.place?.tls;
+    const { caCerts, clientCert, skipVerify } = this.#tls;
+    const own = url.origin === to.root.origin;
+    const authorities = [...caCerts ?? [], ...place?.caCerts ?? []];
+    const certificate = own ? place?.clientCert ?? clientCert : clientCert;
+    const anything = skipVerify === true || (own && place?.skipVerify === true);
+    const tls: TlsOptions = {
+      ...(authorities.length > 0 && { caCerts: authorities }),
+      ...(certificate !== undefined && { clientCert: certificate }),
+      ...(anything && { skipVerify: true }),
+    };
+    const key = JSON.stringify(tls);
+    let sender = this.#senders.get(key);
+    if (sender === undefined) {
+      sender = makeSender(tls, this.#fetch);
+      this.#senders.set(key, sender);
+    }
+    return sender;
+  }
+
   [Symbol.dispose](): void {
-    this.#client?.close();
+    for (const sender of this.#senders.values()) sender[Symbol.dispose]();
   }
 }
 

@@ -67,6 +67,7 @@ export async function resolveManifest(
         checkName(endpoint, name, digest);
         return { mediaType, digest, size: Number(size) };
       }),
+    isDigest(name) ? "pull" : "resolve",
   );
   return found ?? (await fetchManifest(context, reference, name, signal))
     .descriptor;
@@ -112,6 +113,7 @@ export function fetchManifest(
         const mediaType = mediaTypeOf(answer.header("content-type"));
         return { bytes, descriptor: { mediaType, digest, size: bytes.length } };
       }),
+    isDigest(name) ? "pull" : "resolve",
   );
 }
 

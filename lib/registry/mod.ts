@@ -28,11 +28,16 @@ export {
 } from "./reference.ts";
 export { type Cancellable, RegistryClient, type Repository } from "./client.ts";
 export type { FetchedManifest, PushedManifest } from "./manifests.ts";
+export { hostsDir, HostsDirError, parseHosts } from "./hosts_dir.ts";
 export type {
+  Capability,
+  HostOptions,
   Mirror,
+  PlaceOptions,
   RegistryClientOptions,
   RetryOptions,
   TimeoutOptions,
 } from "./options.ts";
 export type { BlobSource } from "./push.ts";
 export { fallbackTag } from "./referrers.ts";
+export type { TlsOptions } from "./tls.ts";

@@ -1,9 +1,33 @@
 import type { CredentialStore } from "./credentials.ts";
+import type { TlsOptions } from "./tls.ts";
+
+/** What a place may be asked for: content by digest, tags, and to take content. */
+export type Capability = "pull" | "resolve" | "push";
+
+/** How requests to one place are sent. */
+export interface PlaceOptions {
+  /** In place of the client's own; of these, other hosts that it leads to see the authorities only. */
+  readonly tls?: TlsOptions;
+  /** Sent with every request to the place itself. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The address is whole: `/v2` is not added to it. */
+  readonly overridePath?: boolean;
+}
 
 /** Another place that serves the blobs and manifests of a registry. */
-export interface Mirror {
+export interface Mirror extends PlaceOptions {
   /** `https://mirror.example` or with a path, which goes before `/v2/`. */
   readonly url: string;
+  /** Default: pull and resolve. A place that takes pushes gets them in the registry's stead. */
+  readonly capabilities?: readonly Capability[];
+}
+
+/** What is configured for one registry host. */
+export interface HostOptions {
+  /** Asked in this order, before the host itself. */
+  readonly mirrors: readonly Mirror[];
+  /** The host itself; with an address of its own where it answers elsewhere. */
+  readonly server?: PlaceOptions & { readonly url?: string };
 }
 
 /** How often and how patiently a request is tried again. */
@@ -35,6 +59,12 @@ export interface RegistryClientOptions {
   readonly plainHttp?: boolean | ((host: string) => boolean | undefined);
   /** PEM certificates to trust beside the system's. */
   readonly caCerts?: readonly string[];
+  /** Our own certificate, PEM, for registries that ask for one. */
+  readonly clientCert?: { readonly cert: string; readonly key: string };
+  /** Take any TLS certificate. For tests: whoever is on the way can read and change all. */
+  readonly skipVerify?: boolean;
+  /** What is configured for a host, as {@link hostsDir} reads it. */
+  readonly hosts?: (host: string) => HostOptions | undefined;
   /** Mirrors of a host, asked in this order before the host itself; for reading only. */
   readonly mirrors?: (host: string) => readonly Mirror[];
   readonly userAgent?: string;

@@ -24,6 +24,7 @@ import {
   type PushedManifest,
   putManifest,
 } from "./manifests.ts";
+import type { RegistryClientOptions } from "./options.ts";
 import type { Reference } from "./reference.ts";
 import { retrying, type RetryPolicy } from "./retry.ts";
 
@@ -212,8 +213,8 @@ async function addToTag(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const tag = fallbackTag(subject);
-  // Written to the registry itself, so read from there too: a mirror may be behind.
-  const direct = { ...context, options: { ...context.options, mirrors: none } };
+  // Read from where it is written to: another place may be behind.
+  const direct = { ...context, options: writtenOnly(context.options) };
   for (let write = 0; write < MAX_TAG_WRITES; write++) {
     const found = await findManifest(direct, reference, tag, signal);
     if (found !== null && lists(found, item)) return;
@@ -238,7 +239,25 @@ async function addToTag(
   }
 }
 
-const none = () => [];
+/** The options without places that are only read from. */
+function writtenOnly(options: RegistryClientOptions): RegistryClientOptions {
+  const { hosts } = options;
+  return {
+    ...options,
+    mirrors: () => [],
+    ...(hosts !== undefined && {
+      hosts: (host) => {
+        const known = hosts(host);
+        return known && {
+          ...known,
+          mirrors: known.mirrors.filter(({ capabilities }) =>
+            capabilities?.includes("push")
+          ),
+        };
+      },
+    }),
+  };
+}
 
 function lists({ bytes }: FetchedManifest, { digest }: Descriptor): boolean {
   return parseIndex(bytes).manifests.some((item) => item.digest === digest);

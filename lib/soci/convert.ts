@@ -1,6 +1,9 @@
 import {
+  annotationsJson,
   type Descriptor,
+  descriptorJson,
   type Digest,
+  documentBytes,
   type ImageIndex,
   type ImageManifest,
   isIndexMediaType,
@@ -9,14 +12,9 @@ import {
   parseIndex,
   parseManifest,
   type Platform,
+  platformKey,
   sha256,
 } from "../oci/mod.ts";
-import {
-  annotationsJson,
-  descriptorJson,
-  documentBytes,
-  platformKey,
-} from "./document.ts";
 import { SociError } from "./errors.ts";
 import { decodeIndex } from "./index.ts";
 import { SOCI_ANNOTATION, SOCI_MEDIA } from "./names.ts";
@@ -37,6 +35,8 @@ export interface ConvertInput {
   readonly manifests?: ReadonlyMap<Digest, Uint8Array>;
   /** The bytes of SOCI indexes v2, by the digest of the image manifest each was made for. */
   readonly sociIndexes: ReadonlyMap<Digest, Uint8Array>;
+  /** What becomes of manifests that are not among `manifests`. Default `keep`. */
+  readonly missing?: "keep" | "drop";
 }
 
 /** A document made by the conversion. */
@@ -66,7 +66,10 @@ export function convertV2(input: ConvertInput): ConvertedImage {
   const start = startIndex(input);
   const converted = new Map<Digest, ConvertedDocument>();
   const sociIndexes: ConvertedDocument[] = [];
-  const manifests = start.index.manifests.map((child) => {
+  const here = input.missing === "drop"
+    ? start.index.manifests.filter(({ digest }) => start.manifests.has(digest))
+    : start.index.manifests;
+  const manifests = here.map((child) => {
     const bytes = start.manifests.get(child.digest);
     if (bytes === undefined || !isImage(child)) return child;
     const sociBytes = input.sociIndexes.get(child.digest);

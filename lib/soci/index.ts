@@ -1,13 +1,15 @@
 import {
+  annotationsJson,
   type Descriptor,
+  descriptorJson,
   type Digest,
+  documentBytes,
   type ImageManifest,
   isDigest,
   MEDIA,
   parseManifest,
 } from "../oci/mod.ts";
 import { BUILD_TOOL, MAX_ZTOC_BYTES } from "../ztoc/mod.ts";
-import { annotationsJson, descriptorJson, documentBytes } from "./document.ts";
 import { SociError } from "./errors.ts";
 import {
   EMPTY_CONFIG,

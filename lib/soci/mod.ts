@@ -19,6 +19,7 @@ export {
   type DiscoverOptions,
   type IndexSource,
 } from "./discover.ts";
+export { familyOf, type ImageFamily } from "./family.ts";
 export { SociError, type SociErrorCode } from "./errors.ts";
 export {
   decodeIndex,
@@ -46,6 +47,7 @@ export {
   cleanPath,
   decodePrefetch,
   encodePrefetch,
+  findPrefetch,
   mergeSpanRanges,
   planPrefetch,
   prefetchDescriptor,

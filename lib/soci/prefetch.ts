@@ -1,6 +1,5 @@
-import { type Descriptor, type Digest } from "../oci/mod.ts";
+import { type Descriptor, type Digest, documentBytes } from "../oci/mod.ts";
 import { spanTable, type Ztoc } from "../ztoc/mod.ts";
-import { documentBytes } from "./document.ts";
 import { SociError } from "./errors.ts";
 import { MAX_PREFETCH_BYTES, SOCI_ANNOTATION, SOCI_MEDIA } from "./names.ts";
 
@@ -128,6 +127,18 @@ export function planPrefetch(
   ztoc: Ztoc,
   paths: Iterable<string>,
 ): PrefetchPlan {
+  const files = findPrefetch(ztoc, paths);
+  return {
+    ranges: mergeSpanRanges([...files.values()].flat()),
+    found: new Set(files.keys()),
+  };
+}
+
+/** The spans of each file that one layer has, by the path it was asked for; none for empty files. */
+export function findPrefetch(
+  ztoc: Ztoc,
+  paths: Iterable<string>,
+): Map<string, SpanRange[]> {
   const wanted = new Map<string, string[]>();
   for (const path of paths) {
     const clean = cleanPath(path);
@@ -135,18 +146,18 @@ export function planPrefetch(
   }
   const spans = spanTable(ztoc);
   const decoder = new TextDecoder();
-  const ranges: SpanRange[] = [];
-  const found = new Set<string>();
+  const found = new Map<string, SpanRange[]>();
   for (const { name, type, offset, size } of ztoc.entries) {
     if (type !== "reg") continue;
-    const asked = wanted.get(cleanPath(decoder.decode(name)));
-    if (asked === undefined) continue;
-    for (const path of asked) found.add(path);
-    if (size === 0) continue;
-    ranges.push({
-      start: spans.spanAt(offset),
-      end: spans.spanAt(offset + size - 1),
-    });
+    for (const path of wanted.get(cleanPath(decoder.decode(name))) ?? []) {
+      const ranges = found.get(path) ?? [];
+      found.set(path, ranges);
+      if (size === 0) continue;
+      ranges.push({
+        start: spans.spanAt(offset),
+        end: spans.spanAt(offset + size - 1),
+      });
+    }
   }
-  return { ranges: mergeSpanRanges(ranges), found };
+  return found;
 }

@@ -12,8 +12,11 @@ export interface CertificateAuthority extends AsyncDisposable {
   readonly certPath: string;
   /** Its certificate (PEM), for `caCerts` of an HTTP client. */
   readonly certPem: string;
-  /** Makes a certificate for DNS names and IP addresses. */
-  issue(names: readonly string[]): Promise<ServerCertificate>;
+  /** Makes a certificate for DNS names and IP addresses, by default for a server. */
+  issue(
+    names: readonly string[],
+    options?: { use?: "server" | "client" },
+  ): Promise<ServerCertificate>;
   close(): Promise<void>;
 }
 
@@ -39,7 +42,10 @@ export async function makeCertificateAuthority(): Promise<
     ...["-keyout", keyPath, "-out", certPath],
   ]);
   let issued = 0;
-  const issue = async (names: readonly string[]) => {
+  const issue: CertificateAuthority["issue"] = async (
+    names,
+    { use = "server" } = {},
+  ) => {
     const base = `${folder}/server-${issued++}`;
     const cert = `${base}.crt`;
     const key = `${base}.key`;
@@ -52,7 +58,7 @@ export async function makeCertificateAuthority(): Promise<
     );
     await Deno.writeTextFile(
       `${base}.ext`,
-      `subjectAltName=${alternatives.join(",")}\nextendedKeyUsage=serverAuth\n`,
+      `subjectAltName=${alternatives.join(",")}\nextendedKeyUsage=${use}Auth\n`,
     );
     await run("openssl", [
       ...["x509", "-req", "-days", "2", "-in", `${base}.csr`, "-out", cert],

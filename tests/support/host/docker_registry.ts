@@ -14,8 +14,8 @@ export interface DockerRegistry extends AsyncDisposable {
 
 /** Starts a registry on a free port of the loopback. */
 export async function startDockerRegistry(options: {
-  /** Paths of a PEM certificate and its key. */
-  tls?: { cert: string; key: string };
+  /** Paths of a PEM certificate and its key; with `clientCas` clients need certificates too. */
+  tls?: { cert: string; key: string; clientCas?: string };
   /** Accounts for HTTP Basic; without them everybody may read and write. */
   users?: Readonly<Record<string, string>>;
 } = {}): Promise<DockerRegistry> {
@@ -32,8 +32,9 @@ export async function startDockerRegistry(options: {
     `  addr: 127.0.0.1:${port}`,
   ];
   if (options.tls !== undefined) {
-    const { cert, key } = options.tls;
-    lines.push(`  tls: {certificate: ${cert}, key: ${key}}`);
+    const { cert, key, clientCas } = options.tls;
+    const cas = clientCas === undefined ? "" : `, clientcas: [${clientCas}]`;
+    lines.push(`  tls: {certificate: ${cert}, key: ${key}${cas}}`);
   }
   if (options.users !== undefined) {
     const accounts = await Promise.all(

@@ -1,9 +1,6 @@
-import {
-  canonicalJson,
-  type Descriptor,
-  type Platform,
-  sortedMap,
-} from "../oci/mod.ts";
+import { canonicalJson, sortedMap } from "./json.ts";
+import type { Descriptor } from "./manifest.ts";
+import type { Platform } from "./platform.ts";
 
 const utf8 = new TextEncoder();
 

@@ -1,0 +1,37 @@
+/** The global flags, which may stand before a command or after it. @module */
+
+/** For `parseCommandLine`. */
+export const GLOBAL_OPTIONS = {
+  address: { type: "string", short: "a" },
+  namespace: { type: "string", short: "n" },
+  timeout: { type: "string" },
+  debug: { type: "boolean", default: false },
+  "content-store": { type: "string" },
+  root: { type: "string" },
+} as const;
+
+/** Splits the global flags off that stand before a command's name. */
+export function splitLeadingFlags(
+  args: readonly string[],
+): { leading: string[]; rest: string[] } {
+  let at = 0;
+  while (at < args.length && /^-./.test(args[at]!)) {
+    const name = args[at]!.replace(/^-+/, "");
+    const option = Object.entries(GLOBAL_OPTIONS).find(([long, about]) =>
+      long === name || ("short" in about && about.short === name)
+    );
+    if (option === undefined && !name.includes("=")) break;
+    at += option?.[1].type === "string" ? 2 : 1;
+  }
+  return { leading: args.slice(0, at), rest: args.slice(at) };
+}
+
+/** The values of {@link GLOBAL_OPTIONS}. */
+export interface GlobalValues {
+  readonly address?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly timeout?: string | undefined;
+  readonly debug?: boolean | undefined;
+  readonly "content-store"?: string | undefined;
+  readonly root?: string | undefined;
+}

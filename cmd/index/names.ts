@@ -1,0 +1,24 @@
+/** Which names images have. @module */
+import type { ArtifactRecord } from "../../lib/artifacts/mod.ts";
+import type { Session } from "../globals.ts";
+
+/** containerd's names, by what they stand for; none where containerd is not there. */
+export async function imageNames(
+  session: Session,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const names = new Map<string, string[]>();
+  const containerd = await session.containerdIfThere();
+  for (const { name, target } of await containerd?.images.list() ?? []) {
+    names.set(target.digest, [...names.get(target.digest) ?? [], name]);
+  }
+  return names;
+}
+
+/** The names of an index's image: containerd's, else the one it had when the index was made. */
+export function namesOf(
+  { imageDigest, imageName }: ArtifactRecord,
+  names: ReadonlyMap<string, readonly string[]>,
+): readonly (string | null)[] {
+  return (imageDigest === null ? undefined : names.get(imageDigest)) ??
+    [imageName];
+}

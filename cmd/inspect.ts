@@ -1,0 +1,133 @@
+/**
+ * `soci-deno inspect`: what index an image in a registry has, and what it is good for.
+ * @module
+ */
+import { RegistryPlace } from "../lib/content/mod.ts";
+import {
+  choosePlatforms,
+  type InspectedImage,
+  type InspectedLayer,
+  inspectImage,
+  readFamily,
+  readImage,
+} from "../lib/indexing/mod.ts";
+import { parseReference } from "../lib/registry/mod.ts";
+import { discoverIndex } from "../lib/soci/mod.ts";
+import { platformChoice } from "./build_flags.ts";
+import {
+  type Command,
+  formatBytes,
+  parseCommandLine,
+  UsageError,
+} from "./command.ts";
+import { GLOBAL_OPTIONS } from "./flags.ts";
+import { Session } from "./globals.ts";
+import {
+  REGISTRY_HELP,
+  REGISTRY_OPTIONS,
+  registryClient,
+} from "./registry_flags.ts";
+
+const HELP = `
+Tell which SOCI index an image in a registry has, which layers it covers and why it does not
+cover the others, and what a lazy start saves. Reads manifests and ztocs, no layers.
+
+Usage: soci-deno inspect [flags] IMAGE
+
+Flags:
+  -p, --platform OS/ARCH  this platform (may be repeated; default: this machine's, or the
+                          only one there is)
+  --all-platforms         every platform of the image
+  --json                  the result as JSON
+  --timeout DURATION      give up after this time, such as 30s or 5m (default: never)
+  --debug                 tell each request on stderr
+${REGISTRY_HELP}
+`;
+
+/** The \`inspect\` subcommand. */
+export const inspectCommand: Command = {
+  help: HELP,
+  async run(args) {
+    const { values, positionals } = parseCommandLine({
+      args,
+      allowPositionals: true,
+      options: {
+        platform: { type: "string", short: "p", multiple: true },
+        "all-platforms": { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        ...REGISTRY_OPTIONS,
+        ...GLOBAL_OPTIONS,
+      },
+    });
+    const [name, ...extra] = positionals;
+    if (name === undefined || extra.length > 0) {
+      throw new UsageError("say `inspect IMAGE`");
+    }
+    const choice = platformChoice(values);
+    const reference = parseReference(name);
+    await using session = await Session.open(values);
+    const { signal } = session;
+    using client = registryClient(values);
+    const source = new RegistryPlace(client, reference);
+    const family = await readFamily(source, signal);
+    const chosen = await choosePlatforms(source, family, choice, signal);
+    const images: InspectedImage[] = [];
+    for (const descriptor of chosen) {
+      const image = await readImage(source, descriptor, signal);
+      const found = await discoverIndex(
+        client,
+        reference,
+        { digest: descriptor.digest, bytes: image.bytes },
+        { v1: true, v2: true, signal },
+      );
+      images.push(await inspectImage(image, found, source, signal));
+    }
+    console.log(
+      values.json
+        ? JSON.stringify({ image: reference.toString(), images }, null, 2)
+        : images.map((image) => describe(reference.toString(), image))
+          .join("\n\n"),
+    );
+    return 0;
+  },
+};
+
+function percent(part: number, whole: number): string {
+  return whole === 0 ? "0 %" : `${(100 * part / whole).toFixed(1)} %`;
+}
+
+function describe(name: string, image: InspectedImage): string {
+  const { index, layers, totalBytes, coveredBytes, beforeStartBytes } = image;
+  const covered = layers.filter(({ ztoc }) => ztoc !== null).length;
+  const lines = [
+    `image     ${name}${image.platform === null ? "" : ` (${image.platform})`}`,
+    `manifest  ${image.manifest}`,
+    index === null
+      ? "index     none (make one with build-index)"
+      : `index     ${index.digest} v${index.version}, found by ${index.via}, ` +
+        `${formatBytes(index.sizeBytes)}, made by ${index.buildTool ?? "?"}`,
+    ...layers.map(describeLayer),
+    `covered   ${covered} of ${layers.length} layers, ${
+      formatBytes(coveredBytes)
+    } of ${formatBytes(totalBytes)} (${percent(coveredBytes, totalBytes)})`,
+    `start     ${
+      formatBytes(beforeStartBytes)
+    } before a container starts, and ` +
+    `what it reads; saves up to ${
+      formatBytes(Math.max(0, totalBytes - beforeStartBytes))
+    } (${percent(Math.max(0, totalBytes - beforeStartBytes), totalBytes)})`,
+  ];
+  return lines.join("\n");
+}
+
+function describeLayer(
+  { digest, sizeBytes, ztoc, uncovered, prefetchSpans }: InspectedLayer,
+): string {
+  const head = `layer     ${digest} ${formatBytes(sizeBytes).padStart(9)}  `;
+  if (ztoc === null) return `${head}no ztoc: ${uncovered}`;
+  const first = prefetchSpans === 0 ? "" : `, ${prefetchSpans} fetched first`;
+  return `${head}ztoc ${formatBytes(ztoc.sizeBytes)}, ${ztoc.files} files, ` +
+    `${ztoc.spans} spans${first}${
+      ztoc.xattrsDisabled ? ", without xattrs" : ""
+    }`;
+}

@@ -1,0 +1,80 @@
+/** `soci-deno ztoc get-file`. @module */
+import { readFileOfLayer } from "../../lib/indexing/mod.ts";
+import { MEDIA } from "../../lib/oci/mod.ts";
+import { decodeZtoc } from "../../lib/ztoc/mod.ts";
+import { type Command, parseCommandLine, UsageError } from "../command.ts";
+import { GLOBAL_OPTIONS } from "../flags.ts";
+import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";
+
+const HELP = `
+Take one file out of a layer on this machine, by the layer's ztoc: only the spans that hold the
+file are read.
+
+Usage: soci-deno ztoc get-file [flags] ZTOC-DIGEST PATH
+
+Flags:
+  -o, --output FILE       where to write it (default: standard output, with a newline after it)
+${GLOBAL_HELP}
+`;
+
+/** The `ztoc get-file` subcommand. */
+export const ztocGetFileCommand: Command = {
+  help: HELP,
+  async run(args) {
+    const { values, positionals } = parseCommandLine({
+      args,
+      allowPositionals: true,
+      options: { output: { type: "string", short: "o" }, ...GLOBAL_OPTIONS },
+    });
+    const [text, path, ...extra] = positionals;
+    if (path === undefined || extra.length > 0) {
+      throw new UsageError("say `ztoc get-file ZTOC-DIGEST PATH`");
+    }
+    const digest = digestArgument(text, "ztoc get-file ZTOC-DIGEST PATH");
+    await using session = await Session.open(values);
+    const { signal } = session;
+    const store = await session.store();
+    const record = store.find("ztoc", digest);
+    const ztoc = decodeZtoc(await store.read(record));
+    const layer = {
+      mediaType: MEDIA.octetStream,
+      digest: record.originalDigest,
+      size: ztoc.compressedSize,
+    };
+    const pieces = readFileOfLayer(
+      await session.content(),
+      layer,
+      ztoc,
+      path,
+      signal,
+    );
+    if (values.output === undefined) {
+      await write(Deno.stdout, pieces);
+      await write(Deno.stdout, [new TextEncoder().encode("\n")]);
+      return 0;
+    }
+    const aside = `${values.output}.${crypto.randomUUID().slice(0, 8)}.part`;
+    try {
+      {
+        using file = await Deno.open(aside, { createNew: true, write: true });
+        await write(file, pieces);
+      }
+      await Deno.rename(aside, values.output);
+    } catch (error) {
+      await Deno.remove(aside).catch(() => {}); // it may not have come into being
+      throw error;
+    }
+    return 0;
+  },
+};
+
+async function write(
+  to: { write(bytes: Uint8Array): Promise<number> },
+  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<void> {
+  for await (const piece of pieces) {
+    for (let at = 0; at < piece.length;) {
+      at += await to.write(piece.subarray(at));
+    }
+  }
+}
