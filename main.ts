@@ -139,9 +139,10 @@ async function run(
     return await command.run([...before, ...rest]);
   } catch (error) {
     if (error instanceof UsageError) {
-      console.error(
-        `${prefix}: ${error.message} (see \`${called} ${word} --help\`)`,
-      );
+      const hint = persona === SOCI
+        ? ""
+        : ` (see \`${called} ${word} --help\`)`;
+      console.error(`${prefix}: ${error.message}${hint}`);
       return persona.usageExitCode;
     }
     console.error(`${prefix}: ${describe(error)}`);

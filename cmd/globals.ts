@@ -14,7 +14,7 @@ import {
   both,
   ContainerdPlace,
   firstOf,
-  GC_SOCI_INDEX,
+  gcLabelOfIndex,
   type ImageSource,
   isMissing,
   type LayerSource,
@@ -178,21 +178,19 @@ export class Session implements AsyncDisposable {
     if (this.contentStore !== "containerd") return;
     const place = new ContainerdPlace(await this.containerd());
     try {
-      await place.holdBy(manifest, GC_SOCI_INDEX, index);
+      await place.holdBy(manifest, gcLabelOfIndex(index), index);
     } catch (error) {
       if (!isMissing(error)) throw error;
       await place.holdAlone(index);
     }
   }
 
-  /** Ends what {@link Session.holdIndex} began, where it was for this index. */
+  /** Ends what {@link Session.holdIndex} began. */
   async letGoOfIndex(manifest: Digest, index: Digest): Promise<void> {
     if (this.contentStore !== "containerd") return;
     const { content } = await this.containerd();
     try {
-      const { labels } = await content.info(manifest);
-      if (labels[GC_SOCI_INDEX] !== index) return;
-      await content.updateLabels(manifest, { [GC_SOCI_INDEX]: "" });
+      await content.updateLabels(manifest, { [gcLabelOfIndex(index)]: "" });
     } catch (error) {
       if (!isMissing(error)) throw error; // the image is gone already
     }

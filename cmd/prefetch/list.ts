@@ -32,11 +32,10 @@ export const prefetchListCommand: Command = {
     const store = await session.store();
     const rows = [];
     for (const record of store.database.list("prefetch")) {
-      const ranges = decodePrefetch(await store.read(record), Infinity);
-      rows.push({
-        record,
-        spans: ranges.reduce((all, { start, end }) => all + end - start + 1, 0),
-      });
+      const bytes = await store.readIfThere(record);
+      const spans = bytes === null ? null : decodePrefetch(bytes, Infinity)
+        .reduce((all, { start, end }) => all + end - start + 1, 0);
+      rows.push({ record, spans });
     }
     // The keys are the existing tool's.
     console.log(
@@ -56,7 +55,7 @@ export const prefetchListCommand: Command = {
           ...rows.map(({ record, spans }) => [
             record.digest,
             record.originalDigest,
-            String(spans),
+            String(spans ?? "n/a"),
             ago(record.createdAt),
           ]),
         ]),

@@ -92,9 +92,9 @@ async function ztocsOfImage(
   const found = new Set<Digest>();
   for (const record of store.database.list("index")) {
     if (!namesOf(record, names).includes(ref)) continue;
-    for (const { digest } of decodeIndex(await store.read(record)).layers) {
-      found.add(digest);
-    }
+    const bytes = await store.readIfThere(record);
+    if (bytes === null) continue;
+    for (const { digest } of decodeIndex(bytes).layers) found.add(digest);
   }
   return found;
 }

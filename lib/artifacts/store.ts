@@ -1,6 +1,7 @@
 import {
   type ArtifactSink,
   type ContentId,
+  isMissing,
   type LayerSource,
   LayoutFolder,
 } from "../content/mod.ts";
@@ -69,6 +70,16 @@ export class ArtifactStore implements Disposable {
       digest: record.digest,
       size: record.sizeBytes,
     });
+  }
+
+  /** The same; null where the content is gone, as when containerd has collected it. */
+  async readIfThere(record: ArtifactRecord): Promise<Uint8Array | null> {
+    try {
+      return await this.read(record);
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw error;
+    }
   }
 
   [Symbol.dispose](): void {

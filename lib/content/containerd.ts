@@ -22,8 +22,13 @@ import {
 import { checkedPieces, collect } from "./verify.ts";
 
 const GC_REF = "containerd.io/gc.ref.content";
-/** On an image's manifest: keeps its SOCI index v1, which nothing else names. */
-export const GC_SOCI_INDEX = `${GC_REF}.soci-index`;
+/**
+ * The label by which an image's manifest keeps a SOCI index v1, which nothing else names. One an
+ * index: with one for all, a second index would let the first be collected.
+ */
+export function gcLabelOfIndex(index: Digest): string {
+  return `${GC_REF}.soci-index.${index.slice("sha256:".length, 19)}`;
+}
 
 /** A forgotten lease of a process that died ends by itself after this time. */
 const LEASE_MS = 24 * 3600 * 1000;
@@ -55,14 +60,13 @@ export class ContainerdPlace
     }
     try {
       return (await containerd.images.get(imageName, { signal })).target;
-    } catch (cause) {
-      if (!isRpcError(cause, "NOT_FOUND")) throw cause;
+    } catch (error) {
+      if (!isRpcError(error, "NOT_FOUND")) throw error;
       throw new ContentError(
         "not-found",
         "containerd",
         null,
-        `image "${imageName}" not found; pull it first (with its content kept)`,
-        { cause },
+        `image "${imageName}": not found; pull it first, with its content kept`,
       );
     }
   }
@@ -75,14 +79,13 @@ export class ContainerdPlace
     let info;
     try {
       info = await this.containerd.content.info(digest, { signal });
-    } catch (cause) {
-      if (!isRpcError(cause, "NOT_FOUND")) throw cause;
+    } catch (error) {
+      if (!isRpcError(error, "NOT_FOUND")) throw error;
       throw new ContentError(
         "not-found",
         "containerd",
         digest,
         "not in the content store; pull the image with its content kept",
-        { cause },
       );
     }
     if (info.sizeBytes !== size) {

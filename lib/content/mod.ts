@@ -34,7 +34,7 @@
 export { ArchiveReader } from "./archive.ts";
 export { ArchiveWriter } from "./archive_writer.ts";
 export { both, firstOf } from "./combine.ts";
-export { ContainerdPlace, GC_SOCI_INDEX } from "./containerd.ts";
+export { ContainerdPlace, gcLabelOfIndex } from "./containerd.ts";
 export { ContentError, type ContentErrorKind, isMissing } from "./errors.ts";
 export { IMAGE_NAME, LayoutFolder, REF_NAME } from "./layout.ts";
 export { type LocalImageOptions, openLocalImage } from "./local_image.ts";

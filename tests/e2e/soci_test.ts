@@ -182,6 +182,26 @@ Deno.test("create, list, info, get-file, push, remove and rebuild-db do what the
   );
 
   await t.step(
+    "a second index of the image does not let the first be collected",
+    async () => {
+      await host.soci("create", "--min-layer-size", "0", ref);
+      const [second] = digestsIn(
+        await host.soci("index", "ls", "-q", "--ref", ref),
+      );
+      assert.notEqual(second, index);
+      await collectGarbage(host);
+      const layersOf = async (digest: string) =>
+        JSON.parse(await host.soci("index", "info", digest)).layers.length;
+      assert.equal(await layersOf(index), 3);
+      assert.equal(await layersOf(second!), 3);
+      await host.soci("index", "rm", second!);
+      await collectGarbage(host);
+      assert.equal(await layersOf(index), 3);
+      await host.soci("rebuild-db");
+    },
+  );
+
+  await t.step(
     "index remove takes it away, and rebuild-db brings nothing back",
     async () => {
       for (
@@ -410,7 +430,7 @@ Deno.test("under the existing tool's name every failure exits with 1 and one lin
   for (
     const [line, words] of [
       [["create"], /source image needs to be specified/],
-      [["create", "no.such/image:1"], /image "no.such\/image:1" not found/],
+      [["create", "no.such/image:1"], /image "no.such\/image:1": not found/],
       [
         ["create", "-p", "linux/s390x", await host.add("app:1", toolsIndex())],
         /image manifest for linux\/s390x: not found/,
