@@ -46,8 +46,8 @@ async function openContainerd() {
   return await connectContainerd(shared.address, { namespace });
 }
 
-globalThis.addEventListener("unload", () => {
-  if (shared !== null) Deno.kill(shared.pid, "SIGKILL");
+Deno.test.afterAll(async () => {
+  await shared?.close();
 });
 
 sourceSuite("OCI layout folder", async () => {
