@@ -175,13 +175,7 @@ export class TarWalker {
   }
 
   #startExtension(header: RawHeader, offset: number): void {
-    if (header.size < 0 || header.size > MAX_EXTENSION_BYTES) {
-      throw new TarError(
-        "too-long",
-        offset,
-        `extended header of ${header.size} bytes, over ${MAX_EXTENSION_BYTES}`,
-      );
-    }
+    checkExtensionSize(header.size, offset);
     this.#extension = header;
     this.#extensionOffset = offset;
     if (header.size === 0) {
@@ -241,7 +235,9 @@ export class TarWalker {
       throw new TarError("too-long", offset, "a path is over 64 KiB");
     }
     const size = type === "reg" ? header.size : 0;
-    this.#checkSize(size, offset);
+    if (size < 0 || this.#position + size > Number.MAX_SAFE_INTEGER - 1024) {
+      throw new TarError("number", offset, `an entry of ${size} bytes`);
+    }
     const entry: TarEntry = {
       name: header.name,
       type,
@@ -266,7 +262,7 @@ export class TarWalker {
 
   /** Steps over an entry that is nothing to a file system, and what was said of it. */
   #passOver({ size }: RawHeader, offset: number): void {
-    this.#checkSize(size, offset);
+    checkExtensionSize(size, offset);
     this.#forgetExtensions();
     this.#skipData(size, size);
   }
@@ -275,12 +271,6 @@ export class TarWalker {
     this.#pax = NO_PAX;
     this.#longName = null;
     this.#longLink = null;
-  }
-
-  #checkSize(size: number, offset: number): void {
-    if (size < 0 || this.#position + size > Number.MAX_SAFE_INTEGER - 1024) {
-      throw new TarError("number", offset, `an entry of ${size} bytes`);
-    }
   }
 
   /** Lets PAX records replace header fields; an empty value replaces nothing. */
@@ -322,6 +312,16 @@ export class TarWalker {
     time("atime");
     time("ctime");
     return time("mtime") ?? mtime;
+  }
+}
+
+function checkExtensionSize(size: number, offset: number): void {
+  if (size < 0 || size > MAX_EXTENSION_BYTES) {
+    throw new TarError(
+      "too-long",
+      offset,
+      `extended header of ${size} bytes, over ${MAX_EXTENSION_BYTES}`,
+    );
   }
 }
 

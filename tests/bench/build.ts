@@ -6,7 +6,7 @@
  * - two layers on two cores against one on one core;
  * - the whole image from a registry, with everything pushed back, against `soci create` of the
  *   existing tools, which has the image in containerd's content store and pushes nothing;
- * - one layer of 10 GB of tar, for its memory.
+ * - one layer of 10 GB of tar, for its memory, and one of 200 000 small files.
  *
  * Each of ours runs in a process of its own, this file called with `--measure`, so that `taskset` can
  * bind it to a core. What is timed there is the work, the start of the Workers included.
@@ -19,6 +19,7 @@ import {
   startContainerd,
   startDockerRegistry,
 } from "../support/host/mod.ts";
+import { decodeZtoc } from "../../lib/ztoc/mod.ts";
 import { layerBlob, pushImage, TarBuilder } from "../support/images/mod.ts";
 import { sociPeer, startSociPeer } from "../support/peer/mod.ts";
 import { benchImage } from "./image.ts";
@@ -93,6 +94,30 @@ async function* largeLayer(path: string, tarBytes: number) {
   yield layerBlob(header).bytes;
   yield* pieces(path, times);
   yield layerBlob(new Uint8Array(1024)).bytes;
+}
+
+/** A tar of small files, as of a JavaScript project. */
+function manyFiles(count: number): Uint8Array {
+  const tar = new TarBuilder();
+  for (let i = 0; i < count; i++) {
+    const folder = `app/node_modules/package-${Math.floor(i / 100)}`;
+    if (i % 100 === 0) tar.dir(folder);
+    tar.file(`${folder}/dist/file-${i}.js`, "x", {
+      mtime: { seconds: 1_600_000_000 + i, nanos: 0 },
+    });
+  }
+  return layerBlob(tar, { level: 1 }).bytes;
+}
+
+/** Milliseconds to index a layer of so many files in a Worker, and to read its ztoc. */
+async function measureFiles(count: number) {
+  const layer = manyFiles(count);
+  using indexer = new LayerIndexer();
+  const index = () =>
+    indexer.index(ReadableStream.from([layer.slice()]), options);
+  const { ms, value } = await timed(index);
+  const read = await timed(() => decodeZtoc(value.ztoc).entries.length);
+  return { ms, readMs: read.ms, entries: read.value };
 }
 
 async function measure(what: string, args: string[]): Promise<Measured> {
@@ -266,5 +291,14 @@ if (Deno.args[0] === "--measure") {
     (large.tarBytes / 1e6).toFixed(0),
     speed(large.tarBytes, large.ms),
     large.peakMb.toFixed(0),
+  ]]);
+  const { ms, readMs, entries } = await measureFiles(200_000);
+  printTable("One layer of many files", [
+    ...["", "entries", "index ms", "read ztoc ms"],
+  ], [[
+    "one Worker, its start included",
+    String(entries),
+    ms.toFixed(0),
+    readMs.toFixed(0),
   ]]);
 }

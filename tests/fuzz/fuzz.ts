@@ -20,7 +20,10 @@ const random = randomFrom(seed);
 const runs = TARGETS.filter(({ name }) => only === undefined || name === only)
   .map((target) => ({
     target,
-    corpus: [...target.seeds(), ...savedInputs(target)],
+    corpus: [
+      ...target.seeds(),
+      ...savedInputs(target).map(({ bytes }) => bytes),
+    ],
     taken: 0,
     refused: 0,
     found: new Map<string, number>(),
