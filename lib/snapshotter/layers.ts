@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers";
 import { logger } from "../telemetry/mod.ts";
 import { SnapshotError } from "./errors.ts";
 import type { LayerProvider, LayerRequest, ProvidedLayer } from "./provider.ts";
@@ -100,6 +101,8 @@ export class LazyLayers {
         row = waiting.shift()
       ) {
         await this.#restore(row, "disk");
+        // Connections that come meanwhile want an answer to their handshake within a second.
+        await new Promise<void>((resolve) => setImmediate(resolve));
       }
     };
     await Promise.all(Array.from({ length: RESTORE_CONCURRENCY }, next));

@@ -181,6 +181,7 @@ class CrashTrial implements AsyncDisposable {
       ),
       logFile: `${this.folder}/log`,
       ready: () => readiness === "spawned" || starts() > before,
+      readyTimeoutMs: 60_000,
     });
   }
 

@@ -100,6 +100,7 @@ export class LazyHost implements AsyncDisposable {
       ),
       logFile: `${this.folder}/daemon.log`,
       ready: async () => await unixSocketAnswers(socket) && starts() > before,
+      readyTimeoutMs: 60_000,
     });
   }
 
