@@ -1,8 +1,4 @@
-import {
-  ErofsUnsupportedError,
-  isErofsImageOf,
-  writeErofsImage,
-} from "../erofs/mod.ts";
+import { isErofsImageOf, writeErofsImage } from "../erofs/mod.ts";
 import {
   ERRNO,
   listMounts,
@@ -90,7 +86,7 @@ export class ErofsFace {
 
   /**
    * Shows a layer whose folder is in place; `fuseDirectory` is where the FUSE tree shows it.
-   * @returns that directory, when the face is `fuse` or the tree cannot be said in EROFS.
+   * @returns that directory, when the face is `fuse` or there can be no image.
    */
   show(slot: number, tree: LayerTree, fuseDirectory: string): ShownLayer {
     const mountpoint = this.#mountpoint(slot);
@@ -103,8 +99,11 @@ export class ErofsFace {
     try {
       prepareImage(image, tree);
     } catch (error) {
-      if (!(error instanceof ErofsUnsupportedError)) throw error;
-      this.#options.onFallback(slot, error.message);
+      // Not to be said in EROFS, or no room on the disk: no reason not to show the layer.
+      this.#options.onFallback(
+        slot,
+        error instanceof Error ? error.message : String(error),
+      );
       return inFuse;
     }
     this.#mounted.add(slot);

@@ -85,6 +85,7 @@ async function serve(bench: Bench): Promise<Served> {
     new RegistrySpanSource(bench.client, reference, bench.layer.digest),
     null,
   );
+  await layer.shown;
   const places = new Map<number, Place>();
   for (const { name, type, offset, size } of bench.ztoc.entries) {
     if (type !== "reg" || size < ROOM_BYTES) continue;

@@ -91,7 +91,8 @@ class Leftover implements AsyncDisposable {
 
   #source = () => new CountingSource(this.#blob);
 
-  async sum({ directory }: OpenLayer): Promise<string> {
+  async sum({ directory, shown }: OpenLayer): Promise<string> {
+    await shown;
     const { stdout, stderr } = await tryRun("sha256sum", [
       `${directory}/a/file`,
     ], { timeoutMs: 20_000 });

@@ -72,6 +72,7 @@ for (const compression of ["gzip", "gzip-multi", "none"] as const) {
           return false;
         }
       });
+      await served.shown;
       const result = await readWhole(`${served.directory}/file`);
       assert.ok("bytes" in result);
       assert.deepEqual(result.bytes, layer.file);
@@ -107,6 +108,7 @@ Deno.test("a ztoc whose window changes a file's bytes is found out by the whole 
   const served = add();
   await store.fill(served);
   await until(() => served.map.presentCount === 0);
+  await served.shown;
   const result = await readWhole(`${served.directory}/file`);
   assert.ok("error" in result, "reads fail from then on");
   assert.match(result.error, /Input\/output error/);
