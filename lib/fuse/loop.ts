@@ -45,6 +45,8 @@ export interface FuseLoopOptions {
   readonly xattrs: boolean;
   /** Told once, when the kernel has asked INIT: never for a mount that another process started. */
   readonly onNegotiated?: (negotiated: Negotiated) => void;
+  /** Told when a request could not be answered because of a fault of ours; it got EIO. */
+  readonly onFault?: (error: unknown) => void;
 }
 
 /**
@@ -56,6 +58,7 @@ export class FuseLoop {
   readonly #handler: FuseHandler;
   readonly #xattrs: boolean;
   readonly #onNegotiated: ((negotiated: Negotiated) => void) | undefined;
+  readonly #onFault: ((error: unknown) => void) | undefined;
   readonly #in = new Uint8Array(REQUEST_BYTES);
   readonly #inView = new DataView(this.#in.buffer);
   readonly #out = new Uint8Array(OUT_HEADER_BYTES + MAX_READ_BYTES);
@@ -71,6 +74,7 @@ export class FuseLoop {
     this.#handler = handler;
     this.#xattrs = options.xattrs;
     this.#onNegotiated = options.onNegotiated;
+    this.#onFault = options.onFault;
   }
 
   /**
@@ -91,7 +95,13 @@ export class FuseLoop {
         throw new OsError(errno, "read", "/dev/fuse");
       }
       if (length < IN_HEADER_BYTES) raise("read", "/dev/fuse");
-      this.#dispatch(length);
+      try {
+        this.#dispatch(length);
+      } catch (error) {
+        // One request must not end the mount for all others.
+        this.#onFault?.(error);
+        this.#fail(ERRNO.EIO);
+      }
     }
   }
 

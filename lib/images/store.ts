@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { abortConnection } from "../fuse/mod.ts";
 import type { MountKeeper } from "../handover/mod.ts";
 import {
@@ -27,6 +28,7 @@ import {
   truncateFd,
   unmount,
 } from "../os/mod.ts";
+import { RegistryError } from "../registry/mod.ts";
 import {
   type CachedLayer,
   HeaderTable,
@@ -34,7 +36,7 @@ import {
   LayerReader,
   SpanCache,
   type SpanClass,
-  type SpanError,
+  SpanError,
   SpanMap,
   SpanScheduler,
   type SpanSource,
@@ -53,6 +55,18 @@ const log = logger("images");
 const MAX_TREE_BYTES = 2 ** 31 - 1;
 /** What one reader may have ahead of it is the cache's budget divided by this. */
 const READ_AHEAD_SHARE = 8;
+
+/** How long a registry that failed is left alone before a waiting reader asks again, ms: at first, at most. */
+const FIRST_REST_MS = 100;
+const LAST_REST_MS = 5_000;
+const nextRestMs = (restMs: number) => Math.min(2 * restMs, LAST_REST_MS);
+
+/** Whether a span that failed so may yet come: the registry failed or gave other bytes, or a Worker broke down. */
+function mayPass(error: unknown): boolean {
+  return error instanceof RegistryError ||
+    (error instanceof SpanError &&
+      (error.kind === "digest" || error.kind === "worker"));
+}
 
 /** A layer that is being served. */
 export interface OpenLayer {
@@ -105,8 +119,15 @@ export interface LayerStoreOptions {
 /** A read waited as long as a read may. */
 export class ReadTimeoutError extends Error {
   override readonly name = "ReadTimeoutError";
-  constructor(readonly layerDigest: string, readonly waitMs: number) {
-    super(`layer ${layerDigest}: no data within ${waitMs} ms`);
+  /** @param options.cause what the last try failed with, if one failed by itself. */
+  constructor(
+    readonly layerDigest: string,
+    readonly waitMs: number,
+    options: ErrorOptions = {},
+  ) {
+    const { cause } = options;
+    const why = cause instanceof Error ? `, ${cause.message}` : "";
+    super(`layer ${layerDigest}: no data within ${waitMs} ms${why}`, options);
   }
 }
 
@@ -235,6 +256,8 @@ export class LayerStore implements AsyncDisposable {
           log.warn("layer is shown by FUSE", { slot, reason }),
         onReadError: (slot, offset, error) =>
           log.error("read failed", { slot, offset, error: String(error) }),
+        onFault: (mountpoint, detail) =>
+          log.error("fault while serving a mount", { mountpoint, detail }),
         ...(taken !== null && { taken }),
       });
       return new LayerStore(options, { lock, slots, files, face });
@@ -466,7 +489,11 @@ export class LayerStore implements AsyncDisposable {
     });
   }
 
-  /** What waits for a registry that is gone fails in the end; the next read asks again. */
+  /**
+   * Waits for bytes as long as readers wait. Whatever a registry does meanwhile may pass, also what it
+   * says for good (a login that ended, a blob that is not there, another certificate): readers must
+   * not be told of it before their time is over. The next read asks again.
+   */
   async #ensure(
     { reader, layerDigest }: Entry,
     offset: number,
@@ -474,13 +501,28 @@ export class LayerStore implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<void> {
     const late = new AbortController();
+    let failure: unknown;
     const timer = setTimeout(
-      () => late.abort(new ReadTimeoutError(layerDigest, this.#readWaitMs)),
+      () =>
+        late.abort(
+          new ReadTimeoutError(layerDigest, this.#readWaitMs, {
+            cause: failure,
+          }),
+        ),
       this.#readWaitMs,
     );
+    const either = AbortSignal.any([signal, late.signal]);
     try {
-      const either = AbortSignal.any([signal, late.signal]);
-      await reader.ensure(offset, length, "demand", either);
+      for (let waitMs = FIRST_REST_MS;; waitMs = nextRestMs(waitMs)) {
+        try {
+          return await reader.ensure(offset, length, "demand", either);
+        } catch (error) {
+          if (either.aborted || !mayPass(error)) throw error;
+          failure = error;
+        }
+        await pause(waitMs, null, { signal: either })
+          .catch(() => either.throwIfAborted());
+      }
     } finally {
       clearTimeout(timer);
     }

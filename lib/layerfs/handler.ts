@@ -303,10 +303,12 @@ export class LayerHandler implements FuseHandler {
       );
       // Unchanged: no span was given up meanwhile, so these are the layer's bytes, and no hole.
       if (slots.generation(layer.row) === generation) {
-        // A short answer inside a file would become zeros: whole or an error.
-        if (count !== held) return -ERRNO.EIO;
-        into.fill(0, held, length);
-        return length;
+        // A short answer inside a file would become zeros. What the disk does not give back is
+        // fetched again by the main isolate.
+        if (count === held) {
+          into.fill(0, held, length);
+          return length;
+        }
       }
       if (!slots.holds(layer.row, layer.slot)) return -ERRNO.ESTALE;
     }

@@ -34,7 +34,7 @@ export interface ServedLayer {
   readonly hasXattrs: boolean;
   /** Resolves when the bytes are here; rejects when they cannot be had. */
   ensure(offset: number, length: number, signal: AbortSignal): Promise<void>;
-  /** Copies bytes that are here; false when some are gone again. @throws OsError */
+  /** Copies bytes that are here; false when some are gone again. */
   copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean;
 }
 
@@ -50,6 +50,8 @@ export interface LayerFileSystemOptions {
   readonly onFallback?: (slot: number, reason: string) => void;
   /** Told when a read fails for good. */
   readonly onReadError?: (slot: number, offset: number, error: unknown) => void;
+  /** Told of faults of ours that readers of a mount met; it is served on. */
+  readonly onFault?: (mountpoint: string, detail: string) => void;
   /** Mounts of a process that is gone, by name, to be served on instead of new ones. */
   readonly taken?: readonly ServedMount[];
 }
@@ -69,6 +71,9 @@ const MAX_LAYERS = 32_768;
 const ARENA_BYTES = 16 * 2 ** 20;
 const RING_ITEMS = 4096;
 const READ_AHEAD_KB = 1024;
+/** How long to wait before a Worker that broke down is replaced, ms: at first, at most. */
+const FIRST_REVIVAL_MS = 50;
+const LAST_REVIVAL_MS = 5_000;
 
 /** How soon a killed reader is let go, ms. */
 const KILL_POLL_MS = 50;
@@ -89,7 +94,9 @@ interface Mount {
   readonly name: string;
   readonly mountpoint: string;
   readonly fd: number;
-  readonly worker: Worker;
+  /** Replaced when it breaks down. */
+  worker: Worker;
+  breakdowns: number;
   readonly loaded: Promise<void>;
   readonly serving: Promise<void>;
   readonly stopped: Promise<void>;
@@ -170,21 +177,10 @@ export class LayerFileSystem implements AsyncDisposable {
   async serve(): Promise<void> {
     this.#serving = true;
     this.#drained = this.#drain();
-    for (const [number, mount] of this.#mounts.entries()) {
+    for (const mount of this.#mounts) {
       // Before anything is read here: what was asked twice would be answered twice.
       if (mount.taken !== null) requestResend(mount.fd);
-      mount.worker.postMessage(
-        {
-          fd: mount.fd,
-          mount: number,
-          xattrs: mount.name === "x",
-          layersDirectory: this.#options.layersDirectory,
-          slots: this.#slots.memory,
-          presence: this.#arena.memory,
-          uses: this.#uses.buffer as SharedArrayBuffer,
-          ring: this.#ring.memory,
-        } satisfies FuseWorkerStart,
-      );
+      this.#postStart(mount);
     }
     for (const mount of this.#mounts) {
       await mount.serving;
@@ -204,6 +200,21 @@ export class LayerFileSystem implements AsyncDisposable {
   /** Resolves when no mount of a layer is under way. */
   settled(): Promise<void> {
     return this.#erofs.settled();
+  }
+
+  #postStart(mount: Mount): void {
+    mount.worker.postMessage(
+      {
+        fd: mount.fd,
+        mount: this.#mounts.indexOf(mount),
+        xattrs: mount.name === "x",
+        layersDirectory: this.#options.layersDirectory,
+        slots: this.#slots.memory,
+        presence: this.#arena.memory,
+        uses: this.#uses.buffer as SharedArrayBuffer,
+        ring: this.#ring.memory,
+      } satisfies FuseWorkerStart,
+    );
   }
 
   /** The mounts with what another process needs to serve them. Only while they are served. */
@@ -243,10 +254,6 @@ export class LayerFileSystem implements AsyncDisposable {
       Deno.mkdirSync(mountpoint, { recursive: true, mode: 0o755 });
       fd = mountFuse({ mountpoint, source: "soci-deno" });
     }
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), {
-      type: "module",
-      deno: { permissions: { ffi: [LIBC_PATH] } },
-    });
     const loaded = Promise.withResolvers<void>();
     const serving = Promise.withResolvers<void>();
     const negotiated = Promise.withResolvers<Negotiated>();
@@ -254,39 +261,67 @@ export class LayerFileSystem implements AsyncDisposable {
     for (const { promise } of [loaded, serving, negotiated]) {
       promise.catch(() => {}); // whoever waits for it sees the failure
     }
-    worker.onmessage = ({ data }: MessageEvent<FuseWorkerEvent>) => {
-      switch (data.kind) {
+    const onEvent = (event: FuseWorkerEvent) => {
+      switch (event.kind) {
         case "loaded":
-          return loaded.resolve();
+          return mount.breakdowns > 0 ? this.#goOn(mount) : loaded.resolve();
         case "serving":
           return serving.resolve();
         case "negotiated":
-          return negotiated.resolve(data.negotiated);
-        case "stopped":
-          negotiated.reject(new Error(data.error ?? `${name} was unmounted`));
+          return negotiated.resolve(event.negotiated);
+        case "fault":
+          return this.#options.onFault?.(mountpoint, event.error);
+        case "stopped": {
+          if (event.error !== null && this.#serving && !this.#closed) {
+            return this.#revive(mount, event.error, onEvent);
+          }
+          const failure = new Error(event.error ?? `${name} was unmounted`);
+          for (const { reject } of [loaded, serving, negotiated]) {
+            reject(failure);
+          }
           stopped.resolve();
+        }
       }
     };
-    worker.onerror = (event) => {
-      event.preventDefault();
-      const failure = new Error(`FUSE Worker: ${event.message}`);
-      loaded.reject(failure);
-      serving.reject(failure);
-      negotiated.reject(failure);
-      stopped.resolve();
-    };
     if (taken !== null) negotiated.resolve(taken.negotiated);
-    return {
+    const mount: Mount = {
       name,
       mountpoint,
       fd,
-      worker,
+      worker: startWorker(onEvent),
+      breakdowns: 0,
       loaded: loaded.promise,
       serving: serving.promise,
       stopped: stopped.promise,
       taken: taken?.negotiated ?? null,
       negotiated: negotiated.promise,
     };
+    return mount;
+  }
+
+  /** Another Worker takes the place of one that broke down; readers wait meanwhile. */
+  #revive(
+    mount: Mount,
+    why: string,
+    onEvent: (event: FuseWorkerEvent) => void,
+  ): void {
+    this.#options.onFault?.(mount.mountpoint, `Worker broke down: ${why}`);
+    const waitMs = FIRST_REVIVAL_MS * 2 ** Math.min(mount.breakdowns++, 20);
+    setTimeout(() => {
+      if (this.#closed) return;
+      mount.worker.terminate();
+      mount.worker = startWorker(onEvent);
+    }, Math.min(waitMs, LAST_REVIVAL_MS));
+  }
+
+  #goOn(mount: Mount): void {
+    try {
+      requestResend(mount.fd); // what the old one had taken and not answered
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      this.#options.onFault?.(mount.mountpoint, error.message);
+    }
+    this.#postStart(mount);
   }
 
   /**
@@ -395,18 +430,11 @@ export class LayerFileSystem implements AsyncDisposable {
   #readInto(slot: number, offset: number, length: number): number | null {
     const known = this.#layers.get(slot);
     if (known === undefined) return -ERRNO.ESTALE;
-    try {
-      // Less than `length` only at a blob's end, where zeros fill the last block.
-      const held = Math.min(length, known.dataBytes - offset);
-      const { payload } = this.#replies;
-      payload.fill(0, held, length);
-      return known.layer.copy(offset, payload.subarray(0, held))
-        ? length
-        : null;
-    } catch (error) {
-      if (error instanceof OsError) return -error.errno;
-      throw error;
-    }
+    // Less than `length` only at a blob's end, where zeros fill the last block.
+    const held = Math.min(length, known.dataBytes - offset);
+    const { payload } = this.#replies;
+    payload.fill(0, held, length);
+    return known.layer.copy(offset, payload.subarray(0, held)) ? length : null;
   }
 
   /** Unmounts and waits for the Workers; after `detach`, does nothing. */
@@ -444,4 +472,17 @@ export class LayerFileSystem implements AsyncDisposable {
     }
     this.#mounts = [];
   }
+}
+
+function startWorker(onEvent: (event: FuseWorkerEvent) => void): Worker {
+  const worker = new Worker(new URL("./worker.ts", import.meta.url), {
+    type: "module",
+    deno: { permissions: { ffi: [LIBC_PATH] } },
+  });
+  worker.onmessage = ({ data }: MessageEvent<FuseWorkerEvent>) => onEvent(data);
+  worker.onerror = (event) => {
+    event.preventDefault();
+    onEvent({ kind: "stopped", error: `FUSE Worker: ${event.message}` });
+  };
+  return worker;
 }

@@ -23,12 +23,13 @@ export interface FuseWorkerStart {
 
 /**
  * From the Worker: it is loaded and waits for its message; it is about to serve; the kernel asked
- * INIT (of new mounts only); it is done.
+ * INIT (of new mounts only); a request met a fault of ours; it is done.
  */
 export type FuseWorkerEvent =
   | { readonly kind: "loaded" }
   | { readonly kind: "serving" }
   | { readonly kind: "negotiated"; readonly negotiated: Negotiated }
+  | { readonly kind: "fault"; readonly error: string }
   | { readonly kind: "stopped"; readonly error: string | null };
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
@@ -46,6 +47,7 @@ scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
   const loop = new FuseLoop(data.fd, handler, {
     xattrs: data.xattrs,
     onNegotiated: (negotiated) => send({ kind: "negotiated", negotiated }),
+    onFault: (error) => send({ kind: "fault", error: String(error) }),
   });
   send({ kind: "serving" });
   try {

@@ -3,6 +3,7 @@
  * - `inflate`: the digest is right but the bytes do not inflate: the ztoc is wrong.
  * - `header`: a tar header in the span is not what the ztoc says: the ztoc lies.
  * - `layer`: the whole layer does not have its digest: the ztoc lies.
+ * - `worker`: a fault of ours, or of the machine: whoever worked on it broke down. It may go well again.
  * - `disk`: the cache could not be written or read.
  * - `closed`: the layer is no longer served.
  */
@@ -11,6 +12,7 @@ export type SpanErrorKind =
   | "inflate"
   | "header"
   | "layer"
+  | "worker"
   | "disk"
   | "closed";
 

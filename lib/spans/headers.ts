@@ -24,6 +24,7 @@
 import { crc32 } from "node:zlib";
 import {
   closeFd,
+  ERRNO,
   fileSize,
   O,
   openFd,
@@ -123,13 +124,14 @@ export class HeaderTable implements Disposable {
    * Compares a straddler with the layer.
    * @param read gives bytes of the tar; all of the straddler's spans must be here.
    * @returns null, or what differs.
+   * @throws OsError when the file cannot be read.
    */
   straddlerDifference(
     straddler: Straddler,
     read: (offset: number, length: number) => Uint8Array,
   ): string | null {
     const bytes = new Uint8Array(straddler.end - straddler.start);
-    preadFully(this.#fd, bytes, straddler.start);
+    readRecords(this.#fd, bytes, straddler.start);
     for (const record of recordsIn(bytes)) {
       const { headerStart, offset } = record;
       const region = read(headerStart, offset - headerStart);
@@ -145,10 +147,22 @@ export class HeaderTable implements Disposable {
   }
 }
 
+/** A torn file would look like a span without headers, which is then believed. @throws OsError */
+function readRecords(
+  fd: number,
+  into: Uint8Array<ArrayBuffer>,
+  start: number,
+): void {
+  if (preadFully(fd, into, start) !== into.length) {
+    throw new OsError(ERRNO.EIO, "read", "tar header records (torn file)");
+  }
+}
+
 /**
  * Compares all headers that lie in a span with the ztoc's word.
  * @param bytes the span's bytes of the tar, from offset `spanStart` on.
  * @returns null, or what differs.
+ * @throws OsError when the records of the headers cannot be read.
  */
 export function spanHeaderDifference(
   { fd, start, end }: SpanHeaders,
@@ -156,7 +170,7 @@ export function spanHeaderDifference(
   spanStart: number,
 ): string | null {
   const records = new Uint8Array(end - start);
-  preadFully(fd, records, start);
+  readRecords(fd, records, start);
   for (const record of recordsIn(records)) {
     const difference = headerDifference(
       record,

@@ -48,9 +48,9 @@ export type InflateOutcome =
     readonly bytes: Uint8Array<ArrayBuffer>;
     readonly detail: string;
   }
-  /** They are not to be used. */
+  /** They are not to be used; after `worker`, nothing is known of them. */
   | {
-    readonly kind: "digest" | "inflate" | "header";
+    readonly kind: "digest" | "inflate" | "header" | "worker";
     readonly detail: string;
   };
 

@@ -86,11 +86,11 @@ export class InflatePool implements Disposable {
     };
     member.worker.onerror = (event) => {
       event.preventDefault();
-      // The Worker is gone: its spans fail (and are asked for again), another takes its place.
+      // The Worker is gone with its spans, which are fetched again; another takes its place.
       member.worker = this.#start();
       this.#listen(member);
       const outcome: InflateOutcome = {
-        kind: "inflate",
+        kind: "worker",
         detail: `Worker: ${event.message}`,
       };
       for (const finished of streams.values()) finished.resolve(outcome);

@@ -115,7 +115,8 @@ function finish(id: number, task: SpanTask): void {
   try {
     outcome = task.finish();
   } catch (error) {
-    outcome = { kind: "inflate", detail: String(error) };
+    // No judgement of the bytes: memory or a descriptor gave out.
+    outcome = { kind: "worker", detail: String(error) };
   }
   task[Symbol.dispose]();
   scope.postMessage(

@@ -15,8 +15,8 @@ import { UncachedSpans } from "./uncached.ts";
 
 const log = logger("spans");
 
-/** How often a span with a wrong digest is fetched again. */
-const DIGEST_RETRIES = 3;
+/** How often a span with a wrong digest, or one whose Worker broke down, is fetched again. */
+const SPAN_RETRIES = 3;
 /** A span that was given up between its arrival and its reading is fetched again so often. */
 const READ_TRIES = 8;
 /** A span that takes at least so long to come, ms, is inflated meanwhile. */
@@ -157,8 +157,7 @@ export class LayerReader implements RunLayer {
 
   /**
    * Copies bytes that are here, without waiting, so that nothing can take them away meanwhile.
-   * @returns false when some are not.
-   * @throws OsError
+   * @returns false when some are not: ask for them again.
    */
   copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean {
     const { spans, map } = this.#options;
@@ -187,7 +186,7 @@ export class LayerReader implements RunLayer {
   }
 
   #copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean {
-    const { spans, dataFd } = this.#options;
+    const { spans } = this.#options;
     const end = offset + into.length;
     for (let at = offset; at < end;) {
       const span = spans.spanAt(at);
@@ -197,12 +196,31 @@ export class LayerReader implements RunLayer {
       if (bytes !== undefined) {
         const from = at - spans.start(span);
         part.set(bytes.subarray(from, from + part.length));
-      } else if (preadFully(dataFd, part, at) !== part.length) {
-        return false;
-      }
+      } else if (!this.#readPart(span, at, part)) return false;
       at = to;
     }
     return true;
+  }
+
+  /** Reads a part of one span from the data file; what the disk does not give back is missing again. */
+  #readPart(span: number, at: number, part: Uint8Array<ArrayBuffer>): boolean {
+    let detail = "the data file is too short";
+    try {
+      if (preadFully(this.#options.dataFd, part, at) === part.length) {
+        return true;
+      }
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      detail = error.message;
+    }
+    if (this.#leaving.has(span)) return false;
+    log.error("the cache cannot be read, the span is fetched again", {
+      layer: this.#options.layerDigest,
+      span,
+      detail,
+    });
+    this.#track(this.evict([span]));
+    return false;
   }
 
   /** The flight that brings a span; null when it is here. @throws SpanError */
@@ -406,7 +424,7 @@ export class LayerReader implements RunLayer {
     this.#tasks.add(tracked);
   }
 
-  /** Checks, inflates and marks a span whose bytes came; fetches it again while its digest is wrong. */
+  /** Checks, inflates and marks a span whose bytes came; fetches it again where that may help. */
   async #arrived(
     flight: Flight,
     inflated: Promise<InflateOutcome>,
@@ -429,12 +447,14 @@ export class LayerReader implements RunLayer {
           return flight.resolve();
         }
         const error = this.#error(outcome.kind, span, outcome.detail);
-        if (outcome.kind !== "digest" || attempt >= DIGEST_RETRIES) throw error;
-        log.warn("span has a wrong digest, fetching it again", {
+        const again = AGAIN.get(outcome.kind);
+        if (again === undefined || attempt >= SPAN_RETRIES) throw error;
+        log.warn(again, {
           layer: this.#options.layerDigest,
           span,
           offset: this.compressedStart(span),
           attempt: attempt + 1,
+          detail: outcome.detail,
         });
         next = this.#inflate(flight, await this.#fetchAgain(span));
       }
@@ -504,7 +524,10 @@ export class LayerReader implements RunLayer {
     for (const other of this.#uncached.of(this)) this.#writeLater(other);
   }
 
-  /** Headers that lie in this span and others, if all of them are here now. @throws SpanError */
+  /**
+   * Headers that lie in this span and others, if all of them are here now; the last one to come looks.
+   * @throws SpanError
+   */
   #checkStraddlers(span: number): void {
     const { headers, map } = this.#options;
     for (const straddler of headers?.straddlers(span) ?? []) {
@@ -520,7 +543,8 @@ export class LayerReader implements RunLayer {
         (offset, length) => {
           const bytes = new Uint8Array(length);
           if (!this.#copy(offset, bytes)) {
-            throw this.#error("disk", span, "the data file is too short");
+            // What the disk does not give back is missing now: the next try does without.
+            throw this.#error("worker", span, "its neighbour cannot be read");
           }
           return bytes;
         },
@@ -668,6 +692,11 @@ export class LayerReader implements RunLayer {
   }
 }
 
+/** What is told when a span that failed so is fetched again. */
+const AGAIN: ReadonlyMap<string, string> = new Map([
+  ["digest", "span has a wrong digest, fetching it again"],
+  ["worker", "a Worker broke down over a span, fetching it again"],
+]);
 const EMPTY_WINDOW = new Uint8Array(32768);
 /** One disk holds all layers, so one warning is enough. */
 let lastDiskWarningMs = -Infinity;

@@ -8,6 +8,7 @@ import {
   pause,
   type Service,
   sociDenoCommand,
+  sociDenoWith,
   startContainerd,
   startService,
   tryRun,
@@ -34,6 +35,17 @@ export function sociDeno(...args: string[]): Promise<CommandResult> {
   return tryRun(command.program, command.args, { timeoutMs: 60_000 });
 }
 
+/** How the daemon's process is started, beside its command line. */
+export interface DaemonProcess {
+  /** Folder of its state; one of the host's own when not given. */
+  readonly root?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Program and arguments that start it in turn. */
+  readonly prefix?: readonly string[];
+  /** Further flags of `deno run`. */
+  readonly denoFlags?: readonly string[];
+}
+
 /** The daemon and a containerd that uses it as snapshotter `soci`. */
 export class LazyHost implements AsyncDisposable {
   #daemon: Service | null = null;
@@ -45,7 +57,13 @@ export class LazyHost implements AsyncDisposable {
     /** Flags for whatever talks to the registry. */
     readonly registryFlags: readonly string[],
     readonly daemonFlags: readonly string[],
+    readonly daemonProcess: DaemonProcess,
   ) {}
+
+  /** Folder of the daemon's state. */
+  get root(): string {
+    return this.daemonProcess.root ?? `${this.folder}/root`;
+  }
 
   /**
    * @param options.config the daemon's config.toml; by default v1 on and background fetch off.
@@ -58,6 +76,7 @@ export class LazyHost implements AsyncDisposable {
       cri?: ContainerdOptions["cri"];
       caFile?: string;
       face?: FaceWish;
+      daemon?: DaemonProcess;
     } = {},
   ): Promise<LazyHost> {
     const folder = await Deno.makeTempDir({ prefix: "soci-deno-e2e-" });
@@ -70,6 +89,7 @@ export class LazyHost implements AsyncDisposable {
       folder,
       caFile === undefined ? [] : ["--tlscacert", caFile],
       face === undefined ? [] : ["--face", face],
+      options.daemon ?? {},
     );
     // The daemon first: containerd dials at once, and backs off for seconds when nobody is there.
     await host.startDaemon();
@@ -90,14 +110,24 @@ export class LazyHost implements AsyncDisposable {
     const socket = `${this.folder}/soci.sock`;
     const starts = () => this.#logFile().split('"serving"').length;
     const before = starts();
+    const { denoFlags = [], prefix = [], env = {} } = this.daemonProcess;
+    const command = sociDenoWith(
+      denoFlags,
+      ...["serve", "--address", socket, "--root", this.root],
+      ...["--config", `${this.folder}/config.toml`, "--log-level", "debug"],
+      ...this.registryFlags,
+      ...this.daemonFlags,
+      ...flags,
+    );
+    const [program = "", ...args] = [
+      ...prefix,
+      command.program,
+      ...command.args,
+    ];
     this.#daemon = await startService({
-      ...sociDenoCommand(
-        ...["serve", "--address", socket, "--root", `${this.folder}/root`],
-        ...["--config", `${this.folder}/config.toml`, "--log-level", "debug"],
-        ...this.registryFlags,
-        ...this.daemonFlags,
-        ...flags,
-      ),
+      program,
+      args,
+      env,
       logFile: `${this.folder}/daemon.log`,
       ready: async () => await unixSocketAnswers(socket) && starts() > before,
       readyTimeoutMs: 60_000,
@@ -191,7 +221,7 @@ export class LazyHost implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.containerd.close();
     await this.#daemon?.close("SIGINT");
-    await sociDeno("stop", "--root", `${this.folder}/root`); // what a killed one left
+    await sociDeno("stop", "--root", this.root); // what a killed one left
     await Deno.remove(this.folder, { recursive: true });
   }
 }

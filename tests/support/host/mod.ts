@@ -36,4 +36,9 @@ export {
 } from "./containerd.ts";
 export { Systemd } from "./systemd.ts";
 export { CriClient, type CriContainer, type CriRunOptions } from "./cri.ts";
-export { permissionFlags, permissionSets, sociDenoCommand } from "./program.ts";
+export {
+  permissionFlags,
+  permissionSets,
+  sociDenoCommand,
+  sociDenoWith,
+} from "./program.ts";

@@ -22,6 +22,14 @@ export function permissionFlags(grants: Grants): string[] {
 export function sociDenoCommand(
   ...args: string[]
 ): { program: string; args: string[] } {
+  return sociDenoWith([], ...args);
+}
+
+/** `sociDenoCommand` with further flags of `deno run`, such as a module to load before ours. */
+export function sociDenoWith(
+  denoFlags: readonly string[],
+  ...args: string[]
+): { program: string; args: string[] } {
   const grants = permissionSets()["binary"] as Grants;
   return {
     program: Deno.execPath(),
@@ -29,6 +37,7 @@ export function sociDenoCommand(
       ...["run", "--no-check", "--no-prompt", "--quiet"],
       ...["--config", `${ROOT}deno.json`, "--unstable-worker-options"],
       ...permissionFlags(grants),
+      ...denoFlags,
       `${ROOT}main.ts`,
       ...args,
     ],

@@ -24,7 +24,9 @@ export async function serveBlob(
   const shown = fault?.kind === "shift" ? start + 1 : start;
   const headers = {
     "content-type": "application/octet-stream",
-    "content-length": String(end - start),
+    "content-length": String(
+      end - start + (fault?.kind === "extend" ? fault.bytes : 0),
+    ),
     "accept-ranges": "bytes",
     "docker-content-digest": digest,
     ...(partial && { "content-range": `bytes ${shown}-${end - 1}/${size}` }),

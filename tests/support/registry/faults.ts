@@ -21,6 +21,8 @@ export type Fault =
     | { kind: "whole" }
     /** Gives another range than asked for. */
     | { kind: "shift" }
+    /** Sends so many bytes more than there are. */
+    | { kind: "extend"; bytes: number }
   );
 
 /** What a request is to faults. */
@@ -29,6 +31,8 @@ export type Subject = NonNullable<Fault["on"]>;
 /** The faults of a running registry; change them at any time. */
 export class Faults {
   readonly #active: Array<{ fault: Fault; left: number }> = [];
+  /** Requests that met a fault so far. */
+  taken = 0;
 
   /** Adds a fault; earlier ones act first. */
   add(fault: Fault): void {
@@ -48,6 +52,7 @@ export class Faults {
     });
     if (found === undefined) return null;
     found.left--;
+    this.taken++;
     return found.fault;
   }
 }
@@ -58,6 +63,13 @@ export function spoil(
   fault: Fault | null,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   if (fault?.kind === "corrupt") return body.pipeThrough(flipFirstByte());
+  if (fault?.kind === "extend") {
+    return body.pipeThrough(
+      new TransformStream({
+        flush: (controller) => controller.enqueue(new Uint8Array(fault.bytes)),
+      }),
+    );
+  }
   if (fault?.kind === "stall" || fault?.kind === "truncate") {
     return cut(body, fault.afterBytes, fault.kind);
   }

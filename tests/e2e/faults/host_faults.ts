@@ -1,0 +1,379 @@
+/** Faults of the machine: disk, memory, clock, Workers, containerd; and many at once. @module */
+import { ctrRun, leftovers, pause } from "../../support/host/mod.ts";
+import { startRegistry } from "../../support/registry/mod.ts";
+import {
+  isRpcError,
+  RpcChannel,
+  SnapshotsClient,
+} from "../../../lib/containerd/mod.ts";
+import type { DaemonProcess } from "../host.ts";
+import { BreakableDisk } from "./disk.ts";
+import { MemoryGroup } from "./memory_group.ts";
+import { type Fault, type Outcome, outcomeOf } from "./outcome.ts";
+import {
+  dropCaches,
+  publish,
+  type Published,
+  type Reading,
+  Stage,
+} from "./stage.ts";
+
+/** How large the large ones are. */
+export interface HostFaultSizes {
+  /** Containers started at once. */
+  readonly containers: number;
+  /** Prepare, commit, remove. */
+  readonly cycles: number;
+}
+
+const PACE = { pauseMs: 20, seconds: 60 };
+/** What the daemon may have: little more than it needs to start. */
+const MEMORY_BYTES = 200 * 2 ** 20;
+
+/** Everything these faults need. */
+export class HostFaults implements AsyncDisposable {
+  readonly faults: readonly Fault[];
+
+  private constructor(
+    readonly published: Published,
+    sizes: HostFaultSizes,
+    private readonly owned: AsyncDisposableStack,
+  ) {
+    const fault = (
+      name: string,
+      allowed: Fault["allowed"],
+      trial: () => Promise<Outcome>,
+    ): Fault => ({ name, allowed, try: trial });
+    this.faults = [
+      fault("cache disk turns read-only", "delay", () => this.#readOnlyDisk()),
+      fault("cache disk gives I/O errors", "delay", () => this.#brokenDisk()),
+      fault(
+        `daemon bounded to ${MEMORY_BYTES / 2 ** 20} MiB of memory`,
+        "delay",
+        () => this.#littleMemory(),
+      ),
+      fault(
+        "inflate Workers break down",
+        "delay",
+        () => this.#inflateWorkers(),
+      ),
+      fault("FUSE Worker breaks down", "delay", () => this.#fuseWorker()),
+      fault("containerd restarts", "delay", () => this.#containerdRestarts()),
+      fault("clock jumps by hours and days", "delay", () => this.#clock()),
+      fault(
+        `${sizes.containers} containers start at once`,
+        "delay",
+        () => this.#many(sizes.containers),
+      ),
+      fault(
+        `${sizes.cycles} cycles of prepare, commit, remove`,
+        "delay",
+        () => this.#cycles(sizes.cycles),
+      ),
+    ];
+  }
+
+  static async start(sizes: HostFaultSizes): Promise<HostFaults> {
+    await using stack = new AsyncDisposableStack();
+    const registry = stack.use(startRegistry({
+      auth: {
+        kind: "bearer",
+        username: "user",
+        password: "secret",
+        anonymousPull: true,
+      },
+    }));
+    const response = await fetch(
+      `${registry.url}/token?scope=repository:faults:pull,push`,
+      { headers: { authorization: `Basic ${btoa("user:secret")}` } },
+    );
+    const authorization = `Bearer ${(await response.json()).token}`;
+    const published = await publish({
+      host: registry.host,
+      push: { authorization },
+      indexFlags: ["--user", "user:secret"],
+    }, { layers: 3, filesPerLayer: 60 });
+    return new HostFaults(published, sizes, stack.move());
+  }
+
+  /** One container reads a fresh layer; `during` begins when it has read a few files. */
+  async #reading(
+    options: { daemon?: DaemonProcess; config?: string },
+    during: (stage: Stage, reading: Reading) => Promise<void>,
+    judge: (stage: Stage) => readonly string[] = () => [],
+  ): Promise<Outcome> {
+    await using stage = await Stage.start(this.published, options);
+    const reading = await stage.read(stage.fresh(), {
+      ...PACE,
+      clientMayEnd: true,
+    });
+    await reading.go();
+    await reading.reached(3);
+    await during(stage, reading);
+    const outcome = outcomeOf(await reading.report);
+    return { ...outcome, violations: [...outcome.violations, ...judge(stage)] };
+  }
+
+  async #readOnlyDisk(): Promise<Outcome> {
+    await using disk = await BreakableDisk.make();
+    return await this.#reading(
+      { daemon: { root: `${disk.mountpoint}/root` } },
+      () => disk.turnReadOnly(),
+      ({ host }) =>
+        /cannot be written/.test(host.logs())
+          ? []
+          : ["the daemon did not meet the fault"],
+    );
+  }
+
+  async #brokenDisk(): Promise<Outcome> {
+    await using disk = await BreakableDisk.make();
+    await using stage = await Stage.start(this.published, {
+      daemon: { root: `${disk.mountpoint}/root` },
+    });
+    const layer = stage.fresh();
+    const warm = await stage.read(layer, { ...PACE, pauseMs: 0 });
+    await warm.go();
+    await warm.report; // all of it is in the cache now
+    const reading = await stage.read(layer, { ...PACE });
+    await dropCaches();
+    // All cached file content; what the daemon knows about layers is a few blocks elsewhere.
+    await disk.loseBlocks("root/layers/*/[!d]*");
+    await reading.go();
+    const outcome = outcomeOf(await reading.report);
+    return /cannot be read/.test(stage.host.logs()) ? outcome : {
+      ...outcome,
+      violations: [...outcome.violations, "the daemon did not meet the fault"],
+    };
+  }
+
+  async #littleMemory(): Promise<Outcome> {
+    await using group = new MemoryGroup(MEMORY_BYTES);
+    return await this.#reading(
+      { daemon: { prefix: group.prefix } },
+      async (stage) => {
+        const others = await Promise.all(
+          [stage.fresh(), stage.fresh()].map((layer) =>
+            stage.read(layer, { ...PACE, pauseMs: 0 })
+          ),
+        );
+        for (const other of others) await other.go();
+        for (const other of others) {
+          const { errors, wrong } = await other.report;
+          if (errors.length + wrong.length > 0) {
+            throw new Error("another reader saw errors");
+          }
+        }
+      },
+      () =>
+        group.hits > 0
+          ? []
+          : [`the bound was not met: ${group.peakBytes} bytes`],
+    );
+  }
+
+  #inflateWorkers(): Promise<Outcome> {
+    return this.#reading(
+      { daemon: dyingWorkers() },
+      async ({ host }) => {
+        for (let times = 0; times < 10; times++) {
+          Deno.kill(host.pid, "SIGUSR2");
+          await pause(50);
+        }
+      },
+      ({ host }) =>
+        /a Worker broke down over a span/.test(host.logs())
+          ? []
+          : ["no Worker broke down over a span"],
+    );
+  }
+
+  #fuseWorker(): Promise<Outcome> {
+    return this.#reading(
+      { daemon: dyingWorkers() },
+      async (stage) => {
+        for (let times = 0; times < 3; times++) {
+          const { code } = await ctrRun(stage.host.containerd, {
+            image: stage.image,
+            id: `break-down-${crypto.randomUUID()}`,
+            snapshotter: "soci",
+            args: ["/bin/busybox", "stat", "/data-1/break-down"],
+          });
+          if (code === 0) throw new Error("a file that is not there was found");
+          await pause(200);
+        }
+      },
+      ({ host }) =>
+        /Worker broke down: .*told to break down/.test(host.logs())
+          ? []
+          : ["no Worker broke down"],
+    );
+  }
+
+  #containerdRestarts(): Promise<Outcome> {
+    return this.#reading({}, ({ host }) => host.containerd.restart());
+  }
+
+  async #clock(): Promise<Outcome> {
+    const [library] = [...Deno.readDirSync("/usr/lib")].map(({ name }) =>
+      `/usr/lib/${name}/faketime/libfaketimeMT.so.1`
+    ).filter(isFile);
+    if (library === undefined) throw new Error("libfaketime is not installed");
+    const clock = await Deno.makeTempFile({ prefix: "soci-deno-clock-" });
+    const jump = (to: string) => Deno.writeTextFileSync(clock, to);
+    jump("+0");
+    let jumps = 0;
+    const seen: number[] = [];
+    try {
+      return await this.#reading({
+        daemon: {
+          env: {
+            LD_PRELOAD: library,
+            FAKETIME_TIMESTAMP_FILE: clock,
+            FAKETIME_NO_CACHE: "1",
+            FAKETIME_DONT_FAKE_MONOTONIC: "1",
+          },
+        },
+      }, async () => {
+        for (const to of ["+2h", "-1d", "+30d", "-3h", "+0"]) {
+          jump(to);
+          jumps++;
+          await pause(300);
+        }
+      }, ({ host }) => {
+        for (const line of host.logs().split("\n")) {
+          const at = /"@timestamp":"([^"]+)"/.exec(line)?.[1];
+          if (at !== undefined) seen.push(Date.parse(at));
+        }
+        const span = Math.max(...seen) - Math.min(...seen);
+        return span > 86_400_000
+          ? []
+          : [`the daemon's clock did not jump (${span} ms in ${jumps} jumps)`];
+      });
+    } finally {
+      await Deno.remove(clock);
+    }
+  }
+
+  async #many(count: number): Promise<Outcome> {
+    await using stage = await Stage.start(this.published, {});
+    const layer = stage.fresh();
+    const started = performance.now();
+    const expected = Object.entries(layer.files).map(([name, sum]) =>
+      `${sum}  ${name}`
+    ).sort().join("\n");
+    const results = await Promise.all(
+      Array.from({ length: count }, async (_, number) => {
+        const { stdout, stderr } = await ctrRun(stage.host.containerd, {
+          image: stage.image,
+          id: `many-${number}-${crypto.randomUUID()}`,
+          snapshotter: "soci",
+          args: [
+            "/bin/busybox",
+            "sh",
+            "-c",
+            `cd /${layer.folder} && /bin/busybox sha256sum *`,
+          ],
+          timeoutMs: 240_000,
+        });
+        return {
+          right: stdout.trim().split("\n").sort().join("\n") === expected,
+          stderr,
+        };
+      }),
+    );
+    const failed = results.filter(({ right }) => !right);
+    const ms = Math.round(performance.now() - started);
+    return {
+      seen: "delay",
+      words: `a delay: all had read ${
+        Object.keys(layer.files).length
+      } files after ${(ms / 1000).toFixed(1)} s`,
+      longestMs: ms,
+      wrong: failed.length,
+      violations: failed.slice(0, 3).map(({ stderr }) =>
+        `a container failed: ${stderr}`
+      ),
+    };
+  }
+
+  async #cycles(count: number): Promise<Outcome> {
+    await using stage = await Stage.start(this.published, {});
+    const reading = await stage.read(stage.fresh(), {
+      pauseMs: 20,
+      seconds: 60,
+    });
+    const { host } = stage;
+    const before = await state(host.pid, host.root);
+    using channel = new RpcChannel({
+      socketPath: `${host.folder}/soci.sock`,
+      namespace: "default",
+    });
+    const snapshots = new SnapshotsClient(channel, "soci");
+    let top = "";
+    for await (const { name, kind } of snapshots.list()) {
+      if (String(kind) !== "active" && name.startsWith("sha256:")) top = name;
+    }
+    await reading.go();
+    let longestMs = 0;
+    const violations: string[] = [];
+    for (let cycle = 0; cycle < count; cycle++) {
+      const started = performance.now();
+      await snapshots.prepare(`cycle-${cycle}`, top);
+      await snapshots.commit(`committed-${cycle}`, `cycle-${cycle}`);
+      try {
+        await snapshots.prepare("twice", `committed-${cycle}`);
+        await snapshots.prepare("twice", `committed-${cycle}`);
+        violations.push("a key was prepared twice");
+      } catch (error) {
+        if (!isRpcError(error, "ALREADY_EXISTS")) throw error;
+      }
+      await snapshots.remove("twice");
+      await snapshots.remove(`committed-${cycle}`);
+      longestMs = Math.max(longestMs, performance.now() - started);
+    }
+    const outcome = outcomeOf(await reading.report);
+    const after = await state(host.pid, host.root);
+    for (const what of ["descriptors", "mounts", "folders"] as const) {
+      if (after[what] > before[what] + 2) {
+        violations.push(
+          `${what}: ${before[what]} before, ${after[what]} after`,
+        );
+      }
+    }
+    return {
+      ...outcome,
+      words: `${outcome.words}; a cycle took at most ${
+        longestMs.toFixed(0)
+      } ms`,
+      violations: [...outcome.violations, ...violations],
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.owned.disposeAsync();
+  }
+}
+
+function dyingWorkers(): DaemonProcess {
+  const preload = new URL("./dying_workers.ts", import.meta.url).pathname;
+  return { denoFlags: ["--preload", preload] };
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false; // another architecture's folder
+  }
+}
+
+/** What must not grow. */
+function state(pid: number, root: string) {
+  const count = (folder: string) => [...Deno.readDirSync(folder)].length;
+  return Promise.resolve({
+    descriptors: count(`/proc/${pid}/fd`),
+    mounts: leftovers(root).mounts.length,
+    folders: count(`${root}/snapshotter/snapshots`),
+  });
+}

@@ -1,0 +1,110 @@
+/** Where a {@linkcode Switch} leads; `nowhere` takes connections and never says a word. */
+export type SwitchTarget = "nowhere" | `${string}:${number}`;
+
+/**
+ * A TCP address that can be led elsewhere at any time. Every change cuts the connections that are
+ * open, so that clients meet it at once and not when their pool of connections is used up.
+ */
+export class Switch implements AsyncDisposable {
+  readonly port: number;
+  readonly #connections = new Set<Deno.Conn>();
+  /** null while it refuses. */
+  #listener: Deno.TcpListener | null;
+  #target: SwitchTarget;
+  /** Connections taken so far. */
+  connections = 0;
+
+  constructor(target: SwitchTarget) {
+    this.#target = target;
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    this.#listener = listener;
+    this.port = listener.addr.port;
+    this.#accept(listener);
+  }
+
+  /** Leads to another place from now on. */
+  lead(target: SwitchTarget): void {
+    this.#target = target;
+    this.#cut();
+    if (this.#listener !== null) return;
+    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: this.port });
+    this.#accept(this.#listener);
+  }
+
+  /** Refuses connections until it leads somewhere again. */
+  refuse(): void {
+    this.#listener?.close();
+    this.#listener = null;
+    this.#cut();
+  }
+
+  /** Cuts all connections and takes new ones as before. */
+  cut(): void {
+    this.#cut();
+  }
+
+  #cut(): void {
+    for (const connection of this.#connections) close(connection);
+    this.#connections.clear();
+  }
+
+  async #accept(listener: Deno.TcpListener): Promise<void> {
+    try {
+      for await (const client of listener) {
+        this.connections++;
+        this.#connections.add(client);
+        this.#join(client).finally(() => this.#connections.delete(client));
+      }
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error; // closed
+    }
+  }
+
+  async #join(client: Deno.TcpConn): Promise<void> {
+    const target = this.#target;
+    if (target === "nowhere") return await swallow(client);
+    const colon = target.lastIndexOf(":");
+    let server: Deno.TcpConn;
+    try {
+      server = await Deno.connect({
+        hostname: target.slice(0, colon),
+        port: Number(target.slice(colon + 1)),
+      });
+    } catch {
+      return close(client); // nobody is there: the client sees a closed connection
+    }
+    if (!this.#connections.has(client)) return close(server); // cut meanwhile
+    this.#connections.add(server);
+    // Either end closing ends both: HTTP needs no half-open connections.
+    await Promise.any([
+      server.readable.pipeTo(client.writable),
+      client.readable.pipeTo(server.writable),
+    ].map((way) => way.catch(() => {})));
+    close(client);
+    close(server);
+    this.#connections.delete(server);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.refuse();
+    return Promise.resolve();
+  }
+}
+
+async function swallow(client: Deno.Conn): Promise<void> {
+  const buffer = new Uint8Array(16 * 1024);
+  try {
+    while (await client.read(buffer) !== null);
+  } catch {
+    // cut from our side
+  }
+  close(client);
+}
+
+function close(connection: Deno.Conn): void {
+  try {
+    connection.close();
+  } catch {
+    // closed by its other end, or by its streams, already
+  }
+}
