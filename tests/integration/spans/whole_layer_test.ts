@@ -72,6 +72,9 @@ for (const compression of ["gzip", "gzip-multi", "none"] as const) {
           return false;
         }
       });
+      const marked = Deno.statSync(mark).mtime;
+      await pause(500); // long enough to hash it again
+      assert.deepEqual(Deno.statSync(mark).mtime, marked, "once is enough");
       await served.shown;
       const result = await readWhole(`${served.directory}/file`);
       assert.ok("bytes" in result);
