@@ -155,10 +155,10 @@ Deno.test("files behind PAX global headers are served lazily, as containerd unpa
     snapshotter: "overlayfs",
     args,
   });
-  assert.equal(
-    stdout.replace(/^total.*$/gm, ""),
-    eager.stdout.replace(/^total.*$/gm, ""),
-  );
+  // Totals, and the sizes of directories, are each file system's own business.
+  const comparable = (text: string) =>
+    text.replace(/^total.*$/gm, "").replace(/^(d.* )\d+( \w+ +\d+ )/gm, "$1$2");
+  assert.equal(comparable(stdout), comparable(eager.stdout));
 });
 
 Deno.test("a layer of empty members and trailing zeros is served lazily", async () => {
