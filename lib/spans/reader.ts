@@ -4,11 +4,13 @@ import type { SpanTable } from "../ztoc/mod.ts";
 import { isBefore, type SpanClass } from "./classes.ts";
 import { SpanError, type SpanErrorKind } from "./errors.ts";
 import type { HeaderTable, Straddler } from "./headers.ts";
-import type { InflateOutcome, InflateWork } from "./inflate_messages.ts";
-import type { InflatePool, InflateStream } from "./inflate_pool.ts";
+import { fillLayer } from "./fill.ts";
+import type { InflateOutcome } from "./inflate_messages.ts";
+import type { InflatePool } from "./inflate_pool.ts";
 import type { SpanMap } from "./map.ts";
 import { ReadAhead } from "./read_ahead.ts";
-import { type Flight, Preempted, type Run, type RunLayer } from "./run.ts";
+import type { Flight, Run, RunLayer } from "./run.ts";
+import { RunFetcher } from "./run_fetcher.ts";
 import type { SpanScheduler } from "./scheduler.ts";
 import type { SpanSource } from "./source.ts";
 import { UncachedSpans } from "./uncached.ts";
@@ -19,13 +21,6 @@ const log = logger("spans");
 const SPAN_RETRIES = 3;
 /** A span that was given up between its arrival and its reading is fetched again so often. */
 const READ_TRIES = 8;
-/** A span that takes at least so long to come, ms, is inflated meanwhile. */
-const MIN_STREAM_MS = 5;
-/** How long a full disk is left alone before a span in memory is tried again, ms. */
-const DISK_REST_MS = 5_000;
-/** How often a full disk is told of, ms. */
-const DISK_WARNING_MS = 60_000;
-
 /** What a `LayerReader` works with. It owns none of it. */
 export interface LayerReaderOptions {
   readonly layerDigest: string;
@@ -66,6 +61,7 @@ export class LayerReader implements RunLayer {
   readonly #options: LayerReaderOptions;
   readonly #uncached: UncachedSpans;
   readonly #readAhead: ReadAhead;
+  readonly #fetcher: RunFetcher;
   /** Spans asked for and not yet here. */
   readonly #flights = new Map<number, Flight>();
   /** Spans whose bytes are being given up; resolved when that is over. */
@@ -77,12 +73,9 @@ export class LayerReader implements RunLayer {
   /** What uses descriptors: `close` waits for it. */
   readonly #tasks = new Set<Promise<void>>();
   readonly #closed = new AbortController();
-  /** The beginning of a span whose request was given up. */
-  #partial: { span: number; bytes: Uint8Array } | null = null;
   #missing: number;
   #evictions = 0;
   #ended = false;
-  #diskFullAtMs = -Infinity;
 
   constructor(options: LayerReaderOptions) {
     const { spans, source, scheduler, map } = options;
@@ -90,6 +83,10 @@ export class LayerReader implements RunLayer {
     this.host = source.host;
     this.#uncached = options.uncached ?? new UncachedSpans();
     this.#missing = spans.count - map.presentCount;
+    this.#fetcher = new RunFetcher(options, {
+      closed: this.#closed.signal,
+      arrived: (flight, outcome) => this.#track(this.#arrived(flight, outcome)),
+    });
     this.#readAhead = new ReadAhead({
       count: spans.count,
       compressedStart: (span) => spans.compressedStart(span),
@@ -306,117 +303,25 @@ export class LayerReader implements RunLayer {
   /**
    * Fetches all that is missing, in order, behind everything else, as far as there is room.
    * @param room uncompressed bytes that may still come into the cache.
-   * @throws SpanError of the first span that failed, once all others are here; what else went wrong,
-   * at once.
+   * @throws as `fillLayer`
    */
   async fill(
     signal: AbortSignal,
     room: () => number = () => Infinity,
   ): Promise<void> {
     const { spans, map, scheduler } = this.#options;
-    const requests: { done: Promise<void>; bytes: number }[] = [];
-    let failure: SpanError | null = null;
-    let underway = 0;
-    const settleOne = async () => {
-      const { done, bytes } = requests.shift()!;
-      try {
-        await done;
-      } catch (error) {
-        if (!(error instanceof SpanError) || this.#closed.signal.aborted) {
-          throw error;
-        }
-        failure ??= error;
-      }
-      underway -= bytes;
-    };
-    for (let span = 0; span < spans.count; span++) {
-      if (map.has(span) || this.#failed.has(span)) continue;
-      const limit = scheduler.backgroundRunBytes(this);
-      const fits = (end: number) =>
-        spans.end(end) - spans.start(span) + underway <= room();
-      if (!fits(span)) break;
-      let end = span;
-      while (
-        end + 1 < spans.count && !map.has(end + 1) && fits(end + 1) &&
-        this.compressedEnd(end + 1) - this.compressedStart(span) <= limit
-      ) end++;
-      const done = this.ensureSpans(span, end, "background", signal);
-      done.catch(() => {}); // awaited by settleOne
-      const bytes = spans.end(end) - spans.start(span);
-      requests.push({ done, bytes });
-      underway += bytes;
-      if (requests.length === 2) await settleOne();
-      span = end;
-    }
-    while (requests.length > 0) await settleOne();
-    if (failure !== null) throw failure;
+    await fillLayer({
+      spans,
+      isSettled: (span) => map.has(span) || this.#failed.has(span),
+      runBytes: () => scheduler.backgroundRunBytes(this),
+      room,
+      fetch: (first, last) =>
+        this.ensureSpans(first, last, "background", signal),
+    });
   }
 
-  async fetchRun(run: Run, onBytes: (count: number) => void): Promise<void> {
-    const { source, onFetched } = this.#options;
-    const { flights } = run;
-    this.#closed.signal.throwIfAborted();
-    const start = this.compressedStart(flights[0]!.span);
-    const bytes = new Uint8Array(run.size);
-    const kept = this.#takePartial(flights[0]!.span, bytes);
-    run.received = kept;
-    let stream: InflateStream | null = null;
-    const progress = (filled: number) => {
-      const count = kept + filled - run.received;
-      if (count <= 0) return; // a retry begins where it likes
-      this.#closed.signal.throwIfAborted(); // descriptors may be closed from then on
-      run.received += count;
-      for (; run.next < flights.length; run.next++) {
-        const flight = flights[run.next]!;
-        const from = this.compressedStart(flight.span) - start;
-        const end = this.compressedEnd(flight.span) - start;
-        if (end > run.received) {
-          stream ??= this.#stream(flight, from, end - run.received);
-          stream?.reached(bytes, run.received);
-          break;
-        }
-        const outcome = stream?.finish(bytes, end) ??
-          this.#inflate(flight, bytes.slice(from, end));
-        stream = null;
-        flight.received = true;
-        this.#track(this.#arrived(flight, outcome));
-      }
-      onBytes(count);
-    };
-    try {
-      await source.fetch(
-        start + kept,
-        start + run.size,
-        bytes.subarray(kept),
-        AbortSignal.any([run.abort.signal, this.#closed.signal]),
-        progress,
-      );
-      progress(run.size - kept);
-    } catch (error) {
-      (stream as InflateStream | null)?.drop();
-      const next = flights[run.next];
-      if (next !== undefined && run.abort.signal.reason instanceof Preempted) {
-        this.#keepPartial(
-          next.span,
-          bytes.slice(this.compressedStart(next.span) - start, run.received),
-        );
-      }
-      throw error;
-    } finally {
-      onFetched?.(run.received - kept, run.cls);
-    }
-  }
-
-  #takePartial(span: number, into: Uint8Array): number {
-    const partial = this.#partial;
-    if (partial?.span !== span) return 0;
-    this.#partial = null;
-    into.set(partial.bytes);
-    return partial.bytes.length;
-  }
-
-  #keepPartial(span: number, bytes: Uint8Array): void {
-    if (bytes.length > 0) this.#partial = { span, bytes };
+  fetchRun(run: Run, onBytes: (count: number) => void): Promise<void> {
+    return this.#fetcher.fetch(run, onBytes);
   }
 
   #track(task: Promise<void>): void {
@@ -441,7 +346,7 @@ export class LayerReader implements RunLayer {
           return flight.resolve();
         }
         if (outcome.kind === "unwritten") {
-          this.#diskFull(outcome.detail);
+          this.#uncached.diskFull(outcome.detail);
           this.#uncached.put(this, span, outcome.bytes);
           this.#checkStraddlers(span);
           return flight.resolve();
@@ -456,57 +361,12 @@ export class LayerReader implements RunLayer {
           attempt: attempt + 1,
           detail: outcome.detail,
         });
-        next = this.#inflate(flight, await this.#fetchAgain(span));
+        next = this.#fetcher.again(flight);
       }
     } catch (error) {
       if (error instanceof SpanError) this.#failedFor(error);
       flight.reject(error);
     }
-  }
-
-  #inflate(
-    { span, cls }: Flight,
-    compressed: Uint8Array<ArrayBuffer>,
-  ): Promise<InflateOutcome> {
-    return this.#options.pool.run(this.#work(span), compressed, cls);
-  }
-
-  /** Has a span inflated while it comes, when somebody waits and that saves time. */
-  #stream(
-    { span, cls }: Flight,
-    start: number,
-    missing: number,
-  ): InflateStream | null {
-    const { compression, pool, scheduler } = this.#options;
-    if (compression === "uncompressed" || cls === "background") return null;
-    const rate = scheduler.bytesPerMs(this.host);
-    if (rate > 0 && missing / rate < MIN_STREAM_MS) return null;
-    return pool.stream(() => this.#work(span), start);
-  }
-
-  #work(span: number): InflateWork {
-    const { spans, dataFd, headers, compression } = this.#options;
-    return {
-      fd: dataFd,
-      digest: spans.digest(span),
-      // Copied: posting a view would clone the whole ztoc it belongs to.
-      checkpoint: compression === "uncompressed" ? null : {
-        bits: spans.bits(span),
-        window: new Uint8Array(spans.window(span) ?? EMPTY_WINDOW),
-      },
-      size: spans.end(span) - spans.start(span),
-      offset: spans.start(span),
-      headers: headers?.ofSpan(span) ?? null,
-    };
-  }
-
-  async #fetchAgain(span: number): Promise<Uint8Array<ArrayBuffer>> {
-    const start = this.compressedStart(span);
-    const end = this.compressedEnd(span);
-    const bytes = new Uint8Array(end - start);
-    await this.#options.source.fetch(start, end, bytes, this.#closed.signal);
-    this.#options.onFetched?.(bytes.length, "demand");
-    return bytes;
   }
 
   #mark(span: number): void {
@@ -515,7 +375,7 @@ export class LayerReader implements RunLayer {
       map.mark(span);
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
-      this.#diskFull(error.message); // readable now; fetched again after a restart
+      this.#uncached.diskFull(error.message); // readable now; fetched again after a restart
     }
     this.#uncached.delete(this, span);
     if (this.#watch.delete(span)) map.watch(span);
@@ -593,31 +453,18 @@ export class LayerReader implements RunLayer {
     if (kind === "header") this.#options.onLie?.(error);
   }
 
-  #diskFull(detail: string): void {
-    const now = performance.now();
-    const silent = now - lastDiskWarningMs < DISK_WARNING_MS;
-    this.#diskFullAtMs = now;
-    if (silent) return;
-    lastDiskWarningMs = now;
-    log.warn("the cache cannot be written, layers are read uncached", {
-      layer: this.#options.layerDigest,
-      detail,
-    });
-  }
-
   /** Tries to write a span that is in memory only, unless the disk was just full. */
   #writeLater(span: number): void {
     const { spans, dataFd, map } = this.#options;
     const bytes = this.#uncached.get(this, span);
-    if (
-      bytes === undefined || map.has(span) ||
-      performance.now() - this.#diskFullAtMs < DISK_REST_MS
-    ) return;
+    if (bytes === undefined || map.has(span) || !this.#uncached.mayWrite) {
+      return;
+    }
     try {
       pwriteFully(dataFd, bytes, spans.start(span));
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
-      return this.#diskFull(error.message);
+      return this.#uncached.diskFull(error.message);
     }
     this.#mark(span);
   }
@@ -697,6 +544,3 @@ const AGAIN: ReadonlyMap<string, string> = new Map([
   ["digest", "span has a wrong digest, fetching it again"],
   ["worker", "a Worker broke down over a span, fetching it again"],
 ]);
-const EMPTY_WINDOW = new Uint8Array(32768);
-/** One disk holds all layers, so one warning is enough. */
-let lastDiskWarningMs = -Infinity;

@@ -1,5 +1,13 @@
+import { logger } from "../telemetry/mod.ts";
+
+const log = logger("spans");
+
 /** What the disk would not take, of all layers together. */
 const MAX_BYTES = 64 * 2 ** 20;
+/** How long a full disk is left alone before a span in memory is tried again, ms. */
+const DISK_REST_MS = 5_000;
+/** How often a full disk is told of, ms. */
+const DISK_WARNING_MS = 60_000;
 
 /**
  * Spans that could not be written because the disk is full: kept in memory for the readers that wait
@@ -10,9 +18,27 @@ export class UncachedSpans {
   /** Oldest first. */
   readonly #order: { layer: object; span: number; size: number }[] = [];
   #bytes = 0;
+  #fullAtMs = -Infinity;
+  #warnedAtMs = -Infinity;
 
   /** @param maxBytes kept at most, but for the newest span. */
   constructor(readonly maxBytes = MAX_BYTES) {}
+
+  /** The disk did not take something: it is left alone for a while, and told of now and then. */
+  diskFull(detail: string): void {
+    const now = performance.now();
+    this.#fullAtMs = now;
+    if (now - this.#warnedAtMs < DISK_WARNING_MS) return;
+    this.#warnedAtMs = now;
+    log.warn("the cache cannot be written, layers are read uncached", {
+      detail,
+    });
+  }
+
+  /** Whether it is time to try the disk again. */
+  get mayWrite(): boolean {
+    return performance.now() - this.#fullAtMs >= DISK_REST_MS;
+  }
 
   /** A span's bytes, if they are here. */
   get(layer: object, span: number): Uint8Array<ArrayBuffer> | undefined {
