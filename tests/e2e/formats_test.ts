@@ -155,10 +155,11 @@ Deno.test("files behind PAX global headers are served lazily, as containerd unpa
     snapshotter: "overlayfs",
     args,
   });
-  assert.equal(
-    stdout.replace(/^total.*$/gm, ""),
-    eager.stdout.replace(/^total.*$/gm, ""),
-  );
+  // What a directory takes is the disk file system's own business.
+  const plain = (listing: string) =>
+    listing.replace(/^total.*$/gm, "")
+      .replace(/^(d(?:\S+\s+){3}\S+)\s+\d+/gm, "$1 ?");
+  assert.equal(plain(stdout), plain(eager.stdout));
 });
 
 Deno.test("a layer of empty members and trailing zeros is served lazily", async () => {
