@@ -46,6 +46,8 @@ export class LayerIndexer implements Disposable {
   readonly #worker: Worker;
   #receive: (message: FromIndexer) => void = () => {};
   #ring: RingWriter | null = null;
+  /** What the Worker died of, maybe while nobody waited for it. */
+  #fault: string | null = null;
 
   constructor() {
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), {
@@ -57,6 +59,7 @@ export class LayerIndexer implements Disposable {
       this.#receive(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
+      this.#fault = event.message;
       this.#receive({
         kind: "failed",
         reason: "internal",
@@ -75,6 +78,10 @@ export class LayerIndexer implements Disposable {
     options: IndexLayerOptions,
   ): Promise<IndexedLayer> {
     const { compression, spanSizeBytes, buildTool, signal } = options;
+    if (this.#fault !== null) {
+      await stream.cancel();
+      throw new IndexingError("internal", this.#fault);
+    }
     const finished = Promise.withResolvers<IndexedLayer | null>();
     finished.promise.catch(() => {}); // awaited below; the read loop may throw before
     const memory = ringMemory();

@@ -155,13 +155,11 @@ Deno.test("files behind PAX global headers are served lazily, as containerd unpa
     snapshotter: "overlayfs",
     args,
   });
-  // Totals, and the sizes of directories, are each file system's own business.
-  const comparable = (text: string) =>
-    text.replace(/^total.*$/gm, "").replace(
-      /^(d.*?) +\d+ (\w+ +\d+ )/gm,
-      "$1 $2",
-    );
-  assert.equal(comparable(stdout), comparable(eager.stdout));
+  // What a directory takes is the disk file system's own business.
+  const plain = (listing: string) =>
+    listing.replace(/^total.*$/gm, "")
+      .replace(/^(d(?:\S+\s+){3}\S+)\s+\d+/gm, "$1 ?");
+  assert.equal(plain(stdout), plain(eager.stdout));
 });
 
 Deno.test("a layer of empty members and trailing zeros is served lazily", async () => {
