@@ -617,6 +617,7 @@ export class LayerStore implements AsyncDisposable {
         Deno.removeSync(`${this.root}/${folder}/${name}`, { recursive: true });
       }
     }
+    this.#files.sweep();
   }
 
   /**

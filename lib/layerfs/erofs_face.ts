@@ -161,6 +161,25 @@ export class ErofsFace {
     });
   }
 
+  /** Takes away what the last process left of layers that are not shown. */
+  sweep(shown: ReadonlySet<number>): void {
+    for (const slot of [...this.#mounted]) {
+      if (!shown.has(slot)) this.hide(slot);
+    }
+    // Reading the folder touches none of the mounts in it.
+    for (const name of namesIn(this.#folder)) {
+      const slot = Number(name);
+      if (!this.#mounted.has(slot)) {
+        this.#inTurn(() => {
+          if (!this.#mounted.has(slot)) {
+            removeIfEmpty(`${this.#folder}/${name}`);
+          }
+          return Promise.resolve();
+        });
+      }
+    }
+  }
+
   /** After all that was asked for before. */
   #inTurn(work: () => Promise<void>): Promise<void> {
     const done = this.#queue.then(work);
@@ -204,6 +223,15 @@ function prepareImage(path: string, tree: LayerTree): void {
   const draft = `${path}.new`;
   Deno.writeFileSync(draft, writeErofsImage(tree, source), { mode: 0o600 });
   Deno.renameSync(draft, path);
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)].map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return []; // no layer was ever shown
+    throw error;
+  }
 }
 
 /** Slots whose mountpoint below `folder` is in use. */

@@ -356,6 +356,11 @@ export class LayerFileSystem implements AsyncDisposable {
     this.#slots.spansGone(slot);
   }
 
+  /** Takes away what the last process left of layers that were not added again. */
+  sweep(): void {
+    this.#erofs.sweep(new Set(this.#layers.keys()));
+  }
+
   /** Stops showing a layer. Its readers get ESTALE. */
   remove(slot: number): void {
     const known = this.#layers.get(slot);

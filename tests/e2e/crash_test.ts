@@ -6,7 +6,7 @@ Deno.test("killed 25 times under load, the daemon loses nothing, leaks nothing a
     await crash(25);
   assert.deepEqual(violations, []);
   assert.equal(crashes, 25);
-  assert.ok(acknowledged > 25, `${acknowledged} changes`);
+  assert.ok(acknowledged > 5, `${acknowledged} changes`);
   assert.ok(spansCompared > 100, `${spansCompared} spans`);
   for (const { operations } of readers) assert.ok(operations > 100);
 });

@@ -43,15 +43,13 @@ async function publish(registry: TestRegistry): Promise<void> {
   );
 }
 
-let containers = 0;
-
 /** Reads a file in a container of its own, past the kernel's cache. */
 async function read(host: LazyHost, image: string, path: string) {
   await Deno.writeTextFile("/proc/sys/vm/drop_caches", "1");
   const started = performance.now();
   const { code, stdout, stderr } = await ctrRun(host.containerd, {
     image,
-    id: `offline-${++containers}`,
+    id: `offline-${crypto.randomUUID()}`,
     snapshotter: "soci",
     args: ["/bin/busybox", "sha256sum", path],
   });

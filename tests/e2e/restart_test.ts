@@ -41,7 +41,7 @@ async function checkedDuring(
 ): Promise<CheckReport> {
   const container = ctrRun(host.containerd, {
     image,
-    id: "checker",
+    id: `checker-${crypto.randomUUID()}`, // runc's names are the machine's
     snapshotter: "soci",
     args: ["/usr/bin/python3", "/app/check.py", "", String(seconds)],
     timeoutMs: seconds * 1000 + 60_000,
