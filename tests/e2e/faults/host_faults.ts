@@ -6,7 +6,6 @@ import {
   RpcChannel,
   SnapshotsClient,
 } from "../../../lib/containerd/mod.ts";
-import type { DaemonProcess } from "../host.ts";
 import { BreakableDisk } from "./disk.ts";
 import { MemoryGroup } from "./memory_group.ts";
 import { type Fault, type Outcome, outcomeOf } from "./outcome.ts";
