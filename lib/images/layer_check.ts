@@ -112,6 +112,7 @@ export class LayerCheck {
       }
       this.#passed = true;
       Deno.writeTextFileSync(`${folder}/checked`, diffId, { mode: 0o600 });
+      return null;
     }
     return null;
   }

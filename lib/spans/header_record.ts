@@ -91,7 +91,9 @@ export class RecordWriter {
   ): void {
     const { name, linkname } = entry;
     let paxBytes = 0;
-    for (const [key, value] of pax) paxBytes += 8 + key.length + value.length;
+    for (let i = 0; i < pax.length; i++) {
+      paxBytes += 8 + pax[i]![0].length + pax[i]![1].length;
+    }
     const size = (FIXED_BYTES + name.length + linkname.length + paxBytes + 7) &
       ~7;
     this.#reserve(size);
@@ -114,9 +116,10 @@ export class RecordWriter {
     view.setUint32(at + PAX_LENGTH_AT, paxBytes, true);
     const bytes = this.#bytes;
     let end = at + FIXED_BYTES;
-    bytes.set(name, end);
+    // Names are short: a loop is faster than `set`.
+    for (let i = 0; i < name.length; i++) bytes[end + i] = name[i]!;
     end += name.length;
-    bytes.set(linkname, end);
+    for (let i = 0; i < linkname.length; i++) bytes[end + i] = linkname[i]!;
     end += linkname.length;
     for (const [key, value] of pax) {
       view.setUint32(end, key.length, true);
@@ -125,7 +128,7 @@ export class RecordWriter {
       bytes.set(value, end + 8 + key.length);
       end += 8 + key.length + value.length;
     }
-    bytes.fill(0, end, at + size);
+    while (end < at + size) bytes[end++] = 0;
     this.length = at + size;
   }
 

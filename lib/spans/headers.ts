@@ -207,7 +207,9 @@ function buildHeaderFile(
     const start = writer.length;
     writer.expected(entry, headerStart);
     while (headerStart >= spans.end(span)) span++;
-    const lastSpan = spans.spanAt(entry.offset - 1);
+    const lastSpan = entry.offset <= spans.end(span)
+      ? span
+      : spans.spanAt(entry.offset - 1);
     if (lastSpan > span) {
       straddlers.push({ start, end: writer.length, firstSpan: span, lastSpan });
     } else {
@@ -219,7 +221,7 @@ function buildHeaderFile(
       uncompressedSize,
     );
   };
-  for (const [number, entry] of entries.entries()) add(entry, number);
+  for (let i = 0; i < entries.length; i++) add(entries[i]!, i);
   if (headerStart < uncompressedSize) {
     add(placeholder(uncompressedSize), entries.length); // the end marker
   }
