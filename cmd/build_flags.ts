@@ -64,6 +64,7 @@ export interface BuildFlags {
 }
 
 /** The most files of a prefetch list; more would be the whole image. */
+const MAX_SPAN_SIZE_BYTES = 32 * 2 ** 20;
 const MAX_PREFETCH_FILES = 100_000;
 
 /**
@@ -92,6 +93,10 @@ export function platformChoice(values: {
 export function readBuildFlags(values: BuildValues): BuildFlags {
   const spanSizeBytes = parseSizeBytes("--span-size", values["span-size"]);
   if (spanSizeBytes < 1) throw new UsageError("--span-size must be above 0");
+  if (spanSizeBytes > MAX_SPAN_SIZE_BYTES) {
+    // A span ends with a block of the stream, so it is a little larger; readers refuse huge ones.
+    throw new UsageError("--span-size must not be over 32MiB");
+  }
   const optimizations =
     values.optimizations?.flatMap((text) => text.split(",")) ?? [];
   const unknown = optimizations.find((name) => name !== "xattr");

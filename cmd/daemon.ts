@@ -122,6 +122,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     const images = new ImageService(client, store, {
       v1: config.pull_modes.soci_v1.enable,
       v2: config.pull_modes.soci_v2.enable,
+      timeoutMs: config.mount_timeout_sec * 1000,
     });
     const provider = stack.use(
       new ImageLayerProvider(images, {

@@ -23,6 +23,8 @@ const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   ["iptables", "iptables"],
   ["busybox-static", "busybox"],
   ["openssl", "openssl"],
+  ["faketime", "faketime"],
+  ["e2fsprogs", "mkfs.ext4"],
   ["python3", "python3"],
   ["systemd", "/usr/lib/systemd/systemd"],
 ];

@@ -80,9 +80,11 @@ export async function fetchImage(
   client: RegistryClient,
   reference: Reference,
   descriptor: Descriptor,
+  signal?: AbortSignal,
 ): Promise<ResolvedImage> {
   const { bytes, descriptor: served } = await client.manifest(
     reference.withDigest(descriptor.digest),
+    { signal },
   );
   return {
     reference,

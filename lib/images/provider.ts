@@ -31,6 +31,9 @@ export const CRI_LABELS = {
 export const INDEX_DIGEST_LABEL =
   "containerd.io/snapshot/remote/soci.index.digest";
 
+/** How long a layer that was opened ahead is kept while nobody asks for it, ms. */
+const AHEAD_MS = 10 * 60_000;
+
 /** What becomes of layers. */
 export interface ProviderOptions {
   readonly background: BackgroundOptions;
@@ -47,6 +50,8 @@ function digestLabel(labels: Labels, name: string): Digest | null {
 export class ImageLayerProvider implements LayerProvider, Disposable {
   /** One use of the store for each layer, by digest: opening, or open. */
   readonly #layers = new Map<string, Promise<OpenLayer>>();
+  /** Layers opened ahead that nobody has asked for yet. */
+  readonly #ahead = new Map<string, ReturnType<typeof setTimeout>>();
   readonly #stop = new AbortController();
   readonly #filler: BackgroundFiller;
 
@@ -78,11 +83,13 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       });
       return null;
     }
+    const asked = this.#open(image, layerDigest);
+    this.#ask(layerDigest);
     // containerd asks layer by layer and waits; the others are made ready meanwhile.
     for (const { digest } of image.manifest.layers) {
-      if (digest !== layerDigest) this.#open(image, digest).catch(() => {});
+      this.#openAhead(image, digest);
     }
-    const { directory } = await this.#open(image, layerDigest);
+    const { directory } = await asked;
     log.info("layer is served", { image: imageRef, layer: layerDigest });
     return { directory, layerDigest };
   }
@@ -103,6 +110,24 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     return opening;
   }
 
+  /** Opens a layer that is likely to be asked for soon; let go of when it is not. */
+  #openAhead(image: IndexedImage, layerDigest: string): void {
+    if (this.#layers.has(layerDigest)) return;
+    this.#open(image, layerDigest).catch(() => {}); // told when it is asked for
+    const timer = setTimeout(() => {
+      this.#ahead.delete(layerDigest);
+      this.releaseLayer(layerDigest);
+    }, AHEAD_MS);
+    Deno.unrefTimer(timer);
+    this.#ahead.set(layerDigest, timer);
+  }
+
+  /** A layer that was opened ahead is asked for: from now on snapshots decide how long it stays. */
+  #ask(layerDigest: string): void {
+    clearTimeout(this.#ahead.get(layerDigest));
+    this.#ahead.delete(layerDigest);
+  }
+
   #remember(layerDigest: string, opening: Promise<OpenLayer>): void {
     this.#layers.set(layerDigest, opening);
     opening.then(
@@ -118,6 +143,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     const { layerDigest, labels, directory } = snapshot;
     const imageRef = labels[CRI_LABELS.imageRef];
     if (layerDigest === null || !isDigest(layerDigest)) return null;
+    this.#ask(layerDigest);
     const known = this.#layers.get(layerDigest);
     if (known !== undefined) return { directory: (await known).directory };
     if (imageRef === undefined) return null;
@@ -149,6 +175,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   }
 
   async releaseLayer(layerDigest: string): Promise<void> {
+    this.#ask(layerDigest);
     const opening = this.#layers.get(layerDigest);
     if (opening === undefined) return;
     this.#layers.delete(layerDigest);
@@ -178,5 +205,6 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   [Symbol.dispose](): void {
     this.#stop.abort(new Error("the daemon is stopping"));
     this.#filler[Symbol.dispose]();
+    for (const timer of this.#ahead.values()) clearTimeout(timer);
   }
 }

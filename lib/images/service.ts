@@ -6,6 +6,7 @@ import {
   layerCompression,
   type Platform,
 } from "../oci/mod.ts";
+import { fileSystemUse } from "../os/mod.ts";
 import type { Reference, RegistryClient, Repository } from "../registry/mod.ts";
 import { discoverIndex, type SociIndex, ztocForLayer } from "../soci/mod.ts";
 import { FileSpanSource, type SpanSource } from "../spans/mod.ts";
@@ -13,6 +14,7 @@ import { logger } from "../telemetry/mod.ts";
 import { ZtocError } from "../ztoc/mod.ts";
 import { TreeCompileError } from "../layerfs/mod.ts";
 import { ImageError, LyingZtocError } from "./errors.ts";
+import { WeightGate } from "./gate.ts";
 import { fetchImage, type ResolvedImage, resolveImage } from "./image.ts";
 import type { LayerStore, OpenLayer } from "./store.ts";
 import { fetchWholeLayer } from "./whole_layer.ts";
@@ -25,6 +27,14 @@ const SPAN_SIZE_BYTES = 4 * 2 ** 20;
 const LAYERS_AT_ONCE = 6;
 /** Layers remembered as not servable. */
 const MAX_NOT_SERVABLE = 1000;
+/** Bytes of ztocs that are fetched, decoded and compiled side by side: memory takes several times that. */
+const ZTOC_BYTES_AT_ONCE = MAX_ZTOC_BYTES;
+/** What a layer counts for at least, so that an image of thousands is not opened all at once. */
+const LEAST_WEIGHT = ZTOC_BYTES_AT_ONCE / 16;
+/** This part of the disk stays free of layers that are downloaded whole. */
+const DISK_RESERVE = 0.05;
+/** Images whose manifest and index are remembered, the oldest go first. */
+const MAX_REMEMBERED = 256;
 /** How long "this image has no index" is believed. */
 const NO_INDEX_TTL_MS = 60_000;
 
@@ -39,10 +49,16 @@ export interface IndexedImage extends ResolvedImage {
 export interface DiscoveryOptions {
   readonly v1: boolean;
   readonly v2: boolean;
+  /**
+   * How long an image's manifest, index and configuration, and then a ztoc, may take to come, ms, however
+   * slowly a registry gives. Default 30 000.
+   */
+  readonly timeoutMs?: number;
 }
 
 /** Serves layers of images: finds indexes, fetches ztocs, falls back to whole layers. */
 export class ImageService {
+  readonly #gate = new WeightGate(ZTOC_BYTES_AT_ONCE);
   readonly #images = new Map<
     string,
     { image: Promise<IndexedImage>; expiresAtMs: number }
@@ -68,6 +84,7 @@ export class ImageService {
       image.descriptor.digest,
       Promise.resolve(image),
       null,
+      this.#late(),
     );
   }
 
@@ -87,26 +104,39 @@ export class ImageService {
     if (known !== undefined && known.expiresAtMs > Date.now()) {
       return known.image;
     }
+    const late = this.#late();
     const fetched = fetchImage(this.client, reference, {
       mediaType: "",
       digest: manifestDigest,
       size: 0,
-    });
+    }, late);
     const image = this.#withIndex(
       reference,
       manifestDigest,
       fetched,
       explicitIndex,
+      late,
     );
     const record = { image, expiresAtMs: Infinity };
+    this.#images.delete(key); // so that it is the newest
     this.#images.set(key, record);
+    const oldest = this.#images.keys().next();
+    if (this.#images.size > MAX_REMEMBERED && !oldest.done) {
+      this.#images.delete(oldest.value);
+    }
     image.then(
       ({ index }) => {
         if (index === null) record.expiresAtMs = Date.now() + NO_INDEX_TTL_MS;
       },
-      () => this.#images.delete(key),
+      () => {
+        if (this.#images.get(key) === record) this.#images.delete(key);
+      },
     );
     return image;
+  }
+
+  #late(): AbortSignal {
+    return AbortSignal.timeout(this.discovery.timeoutMs ?? 30_000);
   }
 
   /** Manifest, referrers and configuration are asked for side by side, as far as they are known. */
@@ -115,15 +145,21 @@ export class ImageService {
     manifestDigest: Digest,
     fetched: Promise<ResolvedImage>,
     explicitIndex: Digest | null,
+    signal: AbortSignal,
   ): Promise<IndexedImage> {
     const [found, diffIds, image] = await Promise.all([
       discoverIndex(
         this.client,
         reference,
         { digest: manifestDigest, bytes: fetched.then(({ bytes }) => bytes) },
-        { ...this.discovery, explicitDigest: explicitIndex },
+        {
+          v1: this.discovery.v1,
+          v2: this.discovery.v2,
+          explicitDigest: explicitIndex,
+          signal,
+        },
       ),
-      fetched.then((image) => this.#diffIds(image)),
+      fetched.then((image) => this.#diffIds(image, signal)),
       fetched,
     ]);
     log.debug("image resolved", {
@@ -135,9 +171,13 @@ export class ImageService {
     return { ...image, index: found?.index ?? null, diffIds };
   }
 
-  async #diffIds({ reference, manifest }: ResolvedImage): Promise<Digest[]> {
+  async #diffIds(
+    { reference, manifest }: ResolvedImage,
+    signal: AbortSignal,
+  ): Promise<Digest[]> {
     const bytes = await this.client.blobBytes(reference, manifest.config, {
       maxBytes: MAX_CONFIG_BYTES,
+      signal,
     });
     const fail = (why: string) =>
       new ImageError(reference.toString(), null, `configuration ${why}`);
@@ -189,7 +229,10 @@ export class ImageService {
       : ztocForLayer(image.index, layer.digest);
     if (ztoc !== null) {
       try {
-        return await this.#openLazily(image, layer, ztoc, signal);
+        return await this.#gate.run(
+          Math.max(ztoc.size, LEAST_WEIGHT),
+          () => this.#openLazily(image, layer, ztoc, signal),
+        );
       } catch (error) {
         // A bad ztoc must not keep the image from running; a dead registry must be told.
         if (
@@ -206,7 +249,10 @@ export class ImageService {
         });
       }
     }
-    return await this.#openWhole(image, layer, signal);
+    return await this.#gate.run(
+      LEAST_WEIGHT,
+      () => this.#openWhole(image, layer, signal),
+    );
   }
 
   async #openLazily(
@@ -217,7 +263,7 @@ export class ImageService {
   ): Promise<OpenLayer> {
     const bytes = await this.client.blobBytes(image.reference, ztoc, {
       maxBytes: MAX_ZTOC_BYTES,
-      signal,
+      signal: AbortSignal.any([signal, this.#late()]),
     });
     const opened = this.store.add(
       layer.digest,
@@ -256,6 +302,7 @@ export class ImageService {
         diffId,
         path,
         spanSizeBytes: SPAN_SIZE_BYTES,
+        maxBytes: diskRoom(folder),
         signal,
       });
       const opened = this.store.add(
@@ -266,7 +313,11 @@ export class ImageService {
       );
       // The blob is open: its name may go, its bytes stay until the layer is closed.
       await Deno.remove(path);
-      // Inflated in the background, so that the next start of the daemon needs no download.
+      // Inflated in the background, so that the next start of the daemon needs no download: but not
+      // a layer that grows without measure.
+      const { count } = opened.spans;
+      const tarBytes = count === 0 ? 0 : opened.spans.end(count - 1);
+      if (tarBytes > diskRoom(folder)) return opened;
       this.store.fill(opened).catch((error) =>
         log.warn("layer could not be inflated whole", {
           layer: layer.digest,
@@ -319,6 +370,12 @@ export class ImageService {
     }
     return opened;
   }
+}
+
+/** Bytes that may still come onto the disk of a folder. @throws OsError */
+function diskRoom(folder: string): number {
+  const { blocks, blocksAvailable, blockSizeBytes } = fileSystemUse(folder);
+  return Math.max(0, blocksAvailable - blocks * DISK_RESERVE) * blockSizeBytes;
 }
 
 /** What the image's configuration says the layer's tar is. @throws ImageError */

@@ -26,6 +26,8 @@ export interface WholeLayerRequest {
   /** Where the file goes; replaced when it exists. */
   readonly path: string;
   readonly spanSizeBytes: number;
+  /** The most bytes the file may get; a layer that needs more is not taken. */
+  readonly maxBytes: number;
   readonly signal: AbortSignal;
 }
 
@@ -46,6 +48,13 @@ export async function fetchWholeLayer(
       `media type ${layer.mediaType} is no layer`,
     );
   }
+  const tooLarge = (bytes: number) =>
+    new ImageError(
+      request.image,
+      layer.digest,
+      `${bytes} bytes or more, and there is room for ${request.maxBytes}`,
+    );
+  if (layer.size > request.maxBytes) throw tooLarge(layer.size);
   const received = await client.blob(repository, layer, { signal });
   const blobDigest = new DigestStream();
   let bytes: ReadableStream<Uint8Array<ArrayBuffer>> = received.pipeThrough(
@@ -58,7 +67,13 @@ export async function fetchWholeLayer(
     truncate: true,
     mode: 0o600,
   });
-  const saved = bytes.pipeThrough(tap((chunk) => writeAll(file, chunk)));
+  let savedBytes = 0;
+  const saved = bytes.pipeThrough(tap((chunk) => {
+    // zstd unpacks to tens of thousands of times its size.
+    savedBytes += chunk.length;
+    if (savedBytes > request.maxBytes) throw tooLarge(savedBytes);
+    return writeAll(file, chunk);
+  }));
   using indexer = new LayerIndexer();
   try {
     const indexed = await indexer.index(saved, {

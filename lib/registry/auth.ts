@@ -47,7 +47,14 @@ export class Authenticator {
     }
     const known = this.#challenges.get(to.root.origin);
     if (known === undefined) return null;
-    return (await this.#ask(to, scopes, known)).authorization;
+    try {
+      return (await this.#ask(to, scopes, known)).authorization;
+    } catch (error) {
+      if (!(error instanceof RegistryError)) throw error;
+      // What it asked for once may not be what it asks for now: let it say so again.
+      this.#challenges.delete(to.root.origin);
+      return null;
+    }
   }
 
   /**

@@ -54,5 +54,10 @@ export const BUILD_TOOL = "AWS SOCI CLI v0.2";
 export const DEFAULT_SPAN_SIZE_BYTES = 4 * 2 ** 20;
 /** The largest ztoc we read or write. */
 export const MAX_ZTOC_BYTES = 256 * 2 ** 20;
+/**
+ * The most bytes of one span, compressed or not: each is held in memory as a whole, several at a time.
+ * Sixteen times what tools make by default.
+ */
+export const MAX_SPAN_BYTES = 64 * 2 ** 20;
 /** The most entries of one layer. */
 export const MAX_ENTRIES = 2 ** 21;

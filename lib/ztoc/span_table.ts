@@ -1,7 +1,7 @@
 import type { Digest } from "../oci/mod.ts";
 import { decodeCheckpoints, decodeTarSpans } from "./checkpoints.ts";
 import { ZtocError } from "./errors.ts";
-import type { Ztoc } from "./model.ts";
+import { MAX_SPAN_BYTES, type Ztoc } from "./model.ts";
 
 /**
  * The spans of one layer, in both of its coordinates. A span is the smallest piece that can be
@@ -51,6 +51,16 @@ function checkCount(ztoc: Ztoc, count: number): void {
   }
 }
 
+function checkSpanSize(span: number, bytes: number): void {
+  if (bytes > MAX_SPAN_BYTES) {
+    throw new ZtocError(
+      "too-large",
+      -1,
+      `span ${span} has ${bytes} bytes, over ${MAX_SPAN_BYTES}`,
+    );
+  }
+}
+
 function checkInside({ uncompressedSize }: Ztoc, offset: number): void {
   if (!(offset >= 0 && offset < uncompressedSize)) {
     throw new RangeError(`offset ${offset} is outside the layer`);
@@ -82,6 +92,10 @@ function gzipSpans(ztoc: Ztoc): SpanTable {
   }
   inputs[checkpoints.length] = compressedSize;
   outputs[count] = uncompressedSize;
+  for (let span = 0; span < count; span++) {
+    checkSpanSize(span, inputs[span + 1]! - inputs[span]!);
+    checkSpanSize(span, outputs[span + 1]! - outputs[span]!);
+  }
   return {
     count,
     compressedStart: (i) => inputs[i]! - (checkpoints[i]!.bits === 0 ? 0 : 1),
@@ -116,6 +130,7 @@ function tarSpans(ztoc: Ztoc): SpanTable {
     );
   }
   checkCount(ztoc, Math.ceil(size / spanSize));
+  checkSpanSize(0, Math.min(size, spanSize));
   const start = (i: number) => i * spanSize;
   const end = (i: number) => Math.min((i + 1) * spanSize, size);
   return {

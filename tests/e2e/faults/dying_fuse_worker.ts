@@ -1,5 +1,5 @@
 /**
- * The FUSE Worker, but it breaks down when it is told to: see `dying_workers.ts`.
+ * The FUSE Worker, but it breaks down when a name that begins with `break-down` was looked up: see `dying_workers.ts`.
  * @module
  */
 /// <reference lib="deno.worker" />
@@ -13,7 +13,7 @@ let breaks = false;
 const { lookup } = LayerHandler.prototype;
 LayerHandler.prototype.lookup = function (parent, buffer, start, end, child) {
   const name = buffer.subarray(start, end);
-  breaks = name.length === NAME.length && name.every((b, i) => b === NAME[i]);
+  breaks = NAME.every((byte, at) => byte === name[at]);
   return lookup.call(this, parent, buffer, start, end, child);
 };
 

@@ -1,7 +1,7 @@
 /**
  * Loaded before the daemon by a test: on SIGUSR2 its Workers break down for real. Inflate Workers get
  * a message they cannot bear; FUSE Workers read a request from the kernel and throw instead of
- * answering it, after the name `break-down` was looked up.
+ * answering it, after a name that begins with `break-down` was looked up.
  * @module
  */
 const OriginalWorker = globalThis.Worker;

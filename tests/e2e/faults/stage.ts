@@ -1,4 +1,5 @@
 /** A host with an image of many fresh layers, and containers that read them while faults happen. @module */
+import type { FaceWish } from "../../../lib/layerfs/mod.ts";
 import { sha256 } from "../../../lib/oci/mod.ts";
 import {
   type CommandResult,
@@ -22,7 +23,7 @@ import { buildIndex, type DaemonProcess, LazyHost } from "../host.ts";
 import { READER, type ReadingPlan, type ReadingReport } from "./reader.ts";
 
 /** How long a read waits at most before it fails, as the stage's daemon is told. */
-export const BOUND_MS = 3000;
+export const BOUND_MS = 2000;
 
 const CONFIG = `
 [pull_modes.soci_v1]
@@ -141,12 +142,13 @@ export class Stage implements AsyncDisposable {
   /** Starts a host and pulls the image. */
   static async start(
     { image, layers, caFile }: Published,
-    options: { daemon?: DaemonProcess; config?: string } = {},
+    options: { daemon?: DaemonProcess; config?: string; face?: FaceWish } = {},
   ): Promise<Stage> {
     const host = await LazyHost.start({
       config: CONFIG + (options.config ?? ""),
       ...(caFile !== undefined && { caFile }),
       ...(options.daemon !== undefined && { daemon: options.daemon }),
+      ...(options.face !== undefined && { face: options.face }),
     });
     const control = await Deno.makeTempDir({ prefix: "soci-deno-control-" });
     await Deno.writeTextFile(`${control}/reader.py`, READER);
@@ -161,6 +163,11 @@ export class Stage implements AsyncDisposable {
       throw error;
     }
     return stage;
+  }
+
+  /** Data layers that nobody has read yet. */
+  get left(): number {
+    return this.layers.length - this.#used;
   }
 
   /** A data layer that nobody has read yet. */

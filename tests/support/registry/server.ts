@@ -39,6 +39,9 @@ export class TestRegistry implements AsyncDisposable {
   readonly signer = new Signer();
   /** These may be changed at any time. */
   redirect: { lifeMs: number } | null;
+  /** Answers in the registry's place where it gives something; null: nobody does. */
+  intercept: ((path: string, request: Request) => Response | null) | null =
+    null;
   referrersApi: boolean;
   readonly #pageSize: number;
   readonly #tls: boolean;
@@ -173,6 +176,8 @@ export class TestRegistry implements AsyncDisposable {
     path: string,
     entry: LogEntry,
   ): Promise<Response> {
+    const other = this.intercept?.(path, request) ?? null;
+    if (other !== null) return other;
     if (path === "/token") return await this.gate.token(request);
     if (path === "/v2/" || path === "/v2") {
       return this.gate.check(request, "", "pull") ?? Response.json({});
