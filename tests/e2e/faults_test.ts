@@ -36,6 +36,7 @@ disable = true
 max_retries = 3
 min_wait_msec = 10
 max_wait_msec = 100
+max_read_wait_sec = 5
 `;
 
 /** An indexed image with a file of many spans. */
