@@ -31,7 +31,6 @@ export {
   LayerStore,
   type LayerStoreOptions,
   type OpenLayer,
-  ReadTimeoutError,
 } from "./store.ts";
 export { BackgroundFiller, type BackgroundOptions } from "./background.ts";
 export {
@@ -50,3 +49,4 @@ export {
   type PullResult,
 } from "./pull.ts";
 export { type LayerStatus, type StoreStatus, storeStatus } from "./status.ts";
+export { ReadTimeoutError } from "./patient_reads.ts";

@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { abortConnection } from "../fuse/mod.ts";
 import type { MountKeeper } from "../handover/mod.ts";
 import {
@@ -28,7 +27,6 @@ import {
   truncateFd,
   unmount,
 } from "../os/mod.ts";
-import { RegistryError } from "../registry/mod.ts";
 import {
   type CachedLayer,
   HeaderTable,
@@ -36,7 +34,7 @@ import {
   LayerReader,
   SpanCache,
   type SpanClass,
-  SpanError,
+  type SpanError,
   SpanMap,
   SpanScheduler,
   type SpanSource,
@@ -49,24 +47,13 @@ import { IdleLayerFolders } from "./idle.ts";
 import { namesIn, removeFolder } from "./folders.ts";
 import { LayerCheck } from "./layer_check.ts";
 import { takeLock } from "./lock.ts";
+import { PatientReads } from "./patient_reads.ts";
 import { SlotTableStore } from "./slots.ts";
 
 const log = logger("images");
 const MAX_TREE_BYTES = 2 ** 31 - 1;
 /** What one reader may have ahead of it is the cache's budget divided by this. */
 const READ_AHEAD_SHARE = 8;
-
-/** How long a registry that failed is left alone before a waiting reader asks again, ms: at first, at most. */
-const FIRST_REST_MS = 100;
-const LAST_REST_MS = 5_000;
-const nextRestMs = (restMs: number) => Math.min(2 * restMs, LAST_REST_MS);
-
-/** Whether a span that failed so may yet come: the registry failed or gave other bytes, or a Worker broke down. */
-function mayPass(error: unknown): boolean {
-  return error instanceof RegistryError ||
-    (error instanceof SpanError &&
-      (error.kind === "digest" || error.kind === "worker"));
-}
 
 /** A layer that is being served. */
 export interface OpenLayer {
@@ -114,21 +101,6 @@ export interface LayerStoreOptions {
   readonly backgroundBytesPerSecond?: number;
   /** Whether tar headers are compared with the ztoc as they come. Default: `checked`. */
   readonly headers?: "checked" | "trusted";
-}
-
-/** A read waited as long as a read may. */
-export class ReadTimeoutError extends Error {
-  override readonly name = "ReadTimeoutError";
-  /** @param options.cause what the last try failed with, if one failed by itself. */
-  constructor(
-    readonly layerDigest: string,
-    readonly waitMs: number,
-    options: ErrorOptions = {},
-  ) {
-    const { cause } = options;
-    const why = cause instanceof Error ? `, ${cause.message}` : "";
-    super(`layer ${layerDigest}: no data within ${waitMs} ms${why}`, options);
-  }
 }
 
 const DEFAULT_READ_WAIT_MS = 30_000;
@@ -410,7 +382,7 @@ export class LayerStore implements AsyncDisposable {
       spanCount: spans.count,
       hasXattrs,
       ensure: (offset, length, signal) =>
-        this.#ensure(entry, offset, length, signal),
+        waiting.ensure(offset, length, signal),
       copy: (offset, into) => entry.reader.copy(offset, into),
     }, tree);
     opened.defer(() => this.#files.remove(slot));
@@ -439,6 +411,7 @@ export class LayerStore implements AsyncDisposable {
       },
       onLie: (error) => this.#condemn(entry, error),
     });
+    const waiting = new PatientReads(reader, this.#readWaitMs);
     opened.move();
     const entry: Entry = {
       slot,
@@ -487,45 +460,6 @@ export class LayerStore implements AsyncDisposable {
       span: error.span,
       error: error.message,
     });
-  }
-
-  /**
-   * Waits for bytes as long as readers wait. Whatever a registry does meanwhile may pass, also what it
-   * says for good (a login that ended, a blob that is not there, another certificate): readers must
-   * not be told of it before their time is over. The next read asks again.
-   */
-  async #ensure(
-    { reader, layerDigest }: Entry,
-    offset: number,
-    length: number,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const late = new AbortController();
-    let failure: unknown;
-    const timer = setTimeout(
-      () =>
-        late.abort(
-          new ReadTimeoutError(layerDigest, this.#readWaitMs, {
-            cause: failure,
-          }),
-        ),
-      this.#readWaitMs,
-    );
-    const either = AbortSignal.any([signal, late.signal]);
-    try {
-      for (let waitMs = FIRST_REST_MS;; waitMs = nextRestMs(waitMs)) {
-        try {
-          return await reader.ensure(offset, length, "demand", either);
-        } catch (error) {
-          if (either.aborted || !mayPass(error)) throw error;
-          failure = error;
-        }
-        await pause(waitMs, null, { signal: either })
-          .catch(() => either.throwIfAborted());
-      }
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   #count(bytes: number, cls: SpanClass): void {

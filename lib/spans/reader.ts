@@ -114,6 +114,16 @@ export class LayerReader implements RunLayer {
     return this.#missing === 0;
   }
 
+  /** The layer blob's digest. */
+  get layerDigest(): string {
+    return this.#options.layerDigest;
+  }
+
+  /** The span that holds a byte of the data file. */
+  spanAt(offset: number): number {
+    return this.#options.spans.spanAt(offset);
+  }
+
   /**
    * Resolves when bytes [offset, offset + length) are here: `copy` gives them until others take
    * their place.
