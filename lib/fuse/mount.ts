@@ -94,15 +94,29 @@ export function setDeviceReadAhead(device: string, kilobytes: number): boolean {
   }
 }
 
+/** Where the kernel shows its FUSE connections, once `fusectl` is mounted there. */
+const CONNECTIONS = "/sys/fs/fuse/connections";
+
 /**
- * Frees everyone who waits on the mount with ENOTCONN, whether or not its server lives.
+ * Frees everyone who waits on the mount with ENOTCONN, whether or not its server lives. Who waits for
+ * ever in the kernel can hold up all of `sync` and unmounting, so `fusectl` is mounted where the
+ * system has not done that.
  * @returns whether the connection was found.
  */
 export function abortConnection(mountpoint: string): boolean {
   const device = mountDevice(mountpoint);
   if (device === null) return false;
   try {
-    writeText(`/sys/fs/fuse/connections/${device.split(":")[1]}/abort`, "1");
+    if (!listMounts().some((entry) => entry.mountpoint === CONNECTIONS)) {
+      mountFileSystem({
+        source: "fusectl",
+        target: CONNECTIONS,
+        type: "fusectl",
+        flags: MS.NOSUID | MS.NODEV,
+        data: "",
+      });
+    }
+    writeText(`${CONNECTIONS}/${device.split(":")[1]}/abort`, "1");
     return true;
   } catch (error) {
     if (error instanceof OsError) return false;

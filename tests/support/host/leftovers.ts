@@ -78,7 +78,30 @@ function socketsUnder(prefix: string): string[] {
 
 /** Takes away every mount under a path, also dead ones. */
 export async function unmountAll(prefix: string): Promise<void> {
+  await abortConnections(prefix);
   for (const path of mountsUnder(prefix)) {
     await tryRun("umount", ["-l", path], { timeoutMs: 10_000 });
+  }
+}
+
+/** Frees whoever waits on FUSE mounts under a path: dead ones would hang them, and `sync`, for ever. */
+async function abortConnections(prefix: string): Promise<void> {
+  const connections = "/sys/fs/fuse/connections";
+  if ([...Deno.readDirSync(connections)].length === 0) {
+    await tryRun("mount", ["-t", "fusectl", "fusectl", connections], {
+      timeoutMs: 10_000,
+    });
+  }
+  for (
+    const line of Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
+  ) {
+    const [, , device = "", , mountpoint = ""] = line.split(" ");
+    if (!isUnder(mountpoint, prefix) || !line.includes(" - fuse.")) continue;
+    try {
+      const number = device.split(":")[1];
+      await Deno.writeTextFile(`${connections}/${number}/abort`, "1");
+    } catch {
+      // gone meanwhile
+    }
   }
 }
