@@ -3,7 +3,8 @@
  * file system, in turns. Cold: the kernel has forgotten everything, also the layer's data, which
  * then comes from the disk for all three. Warm: the same once more.
  *
- * `--read-ahead KB` sets the read-ahead of the EROFS mount, to compare.
+ * `--read-ahead KB` sets the read-ahead of the EROFS mount, to compare; `--measures a,b` and
+ * `--rounds N` do less.
  *
  * The server runs in a process of its own: this file, called with `--serve`.
  * @module
@@ -11,6 +12,7 @@
 import { setDeviceReadAhead } from "../../lib/fuse/mod.ts";
 import { LayerFileSystem, LayerTree, PRESENT } from "../../lib/layerfs/mod.ts";
 import { listNames } from "../../lib/os/mod.ts";
+import { parseArgs } from "node:util";
 import { makeLayer, SLOT } from "./big_layer.ts";
 import {
   BIG_BYTES,
@@ -26,7 +28,16 @@ import {
   run,
 } from "./support.ts";
 
-const ROUNDS = 5;
+const { values: FLAGS } = parseArgs({
+  allowPositionals: true,
+  options: {
+    "read-ahead": { type: "string" },
+    rounds: { type: "string", default: "5" },
+    measures: { type: "string" },
+    serve: { type: "boolean", default: false },
+  },
+});
+const ROUNDS = Number(FLAGS.rounds);
 const MEASURES = {
   stat: "stat/s of 50 000 files, by name",
   find: "entries/s of find -ls",
@@ -114,6 +125,8 @@ async function measure(
 
 async function main(): Promise<void> {
   printMachine();
+  const measures = (FLAGS.measures?.split(",") ??
+    Object.keys(MEASURES)) as Measure[];
   const layer = makeLayer();
   const native = unpack(`${layer.folder}/${SLOT}/data`);
   const mounts = Deno.makeTempDirSync({ prefix: "soci-deno-bench-" });
@@ -131,7 +144,7 @@ async function main(): Promise<void> {
     const [fuse, erofs] = JSON.parse(new TextDecoder().decode(value));
     const directories: Record<ShownBy, string> = { fuse, erofs, native };
     for (let seed = 0; seed < ROUNDS; seed++) {
-      for (const name of Object.keys(MEASURES) as Measure[]) {
+      for (const name of measures) {
         for (const shownBy of SHOWN_BY) {
           await run("sh", ["-c", "sync; echo 3 > /proc/sys/vm/drop_caches"]);
           for (const state of STATES) {
@@ -155,7 +168,7 @@ async function main(): Promise<void> {
   printTable(
     `Faces of one layer, all of it here: best of ${ROUNDS} rounds in turns`,
     ["measure", "", ...SHOWN_BY, "fuse/native", "erofs/native"],
-    (Object.keys(MEASURES) as Measure[]).flatMap((name) =>
+    measures.flatMap((name) =>
       STATES.map((state) => [
         MEASURES[name],
         state,
@@ -170,12 +183,11 @@ async function main(): Promise<void> {
 }
 
 if (Deno.args[0] === "--serve") {
-  const [, layers, mounts, ...more] = Deno.args as string[];
-  const at = more.indexOf("--read-ahead");
+  const [, layers, mounts] = Deno.args;
   await serve(
     layers as string,
     mounts as string,
-    at < 0 ? null : Number(more[at + 1]),
+    FLAGS["read-ahead"] === undefined ? null : Number(FLAGS["read-ahead"]),
   );
   Deno.exit(0); // a Worker blocked in its read would hold the process
 } else await main();
