@@ -63,6 +63,8 @@ export class ErofsFace {
   readonly #folder: string;
   /** Slots with a mount, or one under way. */
   readonly #mounted = new Set<number>();
+  /** Slots whose mount was found and not asked for yet. */
+  readonly #found = new Set<number>();
   #queue: Promise<void>;
   #started = false;
   readonly #serving = Promise.withResolvers<void>();
@@ -72,15 +74,21 @@ export class ErofsFace {
     this.#options = options;
     this.#folder = `${options.mountDirectory}/${EROFS_DIRECTORY}`;
     for (const slot of mountedSlots(this.#folder)) {
-      if (options.adopt) this.#mounted.add(slot);
-      else detachAll(this.#mountpoint(slot));
+      if (options.adopt) {
+        this.#mounted.add(slot);
+        this.#found.add(slot);
+      } else detachAll(this.#mountpoint(slot));
     }
     this.#queue = this.#serving.promise;
   }
 
-  /** The FUSE mounts are answered from here on. */
+  /**
+   * The FUSE mounts are answered from here on. Mounts that were found and that no layer was shown
+   * by until now are of layers that are gone.
+   */
   start(): void {
     this.#started = true;
+    for (const slot of this.#found) this.hide(slot);
     this.#serving.resolve();
   }
 
@@ -90,6 +98,7 @@ export class ErofsFace {
    */
   show(slot: number, tree: LayerTree, fuseDirectory: string): ShownLayer {
     const mountpoint = this.#mountpoint(slot);
+    this.#found.delete(slot);
     if (this.#mounted.has(slot)) {
       return { directory: mountpoint, shown: Promise.resolve() };
     }
@@ -153,6 +162,7 @@ export class ErofsFace {
 
   /** Takes a layer's mount away; those inside keep it until they leave. */
   hide(slot: number): void {
+    this.#found.delete(slot);
     if (!this.#mounted.delete(slot)) return;
     const mountpoint = this.#mountpoint(slot);
     this.#inTurn(async () => {

@@ -83,7 +83,24 @@ interface WaitingRead {
   readonly thread: number;
 }
 
+/** A read that waited this long before it failed, ms, ... */
+const LONG_WAIT_MS = 1000;
+/** ... fails at once when it is repeated this soon after it or its last repetition, ms, ... */
+const REPEAT_MS = 100;
+/** ... for this long, ms, ... */
+const REPEATS_MS = 1000;
+/** ... up to this many bytes away: the kernel's read-ahead, twice. */
+const REPEAT_BYTES = 2 * READ_AHEAD_KB * 1024;
+
+/** A read that failed after a long wait. */
+interface FailedRead {
+  readonly offset: number;
+  readonly atMs: number;
+  repeatedMs: number;
+}
+
 interface Served {
+  failed: FailedRead | null;
   readonly layer: ServedLayer;
   /** First presence byte in the arena. */
   readonly arena: number;
@@ -338,7 +355,12 @@ export class LayerFileSystem implements AsyncDisposable {
     if (known !== undefined) throw new Error(`slot ${layer.slot} is served`);
     const arena = this.#arena.allocate(layer.spanCount);
     this.#slots.add(layer.slot, arena, layer.spanCount);
-    this.#layers.set(layer.slot, { layer, arena, dataBytes: dataBytes(tree) });
+    this.#layers.set(layer.slot, {
+      layer,
+      arena,
+      dataBytes: dataBytes(tree),
+      failed: null,
+    });
     return {
       ...this.#erofs.show(layer.slot, tree, this.directory(layer)),
       presence: this.#arena.bytes.subarray(arena, arena + layer.spanCount),
@@ -420,12 +442,28 @@ export class LayerFileSystem implements AsyncDisposable {
   ): Promise<number> {
     const known = this.#layers.get(slot);
     if (known === undefined) return -ERRNO.ESTALE;
+    const startedMs = performance.now();
+    // What fails is asked for again by the kernel, at once and several times: ahead, and page by
+    // page, here and in EROFS. Each of them would wait as long as the first.
+    const { failed } = known;
+    if (
+      failed !== null && startedMs < failed.atMs + REPEATS_MS &&
+      startedMs < failed.repeatedMs + REPEAT_MS &&
+      Math.abs(offset - failed.offset) <= REPEAT_BYTES
+    ) {
+      failed.repeatedMs = startedMs;
+      return -ERRNO.EIO;
+    }
     try {
       const held = Math.min(length, known.dataBytes - offset);
       await known.layer.ensure(offset, held, signal);
       return 0;
     } catch (error) {
       if (signal.aborted) return -ERRNO.EINTR;
+      const nowMs = performance.now();
+      if (nowMs - startedMs >= LONG_WAIT_MS) {
+        known.failed = { offset, atMs: nowMs, repeatedMs: nowMs };
+      }
       this.#options.onReadError?.(slot, offset, error);
       return -ERRNO.EIO;
     }

@@ -6,6 +6,7 @@ usage: fuse_client.py ROOT SEED MEASURE...
 import json
 import os
 import random
+import subprocess
 import sys
 import time
 
@@ -59,7 +60,15 @@ def scattered():
     return RANDOM_READS / (time.perf_counter() - start)
 
 
+def find():
+    """Entries a second of `find -ls`."""
+    start = time.perf_counter()
+    listed = subprocess.run(["find", ".", "-ls"], stdout=subprocess.PIPE, check=True)
+    return listed.stdout.count(b"\n") / (time.perf_counter() - start)
+
+
 MEASURES = {
+    "find": find,
     "stat": stat,
     "walk": walk,
     "sequential": sequential,

@@ -409,8 +409,11 @@ class CrashTrial implements AsyncDisposable {
     }
     for (const name of listed) fail(`${name} was never made`);
 
-    const fuse = leftovers(this.#root).mounts
-      .filter((path) => !path.startsWith(`${this.#root}/fs/e/`));
+    const mounts = leftovers(this.#root).mounts;
+    const byErofs = mounts.filter((path) =>
+      path.startsWith(`${this.#root}/fs/e/`)
+    );
+    const fuse = mounts.filter((path) => !byErofs.includes(path));
     if (fuse.length !== 2) fail(`${fuse.length} FUSE mounts: ${fuse}`);
     if (this.#holderPid() !== this.#holder) fail("another holder");
 
@@ -426,6 +429,9 @@ class CrashTrial implements AsyncDisposable {
       const expected = [...used].sort().join(" ");
       if (text !== expected) fail(`${what} ${text}, used are ${expected}`);
     };
+    if (byErofs.length > 0) {
+      same("EROFS mounts", byErofs.map((path) => path.split("/").at(-1)!));
+    }
     same(
       "slots",
       slots.all("SELECT slot FROM slots").map(({ slot }) => String(slot)),
