@@ -112,7 +112,7 @@ async function check(
   containers++;
   const found = stdout.trim().split("\n").map((line) => line.split(" ")[0]);
   if (found.join() !== digests.join()) {
-    problems.push(`${image}: ${stderr || "wrong content"}`);
+    problems.push(`${image}: ${stderr || JSON.stringify(stdout)}`);
   }
 }
 

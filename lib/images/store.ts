@@ -610,6 +610,7 @@ export class LayerStore implements AsyncDisposable {
     map.freeze();
     await idle; // Workers write to the data file until then
     await map.close();
+    if (!options.sync) giveDiskBack(dataFd);
     headers?.[Symbol.dispose]();
     closeFd(dataFd);
     disposeSource(source);
@@ -637,6 +638,18 @@ export class LayerStore implements AsyncDisposable {
 export function slotOf(directory: string | null): number | null {
   const [, digits] = /\/([1-9][0-9]{0,9})$/.exec(directory ?? "") ?? [];
   return digits === undefined ? null : Number(digits);
+}
+
+/** A FUSE Worker may keep a removed file open until it opens another layer. */
+function giveDiskBack(dataFd: number): void {
+  try {
+    truncateFd(dataFd, 0);
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+    log.warn("disk of a removed layer stays taken for now", {
+      error: error.message,
+    });
+  }
 }
 
 function disposeSource(source: SpanSource): void {

@@ -377,6 +377,10 @@ export class LayerHandler implements FuseHandler {
     }
     const row = slot === 0 ? -1 : this.#options.slots.find(slot);
     if (row < 0) return null;
+    // Files of removed layers would stay open, and on disk, as long as nobody asks for them.
+    for (const layer of [...this.#open.values()]) {
+      if (!this.#options.slots.holds(layer.row, layer.slot)) this.#close(layer);
+    }
     if (this.#open.size >= MAX_OPEN_LAYERS) this.#closeOldest();
     const opened = this.#openLayer(slot, row);
     if (opened === null) return null;
