@@ -1,249 +1,267 @@
 /**
- * `deno task bench:fuse`: what the layer file system adds to the least a FUSE server in this runtime
- * costs (`fuse_baseline`). Same tree, same client, same read-ahead, in turns; each measure begins
- * with a new mount, so nothing of it is in the kernel's caches, while the file behind `big` is.
+ * `deno task bench:fuse`: our FUSE file system beside a minimal C server that gives the same answers
+ * (`fuse_c/server.c`: same tree file, flags, timeouts; raw `/dev/fuse`), in turns, in the same run.
+ * Each measure begins with a new mount, so nothing of it is in the kernel's caches, while the data
+ * file is. Beside the rate stands what the server used of the processor for each operation: that
+ * varies less when something else runs.
  *
- * Each server runs in a process of its own: this file, called with `--serve`.
+ * Options: `--rounds=N`, `--only=stat,random`, `--servers=c1,deno2`, `--also=NAME=PATH` (another
+ * checkout's `fuse_server.ts`, one Worker), `--json`.
  * @module
  */
-import {
-  compileTree,
-  LayerFileSystem,
-  LayerTree,
-  PRESENT,
-} from "../../lib/layerfs/mod.ts";
-import type { ZtocEntry } from "../../lib/ztoc/mod.ts";
-import { startBaseline } from "./fuse_baseline/mod.ts";
-import {
-  BIG_BYTES,
-  DIRECTORIES,
-  FILES_PER_DIRECTORY,
-  SMALL_BYTES,
-} from "./fuse_baseline/tree.ts";
+import { parseArgs } from "node:util";
+import { chart } from "./chart.ts";
+import { type BenchLayer, makeBenchLayer } from "./fuse_layer.ts";
+import { saveResults } from "./results.ts";
 import {
   cacheFolder,
-  exists,
   median,
   printMachine,
   printTable,
   run,
 } from "./support.ts";
 
-const ROUNDS = 7;
-const READ_AHEAD_KB = 1024;
-const SPAN_BYTES = 4 * 2 ** 20;
-const BLOCK = 512;
-const SLOT = 1;
-/**
- * Server and client share a core: a request is then two context switches. On two cores it would be
- * two wake-ups of idle ones, which cost more than either server and vary with the machine.
- */
-const CORE = "1";
-
-const MEASURES = {
-  stat: "stat/s of 50 000 files, by name",
-  walk: "stat/s of 50 000 files, listing",
-  sequential: "sequential MB/s, 512 MiB",
-  scattered: "random 4 KiB reads/s",
-} as const;
-type Measure = keyof typeof MEASURES;
-type Server = "layerfs" | "baseline";
-
-const encoder = new TextEncoder();
-
-function tarEntry(
-  name: string,
-  fields: { type: "reg" | "dir"; offset?: number; size?: number },
-): ZtocEntry {
-  const none = new Uint8Array();
-  const { type, offset = 0, size = 0 } = fields;
-  return {
-    name: encoder.encode(name),
-    type,
-    offset,
-    size,
-    linkname: none,
-    mode: type === "dir" ? 0o755 : 0o644,
-    uid: 0,
-    gid: 0,
-    uname: none,
-    gname: none,
-    modTime: "2024-05-06T07:08:09Z",
-    devMajor: 0,
-    devMinor: 0,
-    xattrs: [],
-  };
+/** One thing the client does, by one or more of its threads. */
+interface Measure {
+  readonly name: string;
+  readonly does: string;
+  readonly threads: number;
+  /** What one operation is; MB for the sequential read. */
+  readonly unit: string;
+  readonly title: string;
 }
 
-/** `big` first, so that the baseline can read the same file. */
-function describeLayer(): { entries: ZtocEntry[]; dataSize: number } {
-  const entries = [tarEntry("big", { type: "reg", size: BIG_BYTES })];
-  let offset = BIG_BYTES;
-  for (let d = 0; d < DIRECTORIES; d++) {
-    entries.push(tarEntry(`d${d}/`, { type: "dir" }));
-    for (let f = 0; f < FILES_PER_DIRECTORY; f++) {
-      const size = SMALL_BYTES;
-      entries.push(tarEntry(`d${d}/f${f}`, { type: "reg", offset, size }));
-      offset += 2 * BLOCK;
-    }
+const MEASURES: readonly Measure[] = [
+  { name: "stat", does: "stat", threads: 1, unit: "files" },
+  { name: "stat8", does: "stat", threads: 8, unit: "files" },
+  { name: "missing", does: "missing", threads: 1, unit: "names" },
+  { name: "walk", does: "walk", threads: 1, unit: "files" },
+  { name: "list", does: "list", threads: 1, unit: "files" },
+  { name: "ls", does: "ls", threads: 1, unit: "files" },
+  { name: "small", does: "small", threads: 1, unit: "files" },
+  { name: "random", does: "random", threads: 1, unit: "reads" },
+  { name: "random8", does: "random", threads: 8, unit: "reads" },
+  { name: "sequential", does: "sequential", threads: 1, unit: "MB" },
+].map((measure) => ({
+  ...measure,
+  title: {
+    stat: "stat by name",
+    missing: "stat of names that are not there",
+    walk: "list and stat everything",
+    list: "list everything",
+    ls: "ls -lR",
+    small: "open, read, close small files",
+    random: "random 4 KiB reads",
+    sequential: "sequential read of 512 MiB",
+  }[measure.does] + (measure.threads > 1 ? `, ${measure.threads} threads` : ""),
+}));
+const FILES = 50_000;
+
+/** Who serves: given the place for its mounts, the command that does. */
+interface Server {
+  readonly name: string;
+  command(mounts: string): readonly string[];
+}
+
+/** Rate (operations a second) and server time (microseconds an operation). */
+interface Figure {
+  readonly rate: number;
+  readonly serverMicros: number;
+}
+
+async function compile(name: "server" | "client"): Promise<string> {
+  const source = new URL(`fuse_c/${name}.c`, import.meta.url).pathname;
+  const program = `${cacheFolder()}/fuse_${name}`;
+  await run("cc", ["-O2", "-Wall", "-o", program, source, "-lpthread"]);
+  return program;
+}
+
+/** Nanoseconds all threads of a process have run. */
+function processTime(pid: number): number {
+  let total = 0;
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    const text = Deno.readTextFileSync(`/proc/${pid}/task/${name}/schedstat`);
+    total += Number(text.split(" ")[0]);
   }
-  return { entries, dataSize: offset };
+  return total;
 }
 
-/** The layer's folder, filled. */
-function makeLayer(): { folder: string; spanCount: number } {
-  const { entries, dataSize } = describeLayer();
-  const spanStarts: number[] = [];
-  for (let at = 0; at < dataSize; at += SPAN_BYTES) spanStarts.push(at);
-  const folder = `${cacheFolder()}/layers`;
-  const data = `${folder}/${SLOT}/data`;
-  Deno.mkdirSync(`${folder}/${SLOT}`, { recursive: true });
-  Deno.writeFileSync(
-    `${folder}/${SLOT}/tree`,
-    compileTree({ entries, spanStarts, dataSize }),
-  );
-  if (!exists(data) || Deno.statSync(data).size !== dataSize) {
-    using file = Deno.openSync(data, { write: true, create: true });
-    const block = new Uint8Array(SPAN_BYTES);
-    for (let at = 0; at < dataSize; at += block.length) {
-      for (let i = 0; i < block.length; i += 65536) {
-        crypto.getRandomValues(block.subarray(i, i + 65536));
-      }
-      file.writeSync(block);
-    }
-    file.truncateSync(dataSize);
+async function use(
+  client: string,
+  root: string,
+  measure: Measure,
+  seed: number,
+): Promise<{ operations: number; seconds: number }> {
+  if (measure.does === "ls") {
+    const start = performance.now();
+    await run("ls", ["-lR", root]);
+    return { operations: FILES, seconds: (performance.now() - start) / 1000 };
   }
-  return { folder, spanCount: spanStarts.length };
+  const { threads, does } = measure;
+  const text = await run(client, [root, `${seed}`, `${threads}`, does]);
+  const [count, seconds] = text.split(" ").map(Number) as [number, number];
+  return { operations: does === "sequential" ? count / 1e6 : count, seconds };
 }
 
-/** Serves until standard input ends. */
-async function serve(
+async function measureOnce(
   server: Server,
-  layers: string,
-  spanCount: number,
-  mounts: string,
-): Promise<void> {
-  const data = `${layers}/${SLOT}/data`;
-  const ready = (root: string) => console.log(root);
-  const stopped = async () => {
-    for await (const _ of Deno.stdin.readable);
-  };
-  if (server === "baseline") {
-    await using _baseline = await startBaseline({
-      mountpoint: mounts,
-      bigFile: data,
-      readAheadKb: READ_AHEAD_KB,
-    });
-    ready(mounts);
-    await stopped();
-    return;
-  }
-  {
-    await using system = await LayerFileSystem.start({
-      layersDirectory: layers,
-      mountDirectory: mounts,
-    });
-    const { directory, presence } = system.add({
-      slot: SLOT,
-      spanCount,
-      hasXattrs: false,
-      ensure: () => Promise.reject(new Error("nothing is missing")),
-      copy: () => false,
-    }, new LayerTree(Deno.readFileSync(`${layers}/${SLOT}/tree`)));
-    presence.fill(PRESENT);
-    ready(directory);
-    await stopped();
-  }
-}
-
-async function measure(
-  server: Server,
-  layer: { folder: string; spanCount: number },
-  options: { seed: number; measures: readonly Measure[] },
-): Promise<Partial<Record<Measure, number>>> {
+  client: string,
+  measure: Measure,
+  seed: number,
+): Promise<Figure> {
   const mounts = Deno.makeTempDirSync({ prefix: "soci-deno-bench-" });
-  const child = new Deno.Command("taskset", {
-    args: [
-      ...[
-        "-c",
-        CORE,
-        Deno.execPath(),
-        "run",
-        "-A",
-        "--no-check",
-        new URL(import.meta.url).pathname,
-      ],
-      ...["--serve", server, layer.folder, String(layer.spanCount), mounts],
-    ],
+  const [program, ...args] = server.command(mounts) as [string, ...string[]];
+  const child = new Deno.Command(program, {
+    args,
     stdin: "piped",
     stdout: "piped",
   }).spawn();
   try {
-    const output = child.stdout.getReader();
-    const { value } = await output.read();
+    const { value } = await child.stdout.getReader().read();
     const root = new TextDecoder().decode(value).trim();
-    return JSON.parse(
-      await run("taskset", [
-        ...["-c", CORE, "python3"],
-        new URL("fuse_client.py", import.meta.url).pathname,
-        root,
-        String(options.seed),
-        ...options.measures,
-      ]),
-    );
+    if (root === "") throw new Error(`${server.name} does not serve`);
+    const before = processTime(child.pid);
+    const { operations, seconds } = await use(client, root, measure, seed);
+    const used = processTime(child.pid) - before;
+    return {
+      rate: operations / seconds,
+      serverMicros: used / 1000 / operations,
+    };
   } finally {
     await child.stdin.close();
     const kill = setTimeout(() => child.kill("SIGKILL"), 10_000);
     await child.status;
     clearTimeout(kill);
-    Deno.removeSync(mounts);
+    Deno.removeSync(mounts, { recursive: true });
   }
+}
+
+function servers(
+  layer: BenchLayer,
+  cServer: string,
+  also: readonly string[],
+): Server[] {
+  const { folder, slot, spanCount } = layer;
+  const deno = (name: string, script: string, workers: number): Server => ({
+    name,
+    command: (mounts) => [
+      ...[Deno.execPath(), "run", "-A", "--no-check", script],
+      ...[folder, `${slot}`, `${spanCount}`, mounts, `${workers}`, "n"],
+    ],
+  });
+  const c = (threads: number): Server => ({
+    name: `c${threads}`,
+    command: (mounts) => [cServer, mounts, folder, `${slot}`, `${threads}`],
+  });
+  const ours = new URL("fuse_server.ts", import.meta.url).pathname;
+  return [
+    c(1),
+    deno("deno1", ours, 1),
+    c(2),
+    deno("deno2", ours, 2),
+    ...also.map((pair) => {
+      const [name, path] = pair.split("=") as [string, string];
+      return deno(name, path, 1);
+    }),
+  ];
+}
+
+/** The C server with as many threads as this one has Workers. */
+function peerOf(name: string): string {
+  return name.startsWith("c") ? name : name.endsWith("2") ? "c2" : "c1";
 }
 
 async function main(): Promise<void> {
-  printMachine();
-  const layer = makeLayer();
-  await Deno.readFile(`${layer.folder}/${SLOT}/data`); // into the page cache
-  const figures: Record<Server, Record<Measure, number[]>> = {
-    layerfs: { stat: [], walk: [], sequential: [], scattered: [] },
-    baseline: { stat: [], walk: [], sequential: [], scattered: [] },
-  };
-  const sets: Measure[][] = [["stat", "sequential"], ["walk", "scattered"]];
-  for (let seed = 0; seed < ROUNDS; seed++) {
-    for (const measures of sets) {
-      for (const server of ["layerfs", "baseline"] as const) {
-        const found = await measure(server, layer, { seed, measures });
-        for (const name of measures) {
-          figures[server][name].push(found[name] as number);
-        }
+  const { values: options } = parseArgs({
+    args: Deno.args,
+    options: {
+      rounds: { type: "string", default: "5" },
+      only: { type: "string" },
+      servers: { type: "string" },
+      also: { type: "string", multiple: true, default: [] },
+      json: { type: "boolean", default: false },
+    },
+  });
+  const rounds = Number(options.rounds);
+  const layer = makeBenchLayer();
+  const client = await compile("client");
+  const all = servers(layer, await compile("server"), options.also);
+  const chosen = all.filter(({ name }) =>
+    options.servers === undefined || options.servers.split(",").includes(name)
+  );
+  const measures = MEASURES.filter(({ name }) =>
+    options.only === undefined || options.only.split(",").includes(name)
+  );
+  if (!options.json) printMachine();
+  await Deno.readFile(`${layer.folder}/${layer.slot}/data`); // into the page cache
+
+  const figures = new Map<string, Figure[]>();
+  const of = (measure: Measure, server: string) =>
+    figures.get(`${measure.name} ${server}`) ?? [];
+  for (let seed = 0; seed < rounds; seed++) {
+    for (const measure of measures) {
+      for (const server of chosen) {
+        const figure = await measureOnce(server, client, measure, seed);
+        const key = `${measure.name} ${server.name}`;
+        figures.set(key, [...figures.get(key) ?? [], figure]);
       }
     }
   }
-  // Whatever else runs only makes things slower, so the best round is the truest.
-  printTable(
-    `FUSE, cold, all spans present, one core: best of ${ROUNDS} rounds in turns`,
-    ["measure", "layerfs", "baseline", "ratio", "ratio of medians"],
-    (Object.keys(MEASURES) as Measure[]).map((name) => {
-      const ours = figures.layerfs[name];
-      const theirs = figures.baseline[name];
-      return [
-        MEASURES[name],
-        Math.max(...ours).toFixed(0),
-        Math.max(...theirs).toFixed(0),
-        (Math.max(...ours) / Math.max(...theirs)).toFixed(2),
-        (median(ours) / median(theirs)).toFixed(2),
-      ];
-    }),
+
+  const results = measures.flatMap((measure) =>
+    chosen.map(({ name }) => {
+      const mine = of(measure, name);
+      const peer = of(measure, peerOf(name));
+      const rate = median(mine.map((figure) => figure.rate));
+      const micros = median(mine.map((figure) => figure.serverMicros));
+      // Both of a round ran beside each other, so their ratio is truer than that of the medians.
+      const ratio = (key: keyof Figure) =>
+        peer.length === 0
+          ? NaN
+          : median(mine.map((figure, i) => figure[key] / peer[i]![key]));
+      return {
+        measure: measure.name,
+        title: measure.title,
+        unit: measure.unit,
+        server: name,
+        rate,
+        serverMicros: micros,
+        rateRatio: ratio("rate"),
+        serverRatio: ratio("serverMicros"),
+      };
+    })
   );
+  const saved = saveResults("fuse", { rounds, results });
+  const drawing = chart({
+    title: "Speed beside a C server with as many threads (1 = the same)",
+    unit: "times C",
+    groups: measures.map(({ title }) => title),
+    series: chosen.filter(({ name }) => !name.startsWith("c")).map((
+      { name },
+    ) => ({
+      name,
+      values: measures.map((measure) =>
+        results.find((result) =>
+          result.measure === measure.name && result.server === name
+        )!.rateRatio
+      ),
+    })),
+  });
+  Deno.writeTextFileSync(saved.replace(/json$/, "svg"), drawing);
+  if (options.json) return console.log(JSON.stringify({ rounds, results }));
+  printTable(
+    `FUSE, cold, all spans present: medians of ${rounds} rounds in turns`,
+    ["measure", "server", "rate/s", "of C", "server µs", "of C"],
+    results.map((result) => [
+      `${result.title} (${result.unit})`,
+      result.server,
+      result.rate.toFixed(0),
+      result.rateRatio.toFixed(2),
+      result.serverMicros.toFixed(1),
+      result.serverRatio.toFixed(2),
+    ]),
+  );
+  console.log(`\n${saved} and .svg`);
 }
 
-if (Deno.args[0] === "--serve") {
-  const [, server, layers, spanCount, mounts] = Deno.args as string[];
-  await serve(
-    server as Server,
-    layers as string,
-    Number(spanCount),
-    mounts as string,
-  );
-  Deno.exit(0); // a Worker blocked in its read would hold the process
-} else await main();
+await main();
