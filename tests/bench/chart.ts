@@ -1,1 +1,3 @@
-export function chart(_: unknown): string { return ""; }
+export function chart(_: unknown): string {
+  return "";
+}

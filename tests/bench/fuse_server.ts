@@ -8,7 +8,7 @@
  * @module
  */
 import { LayerFileSystem, PRESENT } from "../../lib/layerfs/mod.ts";
-import { closeFd, O, openFd } from "../../lib/os/mod.ts";
+import { closeFd, O, openFd, preadFully } from "../../lib/os/mod.ts";
 
 const [layers, slotText, spans, mounts, workers, face, missingMs] = Deno
   .args as [string, string, string, string, string, string, string?];
@@ -24,7 +24,7 @@ const dataFd = openFd(`${layers}/${slot}/data`, O.RDONLY);
     slot,
     spanCount: Number(spans),
     hasXattrs: face === "x",
-    dataFd,
+    copy: (offset, into) => preadFully(dataFd, into, offset) === into.length,
     ensure: async () => {
       if (missingMs !== undefined && missingMs !== "0") {
         await new Promise((resolve) => setTimeout(resolve, Number(missingMs)));
