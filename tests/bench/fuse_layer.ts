@@ -16,11 +16,11 @@ export const BIG_BYTES = 512 * 2 ** 20;
 const SPAN_BYTES = 4 * 2 ** 20;
 const BLOCK = 512;
 
-/** A layer's folder on disk. */
+/** The layer on disk, twice: the second time it is new to the kernel, but no more to the server. */
 export interface BenchLayer {
-  /** Folder that holds `<slot>/tree` and `<slot>/data`. */
+  /** Folder that holds `<slot>/tree` and `<slot>/data`, the same files for both slots. */
   readonly folder: string;
-  readonly slot: number;
+  readonly slots: readonly [first: number, second: number];
   readonly spanCount: number;
 }
 
@@ -66,15 +66,16 @@ function describeLayer(): { entries: ZtocEntry[]; dataSize: number } {
 
 /** Makes the layer, once. */
 export function makeBenchLayer(): BenchLayer {
-  const slot = 1;
+  const slots = [1, 2] as const;
   const { entries, dataSize } = describeLayer();
   const spanStarts: number[] = [];
   for (let at = 0; at < dataSize; at += SPAN_BYTES) spanStarts.push(at);
   const folder = `${cacheFolder()}/layers`;
-  const data = `${folder}/${slot}/data`;
-  Deno.mkdirSync(`${folder}/${slot}`, { recursive: true });
+  const data = `${folder}/1/data`;
+  Deno.mkdirSync(`${folder}/1`, { recursive: true });
+  Deno.mkdirSync(`${folder}/2`, { recursive: true });
   Deno.writeFileSync(
-    `${folder}/${slot}/tree`,
+    `${folder}/1/tree`,
     compileTree({ entries, spanStarts, dataSize }),
   );
   if (!exists(data) || Deno.statSync(data).size !== dataSize) {
@@ -88,5 +89,10 @@ export function makeBenchLayer(): BenchLayer {
     }
     file.truncateSync(dataSize);
   }
-  return { folder, slot, spanCount: spanStarts.length };
+  for (const name of ["tree", "data"]) {
+    const second = `${folder}/2/${name}`;
+    if (exists(second)) Deno.removeSync(second);
+    Deno.linkSync(`${folder}/1/${name}`, second);
+  }
+  return { folder, slots, spanCount: spanStarts.length };
 }

@@ -3,8 +3,8 @@
  * no libfuse, the same mount options, INIT flags, timeouts and answers as lib/fuse, all spans present.
  * For the benchmarks only.
  *
- * usage: server MOUNTPOINT LAYERS_DIRECTORY SLOT THREADS
- * Prints the layer's directory when it serves; unmounts when standard input ends.
+ * usage: server MOUNTPOINT LAYERS_DIRECTORY SLOTS THREADS
+ * Prints its mountpoint when it serves; unmounts when standard input ends.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,7 +27,7 @@
 #define NODE(slot, inode) (((uint64_t)(slot) << 32) | ((inode) + 1))
 
 static int device, data_fd;
-static uint32_t slot_number;
+static uint32_t slots; /* 1 … slots, all with the same tree */
 
 /* The tree's columns, as lib/layerfs/tree.ts lays them over the file. */
 static uint32_t inodes, dirents, xattrs, spans;
@@ -140,11 +140,12 @@ static size_t list(uint64_t node, const struct fuse_read_in *in, int plus, uint8
     if (!n) return at;
   }
   if (node >> 32 == 0) {
-    char name[12];
-    if (next == 2) {
-      int length = snprintf(name, sizeof name, "%u", slot_number);
-      at += put(payload + at, limit - at, plus, NODE(slot_number, 0), NODE(slot_number, 0), 3,
-                (const uint8_t *)name, length, 4);
+    for (; next - 2 < slots; next++, at += n) {
+      char name[12];
+      uint64_t child = NODE(next - 1, 0);
+      int length = snprintf(name, sizeof name, "%u", (uint32_t)next - 1);
+      n = put(payload + at, limit - at, plus, child, child, next + 1, (const uint8_t *)name, length, 4);
+      if (!n) break;
     }
     return at;
   }
@@ -175,8 +176,9 @@ static void *serve(void *unused) {
       case FUSE_LOOKUP: {
         uint64_t child = 0;
         if (node >> 32 == 0) {
-          if ((uint32_t)atoi((char *)arg) != slot_number) { reply(out, h->unique, ENOENT, 0); break; }
-          child = NODE(slot_number, 0);
+          uint32_t slot = atoi((char *)arg);
+          if (slot < 1 || slot > slots) { reply(out, h->unique, ENOENT, 0); break; }
+          child = NODE(slot, 0);
         } else {
           int64_t found = find_child((uint32_t)node - 1, arg, length - sizeof *h - 1);
           if (found >= 0) child = NODE(node >> 32, found);
@@ -251,12 +253,12 @@ static void *serve(void *unused) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 5) { fputs("usage: server MOUNTPOINT LAYERS SLOT THREADS\n", stderr); return 2; }
+  if (argc != 5) { fputs("usage: server MOUNTPOINT LAYERS SLOTS THREADS\n", stderr); return 2; }
   char path[4096], options[256];
-  slot_number = atoi(argv[3]);
-  snprintf(path, sizeof path, "%s/%u/tree", argv[2], slot_number);
+  slots = atoi(argv[3]);
+  snprintf(path, sizeof path, "%s/1/tree", argv[2]);
   load_tree(path);
-  snprintf(path, sizeof path, "%s/%u/data", argv[2], slot_number);
+  snprintf(path, sizeof path, "%s/1/data", argv[2]);
   data_fd = open(path, O_RDONLY | O_CLOEXEC);
   device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
   snprintf(options, sizeof options,
@@ -270,7 +272,7 @@ int main(int argc, char **argv) {
     pthread_create(&thread, NULL, serve, NULL);
     pthread_detach(thread);
   }
-  printf("%s/%u\n", argv[1], slot_number);
+  puts(argv[1]);
   fflush(stdout);
   char byte;
   while (read(0, &byte, 1) > 0) continue;
