@@ -431,3 +431,16 @@ function parseSlot(buffer: Uint8Array, start: number, end: number): number {
   }
   return value < 2 ** 32 ? value : -1;
 }
+
+function sameBytes(
+  key: Uint8Array,
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  if (key.length !== end - start) return false;
+  for (let i = 0; i < key.length; i++) {
+    if (key[i] !== buffer[start + i]) return false;
+  }
+  return true;
+}

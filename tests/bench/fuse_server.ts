@@ -7,11 +7,12 @@
  * present, and whatever is asked for arrives that many milliseconds later.
  * @module
  */
-import { LayerFileSystem, PRESENT } from "../../lib/layerfs/mod.ts";
+import { LayerFileSystem, LayerTree, PRESENT } from "../../lib/layerfs/mod.ts";
 import { closeFd, O, openFd, preadFully } from "../../lib/os/mod.ts";
 
 const [layers, slots, spans, mounts, workers, face, missingMs] = Deno
   .args as [string, string, string, string, string, string, string?];
+const tree = new LayerTree(Deno.readFileSync(`${layers}/1/tree`));
 const dataFd = openFd(`${layers}/1/data`, O.RDONLY);
 {
   await using system = await LayerFileSystem.start({
@@ -30,7 +31,7 @@ const dataFd = openFd(`${layers}/1/data`, O.RDONLY);
           await new Promise((done) => setTimeout(done, Number(missingMs)));
         }
       },
-    });
+    }, tree);
     if (missingMs === undefined) presence.fill(PRESENT);
   }
   console.log(`${mounts}/${face}`);
