@@ -88,7 +88,8 @@ export class DataFile implements Disposable {
     if (
       position < this.#streamStart || position > this.#streamEnd + STREAM_BYTES
     ) {
-      this.#mapping?.drop(
+      // Too little to be a stream: it only counts as our memory no more.
+      this.#mapping?.release(
         this.#streamStart,
         this.#streamEnd - this.#streamStart,
       );

@@ -30,17 +30,39 @@ export class FileMapping implements Disposable {
     this.sizeBytes = sizeBytes;
   }
 
+  /** A range counts no more as this process's memory; the page cache keeps it. */
+  release(offset: number, length: number): void {
+    const { start, end } = this.#pages(offset, length);
+    if (end <= start) return;
+    libc.madvise(
+      BigInt(this.address + start),
+      BigInt(end - start),
+      MADV_DONTNEED,
+    );
+  }
+
   /**
-   * Lets go of the memory of a range: of what is mapped here, and of the page cache where it is on
-   * disk and nobody else maps it. The bytes stay readable; the next reader brings them from disk.
+   * Lets go of a range in the page cache too, where it is on disk and nobody else maps it. The bytes
+   * stay readable; the next reader brings them from disk.
    */
   drop(offset: number, length: number): void {
-    const start = Math.floor(offset / PAGE) * PAGE;
-    const end = Math.min(offset + length, this.sizeBytes);
+    this.release(offset, length);
+    const { start, end } = this.#pages(offset, length);
     if (end <= start) return;
-    const bytes = BigInt(end - start);
-    libc.madvise(BigInt(this.address + start), bytes, MADV_DONTNEED);
-    libc.posix_fadvise(this.#fd, BigInt(start), bytes, POSIX_FADV_DONTNEED);
+    libc.posix_fadvise(
+      this.#fd,
+      BigInt(start),
+      BigInt(end - start),
+      POSIX_FADV_DONTNEED,
+    );
+  }
+
+  /** Whole pages that hold a range. */
+  #pages(offset: number, length: number): { start: number; end: number } {
+    return {
+      start: Math.floor(offset / PAGE) * PAGE,
+      end: Math.min(offset + length, this.sizeBytes),
+    };
   }
 
   /** Unmaps. */
