@@ -2,8 +2,8 @@
  * `deno task bench:fuse`: our FUSE file system beside a minimal C server that gives the same answers
  * (`fuse_c/server.c`: same tree file, flags, timeouts; raw `/dev/fuse`), in turns, in the same run.
  * Each measure begins with a new mount, so nothing of it is in the kernel's caches, while the data
- * file is; it is taken twice, over two layers that look the same: by a server that has just started
- * (whose code V8 has not compiled yet) and once more, which counts. Beside the rate stands what the
+ * file is; it is taken over several layers that look the same: first by a server that has just started
+ * (whose code V8 has not compiled yet), and what counts is the last. Beside the rate stands what the
  * server used of the processor for each operation: that varies less when something else runs.
  *
  * Options: `--rounds=N`, `--only=stat,random`, `--servers=c1,deno2`, `--also=NAME=PATH` (another
@@ -127,7 +127,9 @@ async function measureOnce(
     if (root === "") throw new Error(`${server.name} does not serve`);
     const figure = async (slot: number) => {
       // Into the page cache, whatever else needs memory.
-      await run("dd", [`if=${data}`, "of=/dev/null", "bs=1M"]);
+      if (measure.does === "random" || measure.does === "sequential") {
+        await run("dd", [`if=${data}`, "of=/dev/null", "bs=1M"]);
+      }
       const before = processTime(child.pid);
       const { operations, seconds } = await use(
         client,
@@ -141,9 +143,9 @@ async function measureOnce(
         serverMicros: used / 1000 / operations,
       };
     };
-    const first = await figure(layer.slots[0]);
-    const second = await figure(layer.slots[1]);
-    return { ...second, firstMicros: first.serverMicros };
+    const figures = [];
+    for (const slot of layer.slots) figures.push(await figure(slot));
+    return { ...figures.at(-1)!, firstMicros: figures[0]!.serverMicros };
   } finally {
     await child.stdin.close();
     const kill = setTimeout(() => child.kill("SIGKILL"), 10_000);
@@ -259,6 +261,7 @@ async function main(): Promise<void> {
   const drawing = chart({
     title: "Speed beside a C server with as many threads (1 = the same)",
     unit: "times C",
+    line: 1,
     groups: measures.map(({ title }) => title),
     series: chosen.filter(({ name }) => !name.startsWith("c")).map((
       { name },

@@ -16,11 +16,11 @@ export const BIG_BYTES = 512 * 2 ** 20;
 const SPAN_BYTES = 4 * 2 ** 20;
 const BLOCK = 512;
 
-/** The layer on disk, twice: the second time it is new to the kernel, but no more to the server. */
+/** The layer on disk, several times: each is new to the kernel, the later ones not to the server. */
 export interface BenchLayer {
-  /** Folder that holds `<slot>/tree` and `<slot>/data`, the same files for both slots. */
+  /** Folder that holds `<slot>/tree` and `<slot>/data`, the same files for all slots. */
   readonly folder: string;
-  readonly slots: readonly [first: number, second: number];
+  readonly slots: readonly number[];
   readonly spanCount: number;
 }
 
@@ -66,14 +66,15 @@ function describeLayer(): { entries: ZtocEntry[]; dataSize: number } {
 
 /** Makes the layer, once. */
 export function makeBenchLayer(): BenchLayer {
-  const slots = [1, 2] as const;
+  const slots = [1, 2, 3, 4];
   const { entries, dataSize } = describeLayer();
   const spanStarts: number[] = [];
   for (let at = 0; at < dataSize; at += SPAN_BYTES) spanStarts.push(at);
   const folder = `${cacheFolder()}/layers`;
   const data = `${folder}/1/data`;
-  Deno.mkdirSync(`${folder}/1`, { recursive: true });
-  Deno.mkdirSync(`${folder}/2`, { recursive: true });
+  for (const slot of slots) {
+    Deno.mkdirSync(`${folder}/${slot}`, { recursive: true });
+  }
   Deno.writeFileSync(
     `${folder}/1/tree`,
     compileTree({ entries, spanStarts, dataSize }),
@@ -89,10 +90,12 @@ export function makeBenchLayer(): BenchLayer {
     }
     file.truncateSync(dataSize);
   }
-  for (const name of ["tree", "data"]) {
-    const second = `${folder}/2/${name}`;
-    if (exists(second)) Deno.removeSync(second);
-    Deno.linkSync(`${folder}/1/${name}`, second);
+  for (const slot of slots.slice(1)) {
+    for (const name of ["tree", "data"]) {
+      const path = `${folder}/${slot}/${name}`;
+      if (exists(path)) Deno.removeSync(path);
+      Deno.linkSync(`${folder}/1/${name}`, path);
+    }
   }
   return { folder, slots, spanCount: spanStarts.length };
 }
