@@ -6,14 +6,7 @@ import {
   requestResend,
   setReadAhead,
 } from "../fuse/mod.ts";
-import {
-  closeFd,
-  ERRNO,
-  isBeingKilled,
-  LIBC_PATH,
-  OsError,
-  unmount,
-} from "../os/mod.ts";
+import { closeFd, ERRNO, isBeingKilled, OsError, unmount } from "../os/mod.ts";
 import { dataBytes } from "./blob.ts";
 import { ErofsFace, type ShownLayer } from "./erofs_face.ts";
 import type { Face } from "./face.ts";
