@@ -148,9 +148,16 @@ async function measureOnce(
     return { ...figures.at(-1)!, firstMicros: figures[0]!.serverMicros };
   } finally {
     await child.stdin.close();
-    const kill = setTimeout(() => child.kill("SIGKILL"), 10_000);
+    const kill = setTimeout(() => child.kill("SIGKILL"), 30_000);
     await child.status;
     clearTimeout(kill);
+    // Nothing is left of a server that ended by itself.
+    await run("sh", [
+      "-c",
+      'umount -l "$1" "$1"/* 2>/dev/null; true',
+      "sh",
+      mounts,
+    ]);
     Deno.removeSync(mounts, { recursive: true });
   }
 }

@@ -149,9 +149,16 @@ async function profile(
     return { ...parts, idle: Math.max(0, parts.whole - running) };
   } finally {
     await server.stdin.close();
-    const kill = setTimeout(() => server.kill("SIGKILL"), 10_000);
+    const kill = setTimeout(() => server.kill("SIGKILL"), 30_000);
     await server.status;
     clearTimeout(kill);
+    // Nothing is left of a server that ended by itself.
+    await run("sh", [
+      "-c",
+      'umount -l "$1" "$1"/* 2>/dev/null; true',
+      "sh",
+      mounts,
+    ]);
     Deno.removeSync(mounts, { recursive: true });
   }
 }
