@@ -73,7 +73,7 @@ const READ_AHEAD_KB = 1024;
 const FIRST_REVIVAL_MS = 50;
 const LAST_REVIVAL_MS = 5_000;
 /**
- * Two: one copies a megabyte while the other answers small questions. A Worker costs about 10 MiB,
+ * Two: one copies a megabyte while the other answers small questions. A Worker costs about 14 MiB,
  * and on two cores, which readers need as well, a third gains nothing (docs/performance.md).
  */
 const WORKERS_PER_MOUNT = 2;
