@@ -23,11 +23,27 @@ export class Attributes {
   rdev = 0;
 }
 
-/** Figures for `statfs`. */
-export interface StatFs {
-  readonly blocks: number;
-  readonly blocksFree: number;
-  readonly files: number;
+/** Figures for `statfs`, in blocks of 4096 bytes. One instance is reused. */
+export class StatFs {
+  blocks = 0;
+  blocksFree = 0;
+  files = 0;
+}
+
+/**
+ * Where a read's bytes go, or where they are. One instance is reused, valid during the call only.
+ */
+export class ReadReply {
+  /**
+   * Address of bytes in this process that the reply is to be made of, instead of `payload`: the
+   * kernel copies them from there, once instead of twice. 0: they are in `payload`.
+   */
+  address = 0;
+  /** true: fill `payload`, the kernel could not read at the address given before. */
+  copyOnly = false;
+
+  /** @param payload the reply's own buffer, `MAX_READ_BYTES` long. */
+  constructor(readonly payload: Uint8Array<ArrayBuffer>) {}
 }
 
 /** The handler answers this read later. */
@@ -71,34 +87,43 @@ export interface FuseHandler {
   entries(node: NodeId, first: number, emit: EmitEntry): number;
   /** The `DT_*` type of a node, for READDIR. */
   direntType(node: NodeId): number;
-  /** Length of the attribute's value; written when `into` holds it, else -ERANGE unless `into` is empty. */
+  /**
+   * Length of the attribute's value, written when it is not above `limit`, else -ERANGE; with a
+   * `limit` of 0 only the length is asked for.
+   */
   getxattr(
     node: NodeId,
     buffer: Uint8Array,
     start: number,
     end: number,
     into: Uint8Array,
+    limit: number,
   ): number;
-  /** Length of the zero-terminated names; written when `into` holds them, as with `getxattr`. */
-  listxattr(node: NodeId, into: Uint8Array): number;
+  /** Length of the zero-terminated names, written as with `getxattr`. */
+  listxattr(node: NodeId, into: Uint8Array, limit: number): number;
   /**
-   * Reads into `into[0 … size)`. Bytes read (short only at the file's end), a negative errno, or
-   * `DEFERRED` when someone will answer `unique` later. `thread` asks; 0 when it is unknown.
+   * Reads `size` bytes into `reply.payload`, or says where they are (`reply.address`). Bytes read
+   * (short only at the file's end), a negative errno, or `DEFERRED` when someone will answer
+   * `unique` later. Unless deferred, `answered` follows once the reply is with the kernel. `thread`
+   * asks; 0 when it is unknown.
    */
   read(
     node: NodeId,
     offset: number,
     size: number,
-    into: Uint8Array<ArrayBuffer>,
+    reply: ReadReply,
     uniqueLo: number,
     uniqueHi: number,
     thread: number,
   ): number;
+  /** The reply to the last `read` is with the kernel: its bytes are not needed there any more. */
+  answered(): void;
   /**
    * A waiting request's thread got a signal, of whatever kind; the kernel tells once. Only a thread
    * that is being killed must be let go, with -EINTR: to others that is a failed read, which whoever
    * runs into it by a page fault or through another file system does not expect.
    */
   interrupt(uniqueLo: number, uniqueHi: number): void;
-  statfs(): StatFs;
+  /** Fills `into`. */
+  statfs(into: StatFs): void;
 }

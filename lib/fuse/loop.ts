@@ -1,5 +1,20 @@
-import { ERRNO, lastErrno, libc, OsError, raise } from "../os/mod.ts";
-import { Attributes, DEFERRED, type FuseHandler, NodeId } from "./handler.ts";
+import {
+  addressOf,
+  ERRNO,
+  lastErrno,
+  libc,
+  OsError,
+  raise,
+} from "../os/mod.ts";
+import {
+  Attributes,
+  DEFERRED,
+  type EmitEntry,
+  type FuseHandler,
+  NodeId,
+  ReadReply,
+  StatFs,
+} from "./handler.ts";
 import {
   ATTR_OUT_BYTES,
   DIRENT_BYTES,
@@ -12,6 +27,7 @@ import {
   INIT_FLAGS,
   INIT_OUT_BYTES,
   MAX_BACKGROUND,
+  MAX_READ_AHEAD_BYTES,
   MAX_READ_BYTES,
   OPCODE,
   OUT_HEADER_BYTES,
@@ -50,8 +66,12 @@ export interface FuseLoopOptions {
 }
 
 /**
- * Answers requests of one FUSE descriptor on the calling thread. Nothing is allocated for a
- * request beyond what a system call's bigint arguments need.
+ * Answers requests of one FUSE descriptor on the calling thread. Several loops, each on a thread of
+ * its own, may share the descriptor: the kernel gives each request to one of them.
+ *
+ * Nothing is allocated for a request. Requests and replies are read and written as 32-bit words, which
+ * the protocol's structures are made of (Linux, where Deno runs, is little-endian); the reply begins
+ * on 8 bytes, and so does each item of a directory page.
  */
 export class FuseLoop {
   readonly #fd: number;
@@ -60,14 +80,26 @@ export class FuseLoop {
   readonly #onNegotiated: ((negotiated: Negotiated) => void) | undefined;
   readonly #onFault: ((error: unknown) => void) | undefined;
   readonly #in = new Uint8Array(REQUEST_BYTES);
-  readonly #inView = new DataView(this.#in.buffer);
+  readonly #asked = new Uint32Array(this.#in.buffer);
   readonly #out = new Uint8Array(OUT_HEADER_BYTES + MAX_READ_BYTES);
-  readonly #outView = new DataView(this.#out.buffer);
+  readonly #reply = new Uint32Array(this.#out.buffer);
+  readonly #outAddress = addressOf(this.#out);
   readonly #payload = this.#out.subarray(PAYLOAD);
+  readonly #readReply = new ReadReply(this.#payload);
+  /** Two `struct iovec`: the header, and bytes from elsewhere. */
+  readonly #vector = new Uint32Array(8);
+  readonly #vectorBytes = new Uint8Array(this.#vector.buffer);
   readonly #node = new NodeId();
   readonly #child = new NodeId();
   readonly #attributes = new Attributes();
-  readonly #requestBytes = BigInt(REQUEST_BYTES);
+  readonly #statfs = new StatFs();
+  // The directory page being written.
+  readonly #emit: EmitEntry = (child, name, start, end) =>
+    this.#putEntry(child, name, start, end);
+  #pagePlus = false;
+  #pageAt = 0;
+  #pageLimit = 0;
+  #pageCursor = 0;
 
   constructor(fd: number, handler: FuseHandler, options: FuseLoopOptions) {
     this.#fd = fd;
@@ -83,7 +115,7 @@ export class FuseLoop {
    */
   run(): void {
     for (;;) {
-      const length = libc.read(this.#fd, this.#in, this.#requestBytes);
+      const length = libc.readCount(this.#fd, this.#in, REQUEST_BYTES);
       if (length < 0) {
         const errno = lastErrno();
         if (errno === ERRNO.ENODEV) return; // unmounted
@@ -106,17 +138,16 @@ export class FuseLoop {
   }
 
   #dispatch(length: number): void {
-    const view = this.#inView;
     const node = this.#node;
-    node.lo = view.getUint32(16, true);
-    node.hi = view.getUint32(20, true);
-    switch (view.getUint32(4, true)) {
+    node.lo = this.#word(16);
+    node.hi = this.#word(20);
+    switch (this.#word(4)) {
       case OPCODE.LOOKUP:
         return this.#lookup(length);
       case OPCODE.GETATTR:
         return this.#getattr();
       case OPCODE.READ:
-        return this.#read();
+        return this.#read(false);
       case OPCODE.READDIR:
         return this.#readdir(false);
       case OPCODE.READDIRPLUS:
@@ -130,47 +161,39 @@ export class FuseLoop {
       case OPCODE.BATCH_FORGET:
         return; // no reply, and nothing is counted: nodeids are not memory here
       case OPCODE.INTERRUPT:
-        return this.#handler.interrupt(
-          view.getUint32(40, true),
-          view.getUint32(44, true),
-        );
+        return this.#handler.interrupt(this.#word(40), this.#word(44));
       case OPCODE.STATFS:
-        return this.#statfs();
+        return this.#answerStatFs();
       case OPCODE.INIT:
         return this.#init(length);
       case OPCODE.DESTROY:
       case OPCODE.FLUSH:
       case OPCODE.RELEASE:
-        return this.#reply(0);
+        return this.#send(0, 0);
       default: // OPEN, OPENDIR, ACCESS and all that writes: not ours, the kernel may stop asking
         return this.#fail(ERRNO.ENOSYS);
     }
   }
 
   #init(length: number): void {
-    const offered = this.#inView.getUint32(52, true);
+    const offered = this.#word(52);
     const flags = ((INIT_FLAGS | INIT_EXT) & offered) >>> 0;
     const flags2 = (offered & INIT_EXT) !== 0 && length >= IN_HEADER_BYTES + 20
-      ? (this.#inView.getUint32(56, true) & HAS_RESEND) >>> 0
+      ? (this.#word(56) & HAS_RESEND) >>> 0
       : 0;
-    const view = this.#outView;
-    this.#out.fill(0, PAYLOAD, PAYLOAD + INIT_OUT_BYTES);
-    view.setUint32(PAYLOAD, PROTOCOL_MAJOR, true);
-    view.setUint32(PAYLOAD + 4, PROTOCOL_MINOR, true);
-    view.setUint32(PAYLOAD + 8, MAX_READ_BYTES, true); // max_readahead
-    view.setUint32(PAYLOAD + 12, flags, true);
-    view.setUint16(PAYLOAD + 16, MAX_BACKGROUND, true);
-    view.setUint16(PAYLOAD + 18, MAX_BACKGROUND - MAX_BACKGROUND / 4, true);
-    view.setUint32(PAYLOAD + 20, MAX_WRITE_BYTES, true);
-    view.setUint32(PAYLOAD + 24, 1, true); // time granularity: 1 ns
-    view.setUint16(PAYLOAD + 28, MAX_READ_BYTES / 4096, true); // max_pages
-    view.setUint32(PAYLOAD + 32, flags2, true);
-    this.#reply(INIT_OUT_BYTES);
-    this.#onNegotiated?.({
-      minor: this.#inView.getUint32(44, true),
-      flags,
-      flags2,
-    });
+    const backgroundLow = MAX_BACKGROUND - MAX_BACKGROUND / 4;
+    this.#clear(PAYLOAD, INIT_OUT_BYTES);
+    this.#set(PAYLOAD, PROTOCOL_MAJOR);
+    this.#set(PAYLOAD + 4, PROTOCOL_MINOR);
+    this.#set(PAYLOAD + 8, MAX_READ_AHEAD_BYTES);
+    this.#set(PAYLOAD + 12, flags);
+    this.#set(PAYLOAD + 16, MAX_BACKGROUND | backgroundLow << 16); // two u16
+    this.#set(PAYLOAD + 20, MAX_WRITE_BYTES);
+    this.#set(PAYLOAD + 24, 1); // time granularity: 1 ns
+    this.#set(PAYLOAD + 28, MAX_READ_BYTES / 4096); // max_pages, u16
+    this.#set(PAYLOAD + 32, flags2);
+    this.#send(INIT_OUT_BYTES, 0);
+    this.#onNegotiated?.({ minor: this.#word(44), flags, flags2 });
   }
 
   #lookup(length: number): void {
@@ -185,15 +208,15 @@ export class FuseLoop {
     );
     if (result === 0) {
       const status = this.#writeEntry(PAYLOAD, child);
-      return status < 0 ? this.#fail(-status) : this.#reply(ENTRY_OUT_BYTES);
+      return status < 0 ? this.#fail(-status) : this.#send(ENTRY_OUT_BYTES, 0);
     }
     if (
       result === -ERRNO.ENOENT && this.#handler.cacheMissing(this.#node)
     ) {
       // Nodeid 0 with a time to live is a cached "no such name".
-      this.#out.fill(0, PAYLOAD, PAYLOAD + ENTRY_OUT_BYTES);
-      this.#outView.setUint32(PAYLOAD + 16, FOREVER_SECONDS, true);
-      return this.#reply(ENTRY_OUT_BYTES);
+      this.#clear(PAYLOAD, ENTRY_OUT_BYTES);
+      this.#set(PAYLOAD + 16, FOREVER_SECONDS);
+      return this.#send(ENTRY_OUT_BYTES, 0);
     }
     this.#fail(-result);
   }
@@ -201,198 +224,245 @@ export class FuseLoop {
   #getattr(): void {
     const status = this.#handler.attributes(this.#node, this.#attributes);
     if (status < 0) return this.#fail(-status);
-    const view = this.#outView;
-    view.setUint32(PAYLOAD, FOREVER_SECONDS, true);
-    view.setUint32(PAYLOAD + 4, 0, true);
-    view.setUint32(PAYLOAD + 8, 0, true);
-    view.setUint32(PAYLOAD + 12, 0, true);
+    this.#set(PAYLOAD, FOREVER_SECONDS);
+    this.#clear(PAYLOAD + 4, 12);
     this.#writeAttributes(PAYLOAD + 16, this.#node);
-    this.#reply(ATTR_OUT_BYTES);
+    this.#send(ATTR_OUT_BYTES, 0);
   }
 
-  #read(): void {
-    const view = this.#inView;
-    const offset = view.getUint32(48, true) +
-      view.getUint32(52, true) * TWO_32;
-    const size = Math.min(view.getUint32(56, true), MAX_READ_BYTES);
-    const result = this.#handler.read(
+  /** @param copyOnly the kernel could not read where the handler said the bytes are. */
+  #read(copyOnly: boolean): void {
+    const offset = this.#word(48) + this.#word(52) * TWO_32;
+    const size = Math.min(this.#word(56), MAX_READ_BYTES);
+    const handler = this.#handler;
+    const reply = this.#readReply;
+    reply.address = 0;
+    reply.copyOnly = copyOnly;
+    const result = handler.read(
       this.#node,
       offset,
       size,
-      this.#payload,
-      view.getUint32(8, true),
-      view.getUint32(12, true),
-      view.getUint32(32, true),
+      reply,
+      this.#word(8),
+      this.#word(12),
+      this.#word(32),
     );
-    if (result !== DEFERRED) this.#answer(result);
+    if (result === DEFERRED) return;
+    if (result <= 0 || reply.address === 0) this.#answer(result);
+    else if (!this.#sendFrom(reply.address, result)) {
+      handler.answered();
+      return this.#read(true);
+    }
+    handler.answered();
+  }
+
+  /** Replies with bytes that lie elsewhere in memory; false when the kernel cannot read there. */
+  #sendFrom(address: number, bytes: number): boolean {
+    const vector = this.#vector;
+    const out = this.#outAddress;
+    vector[0] = out >>> 0;
+    vector[1] = Math.floor(out / TWO_32);
+    vector[2] = OUT_HEADER_BYTES;
+    vector[4] = address >>> 0;
+    vector[5] = Math.floor(address / TWO_32);
+    vector[6] = bytes;
+    this.#header(bytes, 0);
+    return libc.writev(this.#fd, this.#vectorBytes, 2) >= 0 ||
+      lastErrno() !== ERRNO.EFAULT;
   }
 
   #readdir(plus: boolean): void {
-    const request = this.#inView;
-    const cursor = request.getUint32(48, true) +
-      request.getUint32(52, true) * TWO_32;
-    const limit = PAYLOAD +
-      Math.min(request.getUint32(56, true), MAX_READ_BYTES);
-    const node = this.#node;
-    let position = PAYLOAD;
-    let next = cursor;
-
-    const put = (
-      child: NodeId | null,
-      name: Uint8Array,
-      start: number,
-      end: number,
-    ): boolean => {
-      const nameBytes = end - start;
-      const fixed = (plus ? ENTRY_OUT_BYTES : 0) + DIRENT_BYTES;
-      const itemBytes = (fixed + nameBytes + 7) & ~7;
-      if (position + itemBytes > limit) return false;
-      const target = child ?? node;
-      let at = position;
-      if (plus) {
-        if (child === null) {
-          // `.` and `..` carry no node: the kernel takes no reference on them.
-          this.#out.fill(0, at, at + ENTRY_OUT_BYTES);
-        } else if (this.#writeEntry(at, child) < 0) {
-          return false;
-        }
-        at += ENTRY_OUT_BYTES;
-      }
-      const view = this.#outView;
-      next++;
-      view.setUint32(at, target.lo, true);
-      view.setUint32(at + 4, target.hi, true);
-      view.setUint32(at + 8, next, true);
-      view.setUint32(at + 12, 0, true);
-      view.setUint32(at + 16, nameBytes, true);
-      view.setUint32(
-        at + 20,
-        child === null ? DT_DIR : this.#handler.direntType(child),
-        true,
-      );
-      const nameAt = at + DIRENT_BYTES;
-      for (let i = 0; i < nameBytes; i++) {
-        this.#out[nameAt + i] = name[start + i] as number;
-      }
-      // The padding belongs to the reply: no byte of an older one may leak through it.
-      this.#out.fill(0, nameAt + nameBytes, position + itemBytes);
-      position += itemBytes;
-      return true;
-    };
-
+    const first = this.#word(48) + this.#word(52) * TWO_32;
+    this.#pagePlus = plus;
+    this.#pageAt = PAYLOAD;
+    this.#pageLimit = PAYLOAD + Math.min(this.#word(56), MAX_READ_BYTES);
+    this.#pageCursor = first;
     let room = true;
-    for (let dots = next; dots < 2 && room; dots++) {
-      room = put(null, DOT, 0, dots + 1);
+    for (let dots = first; dots < 2 && room; dots++) {
+      room = this.#putEntry(null, DOT, 0, dots + 1);
     }
     if (room) {
-      const status = this.#handler.entries(node, next - 2, put);
+      const status = this.#handler.entries(
+        this.#node,
+        this.#pageCursor - 2,
+        this.#emit,
+      );
       if (status < 0) return this.#fail(-status);
     }
-    this.#reply(position - PAYLOAD);
+    this.#send(this.#pageAt - PAYLOAD, 0);
+  }
+
+  /** An item of the directory page; false when it does not fit. `.` and `..` have no child. */
+  #putEntry(
+    child: NodeId | null,
+    name: Uint8Array,
+    start: number,
+    end: number,
+  ): boolean {
+    const plus = this.#pagePlus;
+    const nameBytes = end - start;
+    const item = this.#pageAt;
+    const fixed = (plus ? ENTRY_OUT_BYTES : 0) + DIRENT_BYTES;
+    const itemBytes = (fixed + nameBytes + 7) & ~7;
+    if (item + itemBytes > this.#pageLimit) return false;
+    const target = child ?? this.#node;
+    if (plus) {
+      if (child === null) {
+        // They carry no node: the kernel takes no reference on them.
+        this.#clear(item, ENTRY_OUT_BYTES);
+      } else if (this.#writeEntry(item, child) < 0) {
+        return false;
+      }
+    }
+    const at = plus ? item + ENTRY_OUT_BYTES : item;
+    const words = this.#reply;
+    const word = at >> 2;
+    words[word] = target.lo;
+    words[word + 1] = target.hi;
+    words[word + 2] = ++this.#pageCursor;
+    words[word + 3] = 0;
+    words[word + 4] = nameBytes;
+    words[word + 5] = child === null ? DT_DIR : this.#handler.direntType(child);
+    const out = this.#out;
+    const nameAt = at + DIRENT_BYTES;
+    for (let i = 0; i < nameBytes; i++) {
+      out[nameAt + i] = name[start + i] as number;
+    }
+    // The padding belongs to the reply: no byte of an older one may leak through it.
+    for (let i = nameAt + nameBytes; i < item + itemBytes; i++) out[i] = 0;
+    this.#pageAt = item + itemBytes;
+    return true;
   }
 
   #xattr(length: number): void {
     if (!this.#xattrs) return this.#fail(ERRNO.ENOSYS);
-    const view = this.#inView;
-    const list = view.getUint32(4, true) === OPCODE.LISTXATTR;
-    const size = Math.min(view.getUint32(40, true), MAX_READ_BYTES);
-    const into = this.#payload.subarray(0, size);
-    const result = list
-      ? this.#handler.listxattr(this.#node, into)
-      : this.#handler.getxattr(this.#node, this.#in, 48, length - 1, into);
+    const size = Math.min(this.#word(40), MAX_READ_BYTES);
+    const result = this.#word(4) === OPCODE.LISTXATTR
+      ? this.#handler.listxattr(this.#node, this.#payload, size)
+      : this.#handler.getxattr(
+        this.#node,
+        this.#in,
+        48,
+        length - 1,
+        this.#payload,
+        size,
+      );
     if (result >= 0 && size === 0) {
-      this.#outView.setUint32(PAYLOAD, result, true);
-      this.#outView.setUint32(PAYLOAD + 4, 0, true);
-      return this.#reply(GETXATTR_OUT_BYTES);
+      this.#set(PAYLOAD, result);
+      this.#set(PAYLOAD + 4, 0);
+      return this.#send(GETXATTR_OUT_BYTES, 0);
     }
     this.#answer(result);
   }
 
-  #statfs(): void {
-    const { blocks, blocksFree, files } = this.#handler.statfs();
-    const view = this.#outView;
-    this.#out.fill(0, PAYLOAD, PAYLOAD + STATFS_OUT_BYTES);
-    this.#set64(PAYLOAD, blocks);
-    this.#set64(PAYLOAD + 8, blocksFree);
-    this.#set64(PAYLOAD + 16, blocksFree);
-    this.#set64(PAYLOAD + 24, files);
-    view.setUint32(PAYLOAD + 40, 4096, true); // bsize
-    view.setUint32(PAYLOAD + 44, 255, true); // namelen
-    view.setUint32(PAYLOAD + 48, 4096, true); // frsize
-    this.#reply(STATFS_OUT_BYTES);
+  #answerStatFs(): void {
+    const figures = this.#statfs;
+    this.#handler.statfs(figures);
+    this.#clear(PAYLOAD, STATFS_OUT_BYTES);
+    this.#set64(PAYLOAD, figures.blocks);
+    this.#set64(PAYLOAD + 8, figures.blocksFree);
+    this.#set64(PAYLOAD + 16, figures.blocksFree);
+    this.#set64(PAYLOAD + 24, figures.files);
+    this.#set(PAYLOAD + 40, 4096); // bsize
+    this.#set(PAYLOAD + 44, 255); // namelen
+    this.#set(PAYLOAD + 48, 4096); // frsize
+    this.#send(STATFS_OUT_BYTES, 0);
   }
 
   /** `fuse_entry_out` at `at`; 0 or a negative errno. */
   #writeEntry(at: number, child: NodeId): number {
     const status = this.#handler.attributes(child, this.#attributes);
     if (status < 0) return status;
-    const view = this.#outView;
-    view.setUint32(at, child.lo, true);
-    view.setUint32(at + 4, child.hi, true);
-    view.setUint32(at + 8, 0, true); // generation
-    view.setUint32(at + 12, 0, true);
-    view.setUint32(at + 16, FOREVER_SECONDS, true); // entry_valid
-    view.setUint32(at + 20, 0, true);
-    view.setUint32(at + 24, FOREVER_SECONDS, true); // attr_valid
-    view.setUint32(at + 28, 0, true);
-    view.setUint32(at + 32, 0, true); // nanoseconds of both
-    view.setUint32(at + 36, 0, true);
+    const words = this.#reply;
+    const word = at >> 2;
+    words[word] = child.lo;
+    words[word + 1] = child.hi;
+    words[word + 2] = 0; // generation
+    words[word + 3] = 0;
+    words[word + 4] = FOREVER_SECONDS; // entry_valid
+    words[word + 5] = 0;
+    words[word + 6] = FOREVER_SECONDS; // attr_valid
+    words[word + 7] = 0;
+    words[word + 8] = 0; // nanoseconds of both
+    words[word + 9] = 0;
     this.#writeAttributes(at + 40, child);
     return 0;
   }
 
   /** `fuse_attr` at `at`, from the scratch attributes. All three times are the tar's mtime. */
   #writeAttributes(at: number, node: NodeId): void {
-    const view = this.#outView;
-    const { size, mtimeSeconds, mtimeNanos, mode, nlink, uid, gid, rdev } =
-      this.#attributes;
-    view.setUint32(at, node.lo, true); // the inode number is the nodeid
-    view.setUint32(at + 4, node.hi, true);
+    const words = this.#reply;
+    const attributes = this.#attributes;
+    const { size, mtimeSeconds, mtimeNanos } = attributes;
+    const secondsLow = mtimeSeconds >>> 0;
+    const secondsHigh = Math.floor(mtimeSeconds / TWO_32);
+    const word = at >> 2;
+    words[word] = node.lo; // the inode number is the nodeid
+    words[word + 1] = node.hi;
     this.#set64(at + 8, size);
     this.#set64(at + 16, Math.ceil(size / 512));
-    this.#set64(at + 24, mtimeSeconds);
-    this.#set64(at + 32, mtimeSeconds);
-    this.#set64(at + 40, mtimeSeconds);
-    view.setUint32(at + 48, mtimeNanos, true);
-    view.setUint32(at + 52, mtimeNanos, true);
-    view.setUint32(at + 56, mtimeNanos, true);
-    view.setUint32(at + 60, mode, true);
-    view.setUint32(at + 64, nlink, true);
-    view.setUint32(at + 68, uid, true);
-    view.setUint32(at + 72, gid, true);
-    view.setUint32(at + 76, rdev, true);
-    view.setUint32(at + 80, 4096, true); // blksize
-    view.setUint32(at + 84, 0, true);
+    words[word + 6] = secondsLow;
+    words[word + 7] = secondsHigh;
+    words[word + 8] = secondsLow;
+    words[word + 9] = secondsHigh;
+    words[word + 10] = secondsLow;
+    words[word + 11] = secondsHigh;
+    words[word + 12] = mtimeNanos;
+    words[word + 13] = mtimeNanos;
+    words[word + 14] = mtimeNanos;
+    words[word + 15] = attributes.mode;
+    words[word + 16] = attributes.nlink;
+    words[word + 17] = attributes.uid;
+    words[word + 18] = attributes.gid;
+    words[word + 19] = attributes.rdev;
+    words[word + 20] = 4096; // blksize
+    words[word + 21] = 0;
+  }
+
+  /** A u32 of the request, at a multiple of 4. */
+  #word(at: number): number {
+    return this.#asked[at >> 2] as number;
+  }
+
+  /** Sets a u32 of the reply, at a multiple of 4. */
+  #set(at: number, value: number): void {
+    this.#reply[at >> 2] = value;
   }
 
   /** Two's complement over 64 bits, for whole numbers within ±2^53. */
   #set64(at: number, value: number): void {
-    this.#outView.setUint32(at, value >>> 0, true);
-    this.#outView.setInt32(at + 4, Math.floor(value / TWO_32), true);
+    const word = at >> 2;
+    this.#reply[word] = value >>> 0;
+    this.#reply[word + 1] = Math.floor(value / TWO_32);
+  }
+
+  #clear(at: number, bytes: number): void {
+    const end = (at + bytes) >> 2;
+    for (let word = at >> 2; word < end; word++) this.#reply[word] = 0;
   }
 
   /** Replies with `result` payload bytes, or its error when negative. */
   #answer(result: number): void {
     if (result < 0) this.#fail(-result);
-    else this.#reply(result);
+    else this.#send(result, 0);
   }
 
   #fail(errno: number): void {
     this.#send(0, errno);
   }
 
-  #reply(payloadBytes: number): void {
-    this.#send(payloadBytes, 0);
+  #send(payloadBytes: number, errno: number): void {
+    this.#header(payloadBytes, errno);
+    // Failure means the request is gone (ENOENT) or the mount is (ENODEV, seen by the next read).
+    libc.writeCount(this.#fd, this.#out, OUT_HEADER_BYTES + payloadBytes);
   }
 
-  #send(payloadBytes: number, errno: number): void {
-    const length = OUT_HEADER_BYTES + payloadBytes;
-    const view = this.#outView;
-    view.setUint32(0, length, true);
-    view.setInt32(4, -errno, true);
-    view.setUint32(8, this.#inView.getUint32(8, true), true);
-    view.setUint32(12, this.#inView.getUint32(12, true), true);
-    // Failure means the request is gone (ENOENT) or the mount is (ENODEV, seen by the next read).
-    libc.write(this.#fd, this.#out, BigInt(length));
+  #header(payloadBytes: number, errno: number): void {
+    const words = this.#reply;
+    const asked = this.#asked;
+    words[0] = OUT_HEADER_BYTES + payloadBytes;
+    words[1] = -errno;
+    words[2] = asked[2] as number;
+    words[3] = asked[3] as number;
   }
 }

@@ -23,7 +23,8 @@ export {
   type EmitEntry,
   type FuseHandler,
   NodeId,
-  type StatFs,
+  ReadReply,
+  StatFs,
 } from "./handler.ts";
 export { FuseLoop, type FuseLoopOptions, type Negotiated } from "./loop.ts";
 export { canResend, requestResend } from "./resend.ts";
@@ -37,4 +38,4 @@ export {
   setDeviceReadAhead,
   setReadAhead,
 } from "./mount.ts";
-export { MAX_READ_BYTES } from "./protocol.ts";
+export { INTERRUPT_BIT, MAX_READ_BYTES } from "./protocol.ts";

@@ -3,6 +3,9 @@
 /** Largest READ we let the kernel ask for, and the largest page of a directory. */
 export const MAX_READ_BYTES = 1 << 20;
 
+/** Largest read-ahead a mount may be given (it starts with the system's default). */
+export const MAX_READ_AHEAD_BYTES = 4 << 20;
+
 export const IN_HEADER_BYTES = 40;
 export const OUT_HEADER_BYTES = 16;
 export const ENTRY_OUT_BYTES = 128;
@@ -62,4 +65,7 @@ export const PROTOCOL_MINOR = 41;
  * Requests the kernel may have in flight in the background (read-ahead). Reads that wait for the
  * network count; were it small, they would hold up cached reads.
  */
-export const MAX_BACKGROUND = 512;
+export const MAX_BACKGROUND = 2048;
+
+/** An INTERRUPT's own `unique` is its request's with this bit (FUSE_INT_REQ_BIT). */
+export const INTERRUPT_BIT = 1;

@@ -20,6 +20,6 @@ export class DeferredReplies {
     this.#view.setInt32(4, Math.min(0, result), true);
     this.#view.setUint32(8, uniqueLo, true);
     this.#view.setUint32(12, uniqueHi, true);
-    libc.write(fd, this.#buffer, BigInt(length));
+    libc.writeCount(fd, this.#buffer, length);
   }
 }

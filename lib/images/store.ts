@@ -406,8 +406,9 @@ export class LayerStore implements AsyncDisposable {
       onPresent: (span) => this.#cache.present(entry.cached, span),
       onComplete: () => this.#checkWhole(entry),
       onGone: () => {
-        this.#files.spansGone(slot);
+        const copied = this.#files.spansGone(slot);
         this.#cache.gone(entry.cached);
+        return copied;
       },
       onLie: (error) => this.#condemn(entry, error),
     });

@@ -9,6 +9,8 @@ import {
   type FuseHandler,
   FuseLoop,
   NodeId,
+  type ReadReply,
+  type StatFs,
 } from "../fuse/mod.ts";
 import { ERRNO } from "../os/mod.ts";
 import { fillProbePattern, PROBE_BLOB } from "./erofs_probe_layout.ts";
@@ -48,13 +50,13 @@ class ProbeHandler implements FuseHandler {
     node: NodeId,
     offset: number,
     size: number,
-    into: Uint8Array<ArrayBuffer>,
+    reply: ReadReply,
   ): number {
     if (node.lo !== BLOB) return -ERRNO.EISDIR;
     const length = Math.min(size, PROBE_BLOB.sizeBytes - offset);
     if (length <= 0) return 0;
     if (offset + length > PROBE_BLOB.goodBytes) return -ERRNO.EIO;
-    fillProbePattern(into.subarray(0, length), offset);
+    fillProbePattern(reply.payload.subarray(0, length), offset);
     return length;
   }
 
@@ -74,8 +76,9 @@ class ProbeHandler implements FuseHandler {
     return 0;
   }
   interrupt(): void {}
-  statfs() {
-    return { blocks: 0, blocksFree: 0, files: 1 };
+  answered(): void {}
+  statfs(into: StatFs): void {
+    into.files = 1;
   }
 }
 

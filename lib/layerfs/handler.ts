@@ -4,21 +4,15 @@ import {
   type EmitEntry,
   type FuseHandler,
   NodeId,
+  type ReadReply,
   type StatFs,
 } from "../fuse/mod.ts";
-import {
-  closeFd,
-  ERRNO,
-  fileSize,
-  libc,
-  O,
-  openFd,
-  OsError,
-  preadFully,
-} from "../os/mod.ts";
+import { closeFd, ERRNO, fileSize, O, openFd, preadFully } from "../os/mod.ts";
+import { DataFile } from "./data_file.ts";
 import { S } from "./modes.ts";
 import {
   PRESENT,
+  type ReadersAtWork,
   RequestRing,
   RING_INTERRUPT,
   RING_READ,
@@ -43,7 +37,7 @@ interface OpenLayer {
   readonly slot: number;
   readonly row: number;
   readonly tree: LayerTree;
-  readonly dataFd: number;
+  readonly data: DataFile;
   lastUse: number;
 }
 
@@ -56,6 +50,9 @@ export interface LayerHandlerOptions {
   /** Use marks, one for each presence byte. */
   readonly uses: Uint8Array;
   readonly ring: RequestRing;
+  readonly readers: ReadersAtWork;
+  /** Number of this Worker in `readers`. */
+  readonly worker: number;
   /** Number of this mount in ring items. */
   readonly mount: number;
 }
@@ -69,6 +66,9 @@ export class LayerHandler implements FuseHandler {
   readonly #options: LayerHandlerOptions;
   readonly #open = new Map<number, OpenLayer>();
   readonly #item = new RingItem();
+  readonly #entry = new NodeId();
+  /** Whose data file the last read was answered from. */
+  #reading: DataFile | null = null;
   #last: OpenLayer | null = null;
   #clock = 0;
 
@@ -160,13 +160,11 @@ export class LayerHandler implements FuseHandler {
     if (((layer.tree.mode[inode] as number) & S.IFMT) !== S.IFLNK) {
       return -ERRNO.EINVAL;
     }
-    const target = layer.tree.target(inode);
-    into.set(target);
-    return target.length;
+    return layer.tree.copyTarget(inode, into);
   }
 
   entries(node: NodeId, first: number, emit: EmitEntry): number {
-    const child = new NodeId();
+    const child = this.#entry;
     if (node.hi === 0) {
       const slots = this.#options.slots.slots();
       const inRoot = node.lo === ROOT_LO;
@@ -216,26 +214,22 @@ export class LayerHandler implements FuseHandler {
     start: number,
     end: number,
     into: Uint8Array,
+    limit: number,
   ): number {
     if (node.hi === 0) return -ERRNO.ENODATA;
     const layer = this.#layer(node.hi);
     const inode = node.lo - 1;
     if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
     const { tree } = layer;
-    const count = tree.xattrCount(inode);
-    for (let i = 0; i < count; i++) {
-      const key = tree.xattrKey(inode, i);
-      if (!sameBytes(key, buffer, start, end)) continue;
-      const value = tree.xattrValue(inode, i);
-      if (into.length === 0) return value.length;
-      if (into.length < value.length) return -ERRNO.ERANGE;
-      into.set(value);
-      return value.length;
-    }
-    return -ERRNO.ENODATA;
+    const index = tree.findXattr(inode, buffer, start, end);
+    if (index < 0) return -ERRNO.ENODATA;
+    const length = tree.xattrValueLength(inode, index);
+    if (limit === 0) return length;
+    if (limit < length) return -ERRNO.ERANGE;
+    return tree.copyXattrValue(inode, index, into);
   }
 
-  listxattr(node: NodeId, into: Uint8Array): number {
+  listxattr(node: NodeId, into: Uint8Array, limit: number): number {
     if (node.hi === 0) return 0;
     const layer = this.#layer(node.hi);
     const inode = node.lo - 1;
@@ -243,16 +237,12 @@ export class LayerHandler implements FuseHandler {
     const { tree } = layer;
     const count = tree.xattrCount(inode);
     let length = 0;
-    for (let i = 0; i < count; i++) {
-      length += tree.xattrKey(inode, i).length + 1;
-    }
-    if (into.length === 0) return length;
-    if (into.length < length) return -ERRNO.ERANGE;
+    for (let i = 0; i < count; i++) length += tree.xattrKeyLength(inode, i) + 1;
+    if (limit === 0) return length;
+    if (limit < length) return -ERRNO.ERANGE;
     let at = 0;
     for (let i = 0; i < count; i++) {
-      const key = tree.xattrKey(inode, i);
-      into.set(key, at);
-      at += key.length;
+      at += tree.copyXattrKey(inode, i, into, at);
       into[at++] = 0;
     }
     return length;
@@ -262,15 +252,16 @@ export class LayerHandler implements FuseHandler {
     node: NodeId,
     offset: number,
     size: number,
-    into: Uint8Array<ArrayBuffer>,
+    reply: ReadReply,
     uniqueLo: number,
     uniqueHi: number,
     thread: number,
   ): number {
+    this.answered(); // a fault may have kept the last one from it
     const layer = this.#layer(node.hi);
     const inode = node.lo - 1;
     if (layer === null) return -ERRNO.ESTALE;
-    const { tree } = layer;
+    const { tree, data } = layer;
     let position: number;
     let length: number;
     if (node.lo === BLOB_LO) {
@@ -288,30 +279,24 @@ export class LayerHandler implements FuseHandler {
     // Less than `length` only at a blob's end, where zeros fill the last block.
     const held = Math.min(length, dataBytes(tree) - position);
     if (held <= 0) {
-      into.fill(0, 0, length);
+      reply.payload.fill(0, 0, length);
       return length;
     }
-    const { slots } = this.#options;
+    const { slots, readers, worker } = this.#options;
+    // From here to `answered` no bytes that were present are taken away.
+    readers.enter(worker);
+    this.#reading = data;
     const generation = slots.generation(layer.row);
     if (!slots.holds(layer.row, layer.slot)) return -ERRNO.ESTALE;
-    if (this.#isPresent(layer, position, held)) {
-      const count = libc.pread(
-        layer.dataFd,
-        into,
-        BigInt(held),
-        BigInt(position),
-      );
-      // Unchanged: no span was given up meanwhile, so these are the layer's bytes, and no hole.
-      if (slots.generation(layer.row) === generation) {
-        // A short answer inside a file would become zeros. What the disk does not give back is
-        // fetched again by the main isolate.
-        if (count === held) {
-          into.fill(0, held, length);
-          return length;
-        }
-      }
-      if (!slots.holds(layer.row, layer.slot)) return -ERRNO.ESTALE;
+    const present = this.#isPresent(layer, position, held);
+    // Unchanged: the presence bytes were this layer's while we looked at them.
+    if (present && slots.generation(layer.row) === generation) {
+      const answer = data.read(position, held, length, reply);
+      // What the disk does not give back is fetched again by the main isolate.
+      if (answer === length) return length;
     }
+    this.answered();
+    if (!slots.holds(layer.row, layer.slot)) return -ERRNO.ESTALE;
     const item = this.#item;
     item.kind = RING_READ;
     item.mount = this.#options.mount;
@@ -323,6 +308,15 @@ export class LayerHandler implements FuseHandler {
     item.thread = thread;
     this.#options.ring.push(item);
     return DEFERRED;
+  }
+
+  answered(): void {
+    const data = this.#reading;
+    if (data === null) return;
+    this.#reading = null;
+    const { readers, worker } = this.#options;
+    readers.leave(worker);
+    data.tidy();
   }
 
   interrupt(uniqueLo: number, uniqueHi: number): void {
@@ -338,14 +332,16 @@ export class LayerHandler implements FuseHandler {
     this.#options.ring.push(item);
   }
 
-  statfs(): StatFs {
+  statfs(into: StatFs): void {
     let bytes = 0;
     let files = 0;
     for (const { tree } of this.#open.values()) {
       bytes += dataBytes(tree);
       files += tree.inodes;
     }
-    return { blocks: Math.ceil(bytes / 4096), blocksFree: 0, files };
+    into.blocks = Math.ceil(bytes / 4096);
+    into.blocksFree = 0;
+    into.files = files;
   }
 
   #isPresent(layer: OpenLayer, position: number, length: number): boolean {
@@ -391,7 +387,6 @@ export class LayerHandler implements FuseHandler {
   #openLayer(slot: number, row: number): OpenLayer | null {
     const folder = `${this.#options.layersDirectory}/${slot}`;
     let treeFd = -1;
-    let dataFd = -1;
     try {
       treeFd = openFd(`${folder}/tree`, O.RDONLY);
       const size = fileSize(treeFd);
@@ -400,13 +395,12 @@ export class LayerHandler implements FuseHandler {
       if (preadFully(treeFd, bytes, 0) !== size) return null;
       const tree = new LayerTree(bytes);
       if (tree.spans !== this.#options.slots.spanCount(row)) return null;
-      dataFd = openFd(`${folder}/data`, O.RDONLY);
-      return { slot, row, tree, dataFd, lastUse: ++this.#clock };
+      const data = new DataFile(`${folder}/data`);
+      return { slot, row, tree, data, lastUse: ++this.#clock };
     } catch (error) {
-      if (error instanceof OsError || error instanceof Error) {
+      if (error instanceof Error) {
         // The main isolate checked these files before it announced the slot; the requester gets
         // ESTALE, and the daemon's own check of the layer tells why.
-        if (dataFd >= 0) closeFd(dataFd);
         return null;
       }
       throw error;
@@ -416,7 +410,7 @@ export class LayerHandler implements FuseHandler {
   }
 
   #close(layer: OpenLayer): void {
-    closeFd(layer.dataFd);
+    layer.data[Symbol.dispose]();
     this.#open.delete(layer.slot);
     if (this.#last === layer) this.#last = null;
   }

@@ -41,6 +41,7 @@ export {
   MISSING,
   PresenceArena,
   PRESENT,
+  ReadersAtWork,
   RequestRing,
   RingItem,
   SlotTable,

@@ -1,29 +1,25 @@
 import {
   DeferredReplies,
+  INTERRUPT_BIT,
   mountFuse,
   type Negotiated,
   requestResend,
   setReadAhead,
 } from "../fuse/mod.ts";
-import {
-  closeFd,
-  ERRNO,
-  isBeingKilled,
-  LIBC_PATH,
-  OsError,
-  unmount,
-} from "../os/mod.ts";
+import { closeFd, ERRNO, isBeingKilled, OsError, unmount } from "../os/mod.ts";
 import { dataBytes } from "./blob.ts";
 import { ErofsFace, type ShownLayer } from "./erofs_face.ts";
 import type { Face } from "./face.ts";
 import {
   PresenceArena,
+  ReadersAtWork,
   RequestRing,
   RING_INTERRUPT,
   RingItem,
   SlotTable,
 } from "./shared.ts";
 import type { LayerTree } from "./tree.ts";
+import { MountWorker } from "./mount_worker.ts";
 import type { FuseWorkerEvent, FuseWorkerStart } from "./worker.ts";
 
 /** A layer as the file system sees it. */
@@ -54,6 +50,8 @@ export interface LayerFileSystemOptions {
   readonly onFault?: (mountpoint: string, detail: string) => void;
   /** Mounts of a process that is gone, by name, to be served on instead of new ones. */
   readonly taken?: readonly ServedMount[];
+  /** Workers that answer on each mount; default `WORKERS_PER_MOUNT`. */
+  readonly workersPerMount?: number;
 }
 
 /** Names of the mounts: for layers without extended attributes, and for those with. */
@@ -74,6 +72,13 @@ const READ_AHEAD_KB = 1024;
 /** How long to wait before a Worker that broke down is replaced, ms: at first, at most. */
 const FIRST_REVIVAL_MS = 50;
 const LAST_REVIVAL_MS = 5_000;
+/**
+ * Two: one copies a megabyte while the other answers small questions. A Worker costs about 14 MiB,
+ * and on two cores, which readers need as well, a third gains nothing (docs/performance.md).
+ */
+const WORKERS_PER_MOUNT = 2;
+/** How soon the kernel shall ask again about a request that has not reached us. */
+const INTERRUPT_AGAIN_MS = 5;
 
 /** How soon a killed reader is let go, ms. */
 const KILL_POLL_MS = 50;
@@ -111,9 +116,8 @@ interface Mount {
   readonly name: string;
   readonly mountpoint: string;
   readonly fd: number;
-  /** Replaced when it breaks down. */
-  worker: Worker;
-  breakdowns: number;
+  /** All on one descriptor: the kernel gives each request to one of them. */
+  readonly workers: readonly MountWorker[];
   readonly loaded: Promise<void>;
   readonly serving: Promise<void>;
   readonly stopped: Promise<void>;
@@ -138,6 +142,8 @@ export class LayerFileSystem implements AsyncDisposable {
   readonly #uses = new Uint8Array(new SharedArrayBuffer(ARENA_BYTES));
   readonly #ring = new RequestRing(RequestRing.allocate(RING_ITEMS));
   readonly #layers = new Map<number, Served>();
+  readonly #readers: ReadersAtWork;
+  readonly #workersPerMount: number;
   readonly #replies = new DeferredReplies();
   /** Reads that wait for bytes, by mount and unique. */
   readonly #waiting = new Map<string, WaitingRead>();
@@ -150,6 +156,10 @@ export class LayerFileSystem implements AsyncDisposable {
 
   private constructor(options: LayerFileSystemOptions) {
     this.#options = options;
+    this.#workersPerMount = options.workersPerMount ?? WORKERS_PER_MOUNT;
+    this.#readers = new ReadersAtWork(
+      ReadersAtWork.allocate(this.#workersPerMount * MOUNT_NAMES.length),
+    );
     const { layersDirectory, mountDirectory } = options;
     this.#erofs = new ErofsFace({
       layersDirectory,
@@ -197,7 +207,7 @@ export class LayerFileSystem implements AsyncDisposable {
     for (const mount of this.#mounts) {
       // Before anything is read here: what was asked twice would be answered twice.
       if (mount.taken !== null) requestResend(mount.fd);
-      this.#postStart(mount);
+      for (const worker of mount.workers) this.#postStart(mount, worker);
     }
     for (const mount of this.#mounts) {
       await mount.serving;
@@ -219,8 +229,8 @@ export class LayerFileSystem implements AsyncDisposable {
     return this.#erofs.settled();
   }
 
-  #postStart(mount: Mount): void {
-    mount.worker.postMessage(
+  #postStart(mount: Mount, worker: MountWorker): void {
+    worker.post(
       {
         fd: mount.fd,
         mount: this.#mounts.indexOf(mount),
@@ -230,6 +240,8 @@ export class LayerFileSystem implements AsyncDisposable {
         presence: this.#arena.memory,
         uses: this.#uses.buffer as SharedArrayBuffer,
         ring: this.#ring.memory,
+        readers: this.#readers.memory,
+        worker: this.#numberOf(mount, worker),
       } satisfies FuseWorkerStart,
     );
   }
@@ -271,74 +283,88 @@ export class LayerFileSystem implements AsyncDisposable {
       Deno.mkdirSync(mountpoint, { recursive: true, mode: 0o755 });
       fd = mountFuse({ mountpoint, source: "soci-deno" });
     }
-    const loaded = Promise.withResolvers<void>();
-    const serving = Promise.withResolvers<void>();
     const negotiated = Promise.withResolvers<Negotiated>();
-    const stopped = Promise.withResolvers<void>();
-    for (const { promise } of [loaded, serving, negotiated]) {
-      promise.catch(() => {}); // whoever waits for it sees the failure
-    }
-    const onEvent = (event: FuseWorkerEvent) => {
-      switch (event.kind) {
-        case "loaded":
-          return mount.breakdowns > 0 ? this.#goOn(mount) : loaded.resolve();
-        case "serving":
-          return serving.resolve();
-        case "negotiated":
-          return negotiated.resolve(event.negotiated);
-        case "fault":
-          return this.#options.onFault?.(mountpoint, event.error);
-        case "stopped": {
-          if (event.error !== null && this.#serving && !this.#closed) {
-            return this.#revive(mount, event.error, onEvent);
-          }
-          const failure = new Error(event.error ?? `${name} was unmounted`);
-          for (const { reject } of [loaded, serving, negotiated]) {
-            reject(failure);
-          }
-          stopped.resolve();
-        }
-      }
-    };
+    negotiated.promise.catch(() => {}); // whoever waits for it sees the failure
     if (taken !== null) negotiated.resolve(taken.negotiated);
+    const workers = Array.from(
+      { length: this.#workersPerMount },
+      () => new MountWorker(),
+    );
     const mount: Mount = {
       name,
       mountpoint,
       fd,
-      worker: startWorker(onEvent),
-      breakdowns: 0,
-      loaded: loaded.promise,
-      serving: serving.promise,
-      stopped: stopped.promise,
+      workers,
+      loaded: all(workers.map(({ loaded }) => loaded.promise)),
+      serving: all(workers.map(({ serving }) => serving.promise)),
+      stopped: all(workers.map(({ stopped }) => stopped.promise)),
       taken: taken?.negotiated ?? null,
       negotiated: negotiated.promise,
     };
+    for (const worker of workers) {
+      worker.start((event) => this.#onEvent(mount, worker, negotiated, event));
+    }
     return mount;
   }
 
-  /** Another Worker takes the place of one that broke down; readers wait meanwhile. */
-  #revive(
+  #onEvent(
     mount: Mount,
-    why: string,
-    onEvent: (event: FuseWorkerEvent) => void,
+    worker: MountWorker,
+    negotiated: PromiseWithResolvers<Negotiated>,
+    event: FuseWorkerEvent,
   ): void {
+    switch (event.kind) {
+      case "loaded":
+        return worker.breakdowns > 0
+          ? this.#goOn(mount, worker)
+          : worker.loaded.resolve();
+      case "serving":
+        return worker.serving.resolve();
+      case "negotiated": // the kernel's INIT reaches one Worker of a mount
+        return negotiated.resolve(event.negotiated);
+      case "fault":
+        return this.#options.onFault?.(mount.mountpoint, event.error);
+      case "stopped": {
+        if (event.error !== null && this.#serving && !this.#closed) {
+          return this.#revive(mount, worker, event.error);
+        }
+        const failure = new Error(event.error ?? `${mount.name} was unmounted`);
+        for (const { reject } of [worker.loaded, worker.serving, negotiated]) {
+          reject(failure);
+        }
+        worker.stopped.resolve();
+      }
+    }
+  }
+
+  /** Another Worker takes the place of one that broke down; its readers wait meanwhile. */
+  #revive(mount: Mount, worker: MountWorker, why: string): void {
     this.#options.onFault?.(mount.mountpoint, `Worker broke down: ${why}`);
-    const waitMs = FIRST_REVIVAL_MS * 2 ** Math.min(mount.breakdowns++, 20);
+    const waitMs = FIRST_REVIVAL_MS * 2 ** Math.min(worker.breakdowns++, 20);
     setTimeout(() => {
       if (this.#closed) return;
-      mount.worker.terminate();
-      mount.worker = startWorker(onEvent);
+      worker.terminate();
+      this.#readers.abandon(this.#numberOf(mount, worker));
+      worker.restart();
     }, Math.min(waitMs, LAST_REVIVAL_MS));
   }
 
-  #goOn(mount: Mount): void {
+  #goOn(mount: Mount, worker: MountWorker): void {
     try {
-      requestResend(mount.fd); // what the old one had taken and not answered
+      // What the old one had taken and not answered. What others are at comes twice; the kernel
+      // knows the first answer and refuses the second.
+      requestResend(mount.fd);
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
       this.#options.onFault?.(mount.mountpoint, error.message);
     }
-    this.#postStart(mount);
+    this.#postStart(mount, worker);
+  }
+
+  /** A Worker's number among all of them. */
+  #numberOf(mount: Mount, worker: MountWorker): number {
+    return this.#mounts.indexOf(mount) * this.#workersPerMount +
+      mount.workers.indexOf(worker);
   }
 
   /**
@@ -373,9 +399,13 @@ export class LayerFileSystem implements AsyncDisposable {
     return `${this.#options.mountDirectory}/${hasXattrs ? "x" : "n"}/${slot}`;
   }
 
-  /** Presence bytes of a layer were cleared, and the bytes of those spans are about to go. */
-  spansGone(slot: number): void {
+  /**
+   * Presence bytes of a layer were cleared, and the bytes of those spans are about to go. Resolves
+   * when no Worker that saw them present is still copying.
+   */
+  spansGone(slot: number): Promise<void> {
     this.#slots.spansGone(slot);
+    return this.#readers.left();
   }
 
   /** Takes away what the last process left of layers that were not added again. */
@@ -405,7 +435,11 @@ export class LayerFileSystem implements AsyncDisposable {
   #take(item: RingItem): void {
     const { mount, uniqueLo, uniqueHi, slot, offset, length } = item;
     const id = `${mount}/${uniqueHi}/${uniqueLo}`;
-    if (item.kind === RING_INTERRUPT) return this.#interrupt(id);
+    if (item.kind === RING_INTERRUPT) {
+      if (this.#waiting.has(id)) this.#interrupt(id);
+      else this.#askInterruptAgain(mount, uniqueLo, uniqueHi);
+      return;
+    }
     const cancel = new AbortController();
     const again = Object.assign(new RingItem(), item);
     this.#waiting.set(id, { cancel, thread: item.thread });
@@ -431,6 +465,25 @@ export class LayerFileSystem implements AsyncDisposable {
     if (isBeingKilled(waiting.thread)) {
       waiting.cancel.abort(); // answered -EINTR by `#take`
     } else setTimeout(() => this.#interrupt(id), KILL_POLL_MS);
+  }
+
+  /**
+   * The signal may have overtaken its request, which another Worker has in hand. EAGAIN makes the
+   * kernel tell again; if the request is answered by then it is not known any more (ENOENT), and that
+   * is all.
+   */
+  #askInterruptAgain(mount: number, uniqueLo: number, uniqueHi: number): void {
+    const again = setTimeout(() => {
+      const fd = this.#mounts[mount]?.fd;
+      if (fd === undefined || this.#closed) return;
+      this.#replies.send(
+        fd,
+        (uniqueLo | INTERRUPT_BIT) >>> 0,
+        uniqueHi,
+        -ERRNO.EAGAIN,
+      );
+    }, INTERRUPT_AGAIN_MS);
+    Deno.unrefTimer(again);
   }
 
   /** 0 when the bytes are in the data file, else a negative errno. */
@@ -497,7 +550,7 @@ export class LayerFileSystem implements AsyncDisposable {
     }
     this.#ring.wake();
     await this.#drained;
-    for (const { fd, mountpoint, stopped, worker } of this.#mounts) {
+    for (const { fd, mountpoint, stopped, workers } of this.#mounts) {
       // Closing our descriptor ends the connection once the Worker's read has returned.
       if (this.#serving) {
         await Promise.race([
@@ -505,7 +558,7 @@ export class LayerFileSystem implements AsyncDisposable {
           new Promise((resolve) => setTimeout(resolve, 2000)),
         ]);
       }
-      worker.terminate();
+      for (const worker of workers) worker.terminate();
       closeFd(fd);
       try {
         Deno.removeSync(mountpoint);
@@ -517,15 +570,9 @@ export class LayerFileSystem implements AsyncDisposable {
   }
 }
 
-function startWorker(onEvent: (event: FuseWorkerEvent) => void): Worker {
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), {
-    type: "module",
-    deno: { permissions: { ffi: [LIBC_PATH] } },
-  });
-  worker.onmessage = ({ data }: MessageEvent<FuseWorkerEvent>) => onEvent(data);
-  worker.onerror = (event) => {
-    event.preventDefault();
-    onEvent({ kind: "stopped", error: `FUSE Worker: ${event.message}` });
-  };
-  return worker;
+/** Resolves when all do. Whoever waits for it sees the failure. */
+function all(promises: Promise<void>[]): Promise<void> {
+  const done = Promise.all(promises).then(() => {});
+  done.catch(() => {});
+  return done;
 }

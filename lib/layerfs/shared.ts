@@ -1,5 +1,5 @@
 /**
- * What the main isolate and the FUSE Workers share in memory. Four structures, made once at start:
+ * What the main isolate and the FUSE Workers share in memory. Five structures, made once at start:
  *
  * - `SlotTable`: which slots are served, and where the presence bytes of each lie. Written by the
  *   main isolate only; read by Workers on every request.
@@ -8,6 +8,7 @@
  *   `SlotTable.generation` tells of the latter.
  * - use marks: a byte for each presence byte, set by whoever reads the span, cleared by whoever wants
  *   to know which spans are used. Losing a mark in a race costs nothing but a wrong guess.
+ * - `ReadersAtWork`: a word for each Worker, so that bytes go only when nobody copies them any more.
  * - `RequestRing`: reads a Worker could not answer. Any Worker pushes; the main isolate drains.
  *
  * A Worker blocked in `read(2)` gets no message, so everything it must learn it reads from here.
@@ -122,6 +123,57 @@ export class SlotTable {
   #home(slot: number): number {
     // Knuth's multiplicative hash spreads consecutive slots.
     return (Math.imul(slot, 0x9e3779b1) >>> 0) % this.#capacity;
+  }
+}
+
+const GRACE_POLL_MS = 1;
+
+/**
+ * Which Workers are between looking at presence bytes and the end of the copy that followed. A reply
+ * that the kernel copies straight from the data file cannot be checked afterwards; so whoever takes
+ * bytes away first clears their presence, then waits until each Worker has left the read it was in.
+ *
+ * A Worker's word is odd while it reads. One writer a word.
+ */
+export class ReadersAtWork {
+  readonly #words: Int32Array;
+
+  /** @param memory made by `ReadersAtWork.allocate`. */
+  constructor(readonly memory: SharedArrayBuffer) {
+    this.#words = new Int32Array(memory);
+  }
+
+  /** Memory for that many Workers. */
+  static allocate(workers: number): SharedArrayBuffer {
+    return new SharedArrayBuffer(workers * 4);
+  }
+
+  /** Before presence bytes are looked at. */
+  enter(worker: number): void {
+    Atomics.add(this.#words, worker, 1);
+  }
+
+  /** After the bytes were copied. */
+  leave(worker: number): void {
+    Atomics.add(this.#words, worker, 1);
+  }
+
+  /** A Worker broke down, maybe in the middle of a read: it copies nothing any more. */
+  abandon(worker: number): void {
+    if ((Atomics.load(this.#words, worker) & 1) !== 0) this.leave(worker);
+  }
+
+  /** Resolves when no read that is under way now is any more: within microseconds, as a rule. */
+  async left(): Promise<void> {
+    const seen = Array.from(
+      this.#words,
+      (_, worker) => Atomics.load(this.#words, worker),
+    );
+    for (const [worker, word] of seen.entries()) {
+      while (
+        (word & 1) !== 0 && Atomics.load(this.#words, worker) === word
+      ) await new Promise((resolve) => setTimeout(resolve, GRACE_POLL_MS));
+    }
   }
 }
 

@@ -204,6 +204,89 @@ export class LayerTree {
     );
   }
 
+  /** Index of the inode's attribute called `buffer[start … end)`, or -1. */
+  findXattr(
+    inode: Inode,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+  ): number {
+    const first = this.#xattrFirst[inode] as number;
+    const last = this.#xattrFirst[inode + 1] as number;
+    const length = end - start;
+    for (let at = first; at < last; at++) {
+      if (this.#xattrKeyLength[at] !== length) continue;
+      const offset = this.#xattrKey[at] as number;
+      let i = 0;
+      while (i < length && this.names[offset + i] === buffer[start + i]) i++;
+      if (i === length) return at - first;
+    }
+    return -1;
+  }
+
+  /** Bytes of the name of the inode's `index`-th attribute. */
+  xattrKeyLength(inode: Inode, index: number): number {
+    return this.#xattrKeyLength[
+      (this.#xattrFirst[inode] as number) + index
+    ] as number;
+  }
+
+  /** Bytes of the value of the inode's `index`-th attribute. */
+  xattrValueLength(inode: Inode, index: number): number {
+    return this.#xattrValueLength[
+      (this.#xattrFirst[inode] as number) + index
+    ] as number;
+  }
+
+  /** Copies that name to `into[at …)`; its length. */
+  copyXattrKey(
+    inode: Inode,
+    index: number,
+    into: Uint8Array,
+    at: number,
+  ): number {
+    const row = (this.#xattrFirst[inode] as number) + index;
+    return this.#copy(
+      this.#xattrKey[row] as number,
+      this.#xattrKeyLength[row] as number,
+      into,
+      at,
+    );
+  }
+
+  /** Copies that value to the beginning of `into`; its length. */
+  copyXattrValue(inode: Inode, index: number, into: Uint8Array): number {
+    const row = (this.#xattrFirst[inode] as number) + index;
+    return this.#copy(
+      this.#xattrValue[row] as number,
+      this.#xattrValueLength[row] as number,
+      into,
+      0,
+    );
+  }
+
+  /** Copies a symlink's target to the beginning of `into`; its length. */
+  copyTarget(inode: Inode, into: Uint8Array): number {
+    return this.#copy(
+      this.first[inode] as number,
+      this.count[inode] as number,
+      into,
+      0,
+    );
+  }
+
+  /** A view to copy by would be an object for each request. */
+  #copy(
+    offset: number,
+    length: number,
+    into: Uint8Array,
+    at: number,
+  ): number {
+    const names = this.names;
+    for (let i = 0; i < length; i++) into[at + i] = names[offset + i] as number;
+    return length;
+  }
+
   /** The span that holds byte `offset` of the data file. */
   spanAt(offset: number): number {
     let low = 0;

@@ -1,12 +1,12 @@
 /**
- * A FUSE Worker: serves one mount from a blocking loop until it is unmounted. It is told everything
+ * A FUSE Worker: serves one mount, by itself or beside others, from a blocking loop until it is unmounted. It is told everything
  * in its first message and never reads another one.
  * @module
  */
 /// <reference lib="deno.worker" />
 import { FuseLoop, type Negotiated } from "../fuse/mod.ts";
 import { LayerHandler } from "./handler.ts";
-import { RequestRing, SlotTable } from "./shared.ts";
+import { ReadersAtWork, RequestRing, SlotTable } from "./shared.ts";
 
 /** First and only message to the Worker. */
 export interface FuseWorkerStart {
@@ -19,6 +19,9 @@ export interface FuseWorkerStart {
   readonly presence: SharedArrayBuffer;
   readonly uses: SharedArrayBuffer;
   readonly ring: SharedArrayBuffer;
+  readonly readers: SharedArrayBuffer;
+  /** Number of this Worker in `readers`. */
+  readonly worker: number;
 }
 
 /**
@@ -42,6 +45,8 @@ scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
     presence: new Uint8Array(data.presence),
     uses: new Uint8Array(data.uses),
     ring: new RequestRing(data.ring),
+    readers: new ReadersAtWork(data.readers),
+    worker: data.worker,
     mount: data.mount,
   });
   const loop = new FuseLoop(data.fd, handler, {

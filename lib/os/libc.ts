@@ -19,6 +19,35 @@ const symbols = {
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
   pwrite: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
+  // The same three where each request passes: a count that is a plain number is no bigint to make. The
+  // callee takes a whole register; Deno's trampolines and libffi fill its upper half with zeros.
+  readCount: {
+    name: "read",
+    parameters: ["i32", "buffer", "u32"],
+    result: "i32",
+  },
+  writeCount: {
+    name: "write",
+    parameters: ["i32", "buffer", "u32"],
+    result: "i32",
+  },
+  preadCount: {
+    name: "pread",
+    parameters: ["i32", "buffer", "u32", "i64"],
+    result: "i32",
+  },
+  writev: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  mmap: {
+    parameters: ["usize", "usize", "i32", "i32", "i32", "i64"],
+    result: "usize",
+  },
+  munmap: { parameters: ["usize", "usize"], result: "i32" },
+  madvise: { parameters: ["usize", "usize", "i32"], result: "i32" },
+  // Offset and length of what to drop from the page cache.
+  posix_fadvise: {
+    parameters: ["i32", "i64", "i64", "i32"],
+    result: "i32",
+  },
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
   ftruncate: { parameters: ["i32", "i64"], result: "i32" },
   fdatasync: { parameters: ["i32"], result: "i32" },

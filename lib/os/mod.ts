@@ -23,6 +23,7 @@ export {
   syncWhole,
   truncateFd,
 } from "./files.ts";
+export { addressOf, FileMapping } from "./mapping.ts";
 export {
   sendDescriptors,
   setCloseOnExec,

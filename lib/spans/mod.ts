@@ -16,8 +16,9 @@
  *
  * Its bytes go into the layer's data file first, then it is marked in the `SpanMap` (durable) and in
  * the presence bytes (shared with the FUSE Workers). On the way out the order is the reverse:
- * presence byte, `onGone`, durable mark, and only then the hole. So whoever sees it present, reads,
- * and sees no `onGone` in between, has read the layer's bytes.
+ * presence byte, `onGone` (which resolves when nobody copies any more who saw it present), durable
+ * mark, and only then the hole. So whoever sees it present, and says that it reads, reads the layer's
+ * bytes.
  *
  * `LayerReader` is the face of one layer: `ensure` makes a range readable, `copy` reads it. Equal
  * requests join. `SpanScheduler` decides what is fetched next, host by host, in class order: demand,

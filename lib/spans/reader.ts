@@ -46,10 +46,10 @@ export interface LayerReaderOptions {
   /** Every span is present. */
   readonly onComplete?: () => void;
   /**
-   * Spans are missing again and their bytes are about to go: whoever looked at presence bytes before
-   * and reads only now must look again.
+   * Spans are missing again and their bytes are about to go, once what this gives resolves: when
+   * nobody is copying who saw them present.
    */
-  readonly onGone?: () => void;
+  readonly onGone?: () => Promise<void>;
   /** The ztoc was found to lie about the layer. */
   readonly onLie?: (error: SpanError) => void;
 }
@@ -493,8 +493,7 @@ export class LayerReader implements RunLayer {
     for (const span of victims) this.#leaving.set(span, gone.promise);
     try {
       const cleared = map.clear(victims);
-      onGone?.();
-      await cleared;
+      await Promise.all([cleared, onGone?.()]);
       // Another reader may be opened over the same files once this one is closed.
       if (this.#ended) return;
       for (const span of victims) {

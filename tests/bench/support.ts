@@ -25,11 +25,18 @@ export function exists(path: string): boolean {
   }
 }
 
-/** Runs a command to its end and returns its standard output. @throws Error when it fails. */
+/**
+ * Runs a command to its end and returns its standard output, followed by its standard error when
+ * that is wanted too. @throws Error when it fails.
+ */
 export async function run(
   program: string,
   args: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string } = {},
+  { stderrToo = false, ...options }: {
+    env?: Record<string, string>;
+    cwd?: string;
+    stderrToo?: boolean;
+  } = {},
 ): Promise<string> {
   const { success, code, stdout, stderr } = await new Deno.Command(program, {
     args: [...args],
@@ -43,7 +50,8 @@ export async function run(
       }${decoder.decode(stdout).slice(-500)}`,
     );
   }
-  return decoder.decode(stdout);
+  const text = decoder.decode(stdout);
+  return stderrToo ? text + decoder.decode(stderr) : text;
 }
 
 /** Milliseconds `work` took, and what it gave. */

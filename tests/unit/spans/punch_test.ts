@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { compileTree, SlotTable } from "../../../lib/layerfs/mod.ts";
+import {
+  compileTree,
+  ReadersAtWork,
+  SlotTable,
+} from "../../../lib/layerfs/mod.ts";
 import { SpanMap } from "../../../lib/spans/mod.ts";
 import { spanTable } from "../../../lib/ztoc/mod.ts";
 import { TarBuilder } from "../../support/images/mod.ts";
@@ -32,6 +36,7 @@ Deno.test("a reader between looking and reading never takes the hole of a span t
   );
   const slots = new SlotTable(SlotTable.allocate(8));
   slots.add(SLOT, 0, spans.count);
+  const readers = new ReadersAtWork(ReadersAtWork.allocate(1));
   const presence = new SharedArrayBuffer(spans.count);
   const map = SpanMap.open(`${folder}/shared-spans`, new Uint8Array(presence), {
     bootId: "x".repeat(36),
@@ -40,12 +45,16 @@ Deno.test("a reader between looking and reading never takes the hole of a span t
   const worker = new Worker(new URL("./punch_worker.ts", import.meta.url), {
     type: "module",
   });
+  const onGone = () => {
+    slots.spansGone(SLOT);
+    return readers.left();
+  };
   let rounds = 0;
   try {
     await using served = serve(layer, {
       folder,
       workers: 1,
-      more: { map, onGone: () => slots.spansGone(SLOT) },
+      more: { map, onGone },
     });
     const report = new Promise<PunchReport>((resolve, reject) => {
       worker.onmessage = ({ data }) => resolve(data);
@@ -56,6 +65,7 @@ Deno.test("a reader between looking and reading never takes the hole of a span t
         layersDirectory: layers,
         slots: slots.memory,
         presence,
+        readers: readers.memory,
         slot: SLOT,
         expected,
         seconds: SECONDS,

@@ -1,14 +1,21 @@
 /** Reads a file as a FUSE Worker does, as fast as it can, and compares. @module */
 /// <reference lib="deno.worker" />
-import { NodeId } from "../../../lib/fuse/mod.ts";
+import { NodeId, ReadReply } from "../../../lib/fuse/mod.ts";
+import { libc } from "../../../lib/os/mod.ts";
 import { LayerHandler } from "../../../lib/layerfs/handler.ts";
-import { RequestRing, RingItem, SlotTable } from "../../../lib/layerfs/mod.ts";
+import {
+  ReadersAtWork,
+  RequestRing,
+  RingItem,
+  SlotTable,
+} from "../../../lib/layerfs/mod.ts";
 
 /** What the Worker reads. */
 export interface PunchReader {
   readonly layersDirectory: string;
   readonly slots: SharedArrayBuffer;
   readonly presence: SharedArrayBuffer;
+  readonly readers: SharedArrayBuffer;
   readonly slot: number;
   /** Of the file called `file` in the layer's root. */
   readonly expected: Uint8Array;
@@ -34,6 +41,8 @@ scope.onmessage = ({ data }: MessageEvent<PunchReader>) => {
     presence: new Uint8Array(data.presence),
     uses: new Uint8Array(data.presence.byteLength),
     ring,
+    readers: new ReadersAtWork(data.readers),
+    worker: 0,
     mount: 0,
   });
   const root = new NodeId();
@@ -46,6 +55,7 @@ scope.onmessage = ({ data }: MessageEvent<PunchReader>) => {
   }
   const { expected } = data;
   const into = new Uint8Array(READ_BYTES);
+  const reply = new ReadReply(into);
   let served = 0;
   let deferred = 0;
   let wrong = 0;
@@ -53,7 +63,12 @@ scope.onmessage = ({ data }: MessageEvent<PunchReader>) => {
   const handedOver = new RingItem();
   while (performance.now() < end) {
     const offset = Math.floor(Math.random() * (expected.length - READ_BYTES));
-    const count = handler.read(file, offset, READ_BYTES, into, 0, 0, 0);
+    reply.address = 0;
+    const count = handler.read(file, offset, READ_BYTES, reply, 0, 0, 0);
+    if (reply.address !== 0) { // as the kernel would
+      libc.copyFrom(into, BigInt(reply.address), BigInt(READ_BYTES));
+    }
+    handler.answered();
     if (count !== READ_BYTES) {
       deferred++;
       ring.take(handedOver); // nobody answers it here

@@ -1,0 +1,105 @@
+/**
+ * Charts of benchmark results as SVG, without a browser: Apache ECharts (Apache-2.0) draws on the
+ * server. For benchmarks only; the program does not hold it.
+ * @module
+ */
+import { BarChart } from "echarts/charts";
+import {
+  GridComponent,
+  LegendComponent,
+  MarkLineComponent,
+  TitleComponent,
+} from "echarts/components";
+import { init, use } from "echarts/core";
+import { SVGRenderer } from "echarts/renderers";
+
+use([
+  BarChart,
+  GridComponent,
+  LegendComponent,
+  MarkLineComponent,
+  TitleComponent,
+  SVGRenderer,
+]);
+
+/** Bars side by side: a group for each thing measured, a colour for each contender. */
+export interface Chart {
+  readonly title: string;
+  /** What the numbers are, written at the axis. */
+  readonly unit: string;
+  readonly groups: readonly string[];
+  readonly series: readonly Series[];
+  /** Where a line is drawn across all groups: 1 for ratios to a peer. */
+  readonly line?: number;
+}
+
+/** One contender: a value a group; NaN where there is none. */
+export interface Series {
+  readonly name: string;
+  readonly values: readonly number[];
+}
+
+const WIDTH = 900;
+const HEAD_HEIGHT = 110;
+const BAR_HEIGHT = 18;
+const GROUP_GAP = 14;
+/** Distinct for colour-blind readers (Okabe and Ito). */
+const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"];
+
+/** Draws horizontal bars, the first group on top. @returns the SVG document. */
+export function chart(
+  { title, unit, groups, series, line }: Chart,
+): string {
+  const drawing = init(null, null, {
+    renderer: "svg",
+    ssr: true,
+    width: WIDTH,
+    height: HEAD_HEIGHT +
+      groups.length * (series.length * BAR_HEIGHT + GROUP_GAP),
+  });
+  const round = (value: number) => Number(value.toPrecision(3));
+  drawing.setOption({
+    animation: false,
+    backgroundColor: "#ffffff",
+    color: COLOURS,
+    title: { text: title, left: 12, top: 8, textStyle: { fontSize: 15 } },
+    legend: { top: 36, left: 12 },
+    grid: {
+      left: 12,
+      right: 60,
+      top: 66,
+      bottom: 28,
+      outerBoundsMode: "same",
+      outerBoundsContain: "axisLabel",
+    },
+    xAxis: { type: "value", name: unit, nameLocation: "middle", nameGap: 24 },
+    yAxis: {
+      type: "category",
+      inverse: true,
+      data: [...groups],
+      axisTick: { show: false },
+    },
+    series: series.map(({ name, values }, i) => ({
+      name,
+      type: "bar",
+      data: values.map((value) => Number.isFinite(value) ? round(value) : null),
+      label: { show: true, position: "right", fontSize: 11 },
+      ...(line !== undefined && i === 0
+        ? {
+          markLine: {
+            silent: true,
+            symbol: "none",
+            label: { show: false },
+            lineStyle: { color: "#444444", type: "dashed" },
+            data: [{ xAxis: line }],
+          },
+        }
+        : {}),
+    })),
+  });
+  try {
+    return drawing.renderToSVGString();
+  } finally {
+    drawing.dispose();
+  }
+}
