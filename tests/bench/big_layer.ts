@@ -1,16 +1,17 @@
 /**
- * The layer that file system benchmarks serve: 50 000 small files and a big one (`tree.ts`).
+ * The layer that file system benchmarks serve: 50 000 small files and a big one.
  * @module
  */
 import { compileTree } from "../../lib/layerfs/mod.ts";
 import type { ZtocEntry } from "../../lib/ztoc/mod.ts";
-import {
-  BIG_BYTES,
-  DIRECTORIES,
-  FILES_PER_DIRECTORY,
-  SMALL_BYTES,
-} from "./fuse_baseline/tree.ts";
 import { cacheFolder, exists } from "./support.ts";
+
+const DIRECTORIES = 500;
+const FILES_PER_DIRECTORY = 100;
+/** Bytes of each small file. */
+const SMALL_BYTES = 100;
+/** Bytes of `big`. */
+const BIG_BYTES = 512 * 2 ** 20;
 
 /** Its only layer's slot. */
 export const SLOT = 1;
