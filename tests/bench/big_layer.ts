@@ -6,12 +6,12 @@ import { compileTree } from "../../lib/layerfs/mod.ts";
 import type { ZtocEntry } from "../../lib/ztoc/mod.ts";
 import { cacheFolder, exists } from "./support.ts";
 
-const DIRECTORIES = 500;
-const FILES_PER_DIRECTORY = 100;
+export const DIRECTORIES = 500;
+export const FILES_PER_DIRECTORY = 100;
 /** Bytes of each small file. */
-const SMALL_BYTES = 100;
+export const SMALL_BYTES = 100;
 /** Bytes of `big`. */
-const BIG_BYTES = 512 * 2 ** 20;
+export const BIG_BYTES = 512 * 2 ** 20;
 
 /** Its only layer's slot. */
 export const SLOT = 1;

@@ -13,13 +13,14 @@ import { setDeviceReadAhead } from "../../lib/fuse/mod.ts";
 import { LayerFileSystem, LayerTree, PRESENT } from "../../lib/layerfs/mod.ts";
 import { listNames } from "../../lib/os/mod.ts";
 import { parseArgs } from "node:util";
-import { makeLayer, SLOT } from "./big_layer.ts";
 import {
   BIG_BYTES,
   DIRECTORIES,
   FILES_PER_DIRECTORY,
+  makeLayer,
+  SLOT,
   SMALL_BYTES,
-} from "./fuse_baseline/tree.ts";
+} from "./big_layer.ts";
 import {
   cacheFolder,
   exists,
