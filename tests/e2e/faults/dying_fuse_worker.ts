@@ -17,10 +17,10 @@ LayerHandler.prototype.lookup = function (parent, buffer, start, end, child) {
   return lookup.call(this, parent, buffer, start, end, child);
 };
 
-const { read } = libc;
-Object.defineProperty(libc, "read", {
-  value: (...request: Parameters<typeof read>) => {
-    const length = read(...request);
+const { readCount } = libc;
+Object.defineProperty(libc, "readCount", {
+  value: (...request: Parameters<typeof readCount>) => {
+    const length = readCount(...request);
     // The request just taken is lost with this Worker.
     if (breaks) throw new Error("told to break down");
     return length;
