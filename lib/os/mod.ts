@@ -31,6 +31,7 @@ export {
 export {
   bootId,
   endProcess,
+  isStuckDying,
   processArguments,
   processStart,
   reexecute,
