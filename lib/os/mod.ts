@@ -32,6 +32,7 @@ export {
 export {
   bootId,
   endProcess,
+  isStuckDying,
   processArguments,
   processStart,
   reexecute,

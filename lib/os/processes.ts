@@ -1,5 +1,5 @@
 import { OsError, raise } from "./errno.ts";
-import { closeFd, cString, O, readWholeFile } from "./files.ts";
+import { closeFd, cString, listNames, O, readWholeFile } from "./files.ts";
 import { libc, LIBC_PATH } from "./libc.ts";
 import { Arena } from "./memory.ts";
 
@@ -181,6 +181,31 @@ export function processStart(pid: number): string | null {
     if (error instanceof OsError) return null;
     throw error;
   }
+}
+
+/**
+ * Whether a process was killed and only waits, with whatever it has open, for a system call that
+ * does not return: an unkillable wait, such as for an answer of FUSE. None of its threads runs.
+ */
+export function isStuckDying(pid: number, started: string): boolean {
+  try {
+    const leader = threadState(`/proc/${pid}`);
+    if (leader.started !== started || leader.state !== "Z") return false;
+    return listNames(`/proc/${pid}/task`).every((thread) =>
+      "ZXD".includes(threadState(`/proc/${pid}/task/${thread}`).state)
+    );
+  } catch (error) {
+    if (error instanceof OsError) return false; // gone meanwhile
+    throw error;
+  }
+}
+
+function threadState(folder: string): { state: string; started: string } {
+  const text = new TextDecoder().decode(
+    readWholeFile(`${folder}/stat`, 65536),
+  );
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return { state: fields[0] ?? "", started: fields[19] ?? "" };
 }
 
 /** Names this run of the machine: another one after every boot. @throws OsError */

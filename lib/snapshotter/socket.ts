@@ -2,6 +2,8 @@ import { SnapshotterSetupError } from "./errors.ts";
 
 /** Permission to connect is permission to mount anything: root alone. */
 const SOCKET_MODE = 0o600;
+/** A server that says nothing for so long is none. */
+const SILENCE_MS = 3_000;
 
 /**
  * Has a server listen on a Unix socket that is never open to others, not even for a moment, and that
@@ -47,15 +49,35 @@ async function assertFree(
   if (!info.isSocket) {
     throw new SnapshotterSetupError(address, "is there and is not a socket");
   }
-  if (whenTaken === "replace") return;
-  try {
-    const connection = await Deno.connect({ transport: "unix", path: address });
-    connection.close();
-  } catch {
-    return; // nobody listens: left over, to be replaced
-  }
+  if (whenTaken === "replace" || !await answers(address)) return;
   throw new SnapshotterSetupError(
     address,
     "another process listens on this socket",
   );
+}
+
+/**
+ * Whether a server is there that says something when it is called, as every HTTP/2 server does.
+ * A killed daemon that cannot end has its socket open, but is silent.
+ */
+async function answers(path: string): Promise<boolean> {
+  let connection: Deno.Conn;
+  try {
+    connection = await Deno.connect({ transport: "unix", path });
+  } catch {
+    return false; // nobody listens: left over, to be replaced
+  }
+  const timer = setTimeout(() => connection.close(), SILENCE_MS);
+  try {
+    return await connection.read(new Uint8Array(1)) !== null;
+  } catch {
+    return false; // closed by the timer, or by the other side
+  } finally {
+    clearTimeout(timer);
+    try {
+      connection.close();
+    } catch {
+      // by the timer already
+    }
+  }
 }
