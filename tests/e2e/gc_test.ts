@@ -38,7 +38,6 @@ Deno.test("layers of removed images are kept on request, used again, and collect
   await host.stopDaemon();
   await host.startDaemon();
   await host.reconnected();
-  await host.reconnected();
   assert.equal(layers().length, 4, "also over a restart");
   await host.pull(image);
   registry.requests.length = 0;
@@ -59,7 +58,6 @@ Deno.test("layers of removed images are kept on request, used again, and collect
   assert.equal(layers().length, 4);
 
   await host.startDaemon();
-  await host.reconnected();
   await host.reconnected();
   await host.removeImages(image);
   await host.stopDaemon();

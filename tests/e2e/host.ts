@@ -163,12 +163,18 @@ export class LazyHost implements AsyncDisposable {
 
   /** Waits until containerd, which backs off after a refused connection, talks to the daemon again. */
   async reconnected(): Promise<void> {
-    for (let tries = 0; tries < 100; tries++) {
-      const { code } = await tryRun("ctr", [
+    const snapshots = async (...args: string[]) =>
+      (await tryRun("ctr", [
         ...["--address", this.containerd.address],
-        ...["snapshots", "--snapshotter", "soci", "ls"],
-      ], { timeoutMs: 10_000 });
-      if (code === 0) return;
+        ...["snapshots", "--snapshotter", "soci", ...args],
+      ], { timeoutMs: 10_000 })).code === 0;
+    // A list alone does not ask the daemon while containerd knows of no snapshot.
+    const key = `reconnected-${crypto.randomUUID()}`;
+    for (let tries = 0; tries < 100; tries++) {
+      if (await snapshots("prepare", key)) {
+        await snapshots("rm", key);
+        return;
+      }
       await pause(200);
     }
     throw new Error(`containerd does not come back\n${this.logs()}`);
