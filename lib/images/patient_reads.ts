@@ -5,13 +5,6 @@ import { type LayerReader, SpanError } from "../spans/mod.ts";
 /** How long a registry that failed is left alone before a waiting reader asks again, ms: at first, at most. */
 const FIRST_REST_MS = 100;
 const LAST_REST_MS = 5_000;
-/**
- * How long a span that a reader waited for in vain fails at once, ms. The kernel asks again for each
- * page of a read-ahead that failed; each would wait as long as the first, one after the other.
- */
-const GIVEN_UP_MS = 500;
-const MAX_GIVEN_UP = 1024;
-
 /** A read waited as long as a read may. */
 export class ReadTimeoutError extends Error {
   override readonly name = "ReadTimeoutError";
@@ -42,8 +35,6 @@ function mayPass(error: unknown): boolean {
 export class PatientReads {
   readonly #reader: LayerReader;
   readonly #waitMs: number;
-  /** By span: what it failed with, and until when it does. */
-  readonly #givenUp = new Map<number, { error: Error; untilMs: number }>();
 
   constructor(reader: LayerReader, waitMs: number) {
     this.#reader = reader;
@@ -51,8 +42,7 @@ export class PatientReads {
   }
 
   /**
-   * Resolves when the bytes are here. A read that comes later than `GIVEN_UP_MS` after a failed one
-   * asks again.
+   * Resolves when the bytes are here. The next read after a failed one asks again.
    * @throws ReadTimeoutError, SpanError, or the signal's reason.
    */
   async ensure(
@@ -60,23 +50,17 @@ export class PatientReads {
     length: number,
     signal: AbortSignal,
   ): Promise<void> {
-    const span = this.#reader.spanAt(offset);
-    const known = this.#givenUp.get(span);
-    if (known !== undefined) {
-      if (performance.now() < known.untilMs) throw known.error;
-      this.#givenUp.delete(span);
-    }
     const late = new AbortController();
     let failure: unknown;
-    const timer = setTimeout(() => {
-      const error = new ReadTimeoutError(
-        this.#reader.layerDigest,
-        this.#waitMs,
-        { cause: failure },
-      );
-      this.#giveUp(span, error);
-      late.abort(error);
-    }, this.#waitMs);
+    const timer = setTimeout(
+      () =>
+        late.abort(
+          new ReadTimeoutError(this.#reader.layerDigest, this.#waitMs, {
+            cause: failure,
+          }),
+        ),
+      this.#waitMs,
+    );
     const either = AbortSignal.any([signal, late.signal]);
     try {
       for (
@@ -95,11 +79,5 @@ export class PatientReads {
     } finally {
       clearTimeout(timer);
     }
-  }
-
-  #giveUp(span: number, error: Error): void {
-    if (this.#givenUp.size >= MAX_GIVEN_UP) this.#givenUp.clear();
-    const untilMs = performance.now() + GIVEN_UP_MS;
-    this.#givenUp.set(span, { error, untilMs });
   }
 }

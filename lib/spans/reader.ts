@@ -119,11 +119,6 @@ export class LayerReader implements RunLayer {
     return this.#options.layerDigest;
   }
 
-  /** The span that holds a byte of the data file. */
-  spanAt(offset: number): number {
-    return this.#options.spans.spanAt(offset);
-  }
-
   /**
    * Resolves when bytes [offset, offset + length) are here: `copy` gives them until others take
    * their place.

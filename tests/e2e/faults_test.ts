@@ -100,7 +100,7 @@ async function readUnder(
   during(registry);
   const first = await sum(host, image, "first");
   registry.faults.clear();
-  await pause(1000); // what was waited for in vain fails at once for a moment
+  await pause(1500); // what was waited for in vain fails at once for a moment
   const second = await sum(host, image, "second");
   assert.equal(second.stdout.split(" ")[0], SUM, second.stderr);
   return { first, logs: host.logs(), tokens: registry.gate.issued };

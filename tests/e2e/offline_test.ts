@@ -1,7 +1,7 @@
 /** What a restarted daemon does while its registry cannot be reached. */
 import assert from "node:assert/strict";
 import { sha256 } from "../../lib/oci/mod.ts";
-import { ctrRun } from "../support/host/mod.ts";
+import { ctrRun, pause } from "../support/host/mod.ts";
 import {
   addBusybox,
   incompressible,
@@ -114,6 +114,7 @@ Deno.test("what failed while a registry kept silent or refused heals when it ans
   const silent = await read(host, image, "/data/missing");
   assert.notEqual(silent.code, 0);
   registry.faults.clear();
+  await pause(1500); // what was waited for in vain fails at once for a moment
   const healed = await read(host, image, "/data/missing");
   assert.equal(healed.digest, sha256(MISSING), healed.stderr);
 });
