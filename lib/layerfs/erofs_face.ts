@@ -129,6 +129,7 @@ export class ErofsFace {
     const target = this.#mountpoint(slot);
     Deno.mkdirSync(target, { recursive: true, mode: 0o755 });
     const { blobMount } = this.#options;
+    await lookUpElsewhere(`${blobMount}/${BLOBS_DIRECTORY}/${slot}`);
     const devices = erofsDevices();
     const mounted = await mountElsewhere({
       source: image,
@@ -233,6 +234,25 @@ function prepareImage(path: string, tree: LayerTree): void {
   const draft = `${path}.new`;
   Deno.writeFileSync(draft, writeErofsImage(tree, source), { mode: 0o600 });
   Deno.renameSync(draft, path);
+}
+
+/**
+ * Has another process look a path of our own mount up. From then on the kernel knows it, and the
+ * mount call that follows asks us nothing: were we killed in a call that waits for our own answer,
+ * the process could not end, and whoever watches it would not start the next one.
+ */
+async function lookUpElsewhere(path: string): Promise<void> {
+  try {
+    await new Deno.Command("stat", {
+      args: ["-c", "", path],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).output();
+  } catch (error) {
+    // No such program: the mount asks by itself.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }
 
 function namesIn(folder: string): string[] {
