@@ -76,7 +76,7 @@ const LAST_REVIVAL_MS = 5_000;
  * Two: one copies a megabyte while the other answers small questions. A Worker costs about 14 MiB,
  * and on two cores, which readers need as well, a third gains nothing (docs/performance.md).
  */
-const WORKERS_PER_MOUNT = 2;
+const WORKERS_PER_MOUNT = navigator.hardwareConcurrency > 2 ? 2 : 1;
 /** How soon the kernel shall ask again about a request that has not reached us. */
 const INTERRUPT_AGAIN_MS = 5;
 
