@@ -10,8 +10,7 @@ import {
   parseCommandLine,
   UsageError,
 } from "./command.ts";
-
-const DEFAULT_ROOT = "/var/lib/soci-snapshotter-grpc/";
+import { daemonRoot, DEFAULT_ROOT } from "./daemon_root.ts";
 
 const HELP = `
 Remove the caches of layers that no snapshot uses: those kept by \`[cache] keep_removed\`, those of
@@ -43,8 +42,7 @@ export const gcCommand: Command = {
     if (positionals.length > 0) {
       throw new UsageError(`gc takes no argument "${positionals[0]}"`);
     }
-    const root = (values.root ?? Deno.env.get("SOCI_SNAPSHOTTER_ROOT") ??
-      DEFAULT_ROOT).replace(/\/+$/, "");
+    const root = daemonRoot(values.root);
     try {
       Deno.statSync(`${root}/lock`);
     } catch (error) {

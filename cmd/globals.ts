@@ -23,14 +23,12 @@ import {
 import { type Digest, parseDigest } from "../lib/oci/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
 import { UsageError } from "./command.ts";
+import { DEFAULT_ROOT } from "./daemon_root.ts";
 import type { GlobalValues } from "./flags.ts";
-
 import { startLogs } from "./logs.ts";
 import { parseDuration } from "./table.ts";
 
 const DEFAULT_ADDRESS = "/run/containerd/containerd.sock";
-/** Where the existing tools keep theirs. */
-const DEFAULT_ROOT = "/var/lib/soci-snapshotter-grpc/";
 
 /** For `--help`. */
 export const GLOBAL_HELP =

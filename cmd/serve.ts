@@ -14,9 +14,9 @@ import {
   REGISTRY_OPTIONS,
   registryClient,
 } from "./registry_flags.ts";
+import { daemonRoot, DEFAULT_ROOT } from "./daemon_root.ts";
 
 const DEFAULT_ADDRESS = "/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock";
-const DEFAULT_ROOT = "/var/lib/soci-snapshotter-grpc/";
 
 const HELP = `
 Serve containerd's snapshots API on a Unix socket. Layers of images that have a SOCI index are
@@ -82,8 +82,7 @@ export const serveCommand: Command = {
     );
     const address = values.address ??
       Deno.env.get("SOCI_SNAPSHOTTER_ADDRESS") ?? DEFAULT_ADDRESS;
-    const root = (values.root ?? Deno.env.get("SOCI_SNAPSHOTTER_ROOT") ??
-      DEFAULT_ROOT).replace(/\/+$/, "");
+    const root = daemonRoot(values.root);
     const { config, unknownKeys } = loadConfig(
       values.config ?? Deno.env.get("SOCI_SNAPSHOTTER_CONFIG"),
     );

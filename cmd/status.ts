@@ -6,8 +6,7 @@ import { askStatus } from "../lib/handover/mod.ts";
 import { type Command, formatBytes, parseCommandLine } from "./command.ts";
 import { UsageError } from "./command.ts";
 import type { DaemonStatus } from "./daemon.ts";
-
-const DEFAULT_ROOT = "/var/lib/soci-snapshotter-grpc/";
+import { daemonRoot, DEFAULT_ROOT } from "./daemon_root.ts";
 
 const HELP = `
 Show what the running daemon serves: its layers and how much of each is here, its cache, and what
@@ -37,8 +36,7 @@ export const statusCommand: Command = {
     if (positionals.length > 0) {
       throw new UsageError(`status takes no argument "${positionals[0]}"`);
     }
-    const root = (values.root ?? Deno.env.get("SOCI_SNAPSHOTTER_ROOT") ??
-      DEFAULT_ROOT).replace(/\/+$/, "");
+    const root = daemonRoot(values.root);
     const answer = await askStatus(`${root}/control.sock`);
     if (answer === null) {
       console.error(`soci-deno status: no daemon runs on ${root}`);

@@ -9,8 +9,7 @@ import {
 } from "../lib/handover/mod.ts";
 import { LayerStore } from "../lib/images/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
-
-const DEFAULT_ROOT = "/var/lib/soci-snapshotter-grpc/";
+import { daemonRoot, DEFAULT_ROOT } from "./daemon_root.ts";
 
 const HELP = `
 End the daemon and unmount its layers. Where none runs but one left its mounts for the next run,
@@ -36,8 +35,7 @@ export const stopCommand: Command = {
     if (positionals.length > 0) {
       throw new UsageError(`stop takes no argument "${positionals[0]}"`);
     }
-    const root = (values.root ?? Deno.env.get("SOCI_SNAPSHOTTER_ROOT") ??
-      DEFAULT_ROOT).replace(/\/+$/, "");
+    const root = daemonRoot(values.root);
     using daemon = await askTakeover(`${root}/control.sock`).catch((error) => {
       // Silent: killed, but unable to end before its mounts go. The lock tells it from a busy one.
       if (error instanceof TakeoverError) return null;

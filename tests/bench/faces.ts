@@ -17,10 +17,9 @@ import {
   BIG_BYTES,
   DIRECTORIES,
   FILES_PER_DIRECTORY,
-  makeLayer,
-  SLOT,
+  makeBenchLayer,
   SMALL_BYTES,
-} from "./big_layer.ts";
+} from "./fuse_layer.ts";
 import {
   cacheFolder,
   exists,
@@ -28,6 +27,9 @@ import {
   printTable,
   run,
 } from "./support.ts";
+
+/** The one of the layer's slots that is measured. */
+const SLOT = 1;
 
 const { values: FLAGS } = parseArgs({
   allowPositionals: true,
@@ -128,7 +130,7 @@ async function main(): Promise<void> {
   printMachine();
   const measures = (FLAGS.measures?.split(",") ??
     Object.keys(MEASURES)) as Measure[];
-  const layer = makeLayer();
+  const layer = makeBenchLayer();
   const native = unpack(`${layer.folder}/${SLOT}/data`);
   const mounts = Deno.makeTempDirSync({ prefix: "soci-deno-bench-" });
   const child = new Deno.Command(Deno.execPath(), {

@@ -1,5 +1,5 @@
 /**
- * The layer that the FUSE benchmarks serve: `d<0…499>/f<0…99>` of 100 bytes each and `big`, all of it
+ * The layer that file system benchmarks serve: `d<0…499>/f<0…99>` of 100 bytes each and `big`, all of it
  * in the data file. The C client (`fuse_c/client.c`) knows this shape.
  * @module
  */
@@ -10,7 +10,7 @@ import { cacheFolder, exists } from "./support.ts";
 export const DIRECTORIES = 500;
 export const FILES_PER_DIRECTORY = 100;
 /** Bytes of each small file. */
-const SMALL_BYTES = 100;
+export const SMALL_BYTES = 100;
 /** Bytes of `big`. */
 export const BIG_BYTES = 512 * 2 ** 20;
 const SPAN_BYTES = 4 * 2 ** 20;
