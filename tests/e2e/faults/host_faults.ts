@@ -263,7 +263,6 @@ export class HostFaults implements AsyncDisposable {
     const clock = await Deno.makeTempFile({ prefix: "soci-deno-clock-" });
     const jump = (to: string) => Deno.writeTextFileSync(clock, to);
     jump("+0");
-    let jumps = 0;
     const seen: number[] = [];
     try {
       return await this.#reading({
@@ -275,21 +274,26 @@ export class HostFaults implements AsyncDisposable {
             FAKETIME_DONT_FAKE_MONOTONIC: "1",
           },
         },
-      }, async () => {
+      }, async ({ host }) => {
+        using channel = new RpcChannel({
+          socketPath: `${host.folder}/soci.sock`,
+          namespace: "default",
+        });
+        const snapshots = new SnapshotsClient(channel, "soci");
+        const top = await topOf(snapshots);
         for (const to of ["+2h", "-1d", "+30d", "-3h", "+0"]) {
           jump(to);
-          jumps++;
           await pause(300);
+          const { updatedAt } = await snapshots.updateLabels(top, {
+            "soci-deno.test/clock": to,
+          });
+          seen.push(updatedAt?.getTime() ?? NaN);
         }
-      }, ({ host }) => {
-        for (const line of host.logs().split("\n")) {
-          const at = /"time":"([^"]+)"/.exec(line)?.[1];
-          if (at !== undefined) seen.push(Date.parse(at));
-        }
+      }, () => {
         const span = Math.max(...seen) - Math.min(...seen);
-        return span > 86_400_000
+        return span > 30 * 86_400_000
           ? []
-          : [`the daemon's clock did not jump (${span} ms in ${jumps} jumps)`];
+          : [`the daemon's clock did not jump (${span} ms)`];
       });
     } finally {
       await Deno.remove(clock);
@@ -346,25 +350,26 @@ export class HostFaults implements AsyncDisposable {
     });
     const { host } = stage;
     const before = await state(host.pid, host.root);
+    // By way of containerd: it removes what its snapshotters have and it does not know.
     using channel = new RpcChannel({
-      socketPath: `${host.folder}/soci.sock`,
+      socketPath: host.containerd.address,
       namespace: "default",
     });
     const snapshots = new SnapshotsClient(channel, "soci");
-    let top = "";
-    for await (const { name, kind } of snapshots.list()) {
-      if (String(kind) !== "active" && name.startsWith("sha256:")) top = name;
-    }
+    const kept = {
+      labels: { "containerd.io/gc.root": new Date().toISOString() },
+    };
+    const top = await topOf(snapshots);
     await reading.go();
     let longestMs = 0;
     const violations: string[] = [];
     for (let cycle = 0; cycle < count; cycle++) {
       const started = performance.now();
-      await snapshots.prepare(`cycle-${cycle}`, top);
-      await snapshots.commit(`committed-${cycle}`, `cycle-${cycle}`);
+      await snapshots.prepare(`cycle-${cycle}`, top, kept);
+      await snapshots.commit(`committed-${cycle}`, `cycle-${cycle}`, kept);
       try {
-        await snapshots.prepare("twice", `committed-${cycle}`);
-        await snapshots.prepare("twice", `committed-${cycle}`);
+        await snapshots.prepare("twice", `committed-${cycle}`, kept);
+        await snapshots.prepare("twice", `committed-${cycle}`, kept);
         violations.push("a key was prepared twice");
       } catch (error) {
         if (!isRpcError(error, "ALREADY_EXISTS")) throw error;
@@ -402,6 +407,18 @@ function isFile(path: string): boolean {
   } catch {
     return false; // another architecture's folder
   }
+}
+
+/** The last snapshot of an image's layers. */
+async function topOf(snapshots: SnapshotsClient): Promise<string> {
+  let top = "";
+  for await (const { name, kind } of snapshots.list()) {
+    if (kind === "committed" && name.includes("sha256:")) {
+      top = name;
+    }
+  }
+  if (top === "") throw new Error("there is no layer's snapshot");
+  return top;
 }
 
 /** What must not grow. */
