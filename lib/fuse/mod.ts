@@ -35,7 +35,5 @@ export {
   mountDevice,
   mountFuse,
   type MountFuseOptions,
-  setDeviceReadAhead,
-  setReadAhead,
 } from "./mount.ts";
 export { INTERRUPT_BIT, MAX_READ_BYTES } from "./protocol.ts";

@@ -73,27 +73,6 @@ function writeText(path: string, text: string): void {
   }
 }
 
-/**
- * Sets how far the kernel reads ahead on this mount (default 128 KiB). It only makes sequential
- * reads faster, so a system that forbids it is no error.
- * @returns whether it was set.
- */
-export function setReadAhead(mountpoint: string, kilobytes: number): boolean {
-  const device = mountDevice(mountpoint);
-  return device !== null && setDeviceReadAhead(device, kilobytes);
-}
-
-/** The same for a device by its name in `/sys/class/bdi`. */
-export function setDeviceReadAhead(device: string, kilobytes: number): boolean {
-  try {
-    writeText(`/sys/class/bdi/${device}/read_ahead_kb`, String(kilobytes));
-    return true;
-  } catch (error) {
-    if (error instanceof OsError) return false;
-    throw error;
-  }
-}
-
 /** Where the kernel shows its FUSE connections, once `fusectl` is mounted there. */
 const CONNECTIONS = "/sys/fs/fuse/connections";
 

@@ -2,7 +2,6 @@ import { isErofsImageOf, writeErofsImage } from "../erofs/mod.ts";
 import {
   ERRNO,
   listMounts,
-  listNames,
   mountElsewhere,
   MS,
   OsError,
@@ -11,7 +10,6 @@ import {
   unmountElsewhere,
 } from "../os/mod.ts";
 import { blobBytes, BLOBS_DIRECTORY } from "./blob.ts";
-import { setDeviceReadAhead } from "../fuse/mod.ts";
 import type { Face } from "./face.ts";
 import type { LayerTree } from "./tree.ts";
 
@@ -19,9 +17,6 @@ import type { LayerTree } from "./tree.ts";
 const EROFS_DIRECTORY = "e";
 const IMAGE_FILE = "erofs";
 const MAX_IMAGE_BYTES = 2 ** 31;
-const BDI_FOLDER = "/sys/class/bdi";
-/** How far the kernel reads ahead within a file; see `bench:faces`. */
-const READ_AHEAD_KB = 1024;
 
 /** What the face needs to know. */
 export interface ErofsFaceOptions {
@@ -130,7 +125,6 @@ export class ErofsFace {
     Deno.mkdirSync(target, { recursive: true, mode: 0o755 });
     const { blobMount } = this.#options;
     await lookUpElsewhere(`${blobMount}/${BLOBS_DIRECTORY}/${slot}`);
-    const devices = erofsDevices();
     const mounted = await mountElsewhere({
       source: image,
       target,
@@ -138,12 +132,7 @@ export class ErofsFace {
       flags: MS.RDONLY,
       data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
     });
-    if (mounted) {
-      for (const device of erofsDevices()) {
-        if (!devices.has(device)) setDeviceReadAhead(device, READ_AHEAD_KB);
-      }
-      return;
-    }
+    if (mounted) return;
     // The directory was promised: the FUSE tree is put in its place.
     this.#options.onFallback(
       slot,
@@ -285,18 +274,5 @@ function removeIfEmpty(path: string): void {
     Deno.removeSync(path);
   } catch {
     // Something is mounted there still, or a layer is inside: an empty folder stays behind.
-  }
-}
-
-/** Names of the EROFS file systems' devices in `/sys/class/bdi`: they tell not which mount is whose. */
-function erofsDevices(): Set<string> {
-  try {
-    return new Set(
-      listNames(BDI_FOLDER).filter((name) => name.startsWith("erofs-")),
-    );
-  } catch (error) {
-    // Read-ahead only makes sequential reads faster.
-    if (error instanceof OsError) return new Set();
-    throw error;
   }
 }

@@ -4,7 +4,6 @@ import {
   mountFuse,
   type Negotiated,
   requestResend,
-  setReadAhead,
 } from "../fuse/mod.ts";
 import { closeFd, ERRNO, isBeingKilled, OsError, unmount } from "../os/mod.ts";
 import { dataBytes } from "./blob.ts";
@@ -68,7 +67,6 @@ export interface ServedMount {
 const MAX_LAYERS = 32_768;
 const ARENA_BYTES = 16 * 2 ** 20;
 const RING_ITEMS = 4096;
-const READ_AHEAD_KB = 1024;
 /** How long to wait before a Worker that broke down is replaced, ms: at first, at most. */
 const FIRST_REVIVAL_MS = 50;
 const LAST_REVIVAL_MS = 5_000;
@@ -94,8 +92,8 @@ const LONG_WAIT_MS = 1000;
 const REPEAT_MS = 100;
 /** ... for this long, ms, ... */
 const REPEATS_MS = 1000;
-/** ... up to this many bytes away: the kernel's read-ahead, twice. */
-const REPEAT_BYTES = 2 * READ_AHEAD_KB * 1024;
+/** ... up to this many bytes away: what one request may hold, twice. */
+const REPEAT_BYTES = 2 * 2 ** 20;
 
 /** A read that failed after a long wait. */
 interface FailedRead {
@@ -213,7 +211,6 @@ export class LayerFileSystem implements AsyncDisposable {
       await mount.serving;
       if (mount.taken !== null) continue;
       await mount.negotiated;
-      setReadAhead(mount.mountpoint, READ_AHEAD_KB);
     }
     this.#erofs.start();
     await this.#erofs.settled(); // layers added before are in place from here on

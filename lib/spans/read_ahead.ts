@@ -15,6 +15,8 @@ interface Stream {
   at: number;
   /** The first span behind what was read ahead. */
   next: number;
+  /** A reader that goes on in order asks for this one at the latest. */
+  watch: number;
   /** Spans asked for one after another so far. */
   inOrder: number;
   /** Spans to read ahead at a time; 0 before the first time. */
@@ -58,12 +60,18 @@ export class ReadAhead {
 
   /** A reader asks for spans `first` to `last`. */
   asked(first: number, last: number): Ahead | null {
-    const stream = this.#streams.find(({ at, next }) =>
-      first >= at && first <= Math.max(at + 1, next)
+    const stream = this.#streams.find(({ at, watch }) =>
+      first >= at && first <= Math.max(at + 1, watch)
     );
     if (stream === undefined) {
       const inOrder = last - first + 1;
-      this.#streams.unshift({ at: last, next: last + 1, inOrder, window: 0 });
+      this.#streams.unshift({
+        at: last,
+        next: last + 1,
+        watch: last + 1,
+        inOrder,
+        window: 0,
+      });
       this.#streams.length = Math.min(this.#streams.length, MAX_STREAMS);
       return null;
     }
@@ -93,6 +101,7 @@ export class ReadAhead {
     if (last < first) return null;
     stream.window = last - stream.at;
     stream.next = last + 1;
-    return { first, last, watch: first + ((last - first) >> 1) };
+    stream.watch = first + ((last - first) >> 1);
+    return { first, last, watch: stream.watch };
   }
 }

@@ -9,7 +9,6 @@
  * The server runs in a process of its own: this file, called with `--serve`.
  * @module
  */
-import { setDeviceReadAhead } from "../../lib/fuse/mod.ts";
 import { LayerFileSystem, LayerTree, PRESENT } from "../../lib/layerfs/mod.ts";
 import { listNames } from "../../lib/os/mod.ts";
 import { parseArgs } from "node:util";
@@ -106,7 +105,12 @@ async function serve(
   if (readAheadKb !== null) {
     const devices = listNames("/sys/class/bdi")
       .filter((name) => name.startsWith("erofs-"));
-    for (const device of devices) setDeviceReadAhead(device, readAheadKb);
+    for (const device of devices) {
+      Deno.writeTextFileSync(
+        `/sys/class/bdi/${device}/read_ahead_kb`,
+        String(readAheadKb),
+      );
+    }
   }
   console.log(JSON.stringify([system.directory(layer), directory]));
   for await (const _ of Deno.stdin.readable);

@@ -38,6 +38,13 @@ Deno.test("the third span in order reads one ahead, later ones twice as much eac
   assert.deepEqual(after(ahead, [14]), [[16, 18]]);
 });
 
+Deno.test("a jump past the watched span is another reader's, however much is read ahead", () => {
+  const ahead = readAhead();
+  // Ahead of 14: spans 16 to 18, of which 17 is watched.
+  after(ahead, [10, 11, 12, 13, 14]);
+  assert.deepEqual(after(ahead, [18, 17]), [null, [19, 25]]);
+});
+
 Deno.test("readers of different places are told apart", () => {
   const ahead = readAhead();
   assert.deepEqual(
