@@ -3,8 +3,8 @@
  * @module
  */
 import { connectContainerd } from "../lib/containerd/mod.ts";
-import { type PulledLayer, pullImage } from "../lib/images/mod.ts";
 import { hostPlatform, parseDigest, parsePlatform } from "../lib/oci/mod.ts";
+import { type PulledLayer, pullImage } from "../lib/pulling/mod.ts";
 import { parseReference } from "../lib/registry/mod.ts";
 import {
   type Command,

@@ -1,21 +1,3 @@
-/** An image cannot be served: what is wrong with which image or layer. */
-export class ImageError extends Error {
-  override readonly name = "ImageError";
-  constructor(
-    readonly image: string,
-    readonly layerDigest: string | null,
-    detail: string,
-    options?: ErrorOptions,
-  ) {
-    super(
-      layerDigest === null
-        ? `image ${image}: ${detail}`
-        : `image ${image} layer ${layerDigest}: ${detail}`,
-      options,
-    );
-  }
-}
-
 /** State on disk was written by a release that does it another way. Nothing was changed. */
 export class StateVersionError extends Error {
   override readonly name = "StateVersionError";

@@ -6,13 +6,7 @@
  * `ImageService` finds out what an image's layers are served by and puts them into the store.
  * @module
  */
-export { ImageError, LyingZtocError, StateVersionError } from "./errors.ts";
-export {
-  fetchImage,
-  type ResolvedImage,
-  resolveFamily,
-  resolveImage,
-} from "./image.ts";
+export { LyingZtocError, StateVersionError } from "./errors.ts";
 export { mountOverlay, unmountOverlay } from "./overlay.ts";
 export {
   type DiscoveryOptions,
@@ -33,20 +27,8 @@ export {
   type OpenLayer,
 } from "./store.ts";
 export { BackgroundFiller, type BackgroundOptions } from "./background.ts";
-export {
-  CRI_LABELS,
-  ImageLayerProvider,
-  INDEX_DIGEST_LABEL,
-  type ProviderOptions,
-} from "./provider.ts";
+export { ImageLayerProvider, type ProviderOptions } from "./provider.ts";
 export { type CollectedGarbage, collectGarbage } from "./gc.ts";
 export { RootInUseError } from "./lock.ts";
-export {
-  chainIdOf,
-  type PulledLayer,
-  pullImage,
-  type PullRequest,
-  type PullResult,
-} from "./pull.ts";
 export { type LayerStatus, type StoreStatus, storeStatus } from "./status.ts";
 export { ReadTimeoutError } from "./patient_reads.ts";

@@ -1,4 +1,5 @@
 import { type Digest, isDigest } from "../oci/mod.ts";
+import { CRI_LABELS, INDEX_DIGEST_LABEL } from "../pulling/mod.ts";
 import { parseReference } from "../registry/mod.ts";
 import type {
   Labels,
@@ -18,18 +19,6 @@ import {
 import { type OpenLayer, slotOf } from "./store.ts";
 
 const log = logger("images");
-
-/** Labels of containerd's CRI service and of clients that do as it does. */
-export const CRI_LABELS = {
-  imageRef: "containerd.io/snapshot/cri.image-ref",
-  manifestDigest: "containerd.io/snapshot/cri.manifest-digest",
-  layerDigest: "containerd.io/snapshot/cri.layer-digest",
-  imageLayers: "containerd.io/snapshot/cri.image-layers",
-} as const;
-
-/** Names the index to use, whatever else could be found. */
-export const INDEX_DIGEST_LABEL =
-  "containerd.io/snapshot/remote/soci.index.digest";
 
 /** How long a layer that was opened ahead is kept while nobody asks for it, ms. */
 const AHEAD_MS = 10 * 60_000;

@@ -7,15 +7,20 @@ import {
   type Platform,
 } from "../oci/mod.ts";
 import { fileSystemUse } from "../os/mod.ts";
+import {
+  fetchImage,
+  ImageError,
+  type ResolvedImage,
+  resolveImage,
+} from "../pulling/mod.ts";
 import type { Reference, RegistryClient, Repository } from "../registry/mod.ts";
 import { discoverIndex, type SociIndex, ztocForLayer } from "../soci/mod.ts";
 import { FileSpanSource, type SpanSource } from "../spans/mod.ts";
 import { logger } from "../telemetry/mod.ts";
 import { ZtocError } from "../ztoc/mod.ts";
 import { TreeCompileError } from "../layerfs/mod.ts";
-import { ImageError, LyingZtocError } from "./errors.ts";
+import { LyingZtocError } from "./errors.ts";
 import { WeightGate } from "./gate.ts";
-import { fetchImage, type ResolvedImage, resolveImage } from "./image.ts";
 import type { LayerStore, OpenLayer } from "./store.ts";
 import { fetchWholeLayer } from "./whole_layer.ts";
 

@@ -5,8 +5,8 @@ import {
   DigestStream,
   layerCompression,
 } from "../oci/mod.ts";
+import { ImageError } from "../pulling/mod.ts";
 import type { RegistryClient, Repository } from "../registry/mod.ts";
-import { ImageError } from "./errors.ts";
 
 /** A layer that was downloaded whole, checked, and indexed here. */
 export interface LocalLayer {

@@ -7,7 +7,7 @@ import {
   RpcChannel,
   SnapshotsClient,
 } from "../../lib/containerd/mod.ts";
-import { chainIdOf } from "../../lib/images/mod.ts";
+import { chainIdOf } from "../../lib/pulling/mod.ts";
 import { decodeZtoc, spanTable } from "../../lib/ztoc/mod.ts";
 import {
   leftovers,

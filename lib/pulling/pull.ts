@@ -12,9 +12,10 @@ import {
   sha256,
 } from "../oci/mod.ts";
 import type { Reference, RegistryClient } from "../registry/mod.ts";
+import type { ImageFamily } from "../soci/mod.ts";
 import { ImageError } from "./errors.ts";
-import { imageOf, resolveFamily } from "./image.ts";
-import { CRI_LABELS, INDEX_DIGEST_LABEL } from "./provider.ts";
+import { imageOf, type ResolvedImage, resolveFamily } from "./image.ts";
+import { CRI_LABELS, INDEX_DIGEST_LABEL } from "./labels.ts";
 
 const LEASE_MS = 24 * 3600 * 1000;
 const MAX_CONFIG_BYTES = 8 * 2 ** 20;
@@ -64,98 +65,152 @@ export function chainIdOf(parent: string, diffId: Digest): string {
  * @throws RegistryError, ContainerdError, ImageError
  */
 export async function pullImage(request: PullRequest): Promise<PullResult> {
+  // The registry and containerd are asked side by side.
+  const found = findImage(request);
+  found.catch(() => {}); // seen under the lease
   return await request.containerd.leases.during(
     { expiresInMs: LEASE_MS },
-    (lease) => pullUnderLease(request, lease),
+    async (lease) => pullUnderLease(request, await found, lease),
   );
+}
+
+/** All of an image but its layers. */
+interface FoundImage {
+  readonly family: ImageFamily;
+  readonly image: ResolvedImage;
+  readonly config: Uint8Array;
+  /** Chain ID of each layer. */
+  readonly chainIds: readonly string[];
+}
+
+async function findImage(
+  { client, reference, platform }: PullRequest,
+): Promise<FoundImage> {
+  const family = await resolveFamily(client, reference);
+  const image = await imageOf(client, reference, family, platform);
+  const { manifest } = image;
+  const config = await client.blobBytes(reference, manifest.config, {
+    maxBytes: MAX_CONFIG_BYTES,
+  });
+  const chainIds: string[] = [];
+  for (
+    const diffId of readDiffIds(
+      config,
+      reference.toString(),
+      manifest.layers.length,
+    )
+  ) chainIds.push(chainIdOf(chainIds.at(-1) ?? "", diffId));
+  return { family, image, config, chainIds };
 }
 
 async function pullUnderLease(
   request: PullRequest,
+  found: FoundImage,
   lease: string,
 ): Promise<PullResult> {
-  const { client, containerd, reference, platform, snapshotter } = request;
-  const family = await resolveFamily(client, reference);
-  const image = await imageOf(client, reference, family, platform);
-  const { manifest, descriptor } = image;
+  const { containerd, reference } = request;
+  const { family, image } = found;
   const name = reference.toString();
+  const [layers] = await Promise.all([
+    bringLayers(request, found, lease),
+    putContents(request, found, lease),
+  ]);
+  await containerd.images.put(
+    { name, target: family.descriptor, labels: {} },
+    { lease },
+  );
+  return {
+    name,
+    target: family.descriptor,
+    manifest: image.descriptor,
+    layers,
+  };
+}
 
-  const config = await client.blobBytes(reference, manifest.config, {
-    maxBytes: MAX_CONFIG_BYTES,
-  });
-  const diffIds = readDiffIds(config, name, manifest.layers.length);
+/** Bottom layer first: a snapshot needs its parent. */
+async function bringLayers(
+  request: PullRequest,
+  { image, chainIds }: FoundImage,
+  lease: string,
+): Promise<PulledLayer[]> {
+  const { manifest, descriptor } = image;
+  const snapshots = request.containerd.snapshots.of(request.snapshotter);
+  const present = await Promise.all(
+    chainIds.map((chainId) => snapshots.has(chainId, { lease })),
+  );
   const layers: PulledLayer[] = [];
-  let chainId = "";
   for (const [at, layer] of manifest.layers.entries()) {
-    const parent = chainId;
-    chainId = chainIdOf(parent, diffIds[at] as Digest);
+    const chainId = chainIds[at] as string;
     const labels = {
       "containerd.io/snapshot.ref": chainId,
-      [CRI_LABELS.imageRef]: name,
+      [CRI_LABELS.imageRef]: request.reference.toString(),
       [CRI_LABELS.manifestDigest]: descriptor.digest,
       [CRI_LABELS.layerDigest]: layer.digest,
       [CRI_LABELS.imageLayers]: layersLabel(manifest.layers.slice(at)),
       ...(request.indexDigest !== undefined &&
         { [INDEX_DIGEST_LABEL]: request.indexDigest }),
     };
+    const parent = chainIds[at - 1] ?? "";
     const pulled: PulledLayer = {
       descriptor: layer,
       chainId,
-      outcome: await bringLayer(request, lease, {
-        layer,
-        parent,
-        chainId,
-        labels,
-      }),
+      outcome: present[at]
+        ? "present"
+        : await bringLayer(request, lease, { layer, parent, chainId, labels }),
     };
     layers.push(pulled);
     request.onLayer?.(pulled);
   }
+  return layers;
+}
 
-  const put = (
+/** Manifests and configuration, with the labels that keep what they name. */
+async function putContents(
+  { containerd, snapshotter }: PullRequest,
+  { family, image, config, chainIds }: FoundImage,
+  lease: string,
+): Promise<void> {
+  const { manifest, descriptor } = image;
+  const put = async (
     blob: Pick<Descriptor, "digest" | "size">,
     bytes: Uint8Array,
     labels: Record<string, string>,
-  ) =>
-    containerd.content.writeBlob(`soci-deno-${blob.digest}`, blob, [bytes], {
-      labels,
-      lease,
-    }).then(async (outcome) => {
-      // A blob that was there may lack the labels that keep what it names.
-      if (outcome === "present") {
-        await containerd.content.updateLabels(blob.digest, labels, { lease });
-      }
-    });
-  await put(manifest.config, config, {
-    [`${GC_REF}.snapshot.${snapshotter}`]: chainId,
-  });
-  await put(descriptor, image.bytes, {
-    [`${GC_REF}.content.config`]: manifest.config.digest,
-    ...Object.fromEntries(
-      manifest.layers.map(({ digest }, at) => [
-        `${GC_REF}.content.l.${at}`,
-        digest,
-      ]),
-    ),
-  });
-  if (family.isIndex) {
-    const index = parseIndex(family.bytes, family.descriptor.mediaType);
-    await put(
-      family.descriptor,
-      family.bytes,
-      Object.fromEntries(
-        index.manifests.map(({ digest }, at) => [
-          `${GC_REF}.content.m.${at}`,
-          digest,
-        ]),
-      ),
+  ) => {
+    const outcome = await containerd.content.writeBlob(
+      `soci-deno-${blob.digest}`,
+      blob,
+      [bytes],
+      { labels, lease },
     );
+    // A blob that was there may lack them.
+    if (outcome === "present") {
+      await containerd.content.updateLabels(blob.digest, labels, { lease });
+    }
+  };
+  const named = (kind: string, list: readonly { digest: string }[]) =>
+    Object.fromEntries(
+      list.map(({ digest }, at) => [`${GC_REF}.content.${kind}.${at}`, digest]),
+    );
+  const top = chainIds.at(-1);
+  const puts = [
+    put(
+      manifest.config,
+      config,
+      top === undefined ? {} : { [`${GC_REF}.snapshot.${snapshotter}`]: top },
+    ),
+    put(descriptor, image.bytes, {
+      [`${GC_REF}.content.config`]: manifest.config.digest,
+      ...named("l", manifest.layers),
+    }),
+  ];
+  if (family.isIndex) {
+    const { manifests } = parseIndex(
+      family.bytes,
+      family.descriptor.mediaType,
+    );
+    puts.push(put(family.descriptor, family.bytes, named("m", manifests)));
   }
-  await containerd.images.put(
-    { name, target: family.descriptor, labels: {} },
-    { lease },
-  );
-  return { name, target: family.descriptor, manifest: descriptor, layers };
+  await Promise.all(puts);
 }
 
 interface LayerPlace {
@@ -175,7 +230,6 @@ async function bringLayer(
     request.snapshotter,
   );
   const { layer, parent, chainId, labels } = place;
-  if (await snapshots.has(chainId, { lease })) return "present";
   const key = `extract-${crypto.randomUUID()} ${chainId}`;
   let mounts;
   try {
