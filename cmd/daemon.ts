@@ -4,6 +4,7 @@
  * @module
  */
 import type { Config } from "../lib/config/mod.ts";
+import { RpcChannel, SnapshotsClient } from "../lib/containerd/mod.ts";
 import {
   askTakeover,
   ControlServer,
@@ -18,6 +19,7 @@ import {
   LayerStore,
   type StoreStatus,
   storeStatus,
+  warmUp,
 } from "../lib/images/mod.ts";
 import { type FaceWish, MOUNT_NAMES } from "../lib/layerfs/mod.ts";
 import { processArguments, reexecute } from "../lib/os/mod.ts";
@@ -157,6 +159,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     layers: store.all().length,
   });
 
+  warmUpAll(service.address, root, store);
+
   const end = await Promise.race([untilSignal(), control.asked]);
   if (typeof end !== "string") {
     log.info("a successor takes over", { ...store.fetched });
@@ -172,6 +176,30 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   await service.close();
   // With no layer nobody can be using the mounts.
   if (end === "SIGTERM" && store.all().length > 0) await store.leave();
+}
+
+/**
+ * Runs what the first pull will run, while nobody waits: a call on the own socket, a stream from a
+ * response, a made-up layer.
+ */
+async function warmUpAll(
+  address: string,
+  root: string,
+  store: LayerStore,
+): Promise<void> {
+  try {
+    using channel = new RpcChannel({
+      socketPath: address,
+      namespace: "soci-deno",
+    });
+    const snapshots = new SnapshotsClient(channel, "");
+    await snapshots.has("soci-deno: no such snapshot");
+    const response = await fetch("data:,warm");
+    for await (const _ of response.body ?? []);
+    await warmUp(`${root}/warm-up`, () => store.all().length === 0);
+  } catch (error) {
+    log.debug("could not warm up", { error: String(error) });
+  }
 }
 
 /**

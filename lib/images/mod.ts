@@ -30,5 +30,6 @@ export { BackgroundFiller, type BackgroundOptions } from "./background.ts";
 export { ImageLayerProvider, type ProviderOptions } from "./provider.ts";
 export { type CollectedGarbage, collectGarbage } from "./gc.ts";
 export { RootInUseError } from "./lock.ts";
+export { warmUp } from "./warm_up.ts";
 export { type LayerStatus, type StoreStatus, storeStatus } from "./status.ts";
 export { ReadTimeoutError } from "./patient_reads.ts";
