@@ -11,6 +11,8 @@ import type { SpanTable, Ztoc } from "../ztoc/mod.ts";
 /** The most compressed bytes fetched again to see what lies behind a tar's end. */
 const MAX_TAIL_BYTES = 64 * 2 ** 20;
 const WINDOW_BYTES = 32_768;
+/** Small layers are complete in the midst of a container's start: the cores are left to it, ms. */
+const DELAY_MS = 2_000;
 
 /** What is checked. */
 export interface LayerCheckOptions {
@@ -92,6 +94,7 @@ export class LayerCheck {
   ): Promise<SpanError | null> {
     const { folder, ztoc, layerDigest } = this.#options;
     const diffId = this.#diffId!;
+    await delay(DELAY_MS, signal);
     while (reader.complete && !signal.aborted) {
       const before = reader.evictions;
       const digest = await hashLayer(
@@ -152,4 +155,18 @@ function readText(path: string): string | null {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
+}
+
+/** Resolves after that time, or when the signal is aborted. */
+function delay(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
+  });
 }

@@ -2,8 +2,8 @@
  * `deno task bench:start`: time from the beginning of a pull to the first line a container prints,
  * for one real image: pulled in full onto overlayfs, served by soci-deno, and served by the existing
  * SOCI daemon, from the same registry and with the same index. The registry is warm, the client
- * cold: each measure begins with new daemons and empty folders. Background fetching is off in both
- * lazy daemons, so what is counted is what the program needed.
+ * cold: each measure begins with new daemons and empty folders, up for two seconds. Background
+ * fetching is off in both lazy daemons, so what is counted is what the program needed.
  *
  * `deno task bench:start 5` does five rounds on the loopback (3 when not said); the slow line is
  * measured once.
@@ -16,6 +16,7 @@ import {
   type DockerRegistry,
   leftovers,
   makeCertificateAuthority,
+  pause,
   type Service,
   sociDenoCommand,
   startContainerd,
@@ -41,6 +42,8 @@ enable = true
 [background_fetch]
 disable = true
 `;
+/** What daemons do when they have just come up is not measured, ms. */
+const SETTLE_MS = 2000;
 const PEER_CONTENT = "/var/lib/soci-snapshotter-grpc/content";
 const PEER_CONFIG = `[background_fetch]
 disable = true
@@ -97,6 +100,7 @@ async function residentMb(pid: number): Promise<number> {
 }
 
 async function timedPull(pull: () => Promise<unknown>): Promise<number> {
+  await pause(SETTLE_MS);
   const start = performance.now();
   await pull();
   return performance.now() - start;
