@@ -24,6 +24,7 @@
  * ```
  * @module
  */
+import "./http2_guard.ts";
 export {
   type CallOptions,
   type ChannelOptions,

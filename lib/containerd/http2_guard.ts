@@ -1,0 +1,50 @@
+/**
+ * Keeps Deno's HTTP/2 from freeing a session that it is still reading from.
+ *
+ * A peer that leaves says GOAWAY, upon which `node:http2` ends the session at once, in the midst of
+ * the native read that brought the frame: Deno 2.9.6 then frees the session and the read goes on in
+ * freed memory (denoland/deno#36788). A daemon must outlive every containerd that restarts, so
+ * sessions end a turn later here, when no native code is on the stack.
+ *
+ * Importing this module is enough; it changes `node:http2` for all of the process.
+ * @module
+ */
+import http2 from "node:http2";
+
+type Ending = (...args: unknown[]) => void;
+interface Session {
+  close: Ending;
+  destroy: Ending;
+}
+type Make<T> = (...args: unknown[]) => T;
+interface Http2 {
+  connect: Make<Session>;
+  createServer: Make<
+    { on(event: "session", then: (s: Session) => void): void }
+  >;
+}
+
+function endLater(session: Session): void {
+  const close = session.close.bind(session);
+  const destroy = session.destroy.bind(session);
+  let ending = false;
+  session.close = (...args) => void setImmediate(() => close(...args));
+  session.destroy = (...args) => {
+    if (ending) return;
+    ending = true;
+    setImmediate(() => destroy(...args));
+  };
+}
+
+const module = http2 as unknown as Http2;
+const { connect, createServer } = module;
+module.connect = (...args) => {
+  const session = connect(...args);
+  endLater(session);
+  return session;
+};
+module.createServer = (...args) => {
+  const server = createServer(...args);
+  server.on("session", endLater);
+  return server;
+};
