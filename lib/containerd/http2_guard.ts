@@ -13,7 +13,6 @@ import http2 from "node:http2";
 
 type Ending = (...args: unknown[]) => void;
 interface Session {
-  close: Ending;
   destroy: Ending;
 }
 type Make<T> = (...args: unknown[]) => T;
@@ -24,11 +23,10 @@ interface Http2 {
   >;
 }
 
+/** `close` calls `destroy` when no stream is left. */
 function endLater(session: Session): void {
-  const close = session.close.bind(session);
   const destroy = session.destroy.bind(session);
   let ending = false;
-  session.close = (...args) => void setImmediate(() => close(...args));
   session.destroy = (...args) => {
     if (ending) return;
     ending = true;
