@@ -3,6 +3,7 @@ import { CRI_LABELS, INDEX_DIGEST_LABEL } from "../pulling/mod.ts";
 import { parseReference } from "../registry/mod.ts";
 import type {
   Labels,
+  LayerDirectory,
   LayerProvider,
   LayerRequest,
   ProvidedLayer,
@@ -78,9 +79,9 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     for (const { digest } of image.manifest.layers) {
       this.#openAhead(image, digest);
     }
-    const { directory } = await asked;
+    const { directory, owner } = await asked;
     log.info("layer is served", { image: imageRef, layer: layerDigest });
-    return { directory, layerDigest };
+    return { directory, owner, layerDigest };
   }
 
   #open(image: IndexedImage, layerDigest: string): Promise<OpenLayer> {
@@ -128,13 +129,13 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   async restoreLayer(
     snapshot: StoredLayer,
     from: "disk" | "anywhere",
-  ): Promise<{ directory: string } | null> {
+  ): Promise<LayerDirectory | null> {
     const { layerDigest, labels, directory } = snapshot;
     const imageRef = labels[CRI_LABELS.imageRef];
     if (layerDigest === null || !isDigest(layerDigest)) return null;
     this.#ask(layerDigest);
     const known = this.#layers.get(layerDigest);
-    if (known !== undefined) return { directory: (await known).directory };
+    if (known !== undefined) return await known;
     if (imageRef === undefined) return null;
     const reference = parseReference(imageRef);
     const slot = slotOf(directory);
@@ -147,7 +148,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       this.#remember(layerDigest, Promise.resolve(layer));
       // Before the mounts are served no directory can be; `LayerStore.serve` waits for all.
       if (this.images.store.serving) await layer.shown;
-      return { directory: layer.directory };
+      return layer;
     }
     const manifestDigest = digestLabel(labels, CRI_LABELS.manifestDigest);
     if (from === "disk" || manifestDigest === null) return null;
@@ -160,7 +161,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       manifestDigest,
       digestLabel(labels, INDEX_DIGEST_LABEL),
     );
-    return { directory: (await this.#open(image, layerDigest)).directory };
+    return await this.#open(image, layerDigest);
   }
 
   async releaseLayer(layerDigest: string): Promise<void> {

@@ -61,6 +61,8 @@ export interface OpenLayer {
   readonly layerDigest: string;
   /** Its root, read-only; may be a lower directory of overlay. */
   readonly directory: string;
+  /** Of that directory. */
+  readonly owner: { readonly uid: number; readonly gid: number };
   /** Resolves when the directory is in place; rejects when it cannot be. */
   readonly shown: Promise<void>;
   readonly reader: LayerReader;
@@ -419,6 +421,7 @@ export class LayerStore implements AsyncDisposable {
       layerDigest,
       ztocDigest,
       directory,
+      owner: { uid: tree.uid[0] as number, gid: tree.gid[0] as number },
       shown,
       reader,
       spans,

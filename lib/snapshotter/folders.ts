@@ -1,14 +1,8 @@
 import { logger } from "../telemetry/mod.ts";
 import { mountsBelow } from "./disk.ts";
-import type { SnapshotKind } from "./types.ts";
+import type { Owner, SnapshotKind } from "./types.ts";
 
 const log = logger("snapshotter");
-
-/** Who owns the root directory of a snapshot. */
-export interface Owner {
-  readonly uid: number;
-  readonly gid: number;
-}
 
 /**
  * The snapshots' folders: `<root>/<id>/{fs,work}`.

@@ -1,5 +1,5 @@
 import { SnapshotError } from "./errors.ts";
-import type { Owner } from "./folders.ts";
+import type { Owner } from "./types.ts";
 import { GID_MAPPING_LABEL, type Labels, UID_MAPPING_LABEL } from "./types.ts";
 
 /** What a container with a user namespace of its own needs of its snapshot. */

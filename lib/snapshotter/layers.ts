@@ -1,7 +1,12 @@
 import { setImmediate } from "node:timers";
 import { logger } from "../telemetry/mod.ts";
 import { SnapshotError } from "./errors.ts";
-import type { LayerProvider, LayerRequest, ProvidedLayer } from "./provider.ts";
+import type {
+  LayerDirectory,
+  LayerProvider,
+  LayerRequest,
+  ProvidedLayer,
+} from "./provider.ts";
 import type { SnapshotRow, SnapshotStore } from "./store.ts";
 
 const log = logger("snapshotter");
@@ -19,9 +24,9 @@ const RESTORE_CONCURRENCY = 8;
 export class LazyLayers {
   readonly #provider: LayerProvider;
   readonly #store: SnapshotStore;
-  /** Snapshot number → directory in this run. Missing: not restored yet. */
-  readonly #directories = new Map<number, string>();
-  readonly #restoring = new Map<number, Promise<string | null>>();
+  /** Snapshot number → where its layer is in this run. Missing: not restored yet. */
+  readonly #shown = new Map<number, LayerDirectory>();
+  readonly #restoring = new Map<number, Promise<LayerDirectory | null>>();
   readonly #unused = new Set<string>();
   #preparing = 0;
   #releasing: Promise<void> = Promise.resolve();
@@ -79,14 +84,14 @@ export class LazyLayers {
   }
 
   /** Remembers where a new snapshot's layer is shown. */
-  opened(row: SnapshotRow): void {
-    if (row.layer !== null) this.#directories.set(row.id, row.layer.directory);
+  opened(row: SnapshotRow, layer: LayerDirectory): void {
+    this.#shown.set(row.id, layer);
   }
 
   /** Forgets a removed snapshot; releases its layer when it was the last that used it. */
   removed(row: SnapshotRow): void {
     if (row.layer === null) return;
-    this.#directories.delete(row.id);
+    this.#shown.delete(row.id);
     this.#unused.add(row.layer.layerDigest);
     this.#releaseUnused();
   }
@@ -112,17 +117,17 @@ export class LazyLayers {
    * Where a lazy snapshot's files are shown.
    * @throws SnapshotError `unavailable` when they cannot be shown now.
    */
-  async directory(row: SnapshotRow): Promise<string> {
-    const directory = this.#directories.get(row.id) ??
+  async shown(row: SnapshotRow): Promise<LayerDirectory> {
+    const shown = this.#shown.get(row.id) ??
       await this.#restore(row, "anywhere");
-    if (directory === null) {
+    if (shown === null) {
       throw new SnapshotError(
         "unavailable",
         row.name,
         `layer ${row.layer?.layerDigest} of snapshot ${row.name} cannot be served now`,
       );
     }
-    return directory;
+    return shown;
   }
 
   /** Resolves when no release runs. */
@@ -137,7 +142,7 @@ export class LazyLayers {
   #restore(
     row: SnapshotRow,
     from: "disk" | "anywhere",
-  ): Promise<string | null> {
+  ): Promise<LayerDirectory | null> {
     let restoring = this.#restoring.get(row.id);
     if (restoring === undefined) {
       restoring = this.#restoreNow(row, from)
@@ -150,7 +155,7 @@ export class LazyLayers {
   async #restoreNow(
     row: SnapshotRow,
     from: "disk" | "anywhere",
-  ): Promise<string | null> {
+  ): Promise<LayerDirectory | null> {
     try {
       const restored = await this.#provider.restoreLayer({
         id: String(row.id),
@@ -162,8 +167,8 @@ export class LazyLayers {
       if (restored.directory !== row.layer?.directory) {
         this.#store.moveLayer(row.id, restored.directory);
       }
-      this.#directories.set(row.id, restored.directory);
-      return restored.directory;
+      this.#shown.set(row.id, restored);
+      return restored;
     } catch (error) {
       log.warn("lazy layer could not be restored", {
         snapshot: row.name,

@@ -29,6 +29,7 @@ export {
 } from "./errors.ts";
 export { parseFilters, type SnapshotFilter } from "./filter.ts";
 export {
+  type LayerDirectory,
   type LayerProvider,
   type LayerRequest,
   NO_LAYERS,
@@ -52,6 +53,7 @@ export {
   type Labels,
   type MountSpec,
   NAMESPACE_LABEL,
+  type Owner,
   REMOTE_LABEL,
   type SnapshotInfo,
   type SnapshotKind,

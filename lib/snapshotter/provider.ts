@@ -1,4 +1,4 @@
-import type { Labels, SnapshotUsage } from "./types.ts";
+import type { Labels, Owner, SnapshotUsage } from "./types.ts";
 
 /** A layer that containerd is about to unpack. */
 export interface LayerRequest {
@@ -12,10 +12,19 @@ export interface LayerRequest {
   readonly signal: AbortSignal;
 }
 
-/** A layer that is served lazily. */
-export interface ProvidedLayer {
+/** Where a layer is shown. */
+export interface LayerDirectory {
   /** Absolute path of the read-only directory that shows the layer, whiteouts as overlayfs wants them. */
   readonly directory: string;
+  /**
+   * Of that directory. Told, as looking is not safe: the mount may be this very process's, and one
+   * that is killed while it waits for its own answer cannot end.
+   */
+  readonly owner: Owner;
+}
+
+/** A layer that is served lazily. */
+export interface ProvidedLayer extends LayerDirectory {
   /** Digest of the layer blob. Snapshots of equal digest share what is served. */
   readonly layerDigest: string;
 }
@@ -56,7 +65,7 @@ export interface LayerProvider {
   restoreLayer(
     snapshot: StoredLayer,
     from: "disk" | "anywhere",
-  ): Promise<{ directory: string } | null>;
+  ): Promise<LayerDirectory | null>;
 
   /** The last snapshot using that layer is gone. */
   releaseLayer(layerDigest: string): Promise<void>;

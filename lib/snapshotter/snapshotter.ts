@@ -1,7 +1,7 @@
 import { diskUsage } from "./disk.ts";
 import { SnapshotError, SnapshotterSetupError } from "./errors.ts";
 import { parseFilters } from "./filter.ts";
-import { type Owner, SnapshotFolders } from "./folders.ts";
+import { SnapshotFolders } from "./folders.ts";
 import { idMapping } from "./idmap.ts";
 import { KeyedLock } from "./lock.ts";
 import { LazyLayers } from "./layers.ts";
@@ -12,6 +12,7 @@ import {
   type Labels,
   type MountSpec,
   NAMESPACE_LABEL,
+  type Owner,
   REMOTE_LABEL,
   type SnapshotInfo,
   type SnapshotUsage,
@@ -233,7 +234,7 @@ export class Snapshotter implements AsyncDisposable {
     const signal = request.signal ?? new AbortController().signal;
     const committed = await this.#layers.provide(
       { chainId: target, key, labels, signal },
-      ({ directory, layerDigest }) => {
+      (layer) => {
         const row = this.#store.insert({
           // Taken when the same chain was committed on another parent (unpacked in another
           // namespace): containerd finds ours by label and parent, not by name.
@@ -243,9 +244,13 @@ export class Snapshotter implements AsyncDisposable {
           parent,
           kind: "committed",
           labels: { ...labels, [REMOTE_LABEL]: "remote snapshot" },
-          layer: { directory, layerDigest, chainId: target },
+          layer: {
+            directory: layer.directory,
+            layerDigest: layer.layerDigest,
+            chainId: target,
+          },
         });
-        this.#layers.opened(row);
+        this.#layers.opened(row, layer);
         return row;
       },
     );
@@ -265,12 +270,14 @@ export class Snapshotter implements AsyncDisposable {
     const { key, parent, labels } = request;
     this.#checkNew(request);
     // Before anything is stored: a layer that cannot be served now must not leave a snapshot behind.
-    const parents = parent === "" ? [] : await this.#filesOf([
+    const rows = parent === "" ? [] : [
       this.#store.committedParent(parent),
       ...this.#store.parents(parent),
-    ]);
+    ];
+    const parents = await this.#filesOf(rows);
+    // A container's root directory belongs to whom it belonged to in the image.
     const owner = idMapping(key, labels ?? {})?.root ??
-      (parents[0] === undefined ? null : await ownerOf(parents[0]));
+      (rows[0] === undefined ? null : await this.#ownerOf(rows[0]));
     const staged = this.#folders.stage(kind, owner);
     let row: SnapshotRow;
     try {
@@ -311,19 +318,19 @@ export class Snapshotter implements AsyncDisposable {
   /** Directories with the files of these snapshots. */
   #filesOf(rows: readonly SnapshotRow[]): Promise<string[]> {
     return Promise.all(
-      rows.map((row) =>
+      rows.map(async (row) =>
         row.layer === null
           ? this.#folders.fs(row.id)
-          : this.#layers.directory(row)
+          : (await this.#layers.shown(row)).directory
       ),
     );
   }
-}
 
-/** A container's root directory belongs to whom it belonged to in the image. */
-async function ownerOf(directory: string): Promise<Owner> {
-  const { uid, gid } = await Deno.stat(directory);
-  return { uid: uid ?? 0, gid: gid ?? 0 };
+  async #ownerOf(row: SnapshotRow): Promise<Owner> {
+    if (row.layer !== null) return (await this.#layers.shown(row)).owner;
+    const { uid, gid } = await Deno.lstat(this.#folders.fs(row.id));
+    return { uid: uid ?? 0, gid: gid ?? 0 };
+  }
 }
 
 function required(value: string, what: "key" | "name"): void {

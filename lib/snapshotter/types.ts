@@ -25,6 +25,12 @@ export interface SnapshotUsage {
   readonly inodes: number;
 }
 
+/** Who owns the root directory of a snapshot. */
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /** A mount for the caller to perform. */
 export interface MountSpec {
   readonly type: "bind" | "overlay";

@@ -138,7 +138,11 @@ Deno.test("containerd takes a layer that we serve lazily for unpacked, in each n
   const provider: LayerProvider = {
     ...NO_LAYERS,
     prepareLayer: () =>
-      Promise.resolve({ directory: shown, layerDigest: layer!.digest }),
+      Promise.resolve({
+        directory: shown,
+        owner: { uid: 0, gid: 0 },
+        layerDigest: layer!.digest,
+      }),
   };
   await withContainerd(provider, async ({ containerd, client }) => {
     using other = await connectContainerd(containerd.address, {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  type LayerDirectory,
   type LayerProvider,
   type LayerRequest,
   NAMESPACE_LABEL,
@@ -11,6 +12,7 @@ import {
 import { contents, isKind, mounted, withSnapshotter } from "./support.ts";
 
 const LAYER = `sha256:${"a".repeat(64)}`;
+const OWNER = { uid: 12, gid: 34 };
 const CHAIN = `sha256:${"1".repeat(64)}`;
 const LABELS = { [TARGET_LABEL]: CHAIN, "source": "kept" };
 
@@ -26,7 +28,11 @@ class FakeProvider implements LayerProvider {
   constructor() {
     Deno.writeTextFileSync(`${this.directory}/lazy`, "yes");
     this.answer = () =>
-      Promise.resolve({ directory: this.directory, layerDigest: LAYER });
+      Promise.resolve({
+        directory: this.directory,
+        owner: OWNER,
+        layerDigest: LAYER,
+      });
   }
 
   prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null> {
@@ -34,10 +40,10 @@ class FakeProvider implements LayerProvider {
     return this.answer(request);
   }
 
-  restoreLayer(): Promise<{ directory: string } | null> {
+  restoreLayer(): Promise<LayerDirectory | null> {
     this.restored++;
     return Promise.resolve(
-      this.restorable ? { directory: this.directory } : null,
+      this.restorable ? { directory: this.directory, owner: OWNER } : null,
     );
   }
 
@@ -102,6 +108,19 @@ Deno.test("containerd finds the lazy snapshot by its target label and parent", (
       `labels."containerd.io/snapshot.ref"==${CHAIN},parent==""`,
     ]);
     assert.deepEqual(found.map(({ name }) => name), [CHAIN]);
+  }));
+
+Deno.test("a container's root belongs to whom the provider says, and the layer is not looked at", () =>
+  withProvider(async (snapshotter, provider) => {
+    Deno.removeSync(provider.directory, { recursive: true });
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+    const mounts = await snapshotter.prepare({ key: "run", parent: CHAIN });
+    const upper = mounts[0]?.options.find((option) =>
+      option.startsWith("upperdir=")
+    ) ?? "";
+    const { uid, gid } = Deno.statSync(upper.slice("upperdir=".length));
+    assert.deepEqual({ uid, gid }, OWNER);
+    Deno.mkdirSync(provider.directory);
   }));
 
 Deno.test("a container on a lazy layer sees its files and writes its own", () =>
@@ -196,7 +215,11 @@ Deno.test("a chain that was unpacked on another parent gets a lazy snapshot of i
     await snapshotter.prepare({ key: "b", parent: "" });
     await snapshotter.commit({ name: "base b", key: "b" });
     provider.answer = () =>
-      Promise.resolve({ directory: provider.directory, layerDigest: LAYER });
+      Promise.resolve({
+        directory: provider.directory,
+        owner: OWNER,
+        layerDigest: LAYER,
+      });
     for (const parent of ["base a", "base b", "base b"]) {
       await assert.rejects(
         snapshotter.prepare({ key: "k", parent, labels: LABELS }),
@@ -246,7 +269,11 @@ Deno.test("a layer that is just being prepared is not released under it", () =>
     );
     await new Promise((wake) => setTimeout(wake, 5));
     snapshotter.remove(CHAIN);
-    gate.resolve({ directory: provider.directory, layerDigest: LAYER });
+    gate.resolve({
+      directory: provider.directory,
+      owner: OWNER,
+      layerDigest: LAYER,
+    });
     await second;
     await snapshotter.cleanup();
     assert.deepEqual(provider.released, []);
