@@ -61,7 +61,12 @@ function describe(status: DaemonStatus): string {
     ["address", status.address],
     ["shown by", `${face.face} (${face.reason})`],
     ["memory", `${formatBytes(status.residentBytes)} resident`],
-    ["cache", `${formatBytes(cache.bytes)}, ${budget}`],
+    [
+      "cache",
+      cache.broken === null
+        ? `${formatBytes(cache.bytes)}, ${budget}`
+        : `not used, its disk is broken: ${cache.broken}`,
+    ],
     ["idle caches", `${cache.idleLayers}, ${formatBytes(cache.idleBytes)}`],
     [
       "fetched",

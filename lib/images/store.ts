@@ -122,6 +122,8 @@ export interface CacheFigures {
   readonly maxBytes: number | null;
   /** Given up since the store was opened. */
   readonly evictedBytes: number;
+  /** How the cache's disk failed; null: it did not. */
+  readonly broken: string | null;
   /** Layers that nobody serves, and what they take of `bytes`. */
   readonly idleLayers: number;
   readonly idleBytes: number;
@@ -474,10 +476,12 @@ export class LayerStore implements AsyncDisposable {
   /** How full the caches are. */
   cacheFigures(): CacheFigures {
     const { bytes, maxBytes, evictedBytes } = this.#cache;
+    const { broken } = this.#uncached;
     return {
       bytes,
       maxBytes: maxBytes === Infinity ? null : maxBytes,
       evictedBytes,
+      broken: broken.aborted ? String(broken.reason?.message) : null,
       idleLayers: this.#idle.slots().length,
       idleBytes: this.#idle.bytes,
     };
@@ -567,7 +571,14 @@ export class LayerStore implements AsyncDisposable {
     if (entry === undefined) return;
     const { reader, map, dataFd, stop: { signal } } = entry;
     await reader.fill(signal, () => this.#cache.roomBytes);
-    if (!signal.aborted) await map.sync(dataFd);
+    if (signal.aborted || this.#uncached.broken.aborted) return;
+    try {
+      await map.sync(dataFd);
+    } catch (error) {
+      // What was written is not on the disk, and the kernel tells of it once.
+      if (error instanceof OsError) this.#uncached.diskBroken(error.message);
+      throw error;
+    }
   }
 
   /**
@@ -597,7 +608,7 @@ export class LayerStore implements AsyncDisposable {
     this.#cache.remove(entry.cached);
     entry.stop.abort(new Error("the layer is no longer served"));
     const idle = reader.close();
-    if (options.sync) {
+    if (options.sync && !this.#uncached.broken.aborted) {
       try {
         map.syncNow(dataFd);
       } catch (error) {

@@ -3,8 +3,11 @@ import type { SpanHeaders } from "./headers.ts";
 
 /** What is to be made of a span's bytes. */
 export interface InflateWork {
-  /** Data file; shared by all threads of the process, open until the answer is here. */
-  readonly fd: number;
+  /**
+   * Data file; shared by all threads of the process, open until the answer is here. null: the bytes
+   * are not written.
+   */
+  readonly fd: number | null;
   /** Of the compressed bytes. */
   readonly digest: string;
   /** null: the span is not compressed. The window is transferred. */

@@ -93,6 +93,12 @@ function write(
   { fd, offset, size }: InflateWork,
   bytes: Uint8Array<ArrayBuffer>,
 ): InflateOutcome {
+  const unwritten = (detail: string): InflateOutcome => ({
+    kind: "unwritten",
+    bytes: bytes.slice(),
+    detail,
+  });
+  if (fd === null) return unwritten("the disk is broken");
   try {
     pwriteFully(fd, bytes, offset);
     return { kind: "written" };
@@ -104,7 +110,7 @@ function write(
       if (!(failure instanceof OsError)) throw failure;
       // The blocks stay until the span is written again: nothing reads them before.
     }
-    return { kind: "unwritten", bytes: bytes.slice(), detail: error.message };
+    return unwritten(error.message);
   }
 }
 

@@ -96,9 +96,9 @@ export class SpanMap implements Disposable {
    * @throws OsError: then their bytes must stay.
    */
   async clear(spans: readonly number[]): Promise<void> {
+    for (const span of spans) Atomics.store(this.presence, span, MISSING);
     let durable = false;
     for (const span of spans) {
-      Atomics.store(this.presence, span, MISSING);
       durable ||= this.#marks[span] !== WRITTEN;
       this.#marks[span] = 0;
       this.#byte[0] = 0;

@@ -35,8 +35,8 @@ export interface LayerReaderOptions {
   readonly pool: InflatePool;
   /** The tar headers spans must hold; null: not checked. Open until `close` has resolved. */
   readonly headers: HeaderTable | null;
-  /** Where spans go that the disk does not take; of its own when not given. */
-  readonly uncached?: UncachedSpans;
+  /** Where spans go that the disk does not take, and whether it can be believed. */
+  readonly uncached: UncachedSpans;
   /** The most bytes to read ahead; a part of the cache's budget, or it would push out itself. */
   readonly maxReadAheadBytes?: number;
   /** Told the compressed bytes of each range fetched. */
@@ -81,7 +81,8 @@ export class LayerReader implements RunLayer {
     const { spans, source, scheduler, map } = options;
     this.#options = options;
     this.host = source.host;
-    this.#uncached = options.uncached ?? new UncachedSpans();
+    this.#uncached = options.uncached;
+    this.#uncached.broken.addEventListener("abort", this.#disbelieve);
     this.#missing = spans.count - map.presentCount;
     this.#fetcher = new RunFetcher(options, {
       closed: this.#closed.signal,
@@ -95,6 +96,13 @@ export class LayerReader implements RunLayer {
       maxBytes: options.maxReadAheadBytes ?? Infinity,
     });
   }
+
+  /** What is in the data file may not be what was written there. */
+  readonly #disbelieve = () => {
+    const { spans, map } = this.#options;
+    const all = Array.from({ length: spans.count }, (_, span) => span);
+    this.#track(this.evict(all.filter((span) => map.has(span))));
+  };
 
   compressedStart(span: number): number {
     return this.#options.spans.compressedStart(span);
@@ -206,20 +214,20 @@ export class LayerReader implements RunLayer {
 
   /** Reads a part of one span from the data file; what the disk does not give back is missing again. */
   #readPart(span: number, at: number, part: Uint8Array<ArrayBuffer>): boolean {
-    let detail = "the data file is too short";
     try {
       if (preadFully(this.#options.dataFd, part, at) === part.length) {
         return true;
       }
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
-      detail = error.message;
+      this.#uncached.diskBroken(error.message);
+      return false;
     }
     if (this.#leaving.has(span)) return false;
     log.error("the cache cannot be read, the span is fetched again", {
       layer: this.#options.layerDigest,
       span,
-      detail,
+      detail: "the data file is too short",
     });
     this.#track(this.evict([span]));
     return false;
@@ -295,6 +303,7 @@ export class LayerReader implements RunLayer {
   #lookAhead(first: number, last: number): void {
     const { map } = this.#options;
     for (let span = first; span <= last; span++) map.unwatch(span);
+    if (this.#uncached.broken.aborted) return; // there is little room for it
     const ahead = this.#readAhead.asked(first, last);
     if (ahead === null) return;
     for (let span = ahead.first; span <= ahead.last; span++) {
@@ -319,7 +328,7 @@ export class LayerReader implements RunLayer {
       spans,
       isSettled: (span) => map.has(span) || this.#failed.has(span),
       runBytes: () => scheduler.backgroundRunBytes(this),
-      room,
+      room: () => this.#uncached.broken.aborted ? 0 : room(),
       fetch: (first, last) =>
         this.ensureSpans(first, last, "background", signal),
     });
@@ -345,6 +354,10 @@ export class LayerReader implements RunLayer {
       for (let attempt = 0;; attempt++) {
         const outcome = await next;
         if (this.#closed.signal.aborted) throw this.#closed.signal.reason;
+        if (outcome.kind === "written" && this.#uncached.broken.aborted) {
+          next = this.#fetcher.again(flight); // not to the disk this time
+          continue;
+        }
         if (outcome.kind === "written") {
           this.#checkStraddlers(span);
           this.#mark(span);
@@ -490,7 +503,7 @@ export class LayerReader implements RunLayer {
       const cleared = map.clear(victims);
       await Promise.all([cleared, onGone?.()]);
       // Another reader may be opened over the same files once this one is closed.
-      if (this.#ended) return;
+      if (this.#ended || this.#uncached.broken.aborted) return;
       for (const span of victims) {
         const start = spans.start(span);
         punchHole(dataFd, start, spans.end(span) - start);
@@ -515,14 +528,13 @@ export class LayerReader implements RunLayer {
 
   /** Serves nothing any more: every read fails with `error`, also of what is here. */
   condemn(error: SpanError): void {
-    const { spans, map } = this.#options;
-    const all = Array.from({ length: spans.count }, (_, span) => span);
-    for (const span of all) {
+    const { spans } = this.#options;
+    for (let span = 0; span < spans.count; span++) {
       this.#failed.set(span, error);
       this.#uncached.delete(this, span);
     }
     this.#closed.abort(error);
-    this.#track(this.evict(all.filter((span) => map.has(span))));
+    this.#disbelieve();
   }
 
   /** Ends all that is under way; later requests fail. Descriptors may be closed once it resolves. */
@@ -531,6 +543,7 @@ export class LayerReader implements RunLayer {
       this.#closed.abort(new Error("the layer is no longer served"));
     }
     this.#ended = true;
+    this.#uncached.broken.removeEventListener("abort", this.#disbelieve);
     for (const flight of [...this.#flights.values()]) {
       if (this.#options.scheduler.remove(flight)) {
         flight.reject(this.#closed.signal.reason);

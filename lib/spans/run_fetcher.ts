@@ -128,9 +128,9 @@ export class RunFetcher {
   }
 
   #work(span: number): InflateWork {
-    const { spans, dataFd, headers, compression } = this.#options;
+    const { spans, dataFd, headers, compression, uncached } = this.#options;
     return {
-      fd: dataFd,
+      fd: uncached.broken.aborted ? null : dataFd,
       digest: spans.digest(span),
       // Copied: posting a view would clone the whole ztoc it belongs to.
       checkpoint: compression === "uncompressed" ? null : {

@@ -10,8 +10,8 @@ const DISK_REST_MS = 5_000;
 const DISK_WARNING_MS = 60_000;
 
 /**
- * Spans that could not be written because the disk is full: kept in memory for the readers that wait
- * for them, until newer ones push them out.
+ * Spans that are not on the disk, because it is full or broken: kept in memory for the readers that
+ * wait for them, until newer ones push them out.
  */
 export class UncachedSpans {
   readonly #spans = new Map<object, Map<number, Uint8Array<ArrayBuffer>>>();
@@ -20,12 +20,14 @@ export class UncachedSpans {
   #bytes = 0;
   #fullAtMs = -Infinity;
   #warnedAtMs = -Infinity;
+  readonly #broken = new AbortController();
 
   /** @param maxBytes kept at most, but for the newest span. */
   constructor(readonly maxBytes = MAX_BYTES) {}
 
   /** The disk did not take something: it is left alone for a while, and told of now and then. */
   diskFull(detail: string): void {
+    if (this.broken.aborted) return;
     const now = performance.now();
     this.#fullAtMs = now;
     if (now - this.#warnedAtMs < DISK_WARNING_MS) return;
@@ -35,9 +37,28 @@ export class UncachedSpans {
     });
   }
 
+  /**
+   * The disk gave an error where bytes should be. One that does may give zeros next, for writes that
+   * the kernel could not finish: from now on nothing on it is believed, and nothing is written.
+   */
+  diskBroken(detail: string): void {
+    if (this.#broken.signal.aborted) return;
+    log.error(
+      "the cache disk gives I/O errors: layers are read uncached until the daemon is started on another disk",
+      { detail },
+    );
+    this.#broken.abort(new Error(detail));
+  }
+
+  /** Aborted once the disk is broken; the reason says how. */
+  get broken(): AbortSignal {
+    return this.#broken.signal;
+  }
+
   /** Whether it is time to try the disk again. */
   get mayWrite(): boolean {
-    return performance.now() - this.#fullAtMs >= DISK_REST_MS;
+    return !this.broken.aborted &&
+      performance.now() - this.#fullAtMs >= DISK_REST_MS;
   }
 
   /** A span's bytes, if they are here. */

@@ -34,15 +34,9 @@ Deno.test("whatever a registry does, containers that read cold files wait and se
   }
 });
 
-/**
- * Known to fail now and then, and left to the task until it is mended: a disk that takes writes and
- * loses them gives zeros back, and so do we (docs/security.md).
- */
-const NOT_HERE = ["cache disk gives I/O errors"];
-
 Deno.test("whatever the machine does, containers wait at most and see no wrong byte", async (t) => {
   await using faults = await HostFaults.start({ containers: 12, cycles: 40 });
   for (const fault of faults.faults) {
-    if (!NOT_HERE.includes(fault.name)) await holds(t, fault);
+    await holds(t, fault);
   }
 });

@@ -165,7 +165,7 @@ export class HostFaults implements AsyncDisposable {
     await disk.loseBlocks("root/layers/*/[!d]*");
     await reading.go();
     const outcome = outcomeOf(await reading.report);
-    return /cannot be read/.test(stage.host.logs()) ? outcome : {
+    return /gives I\/O errors/.test(stage.host.logs()) ? outcome : {
       ...outcome,
       violations: [...outcome.violations, "the daemon did not meet the fault"],
     };

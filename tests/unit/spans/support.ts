@@ -7,6 +7,7 @@ import {
   SpanMap,
   SpanScheduler,
   type SpanSource,
+  UncachedSpans,
 } from "../../../lib/spans/mod.ts";
 import { closeFd, O, openFd, truncateFd } from "../../../lib/os/mod.ts";
 import { spanTable, type Ztoc, ZtocBuilder } from "../../../lib/ztoc/mod.ts";
@@ -145,6 +146,7 @@ export function serve(
     scheduler,
     pool,
     headers,
+    uncached: new UncachedSpans(),
     ...options.more,
   });
   return {
