@@ -6,6 +6,7 @@ import { EntryList } from "./entry_list.ts";
 import { GzipPass } from "./gzip_pass.ts";
 import {
   BUILD_TOOL,
+  checkSpanSize,
   MAX_ENTRIES,
   MAX_ZTOC_BYTES,
   type Ztoc,
@@ -144,9 +145,14 @@ export class ZtocBuilder {
     };
   }
 
-  #end(): PassResult & Omit<Ztoc, "entries" | "checkpoints"> {
-    const result = this.#pass.finish();
+  #end():
+    & Omit<PassResult, "lastSpan">
+    & Omit<Ztoc, "entries" | "checkpoints"> {
+    const { lastSpan, ...result } = this.#pass.finish();
     const { size } = this.#walker.finish();
+    const span = result.spanDigests.length - 1;
+    checkSpanSize(span, result.compressedSize - lastSpan.in);
+    checkSpanSize(span, size - lastSpan.out);
     if (
       this.#entries.mostBytes + result.checkpoints.length > MAX_ZTOC_BYTES
     ) throw tooLarge();

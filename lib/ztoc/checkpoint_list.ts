@@ -41,9 +41,9 @@ export class CheckpointList implements BlobWriter {
     return CHECKPOINTS_HEADER_BYTES + this.count * CHECKPOINT_BYTES;
   }
 
-  /** Where the last one stands in the uncompressed stream; null before the first. */
-  get lastOut(): number | null {
-    return this.#kept.at(-1)?.out ?? null;
+  /** Where the last one stands; null before the first. */
+  get last(): { readonly in: number; readonly out: number } | null {
+    return this.#kept.at(-1) ?? null;
   }
 
   /** Adds one; the list keeps its window. */

@@ -3,7 +3,7 @@ import type { Digest } from "../oci/mod.ts";
 import { CheckpointList } from "./checkpoint_list.ts";
 import { WINDOW_BYTES } from "./checkpoints.ts";
 import { ZtocError } from "./errors.ts";
-import { MAX_ZTOC_BYTES } from "./model.ts";
+import { checkSpanSize, MAX_ZTOC_BYTES } from "./model.ts";
 import type { LayerPass, PassResult } from "./pass.ts";
 import { SpanHasher } from "./span_hasher.ts";
 
@@ -43,15 +43,18 @@ export class GzipPass implements LayerPass {
       compressedSize,
       spanDigests: this.#digests,
       checkpoints: this.#checkpoints,
+      lastSpan: this.#checkpoints.last ?? { in: 0, out: 0 },
     };
   }
 
   #takeCheckpoint(checkpoint: Checkpoint): void {
-    const { lastOut } = this.#checkpoints;
-    if (lastOut === checkpoint.out) {
+    const { last, count } = this.#checkpoints;
+    if (last?.out === checkpoint.out) {
       // After empty blocks and members at the beginning: the span before it would hold nothing.
       this.#checkpoints.dropLast();
-    } else if (lastOut !== null) {
+    } else if (last !== null) {
+      checkSpanSize(count - 1, checkpoint.in - last.in);
+      checkSpanSize(count - 1, checkpoint.out - last.out);
       this.#digests.push(this.#hasher.end(checkpoint.in));
     }
     if (this.#checkpoints.count >= MAX_CHECKPOINTS) {

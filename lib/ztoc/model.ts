@@ -1,3 +1,4 @@
+import { ZtocError } from "./errors.ts";
 import type { Digest } from "../oci/mod.ts";
 import type { TarEntryType } from "../tar/mod.ts";
 
@@ -59,5 +60,15 @@ export const MAX_ZTOC_BYTES = 256 * 2 ** 20;
  * Sixteen times what tools make by default.
  */
 export const MAX_SPAN_BYTES = 64 * 2 ** 20;
+
+/** Bounds a span, of a ztoc that is read and of one that is made. @throws ZtocError */
+export function checkSpanSize(span: number, bytes: number): void {
+  if (bytes <= MAX_SPAN_BYTES) return;
+  throw new ZtocError(
+    "too-large",
+    -1,
+    `span ${span} has ${bytes} bytes, over ${MAX_SPAN_BYTES}: the span size, or one block of the gzip stream, is too large`,
+  );
+}
 /** The most entries of one layer. */
 export const MAX_ENTRIES = 2 ** 21;

@@ -12,6 +12,8 @@ export interface PassResult {
   readonly compressedSize: number;
   readonly spanDigests: readonly Digest[];
   readonly checkpoints: BlobWriter;
+  /** Where the last span begins, in the blob and in the tar, which alone knows its end. */
+  readonly lastSpan: { readonly in: number; readonly out: number };
 }
 
 /** One way of packing: takes the blob's bytes, gives the tar's bytes on and knows the spans. */

@@ -1,7 +1,7 @@
 import type { Digest } from "../oci/mod.ts";
 import { decodeCheckpoints, decodeTarSpans } from "./checkpoints.ts";
 import { ZtocError } from "./errors.ts";
-import { MAX_SPAN_BYTES, type Ztoc } from "./model.ts";
+import { checkSpanSize, type Ztoc } from "./model.ts";
 
 /**
  * The spans of one layer, in both of its coordinates. A span is the smallest piece that can be
@@ -47,16 +47,6 @@ function checkCount(ztoc: Ztoc, count: number): void {
       "count",
       -1,
       `${ztoc.spanDigests.length} digests for ${count} spans`,
-    );
-  }
-}
-
-function checkSpanSize(span: number, bytes: number): void {
-  if (bytes > MAX_SPAN_BYTES) {
-    throw new ZtocError(
-      "too-large",
-      -1,
-      `span ${span} has ${bytes} bytes, over ${MAX_SPAN_BYTES}`,
     );
   }
 }

@@ -1,5 +1,6 @@
 import { type Digest, DigestStream } from "../oci/mod.ts";
 import { encodeTarSpans } from "./checkpoints.ts";
+import { checkSpanSize } from "./model.ts";
 import { type LayerPass, type PassResult, writerOf } from "./pass.ts";
 
 /** What a {@link TarPass} needs. */
@@ -36,9 +37,12 @@ export class TarPass implements LayerPass {
   finish(): PassResult {
     const { spanSize } = this.#options;
     if (this.#size % spanSize !== 0) this.#endSpan();
+    if (this.#digests.length > 1) checkSpanSize(0, spanSize);
+    const last = Math.max(0, this.#digests.length - 1) * spanSize;
     return {
       compressedSize: this.#size,
       spanDigests: this.#digests,
+      lastSpan: { in: last, out: last },
       checkpoints: writerOf(encodeTarSpans({ spanSize, size: this.#size })),
     };
   }

@@ -118,7 +118,7 @@ function manyFiles(count: number): Uint8Array {
       mtime: { seconds: 1_600_000_000 + i, nanos: 0 },
     });
   }
-  return layerBlob(tar, { level: 1 }).bytes;
+  return layerBlob(tar).bytes;
 }
 
 /** Milliseconds to index a layer of so many files in a Worker, and to read its ztoc. */

@@ -17,6 +17,7 @@ import {
   spanTable,
   ZtocBuilder,
   type ZtocBuilderOptions,
+  ZtocError,
 } from "../../../lib/ztoc/mod.ts";
 import { blob, ZTOCS } from "./fixture.ts";
 
@@ -279,6 +280,27 @@ Deno.test("layers that cannot be indexed say why", () => {
     () => new ZtocBuilder({ compression: "gzip", spanSize: 0 }),
     RangeError,
   );
+});
+
+Deno.test("spans that no reader takes are not made", () => {
+  const tar = new TarBuilder().file("zeros", new Uint8Array(70e6)).finish();
+  const tooLarge = (error: unknown) =>
+    error instanceof ZtocError && error.code === "too-large";
+  for (const spanSize of [65 * 2 ** 20, 2 ** 30]) {
+    assert.throws(
+      () => build(gzipSync(tar), { compression: "gzip", spanSize }),
+      tooLarge,
+    );
+    assert.throws(
+      () => build(tar, { compression: "uncompressed", spanSize }),
+      tooLarge,
+    );
+  }
+  const { ztoc } = build(gzipSync(tar), {
+    compression: "gzip",
+    spanSize: 60 * 2 ** 20,
+  });
+  assert.equal(spanTable(ztoc).count, 2);
 });
 
 Deno.test("a file behind something passed over begins where an entry before it ends", () => {
