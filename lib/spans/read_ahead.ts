@@ -1,4 +1,4 @@
-/** Read-ahead never asks for more compressed bytes than this at once, nor for more than it may. */
+/** Never more compressed bytes than this are ahead of a reader, nor more than may be. */
 const MAX_BYTES = 16 * 2 ** 20;
 /** Nor for more than the host gives in this time, ms. */
 const MAX_MS = 1000;
@@ -93,13 +93,13 @@ export class ReadAhead {
       this.#options.maxBytes,
       rate === 0 ? Infinity : rate * MAX_MS,
     );
-    const first = stream.next;
-    let last = Math.min(count - 1, stream.at + stream.window);
+    const { at, next: first } = stream;
+    let last = Math.min(count - 1, at + stream.window);
     while (
-      last > first && compressedEnd(last) - compressedStart(first) > limit
+      last > at + 1 && compressedEnd(last) - compressedStart(at + 1) > limit
     ) last--;
+    stream.window = Math.max(1, last - at);
     if (last < first) return null;
-    stream.window = last - stream.at;
     stream.next = last + 1;
     stream.watch = first + ((last - first) >> 1);
     return { first, last, watch: stream.watch };

@@ -22,7 +22,7 @@ export class CheckpointList implements BlobWriter {
   readonly #places: Omit<ZtocCheckpoint, "window">[] = [];
   readonly #packed: Uint8Array[] = [];
   /** The windows after those, as they are. */
-  readonly #plain = new Uint8Array(BATCH * WINDOW_BYTES);
+  #plain = new Uint8Array(WINDOW_BYTES);
   #plainCount = 0;
 
   constructor(
@@ -51,7 +51,13 @@ export class CheckpointList implements BlobWriter {
       this.#packed.push(deflateRawSync(this.#plain, { level: 1 }));
       this.#plainCount = 0;
     }
-    this.#plain.set(window, this.#plainCount++ * WINDOW_BYTES);
+    const start = this.#plainCount++ * WINDOW_BYTES;
+    if (start === this.#plain.length) {
+      const larger = new Uint8Array(2 * start);
+      larger.set(this.#plain);
+      this.#plain = larger;
+    }
+    this.#plain.set(window, start);
     this.#places.push({ in: input, out, bits });
   }
 

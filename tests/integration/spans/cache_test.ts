@@ -82,10 +82,14 @@ for offset in range(0, ${24 * MIB}, 1 << 16):
     os.preadv(fd, [buffer], 8192)
     os.preadv(fd, [buffer], offset)
 `;
-  await tryRun("python3", ["-c", script, `${directory}/file`], {
-    timeoutMs: 30_000,
-  });
-  assert.ok(store.cacheFigures().evictedBytes > 8 * MIB);
+  const { code, stderr } = await tryRun(
+    "python3",
+    ["-c", script, `${directory}/file`],
+    { timeoutMs: 30_000 },
+  );
+  assert.equal(code, 0, stderr);
+  const { evictedBytes } = store.cacheFigures();
+  assert.ok(evictedBytes > 8 * MIB, `${evictedBytes} bytes given up`);
   assert.equal(fetchesOfFirst(), 1);
 });
 

@@ -73,3 +73,14 @@ Deno.test("no more is read ahead than there is, than allowed, and than the line 
   assert.ok(most({ bytesPerMs: 2_000 }) <= 2);
   assert.ok(most({}) > 3);
 });
+
+Deno.test("however fast a reader asks, no more is ahead of it than may be", () => {
+  const maxBytes = 6 * SPAN_BYTES;
+  const ahead = readAhead({ maxBytes, count: 1000 });
+  let end = 0;
+  for (let span = 0; span < 100; span++) {
+    end = Math.max(end, ahead.asked(span, span)?.last ?? 0);
+    assert.ok((end - span) * SPAN_BYTES <= maxBytes, `${end} at ${span}`);
+  }
+  assert.ok(end > 100);
+});
