@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { type Digest, isDigest } from "../oci/mod.ts";
 import {
   hashLayer,
@@ -94,7 +95,7 @@ export class LayerCheck {
   ): Promise<SpanError | null> {
     const { folder, ztoc, layerDigest } = this.#options;
     const diffId = this.#diffId!;
-    await delay(DELAY_MS, signal);
+    await pause(DELAY_MS, undefined, { signal }).catch(() => {}); // aborted: seen below
     while (reader.complete && !signal.aborted) {
       const before = reader.evictions;
       const digest = await hashLayer(
@@ -155,18 +156,4 @@ function readText(path: string): string | null {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
-}
-
-/** Resolves after that time, or when the signal is aborted. */
-function delay(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-    if (signal.aborted) end();
-  });
 }

@@ -1,6 +1,6 @@
-import { ZtocError } from "./errors.ts";
 import type { Digest } from "../oci/mod.ts";
 import type { TarEntryType } from "../tar/mod.ts";
+import { ZtocError } from "./errors.ts";
 
 /** One file of the layer. Names are raw bytes as the tar has them, not cleaned. */
 export interface ZtocEntry {
@@ -60,6 +60,8 @@ export const MAX_ZTOC_BYTES = 256 * 2 ** 20;
  * Sixteen times what tools make by default.
  */
 export const MAX_SPAN_BYTES = 64 * 2 ** 20;
+/** The most entries of one layer. */
+export const MAX_ENTRIES = 2 ** 21;
 
 /** Bounds a span, of a ztoc that is read and of one that is made. @throws ZtocError */
 export function checkSpanSize(span: number, bytes: number): void {
@@ -70,5 +72,3 @@ export function checkSpanSize(span: number, bytes: number): void {
     `span ${span} has ${bytes} bytes, over ${MAX_SPAN_BYTES}: the span size, or one block of the gzip stream, is too large`,
   );
 }
-/** The most entries of one layer. */
-export const MAX_ENTRIES = 2 ** 21;
