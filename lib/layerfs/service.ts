@@ -9,6 +9,7 @@ import { closeFd, ERRNO, isBeingKilled, OsError, unmount } from "../os/mod.ts";
 import { dataBytes } from "./blob.ts";
 import { ErofsFace, type ShownLayer } from "./erofs_face.ts";
 import type { Face } from "./face.ts";
+import { FailedReads } from "./failed_reads.ts";
 import {
   PresenceArena,
   ReadersAtWork,
@@ -86,25 +87,9 @@ interface WaitingRead {
   readonly thread: number;
 }
 
-/** A read that waited this long before it failed, ms, ... */
-const LONG_WAIT_MS = 1000;
-/** ... fails at once when it is repeated this soon after it or its last repetition, ms, ... */
-const REPEAT_MS = 100;
-/** ... for this long, ms, ... */
-const REPEATS_MS = 1000;
-/** ... up to this many bytes away: what one request may hold, twice. */
-const REPEAT_BYTES = 2 * 2 ** 20;
-
-/** A read that failed after a long wait. */
-interface FailedRead {
-  readonly offset: number;
-  readonly atMs: number;
-  repeatedMs: number;
-}
-
 interface Served {
-  failed: FailedRead | null;
   readonly layer: ServedLayer;
+  readonly failed: FailedReads;
   /** First presence byte in the arena. */
   readonly arena: number;
   readonly dataBytes: number;
@@ -382,7 +367,7 @@ export class LayerFileSystem implements AsyncDisposable {
       layer,
       arena,
       dataBytes: dataBytes(tree),
-      failed: null,
+      failed: new FailedReads(),
     });
     return {
       ...this.#erofs.show(layer.slot, tree, this.directory(layer)),
@@ -440,7 +425,7 @@ export class LayerFileSystem implements AsyncDisposable {
     const cancel = new AbortController();
     const again = Object.assign(new RingItem(), item);
     this.#waiting.set(id, { cancel, thread: item.thread });
-    this.#fill(slot, offset, length, cancel.signal).then((result) => {
+    this.#fill(again, cancel.signal).then((result) => {
       this.#waiting.delete(id);
       const fd = this.#mounts[mount]?.fd;
       if (fd === undefined || this.#closed) return;
@@ -485,23 +470,13 @@ export class LayerFileSystem implements AsyncDisposable {
 
   /** 0 when the bytes are in the data file, else a negative errno. */
   async #fill(
-    slot: number,
-    offset: number,
-    length: number,
+    { slot, offset, length, thread }: RingItem,
     signal: AbortSignal,
   ): Promise<number> {
     const known = this.#layers.get(slot);
     if (known === undefined) return -ERRNO.ESTALE;
     const startedMs = performance.now();
-    // What fails is asked for again by the kernel, at once and several times: ahead, and page by
-    // page, here and in EROFS. Each of them would wait as long as the first.
-    const { failed } = known;
-    if (
-      failed !== null && startedMs < failed.atMs + REPEATS_MS &&
-      startedMs < failed.repeatedMs + REPEAT_MS &&
-      Math.abs(offset - failed.offset) <= REPEAT_BYTES
-    ) {
-      failed.repeatedMs = startedMs;
+    if (known.failed.repeats(thread, offset, length, startedMs)) {
       return -ERRNO.EIO;
     }
     try {
@@ -510,10 +485,7 @@ export class LayerFileSystem implements AsyncDisposable {
       return 0;
     } catch (error) {
       if (signal.aborted) return -ERRNO.EINTR;
-      const nowMs = performance.now();
-      if (nowMs - startedMs >= LONG_WAIT_MS) {
-        known.failed = { offset, atMs: nowMs, repeatedMs: nowMs };
-      }
+      known.failed.add(thread, offset, length, startedMs, performance.now());
       this.#options.onReadError?.(slot, offset, error);
       return -ERRNO.EIO;
     }
