@@ -1,8 +1,7 @@
-import { deflateRawSync } from "node:zlib";
-import { SpanInflater } from "../deflate/mod.ts";
 import {
   CHECKPOINT_BYTES,
   CHECKPOINTS_HEADER_BYTES,
+  MAX_CHECKPOINTS,
   WINDOW_BYTES,
   writeCheckpoint,
   writeCheckpointsHeader,
@@ -10,20 +9,20 @@ import {
 } from "./checkpoints.ts";
 import type { BlobWriter } from "./pass.ts";
 
-/** Windows that are deflated together: 4 MiB. A call for each would leave its state as garbage. */
-const BATCH = 128;
+/** Windows whose room is taken and given back together: 1 MiB. */
+const STEP = 32;
 
 /**
- * The checkpoints of a gzip layer that is being read. Each brings 32 KiB: 80 MB in a layer of 10 GB,
- * needed again only when all is written. So windows are kept deflated, a batch at a time, which takes
- * a fiftieth of the time that their spans take.
+ * The checkpoints of a gzip layer that is being read. Each brings 32 KiB: 80 MB in a layer of 10 GB.
+ * Their windows lie in a buffer that grows in place, and whose end is given back to the system while
+ * the blob is written from its end, so that they take their room once and not twice.
  */
 export class CheckpointList implements BlobWriter {
   readonly #places: Omit<ZtocCheckpoint, "window">[] = [];
-  readonly #packed: Uint8Array[] = [];
-  /** The windows after those, as they are. */
-  #plain = new Uint8Array(WINDOW_BYTES);
-  #plainCount = 0;
+  /** Address space for the most there may be; memory only for what there is. */
+  readonly #windows = new ArrayBuffer(0, {
+    maxByteLength: MAX_CHECKPOINTS * WINDOW_BYTES,
+  });
 
   constructor(
     /** Written into the blob. */
@@ -45,52 +44,40 @@ export class CheckpointList implements BlobWriter {
     return this.#places.at(-1) ?? null;
   }
 
-  /** Adds one; its window is copied. */
+  /** Adds one, of `MAX_CHECKPOINTS` at most; its window is copied. */
   add({ in: input, out, bits, window }: ZtocCheckpoint): void {
-    if (this.#plainCount === BATCH) {
-      this.#packed.push(deflateRawSync(this.#plain, { level: 1 }));
-      this.#plainCount = 0;
-    }
-    const start = this.#plainCount++ * WINDOW_BYTES;
-    if (start === this.#plain.length) {
-      const larger = new Uint8Array(2 * start);
-      larger.set(this.#plain);
-      this.#plain = larger;
-    }
-    this.#plain.set(window, start);
+    this.#makeRoom(this.count + 1);
+    new Uint8Array(this.#windows).set(window, this.count * WINDOW_BYTES);
     this.#places.push({ in: input, out, bits });
   }
 
-  /** Takes the last one back; not twice in turn. */
+  /** Takes the last one back. */
   dropLast(): void {
     this.#places.pop();
-    this.#plainCount--;
   }
 
+  /** See `BlobWriter`; only once, as windows are given up on the way. */
   write(into: Uint8Array<ArrayBuffer>): void {
     writeCheckpointsHeader(into, this.count, this.spanSize);
-    let at = 0;
-    const writeWindows = (windows: Uint8Array, count: number) => {
-      for (let start = 0; start < count * WINDOW_BYTES; start += WINDOW_BYTES) {
-        writeCheckpoint(
-          into,
-          CHECKPOINTS_HEADER_BYTES + at * CHECKPOINT_BYTES,
-          {
-            ...this.#places[at]!,
-            window: windows.subarray(start, start + WINDOW_BYTES),
-          },
-        );
-        at++;
-      }
-    };
-    const inflater = new SpanInflater();
-    const nothing = new Uint8Array(WINDOW_BYTES);
-    for (const packed of this.#packed) {
-      writeWindows(
-        inflater.inflate(packed, 0, nothing, BATCH * WINDOW_BYTES),
-        BATCH,
-      );
+    for (let at = this.count - 1; at >= 0; at--) {
+      writeCheckpoint(into, CHECKPOINTS_HEADER_BYTES + at * CHECKPOINT_BYTES, {
+        ...this.#places[at]!,
+        window: new Uint8Array(
+          this.#windows,
+          at * WINDOW_BYTES,
+          WINDOW_BYTES,
+        ),
+      });
+      this.#makeRoom(at);
     }
-    writeWindows(this.#plain, this.#plainCount);
+  }
+
+  /** Room for so many windows, and not for many more. */
+  #makeRoom(count: number): void {
+    const bytes = Math.min(
+      Math.ceil(count / STEP) * STEP * WINDOW_BYTES,
+      this.#windows.maxByteLength,
+    );
+    if (bytes !== this.#windows.byteLength) this.#windows.resize(bytes);
   }
 }

@@ -1,6 +1,7 @@
 import { ZtocError } from "./errors.ts";
 import { FlatBufferReader } from "./flatbuffer_reader.ts";
 import { FlatBufferWriter } from "./flatbuffer_writer.ts";
+import { MAX_ZTOC_BYTES } from "./model.ts";
 import { TAR_ZINFO } from "./schema.ts";
 
 /** Bytes of history that deflate may refer to. */
@@ -38,6 +39,8 @@ export interface TarSpans {
 export const CHECKPOINTS_HEADER_BYTES = 12;
 /** Bytes of one checkpoint. */
 export const CHECKPOINT_BYTES = 8 + 8 + 1 + WINDOW_BYTES;
+/** The most checkpoints of one layer. */
+export const MAX_CHECKPOINTS = Math.floor(MAX_ZTOC_BYTES / CHECKPOINT_BYTES);
 
 function readInt64(view: DataView, at: number): number {
   const value = view.getInt32(at + 4, true) * 2 ** 32 +

@@ -1,13 +1,11 @@
 import { type Checkpoint, GzipIndexer } from "../deflate/mod.ts";
 import type { Digest } from "../oci/mod.ts";
 import { CheckpointList } from "./checkpoint_list.ts";
-import { WINDOW_BYTES } from "./checkpoints.ts";
+import { MAX_CHECKPOINTS } from "./checkpoints.ts";
 import { ZtocError } from "./errors.ts";
-import { checkSpanSize, MAX_ZTOC_BYTES } from "./model.ts";
+import { checkSpanSize } from "./model.ts";
 import type { LayerPass, PassResult } from "./pass.ts";
 import { SpanHasher } from "./span_hasher.ts";
-
-const MAX_CHECKPOINTS = Math.floor(MAX_ZTOC_BYTES / WINDOW_BYTES);
 
 /** What a {@link GzipPass} needs. */
 export interface GzipPassOptions {

@@ -87,25 +87,43 @@ async function importable(names: readonly string[]): Promise<string[]> {
   return found;
 }
 
-/** Files of this machine as a layer: packed by tar and gzip, as image builders do. Kept at `path`. */
+/** Files of this machine as a layer, kept at `path`. */
 export async function hostLayer(
   path: string,
   files: readonly string[],
 ): Promise<LayerBlob> {
-  const packed = `${path}.tar.gz`;
-  if (!exists(packed)) {
-    console.log(`making ${packed} (kept for later runs)`);
-    Deno.writeTextFileSync(`${path}.list`, files.join("\n"));
+  await Deno.writeTextFile(`${path}.list`, files.join("\n"));
+  return await packed(
+    path,
+    "-P",
+    "--transform",
+    "s,^/,,",
+    "-T",
+    `${path}.list`,
+  );
+}
+
+/** A folder and all that lies in it as a layer, kept at `path`. */
+export function treeLayer(path: string, root: string): Promise<LayerBlob> {
+  return packed(path, "-C", root, "--sort=name", ".");
+}
+
+/** Packed by tar and gzip, as image builders do. */
+async function packed(path: string, ...tarArgs: string[]): Promise<LayerBlob> {
+  const blob = `${path}.tar.gz`;
+  if (!exists(blob)) {
+    console.log(`making ${blob} (kept for later runs)`);
     await run("sh", [
       "-ec",
-      'tar -P --transform "s,^/,," -cf "$1.tar" -T "$1.list"; ' +
-      'gzip -6 -c "$1.tar" > "$1.part"; sha256sum < "$1.tar" > "$1.sum"; ' +
-      'wc -c < "$1.tar" > "$1.size"; rm "$1.tar"; mv "$1.part" "$1.tar.gz"',
-      "sh",
-      path,
+      'path="$1"; shift; tar -cf "$path.tar" "$@"; ' +
+      'gzip -6 -c "$path.tar" > "$path.part"; ' +
+      'sha256sum < "$path.tar" > "$path.sum"; ' +
+      'wc -c < "$path.tar" > "$path.size"; rm "$path.tar"; ' +
+      'mv "$path.part" "$path.tar.gz"',
+      ...["sh", path, ...tarArgs],
     ]);
   }
-  const bytes = await Deno.readFile(packed);
+  const bytes = await Deno.readFile(blob);
   const diffId = Deno.readTextFileSync(`${path}.sum`).slice(0, 64);
   return {
     bytes,
