@@ -9,6 +9,7 @@ import {
   RegistryClient,
   staticCredentials,
 } from "../lib/registry/mod.ts";
+import { askSecret } from "./ask_secret.ts";
 import { UsageError } from "./command.ts";
 
 /** For `parseCommandLine`. */
@@ -87,36 +88,18 @@ function credentials({ user, refresh }: RegistryValues) {
   if (user === undefined) return docker;
   const colon = user.indexOf(":");
   const name = colon < 0 ? user : user.slice(0, colon);
-  const password = colon < 0 ? askPassword(name) : user.slice(colon + 1);
+  const password = colon < 0 ? passwordOf(name) : user.slice(colon + 1);
   if (name === "" || passwordCredential(name, password) === null) {
     throw new UsageError("--user must be name:password");
   }
   return firstCredentials([staticCredentials(name, password), docker]);
 }
 
-/** Asks on the terminal, without showing what is typed. */
-function askPassword(name: string): string {
+function passwordOf(name: string): string {
   if (!Deno.stdin.isTerminal()) {
     throw new UsageError("--user must be name:password");
   }
-  const write = (text: string) =>
-    Deno.stderr.writeSync(new TextEncoder().encode(text));
-  write(`Password of ${name}: `);
-  Deno.stdin.setRaw(true, { cbreak: true });
-  try {
-    const typed: number[] = [];
-    const byte = new Uint8Array(1);
-    while (Deno.stdin.readSync(byte) === 1) {
-      const key = byte[0]!;
-      if (key === 0x0a || key === 0x0d || key === 0x04) break;
-      if (key === 0x7f || key === 0x08) typed.pop();
-      else typed.push(key);
-    }
-    return new TextDecoder().decode(Uint8Array.from(typed));
-  } finally {
-    Deno.stdin.setRaw(false);
-    write("\n");
-  }
+  return askSecret(`Password of ${name}: `);
 }
 
 function clientCertificate({ tlscert, tlskey }: RegistryValues) {

@@ -358,3 +358,63 @@ Deno.test("--refresh logs in with a token, and a password is taken from a termin
   assert.equal(asked.code, 2);
   assert.match(asked.stderr, /--user must be name:password/);
 });
+
+/** Runs a program on a terminal of its own, and types when it asks for a password. */
+const TERMINAL = `
+import json, os, pty, sys, termios
+typed = sys.argv[1].encode("utf-8", "surrogateescape").decode("unicode_escape").encode("latin1")
+pid, fd = pty.fork()
+if pid == 0: os.execvp(sys.argv[2], sys.argv[2:])
+seen, echo = b"", None
+while True:
+    try: piece = os.read(fd, 4096)
+    except OSError: break
+    if not piece: break
+    seen += piece
+    if typed and b"Password of me: " in seen:
+        os.write(fd, typed)
+        typed = b""
+    try: echo = bool(termios.tcgetattr(fd)[3] & termios.ECHO)
+    except termios.error: pass
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+print(json.dumps({"seen": seen.decode(), "code": status, "echo": echo}))
+`;
+
+Deno.test("--user NAME asks for the password on the terminal and does not show it", async (t) => {
+  await using registry = startRegistry({
+    auth: { kind: "basic", username: "me", password: "secret-word" },
+  });
+  await pushImage(registry.host, "app:1", toolsImage(), {
+    authorization: `Basic ${btoa("me:secret-word")}`,
+  });
+  const typing = async (typed: string) => {
+    const { program, args } = sociDenoCommand(
+      ...["inspect", "--json", "--user", "me", `${registry.host}/app:1`],
+    );
+    const { stdout, stderr } = await tryRun("python3", [
+      ...["-c", TERMINAL, typed, program, ...args],
+    ], { timeoutMs: 60_000 });
+    assert.equal(stderr, "");
+    return JSON.parse(stdout) as { seen: string; code: number; echo: boolean };
+  };
+  await t.step("a password with a slip of the finger", async () => {
+    const { seen, code } = await typing(
+      "secret-w\\xc3\\xa4\\x7ford\\r",
+    );
+    assert.equal(code, 0, seen);
+    assert.doesNotMatch(seen, /secret|ord\r/);
+  });
+  await t.step("a wrong one", async () => {
+    const { seen, code } = await typing("secret\\n");
+    assert.equal(code, 1);
+    assert.match(seen, /log in/);
+  });
+  await t.step(
+    "Ctrl-C leaves a terminal that shows what is typed",
+    async () => {
+      const { code, echo } = await typing("secr\\x03");
+      assert.equal(code, 130);
+      assert.equal(echo, true);
+    },
+  );
+});

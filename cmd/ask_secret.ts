@@ -1,0 +1,39 @@
+const END_OF_TEXT = 0x03; // Ctrl-C
+const END_OF_TRANSMISSION = 0x04; // Ctrl-D
+const SIGINT = 2;
+const BACKSPACES = [0x08, 0x7f];
+const LINE_ENDS = [0x0a, 0x0d, END_OF_TRANSMISSION];
+
+/**
+ * Asks on the terminal, which standard input must be, and does not show what is typed. Ctrl-C ends the
+ * process, with the terminal as it was.
+ */
+export function askSecret(prompt: string): string {
+  const write = (text: string) =>
+    Deno.stderr.writeSync(new TextEncoder().encode(text));
+  // Also Ctrl-C comes as a byte: a process that it kills leaves a terminal that shows nothing.
+  Deno.stdin.setRaw(true);
+  write(prompt);
+  const typed: number[] = [];
+  let interrupted = false;
+  try {
+    const byte = new Uint8Array(1);
+    while (Deno.stdin.readSync(byte) === 1) {
+      const key = byte[0]!;
+      if (LINE_ENDS.includes(key)) break;
+      if (interrupted = key === END_OF_TEXT) break;
+      if (BACKSPACES.includes(key)) dropCharacter(typed);
+      else typed.push(key);
+    }
+  } finally {
+    Deno.stdin.setRaw(false);
+    write("\n");
+  }
+  if (interrupted) Deno.exit(128 + SIGINT);
+  return new TextDecoder().decode(Uint8Array.from(typed));
+}
+
+/** Takes the last character off UTF-8: its first byte and those that continue it. */
+function dropCharacter(bytes: number[]): void {
+  while ((bytes.pop() ?? 0) >> 6 === 0b10);
+}
