@@ -21,7 +21,8 @@ export function askSecret(prompt: string): string {
     while (Deno.stdin.readSync(byte) === 1) {
       const key = byte[0]!;
       if (LINE_ENDS.includes(key)) break;
-      if (interrupted = key === END_OF_TEXT) break;
+      interrupted = key === END_OF_TEXT;
+      if (interrupted) break;
       if (BACKSPACES.includes(key)) dropCharacter(typed);
       else typed.push(key);
     }
