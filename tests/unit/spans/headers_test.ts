@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import {
+  decodeZtoc,
+  encodeZtoc,
   PLACEHOLDER_NAME,
   type Ztoc,
   type ZtocEntry,
+  ZtocError,
 } from "../../../lib/ztoc/mod.ts";
 import { SpanError } from "../../../lib/spans/mod.ts";
 import { TarBuilder } from "../../support/images/mod.ts";
@@ -153,6 +156,47 @@ Deno.test("headers that stand for no file are passed over, and no file can be hi
   const error = await failureOf(readTar(served, 0, 512));
   assert.equal(error.kind, "header");
 });
+
+/** How an entry's bytes may be said to lie on those of others: from those of its own and of another. */
+const OVERLAPS: Readonly<
+  Record<string, (own: ZtocEntry, other: ZtocEntry) => Partial<ZtocEntry>>
+> = {
+  "those of an earlier file": (_, { offset, size }) => ({ offset, size }),
+  "the end of the one before": ({ offset }) => ({ offset: offset - 512 }),
+  "the file behind it": ({ size }) => ({ size: size + 5000 }),
+  "the middle of its own": ({ offset }) => ({ offset: offset + 512 }),
+  "the layer's first header": () => ({ offset: 0 }),
+};
+
+for (const [where, lie] of Object.entries(OVERLAPS)) {
+  Deno.test(`a file whose bytes are said to be ${where} is not read`, async () => {
+    for (const size of [1024, 2 ** 20]) {
+      for (const compression of ["gzip", "uncompressed"] as const) {
+        const layer = variedLayer(size, compression);
+        const named = (wanted: string) =>
+          layer.ztoc.entries.find(({ name }) =>
+            new TextDecoder().decode(name) === wanted
+          )!;
+        const own = named("data/40");
+        const told = { ...own, ...lie(own, named("data/7")) };
+        let ztoc;
+        try {
+          ztoc = decodeZtoc(encodeZtoc(lying(layer, "data/40", told)));
+        } catch (error) {
+          assert.ok(error instanceof ZtocError, String(error));
+          assert.equal(error.code, "order");
+          continue; // refused before anything is shown
+        }
+        await using served = serve(layer, { ztoc });
+        const error = await failureOf(
+          readTar(served, 0, layer.ztoc.uncompressedSize),
+        );
+        assert.equal(error.kind, "header");
+        await failureOf(readTar(served, told.offset, told.size));
+      }
+    }
+  });
+}
 
 Deno.test("only spans with a lie in them fail", async () => {
   const layer = variedLayer();
