@@ -16,16 +16,19 @@ import {
   type Containerd,
   ctrPull,
   ctrRun,
+  leftovers,
+  makeCertificateAuthority,
   startContainerd,
+  startDockerRegistry,
 } from "../support/host/mod.ts";
 import { pushImage } from "../support/images/mod.ts";
-import { sociPeer, startSociPeer } from "../support/peer/mod.ts";
-import { startRegistry } from "../support/registry/mod.ts";
+import { nameLoopback, sociPeer, startSociPeer } from "../support/peer/mod.ts";
 import { chart } from "./chart.ts";
 import { debianImage } from "./debian_image.ts";
 import { saveResults } from "./results.ts";
 import { median, printMachine, printTable } from "./support.ts";
 
+const NAME = "bench.soci-deno.test";
 const FIND = `
 import subprocess, time
 def find():
@@ -98,18 +101,29 @@ async function measure(way: Way, image: string): Promise<Figures> {
 printMachine();
 const rounds = Number(Deno.args[0] ?? 3);
 await using stack = new AsyncDisposableStack();
-const registry = stack.use(startRegistry());
-const image = `${registry.host}/bench/science:1`;
 const content = await debianImage();
-await pushImage(registry.host, "bench/science:1", content);
-await buildIndex("--min-layer-size", "0", image);
+// The existing daemon looks for indexes over HTTPS only.
+const authority = stack.use(await makeCertificateAuthority());
+const { certPath: caFile, certPem } = authority;
+stack.use(nameLoopback(NAME));
+const registry = stack.use(
+  await startDockerRegistry({
+    tls: await authority.issue(["127.0.0.1", NAME]),
+  }),
+);
+const image = `${NAME}:${registry.port}/bench/science:1`;
+await pushImage(registry.host, "bench/science:1", content, {
+  scheme: "https",
+  caCerts: [certPem],
+});
+await buildIndex("--min-layer-size", "0", "--tlscacert", caFile, image);
 
 const ways: Way[] = [];
 const overlay = stack.use(await startContainerd());
-await ctrPull(overlay, image);
+await ctrPull(overlay, image, { caPath: caFile });
 ways.push({ name: "overlayfs", containerd: overlay, snapshotter: "overlayfs" });
 for (const face of ["erofs", "fuse"] as const satisfies FaceWish[]) {
-  const host = stack.use(await LazyHost.start({ face }));
+  const host = stack.use(await LazyHost.start({ face, caFile }));
   await host.pull(image);
   ways.push({
     name: `soci-deno, ${face}`,
@@ -119,13 +133,17 @@ for (const face of ["erofs", "fuse"] as const satisfies FaceWish[]) {
 }
 const peer = await sociPeer();
 if ("soci" in peer) {
-  const daemon = stack.use(await startSociPeer(peer));
+  const daemon = stack.use(await startSociPeer(peer, { caFile }));
   const containerd = stack.use(
     await startContainerd({
       proxySnapshotters: [{ name: "soci", address: daemon.address }],
     }),
   );
-  await daemon.soci(containerd, "image", "rpull", "--plain-http", image);
+  await daemon.soci(containerd, "image", "rpull", image);
+  const mounts = leftovers(daemon.folder).mounts.length;
+  if (mounts < content.layers.length) {
+    throw new Error(`the existing daemon serves only ${mounts} layers`);
+  }
   ways.push({ name: "SOCI 0.4.1", containerd, snapshotter: "soci" });
 } else console.log("the existing SOCI tools are not to be had");
 
