@@ -59,15 +59,19 @@ export interface DaemonStatus extends StoreStatus {
   readonly upSeconds: number;
   readonly address: string;
   readonly residentBytes: number;
+  /** JavaScript objects of the main thread, without its Workers, and what the heap holds for them. */
+  readonly heap: { readonly usedBytes: number; readonly totalBytes: number };
 }
 
 function daemonStatus(address: string, store: LayerStore): DaemonStatus {
+  const { rss, heapUsed, heapTotal } = Deno.memoryUsage();
   return {
     version: VERSION,
     pid: Deno.pid,
     upSeconds: performance.now() / 1000,
     address,
-    residentBytes: Deno.memoryUsage().rss,
+    residentBytes: rss,
+    heap: { usedBytes: heapUsed, totalBytes: heapTotal },
     ...storeStatus(store),
   };
 }

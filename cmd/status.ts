@@ -60,7 +60,12 @@ function describe(status: DaemonStatus): string {
     ["version", status.version],
     ["address", status.address],
     ["shown by", `${face.face} (${face.reason})`],
-    ["memory", `${formatBytes(status.residentBytes)} resident`],
+    [
+      "memory",
+      `${formatBytes(status.residentBytes)} resident, ${
+        formatBytes(status.heap.usedBytes)
+      } of it JavaScript objects`,
+    ],
     [
       "cache",
       cache.broken === null

@@ -200,7 +200,8 @@ await Deno.writeTextFile(
 await Deno.writeTextFile(
   `${RESULTS}/soak.svg`,
   lineCharts({
-    title: `${minutes} minutes of mixed load, ${cycles} images`,
+    title:
+      `${minutes} minutes of mixed load, ${cycles} images; dashed: the daemon is restarted`,
     x: samples.map((sample) => sample.seconds),
     marks: restarts,
     series: (Object.keys(SLACK) as (keyof Figures)[]).map((name) => ({

@@ -41,8 +41,8 @@ export function lineCharts(chart: {
   });
   const height = 60 + series.length * PANEL;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12">` +
-    `<rect width="100%" height="100%" fill="#fff"/><text x="10" y="24" font-size="15">${title}; dashed: the daemon is restarted</text>` +
+    `<rect width="100%" height="100%" fill="#fff"/><text x="10" y="24" font-size="15">${title}</text>` +
     `${panels.join("")}<text x="${WIDTH - 20}" y="${
       height - 8
-    }" text-anchor="end">${end} s</text></svg>\n`;
+    }" text-anchor="end">${Math.round(end)} s</text></svg>\n`;
 }

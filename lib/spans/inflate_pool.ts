@@ -9,6 +9,8 @@ import type {
 
 /** A piece of a span that is coming is posted once it has so many bytes. */
 const PIECE_BYTES = 64 * 1024;
+/** Workers that had nothing to do for so long, ms, are stopped: each takes 11 MB and its buffers. */
+const IDLE_MS = 120_000;
 /** Spans of one Worker that may be coming: each holds some MiB of memory. */
 const STREAMS_EACH = 2;
 
@@ -21,7 +23,8 @@ interface Waiting {
 }
 
 interface Member {
-  worker: Worker;
+  /** Null while there was nothing to do for long. */
+  worker: Worker | null;
   /** One span at a time: what waits here can still be overtaken, what was posted cannot. */
   current: {
     readonly id: number;
@@ -42,7 +45,19 @@ export interface InflateStream {
   drop(): void;
 }
 
-/** Workers that check, inflate and write spans, those that are waited for first. */
+/** How a pool is set up. */
+export interface InflatePoolOptions {
+  /** Number of Workers; the machine's cores, at most four, when not given. */
+  readonly size?: number;
+  /** How long Workers without work stay, ms; two minutes when not given. */
+  readonly idleMs?: number;
+}
+
+/**
+ * Workers that check, inflate and write spans, those that are waited for first. They are there from
+ * the start, go when there is nothing to do for long, and come again with the next span, or with
+ * `wake` while it is still on its way.
+ */
 export class InflatePool implements Disposable {
   readonly #members: Member[];
   readonly #queues: Record<SpanClass, Waiting[]> = {
@@ -52,43 +67,71 @@ export class InflatePool implements Disposable {
   };
   #nextId = 1;
 
-  /** @param size number of Workers; the machine's cores, at most four, when not given. */
-  constructor(size = Math.min(4, navigator.hardwareConcurrency)) {
-    this.#members = Array.from({ length: size }, () => {
-      const member: Member = {
-        worker: this.#start(),
-        current: null,
-        streams: new Map(),
-      };
-      this.#listen(member);
-      return member;
-    });
+  readonly #idleMs: number;
+  #usedMs = 0;
+  /** Set while Workers are up. */
+  #idle: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: InflatePoolOptions = {}) {
+    const { size = Math.min(4, navigator.hardwareConcurrency) } = options;
+    this.#idleMs = options.idleMs ?? IDLE_MS;
+    this.#members = Array.from(
+      { length: size },
+      () => ({ worker: null, current: null, streams: new Map() }),
+    );
+    this.wake();
   }
 
-  #start(): Worker {
-    return new Worker(new URL("./inflate_worker.ts", import.meta.url), {
-      type: "module",
-      deno: { permissions: { ffi: [LIBC_PATH] } },
-    });
+  /** Starts Workers that were stopped, so that they are up when the next span has come. */
+  wake(): void {
+    this.#usedMs = performance.now();
+    if (this.#idle !== undefined) return;
+    for (const member of this.#members) this.#start(member);
+    this.#stopAfter(this.#idleMs);
   }
 
-  #listen(member: Member): void {
+  #stopAfter(ms: number): void {
+    this.#idle = setTimeout(() => {
+      const leftMs = this.#members.some(isBusy)
+        ? this.#idleMs
+        : this.#usedMs + this.#idleMs - performance.now();
+      if (leftMs > 0) return this.#stopAfter(leftMs);
+      this.#idle = undefined;
+      for (const member of this.#members) {
+        member.worker?.terminate();
+        member.worker = null;
+      }
+    }, ms);
+    Deno.unrefTimer(this.#idle);
+  }
+
+  #start(member: Member): void {
+    member.worker = new Worker(
+      new URL("./inflate_worker.ts", import.meta.url),
+      {
+        type: "module",
+        deno: { permissions: { ffi: [LIBC_PATH] } },
+      },
+    );
+    this.#listen(member, member.worker);
+  }
+
+  #listen(member: Member, worker: Worker): void {
     const { streams } = member;
     const endCurrent = (outcome: InflateOutcome) => {
       member.current?.finished.resolve(outcome);
       member.current = null;
       this.#next();
     };
-    member.worker.onmessage = ({ data }: MessageEvent<InflateResult>) => {
+    worker.onmessage = ({ data }: MessageEvent<InflateResult>) => {
       if (data.id === member.current?.id) return endCurrent(data.outcome);
       streams.get(data.id)?.resolve(data.outcome);
       streams.delete(data.id);
     };
-    member.worker.onerror = (event) => {
+    worker.onerror = (event) => {
       event.preventDefault();
       // The Worker is gone with its spans, which are fetched again; another takes its place.
-      member.worker = this.#start();
-      this.#listen(member);
+      this.#start(member);
       const outcome: InflateOutcome = {
         kind: "worker",
         detail: `Worker: ${event.message}`,
@@ -99,9 +142,9 @@ export class InflatePool implements Disposable {
     };
   }
 
-  /** Number of Workers. */
+  /** Number of Workers that are up. */
   get size(): number {
-    return this.#members.length;
+    return this.#members.filter(({ worker }) => worker !== null).length;
   }
 
   /** Checks, inflates and writes one span; `compressed` and the work's window are given up. */
@@ -110,6 +153,7 @@ export class InflatePool implements Disposable {
     compressed: Uint8Array<ArrayBuffer>,
     cls: SpanClass,
   ): Promise<InflateOutcome> {
+    this.wake();
     const finished = Promise.withResolvers<InflateOutcome>();
     this.#queues[cls].push({ work, compressed, finished });
     this.#next();
@@ -122,6 +166,7 @@ export class InflatePool implements Disposable {
    * @returns null when enough are coming already: then wait for all of it and `run`.
    */
   stream(makeWork: () => InflateWork, start: number): InflateStream | null {
+    this.wake();
     const member = this.#members.reduce((least, candidate) =>
       candidate.streams.size < least.streams.size ? candidate : least
     );
@@ -174,8 +219,13 @@ export class InflatePool implements Disposable {
 
   /** Stops the Workers; spans under way never end, so end them first. */
   [Symbol.dispose](): void {
-    for (const { worker } of this.#members) worker.terminate();
+    clearTimeout(this.#idle);
+    for (const { worker } of this.#members) worker?.terminate();
   }
+}
+
+function isBusy({ current, streams }: Member): boolean {
+  return current !== null || streams.size > 0;
 }
 
 function post({ worker }: Member, request: InflateRequest): void {
@@ -184,5 +234,6 @@ function post({ worker }: Member, request: InflateRequest): void {
   if ("work" in request && request.work.checkpoint !== null) {
     transfer.push(request.work.checkpoint.window.buffer);
   }
-  worker.postMessage(request, transfer);
+  // Whoever posts has woken it, and it stays while it is busy.
+  worker!.postMessage(request, transfer);
 }

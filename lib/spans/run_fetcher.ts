@@ -29,10 +29,11 @@ export class RunFetcher {
 
   /** See `RunLayer.fetchRun`. */
   async fetch(run: Run, onBytes: (count: number) => void): Promise<void> {
-    const { spans, source, onFetched } = this.#options;
+    const { pool, spans, source, onFetched } = this.#options;
     const { closed, arrived } = this.#hooks;
     const { flights } = run;
     closed.throwIfAborted();
+    pool.wake();
     const start = spans.compressedStart(flights[0]!.span);
     const bytes = new Uint8Array(run.size);
     const kept = this.#takePartial(flights[0]!.span, bytes);

@@ -1,4 +1,7 @@
-/** How tests, benchmarks and the quickstart run soci-deno: with just the permissions it ships with. @module */
+/** How tests, benchmarks and the quickstart run soci-deno: with just the permissions, and the
+ * engine's flags, that it ships with. @module */
+import { V8_FLAGS } from "../../../tools/compile.ts";
+
 const ROOT = new URL("../../../", import.meta.url).pathname;
 
 type Grants = Record<string, true | readonly string[]>;
@@ -37,6 +40,7 @@ export function sociDenoWith(
       ...["run", "--no-check", "--no-prompt", "--quiet"],
       ...["--config", `${ROOT}deno.json`, "--unstable-worker-options"],
       ...permissionFlags(grants),
+      `--v8-flags=${V8_FLAGS.join(",")}`,
       ...denoFlags,
       `${ROOT}main.ts`,
       ...args,

@@ -206,7 +206,7 @@ Deno.test("the background waits while it is paused, and fetches no faster than i
 
 Deno.test("filling ends at once when its layer goes, and fills other layers on", async () => {
   const layer = noiseLayer(40);
-  using pool = new InflatePool(2);
+  using pool = new InflatePool({ size: 2 });
   const scheduler = new SpanScheduler();
   const going = serve(layer, { scheduler, pool });
   const other = noiseLayer(20);

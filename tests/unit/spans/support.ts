@@ -130,7 +130,7 @@ export function serve(
   );
   const source = new MemorySource(layer.blob);
   const scheduler = options.scheduler ?? new SpanScheduler();
-  const pool = options.pool ?? new InflatePool(options.workers ?? 1);
+  const pool = options.pool ?? new InflatePool({ size: options.workers ?? 1 });
   const headers = options.headers === "trusted" ? null : HeaderTable.open(
     `${folder}/headers`,
     ztoc,
