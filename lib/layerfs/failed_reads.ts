@@ -1,9 +1,36 @@
-/** A read that waited this long, ms, before it failed is remembered ... */
-const LONG_WAIT_MS = 1000;
-/** ... until the kernel has not repeated it or gone on from it for this long, ms, ... */
+import { waitsBegun } from "../os/mod.ts";
+
+/** When a read has waited this long, ms, it is noted how often its thread began to wait. */
+const NOTE_MS = 100;
+/** A failed read is remembered until the kernel has not gone on from it for this long, ms, ... */
 const REPEAT_MS = 50;
 /** ... and this long, ms, in all. */
 const REPEATS_MS = 1000;
+
+/**
+ * Whether the thread that made a read did nothing else but wait for it. When the kernel reads ahead,
+ * the thread goes on, and may come to wait for those bytes just before they fail.
+ */
+export class WaitingThread implements Disposable {
+  #begun: number | null = null;
+  readonly #timer: ReturnType<typeof setTimeout>;
+
+  /** @param thread 0 when it is unknown. */
+  constructor(readonly thread: number) {
+    this.#timer = setTimeout(() => {
+      this.#begun = waitsBegun(thread);
+    }, NOTE_MS);
+  }
+
+  /** Whether it waited all the time, but for the first tenth of a second. */
+  waitedAllTheTime(): boolean {
+    return this.#begun !== null && this.#begun === waitsBegun(this.thread);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
 
 interface FailedRead {
   readonly thread: number;
@@ -14,7 +41,7 @@ interface FailedRead {
 }
 
 /**
- * Reads of one layer that failed after a long wait.
+ * Reads of one layer that failed while their threads waited for them.
  *
  * One read of a program becomes several of ours when they fail: the kernel asks again for what it
  * read ahead, page by page, here and in EROFS, and goes on behind it. The program would wait as long
@@ -43,18 +70,27 @@ export class FailedReads {
     return true;
   }
 
-  /** A read failed. @param thread 0 when it is unknown: nothing can repeat it. */
+  /**
+   * A read of a thread failed. It is remembered when the thread waited for it all the time, or waits
+   * for the next part of what has just failed.
+   */
   add(
     thread: number,
     offset: number,
     length: number,
-    startedMs: number,
+    waitedAllTheTime: boolean,
     nowMs: number,
   ): void {
     this.#forget(nowMs);
-    if (thread === 0 || nowMs - startedMs < LONG_WAIT_MS) return;
-    const end = offset + length;
-    this.#recent.push({ thread, offset, end, atMs: nowMs, repeatedMs: nowMs });
+    const before = this.#recent.find((failed) => failed.thread === thread);
+    if (!waitedAllTheTime && before === undefined) return;
+    this.#recent.push({
+      thread,
+      offset,
+      end: offset + length,
+      atMs: before?.atMs ?? nowMs, // it is the same failure, and lasts no longer
+      repeatedMs: nowMs,
+    });
   }
 
   #forget(nowMs: number): void {

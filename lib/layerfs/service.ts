@@ -9,7 +9,7 @@ import { closeFd, ERRNO, isBeingKilled, OsError, unmount } from "../os/mod.ts";
 import { dataBytes } from "./blob.ts";
 import { ErofsFace, type ShownLayer } from "./erofs_face.ts";
 import type { Face } from "./face.ts";
-import { FailedReads } from "./failed_reads.ts";
+import { FailedReads, WaitingThread } from "./failed_reads.ts";
 import {
   PresenceArena,
   ReadersAtWork,
@@ -475,17 +475,18 @@ export class LayerFileSystem implements AsyncDisposable {
   ): Promise<number> {
     const known = this.#layers.get(slot);
     if (known === undefined) return -ERRNO.ESTALE;
-    const startedMs = performance.now();
-    if (known.failed.repeats(thread, offset, length, startedMs)) {
+    if (known.failed.repeats(thread, offset, length, performance.now())) {
       return -ERRNO.EIO;
     }
+    using waiting = new WaitingThread(thread);
     try {
       const held = Math.min(length, known.dataBytes - offset);
       await known.layer.ensure(offset, held, signal);
       return 0;
     } catch (error) {
       if (signal.aborted) return -ERRNO.EINTR;
-      known.failed.add(thread, offset, length, startedMs, performance.now());
+      const waited = waiting.waitedAllTheTime();
+      known.failed.add(thread, offset, length, waited, performance.now());
       this.#options.onReadError?.(slot, offset, error);
       return -ERRNO.EIO;
     }

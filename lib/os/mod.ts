@@ -4,7 +4,7 @@
  * @module
  */
 export { libc, LIBC_PATH } from "./libc.ts";
-export { isBeingKilled } from "./threads.ts";
+export { isBeingKilled, waitsBegun } from "./threads.ts";
 export { ERRNO, errnoName, lastErrno, OsError, raise } from "./errno.ts";
 export {
   closeFd,

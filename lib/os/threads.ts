@@ -8,6 +8,32 @@ const HARMLESS = [17, 18, 19, 20, 21, 22, 23, 28].reduce(
   0n,
 );
 
+/** What the kernel tells of a thread; null when it is gone. @throws OsError */
+function statusOf(thread: number): string | null {
+  try {
+    return new TextDecoder().decode(
+      readWholeFile(`/proc/${thread}/status`, MAX_STATUS_BYTES),
+    );
+  } catch (error) {
+    if (
+      error instanceof OsError &&
+      (error.errno === ERRNO.ENOENT || error.errno === ERRNO.ESRCH)
+    ) return null;
+    throw error;
+  }
+}
+
+/**
+ * How often a thread began to wait for something, since it began: while it waits the number stays.
+ * Null for 0, a thread this process cannot see, and for one that is gone.
+ */
+export function waitsBegun(thread: number): number | null {
+  if (thread === 0) return null;
+  const [, digits] =
+    statusOf(thread)?.match(/^voluntary_ctxt_switches:\s*(\d+)$/m) ?? [];
+  return digits === undefined ? null : Number(digits);
+}
+
 /**
  * Whether a thread (its number, as in /proc) is on its way out, though it may be held up in the
  * kernel: a signal waits for it that will end it, or it is gone. False for 0, a thread this process
@@ -15,18 +41,8 @@ const HARMLESS = [17, 18, 19, 20, 21, 22, 23, 28].reduce(
  */
 export function isBeingKilled(thread: number): boolean {
   if (thread === 0) return false;
-  let status: string;
-  try {
-    status = new TextDecoder().decode(
-      readWholeFile(`/proc/${thread}/status`, MAX_STATUS_BYTES),
-    );
-  } catch (error) {
-    if (
-      error instanceof OsError &&
-      (error.errno === ERRNO.ENOENT || error.errno === ERRNO.ESRCH)
-    ) return true;
-    throw error;
-  }
+  const status = statusOf(thread);
+  if (status === null) return true;
   if (/^State:\s*[ZX]/m.test(status)) return true;
   const mask = (name: string) => {
     const [, digits = "0"] =
