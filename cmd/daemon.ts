@@ -22,7 +22,12 @@ import {
   warmUp,
 } from "../lib/images/mod.ts";
 import { type FaceWish, MOUNT_NAMES } from "../lib/layerfs/mod.ts";
-import { processArguments, reexecute } from "../lib/os/mod.ts";
+import {
+  giveBackWhenIdle,
+  keepLargeBuffersApart,
+  processArguments,
+  reexecute,
+} from "../lib/os/mod.ts";
 import type { RegistryClient } from "../lib/registry/mod.ts";
 import { serveSnapshots, Snapshotter } from "../lib/snapshotter/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
@@ -89,6 +94,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       "background_fetch.fetch_period_msec is not used; see max_bytes_per_sec",
     );
   }
+  keepLargeBuffersApart();
   Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
   const keeper = new MountKeeper({
     statePath: `${root}/handover.json`,
@@ -164,6 +170,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   });
 
   warmUpAll(service.address, root, store);
+  stack.use(
+    giveBackWhenIdle(() => store.fetched.requests + store.all().length),
+  );
 
   const end = await Promise.race([untilSignal(), control.asked]);
   if (typeof end !== "string") {

@@ -23,7 +23,11 @@ export interface LayerCheckOptions {
   /** What the whole tar must be; null: what the folder says, if it does. */
   readonly diffId: Digest | null;
   readonly spans: SpanTable;
-  readonly ztoc: Ztoc;
+  /** Of all of the ztoc just this: it is kept as long as the layer is served. */
+  readonly ztoc: Pick<
+    Ztoc,
+    "compression" | "compressedSize" | "uncompressedSize"
+  >;
   readonly source: SpanSource;
 }
 

@@ -343,6 +343,7 @@ export class LayerStore implements AsyncDisposable {
   ): Entry {
     const { slot, layerDigest, ztocDigest, ztocBytes } = layer;
     const ztoc = decodeZtoc(ztocBytes);
+    const { compression, compressedSize, uncompressedSize } = ztoc;
     const spans = spanTable(ztoc);
     const folder = `${this.root}/layers/${slot}`;
     Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -369,7 +370,7 @@ export class LayerStore implements AsyncDisposable {
       layerDigest,
       diffId: layer.diffId,
       spans,
-      ztoc,
+      ztoc: { compression, compressedSize, uncompressedSize },
       source,
     });
     using opened = new DisposableStack();
@@ -378,9 +379,9 @@ export class LayerStore implements AsyncDisposable {
       : opened.use(HeaderTable.open(`${folder}/headers`, ztoc, spans));
     const dataFd = openFd(`${folder}/data`, O.RDWR | O.CREAT);
     opened.defer(() => closeFd(dataFd));
-    const trusted = fileSize(dataFd) === ztoc.uncompressedSize &&
-      ztoc.uncompressedSize > 0;
-    truncateFd(dataFd, ztoc.uncompressedSize);
+    const trusted = fileSize(dataFd) === uncompressedSize &&
+      uncompressedSize > 0;
+    truncateFd(dataFd, uncompressedSize);
     const { directory, shown, presence, uses } = this.#files.add({
       slot,
       spanCount: spans.count,
@@ -397,7 +398,7 @@ export class LayerStore implements AsyncDisposable {
     const reader = new LayerReader({
       layerDigest,
       spans,
-      compression: ztoc.compression,
+      compression,
       map,
       dataFd,
       source,
@@ -427,7 +428,7 @@ export class LayerStore implements AsyncDisposable {
       shown,
       reader,
       spans,
-      compressedSize: ztoc.compressedSize,
+      compressedSize,
       inodes,
       map,
       dataFd,

@@ -52,3 +52,4 @@ export {
   unmount,
   unmountElsewhere,
 } from "./mounts.ts";
+export { giveBackWhenIdle, keepLargeBuffersApart } from "./idle_memory.ts";

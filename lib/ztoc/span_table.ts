@@ -34,7 +34,7 @@ export interface SpanTable {
 
 /**
  * The spans of a ztoc, with every range checked: they ascend, lie inside the layer, and are as many
- * as there are digests.
+ * as there are digests. Keeps a copy of the windows and digests, nothing of the files.
  * @throws ZtocError
  */
 export function spanTable(ztoc: Ztoc): SpanTable {
@@ -51,14 +51,15 @@ function checkCount(ztoc: Ztoc, count: number): void {
   }
 }
 
-function checkInside({ uncompressedSize }: Ztoc, offset: number): void {
-  if (!(offset >= 0 && offset < uncompressedSize)) {
+function checkInside(size: number, offset: number): void {
+  if (!(offset >= 0 && offset < size)) {
     throw new RangeError(`offset ${offset} is outside the layer`);
   }
 }
 
 function gzipSpans(ztoc: Ztoc): SpanTable {
-  const { checkpoints } = decodeCheckpoints(ztoc.checkpoints);
+  // A copy, so that the rest of the ztoc, which is mostly names, need not stay.
+  const { checkpoints } = decodeCheckpoints(ztoc.checkpoints.slice());
   const { compressedSize, uncompressedSize, spanDigests } = ztoc;
   checkCount(ztoc, checkpoints.length);
   const inputs = new Float64Array(checkpoints.length + 1);
@@ -96,7 +97,7 @@ function gzipSpans(ztoc: Ztoc): SpanTable {
     window: (i) => checkpoints[i]!.window,
     digest: (i) => spanDigests[i]!,
     spanAt: (offset) => {
-      checkInside(ztoc, offset);
+      checkInside(uncompressedSize, offset);
       let low = 0;
       let high = count;
       while (high - low > 1) {
@@ -133,7 +134,7 @@ function tarSpans(ztoc: Ztoc): SpanTable {
     window: () => null,
     digest: (i) => spanDigests[i]!,
     spanAt: (offset) => {
-      checkInside(ztoc, offset);
+      checkInside(uncompressedSize, offset);
       return Math.floor(offset / spanSize);
     },
   };

@@ -7,6 +7,8 @@
  * @module
  */
 import { parseArgs } from "node:util";
+import type { DaemonStatus } from "../../cmd/daemon.ts";
+import { askStatus } from "../../lib/handover/mod.ts";
 import { buildIndex, LazyHost } from "../e2e/host.ts";
 import { ctrRun, pause } from "../support/host/mod.ts";
 import {
@@ -108,26 +110,32 @@ await buildIndex("--min-layer-size", "0", image);
 await using host = await LazyHost.start();
 using memory = new Memory(host.pid);
 const rows: string[][] = [];
-const note = (what: string, mb: number, ms?: number) => {
-  rows.push([what, mb.toFixed(0), ms === undefined ? "" : ms.toFixed(0)]);
+const note = async (what: string, mb: number, ms?: number) => {
+  const status = await askStatus(`${host.root}/control.sock`) as DaemonStatus;
+  rows.push([
+    what,
+    mb.toFixed(0),
+    (status.heap.usedBytes / 1e6).toFixed(0),
+    ms === undefined ? "" : ms.toFixed(0),
+  ]);
   console.log(rows.at(-1)!.join("  "));
 };
 await pause(2000);
-note("nothing served", memory.now());
+await note("nothing served", memory.now());
 const beforePull = memory.seconds;
 const { ms: pullMs } = await timed(() => host.pull(image));
-note(
+await note(
   `${LAYERS} layers, ${LAYERS * FILES} files pulled: most`,
   memory.peakSince(beforePull),
   pullMs,
 );
-await pause(5000);
-note("5 s later", memory.now());
+await pause(12_000);
+await note("12 s later", memory.now());
 const beforeReaders = memory.seconds;
 const { ms: readMs } = await timed(async () => {
   const { code, stderr } = await ctrRun(host.containerd, {
     image,
-    id: "readers",
+    id: `readers-${crypto.randomUUID()}`,
     snapshotter: "soci",
     args: [
       "/bin/busybox",
@@ -140,14 +148,18 @@ const { ms: readMs } = await timed(async () => {
   });
   if (code !== 0) throw new Error(stderr);
 });
-note(
+await note(
   `${READERS} readers of ${READERS * READ_BYTES / 2 ** 20} MiB: most`,
   memory.peakSince(beforeReaders),
   readMs,
 );
 await pause(IDLE_MS);
-note("idle", memory.now());
-printTable("Resident memory of the daemon", ["", "MB", "ms"], rows);
+await note("idle", memory.now());
+printTable(
+  "Resident memory of the daemon",
+  ["", "MB", "of it objects", "ms"],
+  rows,
+);
 const saved = saveResults("memory", { rows });
 await Deno.writeTextFile(
   saved.replace(/json$/, "svg"),
