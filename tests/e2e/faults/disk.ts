@@ -33,6 +33,18 @@ export class BreakableDisk implements AsyncDisposable {
     return new BreakableDisk(folder, mountpoint, device);
   }
 
+  /** Leaves no block free. */
+  async fill(): Promise<void> {
+    // It fails when nothing is left, and that is what is wanted.
+    await tryRun("dd", [
+      ...["if=/dev/zero", `of=${this.mountpoint}/filler`, "bs=64k"],
+      "conv=fsync",
+    ], { timeoutMs: 30_000 });
+    await tryRun("dd", [
+      ...["if=/dev/zero", `of=${this.mountpoint}/last`, "bs=512"],
+    ], { timeoutMs: 30_000 });
+  }
+
   /** What the kernel does on its own when it meets an error: nothing can be written any more. */
   async turnReadOnly(): Promise<void> {
     const name = this.device.split("/").at(-1);

@@ -47,6 +47,7 @@ export class HostFaults implements AsyncDisposable {
       trial: () => Promise<Outcome>,
     ): Fault => ({ name, allowed, try: trial });
     this.faults = [
+      fault("cache disk is full", "delay", () => this.#fullDisk()),
       fault("cache disk turns read-only", "delay", () => this.#readOnlyDisk()),
       fault("cache disk gives I/O errors", "delay", () => this.#brokenDisk()),
       fault(
@@ -136,6 +137,18 @@ export class HostFaults implements AsyncDisposable {
     await during(stage, reading);
     const outcome = outcomeOf(await reading.report);
     return { ...outcome, violations: [...outcome.violations, ...judge(stage)] };
+  }
+
+  async #fullDisk(): Promise<Outcome> {
+    await using disk = await BreakableDisk.make();
+    return await this.#reading(
+      { daemon: { root: `${disk.mountpoint}/root` } },
+      () => disk.fill(),
+      ({ host }) =>
+        /cannot be written.*(ENOSPC|[Nn]o space)/.test(host.logs())
+          ? []
+          : ["the daemon did not meet the fault"],
+    );
   }
 
   async #readOnlyDisk(): Promise<Outcome> {
