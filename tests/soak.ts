@@ -103,7 +103,7 @@ let containers = 0;
 async function check(
   { image, digests }: Awaited<ReturnType<typeof publish>>,
 ): Promise<void> {
-  const { stdout, stderr } = await ctrRun(host.containerd, {
+  const { code, stdout, stderr } = await ctrRun(host.containerd, {
     image,
     id: `soak-${crypto.randomUUID()}`,
     snapshotter: "soci",
@@ -112,7 +112,16 @@ async function check(
   containers++;
   const found = stdout.trim().split("\n").map((line) => line.split(" ")[0]);
   if (found.join() !== digests.join()) {
-    problems.push(`${image}: ${stderr || JSON.stringify(stdout)}`);
+    const told = host.logs().split("\n")
+      .filter((line) => /"level":"(warn|error)/.test(line)).slice(-5);
+    problems.push(
+      [
+        `${image}, exit code ${code} after ${seconds()} s: ${
+          stderr || JSON.stringify(stdout)
+        }`,
+        ...told,
+      ].join("\n  "),
+    );
   }
 }
 
