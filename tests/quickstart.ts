@@ -141,8 +141,6 @@ try {
   await sociDeno(
     "build-index",
     "--span-size",
-    "1MiB",
-    "--span-size",
     "256KiB",
     "--min-layer-size",
     "0",
