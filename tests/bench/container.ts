@@ -10,6 +10,7 @@
  * not given).
  * @module
  */
+import { dropCaches } from "../e2e/faults/stage.ts";
 import { buildIndex, LazyHost } from "../e2e/host.ts";
 import type { FaceWish } from "../../lib/layerfs/mod.ts";
 import {
@@ -73,11 +74,6 @@ async function inContainer(
   });
   if (code !== 0) throw new Error(`${snapshotter}: ${stderr}`);
   return stdout;
-}
-
-async function dropCaches(): Promise<void> {
-  await new Deno.Command("sync").output();
-  await Deno.writeTextFile("/proc/sys/vm/drop_caches", "3");
 }
 
 /** Seconds of each measure. */

@@ -22,7 +22,7 @@ import {
 import { startRegistry } from "../support/registry/mod.ts";
 import { lineCharts } from "../soak_chart.ts";
 import { saveResults } from "./results.ts";
-import { printMachine, printTable, timed } from "./support.ts";
+import { printMachine, printTable, residentMb, timed } from "./support.ts";
 
 const READERS = 64;
 const READ_BYTES = 4 * 2 ** 20;
@@ -71,8 +71,7 @@ class Memory implements Disposable {
   }
 
   now(): number {
-    const status = Deno.readTextFileSync(`/proc/${this.pid}/status`);
-    const mb = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024 / 1e6;
+    const mb = residentMb(this.pid);
     this.samples.push({ seconds: this.seconds, mb });
     return mb;
   }

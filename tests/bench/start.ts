@@ -32,7 +32,13 @@ import {
   startSociPeer,
 } from "../support/peer/mod.ts";
 import { benchImage } from "./image.ts";
-import { median, printMachine, printTable, run } from "./support.ts";
+import {
+  median,
+  printMachine,
+  printTable,
+  residentMb,
+  run,
+} from "./support.ts";
 
 const NAME = "bench.soci-deno.test";
 const REPOSITORY = "bench/python";
@@ -93,12 +99,6 @@ async function firstOutput(
   return ms;
 }
 
-/** Resident memory of a process in MB. */
-async function residentMb(pid: number): Promise<number> {
-  const status = await run("cat", [`/proc/${pid}/status`]);
-  return Number(status.match(/VmRSS:\s+(\d+)/)?.[1] ?? 0) * 1024 / 1e6;
-}
-
 async function timedPull(pull: () => Promise<unknown>): Promise<number> {
   await pause(SETTLE_MS);
   const start = performance.now();
@@ -146,7 +146,7 @@ async function startOurs({ image, authority }: Setting): Promise<Started> {
       )
     );
     const runMs = await firstOutput(containerd, image, "soci");
-    return { pullMs, runMs, rssMb: await residentMb(daemon.pid) };
+    return { pullMs, runMs, rssMb: residentMb(daemon.pid) };
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -173,7 +173,7 @@ async function startPeer(
   return {
     pullMs,
     runMs,
-    rssMb: process === undefined ? null : await residentMb(process.pid),
+    rssMb: process === undefined ? null : residentMb(process.pid),
   };
 }
 

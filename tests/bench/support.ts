@@ -99,6 +99,12 @@ export function someFiles(root: string, bytes: number): string[] {
   return found;
 }
 
+/** Resident memory of a process, MB. @throws Deno.errors.NotFound when it is gone */
+export function residentMb(pid: number): number {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024 / 1e6;
+}
+
 /** Prints a table with a title; numbers to the right. */
 export function printTable(
   title: string,

@@ -47,8 +47,16 @@ export class HostFaults implements AsyncDisposable {
       trial: () => Promise<Outcome>,
     ): Fault => ({ name, allowed, try: trial });
     this.faults = [
-      fault("cache disk is full", "delay", () => this.#fullDisk()),
-      fault("cache disk turns read-only", "delay", () => this.#readOnlyDisk()),
+      fault("cache disk is full", "delay", () =>
+        this.#failingDisk(
+          (disk) => disk.fill(),
+          /cannot be written.*(ENOSPC|[Nn]o space)/,
+        )),
+      fault("cache disk turns read-only", "delay", () =>
+        this.#failingDisk(
+          (disk) => disk.turnReadOnly(),
+          /cannot be written/,
+        )),
       fault("cache disk gives I/O errors", "delay", () => this.#brokenDisk()),
       fault(
         `daemon bounded to ${MEMORY_BYTES / 2 ** 20} MiB of memory`,
@@ -139,27 +147,17 @@ export class HostFaults implements AsyncDisposable {
     return { ...outcome, violations: [...outcome.violations, ...judge(stage)] };
   }
 
-  async #fullDisk(): Promise<Outcome> {
+  /** The daemon's disk fails while a container reads, and the daemon tells of it. */
+  async #failingDisk(
+    fail: (disk: BreakableDisk) => Promise<void>,
+    told: RegExp,
+  ): Promise<Outcome> {
     await using disk = await BreakableDisk.make();
     return await this.#reading(
       { daemon: { root: `${disk.mountpoint}/root` } },
-      () => disk.fill(),
+      () => fail(disk),
       ({ host }) =>
-        /cannot be written.*(ENOSPC|[Nn]o space)/.test(host.logs())
-          ? []
-          : ["the daemon did not meet the fault"],
-    );
-  }
-
-  async #readOnlyDisk(): Promise<Outcome> {
-    await using disk = await BreakableDisk.make();
-    return await this.#reading(
-      { daemon: { root: `${disk.mountpoint}/root` } },
-      () => disk.turnReadOnly(),
-      ({ host }) =>
-        /cannot be written/.test(host.logs())
-          ? []
-          : ["the daemon did not meet the fault"],
+        told.test(host.logs()) ? [] : ["the daemon did not meet the fault"],
     );
   }
 

@@ -1,5 +1,8 @@
-/** How tests, benchmarks and the quickstart run soci-deno: with just the permissions, and the
- * engine's flags, that it ships with. @module */
+/**
+ * How tests, benchmarks and the quickstart run soci-deno: with just the permissions, and the engine's
+ * flags, that it ships with.
+ * @module
+ */
 import { V8_FLAGS } from "../../../tools/compile.ts";
 
 const ROOT = new URL("../../../", import.meta.url).pathname;
