@@ -6,11 +6,15 @@
  * | 0 … 1023 | nothing |
  * | 1024 | superblock, 128 bytes |
  * | 1152 | the one device slot, 128 bytes |
- * | 1536 | inodes in the tree's order, each with its attributes and, where they fit, its directory entries or link target right behind it |
+ * | 1536 | inodes in the tree's order, each with its attributes and, right behind it, where its data lies on the blob, or, where they fit, its directory entries or link target |
  * | then | blocks of larger directories and longer link targets |
  *
- * An inode's number (*nid*) is its place in the image divided by 32. Block addresses from
- * `blocks of the image` on mean the blob.
+ * An inode's number (*nid*) is its place in the image divided by 32.
+ *
+ * Data is said in chunks, each with the number of its device, although one chunk holds almost every
+ * file: by a plain address behind the image's own blocks the kernel (6.12 … 6.18) finds the same data,
+ * but never asks for more than one folio of it at once (`erofs_fileio_scan_folio` compares addresses
+ * of two kinds).
  * @module
  */
 
@@ -43,6 +47,7 @@ export const SUPERBLOCK = {
 export const DEVICE = { blocks: 64, address: 68 } as const;
 
 export const COMPAT_MTIME = 0x2;
+export const INCOMPAT_CHUNKED_FILE = 0x4;
 export const INCOMPAT_DEVICE_TABLE = 0x8;
 
 export const INODE_BYTES = 64;
@@ -50,6 +55,15 @@ export const NID_BYTES = 32;
 /** `i_format` of an extended inode: bit 0, then the data layout. */
 export const FORMAT_PLAIN = 1 | (0 << 1);
 export const FORMAT_INLINE = 1 | (2 << 1);
+export const FORMAT_CHUNKED = 1 | (4 << 1);
+
+/** A chunk's index is 8 bytes: high bits of its block (u16), device (u16), block (u32). */
+export const CHUNK_INDEX_BYTES = 8;
+/** In `i_u`: chunks have indexes; the low five bits are their size, in blocks, as a power of two. */
+export const CHUNK_INDEXES = 0x20;
+export const MAX_CHUNK_BLOCK_BITS = 31;
+/** Number of the one device. */
+export const BLOB_DEVICE = 1;
 
 export const DIRENT_BYTES = 12;
 /** `file_type` of a directory entry. */

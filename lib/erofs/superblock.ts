@@ -6,6 +6,7 @@ import {
   DEVICE,
   DEVICE_SLOT_AT,
   DEVICE_SLOT_BYTES,
+  INCOMPAT_CHUNKED_FILE,
   INCOMPAT_DEVICE_TABLE,
   INODES_AT,
   MAGIC,
@@ -16,7 +17,7 @@ import {
 import type { ErofsSource } from "./tree.ts";
 
 /** Raised whenever the same tree would give another image. */
-const WRITER_VERSION = 1;
+const WRITER_VERSION = 2;
 const VOLUME_NAME = "soci-deno";
 // Our own words in the 16 bytes of the UUID, which only has to differ from image to image.
 const UUID_VERSION = 0;
@@ -25,8 +26,8 @@ const UUID_CHECKSUM = 8;
 const UUID_LENGTH = 12;
 
 /**
- * Writes superblock and device slot of an image whose inodes are in place. The blob's blocks are
- * addressed right behind the image's own.
+ * Writes superblock and device slot of an image whose inodes are in place. The device has a place
+ * behind the image's own blocks, as the format wants it, by which nothing is addressed.
  */
 export function writeSuperblock(
   image: Uint8Array<ArrayBuffer>,
@@ -46,7 +47,11 @@ export function writeSuperblock(
   view.setUint16(SUPERBLOCK.rootNid, INODES_AT / NID_BYTES, true);
   view.setUint32(SUPERBLOCK.inodes, inodes, true);
   view.setUint32(SUPERBLOCK.blocks, blocks, true);
-  view.setUint32(SUPERBLOCK.featureIncompat, INCOMPAT_DEVICE_TABLE, true);
+  view.setUint32(
+    SUPERBLOCK.featureIncompat,
+    INCOMPAT_DEVICE_TABLE | INCOMPAT_CHUNKED_FILE,
+    true,
+  );
   view.setUint16(SUPERBLOCK.extraDevices, 1, true);
   view.setUint16(
     SUPERBLOCK.deviceSlot,

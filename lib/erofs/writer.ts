@@ -1,10 +1,16 @@
 import { DirectoryLayout } from "./directory.ts";
 import {
+  BLOB_DEVICE,
   BLOCK,
+  BLOCK_BITS,
+  CHUNK_INDEX_BYTES,
+  CHUNK_INDEXES,
+  FORMAT_CHUNKED,
   FORMAT_INLINE,
   FORMAT_PLAIN,
   INODE_BYTES,
   INODES_AT,
+  MAX_CHUNK_BLOCK_BITS,
   NID_BYTES,
   XATTR_HEADER_BYTES,
 } from "./format.ts";
@@ -30,6 +36,8 @@ const S_IFLNK = 0o120000;
 const MAX_IMAGE_BYTES = 2 ** 31;
 /** Block addresses are 32 bits; the last one means "no block". */
 const MAX_BLOCKS = 2 ** 32 - 1;
+const CHUNK_BYTES = 2 ** (BLOCK_BITS + MAX_CHUNK_BLOCK_BITS);
+const CHUNK_FORMAT = CHUNK_INDEXES | MAX_CHUNK_BLOCK_BITS;
 const TWO_32 = 2 ** 32;
 const HOST_IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
@@ -60,8 +68,7 @@ export function writeErofsImage(
   if (source.blobBytes % BLOCK !== 0) {
     throw new RangeError(`the blob has ${source.blobBytes} bytes`);
   }
-  const blobBlock = plan.imageBytes / BLOCK;
-  if (blobBlock + source.blobBytes / BLOCK > MAX_BLOCKS) {
+  if ((plan.imageBytes + source.blobBytes) / BLOCK > MAX_BLOCKS) {
     throw new ErofsUnsupportedError(-1, `${source.blobBytes} bytes of data`);
   }
   const bytes = new Uint8Array(plan.imageBytes);
@@ -72,18 +79,24 @@ export function writeErofsImage(
     const type = (tree.mode[inode] as number) & S_IFMT;
     const bodyBytes = plan.bodyBytes[inode] as number;
     const block = plan.block[inode] as number;
+    const inline = bodyBytes > 0 && block === 0;
+    const xattrs = plan.xattrBytes[inode] as number;
+    let format = inline ? FORMAT_INLINE : FORMAT_PLAIN;
     let size = bodyBytes;
     let location = block;
     if (type === S_IFREG) {
       size = tree.size[inode] as number;
-      location = dataBlock(tree, inode, source.blobBytes, blobBlock);
+      if (size > 0) {
+        format = FORMAT_CHUNKED;
+        location = CHUNK_FORMAT;
+        const chunksAt = (at + chunksBehind(xattrs)) / 4;
+        writeChunks(tree, inode, image.words, chunksAt, source.blobBytes);
+      }
     } else if (type !== S_IFDIR && type !== S_IFLNK) {
       location = tree.rdev[inode] as number;
     }
-    const inline = bodyBytes > 0 && block === 0;
-    const xattrs = plan.xattrBytes[inode] as number;
     writeInode(tree, inode, image.words, at / 4, {
-      format: inline ? FORMAT_INLINE : FORMAT_PLAIN,
+      format,
       xattrCount: xattrs === 0 ? 0 : 1 + (xattrs - XATTR_HEADER_BYTES) / 4,
       size,
       location,
@@ -125,13 +138,15 @@ function layOut(tree: ErofsTree, directories: DirectoryLayout): Plan {
     plan.bodyBytes[inode] = body;
     const head = INODE_BYTES + xattrs;
     // A body behind its inode may not cross a block. Where it lies in its block depends on where
-    // the inode lies, in steps of INODE_BYTES; if the lowest of these is too high, all are.
-    const inline = body > 0 && xattrs % INODE_BYTES + body <= BLOCK;
-    while (inline && (at + head) % BLOCK + body > BLOCK) at += INODE_BYTES;
+    // the inode lies, in steps of NID_BYTES; if the lowest of these is too high, all are.
+    const inline = body > 0 && xattrs % NID_BYTES + body <= BLOCK;
+    while (inline && (at + head) % BLOCK + body > BLOCK) at += NID_BYTES;
     plan.nids[inode] = at / NID_BYTES;
     if (body > 0 && !inline) plan.block[inode] = 1; // placed below
-    at += head + (inline ? body : 0);
-    at = Math.ceil(at / INODE_BYTES) * INODE_BYTES;
+    if (type === S_IFREG && (tree.size[inode] as number) > 0) {
+      at += chunksBehind(xattrs) + chunks(tree, inode) * CHUNK_INDEX_BYTES;
+    } else at += head + (inline ? body : 0);
+    at = Math.ceil(at / NID_BYTES) * NID_BYTES;
     if (at > MAX_IMAGE_BYTES) break;
   }
   at = Math.ceil(at / BLOCK) * BLOCK;
@@ -160,15 +175,25 @@ function parentsOf(tree: ErofsTree): Uint32Array {
   return parents;
 }
 
-/** Address of a regular file's first block. */
-function dataBlock(
+/** How far behind its inode a file's chunk indexes begin, bytes. */
+function chunksBehind(xattrs: number): number {
+  return INODE_BYTES +
+    Math.ceil(xattrs / CHUNK_INDEX_BYTES) * CHUNK_INDEX_BYTES;
+}
+
+function chunks(tree: ErofsTree, inode: number): number {
+  return Math.ceil((tree.size[inode] as number) / CHUNK_BYTES);
+}
+
+/** Where a regular file's data lies: `struct erofs_inode_chunk_index`, from word `at` on. */
+function writeChunks(
   tree: ErofsTree,
   inode: number,
+  words: Uint32Array,
+  at: number,
   blobBytes: number,
-  blobBlock: number,
-): number {
+): void {
   const size = tree.size[inode] as number;
-  if (size === 0) return 0;
   const offset = tree.dataOffset[inode] as number;
   if (offset % BLOCK !== 0) {
     throw new ErofsUnsupportedError(inode, `its data starts at byte ${offset}`);
@@ -176,7 +201,11 @@ function dataBlock(
   if (offset + Math.ceil(size / BLOCK) * BLOCK > blobBytes) {
     throw new ErofsUnsupportedError(inode, "its data ends behind the blob");
   }
-  return blobBlock + offset / BLOCK;
+  const count = chunks(tree, inode);
+  for (let chunk = 0; chunk < count; chunk++) {
+    words[at + 2 * chunk] = BLOB_DEVICE << 16;
+    words[at + 2 * chunk + 1] = (offset + chunk * CHUNK_BYTES) / BLOCK;
+  }
 }
 
 /** `struct erofs_inode_extended`, at word `at`. */

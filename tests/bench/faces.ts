@@ -44,6 +44,7 @@ const MEASURES = {
   stat: "stat/s of 50 000 files, by name",
   find: "entries/s of find -ls",
   sequential: "sequential MB/s, 512 MiB",
+  mapped: "mapped, sequential MB/s, 512 MiB",
   scattered: "random 4 KiB reads/s",
 } as const;
 type Measure = keyof typeof MEASURES;

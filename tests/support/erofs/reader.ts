@@ -8,9 +8,11 @@ export interface ErofsInode {
   readonly size: number;
   readonly mtimeSeconds: number;
   readonly mtimeNanos: number;
-  /** First block, or device number. */
+  /** First block, or device number, or how chunks are said. */
   readonly union: number;
   readonly inline: boolean;
+  /** Block of the device at which data begins; null where none is said in chunks. */
+  readonly dataBlock: number | null;
   /** Bytes of the inline attributes. */
   readonly xattrBytes: number;
   readonly xattrs: Readonly<Record<string, string>>;
@@ -60,7 +62,7 @@ export class ErofsReader {
     this.inodes = Number(view.getBigUint64(1024 + 16, true));
     this.blocks = view.getUint32(1024 + 36, true);
     demand(this.blocks * this.blockSize === bytes.length, "length");
-    demand(view.getUint32(1024 + 80, true) === 8, "features");
+    demand(view.getUint32(1024 + 80, true) === (8 | 4), "features");
     demand(view.getUint16(1024 + 86, true) === 1, "one device");
     const slot = view.getUint16(1024 + 88, true) * 128;
     this.deviceBlocks = view.getUint32(slot + 64, true);
@@ -74,13 +76,14 @@ export class ErofsReader {
     const format = view.getUint16(at, true);
     demand((format & 1) === 1, `inode ${nid} is not extended`);
     const layout = format >> 1;
-    demand(layout === 0 || layout === 2, `layout ${layout} of inode ${nid}`);
+    demand([0, 2, 4].includes(layout), `layout ${layout} of inode ${nid}`);
     const count = view.getUint16(at + 2, true);
     const xattrBytes = count === 0 ? 0 : 12 + 4 * (count - 1);
+    const size = Number(view.getBigUint64(at + 8, true));
     return {
       nid,
       mode: view.getUint16(at + 4, true),
-      size: Number(view.getBigUint64(at + 8, true)),
+      size,
       union: view.getUint32(at + 16, true),
       uid: view.getUint32(at + 24, true),
       gid: view.getUint32(at + 28, true),
@@ -88,9 +91,27 @@ export class ErofsReader {
       mtimeNanos: view.getUint32(at + 40, true),
       nlink: view.getUint32(at + 44, true),
       inline: layout === 2,
+      dataBlock: layout === 4 ? this.#chunks(at, xattrBytes, size) : null,
       xattrBytes,
       xattrs: this.#xattrs(at + 64, xattrBytes),
     };
+  }
+
+  /** The first chunk's block; all others follow it without a gap. */
+  #chunks(inodeAt: number, xattrBytes: number, size: number): number {
+    const view = this.#view;
+    const format = view.getUint16(inodeAt + 16, true);
+    demand((format & ~0x1f) === 0x20, `chunk format ${format}`);
+    const chunkBlocks = 2 ** (format & 0x1f);
+    const at = Math.ceil((inodeAt + 64 + xattrBytes) / 8) * 8;
+    const first = view.getUint32(at + 4, true);
+    for (let i = 0; i * chunkBlocks * this.blockSize < size; i++) {
+      demand(view.getUint16(at + 8 * i, true) === 0, "block below 2^32");
+      demand(view.getUint16(at + 8 * i + 2, true) === 1, "chunk's device");
+      const block = view.getUint32(at + 8 * i + 4, true);
+      demand(block === first + i * chunkBlocks, "chunks in a row");
+    }
+    return first;
   }
 
   #xattrs(at: number, length: number): Record<string, string> {

@@ -82,7 +82,8 @@ function assertSameInode(
   if (type === 0o100000) {
     assert.equal(found.size, tree.size[inode]);
     if (found.size === 0) return;
-    const offset = (found.union - reader.deviceAddress) * 512;
+    assert.ok(found.dataBlock !== null);
+    const offset = found.dataBlock * 512;
     assert.equal(offset, tree.dataOffset[inode]);
     const end = offset / 512 + Math.ceil(found.size / 512);
     assert.ok(end <= reader.deviceBlocks, "data lies on the blob");
@@ -181,7 +182,14 @@ Deno.test("files and layers of more than 4 GiB keep their sizes and places", () 
   const tree = treeOf([
     { name: "large", offset: 512, size: 5 * GiB + 1 },
     { name: "behind", offset: 700 * GiB, size: 700 },
-  ], 701 * GiB);
+    // More than one chunk.
+    {
+      name: "huge",
+      offset: 8 * GiB,
+      size: 1200 * GiB,
+      xattrs: { "SCHILY.xattr.user.a": "b" },
+    },
+  ], 1300 * GiB);
   assertSameTree(tree, imageOf(tree));
 });
 
