@@ -14,16 +14,15 @@ function overview(
   called: string,
   commands: readonly CommandEntry[],
 ): string {
-  const width = Math.max(0, ...commands.map(({ name }) => name.length));
+  const shown = commands.filter(({ hidden }) => hidden !== true);
+  const width = Math.max(0, ...shown.map(({ name }) => name.length));
   return [
     "soci-deno starts containers before their images are downloaded.",
     "",
     `Usage: ${called} <command> [flags]`,
     "",
     "Commands:",
-    ...commands.map(({ name, summary }) =>
-      `  ${name.padEnd(width)}  ${summary}`
-    ),
+    ...shown.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     "",
     `\`${called} <command> --help\` tells all about a command.`,
   ].join("\n");

@@ -7,6 +7,8 @@ import type { Command } from "./command.ts";
 
 /** A word on the command line. */
 interface Word {
+  /** Whether the overview leaves it out: the program calls it, people do not. */
+  readonly hidden?: true;
   readonly name: string;
   /** Other words for it. */
   readonly aliases?: readonly string[];
@@ -191,6 +193,13 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "print the daemon's default or effective configuration",
     needs: ["read", "env"],
     load: async () => (await import("./config.ts")).configCommand,
+  },
+  {
+    name: "mount-helper", // lib/os/mount_helper.ts calls it so
+    hidden: true,
+    summary: "make the daemon's mounts",
+    needs: ["ffi"],
+    load: async () => (await import("./mount_helper.ts")).mountHelperCommand,
   },
 ];
 

@@ -78,6 +78,11 @@ export interface FuseHandler {
   cacheMissing(parent: NodeId): boolean;
   /** Fills `into`; 0 or a negative errno. */
   attributes(node: NodeId, into: Attributes): number;
+  /**
+   * How a file is opened: flags of `FOPEN`, or a negative errno. -ENOSYS: like every other file of
+   * this mount, whose opening the kernel asks about no more, with its cache kept.
+   */
+  open(node: NodeId): number;
   /** Writes the link's target; its length or a negative errno. */
   readlink(node: NodeId, into: Uint8Array): number;
   /**

@@ -30,6 +30,7 @@ import {
   MAX_READ_AHEAD_BYTES,
   MAX_READ_BYTES,
   OPCODE,
+  OPEN_OUT_BYTES,
   OUT_HEADER_BYTES,
   PROTOCOL_MAJOR,
   PROTOCOL_MINOR,
@@ -166,11 +167,13 @@ export class FuseLoop {
         return this.#answerStatFs();
       case OPCODE.INIT:
         return this.#init(length);
+      case OPCODE.OPEN:
+        return this.#open();
       case OPCODE.DESTROY:
       case OPCODE.FLUSH:
       case OPCODE.RELEASE:
         return this.#send(0, 0);
-      default: // OPEN, OPENDIR, ACCESS and all that writes: not ours, the kernel may stop asking
+      default: // OPENDIR, ACCESS and all that writes: not ours, the kernel may stop asking
         return this.#fail(ERRNO.ENOSYS);
     }
   }
@@ -194,6 +197,14 @@ export class FuseLoop {
     this.#set(PAYLOAD + 32, flags2);
     this.#send(INIT_OUT_BYTES, 0);
     this.#onNegotiated?.({ minor: this.#word(44), flags, flags2 });
+  }
+
+  #open(): void {
+    const flags = this.#handler.open(this.#node);
+    if (flags < 0) return this.#fail(-flags);
+    this.#clear(PAYLOAD, OPEN_OUT_BYTES); // no handle: there is no open state
+    this.#set(PAYLOAD + 8, flags);
+    this.#send(OPEN_OUT_BYTES, 0);
   }
 
   #lookup(length: number): void {

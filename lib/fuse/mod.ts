@@ -7,8 +7,8 @@
  * 32-bit words, because the high and the low word mean different things to the file systems above.
  * It keeps three caches: dentries (name → nodeid, also "no such name"), attributes, and pages. What
  * is served here never changes, so all three are told to keep what they have for ever. There is no
- * open state at all: OPEN and OPENDIR are answered ENOSYS once and the kernel stops asking. So
- * whoever holds the descriptor can answer any request, even in another process. A successor does not
+ * open state at all: OPEN (unless the handler has something to say about it) and OPENDIR are answered
+ * ENOSYS once and the kernel stops asking; nothing is remembered of an open file. So whoever holds the descriptor can answer any request, even in another process. A successor does not
  * repeat INIT: what was negotiated holds for the mount's life. It calls `requestResend` first, so
  * that requests its predecessor took and never answered come again.
  *
@@ -36,4 +36,4 @@ export {
   mountFuse,
   type MountFuseOptions,
 } from "./mount.ts";
-export { INTERRUPT_BIT, MAX_READ_BYTES } from "./protocol.ts";
+export { FOPEN, INTERRUPT_BIT, MAX_READ_BYTES } from "./protocol.ts";

@@ -12,6 +12,7 @@ export const ENTRY_OUT_BYTES = 128;
 export const ATTR_OUT_BYTES = 104;
 export const INIT_OUT_BYTES = 64;
 export const DIRENT_BYTES = 24;
+export const OPEN_OUT_BYTES = 16;
 export const STATFS_OUT_BYTES = 80;
 export const GETXATTR_OUT_BYTES = 8;
 
@@ -66,6 +67,14 @@ export const PROTOCOL_MINOR = 41;
  * network count; were it small, they would hold up cached reads.
  */
 export const MAX_BACKGROUND = 2048;
+
+/** Flags of OPEN's reply (FOPEN_*). */
+export const FOPEN = {
+  /** Reads go past the kernel's cache of the file: for whoever keeps one of his own. */
+  DIRECT_IO: 1,
+  /** What the kernel has of the file stays valid. */
+  KEEP_CACHE: 2,
+} as const;
 
 /** An INTERRUPT's own `unique` is its request's with this bit (FUSE_INT_REQ_BIT). */
 export const INTERRUPT_BIT = 1;

@@ -2,7 +2,7 @@ import { isErofsImageOf, writeErofsImage } from "../erofs/mod.ts";
 import {
   ERRNO,
   listMounts,
-  mountElsewhere,
+  type MountHelper,
   MS,
   OsError,
   readWholeFile,
@@ -33,6 +33,8 @@ export interface ErofsFaceOptions {
   readonly adopt: boolean;
   /** `fuse`: only layers whose EROFS mount is found are shown so. */
   readonly face: Face;
+  /** Makes the mounts. */
+  readonly helper: MountHelper;
   /** Told when a layer has to be shown by the FUSE tree. */
   readonly onFallback: (slot: number, reason: string) => void;
 }
@@ -50,7 +52,7 @@ export interface ShownLayer {
  * mount for its data. The kernel answers everything but reads by itself.
  *
  * Mounting asks our FUSE Workers for the blob, so it waits until `start` says that they serve, and is
- * done off this thread, one mount after another. A mount is the layer's from `show` to `hide`; it
+ * done by a helper process, one mount after another. A mount is the layer's from `show` to `hide`; it
  * outlives this process unless `close` is called.
  */
 export class ErofsFace {
@@ -123,33 +125,27 @@ export class ErofsFace {
   ): Promise<void> {
     const target = this.#mountpoint(slot);
     Deno.mkdirSync(target, { recursive: true, mode: 0o755 });
-    const { blobMount } = this.#options;
-    await lookUpElsewhere(`${blobMount}/${BLOBS_DIRECTORY}/${slot}`);
-    const mounted = await mountElsewhere({
+    const { blobMount, helper, onFallback } = this.#options;
+    const failure = await helper.mount({
       source: image,
       target,
       type: "erofs",
       flags: MS.RDONLY,
-      data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}${
-        Deno.env.get("ZZ") ?? ""
-      }`,
+      data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
     });
-    if (mounted) return;
+    if (failure === null) return;
     // The directory was promised: the FUSE tree is put in its place.
-    this.#options.onFallback(
-      slot,
-      "the image cannot be mounted; the kernel's log (dmesg) says why",
-    );
-    const bound = await mountElsewhere({
+    onFallback(slot, `${failure}; the kernel's log (dmesg) may say more`);
+    const bound = await helper.mount({
       source: fuseDirectory,
       target,
       type: "",
       flags: MS.BIND,
       data: "",
     });
-    if (bound) return;
+    if (bound === null) return;
     removeIfEmpty(target); // nobody shall take it for an empty layer
-    throw new Error(`layer cannot be shown in ${target}`);
+    throw new Error(`layer cannot be shown in ${target}: ${bound}`);
   }
 
   /** Takes a layer's mount away; those inside keep it until they leave. */
@@ -225,25 +221,6 @@ function prepareImage(path: string, tree: LayerTree): void {
   const draft = `${path}.new`;
   Deno.writeFileSync(draft, writeErofsImage(tree, source), { mode: 0o600 });
   Deno.renameSync(draft, path);
-}
-
-/**
- * Has another process look a path of our own mount up. From then on the kernel knows it, and the
- * mount call that follows asks us nothing: were we killed in a call that waits for our own answer,
- * the process could not end, and whoever watches it would not start the next one.
- */
-async function lookUpElsewhere(path: string): Promise<void> {
-  try {
-    await new Deno.Command("stat", {
-      args: ["-c", "", path],
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).output();
-  } catch (error) {
-    // No such program: the mount asks by itself.
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }
 
 function namesIn(folder: string): string[] {

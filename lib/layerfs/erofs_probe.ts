@@ -2,7 +2,7 @@ import { abortConnection, mountFuse } from "../fuse/mod.ts";
 import {
   closeFd,
   LIBC_PATH,
-  mountElsewhere,
+  MountHelper,
   MS,
   unmountElsewhere,
 } from "../os/mod.ts";
@@ -49,9 +49,10 @@ export async function probeErofs(folder: string): Promise<void> {
     { type: "module", deno: { permissions: { ffi: [LIBC_PATH] } } },
   );
   let timer: ReturnType<typeof setTimeout> | undefined;
+  await using helper = new MountHelper();
   try {
     await Promise.race([
-      serving(worker, fd).then(() => tryAll(paths)),
+      serving(worker, fd).then(() => tryAll(helper, paths)),
       new Promise((_, reject) => {
         timer = setTimeout(() => {
           abortConnection(paths.fuse); // frees whoever hangs
@@ -80,29 +81,32 @@ function serving(worker: Worker, fd: number): Promise<void> {
 }
 
 async function tryAll(
+  helper: MountHelper,
   paths: { fuse: string; image: string; erofs: string; overlay: string },
 ): Promise<void> {
-  const mounted = await mountElsewhere({
+  const failure = await helper.mount({
     source: paths.image,
     target: paths.erofs,
     type: "erofs",
     flags: MS.RDONLY,
     data: `device=${paths.fuse}/${PROBE_BLOB.name}`,
   });
-  if (!mounted) {
+  if (failure !== null) {
     throw new ErofsUnusableError(
-      "the kernel does not mount EROFS from a file with its data on FUSE",
+      `the kernel does not mount EROFS from a file with its data on FUSE: ${failure}`,
     );
   }
-  const stacked = await mountElsewhere({
+  const unstacked = await helper.mount({
     source: "soci-deno",
     target: paths.overlay,
     type: "overlay",
     flags: MS.RDONLY,
     data: `lowerdir=${paths.erofs}/a:${paths.erofs}/b`,
   });
-  if (!stacked) {
-    throw new ErofsUnusableError("overlayfs does not take EROFS from a file");
+  if (unstacked !== null) {
+    throw new ErofsUnusableError(
+      `overlayfs does not take EROFS from a file: ${unstacked}`,
+    );
   }
   for (const { name, offset, size } of PROBE_FILES) {
     // Through overlayfs, as containers read, then page by page what the first try left behind.

@@ -6,6 +6,7 @@
 import {
   type Attributes,
   type EmitEntry,
+  FOPEN,
   type FuseHandler,
   FuseLoop,
   NodeId,
@@ -44,6 +45,11 @@ class ProbeHandler implements FuseHandler {
     into.mode = blob ? S.IFREG | 0o400 : S.IFDIR | 0o700;
     into.nlink = blob ? 1 : 2;
     return 0;
+  }
+
+  /** As layers' blobs are opened. */
+  open(): number {
+    return FOPEN.DIRECT_IO;
   }
 
   read(

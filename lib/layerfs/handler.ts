@@ -2,6 +2,7 @@ import {
   type Attributes,
   DEFERRED,
   type EmitEntry,
+  FOPEN,
   type FuseHandler,
   NodeId,
   type ReadReply,
@@ -55,6 +56,8 @@ export interface LayerHandlerOptions {
   readonly worker: number;
   /** Number of this mount in ring items. */
   readonly mount: number;
+  /** Whether reads of blobs go past the kernel's cache: for EROFS, which keeps one of its own. */
+  readonly directBlobs: boolean;
 }
 
 /**
@@ -151,6 +154,12 @@ export class LayerHandler implements FuseHandler {
     into.gid = tree.gid[inode] as number;
     into.rdev = tree.rdev[inode] as number;
     return 0;
+  }
+
+  open(node: NodeId): number {
+    if (!this.#options.directBlobs) return -ERRNO.ENOSYS;
+    const isBlob = node.hi !== 0 && node.lo === BLOB_LO;
+    return isBlob ? FOPEN.DIRECT_IO : FOPEN.KEEP_CACHE;
   }
 
   readlink(node: NodeId, into: Uint8Array): number {

@@ -5,7 +5,14 @@ import {
   type Negotiated,
   requestResend,
 } from "../fuse/mod.ts";
-import { closeFd, ERRNO, isBeingKilled, OsError, unmount } from "../os/mod.ts";
+import {
+  closeFd,
+  ERRNO,
+  isBeingKilled,
+  MountHelper,
+  OsError,
+  unmount,
+} from "../os/mod.ts";
 import { dataBytes } from "./blob.ts";
 import { ErofsFace, type ShownLayer } from "./erofs_face.ts";
 import type { Face } from "./face.ts";
@@ -56,6 +63,9 @@ export interface LayerFileSystemOptions {
 
 /** Names of the mounts: for layers without extended attributes, and for those with. */
 export const MOUNT_NAMES = ["n", "x"] as const;
+
+/** The mount whose blobs EROFS reads. */
+const BLOB_MOUNT = "n";
 
 /** One of the file system's mounts. */
 export interface ServedMount {
@@ -130,6 +140,8 @@ export class LayerFileSystem implements AsyncDisposable {
   readonly #replies = new DeferredReplies();
   /** Reads that wait for bytes, by mount and unique. */
   readonly #waiting = new Map<string, WaitingRead>();
+  readonly #directBlobs: boolean;
+  readonly #helper = new MountHelper();
   readonly #erofs: ErofsFace;
   #mounts: Mount[] = [];
   #closed = false;
@@ -144,10 +156,12 @@ export class LayerFileSystem implements AsyncDisposable {
       ReadersAtWork.allocate(this.#workersPerMount * MOUNT_NAMES.length),
     );
     const { layersDirectory, mountDirectory } = options;
+    this.#directBlobs = options.face === "erofs";
     this.#erofs = new ErofsFace({
       layersDirectory,
       mountDirectory,
-      blobMount: `${mountDirectory}/n`,
+      blobMount: `${mountDirectory}/${BLOB_MOUNT}`,
+      helper: this.#helper,
       adopt: options.taken !== undefined,
       face: options.face ?? "fuse",
       onFallback: options.onFallback ?? (() => {}),
@@ -217,6 +231,7 @@ export class LayerFileSystem implements AsyncDisposable {
         fd: mount.fd,
         mount: this.#mounts.indexOf(mount),
         xattrs: mount.name === "x",
+        directBlobs: this.#directBlobs && mount.name === BLOB_MOUNT,
         layersDirectory: this.#options.layersDirectory,
         slots: this.#slots.memory,
         presence: this.#arena.memory,
@@ -378,7 +393,9 @@ export class LayerFileSystem implements AsyncDisposable {
 
   /** Where the FUSE tree shows a layer. */
   directory({ slot, hasXattrs }: { slot: number; hasXattrs: boolean }): string {
-    return `${this.#options.mountDirectory}/${hasXattrs ? "x" : "n"}/${slot}`;
+    // Where files are opened for EROFS, opening others would cost a question each.
+    const mount = hasXattrs || this.#directBlobs ? "x" : "n";
+    return `${this.#options.mountDirectory}/${mount}/${slot}`;
   }
 
   /**
@@ -505,10 +522,14 @@ export class LayerFileSystem implements AsyncDisposable {
 
   /** Unmounts and waits for the Workers; after `detach`, does nothing. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#detached) return await this.#drained;
+    if (this.#detached) {
+      await this.#helper[Symbol.asyncDispose]();
+      return await this.#drained;
+    }
     if (this.#closed) return;
     // While their FUSE mount is served; when it never was, nothing is asked for.
     await this.#erofs.close();
+    await this.#helper[Symbol.asyncDispose]();
     this.#closed = true;
     for (const { cancel } of this.#waiting.values()) cancel.abort();
     for (const { mountpoint } of this.#mounts) {

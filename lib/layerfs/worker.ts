@@ -14,6 +14,8 @@ export interface FuseWorkerStart {
   readonly mount: number;
   /** Whether extended attributes are served on this mount. */
   readonly xattrs: boolean;
+  /** See `LayerHandlerOptions`. */
+  readonly directBlobs: boolean;
   readonly layersDirectory: string;
   readonly slots: SharedArrayBuffer;
   readonly presence: SharedArrayBuffer;
@@ -48,6 +50,7 @@ scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
     readers: new ReadersAtWork(data.readers),
     worker: data.worker,
     mount: data.mount,
+    directBlobs: data.directBlobs,
   });
   const loop = new FuseLoop(data.fd, handler, {
     xattrs: data.xattrs,

@@ -52,4 +52,5 @@ export {
   unmount,
   unmountElsewhere,
 } from "./mounts.ts";
+export { type MountFailure, MountHelper, serveMounts } from "./mount_helper.ts";
 export { giveBackWhenIdle, keepLargeBuffersApart } from "./idle_memory.ts";

@@ -44,6 +44,7 @@ scope.onmessage = ({ data }: MessageEvent<PunchReader>) => {
     readers: new ReadersAtWork(data.readers),
     worker: 0,
     mount: 0,
+    directBlobs: false,
   });
   const root = new NodeId();
   root.hi = data.slot;
