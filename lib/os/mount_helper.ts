@@ -52,6 +52,7 @@ export class MountHelper implements AsyncDisposable {
         : "the kernel's log (dmesg) says why";
     }
     clearTimeout(this.#idle);
+    running.child.ref(); // whoever waits for a mount waits for it
     const answer = new Promise<MountFailure>((resolve) =>
       running.waiting.push(resolve)
     );
@@ -65,6 +66,7 @@ export class MountHelper implements AsyncDisposable {
   #restWhenIdle(): void {
     clearTimeout(this.#idle);
     if (this.#running === null || this.#running.waiting.length > 0) return;
+    this.#running.child.unref();
     this.#idle = setTimeout(() => this.#stop(), IDLE_MS);
     Deno.unrefTimer(this.#idle);
   }
@@ -82,7 +84,6 @@ export class MountHelper implements AsyncDisposable {
       if (!(error instanceof Error)) throw error;
       return null; // no memory, no permission: mounts are made by a thread then
     }
-    child.unref();
     const waiting: ((failure: MountFailure) => void)[] = [];
     const running: Running = {
       child,
@@ -117,6 +118,7 @@ export class MountHelper implements AsyncDisposable {
     const running = this.#running;
     if (running === null) return Promise.resolve();
     this.#running = null;
+    running.child.ref();
     running.stdin.close().catch(() => {}); // it has ended by itself
     return running.ended;
   }
