@@ -11,6 +11,6 @@ export function dataBytes(tree: LayerTree): number {
 }
 
 /** Bytes of a layer's blob: its data, filled with zeros to a whole block. */
-export function blobBytes(tree: LayerTree): number {
-  return Math.ceil(dataBytes(tree) / BLOCK) * BLOCK;
+export function blobBytes(dataBytes: number): number {
+  return Math.ceil(dataBytes / BLOCK) * BLOCK;
 }

@@ -9,7 +9,7 @@ import {
   unmount,
   unmountElsewhere,
 } from "../os/mod.ts";
-import { blobBytes, BLOBS_DIRECTORY } from "./blob.ts";
+import { blobBytes, BLOBS_DIRECTORY, dataBytes } from "./blob.ts";
 import type { Face } from "./face.ts";
 import type { LayerTree } from "./tree.ts";
 
@@ -210,7 +210,10 @@ export class ErofsFace {
 
 /** Sees to it that the file is the tree's image. @throws ErofsUnsupportedError, Deno's errors */
 function prepareImage(path: string, tree: LayerTree): void {
-  const source = { blobBytes: blobBytes(tree), treeChecksum: tree.checksum };
+  const source = {
+    blobBytes: blobBytes(dataBytes(tree)),
+    treeChecksum: tree.checksum,
+  };
   try {
     if (isErofsImageOf(readWholeFile(path, MAX_IMAGE_BYTES), source)) return;
   } catch (error) {

@@ -8,7 +8,15 @@ import {
   type ReadReply,
   type StatFs,
 } from "../fuse/mod.ts";
-import { closeFd, ERRNO, fileSize, O, openFd, preadFully } from "../os/mod.ts";
+import {
+  closeFd,
+  ERRNO,
+  fileSize,
+  O,
+  openFd,
+  OsError,
+  preadFully,
+} from "../os/mod.ts";
 import { DataFile } from "./data_file.ts";
 import { S } from "./modes.ts";
 import {
@@ -19,8 +27,9 @@ import {
   RING_READ,
   RingItem,
   SlotTable,
+  SpanStarts,
 } from "./shared.ts";
-import { blobBytes, BLOBS_DIRECTORY, dataBytes } from "./blob.ts";
+import { blobBytes, BLOBS_DIRECTORY } from "./blob.ts";
 import { LayerTree } from "./tree.ts";
 
 /** Nodeid of the mount's own root directory (FUSE_ROOT_ID). */
@@ -37,8 +46,9 @@ const MAX_TREE_BYTES = 2 ** 31;
 interface OpenLayer {
   readonly slot: number;
   readonly row: number;
-  readonly tree: LayerTree;
   readonly data: DataFile;
+  /** Read when somebody asks for more than the blob. */
+  tree: LayerTree | null;
   lastUse: number;
 }
 
@@ -48,6 +58,7 @@ export interface LayerHandlerOptions {
   readonly layersDirectory: string;
   readonly slots: SlotTable;
   readonly presence: Uint8Array;
+  readonly starts: SpanStarts;
   /** Use marks, one for each presence byte. */
   readonly uses: Uint8Array;
   readonly ring: RequestRing;
@@ -100,12 +111,11 @@ export class LayerHandler implements FuseHandler {
       child.lo = parent.lo === BLOBS_LO ? BLOB_LO : 1;
       return 0;
     }
-    const layer = this.#layer(parent.hi);
-    if (layer === null) return -ERRNO.ESTALE;
+    const tree = this.#tree(parent.hi);
     const inode = parent.lo - 1;
-    if (inode >= layer.tree.inodes) return -ERRNO.ESTALE;
-    if (!layer.tree.isDirectory(inode)) return -ERRNO.ENOTDIR;
-    const found = layer.tree.lookup(inode, buffer, start, end);
+    if (tree === null || inode >= tree.inodes) return -ERRNO.ESTALE;
+    if (!tree.isDirectory(inode)) return -ERRNO.ENOTDIR;
+    const found = tree.lookup(inode, buffer, start, end);
     if (found < 0) return -ERRNO.ENOENT;
     child.hi = parent.hi;
     child.lo = found + 1;
@@ -130,10 +140,10 @@ export class LayerHandler implements FuseHandler {
       into.rdev = 0;
       return 0;
     }
-    const layer = this.#layer(node.hi);
-    const inode = node.lo - 1;
-    if (layer !== null && node.lo === BLOB_LO) {
-      into.size = blobBytes(layer.tree);
+    if (node.lo === BLOB_LO) {
+      const layer = this.#layer(node.hi);
+      if (layer === null) return -ERRNO.ESTALE;
+      into.size = blobBytes(this.#dataBytes(layer.row));
       into.mtimeSeconds = 0;
       into.mtimeNanos = 0;
       into.mode = S.IFREG | 0o400;
@@ -143,8 +153,9 @@ export class LayerHandler implements FuseHandler {
       into.rdev = 0;
       return 0;
     }
-    if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
-    const tree = layer.tree;
+    const tree = this.#tree(node.hi);
+    const inode = node.lo - 1;
+    if (tree === null || inode >= tree.inodes) return -ERRNO.ESTALE;
     into.size = tree.size[inode] as number;
     into.mtimeSeconds = tree.mtimeSeconds[inode] as number;
     into.mtimeNanos = tree.mtimeNanos[inode] as number;
@@ -163,13 +174,13 @@ export class LayerHandler implements FuseHandler {
   }
 
   readlink(node: NodeId, into: Uint8Array): number {
-    const layer = this.#layer(node.hi);
+    const tree = this.#tree(node.hi);
     const inode = node.lo - 1;
-    if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
-    if (((layer.tree.mode[inode] as number) & S.IFMT) !== S.IFLNK) {
+    if (tree === null || inode >= tree.inodes) return -ERRNO.ESTALE;
+    if (((tree.mode[inode] as number) & S.IFMT) !== S.IFLNK) {
       return -ERRNO.EINVAL;
     }
-    return layer.tree.copyTarget(inode, into);
+    return tree.copyTarget(inode, into);
   }
 
   entries(node: NodeId, first: number, emit: EmitEntry): number {
@@ -192,10 +203,9 @@ export class LayerHandler implements FuseHandler {
       }
       return 0;
     }
-    const layer = this.#layer(node.hi);
+    const tree = this.#tree(node.hi);
     const inode = node.lo - 1;
-    if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
-    const { tree } = layer;
+    if (tree === null || inode >= tree.inodes) return -ERRNO.ESTALE;
     if (!tree.isDirectory(inode)) return -ERRNO.ENOTDIR;
     const run = tree.first[inode] as number;
     const count = tree.count[inode] as number;
@@ -211,10 +221,10 @@ export class LayerHandler implements FuseHandler {
 
   direntType(node: NodeId): number {
     if (node.hi === 0) return S.IFDIR >> 12;
-    const layer = this.#layer(node.hi);
-    if (layer === null) return 0; // DT_UNKNOWN
     if (node.lo === BLOB_LO) return S.IFREG >> 12;
-    return ((layer.tree.mode[node.lo - 1] as number) & S.IFMT) >> 12;
+    const tree = this.#tree(node.hi);
+    if (tree === null) return 0; // DT_UNKNOWN
+    return ((tree.mode[node.lo - 1] as number) & S.IFMT) >> 12;
   }
 
   getxattr(
@@ -226,10 +236,9 @@ export class LayerHandler implements FuseHandler {
     limit: number,
   ): number {
     if (node.hi === 0) return -ERRNO.ENODATA;
-    const layer = this.#layer(node.hi);
+    const tree = this.#tree(node.hi);
     const inode = node.lo - 1;
-    if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
-    const { tree } = layer;
+    if (tree === null || inode >= tree.inodes) return -ERRNO.ESTALE;
     const index = tree.findXattr(inode, buffer, start, end);
     if (index < 0) return -ERRNO.ENODATA;
     const length = tree.xattrValueLength(inode, index);
@@ -240,10 +249,9 @@ export class LayerHandler implements FuseHandler {
 
   listxattr(node: NodeId, into: Uint8Array, limit: number): number {
     if (node.hi === 0) return 0;
-    const layer = this.#layer(node.hi);
+    const tree = this.#tree(node.hi);
     const inode = node.lo - 1;
-    if (layer === null || inode >= layer.tree.inodes) return -ERRNO.ESTALE;
-    const { tree } = layer;
+    if (tree === null || inode >= tree.inodes) return -ERRNO.ESTALE;
     const count = tree.xattrCount(inode);
     let length = 0;
     for (let i = 0; i < count; i++) length += tree.xattrKeyLength(inode, i) + 1;
@@ -268,16 +276,18 @@ export class LayerHandler implements FuseHandler {
   ): number {
     this.answered(); // a fault may have kept the last one from it
     const layer = this.#layer(node.hi);
-    const inode = node.lo - 1;
     if (layer === null) return -ERRNO.ESTALE;
-    const { tree, data } = layer;
+    const { data } = layer;
+    const dataBytes = this.#dataBytes(layer.row);
     let position: number;
     let length: number;
     if (node.lo === BLOB_LO) {
       position = offset;
-      length = Math.min(size, blobBytes(tree) - offset);
+      length = Math.min(size, blobBytes(dataBytes) - offset);
     } else {
-      if (inode >= tree.inodes) return -ERRNO.ESTALE;
+      const tree = this.#tree(node.hi);
+      const inode = node.lo - 1;
+      if (tree === null || inode >= tree.inodes) return -ERRNO.ESTALE;
       if (((tree.mode[inode] as number) & S.IFMT) !== S.IFREG) {
         return -ERRNO.EINVAL;
       }
@@ -286,7 +296,7 @@ export class LayerHandler implements FuseHandler {
     }
     if (length <= 0) return 0;
     // Less than `length` only at a blob's end, where zeros fill the last block.
-    const held = Math.min(length, dataBytes(tree) - position);
+    const held = Math.min(length, dataBytes - position);
     if (held <= 0) {
       reply.payload.fill(0, 0, length);
       return length;
@@ -344,9 +354,9 @@ export class LayerHandler implements FuseHandler {
   statfs(into: StatFs): void {
     let bytes = 0;
     let files = 0;
-    for (const { tree } of this.#open.values()) {
-      bytes += dataBytes(tree);
-      files += tree.inodes;
+    for (const { row, tree } of this.#open.values()) {
+      bytes += this.#dataBytes(row);
+      files += tree?.inodes ?? 1;
     }
     into.blocks = Math.ceil(bytes / 4096);
     into.blocksFree = 0;
@@ -354,18 +364,20 @@ export class LayerHandler implements FuseHandler {
   }
 
   #isPresent(layer: OpenLayer, position: number, length: number): boolean {
-    const { tree, row } = layer;
-    const { presence, uses, slots } = this.#options;
+    const { row } = layer;
+    const { presence, uses, slots, starts } = this.#options;
     const base = slots.arenaOffset(row);
-    const last = tree.spanAt(position + length - 1);
-    for (let span = tree.spanAt(position); span <= last; span++) {
+    const count = slots.spanCount(row);
+    const last = starts.spanAt(base, count, position + length - 1);
+    let span = starts.spanAt(base, count, position);
+    for (; span <= last; span++) {
       if (Atomics.load(presence, base + span) !== PRESENT) return false;
       uses[base + span] = 1;
     }
     return true;
   }
 
-  /** The open layer of a slot; null when it is not served or its tree cannot be opened. */
+  /** The open layer of a slot; null when it is not served or its data cannot be opened. */
   #layer(slot: number): OpenLayer | null {
     const last = this.#last;
     if (
@@ -394,27 +406,48 @@ export class LayerHandler implements FuseHandler {
   }
 
   #openLayer(slot: number, row: number): OpenLayer | null {
-    const folder = `${this.#options.layersDirectory}/${slot}`;
-    let treeFd = -1;
+    const path = `${this.#options.layersDirectory}/${slot}/data`;
     try {
-      treeFd = openFd(`${folder}/tree`, O.RDONLY);
-      const size = fileSize(treeFd);
+      const data = new DataFile(path);
+      return { slot, row, data, tree: null, lastUse: ++this.#clock };
+    } catch (error) {
+      if (error instanceof OsError) return null; // the requester gets ESTALE
+      throw error;
+    }
+  }
+
+  #dataBytes(row: number): number {
+    const { slots, starts } = this.#options;
+    return starts.dataBytes(slots.arenaOffset(row), slots.spanCount(row));
+  }
+
+  /** The tree of a slot; null when it is not served or its tree cannot be opened. */
+  #tree(slot: number): LayerTree | null {
+    const layer = this.#layer(slot);
+    if (layer === null) return null;
+    return layer.tree ??= this.#openTree(layer);
+  }
+
+  #openTree({ slot, row }: OpenLayer): LayerTree | null {
+    const path = `${this.#options.layersDirectory}/${slot}/tree`;
+    let fd = -1;
+    try {
+      fd = openFd(path, O.RDONLY);
+      const size = fileSize(fd);
       if (size > MAX_TREE_BYTES) return null;
       const bytes = new Uint8Array(size);
-      if (preadFully(treeFd, bytes, 0) !== size) return null;
+      if (preadFully(fd, bytes, 0) !== size) return null;
       const tree = new LayerTree(bytes);
-      if (tree.spans !== this.#options.slots.spanCount(row)) return null;
-      const data = new DataFile(`${folder}/data`);
-      return { slot, row, tree, data, lastUse: ++this.#clock };
+      return tree.spans === this.#options.slots.spanCount(row) ? tree : null;
     } catch (error) {
       if (error instanceof Error) {
-        // The main isolate checked these files before it announced the slot; the requester gets
+        // The main isolate checked the file before it announced the slot; the requester gets
         // ESTALE, and the daemon's own check of the layer tells why.
         return null;
       }
       throw error;
     } finally {
-      if (treeFd >= 0) closeFd(treeFd);
+      if (fd >= 0) closeFd(fd);
     }
   }
 

@@ -45,4 +45,5 @@ export {
   RequestRing,
   RingItem,
   SlotTable,
+  SpanStarts,
 } from "./shared.ts";

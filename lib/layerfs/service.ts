@@ -24,6 +24,7 @@ import {
   RING_INTERRUPT,
   RingItem,
   SlotTable,
+  SpanStarts,
 } from "./shared.ts";
 import type { LayerTree } from "./tree.ts";
 import { MountWorker } from "./mount_worker.ts";
@@ -132,6 +133,7 @@ export class LayerFileSystem implements AsyncDisposable {
   readonly #options: LayerFileSystemOptions;
   readonly #slots = new SlotTable(SlotTable.allocate(MAX_LAYERS));
   readonly #arena = new PresenceArena(new SharedArrayBuffer(ARENA_BYTES));
+  readonly #starts = new SpanStarts(SpanStarts.allocate(ARENA_BYTES));
   readonly #uses = new Uint8Array(new SharedArrayBuffer(ARENA_BYTES));
   readonly #ring = new RequestRing(RequestRing.allocate(RING_ITEMS));
   readonly #layers = new Map<number, Served>();
@@ -235,6 +237,7 @@ export class LayerFileSystem implements AsyncDisposable {
         layersDirectory: this.#options.layersDirectory,
         slots: this.#slots.memory,
         presence: this.#arena.memory,
+        starts: this.#starts.memory,
         uses: this.#uses.buffer as SharedArrayBuffer,
         ring: this.#ring.memory,
         readers: this.#readers.memory,
@@ -376,7 +379,8 @@ export class LayerFileSystem implements AsyncDisposable {
   ): ShownLayer & { presence: Uint8Array; uses: Uint8Array } {
     const known = this.#layers.get(layer.slot);
     if (known !== undefined) throw new Error(`slot ${layer.slot} is served`);
-    const arena = this.#arena.allocate(layer.spanCount);
+    const arena = this.#arena.allocate(layer.spanCount + 1);
+    this.#starts.write(arena, tree.spanStarts);
     this.#slots.add(layer.slot, arena, layer.spanCount);
     this.#layers.set(layer.slot, {
       layer,
@@ -418,7 +422,7 @@ export class LayerFileSystem implements AsyncDisposable {
     if (known === undefined) return;
     this.#erofs.hide(slot);
     this.#slots.remove(slot);
-    this.#arena.release(known.arena, known.layer.spanCount);
+    this.#arena.release(known.arena, known.layer.spanCount + 1);
     this.#layers.delete(slot);
   }
 

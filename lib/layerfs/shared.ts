@@ -1,11 +1,12 @@
 /**
- * What the main isolate and the FUSE Workers share in memory. Five structures, made once at start:
+ * What the main isolate and the FUSE Workers share in memory. Six structures, made once at start:
  *
  * - `SlotTable`: which slots are served, and where the presence bytes of each lie. Written by the
  *   main isolate only; read by Workers on every request.
  * - the presence arena: one byte for each span of each served layer, 1 when its bytes are in the
  *   layer's data file. Written (0 → 1) after the bytes are in the file, and (1 → 0) before they go;
  *   `SlotTable.generation` tells of the latter.
+ * - `SpanStarts`: where those spans begin, so that a Worker that only serves blobs needs no tree.
  * - use marks: a byte for each presence byte, set by whoever reads the span, cleared by whoever wants
  *   to know which spans are used. Losing a mark in a race costs nothing but a wrong guess.
  * - `ReadersAtWork`: a word for each Worker, so that bytes go only when nobody copies them any more.
@@ -287,6 +288,48 @@ export class RequestRing {
   wake(): void {
     Atomics.add(this.#words, DOORBELL, 1);
     Atomics.notify(this.#words, DOORBELL);
+  }
+}
+
+/**
+ * Where the spans of served layers begin in their data files: a number for each presence byte, and
+ * one more for each layer, its data's size. Written by the main isolate before the layer is in the
+ * slot table, never changed while it is.
+ */
+export class SpanStarts {
+  readonly #starts: Float64Array;
+
+  /** @param memory made by `SpanStarts.allocate`. */
+  constructor(readonly memory: SharedArrayBuffer) {
+    this.#starts = new Float64Array(memory);
+  }
+
+  /** Memory for the spans of an arena of that many bytes. Takes room only where it is used. */
+  static allocate(arenaBytes: number): SharedArrayBuffer {
+    return new SharedArrayBuffer(arenaBytes * 8);
+  }
+
+  /** Tells of a layer whose presence bytes begin at `arenaOffset`. Main isolate only. */
+  write(arenaOffset: number, starts: Float64Array): void {
+    this.#starts.set(starts, arenaOffset);
+  }
+
+  /** Bytes of the data of a layer of `count` spans. */
+  dataBytes(arenaOffset: number, count: number): number {
+    return this.#starts[arenaOffset + count] as number;
+  }
+
+  /** The span of `count` that holds byte `offset` of the data. */
+  spanAt(arenaOffset: number, count: number, offset: number): number {
+    let low = 0;
+    let high = count - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if ((this.#starts[arenaOffset + middle] as number) <= offset) {
+        low = middle;
+      } else high = middle - 1;
+    }
+    return low;
   }
 }
 

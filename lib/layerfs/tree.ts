@@ -286,16 +286,4 @@ export class LayerTree {
     for (let i = 0; i < length; i++) into[at + i] = names[offset + i] as number;
     return length;
   }
-
-  /** The span that holds byte `offset` of the data file. */
-  spanAt(offset: number): number {
-    let low = 0;
-    let high = this.spans - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if ((this.spanStarts[middle] as number) <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return low;
-  }
 }

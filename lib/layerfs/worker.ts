@@ -6,7 +6,7 @@
 /// <reference lib="deno.worker" />
 import { FuseLoop, type Negotiated } from "../fuse/mod.ts";
 import { LayerHandler } from "./handler.ts";
-import { ReadersAtWork, RequestRing, SlotTable } from "./shared.ts";
+import { ReadersAtWork, RequestRing, SlotTable, SpanStarts } from "./shared.ts";
 
 /** First and only message to the Worker. */
 export interface FuseWorkerStart {
@@ -19,6 +19,7 @@ export interface FuseWorkerStart {
   readonly layersDirectory: string;
   readonly slots: SharedArrayBuffer;
   readonly presence: SharedArrayBuffer;
+  readonly starts: SharedArrayBuffer;
   readonly uses: SharedArrayBuffer;
   readonly ring: SharedArrayBuffer;
   readonly readers: SharedArrayBuffer;
@@ -45,6 +46,7 @@ scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
     layersDirectory: data.layersDirectory,
     slots: new SlotTable(data.slots),
     presence: new Uint8Array(data.presence),
+    starts: new SpanStarts(data.starts),
     uses: new Uint8Array(data.uses),
     ring: new RequestRing(data.ring),
     readers: new ReadersAtWork(data.readers),

@@ -7,6 +7,7 @@ import {
   RequestRing,
   RingItem,
   SlotTable,
+  SpanStarts,
 } from "../../../lib/layerfs/mod.ts";
 
 Deno.test("a slot is found with its place in the arena while it is served", () => {
@@ -132,6 +133,20 @@ function numbered(number: number): RingItem {
     length: number,
   });
 }
+
+Deno.test("spans are found by any offset of theirs, beside those of other layers", () => {
+  const starts = new SpanStarts(SpanStarts.allocate(16));
+  starts.write(0, Float64Array.of(0, 2 ** 40));
+  starts.write(2, Float64Array.of(0, 10, 11, 500, 1000));
+  starts.write(7, Float64Array.of(0, 3, 4));
+  const at = [0, 9, 10, 11, 499, 500, 999].map((offset) =>
+    starts.spanAt(2, 4, offset)
+  );
+  assert.deepEqual(at, [0, 0, 1, 2, 2, 3, 3]);
+  assert.equal(starts.dataBytes(2, 4), 1000);
+  assert.equal(starts.spanAt(0, 1, 2 ** 39), 0);
+  assert.equal(starts.dataBytes(0, 1), 2 ** 40);
+});
 
 Deno.test("the ring gives every item back as it was pushed, in order", () => {
   const ring = new RequestRing(RequestRing.allocate(4));

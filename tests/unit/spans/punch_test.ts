@@ -3,6 +3,7 @@ import {
   compileTree,
   ReadersAtWork,
   SlotTable,
+  SpanStarts,
 } from "../../../lib/layerfs/mod.ts";
 import { SpanMap } from "../../../lib/spans/mod.ts";
 import { spanTable } from "../../../lib/ztoc/mod.ts";
@@ -38,6 +39,14 @@ Deno.test("a reader between looking and reading never takes the hole of a span t
   slots.add(SLOT, 0, spans.count);
   const readers = new ReadersAtWork(ReadersAtWork.allocate(1));
   const presence = new SharedArrayBuffer(spans.count);
+  const starts = new SpanStarts(SpanStarts.allocate(spans.count + 1));
+  starts.write(
+    0,
+    Float64Array.from(
+      { length: spans.count + 1 },
+      (_, i) => i < spans.count ? spans.start(i) : layer.ztoc.uncompressedSize,
+    ),
+  );
   const map = SpanMap.open(`${folder}/shared-spans`, new Uint8Array(presence), {
     bootId: "x".repeat(36),
     trusted: false,
@@ -65,6 +74,7 @@ Deno.test("a reader between looking and reading never takes the hole of a span t
         layersDirectory: layers,
         slots: slots.memory,
         presence,
+        starts: starts.memory,
         readers: readers.memory,
         slot: SLOT,
         expected,

@@ -8,6 +8,7 @@ import {
   RequestRing,
   RingItem,
   SlotTable,
+  SpanStarts,
 } from "../../../lib/layerfs/mod.ts";
 
 /** What the Worker reads. */
@@ -15,6 +16,7 @@ export interface PunchReader {
   readonly layersDirectory: string;
   readonly slots: SharedArrayBuffer;
   readonly presence: SharedArrayBuffer;
+  readonly starts: SharedArrayBuffer;
   readonly readers: SharedArrayBuffer;
   readonly slot: number;
   /** Of the file called `file` in the layer's root. */
@@ -39,6 +41,7 @@ scope.onmessage = ({ data }: MessageEvent<PunchReader>) => {
     layersDirectory: data.layersDirectory,
     slots: new SlotTable(data.slots),
     presence: new Uint8Array(data.presence),
+    starts: new SpanStarts(data.starts),
     uses: new Uint8Array(data.presence.byteLength),
     ring,
     readers: new ReadersAtWork(data.readers),
