@@ -1,15 +1,13 @@
 import {
   closeFd,
-  cString,
   descriptorTarget,
-  libc,
   listMounts,
   mountFileSystem,
   MS,
   O,
   openFd,
   OsError,
-  raise,
+  writeText,
 } from "../os/mod.ts";
 import { MAX_READ_BYTES } from "./protocol.ts";
 
@@ -61,16 +59,6 @@ export function isFuseDescriptor(fd: number): boolean {
 export function mountDevice(mountpoint: string): string | null {
   return listMounts().findLast((entry) => entry.mountpoint === mountpoint)
     ?.device ?? null;
-}
-
-function writeText(path: string, text: string): void {
-  const fd = openFd(path, O.RDWR);
-  try {
-    const bytes = cString(text).slice(0, -1);
-    if (libc.write(fd, bytes, BigInt(bytes.length)) < 0) raise("write", path);
-  } finally {
-    closeFd(fd);
-  }
 }
 
 /** Where the kernel shows its FUSE connections, once `fusectl` is mounted there. */

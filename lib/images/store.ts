@@ -327,7 +327,7 @@ export class LayerStore implements AsyncDisposable {
     );
     this.#layers.set(slot, entry);
     this.#cache.add(entry.cached);
-    if (entry.reader.complete) this.#checkWhole(entry);
+    if (entry.reader.complete) this.#allHere(entry);
     return entry;
   }
 
@@ -409,8 +409,9 @@ export class LayerStore implements AsyncDisposable {
       maxReadAheadBytes: this.#cache.maxBytes / READ_AHEAD_SHARE,
       onFetched: (bytes, cls) => this.#count(bytes, cls),
       onPresent: (span) => this.#cache.present(entry.cached, span),
-      onComplete: () => this.#checkWhole(entry),
+      onComplete: () => this.#allHere(entry),
       onGone: () => {
+        this.#files.spansHere(slot, "not here");
         const copied = this.#files.spansGone(slot);
         this.#cache.gone(entry.cached);
         return copied;
@@ -440,6 +441,11 @@ export class LayerStore implements AsyncDisposable {
       uses: 1,
     };
     return entry;
+  }
+
+  #allHere(entry: Entry): void {
+    this.#files.spansHere(entry.slot, "here");
+    this.#checkWhole(entry);
   }
 
   /** Compares a layer that is all here with its diff ID, once. */

@@ -11,6 +11,7 @@ import {
 } from "../os/mod.ts";
 import { blobBytes, BLOBS_DIRECTORY, dataBytes } from "./blob.ts";
 import type { Face } from "./face.ts";
+import { MountReadAhead } from "./read_ahead.ts";
 import type { LayerTree } from "./tree.ts";
 
 /** Directory below the mounts' that holds the EROFS mountpoints, by slot. */
@@ -57,6 +58,7 @@ export interface ShownLayer {
  */
 export class ErofsFace {
   readonly #options: ErofsFaceOptions;
+  readonly readAhead: MountReadAhead;
   readonly #folder: string;
   /** Slots with a mount, or one under way. */
   readonly #mounted = new Set<number>();
@@ -69,6 +71,7 @@ export class ErofsFace {
   /** @throws OsError when dead mounts cannot be taken away. */
   constructor(options: ErofsFaceOptions) {
     this.#options = options;
+    this.readAhead = new MountReadAhead(options.layersDirectory);
     this.#folder = `${options.mountDirectory}/${EROFS_DIRECTORY}`;
     for (const slot of mountedSlots(this.#folder)) {
       if (options.adopt) {
@@ -97,6 +100,7 @@ export class ErofsFace {
     const mountpoint = this.#mountpoint(slot);
     this.#found.delete(slot);
     if (this.#mounted.has(slot)) {
+      this.readAhead.adopt(slot);
       return { directory: mountpoint, shown: Promise.resolve() };
     }
     const inFuse = { directory: fuseDirectory, shown: Promise.resolve() };
@@ -126,13 +130,14 @@ export class ErofsFace {
     const target = this.#mountpoint(slot);
     Deno.mkdirSync(target, { recursive: true, mode: 0o755 });
     const { blobMount, helper, onFallback } = this.#options;
-    const failure = await helper.mount({
-      source: image,
-      target,
-      type: "erofs",
-      flags: MS.RDONLY,
-      data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
-    });
+    const failure = await this.readAhead.during(slot, () =>
+      helper.mount({
+        source: image,
+        target,
+        type: "erofs",
+        flags: MS.RDONLY,
+        data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
+      }));
     if (failure === null) return;
     // The directory was promised: the FUSE tree is put in its place.
     onFallback(slot, `${failure}; the kernel's log (dmesg) may say more`);
@@ -151,6 +156,7 @@ export class ErofsFace {
   /** Takes a layer's mount away; those inside keep it until they leave. */
   hide(slot: number): void {
     this.#found.delete(slot);
+    this.readAhead.forget(slot);
     if (!this.#mounted.delete(slot)) return;
     const mountpoint = this.#mountpoint(slot);
     this.#inTurn(async () => {

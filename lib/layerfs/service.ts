@@ -411,6 +411,11 @@ export class LayerFileSystem implements AsyncDisposable {
     return this.#readers.left();
   }
 
+  /** All bytes of a layer are in its data file now, or some no more. */
+  spansHere(slot: number, all: "here" | "not here"): void {
+    this.#erofs.readAhead.set(slot, all);
+  }
+
   /** Takes away what the last process left of layers that were not added again. */
   sweep(): void {
     this.#erofs.sweep(new Set(this.#layers.keys()));

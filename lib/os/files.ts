@@ -29,6 +29,17 @@ export function openFd(path: string, flags: number, mode = 0o600): number {
   return fd >= 0 ? fd : raise("open", path);
 }
 
+/** Writes a text in one call, as files of the kernel want it. @throws OsError */
+export function writeText(path: string, text: string): void {
+  const fd = openFd(path, O.RDWR);
+  try {
+    const bytes = cString(text).slice(0, -1);
+    if (libc.write(fd, bytes, BigInt(bytes.length)) < 0) raise("write", path);
+  } finally {
+    closeFd(fd);
+  }
+}
+
 /** Closes a descriptor; failures mean nothing for the files we use. */
 export function closeFd(fd: number): void {
   libc.close(fd);

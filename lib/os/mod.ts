@@ -22,6 +22,7 @@ export {
   readWholeFile,
   syncWhole,
   truncateFd,
+  writeText,
 } from "./files.ts";
 export { addressOf, FileMapping } from "./mapping.ts";
 export {

@@ -103,6 +103,7 @@ async function serve(
   const { directory, shown, presence } = system.add(layer, tree);
   presence.fill(PRESENT);
   await shown;
+  system.spansHere(SLOT, "here");
   if (readAheadKb !== null) {
     const devices = listNames("/sys/class/bdi")
       .filter((name) => name.startsWith("erofs-"));

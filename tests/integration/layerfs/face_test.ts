@@ -274,3 +274,50 @@ Deno.test({
     assertSameBytes(bytes, data.subarray(513, 1512));
   },
 });
+
+Deno.test({
+  name: "with EROFS the kernel keeps a file's bytes once",
+  ignore: await erofsRefusal() !== null,
+  sanitizeResources: false,
+  sanitizeOps: false,
+  async fn() {
+    const size = 4 * SPAN_BYTES;
+    const { entries, data } = oneFile(size);
+    await using layer = await Layer.serve("erofs", entries, data);
+    const path = `${layer.directory}/file`;
+    await readInSteps(path, 65536);
+    layer.uses.fill(0);
+    await readInSteps(path, 65536);
+    assert.ok(layer.uses.every((use) => use === 0), "nothing is asked again");
+    // The file's pages go, and no others: were the blob's there, we would not be asked.
+    await run("dd", [`if=${path}`, "iflag=nocache", "count=0"]);
+    await readInSteps(path, 65536);
+    assert.ok(layer.uses.every((use) => use === 1), "the blob was kept, too");
+  },
+});
+
+Deno.test({
+  name:
+    "the kernel reads far ahead where all of a layer is here, and only there",
+  ignore: await erofsRefusal() !== null,
+  sanitizeResources: false,
+  sanitizeOps: false,
+  async fn() {
+    const { entries, data } = oneFile(SPAN_BYTES);
+    await using layer = await Layer.serve("erofs", entries, data);
+    const device = Deno.readTextFileSync(
+      `${layer.folder}/layers/${SLOT}/read-ahead-device`,
+    );
+    const readAhead = () =>
+      Deno.readTextFileSync(`/sys/class/bdi/${device}/read_ahead_kb`).trim();
+    assert.equal(readAhead(), "128");
+    layer.system.spansHere(SLOT, "here");
+    assert.equal(readAhead(), "1024");
+    layer.system.spansHere(SLOT, "not here");
+    assert.equal(readAhead(), "128");
+    layer.system.spansHere(SLOT, "here");
+    layer.system.remove(SLOT);
+    await layer.system.settled();
+    assert.throws(readAhead, Deno.errors.NotFound, "it was this mount's");
+  },
+});

@@ -31,6 +31,7 @@ export class Layer implements AsyncDisposable {
   gate: Promise<void> | null = null;
   asked = 0;
   presence: Uint8Array = new Uint8Array(0);
+  uses: Uint8Array = new Uint8Array(0);
   directory = "";
   readonly fallbacks: string[] = [];
 
@@ -68,7 +69,7 @@ export class Layer implements AsyncDisposable {
     });
     const layer = new Layer(folder, data, system, dataFd);
     const tree = new LayerTree(bytes);
-    const { directory, shown, presence } = system.add({
+    const { directory, shown, presence, uses } = system.add({
       slot: SLOT,
       spanCount: spans,
       hasXattrs: tree.hasXattrs,
@@ -77,6 +78,7 @@ export class Layer implements AsyncDisposable {
     }, tree);
     await shown;
     layer.presence = presence;
+    layer.uses = uses;
     layer.directory = directory;
     layer.fallbacks.push(...fallbacks);
     return layer;

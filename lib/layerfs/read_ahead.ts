@@ -1,0 +1,108 @@
+import { listNames, type MountFailure, OsError, writeText } from "../os/mod.ts";
+
+/** Where the kernel shows the read-ahead of each mounted file system (Documentation/ABI, bdi). */
+const DEVICES = "/sys/class/bdi";
+/** The kernel's own. A page fault reads so much around itself, also what is not here yet. */
+const CAREFUL_KB = 128;
+/** Large folios: fewer page faults, and fewer READs. */
+const GENEROUS_KB = 1024;
+const FILE = "read-ahead-device";
+
+/**
+ * How far the kernel reads ahead in EROFS mounts: far where all of a layer is here, else no further
+ * than it does by itself, since what it reads ahead would be fetched.
+ *
+ * No interface tells which device is a mount's; but names are given in ascending order and never
+ * again, and this process makes one mount at a time: so it is the only one that is new after the
+ * mount. Where more than one is, nothing is changed. The name is kept in the layer's folder, for a
+ * process that takes the mounts over.
+ */
+export class MountReadAhead {
+  readonly #layersDirectory: string;
+  /** By slot. */
+  readonly #devices = new Map<number, string>();
+  readonly #generous = new Set<number>();
+
+  /** @param layersDirectory holds a folder for each slot. */
+  constructor(layersDirectory: string) {
+    this.#layersDirectory = layersDirectory;
+  }
+
+  /** Has a layer mounted, and finds its device. One call at a time. */
+  async during(
+    slot: number,
+    mount: () => Promise<MountFailure>,
+  ): Promise<MountFailure> {
+    const before = new Set(erofsDevices());
+    const failure = await mount();
+    if (failure !== null) return failure;
+    const [device, ...others] = erofsDevices().filter((name) =>
+      !before.has(name)
+    );
+    if (device !== undefined && others.length === 0) {
+      this.#devices.set(slot, device);
+      this.#keep(slot, device);
+      this.#apply(slot);
+    }
+    return null;
+  }
+
+  /** A mount of the last process is used. */
+  adopt(slot: number): void {
+    try {
+      const device = Deno.readTextFileSync(this.#file(slot));
+      if (/^erofs-\d+$/.test(device)) this.#devices.set(slot, device);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    this.#apply(slot);
+  }
+
+  /** All of a layer is here, or some of it no more. */
+  set(slot: number, all: "here" | "not here"): void {
+    const generous = all === "here";
+    if (generous === this.#generous.has(slot)) return;
+    if (generous) this.#generous.add(slot);
+    else this.#generous.delete(slot);
+    this.#apply(slot);
+  }
+
+  /** The layer is not shown any more. */
+  forget(slot: number): void {
+    this.#devices.delete(slot);
+    this.#generous.delete(slot);
+  }
+
+  #apply(slot: number): void {
+    const device = this.#devices.get(slot);
+    if (device === undefined) return;
+    const kb = this.#generous.has(slot) ? GENEROUS_KB : CAREFUL_KB;
+    try {
+      writeText(`${DEVICES}/${device}/read_ahead_kb`, String(kb));
+    } catch (error) {
+      // Read-only in a container, or the mount is gone: it stays as it is.
+      if (!(error instanceof OsError)) throw error;
+    }
+  }
+
+  #keep(slot: number, device: string): void {
+    try {
+      Deno.writeTextFileSync(this.#file(slot), device, { mode: 0o600 });
+    } catch (error) {
+      if (!(error instanceof Error)) throw error; // full disk: a successor will not know
+    }
+  }
+
+  #file(slot: number): string {
+    return `${this.#layersDirectory}/${slot}/${FILE}`;
+  }
+}
+
+function erofsDevices(): string[] {
+  try {
+    return listNames(DEVICES).filter((name) => name.startsWith("erofs-"));
+  } catch (error) {
+    if (error instanceof OsError) return []; // no sysfs
+    throw error;
+  }
+}
