@@ -6,6 +6,7 @@ import {
   OsError,
   raise,
 } from "../os/mod.ts";
+import { BusyWait } from "./busy_wait.ts";
 import {
   Attributes,
   DEFERRED,
@@ -76,6 +77,7 @@ export interface FuseLoopOptions {
  */
 export class FuseLoop {
   readonly #fd: number;
+  readonly #busyWait: BusyWait;
   readonly #handler: FuseHandler;
   readonly #xattrs: boolean;
   readonly #onNegotiated: ((negotiated: Negotiated) => void) | undefined;
@@ -104,6 +106,7 @@ export class FuseLoop {
 
   constructor(fd: number, handler: FuseHandler, options: FuseLoopOptions) {
     this.#fd = fd;
+    this.#busyWait = new BusyWait(fd);
     this.#handler = handler;
     this.#xattrs = options.xattrs;
     this.#onNegotiated = options.onNegotiated;
@@ -116,7 +119,7 @@ export class FuseLoop {
    */
   run(): void {
     for (;;) {
-      const length = libc.readCount(this.#fd, this.#in, REQUEST_BYTES);
+      const length = this.#next();
       if (length < 0) {
         const errno = lastErrno();
         if (errno === ERRNO.ENODEV) return; // unmounted
@@ -136,6 +139,17 @@ export class FuseLoop {
         this.#fail(ERRNO.EIO);
       }
     }
+  }
+
+  /** Reads a request; its length, or -1 with errno set. */
+  #next(): number {
+    if (this.#busyWait.met()) {
+      return libc.readCount(this.#fd, this.#in, REQUEST_BYTES);
+    }
+    const before = performance.now();
+    const length = libc.readCount(this.#fd, this.#in, REQUEST_BYTES);
+    if (length >= 0) this.#busyWait.slept(performance.now() - before);
+    return length;
   }
 
   #dispatch(length: number): void {

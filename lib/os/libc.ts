@@ -36,6 +36,8 @@ const symbols = {
     parameters: ["i32", "buffer", "u32", "i64"],
     result: "i32",
   },
+  // Descriptors as a plain number, for the same reason.
+  poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
   writev: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   mmap: {
     parameters: ["usize", "usize", "i32", "i32", "i32", "i64"],
