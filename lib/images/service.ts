@@ -109,6 +109,7 @@ export class ImageService {
     if (known !== undefined && known.expiresAtMs > Date.now()) {
       return known.image;
     }
+    this.store.expectLayers();
     const late = this.#late();
     const fetched = fetchImage(this.client, reference, {
       mediaType: "",

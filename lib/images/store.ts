@@ -17,13 +17,13 @@ import { type Digest, sha256 } from "../oci/mod.ts";
 import {
   bootId,
   closeFd,
+  dataSyncElsewhere,
   fileSize,
   listMounts,
   O,
   openFd,
   OsError,
   readWholeFile,
-  syncWhole,
   truncateFd,
   unmount,
 } from "../os/mod.ts";
@@ -63,7 +63,10 @@ export interface OpenLayer {
   readonly directory: string;
   /** Of that directory. */
   readonly owner: { readonly uid: number; readonly gid: number };
-  /** Resolves when the directory is in place; rejects when it cannot be. */
+  /**
+   * Resolves when the directory is in place, and all a successor needs is on disk; rejects when that
+   * cannot be.
+   */
   readonly shown: Promise<void>;
   readonly reader: LayerReader;
   readonly spans: SpanTable;
@@ -144,6 +147,8 @@ export class LayerStore implements AsyncDisposable {
   readonly #bootId = bootId();
   readonly #keeper: MountKeeper | undefined;
   readonly #readWaitMs: number;
+  /** New layers whose files are being written. */
+  readonly #saving = new Map<number, Promise<void>>();
   /** Closings under way; their descriptors are still open. */
   readonly #closing = new Map<number, Promise<void>>();
   readonly #scheduler: SpanScheduler;
@@ -278,8 +283,14 @@ export class LayerStore implements AsyncDisposable {
     }
   }
 
+  /** Layers are about to be added: what takes time to start is started. */
+  expectLayers(): void {
+    this.#files.expectLayers();
+  }
+
   /** Starts answering reads. With a keeper, the mounts outlive this process from here on. */
   async serve(): Promise<void> {
+    await Promise.allSettled(this.#saving.values()); // the FUSE tree reads them
     await this.#files.serve();
     this.#cache.start(); // a predecessor that still read these files is gone
     this.#keeper?.keep(await this.#files.mounts());
@@ -347,23 +358,24 @@ export class LayerStore implements AsyncDisposable {
     const spans = spanTable(ztoc);
     const folder = `${this.root}/layers/${slot}`;
     Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const tree = openTree(`${folder}/tree`) ?? writeTree(
-      `${folder}/tree`,
-      compileTree({
+    const files: NewFile[] = [];
+    const tree = openTree(`${folder}/tree`) ?? (() => {
+      const bytes = compileTree({
         entries: ztoc.entries,
         spanStarts: Float64Array.from(
           { length: spans.count },
           (_, span) => spans.start(span),
         ),
         dataSize: ztoc.uncompressedSize,
-      }),
-    );
+      });
+      files.push({ name: "tree", bytes });
+      return new LayerTree(bytes);
+    })();
     const { hasXattrs, inodes } = tree;
     if (!holds(`${folder}/ztoc`, ztocBytes)) {
-      saveWhole(`${folder}/ztoc`, ztocBytes);
-      // Whoever commits a snapshot on this layer relies on the names, too.
-      for (const path of [folder, `${this.root}/layers`]) syncWhole(path);
+      files.push({ name: "ztoc", bytes: ztocBytes });
     }
+    const saved = this.#save(slot, folder, files);
     this.#idle.take(slot);
     const check = LayerCheck.open({
       folder,
@@ -426,7 +438,7 @@ export class LayerStore implements AsyncDisposable {
       ztocDigest,
       directory,
       owner: { uid: tree.uid[0] as number, gid: tree.gid[0] as number },
-      shown,
+      shown: both(shown, saved),
       reader,
       spans,
       compressedSize,
@@ -446,6 +458,22 @@ export class LayerStore implements AsyncDisposable {
   #allHere(entry: Entry): void {
     this.#files.spansHere(entry.slot, "here");
     this.#checkWhole(entry);
+  }
+
+  /** Puts a new layer's files on disk while this thread goes on. */
+  #save(
+    slot: number,
+    folder: string,
+    files: readonly NewFile[],
+  ): Promise<void> {
+    if (files.length === 0) return Promise.resolve();
+    const saved = saveFiles(folder, files)
+      // Whoever commits a snapshot on this layer relies on the name, too.
+      .then(() => putOnDisk(`${this.root}/layers`))
+      .finally(() => this.#saving.delete(slot));
+    saved.catch(() => {}); // whoever waits for `shown` sees the failure
+    this.#saving.set(slot, saved);
+    return saved;
   }
 
   /** Compares a layer that is all here with its diff ID, once. */
@@ -602,7 +630,10 @@ export class LayerStore implements AsyncDisposable {
     this.#closing.set(slot, closing);
     if (options.discard) {
       this.#slots.remove(slot);
-      removeFolder(`${this.root}/layers/${slot}`);
+      const remove = () => removeFolder(`${this.root}/layers/${slot}`);
+      const saving = this.#saving.get(slot);
+      if (saving === undefined) remove();
+      else saving.then(remove, remove);
     } else {
       this.#idle.add(slot);
     }
@@ -643,6 +674,7 @@ export class LayerStore implements AsyncDisposable {
     await this.#files[Symbol.asyncDispose]();
     if (!this.#files.detached) this.#keeper?.release();
     this.#cache[Symbol.dispose]();
+    await Promise.allSettled(this.#saving.values());
     await Promise.all([
       ...this.#closing.values(),
       ...[...this.#layers.values()].map((entry) =>
@@ -758,15 +790,38 @@ function openTree(path: string): LayerTree | null {
   }
 }
 
-/** Writes a file that is either whole or not there, also when the machine stops. */
-function saveWhole(path: string, bytes: Uint8Array): void {
-  const draft = `${path}.new`;
-  Deno.writeFileSync(draft, bytes, { mode: 0o600 });
-  syncWhole(draft);
-  Deno.renameSync(draft, path);
+/** A file of a new layer. */
+interface NewFile {
+  readonly name: string;
+  readonly bytes: Uint8Array;
 }
 
-function writeTree(path: string, bytes: Uint8Array<ArrayBuffer>): LayerTree {
-  saveWhole(path, bytes);
-  return new LayerTree(bytes);
+/** Writes files that are either whole or not there, and the folder, to disk. @throws OsError, Deno's errors */
+async function saveFiles(
+  folder: string,
+  files: readonly NewFile[],
+): Promise<void> {
+  await Promise.all(files.map(async ({ name, bytes }) => {
+    const draft = `${folder}/${name}.new`;
+    await Deno.writeFile(draft, bytes, { mode: 0o600 });
+    await putOnDisk(draft);
+    await Deno.rename(draft, `${folder}/${name}`);
+  }));
+  await putOnDisk(folder);
+}
+
+/** Puts a file or folder on disk while this thread goes on. @throws OsError */
+async function putOnDisk(path: string): Promise<void> {
+  const fd = openFd(path, O.RDONLY);
+  try {
+    await dataSyncElsewhere(fd);
+  } finally {
+    closeFd(fd);
+  }
+}
+
+function both(one: Promise<void>, other: Promise<void>): Promise<void> {
+  const all = Promise.all([one, other]).then(() => {});
+  all.catch(() => {}); // whoever waits for it sees the failure
+  return all;
 }

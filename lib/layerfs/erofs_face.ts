@@ -105,11 +105,14 @@ export class ErofsFace {
     }
     const inFuse = { directory: fuseDirectory, shown: Promise.resolve() };
     if (this.#options.face === "fuse") return inFuse;
-    const image = `${this.#options.layersDirectory}/${slot}/${IMAGE_FILE}`;
+    const path = `${this.#options.layersDirectory}/${slot}/${IMAGE_FILE}`;
+    let saved: Promise<void>;
     try {
-      prepareImage(image, tree);
+      const image = newImage(path, tree);
+      saved = image === null ? Promise.resolve() : saveImage(path, image);
+      saved.catch(() => {}); // told when its turn has come
     } catch (error) {
-      // Not to be said in EROFS, or no room on the disk: no reason not to show the layer.
+      // Not to be said in EROFS: no reason not to show the layer.
       this.#options.onFallback(
         slot,
         error instanceof Error ? error.message : String(error),
@@ -117,7 +120,9 @@ export class ErofsFace {
       return inFuse;
     }
     this.#mounted.add(slot);
-    const shown = this.#inTurn(() => this.#mount(slot, image, fuseDirectory));
+    const shown = this.#inTurn(() =>
+      this.#mount(slot, path, saved, fuseDirectory)
+    );
     shown.catch(() => {}); // told to whoever waits for it
     return { directory: mountpoint, shown };
   }
@@ -125,19 +130,21 @@ export class ErofsFace {
   async #mount(
     slot: number,
     image: string,
+    saved: Promise<void>,
     fuseDirectory: string,
   ): Promise<void> {
     const target = this.#mountpoint(slot);
     Deno.mkdirSync(target, { recursive: true, mode: 0o755 });
     const { blobMount, helper, onFallback } = this.#options;
-    const failure = await this.readAhead.during(slot, () =>
-      helper.mount({
-        source: image,
-        target,
-        type: "erofs",
-        flags: MS.RDONLY,
-        data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
-      }));
+    const failure = await saved.then(() => null, String) ??
+      await this.readAhead.during(slot, () =>
+        helper.mount({
+          source: image,
+          target,
+          type: "erofs",
+          flags: MS.RDONLY,
+          data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
+        }));
     if (failure === null) return;
     // The directory was promised: the FUSE tree is put in its place.
     onFallback(slot, `${failure}; the kernel's log (dmesg) may say more`);
@@ -214,22 +221,31 @@ export class ErofsFace {
   }
 }
 
-/** Sees to it that the file is the tree's image. @throws ErofsUnsupportedError, Deno's errors */
-function prepareImage(path: string, tree: LayerTree): void {
+/** The tree's image; null when the file is that already. @throws ErofsUnsupportedError, OsError */
+function newImage(
+  path: string,
+  tree: LayerTree,
+): Uint8Array<ArrayBuffer> | null {
   const source = {
     blobBytes: blobBytes(dataBytes(tree)),
     treeChecksum: tree.checksum,
   };
   try {
-    if (isErofsImageOf(readWholeFile(path, MAX_IMAGE_BYTES), source)) return;
+    if (isErofsImageOf(readWholeFile(path, MAX_IMAGE_BYTES), source)) {
+      return null;
+    }
   } catch (error) {
     if (!(error instanceof OsError && error.errno === ERRNO.ENOENT)) {
       throw error;
     }
   }
+  return writeErofsImage(tree, source);
+}
+
+async function saveImage(path: string, image: Uint8Array): Promise<void> {
   const draft = `${path}.new`;
-  Deno.writeFileSync(draft, writeErofsImage(tree, source), { mode: 0o600 });
-  Deno.renameSync(draft, path);
+  await Deno.writeFile(draft, image, { mode: 0o600 });
+  await Deno.rename(draft, path);
 }
 
 function namesIn(folder: string): string[] {

@@ -7,6 +7,8 @@ const CAREFUL_KB = 128;
 /** Large folios: fewer page faults, and fewer READs. */
 const GENEROUS_KB = 1024;
 const FILE = "read-ahead-device";
+/** A pull makes many mounts one after another; what only a successor needs is written behind them, ms. */
+const KEEP_AFTER_MS = 1_000;
 
 /**
  * How far the kernel reads ahead in EROFS mounts: far where all of a layer is here, else no further
@@ -41,7 +43,9 @@ export class MountReadAhead {
     );
     if (device !== undefined && others.length === 0) {
       this.#devices.set(slot, device);
-      this.#keep(slot, device);
+      Deno.unrefTimer(
+        setTimeout(() => this.#keep(slot, device), KEEP_AFTER_MS),
+      );
       this.#apply(slot);
     }
     return null;
@@ -86,10 +90,11 @@ export class MountReadAhead {
   }
 
   #keep(slot: number, device: string): void {
+    if (this.#devices.get(slot) !== device) return; // not shown any more
     try {
       Deno.writeTextFileSync(this.#file(slot), device, { mode: 0o600 });
     } catch (error) {
-      if (!(error instanceof Error)) throw error; // full disk: a successor will not know
+      if (!(error instanceof Error)) throw error; // full disk: a successor does not know then
     }
   }
 

@@ -395,6 +395,11 @@ export class LayerFileSystem implements AsyncDisposable {
     };
   }
 
+  /** Layers are about to be added: what takes time to start is started. */
+  expectLayers(): void {
+    if (this.#options.face === "erofs") this.#helper.wake();
+  }
+
   /** Where the FUSE tree shows a layer. */
   directory({ slot, hasXattrs }: { slot: number; hasXattrs: boolean }): string {
     // Where files are opened for EROFS, opening others would cost a question each.

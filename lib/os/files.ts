@@ -117,16 +117,6 @@ export function dataSync(fd: number): void {
   if (libc.fdatasync(fd) < 0) raise("fdatasync", `descriptor ${fd}`);
 }
 
-/** Puts a file or directory, with its metadata, on disk. @throws OsError */
-export function syncWhole(path: string): void {
-  const fd = openFd(path, O.RDONLY);
-  try {
-    if (libc.fsync(fd) < 0) raise("fsync", path);
-  } finally {
-    closeFd(fd);
-  }
-}
-
 /** What a descriptor of this process leads to, as `/proc/self/fd` names it. @throws OsError */
 export function descriptorTarget(fd: number): string {
   const path = `/proc/self/fd/${fd}`;

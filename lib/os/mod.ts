@@ -20,7 +20,6 @@ export {
   punchHole,
   pwriteFully,
   readWholeFile,
-  syncWhole,
   truncateFd,
   writeText,
 } from "./files.ts";

@@ -285,8 +285,9 @@ async function prepareImage(rounds: number) {
 
 printMachine();
 const rounds = Number(Deno.args[0] ?? 5);
-const compiled = await compileSteps(rounds);
+// The image first: what the other part writes would be on its way to the disk.
 const prepared = await prepareImage(rounds);
+const compiled = await compileSteps(rounds);
 const saved = saveResults("prepare", { rounds, compiled, prepared });
 await Deno.writeTextFile(
   saved.replace(/json$/, "svg"),

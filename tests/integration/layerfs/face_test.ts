@@ -305,9 +305,12 @@ Deno.test({
   async fn() {
     const { entries, data } = oneFile(SPAN_BYTES);
     await using layer = await Layer.serve("erofs", entries, data);
-    const device = Deno.readTextFileSync(
-      `${layer.folder}/layers/${SLOT}/read-ahead-device`,
-    );
+    const kept = `${layer.folder}/layers/${SLOT}/read-ahead-device`;
+    let device = "";
+    for (let tries = 0; tries < 100 && device === ""; tries++) {
+      await pause(50);
+      device = await Deno.readTextFile(kept).catch(() => "");
+    }
     const readAhead = () =>
       Deno.readTextFileSync(`/sys/class/bdi/${device}/read_ahead_kb`).trim();
     assert.equal(readAhead(), "128");
