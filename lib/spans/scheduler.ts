@@ -4,6 +4,12 @@ import { type Flight, Preempted, type Run, type RunLayer } from "./run.ts";
 
 /** Compressed bytes one range request may ask for, unless a single span is larger. */
 const MAX_RUN_BYTES = 8 * 2 ** 20;
+/**
+ * Compressed bytes that may be on their way or wait to be inflated, of all hosts together: they are in
+ * memory, each for a moment twice. On a fast line inflating is what takes time, so more would only
+ * wait; on a slow one this much is on its way at 300 ms and 800 Mbit/s.
+ */
+const MAX_HELD_BYTES = 32 * 2 ** 20;
 /** While a host's rate is unknown. */
 const FIRST_BACKGROUND_BYTES = 2 ** 20;
 /** A background request is as large as the host gives in this time, ms. */
@@ -21,6 +27,8 @@ const NEARLY_THERE_MS = 15;
 export interface SchedulerOptions {
   /** The most the background may fetch, compressed bytes a second; no bound when not given. */
   readonly backgroundBytesPerSecond?: number;
+  /** The most compressed bytes in memory; 32 MiB when not given. */
+  readonly maxHeldBytes?: number;
 }
 
 interface Host {
@@ -45,6 +53,10 @@ interface Host {
 export class SpanScheduler {
   readonly #hosts = new Map<string, Host>();
   readonly #backgroundBytesPerMs: number;
+  readonly #maxHeldBytes: number;
+  /** Spans that are on their way or being inflated, and their compressed bytes. */
+  readonly #held = new Set<Flight>();
+  #heldBytes = 0;
   /** When the bound on background bytes allows the next request. */
   #nextBackgroundMs = 0;
   #paused = false;
@@ -52,6 +64,7 @@ export class SpanScheduler {
   constructor(options: SchedulerOptions = {}) {
     this.#backgroundBytesPerMs =
       (options.backgroundBytesPerSecond || Infinity) / 1000;
+    this.#maxHeldBytes = options.maxHeldBytes ?? MAX_HELD_BYTES;
   }
 
   /** Queues a flight. */
@@ -173,6 +186,9 @@ export class SpanScheduler {
       const cls = SPAN_CLASSES.find((cls) => host.queues[cls].size > 0);
       if (cls === undefined || !this.#mayStart(host, cls)) return;
       const [flight] = host.queues[cls];
+      // One goes whatever its size.
+      const held = this.#heldBytes + sizeOf(flight!);
+      if (held > this.#maxHeldBytes && this.#heldBytes > 0) return;
       this.#start(host, this.#gather(host, flight!));
     }
   }
@@ -201,9 +217,12 @@ export class SpanScheduler {
   /** The run around a queued flight: neighbours as urgent as it, then behind them less urgent ones. */
   #gather(host: Host, seed: Flight): Flight[] {
     const { layer } = seed;
-    const limit = seed.cls === "background"
-      ? this.backgroundRunBytes(layer)
-      : MAX_RUN_BYTES;
+    const limit = Math.min(
+      seed.cls === "background"
+        ? this.backgroundRunBytes(layer)
+        : MAX_RUN_BYTES,
+      this.#maxHeldBytes - this.#heldBytes,
+    );
     const flights = [seed];
     let start = layer.compressedStart(seed.span);
     let end = layer.compressedEnd(seed.span);
@@ -252,7 +271,10 @@ export class SpanScheduler {
       size: layer.compressedEnd(flights.at(-1)!.span) -
         layer.compressedStart(flights[0]!.span),
     };
-    for (const flight of flights) flight.run = run;
+    for (const flight of flights) {
+      flight.run = run;
+      this.#hold(flight);
+    }
     host.runs.add(run);
     host.pace.begin(performance.now());
     if (cls === "background") {
@@ -264,6 +286,20 @@ export class SpanScheduler {
       () => this.#ended(host, run, null),
       (error) => this.#ended(host, run, error),
     );
+  }
+
+  /** Counts a flight's bytes until it is over, or queued again. */
+  #hold(flight: Flight): void {
+    this.#held.add(flight);
+    this.#heldBytes += sizeOf(flight);
+    const letGo = () => this.#letGo(flight);
+    flight.done.then(letGo, letGo);
+  }
+
+  #letGo(flight: Flight): void {
+    if (!this.#held.delete(flight)) return;
+    this.#heldBytes -= sizeOf(flight);
+    for (const host of this.#hosts.values()) this.#pumpSoon(host);
   }
 
   #received(host: Host, run: Run, count: number): void {
@@ -294,6 +330,7 @@ export class SpanScheduler {
     }
     for (const flight of rest(run)) {
       if (preempted) {
+        this.#letGo(flight);
         flight.run = null;
         run.layer.queued.set(flight.span, flight);
         host.queues[flight.cls].add(flight);
@@ -311,6 +348,11 @@ export class SpanScheduler {
     this.#paused = true;
     for (const { timer } of this.#hosts.values()) clearTimeout(timer);
   }
+}
+
+/** Its compressed bytes. */
+function sizeOf({ layer, span }: Flight): number {
+  return layer.compressedEnd(span) - layer.compressedStart(span);
 }
 
 /** What has not come yet. */

@@ -68,6 +68,33 @@ Deno.test("neighbours asked for while every request is busy go out together late
   assert.deepEqual(runsOf(layer, source.fetches.slice(busy)), [[40, 42]]);
 });
 
+Deno.test("no more is on its way than may lie in memory, but for a single span", async () => {
+  const layer = noiseLayer(40);
+  const spans = spanTable(layer.ztoc);
+  const size = spans.compressedEnd(4) - spans.compressedStart(4);
+  for (const [maxHeldBytes, together] of [[3.5 * size, 3], [10, 1]] as const) {
+    const scheduler = new SpanScheduler({ maxHeldBytes });
+    await using served = serve(layer, { workers: 2, scheduler });
+    const { reader, source } = served;
+    let coming = 0;
+    let most = 0;
+    source.gate = async () => {
+      most = Math.max(most, ++coming);
+      await pause(10);
+      coming--;
+    };
+    const waits = [0, 4, 8, 12, 16, 20, 24, 28].map((span) =>
+      demand(reader, span)
+    );
+    await Promise.all([...waits, demand(reader, 30, 35)]);
+    assert.equal(most, together);
+    const longest = Math.max(
+      ...source.fetches.map(({ start, end }) => end - start),
+    );
+    assert.ok(longest <= together * size * 1.1, `${longest} bytes at once`);
+  }
+});
+
 Deno.test("a reader is served when its span has come, not when the whole range has", async () => {
   const layer = noiseLayer(20);
   await using served = serve(layer);
