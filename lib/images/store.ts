@@ -41,7 +41,12 @@ import {
   UncachedSpans,
 } from "../spans/mod.ts";
 import { logger } from "../telemetry/mod.ts";
-import { decodeZtoc, type SpanTable, spanTable } from "../ztoc/mod.ts";
+import {
+  decodeZtoc,
+  type SpanTable,
+  spanTable,
+  type Ztoc,
+} from "../ztoc/mod.ts";
 import { LyingZtocError, StateVersionError } from "./errors.ts";
 import { IdleLayerFolders } from "./idle.ts";
 import { namesIn, removeFolder } from "./folders.ts";
@@ -342,6 +347,8 @@ export class LayerStore implements AsyncDisposable {
     return entry;
   }
 
+  // Whatever a closure in here uses, all of them keep as long as the layer is served: none may use
+  // `ztoc`, which is mostly names.
   #openEntry(
     layer: {
       slot: number;
@@ -359,18 +366,7 @@ export class LayerStore implements AsyncDisposable {
     const folder = `${this.root}/layers/${slot}`;
     Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
     const files: NewFile[] = [];
-    const tree = openTree(`${folder}/tree`) ?? (() => {
-      const bytes = compileTree({
-        entries: ztoc.entries,
-        spanStarts: Float64Array.from(
-          { length: spans.count },
-          (_, span) => spans.start(span),
-        ),
-        dataSize: ztoc.uncompressedSize,
-      });
-      files.push({ name: "tree", bytes });
-      return new LayerTree(bytes);
-    })();
+    const tree = openTree(`${folder}/tree`) ?? newTree(ztoc, spans, files);
     const { hasXattrs, inodes } = tree;
     if (!holds(`${folder}/ztoc`, ztocBytes)) {
       files.push({ name: "ztoc", bytes: ztocBytes });
@@ -788,6 +784,24 @@ function openTree(path: string): LayerTree | null {
     }
     throw error;
   }
+}
+
+/** Compiles a layer's tree, and adds its file to `files`. @throws TreeCompileError */
+function newTree(
+  { entries, uncompressedSize }: Ztoc,
+  spans: SpanTable,
+  files: NewFile[],
+): LayerTree {
+  const bytes = compileTree({
+    entries,
+    spanStarts: Float64Array.from(
+      { length: spans.count },
+      (_, span) => spans.start(span),
+    ),
+    dataSize: uncompressedSize,
+  });
+  files.push({ name: "tree", bytes });
+  return new LayerTree(bytes);
 }
 
 /** A file of a new layer. */
