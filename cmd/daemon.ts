@@ -171,7 +171,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 
   warmUpAll(service.address, root, store);
   stack.use(
-    giveBackWhenIdle(() => store.fetched.requests + store.all().length),
+    giveBackWhenIdle(
+      () => store.fetched.requests + store.all().length,
+      () => store.shrink(),
+    ),
   );
 
   const end = await Promise.race([untilSignal(), control.asked]);

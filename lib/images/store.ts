@@ -555,6 +555,15 @@ export class LayerStore implements AsyncDisposable {
     return this.#files.serving;
   }
 
+  /** Makes smaller in memory what is not used now, giving way to whatever else is waiting. */
+  async shrink(): Promise<void> {
+    for (const { spans } of this.all()) {
+      while (spans.packNext()) {
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+    }
+  }
+
   /** The served layer of a slot. */
   get(slot: number): OpenLayer | undefined {
     return this.#layers.get(slot);

@@ -33,6 +33,9 @@ export class DataFile implements Disposable {
   readonly #offsetWords = new Uint32Array(this.#offset.buffer);
   #streamStart = 0;
   #streamEnd = 0;
+  /** What the last reply was made from. */
+  #mappedAt = 0;
+  #mappedBytes = 0;
 
   /** @throws OsError */
   constructor(path: string) {
@@ -58,6 +61,8 @@ export class DataFile implements Disposable {
         position + held <= mapping.sizeBytes
       ) {
         reply.address = mapping.address + position;
+        this.#mappedAt = position;
+        this.#mappedBytes = length;
         return length;
       }
     }
@@ -74,8 +79,12 @@ export class DataFile implements Disposable {
     return length;
   }
 
-  /** Drops what a stream has left behind. */
+  /** After a reply: its pages count as this process's memory no more, and a stream's are dropped. */
   tidy(): void {
+    if (this.#mappedBytes > 0) {
+      this.#mapping?.release(this.#mappedAt, this.#mappedBytes);
+      this.#mappedBytes = 0;
+    }
     const length = this.#streamEnd - this.#streamStart;
     if (length < STREAM_BYTES) return;
     this.#mapping?.drop(this.#streamStart, length);
@@ -88,11 +97,6 @@ export class DataFile implements Disposable {
     if (
       position < this.#streamStart || position > this.#streamEnd + STREAM_BYTES
     ) {
-      // Too little to be a stream: it only counts as our memory no more.
-      this.#mapping?.release(
-        this.#streamStart,
-        this.#streamEnd - this.#streamStart,
-      );
       this.#streamStart = position;
       this.#streamEnd = end;
     } else if (end > this.#streamEnd) this.#streamEnd = end;

@@ -1,7 +1,13 @@
+import { readWholeFile } from "./files.ts";
 import { libc } from "./libc.ts";
 
 /** How often it is looked whether work has ended, ms. */
 const LOOK_MS = 5_000;
+
+const MADV_DONTNEED = 4;
+const MAX_MAPS_BYTES = 16 * 2 ** 20;
+/** Of the program's mappings that of its code; V8 has small ones of its own. */
+const LARGE_BYTES = 16 * 2 ** 20;
 
 /** malloc.h; and buffers from so many bytes on are returned when they are freed. */
 const M_MMAP_THRESHOLD = -3;
@@ -20,16 +26,23 @@ export function keepLargeBuffersApart(): void {
  * garbage would stay until as much again is needed, which on an idle host is never. Takes some tens of
  * milliseconds, when nobody waits.
  * @param activity a count that changes while there is work.
+ * @param shrink what can be made smaller before.
  */
-export function giveBackWhenIdle(activity: () => number): Disposable {
+export function giveBackWhenIdle(
+  activity: () => number,
+  shrink: () => Promise<void>,
+): Disposable {
   let seen = activity();
   let given = NaN; // what start-up left, first
   const timer = setInterval(() => {
     const now = activity();
     if (now === seen && now !== given) {
       given = now;
-      collectGarbage?.();
-      libc.malloc_trim(0n);
+      shrink().then(() => {
+        collectGarbage?.(EVERYTHING);
+        libc.malloc_trim(0n);
+        forgetProgram();
+      });
     }
     seen = now;
   }, LOOK_MS);
@@ -37,5 +50,35 @@ export function giveBackWhenIdle(activity: () => number): Disposable {
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
+/**
+ * Lets go of the pages of this program's code: they count as ours, though they are the page cache's.
+ * Those that are used come back with a page fault each, from there.
+ */
+function forgetProgram(): void {
+  const path = Deno.execPath();
+  const maps = new TextDecoder().decode(
+    readWholeFile("/proc/self/maps", MAX_MAPS_BYTES),
+  );
+  for (const line of maps.split("\n")) {
+    // `start-end perms offset device inode path` (proc_pid_maps(5)). Code is never written to.
+    const [range = "", permissions] = line.split(" ", 2);
+    if (permissions !== "r-xp" || !line.endsWith(path)) continue;
+    const [start = 0n, end = 0n] = range.split("-").map((at) =>
+      BigInt(`0x${at}`)
+    );
+    if (end - start < LARGE_BYTES) continue;
+    libc.madvise(start, end - start, MADV_DONTNEED);
+  }
+}
+
+/** V8's options for a collection that also gives free pages of its heap back. */
+const EVERYTHING = {
+  type: "major",
+  execution: "sync",
+  flavor: "last-resort",
+} as const;
+
 /** There under the engine's flag `--expose-gc`, which the program is compiled with. */
-const { gc: collectGarbage } = globalThis as { gc?: () => void };
+const { gc: collectGarbage } = globalThis as {
+  gc?: (options: typeof EVERYTHING) => void;
+};

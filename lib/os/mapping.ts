@@ -6,6 +6,8 @@ const MAP_SHARED = 1;
 const MADV_DONTNEED = 4;
 const POSIX_FADV_DONTNEED = 4;
 const PAGE = 4096;
+/** A page fault maps neighbours along with its page, at most of one large page. */
+const AROUND = 2 * 2 ** 20;
 
 /**
  * A file's bytes in our address space, for the kernel to copy from (`writev`). JavaScript never looks
@@ -14,6 +16,9 @@ const PAGE = 4096;
  */
 export class FileMapping implements Disposable {
   readonly #fd: number;
+  /** Address and length for a call: taken from memory, they need no bigints of their own. */
+  readonly #range = new BigInt64Array(2);
+  readonly #rangeWords = new Uint32Array(this.#range.buffer);
   /** Address of the first byte; addresses are below 2^47. */
   readonly address: number;
   readonly sizeBytes: number;
@@ -30,13 +35,22 @@ export class FileMapping implements Disposable {
     this.sizeBytes = sizeBytes;
   }
 
-  /** A range counts no more as this process's memory; the page cache keeps it. */
+  /** A range and what is near it counts no more as this process's memory; the page cache keeps it. */
   release(offset: number, length: number): void {
-    const { start, end } = this.#pages(offset, length);
+    const start = Math.floor(offset / AROUND) * AROUND;
+    const end = Math.min(
+      Math.ceil((offset + length) / AROUND) * AROUND,
+      this.sizeBytes,
+    );
     if (end <= start) return;
+    const words = this.#rangeWords;
+    words[0] = (this.address + start) >>> 0;
+    words[1] = Math.floor((this.address + start) / 2 ** 32);
+    words[2] = (end - start) >>> 0;
+    words[3] = Math.floor((end - start) / 2 ** 32);
     libc.madvise(
-      BigInt(this.address + start),
-      BigInt(end - start),
+      this.#range[0] as bigint,
+      this.#range[1] as bigint,
       MADV_DONTNEED,
     );
   }
@@ -47,7 +61,8 @@ export class FileMapping implements Disposable {
    */
   drop(offset: number, length: number): void {
     this.release(offset, length);
-    const { start, end } = this.#pages(offset, length);
+    const start = Math.floor(offset / PAGE) * PAGE;
+    const end = Math.min(offset + length, this.sizeBytes);
     if (end <= start) return;
     libc.posix_fadvise(
       this.#fd,
@@ -55,14 +70,6 @@ export class FileMapping implements Disposable {
       BigInt(end - start),
       POSIX_FADV_DONTNEED,
     );
-  }
-
-  /** Whole pages that hold a range. */
-  #pages(offset: number, length: number): { start: number; end: number } {
-    return {
-      start: Math.floor(offset / PAGE) * PAGE,
-      end: Math.min(offset + length, this.sizeBytes),
-    };
   }
 
   /** Unmaps. */

@@ -22,7 +22,13 @@ import {
 import { startRegistry } from "../support/registry/mod.ts";
 import { lineCharts } from "../soak_chart.ts";
 import { saveResults } from "./results.ts";
-import { printMachine, printTable, residentMb, timed } from "./support.ts";
+import {
+  printMachine,
+  printTable,
+  residentMb,
+  residentParts,
+  timed,
+} from "./support.ts";
 
 const READERS = 64;
 const READ_BYTES = 4 * 2 ** 20;
@@ -111,9 +117,18 @@ using memory = new Memory(host.pid);
 const rows: string[][] = [];
 const note = async (what: string, mb: number, ms?: number) => {
   const status = await askStatus(`${host.root}/control.sock`) as DaemonStatus;
+  const { ownMb, fileMb } = residentParts(host.pid);
+  if (Deno.env.get("ZZ")) {
+    Deno.writeTextFileSync(
+      "/tmp/x/smaps.txt",
+      Deno.readTextFileSync(`/proc/${host.pid}/smaps`),
+    );
+  }
   rows.push([
     what,
     mb.toFixed(0),
+    ownMb.toFixed(0),
+    fileMb.toFixed(0),
     (status.heap.usedBytes / 1e6).toFixed(0),
     ms === undefined ? "" : ms.toFixed(0),
   ]);
@@ -156,7 +171,7 @@ await pause(IDLE_MS);
 await note("idle", memory.now());
 printTable(
   "Resident memory of the daemon",
-  ["", "MB", "of it objects", "ms"],
+  ["", "MB", "own, now", "of files, now", "objects, now", "ms"],
   rows,
 );
 const saved = saveResults("memory", { rows });

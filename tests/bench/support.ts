@@ -105,6 +105,15 @@ export function residentMb(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024 / 1e6;
 }
 
+/** What a process's resident memory is made of, MB: its own, and pages of files the kernel can drop. */
+export function residentParts(pid: number): { ownMb: number; fileMb: number } {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  const mb = (name: string) =>
+    Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0) * 1024 /
+    1e6;
+  return { ownMb: mb("RssAnon"), fileMb: mb("RssFile") };
+}
+
 /** Prints a table with a title; numbers to the right. */
 export function printTable(
   title: string,
