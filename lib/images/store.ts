@@ -57,6 +57,12 @@ import { SlotTableStore } from "./slots.ts";
 
 const log = logger("images");
 const MAX_TREE_BYTES = 2 ** 31 - 1;
+/**
+ * Compressed bytes in memory for each inflate Worker: one span that is inflated, and one that comes
+ * meanwhile. On a fast line inflating is what takes time, so more would only wait; on a slow one of
+ * 100 ms those of two Workers are a Gbit/s.
+ */
+const HELD_BYTES_PER_WORKER = 8 * 2 ** 20;
 /** What one reader may have ahead of it is the cache's budget divided by this. */
 const READ_AHEAD_SHARE = 8;
 
@@ -186,7 +192,10 @@ export class LayerStore implements AsyncDisposable {
     const { root, maxCacheBytes = 0, backgroundBytesPerSecond = 0 } = options;
     this.root = root;
     this.#headers = options.headers ?? "checked";
-    this.#scheduler = new SpanScheduler({ backgroundBytesPerSecond });
+    this.#scheduler = new SpanScheduler({
+      backgroundBytesPerSecond,
+      maxHeldBytes: this.#pool.capacity * HELD_BYTES_PER_WORKER,
+    });
     this.#idle = new IdleLayerFolders(
       `${root}/layers`,
       owned.slots.all().map(({ slot }) => slot),

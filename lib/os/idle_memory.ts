@@ -11,7 +11,7 @@ const LARGE_BYTES = 16 * 2 ** 20;
 
 /** malloc.h; and buffers from so many bytes on are returned when they are freed. */
 const M_MMAP_THRESHOLD = -3;
-const RETURNED_BYTES = 128 * 1024;
+const RETURNED_BYTES = 32 * 1024;
 
 /**
  * Lets large buffers lie on pages of their own, so that their memory goes back when they are freed.

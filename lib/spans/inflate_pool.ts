@@ -142,6 +142,11 @@ export class InflatePool implements Disposable {
     };
   }
 
+  /** Number of Workers when all are up. */
+  get capacity(): number {
+    return this.#members.length;
+  }
+
   /** Number of Workers that are up. */
   get size(): number {
     return this.#members.filter(({ worker }) => worker !== null).length;

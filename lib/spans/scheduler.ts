@@ -4,12 +4,6 @@ import { type Flight, Preempted, type Run, type RunLayer } from "./run.ts";
 
 /** Compressed bytes one range request may ask for, unless a single span is larger. */
 const MAX_RUN_BYTES = 8 * 2 ** 20;
-/**
- * Compressed bytes that may be on their way or wait to be inflated, of all hosts together: they are in
- * memory, each for a moment twice. On a fast line inflating is what takes time, so more would only
- * wait; on a slow one this much is on its way at 300 ms and 800 Mbit/s.
- */
-const MAX_HELD_BYTES = 32 * 2 ** 20;
 /** While a host's rate is unknown. */
 const FIRST_BACKGROUND_BYTES = 2 ** 20;
 /** A background request is as large as the host gives in this time, ms. */
@@ -27,7 +21,10 @@ const NEARLY_THERE_MS = 15;
 export interface SchedulerOptions {
   /** The most the background may fetch, compressed bytes a second; no bound when not given. */
   readonly backgroundBytesPerSecond?: number;
-  /** The most compressed bytes in memory; 32 MiB when not given. */
+  /**
+   * The most compressed bytes that are on their way or wait to be inflated, of all hosts together: they
+   * are in memory, each for a moment twice. No bound when not given.
+   */
   readonly maxHeldBytes?: number;
 }
 
@@ -64,7 +61,7 @@ export class SpanScheduler {
   constructor(options: SchedulerOptions = {}) {
     this.#backgroundBytesPerMs =
       (options.backgroundBytesPerSecond || Infinity) / 1000;
-    this.#maxHeldBytes = options.maxHeldBytes ?? MAX_HELD_BYTES;
+    this.#maxHeldBytes = options.maxHeldBytes ?? Infinity;
   }
 
   /** Queues a flight. */
