@@ -1,0 +1,188 @@
+/**
+ * `deno task bench:merged`: would one EROFS image of all layers beat one image a layer? 50 000 files in
+ * 32 layers, shown by EROFS, with overlayfs on top as containers have it: once over the 32 mounts, once
+ * over a single mount of a layer that holds all files. Metadata only, in turns; cold: the kernel has
+ * forgotten everything.
+ *
+ * A directory's files lie in three layers, as after updates. `--rounds N` does less or more.
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { mountOverlay, unmountOverlay } from "../../lib/images/mod.ts";
+import {
+  compileTree,
+  LayerFileSystem,
+  LayerTree,
+} from "../../lib/layerfs/mod.ts";
+import type { ZtocEntry } from "../../lib/ztoc/mod.ts";
+import { chart } from "./chart.ts";
+import { DIRECTORIES, FILES_PER_DIRECTORY } from "./fuse_layer.ts";
+import { saveResults } from "./results.ts";
+import { median, printMachine, printTable, run, timed } from "./support.ts";
+
+const LAYERS = 32;
+const MERGED_SLOT = LAYERS + 1;
+const MEASURES = ["find", "stat"] as const;
+const STATES = ["cold", "warm"] as const;
+const WAYS = [`${LAYERS} images`, "merged"] as const;
+
+const encoder = new TextEncoder();
+const none = new Uint8Array();
+
+function entry(name: string, type: "reg" | "dir"): ZtocEntry {
+  return {
+    ...{ type, offset: 0, size: 0, linkname: none, uid: 0, gid: 0 },
+    ...{ uname: none, gname: none, devMajor: 0, devMinor: 0, xattrs: [] },
+    name: encoder.encode(name),
+    mode: type === "dir" ? 0o755 : 0o644,
+    modTime: "2024-05-06T07:08:09Z",
+  };
+}
+
+/** The files of one layer; of all when none is said. */
+function entriesOf(layer?: number): ZtocEntry[] {
+  const entries: ZtocEntry[] = [];
+  for (let d = 0; d < DIRECTORIES; d++) {
+    const files = [];
+    for (let f = 0; f < FILES_PER_DIRECTORY; f++) {
+      const home = (d + (f < 2 ? f + 1 : 0)) % LAYERS;
+      if (layer === undefined || home === layer) files.push(f);
+    }
+    if (files.length === 0) continue;
+    entries.push(entry(`d${d}/`, "dir"));
+    for (const f of files) entries.push(entry(`d${d}/f${f}`, "reg"));
+  }
+  return entries;
+}
+
+interface Shown {
+  readonly directories: readonly string[];
+  readonly ms: number;
+}
+
+/** Shows layers, one after another as a pull does. */
+async function show(
+  system: LayerFileSystem,
+  folder: string,
+  layers: readonly { slot: number; entries: ZtocEntry[] }[],
+): Promise<Shown> {
+  const trees = layers.map(({ slot, entries }) => {
+    const bytes = compileTree({ entries, spanStarts: [0], dataSize: 512 });
+    Deno.mkdirSync(`${folder}/${slot}`, { recursive: true });
+    Deno.writeFileSync(`${folder}/${slot}/tree`, bytes);
+    Deno.writeFileSync(`${folder}/${slot}/data`, new Uint8Array(512));
+    return { slot, tree: new LayerTree(bytes) };
+  });
+  const { ms, value } = await timed(async () => {
+    const shown = trees.map(({ slot, tree }) =>
+      system.add({
+        ...{ slot, spanCount: tree.spans, hasXattrs: tree.hasXattrs },
+        ensure: () => Promise.reject(new Error("nothing is read here")),
+        copy: () => false,
+      }, tree)
+    );
+    for (const { shown: ready } of shown) await ready;
+    return shown.map(({ directory }) => directory);
+  });
+  return { directories: value, ms };
+}
+
+async function measure(directory: string, name: string): Promise<number> {
+  const client = new URL("fuse_client.py", import.meta.url).pathname;
+  const text = await run("python3", [client, directory, "1", name]);
+  return JSON.parse(text)[name];
+}
+
+printMachine();
+const { values } = parseArgs({
+  options: { rounds: { type: "string", default: "5" } },
+});
+const rounds = Number(values.rounds);
+const folder = Deno.makeTempDirSync({ prefix: "soci-deno-bench-" });
+await using system = await LayerFileSystem.start({
+  layersDirectory: `${folder}/layers`,
+  mountDirectory: `${folder}/fs`,
+  face: "erofs",
+  onFallback: (_, reason) => {
+    throw new Error(`no EROFS face: ${reason}`);
+  },
+});
+const layers = await show(
+  system,
+  `${folder}/layers`,
+  Array.from(
+    { length: LAYERS },
+    (_, layer) => ({ slot: layer + 1, entries: entriesOf(layer) }),
+  ),
+);
+const merged = await show(system, `${folder}/layers`, [
+  { slot: MERGED_SLOT, entries: entriesOf() },
+]);
+const figures = new Map<string, number[]>();
+for (const [i, { directories }] of [layers, merged].entries()) {
+  Deno.mkdirSync(`${folder}/o${i}`);
+  await mountOverlay(directories, `${folder}/o${i}`);
+}
+try {
+  for (let round = 0; round < rounds; round++) {
+    for (const name of MEASURES) {
+      for (const [i, way] of WAYS.entries()) {
+        await run("sh", ["-c", "sync; echo 3 > /proc/sys/vm/drop_caches"]);
+        for (const state of STATES) {
+          const key = `${name} ${state} ${way}`;
+          const figure = await measure(`${folder}/o${i}`, name);
+          figures.set(key, [...figures.get(key) ?? [], figure]);
+        }
+      }
+    }
+  }
+} finally {
+  for (const i of WAYS.keys()) unmountOverlay(`${folder}/o${i}`);
+}
+const figure = (name: string, state: string, way: string) =>
+  median(figures.get(`${name} ${state} ${way}`)!);
+const groups = MEASURES.flatMap((name) =>
+  STATES.map((state) => ({ name, state }))
+);
+printTable(
+  `Entries a second through overlayfs, median of ${rounds} rounds in turns`,
+  ["", ...WAYS, "merged / not"],
+  groups.map(({ name, state }) => {
+    const [apart, one] = WAYS.map((way) => figure(name, state, way));
+    return [
+      `${name}, ${state}`,
+      apart!.toFixed(0),
+      one!.toFixed(0),
+      (one! / apart!).toFixed(2),
+    ];
+  }),
+);
+console.log(
+  `shown in ${layers.ms.toFixed(0)} ms, merged in ${
+    merged.ms.toFixed(0)
+  } ms, image and mount`,
+);
+const saved = saveResults("merged", {
+  rounds,
+  figures: Object.fromEntries(figures),
+  shownMs: { layers: layers.ms, merged: merged.ms },
+});
+await Deno.writeTextFile(
+  saved.replace(/json$/, "svg"),
+  chart({
+    title: "One merged image, against one image a layer",
+    unit: "times the rate of one image a layer",
+    groups: groups.map(({ name, state }) => `${name}, ${state}`),
+    series: [{
+      name: "merged",
+      values: groups.map(({ name, state }) =>
+        figure(name, state, WAYS[1]) / figure(name, state, WAYS[0])
+      ),
+    }],
+    line: 1,
+  }),
+);
+console.log(`\nsaved: ${saved} and a chart beside it`);
+await system[Symbol.asyncDispose]();
+Deno.removeSync(folder, { recursive: true });
+Deno.exit(0); // a Worker blocked in its read would hold the process
