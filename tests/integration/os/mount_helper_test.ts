@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import {
+  isMountPoint,
+  listNames,
+  MountHelper,
+  readWholeFile,
+  unmount,
+} from "../../../lib/os/mod.ts";
+
+/** Helper processes of this one. */
+function helpers(): number[] {
+  return listNames("/proc").map(Number).filter((pid) => {
+    if (!Number.isInteger(pid)) return false;
+    try {
+      const text = (name: string) =>
+        new TextDecoder().decode(readWholeFile(`/proc/${pid}/${name}`, 65536));
+      const status = text("status");
+      return status.includes(`\nPPid:\t${Deno.pid}\n`) &&
+        !status.includes("\nState:\tZ") &&
+        text("cmdline").includes("mount-helper");
+    } catch {
+      return false; // gone meanwhile
+    }
+  });
+}
+
+const tmpfs = (target: string, type = "tmpfs") => ({
+  ...{ source: "soci-deno-test", target, type, flags: 0, data: "" },
+});
+
+Deno.test("mounts are made by another process, which ends with its owner", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
+  {
+    await using helper = new MountHelper();
+    assert.deepEqual(helpers(), [], "none before it is needed");
+    const made = await Promise.all(
+      ["a", "b", "c"].map((name) => {
+        Deno.mkdirSync(`${folder}/${name}`);
+        return helper.mount(tmpfs(`${folder}/${name}`));
+      }),
+    );
+    assert.deepEqual(made, [null, null, null]);
+    assert.equal(helpers().length, 1);
+    for (const name of ["a", "b", "c"]) {
+      assert.ok(isMountPoint(`${folder}/${name}`));
+      unmount(`${folder}/${name}`);
+    }
+  }
+  assert.deepEqual(helpers(), []);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a mount that the kernel refuses is no mount, and the reason is told", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
+  await using helper = new MountHelper();
+  assert.match(
+    await helper.mount(tmpfs(folder, "no-such-type")) ?? "",
+    /ENODEV/,
+  );
+  assert.match(await helper.mount(tmpfs(`${folder}/none`)) ?? "", /ENOENT/);
+  assert.equal(await helper.mount(tmpfs(folder)), null);
+  unmount(folder);
+  await Deno.remove(folder);
+});
+
+Deno.test("a helper that was killed is replaced", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
+  await using helper = new MountHelper();
+  assert.equal(await helper.mount(tmpfs(folder)), null);
+  unmount(folder);
+  for (const pid of helpers()) Deno.kill(pid, "SIGKILL");
+  let made: string | null = "";
+  for (let tries = 0; tries < 20 && made !== null; tries++) {
+    made = await helper.mount(tmpfs(folder)); // the first may still ask the dead one
+  }
+  assert.equal(made, null);
+  unmount(folder);
+  await Deno.remove(folder);
+});
+
+Deno.test("a helper that has nothing to do ends, and comes again", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
+  await using helper = new MountHelper();
+  helper.wake();
+  assert.equal(helpers().length, 1);
+  for (let tries = 0; tries < 100 && helpers().length > 0; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.deepEqual(helpers(), []);
+  assert.equal(await helper.mount(tmpfs(folder)), null);
+  unmount(folder);
+  await Deno.remove(folder);
+});
