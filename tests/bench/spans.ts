@@ -31,7 +31,9 @@ import {
 import { startDockerRegistry } from "../support/host/mod.ts";
 import { type LayerBlob, makeImage, pushImage } from "../support/images/mod.ts";
 import { throttle } from "../support/link/mod.ts";
+import { chart } from "./chart.ts";
 import { hostLayer } from "./image.ts";
+import { saveResults } from "./results.ts";
 import {
   cacheFolder,
   exists,
@@ -138,6 +140,10 @@ async function transfer(
   return ms;
 }
 
+/** What was found, as times the peer of the same run. */
+const RATIOS = new Map<string, number>();
+const FIGURES = new Map<string, unknown>();
+
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const ratio = (ours: number, peer: number) => (ours / peer).toFixed(2);
 const percentile = (values: readonly number[], share: number) =>
@@ -175,6 +181,11 @@ async function singleReads(bench: Bench): Promise<void> {
     bare.push(peer);
     more.push(own - peer);
   }
+  RATIOS.set(
+    "a missing 4 KiB read, to its span's transfer",
+    median(ours) / median(bare),
+  );
+  FIGURES.set("singleReads", { ours, bare });
   printTable(
     `A missing 4 KiB read (${ours.length}, medians; goal: at most 10 ms more)`,
     ["", "ms", "× bare"],
@@ -205,6 +216,11 @@ async function manyReaders(bench: Bench): Promise<void> {
   const { ms: ours } = await timed(() =>
     Promise.all(shuffled.map((span) => read4k(served.places.get(span)!)))
   );
+  RATIOS.set(
+    `${wanted.length} readers of missing spans, to the bytes' transfer`,
+    ours / bare,
+  );
+  FIGURES.set("manyReaders", { ours, bare, bytes });
   printTable(
     `${wanted.length} readers of as many missing spans at once (goal: 1.3)`,
     ["", "s", "× bare"],
@@ -242,6 +258,11 @@ async function pacedReads(bench: Bench): Promise<void> {
   };
   const alone = await run(false);
   const beside = await run(true);
+  RATIOS.set(
+    "paced reads beside the background, to those without",
+    median(beside.waits) / median(alone.waits),
+  );
+  FIGURES.set("pacedReads", { alone, beside });
   printTable(
     `Reads with ${PACE_MS} ms between them (goal: at most 1.10 with background)`,
     ["", "median ms", "90 % ms", "×", "background Mbit/s"],
@@ -296,6 +317,8 @@ function headerChecks({ layer, ztoc }: Bench): void {
     }
   }
   Deno.removeSync(folder, { recursive: true });
+  RATIOS.set("checking tar headers, to inflating", checking / inflating);
+  FIGURES.set("headerChecks", { inflating, checking });
   printTable(
     `Checking the headers of ${ztoc.entries.length} entries in ${spans.count} spans`,
     ["", "ms a span", "× inflating", "µs an entry"],
@@ -344,3 +367,15 @@ const parts = { headerChecks, singleReads, manyReaders, pacedReads };
 for (const [name, part] of Object.entries(parts)) {
   if (Deno.args.length === 0 || Deno.args.includes(name)) await part(bench);
 }
+const saved = saveResults("spans", Object.fromEntries(FIGURES));
+await Deno.writeTextFile(
+  saved.replace(/json$/, "svg"),
+  chart({
+    title: "Spans over 100 Mbit/s and 5 ms",
+    unit: "times its peer in the same run",
+    groups: [...RATIOS.keys()],
+    series: [{ name: "soci-deno", values: [...RATIOS.values()] }],
+    line: 1,
+  }),
+);
+console.log(`\nsaved: ${saved} and a chart beside it`);
