@@ -32,6 +32,8 @@ import {
   startSociPeer,
 } from "../support/peer/mod.ts";
 import { benchImage } from "./image.ts";
+import { chart } from "./chart.ts";
+import { saveResults } from "./results.ts";
 import {
   median,
   printMachine,
@@ -280,6 +282,20 @@ async function main(): Promise<void> {
     ],
     rows,
   );
+  const saved = saveResults("start", { rounds, rows });
+  await Deno.writeTextFile(
+    saved.replace(/json$/, "svg"),
+    chart({
+      title: "From pull to the first output of a Python program",
+      unit: "seconds",
+      groups: rows.map(([way]) => way ?? ""),
+      series: [
+        { name: "total", values: rows.map(([, total]) => Number(total)) },
+        { name: "of it pull", values: rows.map(([, , pull]) => Number(pull)) },
+      ],
+    }),
+  );
+  console.log(`\nsaved: ${saved} and a chart beside it`);
 }
 
 await main();
