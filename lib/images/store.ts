@@ -1,31 +1,19 @@
-import { abortConnection } from "../fuse/mod.ts";
 import type { MountKeeper } from "../handover/mod.ts";
 import {
   chooseFace,
-  compileTree,
   type FaceChoice,
   type FaceWish,
   LayerFileSystem,
-  LayerTree,
-  MOUNT_NAMES,
-  type ServedMount,
-  TREE_VERSION,
-  treeFileVersion,
-  TreeFormatError,
 } from "../layerfs/mod.ts";
 import { type Digest, sha256 } from "../oci/mod.ts";
 import {
   bootId,
   closeFd,
-  dataSyncElsewhere,
   fileSize,
-  listMounts,
   O,
   openFd,
   OsError,
-  readWholeFile,
   truncateFd,
-  unmount,
 } from "../os/mod.ts";
 import {
   type CachedLayer,
@@ -41,22 +29,26 @@ import {
   UncachedSpans,
 } from "../spans/mod.ts";
 import { logger } from "../telemetry/mod.ts";
-import {
-  decodeZtoc,
-  type SpanTable,
-  spanTable,
-  type Ztoc,
-} from "../ztoc/mod.ts";
+import { decodeZtoc, type SpanTable, spanTable } from "../ztoc/mod.ts";
 import { LyingZtocError, StateVersionError } from "./errors.ts";
 import { IdleLayerFolders } from "./idle.ts";
 import { namesIn, removeFolder } from "./folders.ts";
+import { detachBelow, foreignTree, takeMounts } from "./last_process.ts";
 import { LayerCheck } from "./layer_check.ts";
+import {
+  holds,
+  type NewFile,
+  newTree,
+  openTree,
+  putOnDisk,
+  readIfThere,
+  saveFiles,
+} from "./layer_files.ts";
 import { takeLock } from "./lock.ts";
 import { PatientReads } from "./patient_reads.ts";
 import { SlotTableStore } from "./slots.ts";
 
 const log = logger("images");
-const MAX_TREE_BYTES = 2 ** 31 - 1;
 /**
  * Compressed bytes in memory for each inflate Worker: one span that is inflated, and one that comes
  * meanwhile. On a fast line inflating is what takes time, so more would only wait; on a slow one of
@@ -722,134 +714,6 @@ function giveDiskBack(dataFd: number): void {
 
 function disposeSource(source: SpanSource): void {
   if (Symbol.dispose in source) (source as Disposable)[Symbol.dispose]();
-}
-
-/** The last process's mounts; null when there are none that can be served on. */
-function takeMounts(
-  { keeper, root }: LayerStoreOptions,
-  slots: SlotTableStore,
-): readonly ServedMount[] | null {
-  if (keeper === undefined) return null;
-  const result = keeper.take(MOUNT_NAMES);
-  if (result.kind === "taken") {
-    const foreign = foreignTree(root, slots);
-    if (foreign === null) {
-      log.info("mounts taken over", {
-        mounts: result.mounts.map(({ mountpoint }) => mountpoint),
-      });
-      return result.mounts;
-    }
-    for (const { fd } of result.mounts) closeFd(fd);
-    log.warn("mounts cannot be taken over, mounting anew", { why: foreign });
-  } else if (result.kind === "lost") {
-    log.warn("mounts cannot be taken over, mounting anew", { why: result.why });
-  }
-  keeper.release();
-  return null;
-}
-
-/**
- * The kernel knows files by their numbers in trees of this version. A tree of another version would
- * be made again with other numbers: fine for new mounts, wrong files in old ones.
- */
-function foreignTree(root: string, slots: SlotTableStore): string | null {
-  for (const { slot } of slots.all()) {
-    const version = treeFileVersion(`${root}/layers/${slot}/tree`);
-    if (version !== null && version !== TREE_VERSION) {
-      return `the tree of slot ${slot} has version ${version}, this release knows ${TREE_VERSION}`;
-    }
-  }
-  return null;
-}
-
-/** Detaches every mount in a folder, the last made first; whoever waits on one gets an error. */
-function detachBelow(folder: string): void {
-  const stale = listMounts().map(({ mountpoint }) => mountpoint)
-    .filter((mountpoint) => mountpoint.startsWith(`${folder}/`)).reverse();
-  for (const mountpoint of stale) {
-    abortConnection(mountpoint); // others may hold its descriptor
-    try {
-      unmount(mountpoint);
-    } catch (error) {
-      if (!(error instanceof OsError)) throw error;
-      log.warn("stale mount stays", { mountpoint, error: error.message });
-    }
-  }
-}
-
-function readIfThere(path: string): Uint8Array<ArrayBuffer> | null {
-  try {
-    return Deno.readFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
-}
-
-function holds(path: string, bytes: Uint8Array): boolean {
-  const found = readIfThere(path);
-  return found !== null && found.length === bytes.length &&
-    found.every((byte, i) => byte === bytes[i]);
-}
-
-function openTree(path: string): LayerTree | null {
-  try {
-    return new LayerTree(readWholeFile(path, MAX_TREE_BYTES).slice());
-  } catch (error) {
-    // Missing, torn or of another version: it is made again from the ztoc.
-    if (error instanceof TreeFormatError || error instanceof OsError) {
-      return null;
-    }
-    throw error;
-  }
-}
-
-/** Compiles a layer's tree, and adds its file to `files`. @throws TreeCompileError */
-function newTree(
-  { entries, uncompressedSize }: Ztoc,
-  spans: SpanTable,
-  files: NewFile[],
-): LayerTree {
-  const bytes = compileTree({
-    entries,
-    spanStarts: Float64Array.from(
-      { length: spans.count },
-      (_, span) => spans.start(span),
-    ),
-    dataSize: uncompressedSize,
-  });
-  files.push({ name: "tree", bytes });
-  return new LayerTree(bytes);
-}
-
-/** A file of a new layer. */
-interface NewFile {
-  readonly name: string;
-  readonly bytes: Uint8Array;
-}
-
-/** Writes files that are either whole or not there, and the folder, to disk. @throws OsError, Deno's errors */
-async function saveFiles(
-  folder: string,
-  files: readonly NewFile[],
-): Promise<void> {
-  await Promise.all(files.map(async ({ name, bytes }) => {
-    const draft = `${folder}/${name}.new`;
-    await Deno.writeFile(draft, bytes, { mode: 0o600 });
-    await putOnDisk(draft);
-    await Deno.rename(draft, `${folder}/${name}`);
-  }));
-  await putOnDisk(folder);
-}
-
-/** Puts a file or folder on disk while this thread goes on. @throws OsError */
-async function putOnDisk(path: string): Promise<void> {
-  const fd = openFd(path, O.RDONLY);
-  try {
-    await dataSyncElsewhere(fd);
-  } finally {
-    closeFd(fd);
-  }
 }
 
 function both(one: Promise<void>, other: Promise<void>): Promise<void> {
