@@ -41,6 +41,8 @@ export interface LayerCheckOptions {
 export class LayerCheck {
   readonly #options: LayerCheckOptions;
   readonly #diffId: Digest | null;
+  /** To be written to `diff-id` in the folder; null when it is there. */
+  readonly newDiffId: Digest | null;
   #passed: boolean;
   #running = false;
   /** One layer at a time: nobody waits for it. */
@@ -49,23 +51,23 @@ export class LayerCheck {
   private constructor(
     options: LayerCheckOptions,
     diffId: Digest | null,
+    newDiffId: Digest | null,
     passed: boolean,
   ) {
     this.#options = options;
     this.#diffId = diffId;
+    this.newDiffId = newDiffId;
     this.#passed = passed;
   }
 
-  /** Knows what an earlier run found out. */
+  /** Knows what an earlier run found out; `newDiffId` is the caller's to write. */
   static open(options: LayerCheckOptions): LayerCheck {
     const { folder, diffId } = options;
     const known = readText(`${folder}/diff-id`);
-    if (diffId !== null && diffId !== known) {
-      Deno.writeTextFileSync(`${folder}/diff-id`, diffId, { mode: 0o600 });
-    }
+    const newDiffId = diffId === known ? null : diffId;
     const wanted = diffId ?? (isDigest(known) ? known : null);
     const passed = wanted !== null && readText(`${folder}/checked`) === wanted;
-    return new LayerCheck(options, wanted, passed);
+    return new LayerCheck(options, wanted, newDiffId, passed);
   }
 
   /** Whether the whole layer was seen to be right. */

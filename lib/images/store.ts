@@ -372,7 +372,6 @@ export class LayerStore implements AsyncDisposable {
     if (!holds(`${folder}/ztoc`, ztocBytes)) {
       files.push({ name: "ztoc", bytes: ztocBytes });
     }
-    const saved = this.#save(slot, folder, files);
     this.#idle.take(slot);
     const check = LayerCheck.open({
       folder,
@@ -382,6 +381,11 @@ export class LayerStore implements AsyncDisposable {
       ztoc: { compression, compressedSize, uncompressedSize },
       source,
     });
+    if (check.newDiffId !== null) {
+      const bytes = new TextEncoder().encode(check.newDiffId);
+      files.push({ name: "diff-id", bytes });
+    }
+    const saved = this.#save(slot, folder, files);
     using opened = new DisposableStack();
     const headers = this.#headers === "trusted"
       ? null

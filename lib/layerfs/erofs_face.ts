@@ -134,7 +134,7 @@ export class ErofsFace {
     fuseDirectory: string,
   ): Promise<void> {
     const target = this.#mountpoint(slot);
-    Deno.mkdirSync(target, { recursive: true, mode: 0o755 });
+    await Deno.mkdir(target, { recursive: true, mode: 0o755 });
     const { blobMount, helper, onFallback } = this.#options;
     const failure = await saved.then(() => null, String) ??
       await this.readAhead.during(slot, () =>
