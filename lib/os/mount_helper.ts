@@ -1,6 +1,7 @@
 import { OsError } from "./errno.ts";
 import { LIBC_PATH } from "./libc.ts";
 import {
+  isMountPoint,
   mountElsewhere,
   mountFileSystem,
   type MountOptions,
@@ -10,6 +11,7 @@ import {
 const MOUNT_HELPER_COMMAND = "mount-helper";
 /** A helper that has nothing to do goes after so long, ms: it takes as much memory as any Deno. */
 const IDLE_MS = 2_000;
+const ENDED = "the mount helper has ended";
 const encoder = new TextEncoder();
 
 /** How a mount ended: what the kernel said, or null when it is made. */
@@ -44,6 +46,13 @@ export class MountHelper implements AsyncDisposable {
 
   /** Mounts. @returns why that could not be done, or null. */
   async mount(options: MountOptions): Promise<MountFailure> {
+    const failure = await this.#ask(options);
+    if (failure !== ENDED) return failure;
+    // Somebody killed it: before the mount, or after.
+    return isMountPoint(options.target) ? null : await this.#ask(options);
+  }
+
+  async #ask(options: MountOptions): Promise<MountFailure> {
     this.wake();
     const running = this.#running;
     if (running === null) { // no other process can be had
@@ -108,7 +117,7 @@ export class MountHelper implements AsyncDisposable {
       }
     } finally {
       if (this.#running?.child === child) this.#running = null;
-      for (const tell of waiting.splice(0)) tell("the mount helper has ended");
+      for (const tell of waiting.splice(0)) tell(ENDED);
       await child.status;
     }
   }
