@@ -3,21 +3,25 @@
  * @module
  */
 import { serveMounts } from "../lib/os/mod.ts";
-import { type Command, parseCommandLine } from "./command.ts";
+import { type Command, parseCommandLine, UsageError } from "./command.ts";
 
 const HELP = `
 Make the mounts that the daemon asks for on standard input. The daemon starts it by itself; it ends
 with standard input.
 
-Usage: soci-deno mount-helper
+Usage: soci-deno mount-helper PID
 `;
 
 /** The `mount-helper` subcommand. */
 export const mountHelperCommand: Command = {
   help: HELP,
   async run(args) {
-    parseCommandLine({ args });
-    await serveMounts();
+    const { positionals } = parseCommandLine({ args, allowPositionals: true });
+    const owner = Number(positionals[0]);
+    if (positionals.length !== 1 || !Number.isInteger(owner)) {
+      throw new UsageError("say `mount-helper PID`");
+    }
+    await serveMounts(owner);
     return 0;
   },
 };

@@ -17,6 +17,8 @@ import type { LayerTree } from "./tree.ts";
 /** Directory below the mounts' that holds the EROFS mountpoints, by slot. */
 const EROFS_DIRECTORY = "e";
 const IMAGE_FILE = "erofs";
+/** When it is looked for mounts that were under way when the last process was killed, ms. */
+const STRAYS_AFTER_MS = [50, 200, 2_000];
 const MAX_IMAGE_BYTES = 2 ** 31;
 
 /** What the face needs to know. */
@@ -66,6 +68,8 @@ export class ErofsFace {
   readonly #found = new Set<number>();
   #queue: Promise<void>;
   #started = false;
+  /** The mounts are a successor's, or gone. */
+  #ended = false;
   readonly #serving = Promise.withResolvers<void>();
 
   /** @throws OsError when dead mounts cannot be taken away. */
@@ -90,6 +94,25 @@ export class ErofsFace {
     this.#started = true;
     for (const slot of this.#found) this.hide(slot);
     this.#serving.resolve();
+    if (!this.#options.adopt) return;
+    for (const ms of STRAYS_AFTER_MS) {
+      Deno.unrefTimer(setTimeout(() => this.#sweepStrays(), ms));
+    }
+  }
+
+  /**
+   * Takes away mounts that the last process's helper had begun when that was killed: it waited for an
+   * answer that we have given since.
+   */
+  #sweepStrays(): void {
+    this.#inTurn(async () => {
+      for (const slot of mountedSlots(this.#folder)) {
+        if (this.#ended || this.#mounted.has(slot)) continue;
+        const mountpoint = this.#mountpoint(slot);
+        while (await unmountElsewhere(mountpoint));
+        removeIfEmpty(mountpoint);
+      }
+    });
   }
 
   /**
@@ -203,11 +226,17 @@ export class ErofsFace {
     return this.#queue;
   }
 
+  /** Leaves all mounts to a successor, whose new ones are not ours to take away. */
+  leave(): void {
+    this.#ended = true;
+  }
+
   /**
    * Takes all mounts away. Before `start` there are only those of the last process, and the queue
    * never ran.
    */
   async close(): Promise<void> {
+    this.#ended = true;
     if (!this.#started) {
       this.#queue = Promise.resolve();
     }

@@ -265,6 +265,7 @@ export class LayerFileSystem implements AsyncDisposable {
   detach(): void {
     this.#detached = true;
     this.#closed = true;
+    this.#erofs.leave();
     this.#ring.wake();
   }
 

@@ -84,7 +84,7 @@ export class MountHelper implements AsyncDisposable {
     let child: Deno.ChildProcess;
     try {
       child = new Deno.Command(Deno.execPath(), {
-        args: helperArguments(),
+        args: [...helperArguments(), String(Deno.pid)],
         stdin: "piped",
         stdout: "piped",
         stderr: "null",
@@ -151,14 +151,19 @@ function helperArguments(): string[] {
   ];
 }
 
-/** The other process: a request on each line of standard input, an answer on each of the output. */
-export async function serveMounts(): Promise<void> {
+/**
+ * The other process: a request on each line of standard input, an answer on each of the output. Once
+ * its owner is gone it begins no mount any more: nobody would know of it.
+ * @param owner process ID of who started it.
+ */
+export async function serveMounts(owner: number): Promise<void> {
   let rest = "";
   const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
   for await (const text of lines) {
     const parts = (rest + text).split("\n");
     rest = parts.pop() as string;
     for (const part of parts) {
+      if (Deno.ppid !== owner) return;
       let failure: MountFailure = null;
       try {
         mountFileSystem(JSON.parse(part));
