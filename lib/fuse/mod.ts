@@ -8,9 +8,10 @@
  * It keeps three caches: dentries (name → nodeid, also "no such name"), attributes, and pages. What
  * is served here never changes, so all three are told to keep what they have for ever. There is no
  * open state at all: OPEN (unless the handler has something to say about it) and OPENDIR are answered
- * ENOSYS once and the kernel stops asking; nothing is remembered of an open file. So whoever holds the descriptor can answer any request, even in another process. A successor does not
- * repeat INIT: what was negotiated holds for the mount's life. It calls `requestResend` first, so
- * that requests its predecessor took and never answered come again.
+ * ENOSYS once and the kernel stops asking; nothing is remembered of an open file. So whoever holds the
+ * descriptor can answer any request, even in another process. A successor does not repeat INIT: what
+ * was negotiated holds for the mount's life. It calls `requestResend` first, so that requests its
+ * predecessor took and never answered come again.
  *
  * A `FuseLoop` belongs to one thread, sits in a blocking `read` and answers every request in place
  * from one reused buffer. A read whose bytes are not here yet is *deferred*: the handler keeps its

@@ -60,6 +60,7 @@ export interface ShownLayer {
  */
 export class ErofsFace {
   readonly #options: ErofsFaceOptions;
+  /** How far the kernel reads ahead in each mount. */
   readonly readAhead: MountReadAhead;
   readonly #folder: string;
   /** Slots with a mount, or one under way. */
@@ -108,9 +109,7 @@ export class ErofsFace {
     this.#inTurn(async () => {
       for (const slot of mountedSlots(this.#folder)) {
         if (this.#ended || this.#mounted.has(slot)) continue;
-        const mountpoint = this.#mountpoint(slot);
-        while (await unmountElsewhere(mountpoint));
-        removeIfEmpty(mountpoint);
+        await this.#takeAway(slot);
       }
     });
   }
@@ -188,11 +187,13 @@ export class ErofsFace {
     this.#found.delete(slot);
     this.readAhead.forget(slot);
     if (!this.#mounted.delete(slot)) return;
+    this.#inTurn(() => this.#takeAway(slot));
+  }
+
+  async #takeAway(slot: number): Promise<void> {
     const mountpoint = this.#mountpoint(slot);
-    this.#inTurn(async () => {
-      while (await unmountElsewhere(mountpoint));
-      removeIfEmpty(mountpoint);
-    });
+    while (await unmountElsewhere(mountpoint));
+    removeIfEmpty(mountpoint);
   }
 
   /** Takes away what the last process left of layers that are not shown. */

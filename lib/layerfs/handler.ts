@@ -285,7 +285,7 @@ export class LayerHandler implements FuseHandler {
       position = offset;
       length = Math.min(size, blobBytes(dataBytes) - offset);
     } else {
-      const tree = this.#tree(node.hi);
+      const tree = this.#treeOf(layer);
       const inode = node.lo - 1;
       if (tree === null || inode >= tree.inodes) return -ERRNO.ESTALE;
       if (((tree.mode[inode] as number) & S.IFMT) !== S.IFREG) {
@@ -424,7 +424,10 @@ export class LayerHandler implements FuseHandler {
   /** The tree of a slot; null when it is not served or its tree cannot be opened. */
   #tree(slot: number): LayerTree | null {
     const layer = this.#layer(slot);
-    if (layer === null) return null;
+    return layer === null ? null : this.#treeOf(layer);
+  }
+
+  #treeOf(layer: OpenLayer): LayerTree | null {
     return layer.tree ??= this.#openTree(layer);
   }
 

@@ -1,10 +1,11 @@
+import { OsError } from "./errno.ts";
 import { readWholeFile } from "./files.ts";
 import { libc } from "./libc.ts";
+import { MADV_DONTNEED } from "./mapping.ts";
 
 /** How often it is looked whether work has ended, ms. */
 const LOOK_MS = 5_000;
 
-const MADV_DONTNEED = 4;
 const MAX_MAPS_BYTES = 16 * 2 ** 20;
 /** Of the program's mappings that of its code; V8 has small ones of its own. */
 const LARGE_BYTES = 16 * 2 ** 20;
@@ -56,9 +57,15 @@ export function giveBackWhenIdle(
  */
 function forgetProgram(): void {
   const path = Deno.execPath();
-  const maps = new TextDecoder().decode(
-    readWholeFile("/proc/self/maps", MAX_MAPS_BYTES),
-  );
+  let maps: string;
+  try {
+    maps = new TextDecoder().decode(
+      readWholeFile("/proc/self/maps", MAX_MAPS_BYTES),
+    );
+  } catch (error) {
+    if (error instanceof OsError) return; // no proc: they stay
+    throw error;
+  }
   for (const line of maps.split("\n")) {
     // `start-end perms offset device inode path` (proc_pid_maps(5)). Code is never written to.
     const [range = "", permissions] = line.split(" ", 2);

@@ -3,7 +3,7 @@ import { libc } from "./libc.ts";
 
 const PROT_READ = 1;
 const MAP_SHARED = 1;
-const MADV_DONTNEED = 4;
+export const MADV_DONTNEED = 4;
 const POSIX_FADV_DONTNEED = 4;
 const PAGE = 4096;
 /** A page fault maps neighbours along with its page, at most of one large page. */

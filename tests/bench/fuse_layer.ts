@@ -26,7 +26,8 @@ export interface BenchLayer {
 
 const encoder = new TextEncoder();
 
-function tarEntry(
+/** An entry of a ztoc, as these benchmarks need it: a file or a directory. */
+export function tarEntry(
   name: string,
   fields: { type: "reg" | "dir"; offset?: number; size?: number },
 ): ZtocEntry {

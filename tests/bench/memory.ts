@@ -118,12 +118,6 @@ const rows: string[][] = [];
 const note = async (what: string, mb: number, ms?: number) => {
   const status = await askStatus(`${host.root}/control.sock`) as DaemonStatus;
   const { ownMb, fileMb } = residentParts(host.pid);
-  if (Deno.env.get("ZZ")) {
-    Deno.writeTextFileSync(
-      "/tmp/x/smaps.txt",
-      Deno.readTextFileSync(`/proc/${host.pid}/smaps`),
-    );
-  }
   rows.push([
     what,
     mb.toFixed(0),

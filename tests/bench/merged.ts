@@ -16,7 +16,7 @@ import {
 } from "../../lib/layerfs/mod.ts";
 import type { ZtocEntry } from "../../lib/ztoc/mod.ts";
 import { chart } from "./chart.ts";
-import { DIRECTORIES, FILES_PER_DIRECTORY } from "./fuse_layer.ts";
+import { DIRECTORIES, FILES_PER_DIRECTORY, tarEntry } from "./fuse_layer.ts";
 import { saveResults } from "./results.ts";
 import { median, printMachine, printTable, run, timed } from "./support.ts";
 
@@ -25,19 +25,6 @@ const MERGED_SLOT = LAYERS + 1;
 const MEASURES = ["find", "stat"] as const;
 const STATES = ["cold", "warm"] as const;
 const WAYS = [`${LAYERS} images`, "merged"] as const;
-
-const encoder = new TextEncoder();
-const none = new Uint8Array();
-
-function entry(name: string, type: "reg" | "dir"): ZtocEntry {
-  return {
-    ...{ type, offset: 0, size: 0, linkname: none, uid: 0, gid: 0 },
-    ...{ uname: none, gname: none, devMajor: 0, devMinor: 0, xattrs: [] },
-    name: encoder.encode(name),
-    mode: type === "dir" ? 0o755 : 0o644,
-    modTime: "2024-05-06T07:08:09Z",
-  };
-}
 
 /** The files of one layer; of all when none is said. */
 function entriesOf(layer?: number): ZtocEntry[] {
@@ -49,8 +36,10 @@ function entriesOf(layer?: number): ZtocEntry[] {
       if (layer === undefined || home === layer) files.push(f);
     }
     if (files.length === 0) continue;
-    entries.push(entry(`d${d}/`, "dir"));
-    for (const f of files) entries.push(entry(`d${d}/f${f}`, "reg"));
+    entries.push(tarEntry(`d${d}/`, { type: "dir" }));
+    for (const f of files) {
+      entries.push(tarEntry(`d${d}/f${f}`, { type: "reg" }));
+    }
   }
   return entries;
 }

@@ -99,19 +99,21 @@ export function someFiles(root: string, bytes: number): string[] {
   return found;
 }
 
+/** A figure of `/proc/PID/status`, MB. @throws Deno.errors.NotFound when the process is gone */
+function statusMb(pid: number, name: string): number {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  const kib = new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0;
+  return Number(kib) * 1024 / 1e6;
+}
+
 /** Resident memory of a process, MB. @throws Deno.errors.NotFound when it is gone */
 export function residentMb(pid: number): number {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024 / 1e6;
+  return statusMb(pid, "VmRSS");
 }
 
 /** What a process's resident memory is made of, MB: its own, and pages of files the kernel can drop. */
 export function residentParts(pid: number): { ownMb: number; fileMb: number } {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  const mb = (name: string) =>
-    Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? 0) * 1024 /
-    1e6;
-  return { ownMb: mb("RssAnon"), fileMb: mb("RssFile") };
+  return { ownMb: statusMb(pid, "RssAnon"), fileMb: statusMb(pid, "RssFile") };
 }
 
 /** Prints a table with a title; numbers to the right. */
