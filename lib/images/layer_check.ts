@@ -20,6 +20,8 @@ export interface LayerCheckOptions {
   /** The layer's folder: holds `data`, and what is known of its digest. */
   readonly folder: string;
   readonly layerDigest: string;
+  /** Nothing was in the folder before. */
+  readonly isNew: boolean;
   /** What the whole tar must be; null: what the folder says, if it does. */
   readonly diffId: Digest | null;
   readonly spans: SpanTable;
@@ -62,7 +64,8 @@ export class LayerCheck {
 
   /** Knows what an earlier run found out; `newDiffId` is the caller's to write. */
   static open(options: LayerCheckOptions): LayerCheck {
-    const { folder, diffId } = options;
+    const { folder, diffId, isNew } = options;
+    if (isNew) return new LayerCheck(options, diffId, diffId, false);
     const known = readText(`${folder}/diff-id`);
     const newDiffId = diffId === known ? null : diffId;
     const wanted = diffId ?? (isDigest(known) ? known : null);

@@ -10,6 +10,7 @@ import {
   openFd,
   OsError,
   readWholeFile,
+  writePrivate,
 } from "../os/mod.ts";
 import type { SpanTable, Ztoc } from "../ztoc/mod.ts";
 
@@ -66,19 +67,22 @@ export function newTree(
 /** A file of a new layer. */
 export interface NewFile {
   readonly name: string;
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Writes files that are either whole or not there, and the folder, to disk. @throws OsError, Deno's errors */
+/**
+ * Writes files and their folder to disk. What a crash leaves of them half written is noticed by whoever
+ * opens them: each has a digest, or is one.
+ * @throws OsError, Deno's errors
+ */
 export async function saveFiles(
   folder: string,
   files: readonly NewFile[],
 ): Promise<void> {
   await Promise.all(files.map(async ({ name, bytes }) => {
-    const draft = `${folder}/${name}.new`;
-    await Deno.writeFile(draft, bytes, { mode: 0o600 });
-    await putOnDisk(draft);
-    await Deno.rename(draft, `${folder}/${name}`);
+    const path = `${folder}/${name}`;
+    await writePrivate(path, bytes);
+    await putOnDisk(path);
   }));
   await putOnDisk(folder);
 }

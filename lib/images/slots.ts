@@ -1,5 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { StateVersionError } from "./errors.ts";
+import { putOnDisk } from "./layer_files.ts";
+import { SharedRun } from "./shared_run.ts";
 
 /** Changes when the table does. */
 const SCHEMA_VERSION = 1;
@@ -28,6 +30,7 @@ export class SlotsExhaustedError extends Error {
  */
 export class SlotTableStore implements Disposable {
   readonly #database: DatabaseSync;
+  readonly #syncing: SharedRun;
 
   /**
    * @param path the database file; made when missing.
@@ -37,6 +40,8 @@ export class SlotTableStore implements Disposable {
   constructor(path: string, options: { access?: "own" | "read" } = {}) {
     const readOnly = options.access === "read";
     this.#database = new DatabaseSync(path, { readOnly });
+    // Where SQLite writes what is not in the database file yet, in whole transactions.
+    this.#syncing = new SharedRun(() => putOnDisk(`${path}-wal`));
     const version = Number(
       this.#database.prepare("PRAGMA user_version").get()?.user_version,
     );
@@ -64,6 +69,7 @@ export class SlotTableStore implements Disposable {
         reason TEXT NOT NULL,
         PRIMARY KEY (layer_digest, ztoc_digest)
       ) STRICT;
+      PRAGMA synchronous = NORMAL;
     `);
   }
 
@@ -77,7 +83,15 @@ export class SlotTableStore implements Disposable {
     }
   }
 
-  /** The layer's slot; a new one is durable when this returns. */
+  /**
+   * Resolves when all that was said until now outlives the machine. What was not may be lost with it,
+   * never with this process alone. @throws OsError
+   */
+  sync(): Promise<void> {
+    return this.#syncing.run();
+  }
+
+  /** The layer's slot; a new one is to be synced before others rely on it. */
   assign(layerDigest: string, ztocDigest: string): SlotRecord {
     const known = this.#database
       .prepare(
@@ -97,7 +111,7 @@ export class SlotTableStore implements Disposable {
     return { slot, layerDigest, ztocDigest };
   }
 
-  /** Remembers for good that a ztoc lies about a layer. */
+  /** Remembers that a ztoc lies about a layer; for good once that is synced. */
   condemn(layerDigest: string, ztocDigest: string, reason: string): void {
     this.#database.prepare(
       "INSERT OR REPLACE INTO condemned (layer_digest, ztoc_digest, reason) VALUES (?, ?, ?)",

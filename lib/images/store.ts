@@ -10,6 +10,7 @@ import {
   bootId,
   closeFd,
   fileSize,
+  makeFolder,
   O,
   openFd,
   OsError,
@@ -46,6 +47,7 @@ import {
 } from "./layer_files.ts";
 import { takeLock } from "./lock.ts";
 import { PatientReads } from "./patient_reads.ts";
+import { SharedRun } from "./shared_run.ts";
 import { SlotTableStore } from "./slots.ts";
 
 const log = logger("images");
@@ -166,6 +168,8 @@ export class LayerStore implements AsyncDisposable {
   readonly face: FaceChoice;
   readonly #lock: Deno.FsFile;
   readonly #slots: SlotTableStore;
+  /** The names in the folder of layers. */
+  readonly #layersOnDisk: SharedRun;
   readonly #files: LayerFileSystem;
   readonly #pool = new InflatePool();
 
@@ -183,6 +187,7 @@ export class LayerStore implements AsyncDisposable {
     this.#readWaitMs = options.readWaitMs ?? DEFAULT_READ_WAIT_MS;
     const { root, maxCacheBytes = 0, backgroundBytesPerSecond = 0 } = options;
     this.root = root;
+    this.#layersOnDisk = new SharedRun(() => putOnDisk(`${root}/layers`));
     this.#headers = options.headers ?? "checked";
     this.#scheduler = new SpanScheduler({
       backgroundBytesPerSecond,
@@ -365,16 +370,18 @@ export class LayerStore implements AsyncDisposable {
     const { compression, compressedSize, uncompressedSize } = ztoc;
     const spans = spanTable(ztoc);
     const folder = `${this.root}/layers/${slot}`;
-    Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const isNew = makeFolder(folder, 0o700);
     const files: NewFile[] = [];
-    const tree = openTree(`${folder}/tree`) ?? newTree(ztoc, spans, files);
+    const tree = (isNew ? null : openTree(`${folder}/tree`)) ??
+      newTree(ztoc, spans, files);
     const { hasXattrs, inodes } = tree;
-    if (!holds(`${folder}/ztoc`, ztocBytes)) {
+    if (isNew || !holds(`${folder}/ztoc`, ztocBytes)) {
       files.push({ name: "ztoc", bytes: ztocBytes });
     }
     this.#idle.take(slot);
     const check = LayerCheck.open({
       folder,
+      isNew,
       layerDigest,
       diffId: layer.diffId,
       spans,
@@ -387,9 +394,9 @@ export class LayerStore implements AsyncDisposable {
     }
     const saved = this.#save(slot, folder, files);
     using opened = new DisposableStack();
-    const headers = this.#headers === "trusted"
-      ? null
-      : opened.use(HeaderTable.open(`${folder}/headers`, ztoc, spans));
+    const headers = this.#headers === "trusted" ? null : opened.use(
+      HeaderTable[isNew ? "make" : "open"](`${folder}/headers`, ztoc, spans),
+    );
     const dataFd = openFd(`${folder}/data`, O.RDWR | O.CREAT);
     opened.defer(() => closeFd(dataFd));
     const trusted = fileSize(dataFd) === uncompressedSize &&
@@ -469,8 +476,8 @@ export class LayerStore implements AsyncDisposable {
   ): Promise<void> {
     if (files.length === 0) return Promise.resolve();
     const saved = saveFiles(folder, files)
-      // Whoever commits a snapshot on this layer relies on the name, too.
-      .then(() => putOnDisk(`${this.root}/layers`))
+      // Whoever commits a snapshot on this layer relies on its name and its slot, too.
+      .then(() => both(this.#layersOnDisk.run(), this.#slots.sync()))
       .finally(() => this.#saving.delete(slot));
     saved.catch(() => {}); // whoever waits for `shown` sees the failure
     this.#saving.set(slot, saved);
@@ -495,6 +502,9 @@ export class LayerStore implements AsyncDisposable {
   /** Sees to it that a ztoc is not used again. What is wrong was told to readers already. */
   #condemn({ layerDigest, ztocDigest }: Entry, error: SpanError): void {
     this.#slots.condemn(layerDigest, ztocDigest, error.message);
+    this.#slots.sync().catch((error) =>
+      log.warn("that a ztoc lies may be forgotten", { error: String(error) })
+    );
     log.error("ztoc lies about its layer and is not used again", {
       layer: layerDigest,
       ztoc: ztocDigest,

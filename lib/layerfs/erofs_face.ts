@@ -2,12 +2,15 @@ import { isErofsImageOf, writeErofsImage } from "../erofs/mod.ts";
 import {
   ERRNO,
   listMounts,
+  makeFolder,
   type MountHelper,
   MS,
   OsError,
   readWholeFile,
+  renameFile,
   unmount,
   unmountElsewhere,
+  writePrivate,
 } from "../os/mod.ts";
 import { blobBytes, BLOBS_DIRECTORY, dataBytes } from "./blob.ts";
 import type { Face } from "./face.ts";
@@ -55,8 +58,9 @@ export interface ShownLayer {
  * mount for its data. The kernel answers everything but reads by itself.
  *
  * Mounting asks our FUSE Workers for the blob, so it waits until `start` says that they serve, and is
- * done by a helper process, one mount after another. A mount is the layer's from `show` to `hide`; it
- * outlives this process unless `close` is called.
+ * done by a helper process. This one asks as soon as an image is written and waits for no other
+ * layer's mount: while many layers are opened, each wait would be one for all that is under way here.
+ * A mount is the layer's from `show` to `hide`; it outlives this process unless `close` is called.
  */
 export class ErofsFace {
   readonly #options: ErofsFaceOptions;
@@ -67,7 +71,12 @@ export class ErofsFace {
   readonly #mounted = new Set<number>();
   /** Slots whose mount was found and not asked for yet. */
   readonly #found = new Set<number>();
-  #queue: Promise<void>;
+  /** The last thing asked for, of slots where something is under way. */
+  readonly #turns = new Map<number, Promise<void>>();
+  /** What all turns wait for: that the mounts are served. */
+  #begin: Promise<void>;
+  /** Mounts are taken away one after another: each takes a thread. */
+  #takingAway: Promise<unknown> = Promise.resolve();
   #started = false;
   /** The mounts are a successor's, or gone. */
   #ended = false;
@@ -84,7 +93,7 @@ export class ErofsFace {
         this.#found.add(slot);
       } else detachAll(this.#mountpoint(slot));
     }
-    this.#queue = this.#serving.promise;
+    this.#begin = this.#serving.promise;
   }
 
   /**
@@ -106,12 +115,12 @@ export class ErofsFace {
    * answer that we have given since.
    */
   #sweepStrays(): void {
-    this.#inTurn(async () => {
-      for (const slot of mountedSlots(this.#folder)) {
-        if (this.#ended || this.#mounted.has(slot)) continue;
+    for (const slot of mountedSlots(this.#folder)) {
+      this.#inTurn(slot, async () => {
+        if (this.#ended || this.#mounted.has(slot)) return;
         await this.#takeAway(slot);
-      }
-    });
+      });
+    }
   }
 
   /**
@@ -142,8 +151,9 @@ export class ErofsFace {
       return inFuse;
     }
     this.#mounted.add(slot);
-    const shown = this.#inTurn(() =>
-      this.#mount(slot, path, saved, fuseDirectory)
+    const shown = this.#inTurn(
+      slot,
+      () => this.#mount(slot, path, saved, fuseDirectory),
     );
     shown.catch(() => {}); // told to whoever waits for it
     return { directory: mountpoint, shown };
@@ -156,21 +166,23 @@ export class ErofsFace {
     fuseDirectory: string,
   ): Promise<void> {
     const target = this.#mountpoint(slot);
-    await Deno.mkdir(target, { recursive: true, mode: 0o755 });
+    makeFolder(this.#folder, 0o755);
+    makeFolder(target, 0o755);
     const { blobMount, helper, onFallback } = this.#options;
-    const failure = await saved.then(() => null, String) ??
-      await this.readAhead.during(slot, () =>
-        helper.mount({
-          source: image,
-          target,
-          type: "erofs",
-          flags: MS.RDONLY,
-          data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
-        }));
-    if (failure === null) return;
+    const unsaved = await saved.then(() => null, String);
+    const { failure, devices } = unsaved !== null
+      ? { failure: unsaved, devices: [] }
+      : await helper.mount({
+        source: image,
+        target,
+        type: "erofs",
+        flags: MS.RDONLY,
+        data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
+      });
+    if (failure === null) return this.readAhead.mounted(slot, devices);
     // The directory was promised: the FUSE tree is put in its place.
     onFallback(slot, `${failure}; the kernel's log (dmesg) may say more`);
-    const bound = await helper.mount({
+    const { failure: bound } = await helper.mount({
       source: fuseDirectory,
       target,
       type: "",
@@ -187,13 +199,17 @@ export class ErofsFace {
     this.#found.delete(slot);
     this.readAhead.forget(slot);
     if (!this.#mounted.delete(slot)) return;
-    this.#inTurn(() => this.#takeAway(slot));
+    this.#inTurn(slot, () => this.#takeAway(slot));
   }
 
-  async #takeAway(slot: number): Promise<void> {
+  #takeAway(slot: number): Promise<void> {
     const mountpoint = this.#mountpoint(slot);
-    while (await unmountElsewhere(mountpoint));
-    removeIfEmpty(mountpoint);
+    const away = this.#takingAway.then(async () => {
+      while (await unmountElsewhere(mountpoint));
+      removeIfEmpty(mountpoint);
+    });
+    this.#takingAway = away.catch(() => {}); // told to whoever waits for this one
+    return away;
   }
 
   /** Takes away what the last process left of layers that are not shown. */
@@ -205,7 +221,7 @@ export class ErofsFace {
     for (const name of namesIn(this.#folder)) {
       const slot = Number(name);
       if (!this.#mounted.has(slot)) {
-        this.#inTurn(() => {
+        this.#inTurn(slot, () => {
           if (!this.#mounted.has(slot)) {
             removeIfEmpty(`${this.#folder}/${name}`);
           }
@@ -215,16 +231,19 @@ export class ErofsFace {
     }
   }
 
-  /** After all that was asked for before. */
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const done = this.#queue.then(work);
-    this.#queue = done.catch(() => {});
+  /** After all that was asked for before of this slot. */
+  #inTurn(slot: number, work: () => Promise<void>): Promise<void> {
+    const done = (this.#turns.get(slot) ?? this.#begin).then(work);
+    const over = done.catch(() => {}).then(() => {
+      if (this.#turns.get(slot) === over) this.#turns.delete(slot);
+    });
+    this.#turns.set(slot, over);
     return done;
   }
 
-  /** Resolves when nothing is under way. Only once started. */
-  settled(): Promise<void> {
-    return this.#queue;
+  /** Resolves when nothing of what was asked for until now is under way. Only once started. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#turns.values());
   }
 
   /** Leaves all mounts to a successor, whose new ones are not ours to take away. */
@@ -233,16 +252,17 @@ export class ErofsFace {
   }
 
   /**
-   * Takes all mounts away. Before `start` there are only those of the last process, and the queue
-   * never ran.
+   * Takes all mounts away. Before `start` there are only those of the last process, and nothing was
+   * begun.
    */
   async close(): Promise<void> {
     this.#ended = true;
     if (!this.#started) {
-      this.#queue = Promise.resolve();
+      this.#turns.clear();
+      this.#begin = Promise.resolve();
     }
     for (const slot of [...this.#mounted]) this.hide(slot);
-    await this.#queue;
+    await this.settled();
     removeIfEmpty(this.#folder);
   }
 
@@ -272,10 +292,13 @@ function newImage(
   return writeErofsImage(tree, source);
 }
 
-async function saveImage(path: string, image: Uint8Array): Promise<void> {
+async function saveImage(
+  path: string,
+  image: Uint8Array<ArrayBuffer>,
+): Promise<void> {
   const draft = `${path}.new`;
-  await Deno.writeFile(draft, image, { mode: 0o600 });
-  await Deno.rename(draft, path);
+  await writePrivate(draft, image);
+  renameFile(draft, path);
 }
 
 function namesIn(folder: string): string[] {

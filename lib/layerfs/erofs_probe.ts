@@ -84,7 +84,7 @@ async function tryAll(
   helper: MountHelper,
   paths: { fuse: string; image: string; erofs: string; overlay: string },
 ): Promise<void> {
-  const failure = await helper.mount({
+  const { failure } = await helper.mount({
     source: paths.image,
     target: paths.erofs,
     type: "erofs",
@@ -96,7 +96,7 @@ async function tryAll(
       `the kernel does not mount EROFS from a file with its data on FUSE: ${failure}`,
     );
   }
-  const unstacked = await helper.mount({
+  const { failure: unstacked } = await helper.mount({
     source: "soci-deno",
     target: paths.overlay,
     type: "overlay",

@@ -1,7 +1,8 @@
-import { listNames, type MountFailure, OsError, writeText } from "../os/mod.ts";
+import { OsError, writeText } from "../os/mod.ts";
 
 /** Where the kernel shows the read-ahead of each mounted file system (Documentation/ABI, bdi). */
 const DEVICES = "/sys/class/bdi";
+const DEVICE = /^erofs-\d+$/;
 /** The kernel's own. A page fault reads so much around itself, also what is not here yet. */
 const CAREFUL_KB = 128;
 /** Large folios: fewer page faults, and fewer READs. */
@@ -14,10 +15,10 @@ const KEEP_AFTER_MS = 1_000;
  * How far the kernel reads ahead in EROFS mounts: far where all of a layer is here, else no further
  * than it does by itself, since what it reads ahead would be fetched.
  *
- * No interface tells which device is a mount's; but names are given in ascending order and never
- * again, and this process makes one mount at a time: so it is the only one that is new after the
- * mount. Where more than one is, nothing is changed. The name is kept in the layer's folder, for a
- * process that takes the mounts over.
+ * No interface tells which device is a mount's; but names are never given again, and the mount helper
+ * makes one mount at a time: so it is the only one that is new after the mount. Where more than one
+ * is, nothing is changed. The name is kept in the layer's folder, for a process that takes the mounts
+ * over.
  */
 export class MountReadAhead {
   readonly #layersDirectory: string;
@@ -30,32 +31,23 @@ export class MountReadAhead {
     this.#layersDirectory = layersDirectory;
   }
 
-  /** Has a layer mounted, and finds its device. One call at a time. */
-  async during(
-    slot: number,
-    mount: () => Promise<MountFailure>,
-  ): Promise<MountFailure> {
-    const before = new Set(erofsDevices());
-    const failure = await mount();
-    if (failure !== null) return failure;
-    const [device, ...others] = erofsDevices().filter((name) =>
-      !before.has(name)
-    );
-    if (device !== undefined && others.length === 0) {
-      this.#devices.set(slot, device);
-      Deno.unrefTimer(
-        setTimeout(() => this.#keep(slot, device), KEEP_AFTER_MS),
-      );
-      this.#apply(slot);
-    }
-    return null;
+  /**
+   * A layer was mounted.
+   * @param devices those that were new after it.
+   */
+  mounted(slot: number, devices: readonly string[]): void {
+    const [device, ...others] = devices.filter((name) => DEVICE.test(name));
+    if (device === undefined || others.length > 0) return;
+    this.#devices.set(slot, device);
+    Deno.unrefTimer(setTimeout(() => this.#keep(slot, device), KEEP_AFTER_MS));
+    this.#apply(slot);
   }
 
   /** A mount of the last process is used. */
   adopt(slot: number): void {
     try {
       const device = Deno.readTextFileSync(this.#file(slot));
-      if (/^erofs-\d+$/.test(device)) this.#devices.set(slot, device);
+      if (DEVICE.test(device)) this.#devices.set(slot, device);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
@@ -100,14 +92,5 @@ export class MountReadAhead {
 
   #file(slot: number): string {
     return `${this.#layersDirectory}/${slot}/${FILE}`;
-  }
-}
-
-function erofsDevices(): string[] {
-  try {
-    return listNames(DEVICES).filter((name) => name.startsWith("erofs-"));
-  } catch (error) {
-    if (error instanceof OsError) return []; // no sysfs
-    throw error;
   }
 }

@@ -14,13 +14,16 @@ export {
   descriptorTarget,
   fileSize,
   listNames,
+  makeFolder,
   O,
   openFd,
   preadFully,
   punchHole,
   pwriteFully,
   readWholeFile,
+  renameFile,
   truncateFd,
+  writePrivate,
   writeText,
 } from "./files.ts";
 export { addressOf, FileMapping } from "./mapping.ts";
@@ -52,5 +55,5 @@ export {
   unmount,
   unmountElsewhere,
 } from "./mounts.ts";
-export { type MountFailure, MountHelper, serveMounts } from "./mount_helper.ts";
+export { type MountAnswer, MountHelper, serveMounts } from "./mount_helper.ts";
 export { giveBackWhenIdle, keepLargeBuffersApart } from "./idle_memory.ts";

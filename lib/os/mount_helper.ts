@@ -1,4 +1,5 @@
 import { OsError } from "./errno.ts";
+import { listNames } from "./files.ts";
 import { LIBC_PATH } from "./libc.ts";
 import {
   isMountPoint,
@@ -11,17 +12,25 @@ import {
 const MOUNT_HELPER_COMMAND = "mount-helper";
 /** A helper that has nothing to do goes after so long, ms: it takes as much memory as any Deno. */
 const IDLE_MS = 2_000;
-const ENDED = "the mount helper has ended";
+/** Where the kernel lists the backing devices of mounted file systems (Documentation/ABI, bdi). */
+const DEVICES = "/sys/class/bdi";
 const encoder = new TextEncoder();
 
 /** How a mount ended: what the kernel said, or null when it is made. */
 export type MountFailure = string | null;
 
+/** What came of a mount. */
+export interface MountAnswer {
+  readonly failure: MountFailure;
+  /** Names in `/sys/class/bdi` that are new since the mount: its own, and others made meanwhile. */
+  readonly devices: readonly string[];
+}
+
 interface Running {
   readonly child: Deno.ChildProcess;
   readonly stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   /** One after another, in the order of the requests. */
-  readonly waiting: ((failure: MountFailure) => void)[];
+  readonly waiting: ((answer: MountAnswer | null) => void)[];
   readonly ended: Promise<void>;
 }
 
@@ -44,32 +53,34 @@ export class MountHelper implements AsyncDisposable {
     this.#restWhenIdle();
   }
 
-  /** Mounts. @returns why that could not be done, or null. */
-  async mount(options: MountOptions): Promise<MountFailure> {
-    const failure = await this.#ask(options);
-    if (failure !== ENDED) return failure;
-    // Somebody killed it: before the mount, or after.
-    return isMountPoint(options.target) ? null : await this.#ask(options);
+  /** Mounts, after what was asked for before. */
+  async mount(options: MountOptions): Promise<MountAnswer> {
+    return await this.#ask(options) ??
+      // Somebody killed it: before the mount, or after.
+      (isMountPoint(options.target)
+        ? without(null)
+        : await this.#ask(options)) ??
+      without("the mount helper was killed twice");
   }
 
-  async #ask(options: MountOptions): Promise<MountFailure> {
+  /** @returns null when the other process ended instead of answering. */
+  async #ask(options: MountOptions): Promise<MountAnswer | null> {
     this.wake();
     const running = this.#running;
     if (running === null) { // no other process can be had
-      return await mountElsewhere(options)
-        ? null
-        : "the kernel's log (dmesg) says why";
+      const made = await mountElsewhere(options);
+      return without(made ? null : "the kernel's log (dmesg) says why");
     }
     clearTimeout(this.#idle);
     running.child.ref(); // whoever waits for a mount waits for it
-    const answer = new Promise<MountFailure>((resolve) =>
+    const answer = new Promise<MountAnswer | null>((resolve) =>
       running.waiting.push(resolve)
     );
     running.stdin.write(encoder.encode(`${JSON.stringify(options)}\n`))
       .catch(() => {}); // it has ended: `ended` tells whoever waits
-    const failure = await answer;
+    const given = await answer;
     this.#restWhenIdle();
-    return failure;
+    return given;
   }
 
   #restWhenIdle(): void {
@@ -93,7 +104,7 @@ export class MountHelper implements AsyncDisposable {
       if (!(error instanceof Error)) throw error;
       return null; // no memory, no permission: mounts are made by a thread then
     }
-    const waiting: ((failure: MountFailure) => void)[] = [];
+    const waiting: Running["waiting"] = [];
     const running: Running = {
       child,
       stdin: child.stdin.getWriter(),
@@ -105,7 +116,7 @@ export class MountHelper implements AsyncDisposable {
 
   async #listen(
     child: Deno.ChildProcess,
-    waiting: ((failure: MountFailure) => void)[],
+    waiting: Running["waiting"],
   ): Promise<void> {
     const lines = child.stdout.pipeThrough(new TextDecoderStream());
     let rest = "";
@@ -117,7 +128,7 @@ export class MountHelper implements AsyncDisposable {
       }
     } finally {
       if (this.#running?.child === child) this.#running = null;
-      for (const tell of waiting.splice(0)) tell(ENDED);
+      for (const tell of waiting.splice(0)) tell(null);
       await child.status;
     }
   }
@@ -164,6 +175,7 @@ export async function serveMounts(owner: number): Promise<void> {
     rest = parts.pop() as string;
     for (const part of parts) {
       if (Deno.ppid !== owner) return;
+      const before = new Set(devices());
       let failure: MountFailure = null;
       try {
         mountFileSystem(JSON.parse(part));
@@ -171,7 +183,25 @@ export async function serveMounts(owner: number): Promise<void> {
         if (!(error instanceof OsError)) throw error;
         failure = error.message;
       }
-      Deno.stdout.writeSync(encoder.encode(`${JSON.stringify(failure)}\n`));
+      const answer: MountAnswer = {
+        failure,
+        devices: devices().filter((name) => !before.has(name)),
+      };
+      Deno.stdout.writeSync(encoder.encode(`${JSON.stringify(answer)}\n`));
     }
   }
+}
+
+function devices(): string[] {
+  try {
+    return listNames(DEVICES);
+  } catch (error) {
+    if (error instanceof OsError) return []; // no sysfs
+    throw error;
+  }
+}
+
+/** An answer where nobody looked for devices. */
+function without(failure: MountFailure): MountAnswer {
+  return { failure, devices: [] };
 }

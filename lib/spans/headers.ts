@@ -30,6 +30,7 @@ import {
   openFd,
   OsError,
   preadFully,
+  pwriteFully,
 } from "../os/mod.ts";
 import {
   PLACEHOLDER_NAME,
@@ -99,11 +100,25 @@ export class HeaderTable implements Disposable {
    */
   static open(path: string, ztoc: Ztoc, spans: SpanTable): HeaderTable {
     const known = openChecked(path, spans.count);
-    if (known !== null) return new HeaderTable(known.fd, known.bytes);
+    return known === null
+      ? HeaderTable.make(path, ztoc, spans)
+      : new HeaderTable(known.fd, known.bytes);
+  }
+
+  /**
+   * Makes the file at `path`. Half written, it has another checksum.
+   * @throws ZtocError when a header cannot be that long; OsError
+   */
+  static make(path: string, ztoc: Ztoc, spans: SpanTable): HeaderTable {
     const bytes = buildHeaderFile(ztoc, spans);
-    Deno.writeFileSync(`${path}.new`, bytes, { mode: 0o600 });
-    Deno.renameSync(`${path}.new`, path);
-    return new HeaderTable(openFd(path, O.RDONLY), bytes);
+    const fd = openFd(path, O.RDWR | O.CREAT | O.TRUNC);
+    try {
+      pwriteFully(fd, bytes, 0);
+    } catch (error) {
+      closeFd(fd);
+      throw error;
+    }
+    return new HeaderTable(fd, bytes);
   }
 
   /** What to check in a span. */

@@ -28,6 +28,15 @@ const tmpfs = (target: string, type = "tmpfs") => ({
   ...{ source: "soci-deno-test", target, type, flags: 0, data: "" },
 });
 
+/** Why a mount could not be made; null when it was. */
+async function failureOf(
+  helper: MountHelper,
+  target: string,
+  type?: string,
+): Promise<string | null> {
+  return (await helper.mount(tmpfs(target, type))).failure;
+}
+
 Deno.test("mounts are made by another process, which ends with its owner", async () => {
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
   {
@@ -36,7 +45,7 @@ Deno.test("mounts are made by another process, which ends with its owner", async
     const made = await Promise.all(
       ["a", "b", "c"].map((name) => {
         Deno.mkdirSync(`${folder}/${name}`);
-        return helper.mount(tmpfs(`${folder}/${name}`));
+        return failureOf(helper, `${folder}/${name}`);
       }),
     );
     assert.deepEqual(made, [null, null, null]);
@@ -54,11 +63,11 @@ Deno.test("a mount that the kernel refuses is no mount, and the reason is told",
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
   await using helper = new MountHelper();
   assert.match(
-    await helper.mount(tmpfs(folder, "no-such-type")) ?? "",
+    await failureOf(helper, folder, "no-such-type") ?? "",
     /ENODEV/,
   );
-  assert.match(await helper.mount(tmpfs(`${folder}/none`)) ?? "", /ENOENT/);
-  assert.equal(await helper.mount(tmpfs(folder)), null);
+  assert.match(await failureOf(helper, `${folder}/none`) ?? "", /ENOENT/);
+  assert.equal(await failureOf(helper, folder), null);
   unmount(folder);
   await Deno.remove(folder);
 });
@@ -66,10 +75,10 @@ Deno.test("a mount that the kernel refuses is no mount, and the reason is told",
 Deno.test("a helper that was killed is replaced", async () => {
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
   await using helper = new MountHelper();
-  assert.equal(await helper.mount(tmpfs(folder)), null);
+  assert.equal(await failureOf(helper, folder), null);
   unmount(folder);
   for (const pid of helpers()) Deno.kill(pid, "SIGKILL");
-  assert.equal(await helper.mount(tmpfs(folder)), null);
+  assert.equal(await failureOf(helper, folder), null);
   unmount(folder);
   await Deno.remove(folder);
 });
@@ -83,7 +92,7 @@ Deno.test("a helper that has nothing to do ends, and comes again", async () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   assert.deepEqual(helpers(), []);
-  assert.equal(await helper.mount(tmpfs(folder)), null);
+  assert.equal(await failureOf(helper, folder), null);
   unmount(folder);
   await Deno.remove(folder);
 });
