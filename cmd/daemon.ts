@@ -20,6 +20,7 @@ import {
   type StoreStatus,
   storeStatus,
   warmUp,
+  warmUpRegistry,
 } from "../lib/images/mod.ts";
 import { type FaceWish, MOUNT_NAMES } from "../lib/layerfs/mod.ts";
 import {
@@ -209,10 +210,14 @@ async function warmUpAll(
       namespace: "soci-deno",
     });
     const snapshots = new SnapshotsClient(channel, "");
-    await snapshots.has("soci-deno: no such snapshot");
-    const response = await fetch("data:,warm");
-    for await (const _ of response.body ?? []);
-    await warmUp(`${root}/warm-up`, () => store.all().length === 0);
+    const wanted = () => store.all().length === 0;
+    for (let round = 0; round < 20 && wanted(); round++) {
+      await snapshots.has("soci-deno: no such snapshot");
+      const response = await fetch("data:,warm");
+      for await (const _ of response.body ?? []);
+    }
+    await warmUpRegistry(wanted);
+    await warmUp(`${root}/warm-up`, wanted);
   } catch (error) {
     log.debug("could not warm up", { error: String(error) });
   }

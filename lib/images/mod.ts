@@ -31,5 +31,6 @@ export { ImageLayerProvider, type ProviderOptions } from "./provider.ts";
 export { type CollectedGarbage, collectGarbage } from "./gc.ts";
 export { RootInUseError } from "./lock.ts";
 export { warmUp } from "./warm_up.ts";
+export { warmUpRegistry } from "./warm_up_registry.ts";
 export { type LayerStatus, type StoreStatus, storeStatus } from "./status.ts";
 export { ReadTimeoutError } from "./patient_reads.ts";

@@ -109,7 +109,6 @@ export class ImageService {
     if (known !== undefined && known.expiresAtMs > Date.now()) {
       return known.image;
     }
-    this.store.expectLayers();
     const late = this.#late();
     const fetched = fetchImage(this.client, reference, {
       mediaType: "",
@@ -123,6 +122,7 @@ export class ImageService {
       explicitIndex,
       late,
     );
+    this.store.expectLayers(); // while the first requests are on their way
     const record = { image, expiresAtMs: Infinity };
     this.#images.delete(key); // so that it is the newest
     this.#images.set(key, record);

@@ -36,6 +36,7 @@ export class Http implements Disposable {
   /** One for each way to make connections; connections are shared by all its users. */
   readonly #senders = new Map<string, Sender>();
   readonly #userAgent: string;
+  readonly #logged: boolean;
   readonly #headersMs: number;
   readonly #idleMs: number;
 
@@ -43,6 +44,7 @@ export class Http implements Disposable {
     this.#fetch = options.fetch ?? fetch;
     this.#tls = options;
     this.#userAgent = options.userAgent ?? "soci-deno";
+    this.#logged = options.logged ?? true;
     this.#headersMs = options.timeouts?.headersMs ?? 15_000;
     this.#idleMs = options.timeouts?.idleMs ?? 20_000;
   }
@@ -93,11 +95,13 @@ export class Http implements Disposable {
           { body: typeof body === "function" ? body(touch) : body }),
       });
       watchdog.touch(this.#idleMs);
-      log.debug("request", {
-        method: request.method,
-        url: redactUrl(url),
-        status: response.status,
-      });
+      if (this.#logged) {
+        log.debug("request", {
+          method: request.method,
+          url: redactUrl(url),
+          status: response.status,
+        });
+      }
       return new Answer(response, url, watchdog);
     } catch (error) {
       watchdog[Symbol.dispose]();

@@ -68,6 +68,8 @@ export interface RegistryClientOptions {
   /** Mirrors of a host, asked in this order before the host itself; for reading only. */
   readonly mirrors?: (host: string) => readonly Mirror[];
   readonly userAgent?: string;
+  /** Whether each request is logged, on level debug. Default: yes. */
+  readonly logged?: boolean;
   readonly retry?: RetryOptions;
   readonly timeouts?: TimeoutOptions;
   /** Default: the global `fetch`. */
