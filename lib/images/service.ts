@@ -36,6 +36,14 @@ const MAX_NOT_SERVABLE = 1000;
 const ZTOC_BYTES_AT_ONCE = MAX_ZTOC_BYTES;
 /** What a layer counts for at least, so that an image of thousands is not opened all at once. */
 const LEAST_WEIGHT = ZTOC_BYTES_AT_ONCE / 16;
+/**
+ * Ztocs on their way at a time: what layers are opened from in a round trip, several times over on two
+ * cores. More would come all at once at the end, with all that is to be done with them still to do.
+ */
+const ARRIVING_BYTES_PER_MS = 50_000;
+const MIN_ARRIVING_BYTES = 512 * 1024;
+/** What all that is on its way may weigh; see `#ztocBytes`. */
+const ARRIVING_WEIGHT = 1024;
 /** This part of the disk stays free of layers that are downloaded whole. */
 const DISK_RESERVE = 0.05;
 /** Images whose manifest and index are remembered, the oldest go first. */
@@ -48,6 +56,8 @@ export interface IndexedImage extends ResolvedImage {
   readonly index: SociIndex | null;
   /** Uncompressed digests of the layers, in order. */
   readonly diffIds: readonly Digest[];
+  /** How long the registry took to give something small, ms. */
+  readonly roundTripMs: number;
 }
 
 /** Which ways to find an index are allowed. */
@@ -64,6 +74,7 @@ export interface DiscoveryOptions {
 /** Serves layers of images: finds indexes, fetches ztocs, falls back to whole layers. */
 export class ImageService {
   readonly #gate = new WeightGate(ZTOC_BYTES_AT_ONCE);
+  readonly #arriving = new WeightGate(ARRIVING_WEIGHT);
   readonly #images = new Map<
     string,
     { image: Promise<IndexedImage>; expiresAtMs: number }
@@ -153,7 +164,7 @@ export class ImageService {
     explicitIndex: Digest | null,
     signal: AbortSignal,
   ): Promise<IndexedImage> {
-    const [found, diffIds, image] = await Promise.all([
+    const [found, { diffIds, roundTripMs }, image] = await Promise.all([
       discoverIndex(
         this.client,
         reference,
@@ -165,7 +176,7 @@ export class ImageService {
           signal,
         },
       ),
-      fetched.then((image) => this.#diffIds(image, signal)),
+      fetched.then((image) => this.#configuration(image, signal)),
       fetched,
     ]);
     log.debug("image resolved", {
@@ -174,17 +185,19 @@ export class ImageService {
       index: found?.digest ?? null,
       found: found?.via ?? null,
     });
-    return { ...image, index: found?.index ?? null, diffIds };
+    return { ...image, index: found?.index ?? null, diffIds, roundTripMs };
   }
 
-  async #diffIds(
+  async #configuration(
     { reference, manifest }: ResolvedImage,
     signal: AbortSignal,
-  ): Promise<Digest[]> {
+  ): Promise<Pick<IndexedImage, "diffIds" | "roundTripMs">> {
+    const asked = performance.now();
     const bytes = await this.client.blobBytes(reference, manifest.config, {
       maxBytes: MAX_CONFIG_BYTES,
       signal,
     });
+    const roundTripMs = performance.now() - asked;
     const fail = (why: string) =>
       new ImageError(reference.toString(), null, `configuration ${why}`);
     let config: { rootfs?: { diff_ids?: unknown } };
@@ -202,7 +215,7 @@ export class ImageService {
         `lists ${ids.length} diff IDs for ${manifest.layers.length} layers`,
       );
     }
-    return ids;
+    return { diffIds: ids, roundTripMs };
   }
 
   /** Serves one layer, as `#openLayer`, and waits until its directory is in place. */
@@ -267,10 +280,7 @@ export class ImageService {
     ztoc: Descriptor,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
-    const bytes = await this.client.blobBytes(image.reference, ztoc, {
-      maxBytes: MAX_ZTOC_BYTES,
-      signal: AbortSignal.any([signal, this.#late()]),
-    });
+    const bytes = await this.#ztocBytes(image, ztoc, signal);
     const opened = this.store.add(
       layer.digest,
       bytes,
@@ -286,6 +296,30 @@ export class ImageService {
       );
     }
     return opened;
+  }
+
+  /**
+   * Fetches a ztoc, in the order they are asked for. The further the registry, the more are on their
+   * way at a time.
+   */
+  #ztocBytes(
+    { reference, roundTripMs }: IndexedImage,
+    ztoc: Descriptor,
+    signal: AbortSignal,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const atOnce = Math.max(
+      MIN_ARRIVING_BYTES,
+      roundTripMs * ARRIVING_BYTES_PER_MS,
+    );
+    const weight = Math.ceil(ztoc.size / atOnce * ARRIVING_WEIGHT);
+    return this.#arriving.run(
+      weight,
+      () =>
+        this.client.blobBytes(reference, ztoc, {
+          maxBytes: MAX_ZTOC_BYTES,
+          signal: AbortSignal.any([signal, this.#late()]),
+        }),
+    );
   }
 
   async #openWhole(
