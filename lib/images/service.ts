@@ -19,6 +19,7 @@ import { FileSpanSource, type SpanSource } from "../spans/mod.ts";
 import { logger } from "../telemetry/mod.ts";
 import { ZtocError } from "../ztoc/mod.ts";
 import { TreeCompileError } from "../layerfs/mod.ts";
+import { Arrivals } from "./arrivals.ts";
 import { LyingZtocError } from "./errors.ts";
 import { WeightGate } from "./gate.ts";
 import type { LayerStore, OpenLayer } from "./store.ts";
@@ -36,14 +37,6 @@ const MAX_NOT_SERVABLE = 1000;
 const ZTOC_BYTES_AT_ONCE = MAX_ZTOC_BYTES;
 /** What a layer counts for at least, so that an image of thousands is not opened all at once. */
 const LEAST_WEIGHT = ZTOC_BYTES_AT_ONCE / 16;
-/**
- * Ztocs on their way at a time: what layers are opened from in a round trip, several times over on two
- * cores. More would come all at once at the end, with all that is to be done with them still to do.
- */
-const ARRIVING_BYTES_PER_MS = 50_000;
-const MIN_ARRIVING_BYTES = 512 * 1024;
-/** What all that is on its way may weigh; see `#ztocBytes`. */
-const ARRIVING_WEIGHT = 1024;
 /** This part of the disk stays free of layers that are downloaded whole. */
 const DISK_RESERVE = 0.05;
 /** Images whose manifest and index are remembered, the oldest go first. */
@@ -74,7 +67,7 @@ export interface DiscoveryOptions {
 /** Serves layers of images: finds indexes, fetches ztocs, falls back to whole layers. */
 export class ImageService {
   readonly #gate = new WeightGate(ZTOC_BYTES_AT_ONCE);
-  readonly #arriving = new WeightGate(ARRIVING_WEIGHT);
+  readonly #arrivals = new Arrivals();
   readonly #images = new Map<
     string,
     { image: Promise<IndexedImage>; expiresAtMs: number }
@@ -280,7 +273,15 @@ export class ImageService {
     ztoc: Descriptor,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
-    const bytes = await this.#ztocBytes(image, ztoc, signal);
+    const { reference, roundTripMs } = image;
+    const bytes = await this.#arrivals.fetch(
+      { host: reference.host, roundTripMs, bytes: ztoc.size },
+      () =>
+        this.client.blobBytes(reference, ztoc, {
+          maxBytes: MAX_ZTOC_BYTES,
+          signal: AbortSignal.any([signal, this.#late()]),
+        }),
+    );
     const opened = this.store.add(
       layer.digest,
       bytes,
@@ -296,30 +297,6 @@ export class ImageService {
       );
     }
     return opened;
-  }
-
-  /**
-   * Fetches a ztoc, in the order they are asked for. The further the registry, the more are on their
-   * way at a time.
-   */
-  #ztocBytes(
-    { reference, roundTripMs }: IndexedImage,
-    ztoc: Descriptor,
-    signal: AbortSignal,
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    const atOnce = Math.max(
-      MIN_ARRIVING_BYTES,
-      roundTripMs * ARRIVING_BYTES_PER_MS,
-    );
-    const weight = Math.ceil(ztoc.size / atOnce * ARRIVING_WEIGHT);
-    return this.#arriving.run(
-      weight,
-      () =>
-        this.client.blobBytes(reference, ztoc, {
-          maxBytes: MAX_ZTOC_BYTES,
-          signal: AbortSignal.any([signal, this.#late()]),
-        }),
-    );
   }
 
   async #openWhole(

@@ -22,8 +22,9 @@ export class SharedRun {
 
   /** Resolves when a run that began after this call is over; rejects as it does. */
   run(): Promise<void> {
+    if (this.#next !== null) return this.#next; // has not begun
     if (this.#running === null) return this.#start();
-    return this.#next ??= this.#running
+    return this.#next = this.#running
       .catch(() => {}) // told to whoever waits for that one
       .then(() => this.#start());
   }
