@@ -1,10 +1,13 @@
 /**
- * `deno task bench:merged`: would one EROFS image of all layers beat one image a layer? 50 000 files in
- * 32 layers, shown by EROFS, with overlayfs on top as containers have it: once over the 32 mounts, once
- * over a single mount of a layer that holds all files. Metadata only, in turns; cold: the kernel has
- * forgotten everything.
+ * `deno task bench:merged`: would one EROFS image of all layers beat one image a layer?
  *
- * A directory's files lie in three layers, as after updates. `--rounds N` does less or more.
+ * - 50 000 files in 32 layers, shown by EROFS, with overlayfs on top as containers have it: once over
+ *   the 32 mounts, once over a single mount of a layer that holds all files. Metadata only, in turns;
+ *   cold: the kernel has forgotten everything. A directory's files lie in three layers, as after updates.
+ * - What the page cache holds of a file that two images share: with an image a layer both have the
+ *   layer's mount; merged, each has a mount of its own that reads the same blob.
+ *
+ * `--rounds N` does less or more, `--layers N` takes another number of layers.
  * @module
  */
 import { parseArgs } from "node:util";
@@ -14,13 +17,22 @@ import {
   LayerFileSystem,
   LayerTree,
 } from "../../lib/layerfs/mod.ts";
+import { MountHelper, MS } from "../../lib/os/mod.ts";
 import type { ZtocEntry } from "../../lib/ztoc/mod.ts";
 import { chart } from "./chart.ts";
 import { DIRECTORIES, FILES_PER_DIRECTORY, tarEntry } from "./fuse_layer.ts";
 import { saveResults } from "./results.ts";
 import { median, printMachine, printTable, run, timed } from "./support.ts";
 
-const LAYERS = 32;
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    layers: { type: "string", default: "32" },
+  },
+});
+const LAYERS = Number(values.layers);
+const SHARED_SLOT = 100;
+const SHARED_BYTES = 64 * 2 ** 20;
 const MERGED_SLOT = LAYERS + 1;
 const MEASURES = ["find", "stat"] as const;
 const STATES = ["cold", "warm"] as const;
@@ -82,10 +94,64 @@ async function measure(directory: string, name: string): Promise<number> {
   return JSON.parse(text)[name];
 }
 
+/** Bytes of a file in the page cache. */
+async function cached(path: string): Promise<number> {
+  return Number(await run("fincore", ["-b", "-n", "-o", "RES", path]));
+}
+
+/** What the page cache holds of a shared file, MiB, when two images have read it. */
+async function sharing(
+  system: LayerFileSystem,
+  folder: string,
+): Promise<{ shared: number; merged: number }> {
+  const home = `${folder}/layers/${SHARED_SLOT}`;
+  Deno.mkdirSync(home, { recursive: true });
+  const entries = [tarEntry("file", { type: "reg", size: SHARED_BYTES })];
+  const bytes = compileTree({
+    entries,
+    spanStarts: [0],
+    dataSize: SHARED_BYTES,
+  });
+  Deno.writeFileSync(`${home}/tree`, bytes);
+  Deno.writeFileSync(`${home}/data`, new Uint8Array(SHARED_BYTES).fill(1));
+  const tree = new LayerTree(bytes);
+  const { directory, shown, presence } = system.add({
+    ...{ slot: SHARED_SLOT, spanCount: tree.spans, hasXattrs: tree.hasXattrs },
+    ensure: () => Promise.resolve(),
+    copy: () => false,
+  }, tree);
+  presence.fill(1);
+  await shown;
+  const other = `${folder}/other`;
+  Deno.mkdirSync(other);
+  await using helper = new MountHelper();
+  const { failure } = await helper.mount({
+    source: `${home}/erofs`,
+    target: other,
+    type: "erofs",
+    flags: MS.RDONLY,
+    data: `device=${folder}/fs/n/b/${SHARED_SLOT}`,
+  });
+  if (failure !== null) throw new Error(failure);
+  try {
+    const files = [`${directory}/file`, `${other}/file`];
+    const read = (path: string) => run("sh", ["-c", `cat ${path} > /dev/null`]);
+    const held = async () => {
+      const [one, two] = await Promise.all(files.map(cached));
+      return (one! + two!) / 2 ** 20;
+    };
+    await run("sh", ["-c", "sync; echo 1 > /proc/sys/vm/drop_caches"]);
+    await read(files[0]!);
+    await read(files[0]!); // by the other image
+    const shared = await held();
+    await read(files[1]!); // by its own mount
+    return { shared, merged: await held() };
+  } finally {
+    await run("umount", [other]);
+  }
+}
+
 printMachine();
-const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "5" } },
-});
 const rounds = Number(values.rounds);
 const folder = Deno.makeTempDirSync({ prefix: "soci-deno-bench-" });
 await using system = await LayerFileSystem.start({
@@ -151,8 +217,15 @@ console.log(
     merged.ms.toFixed(0)
   } ms, image and mount`,
 );
+const memory = await sharing(system, folder);
+console.log(
+  `of a file of ${SHARED_BYTES / 2 ** 20} MiB that two images share the page ` +
+    `cache holds ${memory.shared} MiB, merged ${memory.merged} MiB`,
+);
 const saved = saveResults("merged", {
   rounds,
+  layers: LAYERS,
+  memory,
   figures: Object.fromEntries(figures),
   shownMs: { layers: layers.ms, merged: merged.ms },
 });
