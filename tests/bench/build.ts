@@ -27,6 +27,7 @@ import { decodeZtoc } from "../../lib/ztoc/mod.ts";
 import { layerBlob, pushImage, TarBuilder } from "../support/images/mod.ts";
 import { sociPeer, startSociPeer } from "../support/peer/mod.ts";
 import { benchImage } from "./image.ts";
+import { saveResults } from "./results.ts";
 import {
   cacheFolder,
   median,
@@ -197,7 +198,7 @@ async function layers(path: string): Promise<number> {
       Math.max(...measured.map(({ peakMb }) => peakMb)).toFixed(0),
     ];
   };
-  printTable(
+  table(
     `Index of one layer, median of ${ROUNDS} rounds in turns (MB of tar; Workers' start included)`,
     ["", "MB", "MB/s", "ratio", "CPU s", "by CPU", "peak RSS MB"],
     [
@@ -312,7 +313,7 @@ async function wholeImage(): Promise<void> {
       "",
     ]);
   }
-  printTable(
+  table(
     `Index of an image of ${image.layers.length} layers, median of ${ROUNDS} rounds in turns`,
     [
       ...["", "seconds", "MB/s of tar", "times faster", "CPU s", "by CPU"],
@@ -328,6 +329,14 @@ async function largest(): Promise<{ path: string; tarBytes: number }> {
   return { path: `${cacheFolder()}/image/libraries.tar.gz`, tarBytes };
 }
 
+/** All that was printed, for the results file. */
+const tables: { title: string; head: string[]; rows: string[][] }[] = [];
+
+function table(title: string, head: string[], rows: string[][]): void {
+  printTable(title, head, rows);
+  tables.push({ title, head, rows });
+}
+
 if (Deno.args[0] === "--measure") {
   const [, what, ...args] = Deno.args;
   console.log(JSON.stringify(await measure(what!, args)));
@@ -337,7 +346,7 @@ if (Deno.args[0] === "--measure") {
   const pigzBytesPerMs = await layers(path);
   await wholeImage();
   const large = await child("1", "large", path, String(tarBytes));
-  printTable("One layer of 10 GB of tar, on one core", [
+  table("One layer of 10 GB of tar, on one core", [
     ...["", "MB", "MB/s", "ratio", "peak RSS MB"],
   ], [[
     "one Worker (ratio: pigz -dc)",
@@ -347,7 +356,7 @@ if (Deno.args[0] === "--measure") {
     large.peakMb.toFixed(0),
   ]]);
   const { ms, readMs, entries } = await measureFiles(200_000);
-  printTable("One layer of many files", [
+  table("One layer of many files", [
     ...["", "entries", "index ms", "read ztoc ms"],
   ], [[
     "one Worker, its start included",
@@ -355,4 +364,5 @@ if (Deno.args[0] === "--measure") {
     ms.toFixed(0),
     readMs.toFixed(0),
   ]]);
+  console.log(`\nsaved: ${saveResults("build", { rounds: ROUNDS, tables })}`);
 }

@@ -12,6 +12,8 @@ import {
   GzipIndexer,
   SpanInflater,
 } from "../../lib/deflate/mod.ts";
+import { chart } from "./chart.ts";
+import { saveResults } from "./results.ts";
 import {
   cacheFolder,
   exists,
@@ -97,7 +99,18 @@ async function measure(path: string): Promise<Measured> {
   };
 }
 
-async function compare(label: string, path: string): Promise<string[]> {
+interface Compared {
+  readonly label: string;
+  readonly megabytes: number;
+  /** MB of tar a second. */
+  readonly ours: number;
+  readonly pigz: number;
+  /** Of 4 MiB. */
+  readonly spanMs: number;
+  readonly slowestSpanMs: number;
+}
+
+async function compare(label: string, path: string): Promise<Compared> {
   const ours: number[] = [];
   const theirs: number[] = [];
   const spans: number[] = [];
@@ -130,16 +143,14 @@ async function compare(label: string, path: string): Promise<string[]> {
     );
     theirs.push(ms);
   }
-  const speed = (ms: number) => (megabytes / ms * 1000).toFixed(0);
-  return [
+  return {
     label,
-    megabytes.toFixed(0),
-    speed(median(ours)),
-    speed(median(theirs)),
-    (median(theirs) / median(ours)).toFixed(2),
-    median(spans).toFixed(2),
-    Math.max(...spans).toFixed(2),
-  ];
+    megabytes,
+    ours: megabytes / median(ours) * 1000,
+    pigz: megabytes / median(theirs) * 1000,
+    spanMs: median(spans),
+    slowestSpanMs: Math.max(...spans),
+  };
 }
 
 if (Deno.args[0] === "--measure") {
@@ -150,8 +161,8 @@ if (Deno.args[0] === "--measure") {
     ["gzip -6", await makeInput("usr-lib.gzip.tar.gz", "gzip -6")],
     ["pigz", await makeInput("usr-lib.pigz.tar.gz", "pigz")],
   ] as const;
-  const rows: string[][] = [];
-  for (const [label, path] of inputs) rows.push(await compare(label, path));
+  const compared: Compared[] = [];
+  for (const [label, path] of inputs) compared.push(await compare(label, path));
   printTable(
     `Inflate with checkpoints, one core, median of ${ROUNDS} rounds in turns (MB of tar)`,
     [
@@ -163,6 +174,28 @@ if (Deno.args[0] === "--measure") {
       "ms per 4 MiB span",
       "slowest",
     ],
-    rows,
+    compared.map(({ label, megabytes, ours, pigz, spanMs, slowestSpanMs }) => [
+      label,
+      megabytes.toFixed(0),
+      ours.toFixed(0),
+      pigz.toFixed(0),
+      (ours / pigz).toFixed(2),
+      spanMs.toFixed(2),
+      slowestSpanMs.toFixed(2),
+    ]),
   );
+  const saved = saveResults("inflate", { rounds: ROUNDS, compared });
+  await Deno.writeTextFile(
+    saved.replace(/json$/, "svg"),
+    chart({
+      title: "Inflate with checkpoints beside pigz -dc, one core",
+      unit: "MB of tar a second",
+      groups: compared.map(({ label }) => `made by ${label}`),
+      series: [
+        { name: "GzipIndexer", values: compared.map(({ ours }) => ours) },
+        { name: "pigz -dc", values: compared.map(({ pigz }) => pigz) },
+      ],
+    }),
+  );
+  console.log(`\nsaved: ${saved} and a chart beside it`);
 }
