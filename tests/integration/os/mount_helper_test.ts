@@ -24,6 +24,14 @@ function helpers(): number[] {
   });
 }
 
+/** Waits ten seconds at most. */
+async function until(what: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 100 && !what(); tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.ok(what());
+}
+
 const tmpfs = (target: string, type = "tmpfs") => ({
   ...{ source: "soci-deno-test", target, type, flags: 0, data: "" },
 });
@@ -83,15 +91,28 @@ Deno.test("a helper that was killed is replaced", async () => {
   await Deno.remove(folder);
 });
 
+Deno.test("what was asked of a helper that is killed meanwhile is mounted all the same, once", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
+  const targets = Array.from({ length: 40 }, (_, i) => `${folder}/${i}`);
+  for (const target of targets) Deno.mkdirSync(target);
+  await using helper = new MountHelper();
+  const asked = targets.map((target) => failureOf(helper, target));
+  await asked[0];
+  for (const pid of helpers()) Deno.kill(pid, "SIGKILL");
+  assert.deepEqual(await Promise.all(asked), targets.map(() => null));
+  for (const target of targets) {
+    unmount(target);
+    assert.ok(!isMountPoint(target), `${target} was mounted twice`);
+  }
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("a helper that has nothing to do ends, and comes again", async () => {
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
   await using helper = new MountHelper();
   helper.wake();
-  assert.equal(helpers().length, 1);
-  for (let tries = 0; tries < 100 && helpers().length > 0; tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  assert.deepEqual(helpers(), []);
+  await until(() => helpers().length === 1); // it has no name of its own at first
+  await until(() => helpers().length === 0);
   assert.equal(await failureOf(helper, folder), null);
   unmount(folder);
   await Deno.remove(folder);
