@@ -10,6 +10,7 @@ import {
   openFd,
   OsError,
   readWholeFile,
+  renameFile,
   writePrivate,
 } from "../os/mod.ts";
 import type { SpanTable, Ztoc } from "../ztoc/mod.ts";
@@ -70,19 +71,17 @@ export interface NewFile {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/**
- * Writes files and their folder to disk. What a crash leaves of them half written is noticed by whoever
- * opens them: each has a digest, or is one.
- * @throws OsError, Deno's errors
- */
+/** Writes files that are either whole or not there, and the folder, to disk. @throws OsError, Deno's errors */
 export async function saveFiles(
   folder: string,
   files: readonly NewFile[],
 ): Promise<void> {
   await Promise.all(files.map(async ({ name, bytes }) => {
     const path = `${folder}/${name}`;
-    await writePrivate(path, bytes);
-    await putOnDisk(path);
+    const draft = `${path}.new`;
+    await writePrivate(draft, bytes);
+    await putOnDisk(draft);
+    renameFile(draft, path);
   }));
   await putOnDisk(folder);
 }

@@ -31,6 +31,7 @@ import {
   OsError,
   preadFully,
   pwriteFully,
+  renameFile,
 } from "../os/mod.ts";
 import {
   PLACEHOLDER_NAME,
@@ -106,14 +107,16 @@ export class HeaderTable implements Disposable {
   }
 
   /**
-   * Makes the file at `path`. Half written, it has another checksum.
+   * Makes the file at `path`.
    * @throws ZtocError when a header cannot be that long; OsError
    */
   static make(path: string, ztoc: Ztoc, spans: SpanTable): HeaderTable {
     const bytes = buildHeaderFile(ztoc, spans);
-    const fd = openFd(path, O.RDWR | O.CREAT | O.TRUNC);
+    const draft = `${path}.new`;
+    const fd = openFd(draft, O.RDWR | O.CREAT | O.TRUNC);
     try {
       pwriteFully(fd, bytes, 0);
+      renameFile(draft, path);
     } catch (error) {
       closeFd(fd);
       throw error;
