@@ -406,6 +406,7 @@ export class LayerStore implements AsyncDisposable {
       slot,
       spanCount: spans.count,
       hasXattrs,
+      saved,
       ensure: (offset, length, signal) =>
         waiting.ensure(offset, length, signal),
       copy: (offset, into) => entry.reader.copy(offset, into),

@@ -53,6 +53,13 @@ export interface ShownLayer {
   readonly shown: Promise<void>;
 }
 
+/** Where the FUSE tree shows a layer. */
+export interface FuseDirectory {
+  readonly directory: string;
+  /** Resolves when the layer's tree is there to be shown. */
+  readonly ready: Promise<void>;
+}
+
 /**
  * Shows layers as EROFS mounts: an image of the layer's tree, with the layer's blob on our own FUSE
  * mount for its data. The kernel answers everything but reads by itself.
@@ -124,17 +131,18 @@ export class ErofsFace {
   }
 
   /**
-   * Shows a layer whose folder is in place; `fuseDirectory` is where the FUSE tree shows it.
+   * Shows a layer whose folder is in place.
+   * @param fuse where the FUSE tree shows it, and when it can.
    * @returns that directory, when the face is `fuse` or there can be no image.
    */
-  show(slot: number, tree: LayerTree, fuseDirectory: string): ShownLayer {
+  show(slot: number, tree: LayerTree, fuse: FuseDirectory): ShownLayer {
     const mountpoint = this.#mountpoint(slot);
     this.#found.delete(slot);
     if (this.#mounted.has(slot)) {
       this.readAhead.adopt(slot);
       return { directory: mountpoint, shown: Promise.resolve() };
     }
-    const inFuse = { directory: fuseDirectory, shown: Promise.resolve() };
+    const inFuse = { directory: fuse.directory, shown: fuse.ready };
     if (this.#options.face === "fuse") return inFuse;
     const path = `${this.#options.layersDirectory}/${slot}/${IMAGE_FILE}`;
     let saved: Promise<void>;
@@ -153,7 +161,7 @@ export class ErofsFace {
     this.#mounted.add(slot);
     const shown = this.#inTurn(
       slot,
-      () => this.#mount(slot, path, saved, fuseDirectory),
+      () => this.#mount(slot, path, saved, fuse),
     );
     shown.catch(() => {}); // told to whoever waits for it
     return { directory: mountpoint, shown };
@@ -163,7 +171,7 @@ export class ErofsFace {
     slot: number,
     image: string,
     saved: Promise<void>,
-    fuseDirectory: string,
+    fuse: FuseDirectory,
   ): Promise<void> {
     const target = this.#mountpoint(slot);
     makeFolder(this.#folder, 0o755);
@@ -182,8 +190,9 @@ export class ErofsFace {
     if (failure === null) return this.readAhead.mounted(slot, devices);
     // The directory was promised: the FUSE tree is put in its place.
     onFallback(slot, `${failure}; the kernel's log (dmesg) may say more`);
+    await fuse.ready;
     const { failure: bound } = await helper.mount({
-      source: fuseDirectory,
+      source: fuse.directory,
       target,
       type: "",
       flags: MS.BIND,

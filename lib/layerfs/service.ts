@@ -36,6 +36,8 @@ export interface ServedLayer {
   readonly spanCount: number;
   /** Whether any entry has extended attributes: decides on which mount it is shown. */
   readonly hasXattrs: boolean;
+  /** Resolves when `<slot>/tree` is in place; it is when nothing is said. */
+  readonly saved?: Promise<void>;
   /** Resolves when the bytes are here; rejects when they cannot be had. */
   ensure(offset: number, length: number, signal: AbortSignal): Promise<void>;
   /** Copies bytes that are here; false when some are gone again. */
@@ -369,7 +371,7 @@ export class LayerFileSystem implements AsyncDisposable {
   }
 
   /**
-   * Shows a layer. `<slot>/tree` (which is `tree`) and `<slot>/data` must be in place.
+   * Shows a layer. `<slot>/data` must be in place, and `<slot>/tree` (which is `tree`) once it is saved.
    * @returns its directory, to be used once `shown`; its presence bytes (one a span, 0 missing, 1 present, anything else
    * present but to be asked for), which the caller keeps up to date; and its use marks (one a span, set
    * by every read), which the caller may clear.
@@ -390,7 +392,10 @@ export class LayerFileSystem implements AsyncDisposable {
       failed: new FailedReads(),
     });
     return {
-      ...this.#erofs.show(layer.slot, tree, this.directory(layer)),
+      ...this.#erofs.show(layer.slot, tree, {
+        directory: this.directory(layer),
+        ready: layer.saved ?? Promise.resolve(),
+      }),
       presence: this.#arena.bytes.subarray(arena, arena + layer.spanCount),
       uses: this.#uses.subarray(arena, arena + layer.spanCount),
     };

@@ -1,11 +1,17 @@
 /** Layers shown by a real kernel, on both faces, with data that comes, waits, or does not come. */
 import assert from "node:assert/strict";
-import { LayerTree, PRESENT } from "../../../lib/layerfs/mod.ts";
+import {
+  compileTree,
+  LayerFileSystem,
+  LayerTree,
+  PRESENT,
+} from "../../../lib/layerfs/mod.ts";
 import { listMounts, pwriteFully } from "../../../lib/os/mod.ts";
 import { erofsRefusal, onEveryFace } from "../../support/erofs/mod.ts";
 import { busyboxBytes } from "../../support/images/mod.ts";
 import { readInSteps } from "../../support/compare/mod.ts";
 import { pause, run, tryRun } from "../../support/host/mod.ts";
+import { entry } from "../../unit/layerfs/support.ts";
 import { assertSameBytes, Layer, oneFile, SLOT, SPAN_BYTES } from "./layer.ts";
 
 /** Read-ahead of the EROFS mounts. */
@@ -272,6 +278,48 @@ Deno.test({
     assert.match(layer.fallbacks[0] ?? "", /byte 513/);
     const { bytes } = await readInSteps(`${layer.directory}/file`, 4096);
     assertSameBytes(bytes, data.subarray(513, 1512));
+  },
+});
+
+Deno.test({
+  name:
+    "a layer whose image cannot be written is shown by FUSE in its place, once its tree is there",
+  ignore: await erofsRefusal() !== null,
+  sanitizeResources: false,
+  sanitizeOps: false,
+  async fn() {
+    const { entries, data } = oneFile(1000);
+    const folder = await Deno.makeTempDir({ prefix: "soci-deno-face-" });
+    const home = `${folder}/layers/${SLOT}`;
+    await Deno.mkdir(`${home}/erofs.new`, { recursive: true }); // in the way
+    await Deno.writeFile(`${home}/data`, data);
+    const bytes = compileTree({
+      entries: entries.map(entry),
+      spanStarts: [0],
+      dataSize: data.length,
+    });
+    const fallbacks: string[] = [];
+    {
+      await using system = await LayerFileSystem.start({
+        layersDirectory: `${folder}/layers`,
+        mountDirectory: `${folder}/fs`,
+        face: "erofs",
+        onFallback: (_, reason) => fallbacks.push(reason),
+      });
+      const { directory, shown, presence } = system.add({
+        ...{ slot: SLOT, spanCount: 1, hasXattrs: false },
+        saved: pause(300).then(() => Deno.writeFile(`${home}/tree`, bytes)),
+        copy: () => false,
+        ensure: () => Promise.reject(new Error("all is here")),
+      }, new LayerTree(bytes));
+      presence.fill(PRESENT);
+      await shown;
+      assert.equal(directory, `${folder}/fs/e/${SLOT}`);
+      assert.match(fallbacks.join(), /EISDIR/);
+      const { bytes: read } = await readInSteps(`${directory}/file`, 4096);
+      assertSameBytes(read, data.subarray(512, 1512));
+    }
+    await Deno.remove(folder, { recursive: true });
   },
 });
 
