@@ -1,14 +1,11 @@
 /**
- * The files of a layer's folder that are made once: its ztoc, and the tree that is made of it.
+ * The files of a layer's folder that are made once: its ztoc, the tree that is made of it, its diff ID.
  * @module
  */
 import { compileTree, LayerTree, TreeFormatError } from "../layerfs/mod.ts";
 import {
-  closeFd,
-  dataSyncElsewhere,
-  O,
-  openFd,
   OsError,
+  putOnDisk,
   readWholeFile,
   renameFile,
   writePrivate,
@@ -84,14 +81,4 @@ export async function saveFiles(
     renameFile(draft, path);
   }));
   await putOnDisk(folder);
-}
-
-/** Puts a file or folder on disk while this thread goes on. @throws OsError */
-export async function putOnDisk(path: string): Promise<void> {
-  const fd = openFd(path, O.RDONLY);
-  try {
-    await dataSyncElsewhere(fd);
-  } finally {
-    closeFd(fd);
-  }
 }

@@ -31,10 +31,6 @@ export class SharedRun {
 
   #start(): Promise<void> {
     this.#next = null;
-    const running = this.#work().finally(() => {
-      if (this.#running === running) this.#running = null;
-    });
-    this.#running = running;
-    return running;
+    return this.#running = this.#work().finally(() => this.#running = null);
   }
 }

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
+import { putOnDisk } from "../os/mod.ts";
 import { StateVersionError } from "./errors.ts";
-import { putOnDisk } from "./layer_files.ts";
 import { SharedRun } from "./shared_run.ts";
 
 /** Changes when the table does. */

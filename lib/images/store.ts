@@ -14,6 +14,7 @@ import {
   O,
   openFd,
   OsError,
+  putOnDisk,
   truncateFd,
 } from "../os/mod.ts";
 import {
@@ -41,7 +42,6 @@ import {
   type NewFile,
   newTree,
   openTree,
-  putOnDisk,
   readIfThere,
   saveFiles,
 } from "./layer_files.ts";

@@ -169,6 +169,16 @@ export async function dataSyncElsewhere(fd: number): Promise<void> {
   }
 }
 
+/** Puts a file or folder on disk while this thread goes on. @throws OsError */
+export async function putOnDisk(path: string): Promise<void> {
+  const fd = openFd(path, O.RDONLY);
+  try {
+    await dataSyncElsewhere(fd);
+  } finally {
+    closeFd(fd);
+  }
+}
+
 /** FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE (uapi/linux/falloc.h). */
 const PUNCH_HOLE = 0x01 | 0x02;
 

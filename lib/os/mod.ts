@@ -19,6 +19,7 @@ export {
   openFd,
   preadFully,
   punchHole,
+  putOnDisk,
   pwriteFully,
   readWholeFile,
   renameFile,
