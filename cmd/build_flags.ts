@@ -1,10 +1,7 @@
 /** The flags of the commands that make ztocs, and how these tell what they do. @module */
-import {
-  type BuildOptions,
-  type BuiltLayer,
-  type PlatformChoice,
-} from "../lib/indexing/mod.ts";
-import { layerCompression, parsePlatform } from "../lib/oci/mod.ts";
+import type { BuildOptions, BuiltLayer } from "../lib/indexes/indexing/mod.ts";
+import type { PlatformChoice } from "../lib/remote/image/mod.ts";
+import { layerCompression, parsePlatform } from "../lib/formats/oci/mod.ts";
 import { parseSizeBytes, UsageError } from "./command.ts";
 import { Progress, type ProgressTask } from "./progress.ts";
 

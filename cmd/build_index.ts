@@ -9,29 +9,31 @@ import {
   type ImageSource,
   openLocalImage,
   RegistryPlace,
-} from "../lib/content/mod.ts";
+} from "../lib/remote/content/mod.ts";
 import {
   buildZtocs,
   type BuiltImage,
-  choosePlatforms,
   type Converted,
   convertImage,
   databaseLedger,
   existingIndexLedger,
   keepIndexV1,
-  type PlatformImage,
   putIndexV1,
+  type ZtocLedger,
+} from "../lib/indexes/indexing/mod.ts";
+import {
+  choosePlatforms,
+  type PlatformImage,
   readFamily,
   readImage,
-  type ZtocLedger,
-} from "../lib/indexing/mod.ts";
-import { formatPlatform } from "../lib/oci/mod.ts";
+} from "../lib/remote/image/mod.ts";
+import { formatPlatform } from "../lib/formats/oci/mod.ts";
 import {
   parseReference,
   type Reference,
   type RegistryClient,
-} from "../lib/registry/mod.ts";
-import type { ImageFamily } from "../lib/soci/mod.ts";
+} from "../lib/remote/registry/mod.ts";
+import type { ImageFamily } from "../lib/remote/image/mod.ts";
 import {
   BUILD_HELP,
   BUILD_OPTIONS,

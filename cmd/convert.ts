@@ -2,28 +2,30 @@
  * `soci-deno convert`: binds an image to its SOCI indexes (v2).
  * @module
  */
-import type { ArtifactDatabase } from "../lib/artifacts/mod.ts";
+import type { ArtifactDatabase } from "../lib/indexes/artifacts/mod.ts";
 import {
   ArchiveWriter,
   type ArtifactSink,
   type ImageSource,
   LayoutFolder,
   openLocalImage,
-} from "../lib/content/mod.ts";
+} from "../lib/remote/content/mod.ts";
 import {
   buildZtocs,
   type BuiltImage,
-  choosePlatforms,
   type Converted,
   convertImage,
   databaseLedger,
   keepConversion,
+} from "../lib/indexes/indexing/mod.ts";
+import {
+  choosePlatforms,
   readFamily,
   readImage,
-} from "../lib/indexing/mod.ts";
-import { formatPlatform } from "../lib/oci/mod.ts";
-import { parseReference } from "../lib/registry/mod.ts";
-import type { ImageFamily } from "../lib/soci/mod.ts";
+} from "../lib/remote/image/mod.ts";
+import { formatPlatform } from "../lib/formats/oci/mod.ts";
+import { parseReference } from "../lib/remote/registry/mod.ts";
+import type { ImageFamily } from "../lib/remote/image/mod.ts";
 import {
   BUILD_HELP,
   BUILD_OPTIONS,

@@ -4,13 +4,15 @@
  */
 import {
   buildZtocs,
-  choosePlatforms,
   databaseLedger,
   keepIndexV1,
+} from "../lib/indexes/indexing/mod.ts";
+import {
+  choosePlatforms,
   readFamily,
   readImage,
-} from "../lib/indexing/mod.ts";
-import { formatPlatform } from "../lib/oci/mod.ts";
+} from "../lib/remote/image/mod.ts";
+import { formatPlatform } from "../lib/formats/oci/mod.ts";
 import {
   BUILD_HELP,
   BUILD_OPTIONS,

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Config } from "../lib/config/mod.ts";
-import { RpcChannel, SnapshotsClient } from "../lib/containerd/mod.ts";
+import { RpcChannel, SnapshotsClient } from "../lib/remote/containerd/mod.ts";
 import {
   askTakeover,
   ControlServer,
@@ -12,25 +12,23 @@ import {
   type Predecessor,
   type ServiceManager,
   TakeoverError,
-} from "../lib/handover/mod.ts";
+} from "../lib/host/handover/mod.ts";
+import { ImageLayerProvider, ImageService } from "../lib/images/lazy/mod.ts";
 import {
-  ImageLayerProvider,
-  ImageService,
   LayerStore,
   type StoreStatus,
   storeStatus,
-  warmUp,
-  warmUpRegistry,
-} from "../lib/images/mod.ts";
-import { type FaceWish, MOUNT_NAMES } from "../lib/layerfs/mod.ts";
+} from "../lib/layers/serving/mod.ts";
+import { warmUp, warmUpRegistry } from "../lib/images/warmup/mod.ts";
+import type { FaceWish } from "../lib/layers/faces/mod.ts";
+import { MOUNT_NAMES } from "../lib/layers/fs/mod.ts";
 import {
   giveBackWhenIdle,
   keepLargeBuffersApart,
-  processArguments,
-  reexecute,
-} from "../lib/os/mod.ts";
-import type { RegistryClient } from "../lib/registry/mod.ts";
-import { serveSnapshots, Snapshotter } from "../lib/snapshotter/mod.ts";
+} from "../lib/host/memory/mod.ts";
+import { processArguments, reexecute } from "../lib/host/os/mod.ts";
+import type { RegistryClient } from "../lib/remote/registry/mod.ts";
+import { serveSnapshots, Snapshotter } from "../lib/images/snapshotter/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
 import { VERSION } from "./version.ts";
 

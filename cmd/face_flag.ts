@@ -1,4 +1,4 @@
-import type { FaceWish } from "../lib/layerfs/mod.ts";
+import type { FaceWish } from "../lib/layers/faces/mod.ts";
 import { UsageError } from "./command.ts";
 
 const FACES: readonly FaceWish[] = ["auto", "fuse", "erofs"];

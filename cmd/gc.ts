@@ -2,8 +2,9 @@
  * `soci-deno gc`: gives back the disk of layers nobody uses.
  * @module
  */
-import { collectGarbage, RootInUseError } from "../lib/images/mod.ts";
-import { Snapshotter } from "../lib/snapshotter/mod.ts";
+import { collectGarbage } from "../lib/layers/serving/mod.ts";
+import { RootInUseError } from "../lib/layers/store/mod.ts";
+import { Snapshotter } from "../lib/images/snapshotter/mod.ts";
 import {
   type Command,
   formatBytes,

@@ -3,12 +3,15 @@
  * containerd, the local store, the end of patience.
  * @module
  */
-import { ArtifactDatabase, ArtifactStore } from "../lib/artifacts/mod.ts";
+import {
+  ArtifactDatabase,
+  ArtifactStore,
+} from "../lib/indexes/artifacts/mod.ts";
 import {
   connectContainerd,
   type Containerd,
   isRpcError,
-} from "../lib/containerd/mod.ts";
+} from "../lib/remote/containerd/mod.ts";
 import {
   type ArtifactSink,
   both,
@@ -19,8 +22,8 @@ import {
   isMissing,
   type LayerSource,
   LayoutFolder,
-} from "../lib/content/mod.ts";
-import { type Digest, parseDigest } from "../lib/oci/mod.ts";
+} from "../lib/remote/content/mod.ts";
+import { type Digest, parseDigest } from "../lib/formats/oci/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
 import { UsageError } from "./command.ts";
 import { DEFAULT_ROOT } from "./daemon_root.ts";

@@ -2,17 +2,19 @@
  * `soci-deno inspect`: what index an image in a registry has, and what it is good for.
  * @module
  */
-import { RegistryPlace } from "../lib/content/mod.ts";
+import { RegistryPlace } from "../lib/remote/content/mod.ts";
 import {
   choosePlatforms,
+  readFamily,
+  readImage,
+} from "../lib/remote/image/mod.ts";
+import {
   type InspectedImage,
   type InspectedLayer,
   inspectImage,
-  readFamily,
-  readImage,
-} from "../lib/indexing/mod.ts";
-import { parseReference } from "../lib/registry/mod.ts";
-import { discoverIndex } from "../lib/soci/mod.ts";
+} from "../lib/indexes/indexing/mod.ts";
+import { parseReference } from "../lib/remote/registry/mod.ts";
+import { discoverIndex } from "../lib/remote/image/mod.ts";
 import { platformChoice } from "./build_flags.ts";
 import {
   type Command,

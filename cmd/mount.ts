@@ -2,15 +2,12 @@
  * `soci-deno mount`: an image as a read-only directory, at once.
  * @module
  */
-import {
-  ImageService,
-  LayerStore,
-  mountOverlay,
-  unmountOverlay,
-} from "../lib/images/mod.ts";
-import { hostPlatform, parsePlatform } from "../lib/oci/mod.ts";
-import { isMountPoint } from "../lib/os/mod.ts";
-import { parseReference } from "../lib/registry/mod.ts";
+import { ImageService } from "../lib/images/lazy/mod.ts";
+import { LayerStore } from "../lib/layers/serving/mod.ts";
+import { mountOverlay, unmountOverlay } from "../lib/host/mounting/mod.ts";
+import { hostPlatform, parsePlatform } from "../lib/formats/oci/mod.ts";
+import { isMountPoint } from "../lib/host/mounting/mod.ts";
+import { parseReference } from "../lib/remote/registry/mod.ts";
 import {
   type Command,
   formatBytes,

@@ -2,10 +2,14 @@
  * `soci-deno pull`: a lazy pull into containerd, for hosts without another client that does it.
  * @module
  */
-import { connectContainerd } from "../lib/containerd/mod.ts";
-import { hostPlatform, parseDigest, parsePlatform } from "../lib/oci/mod.ts";
-import { type PulledLayer, pullImage } from "../lib/pulling/mod.ts";
-import { parseReference } from "../lib/registry/mod.ts";
+import { connectContainerd } from "../lib/remote/containerd/mod.ts";
+import {
+  hostPlatform,
+  parseDigest,
+  parsePlatform,
+} from "../lib/formats/oci/mod.ts";
+import { type PulledLayer, pullImage } from "../lib/images/pulling/mod.ts";
+import { parseReference } from "../lib/remote/registry/mod.ts";
 import {
   type Command,
   formatBytes,

@@ -2,23 +2,22 @@
  * `soci-deno push`: puts indexes that were made here beside their image in its registry.
  * @module
  */
-import { firstOf, RegistryPlace } from "../lib/content/mod.ts";
+import { firstOf, RegistryPlace } from "../lib/remote/content/mod.ts";
+import { choosePlatforms, readFamily } from "../lib/remote/image/mod.ts";
 import {
-  choosePlatforms,
   type ExistingIndex,
   isConverted,
   type PushedIndex,
   type PushIndexOptions,
   pushNewestIndex,
   pushTree,
-  readFamily,
-} from "../lib/indexing/mod.ts";
+} from "../lib/indexes/indexing/mod.ts";
 import {
   type Descriptor,
   formatPlatform,
   hostPlatform,
-} from "../lib/oci/mod.ts";
-import { parseReference } from "../lib/registry/mod.ts";
+} from "../lib/formats/oci/mod.ts";
+import { parseReference } from "../lib/remote/registry/mod.ts";
 import { platformChoice } from "./build_flags.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";

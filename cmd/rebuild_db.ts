@@ -2,7 +2,7 @@
  * `soci-deno rebuild-db`: makes the database of artifacts anew from the content store.
  * @module
  */
-import { rebuildDatabase } from "../lib/artifacts/mod.ts";
+import { rebuildDatabase } from "../lib/indexes/artifacts/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
 import { GLOBAL_HELP, Session } from "./globals.ts";

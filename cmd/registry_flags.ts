@@ -8,7 +8,7 @@ import {
   passwordCredential,
   RegistryClient,
   staticCredentials,
-} from "../lib/registry/mod.ts";
+} from "../lib/remote/registry/mod.ts";
 import { askSecret } from "./ask_secret.ts";
 import { UsageError } from "./command.ts";
 

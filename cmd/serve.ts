@@ -3,7 +3,7 @@
  * @module
  */
 import { loadConfig } from "../lib/config/mod.ts";
-import { ServiceManager } from "../lib/handover/mod.ts";
+import { ServiceManager } from "../lib/host/handover/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { runDaemon } from "./daemon.ts";

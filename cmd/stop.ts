@@ -6,8 +6,8 @@ import {
   askTakeover,
   MountKeeper,
   TakeoverError,
-} from "../lib/handover/mod.ts";
-import { LayerStore } from "../lib/images/mod.ts";
+} from "../lib/host/handover/mod.ts";
+import { LayerStore } from "../lib/layers/serving/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { daemonRoot, DEFAULT_ROOT } from "./daemon_root.ts";
 

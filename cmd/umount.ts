@@ -2,7 +2,7 @@
  * `soci-deno umount`: ends a `soci-deno mount`.
  * @module
  */
-import { isMountPoint, unmount } from "../lib/os/mod.ts";
+import { isMountPoint, unmount } from "../lib/host/mounting/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 
 const HELP = `

@@ -1,5 +1,5 @@
 /** `soci-deno index info`. @module */
-import { canonicalJson } from "../../lib/oci/mod.ts";
+import { canonicalJson } from "../../lib/formats/oci/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
 import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";

@@ -1,7 +1,7 @@
 /** `soci-deno index list`. @module */
-import type { ArtifactRecord } from "../../lib/artifacts/mod.ts";
-import { formatPlatform, parsePlatform } from "../../lib/oci/mod.ts";
-import { SOCI_MEDIA } from "../../lib/soci/mod.ts";
+import type { ArtifactRecord } from "../../lib/indexes/artifacts/mod.ts";
+import { formatPlatform, parsePlatform } from "../../lib/formats/oci/mod.ts";
+import { SOCI_MEDIA } from "../../lib/formats/soci/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
 import { GLOBAL_HELP, Session } from "../globals.ts";

@@ -1,5 +1,5 @@
 /** Which names images have. @module */
-import type { ArtifactRecord } from "../../lib/artifacts/mod.ts";
+import type { ArtifactRecord } from "../../lib/indexes/artifacts/mod.ts";
 import type { Session } from "../globals.ts";
 
 /** containerd's names, by what they stand for; none where containerd is not there. */

@@ -1,6 +1,6 @@
 /** `soci-deno index remove`. @module */
-import type { Digest } from "../../lib/oci/mod.ts";
-import { SOCI_MEDIA } from "../../lib/soci/mod.ts";
+import type { Digest } from "../../lib/formats/oci/mod.ts";
+import { SOCI_MEDIA } from "../../lib/formats/soci/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
 import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";

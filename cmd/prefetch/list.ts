@@ -1,5 +1,5 @@
 /** `soci-deno prefetch list`. @module */
-import { decodePrefetch } from "../../lib/soci/mod.ts";
+import { decodePrefetch } from "../../lib/formats/soci/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
 import { GLOBAL_HELP, Session } from "../globals.ts";

@@ -1,7 +1,7 @@
 /** `soci-deno ztoc info`. @module */
-import { ztocInfo } from "../../lib/indexing/mod.ts";
-import { canonicalJson } from "../../lib/oci/mod.ts";
-import { decodeZtoc } from "../../lib/ztoc/mod.ts";
+import { ztocInfo } from "../../lib/indexes/indexing/mod.ts";
+import { canonicalJson } from "../../lib/formats/oci/mod.ts";
+import { decodeZtoc } from "../../lib/formats/ztoc/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
 import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";

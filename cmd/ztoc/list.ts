@@ -1,7 +1,10 @@
 /** `soci-deno ztoc list`. @module */
-import type { ArtifactRecord, ArtifactStore } from "../../lib/artifacts/mod.ts";
-import type { Digest } from "../../lib/oci/mod.ts";
-import { decodeIndex } from "../../lib/soci/mod.ts";
+import type {
+  ArtifactRecord,
+  ArtifactStore,
+} from "../../lib/indexes/artifacts/mod.ts";
+import type { Digest } from "../../lib/formats/oci/mod.ts";
+import { decodeIndex } from "../../lib/formats/soci/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
 import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";

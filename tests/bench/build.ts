@@ -16,14 +16,14 @@
  * @module
  */
 import process from "node:process";
-import { LayerIndexer } from "../../lib/builder/mod.ts";
+import { LayerIndexer } from "../../lib/layers/builder/mod.ts";
 import {
   ctrPull,
   sociDenoCommand,
   startContainerd,
   startDockerRegistry,
 } from "../support/host/mod.ts";
-import { decodeZtoc } from "../../lib/ztoc/mod.ts";
+import { decodeZtoc } from "../../lib/formats/ztoc/mod.ts";
 import { layerBlob, pushImage, TarBuilder } from "../support/images/mod.ts";
 import { sociPeer, startSociPeer } from "../support/peer/mod.ts";
 import { benchImage } from "./image.ts";

@@ -12,7 +12,7 @@
  */
 import { dropCaches } from "../e2e/faults/stage.ts";
 import { buildIndex, LazyHost } from "../e2e/host.ts";
-import type { FaceWish } from "../../lib/layerfs/mod.ts";
+import type { FaceWish } from "../../lib/layers/faces/mod.ts";
 import {
   type Containerd,
   ctrPull,

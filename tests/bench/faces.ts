@@ -9,8 +9,9 @@
  * The server runs in a process of its own: this file, called with `--serve`.
  * @module
  */
-import { LayerFileSystem, LayerTree, PRESENT } from "../../lib/layerfs/mod.ts";
-import { listNames } from "../../lib/os/mod.ts";
+import { LayerFileSystem, PRESENT } from "../../lib/layers/fs/mod.ts";
+import { LayerTree } from "../../lib/layers/tree/mod.ts";
+import { listNames } from "../../lib/host/os/mod.ts";
 import { parseArgs } from "node:util";
 import { chart } from "./chart.ts";
 import {

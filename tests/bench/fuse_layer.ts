@@ -3,8 +3,8 @@
  * in the data file. The C client (`fuse_c/client.c`) knows this shape.
  * @module
  */
-import { compileTree } from "../../lib/layerfs/mod.ts";
-import type { ZtocEntry } from "../../lib/ztoc/mod.ts";
+import { compileTree } from "../../lib/layers/tree/mod.ts";
+import type { ZtocEntry } from "../../lib/formats/ztoc/mod.ts";
 import { cacheFolder, exists } from "./support.ts";
 
 export const DIRECTORIES = 500;

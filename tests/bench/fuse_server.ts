@@ -7,8 +7,9 @@
  * present, and whatever is asked for arrives that many milliseconds later.
  * @module
  */
-import { LayerFileSystem, LayerTree, PRESENT } from "../../lib/layerfs/mod.ts";
-import { closeFd, O, openFd, preadFully } from "../../lib/os/mod.ts";
+import { LayerFileSystem, PRESENT } from "../../lib/layers/fs/mod.ts";
+import { LayerTree } from "../../lib/layers/tree/mod.ts";
+import { closeFd, O, openFd, preadFully } from "../../lib/host/os/mod.ts";
 
 const [layers, slots, spans, mounts, workers, face, missingMs] = Deno
   .args as [string, string, string, string, string, string, string?];

@@ -3,7 +3,7 @@
  * libraries of this machine, and a program that imports several modules and prints one line.
  * @module
  */
-import { sha256 } from "../../lib/oci/mod.ts";
+import { sha256 } from "../../lib/formats/oci/mod.ts";
 import {
   type Image,
   incompressible,

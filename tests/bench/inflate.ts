@@ -11,7 +11,7 @@ import {
   type Checkpoint,
   GzipIndexer,
   SpanInflater,
-} from "../../lib/deflate/mod.ts";
+} from "../../lib/formats/deflate/mod.ts";
 import { chart } from "./chart.ts";
 import { saveResults } from "./results.ts";
 import {

@@ -8,7 +8,7 @@
  */
 import { parseArgs } from "node:util";
 import type { DaemonStatus } from "../../cmd/daemon.ts";
-import { askStatus } from "../../lib/handover/mod.ts";
+import { askStatus } from "../../lib/host/handover/mod.ts";
 import { buildIndex, LazyHost } from "../e2e/host.ts";
 import { ctrRun, pause } from "../support/host/mod.ts";
 import {
@@ -20,7 +20,7 @@ import {
   TarBuilder,
 } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
-import { lineCharts } from "../soak_chart.ts";
+import { lineCharts } from "../tasks/soak_chart.ts";
 import { saveResults } from "./results.ts";
 import {
   printMachine,

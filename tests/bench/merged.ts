@@ -11,14 +11,11 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { mountOverlay, unmountOverlay } from "../../lib/images/mod.ts";
-import {
-  compileTree,
-  LayerFileSystem,
-  LayerTree,
-} from "../../lib/layerfs/mod.ts";
-import { MountHelper, MS } from "../../lib/os/mod.ts";
-import type { ZtocEntry } from "../../lib/ztoc/mod.ts";
+import { mountOverlay, unmountOverlay } from "../../lib/host/mounting/mod.ts";
+import { compileTree, LayerTree } from "../../lib/layers/tree/mod.ts";
+import { LayerFileSystem } from "../../lib/layers/fs/mod.ts";
+import { MountHelper, MS } from "../../lib/host/mounting/mod.ts";
+import type { ZtocEntry } from "../../lib/formats/ztoc/mod.ts";
 import { chart } from "./chart.ts";
 import { DIRECTORIES, FILES_PER_DIRECTORY, tarEntry } from "./fuse_layer.ts";
 import { saveResults } from "./results.ts";

@@ -12,25 +12,29 @@
  * passes over each one's inode for a minute and more before it makes a new file.
  * @module
  */
-import { writeErofsImage } from "../../lib/erofs/mod.ts";
+import { writeErofsImage } from "../../lib/formats/erofs/mod.ts";
 import {
   isRpcError,
   RpcChannel,
   SnapshotsClient,
-} from "../../lib/containerd/mod.ts";
-import { warmUp } from "../../lib/images/mod.ts";
-import { compileTree, LayerTree } from "../../lib/layerfs/mod.ts";
-import type { Digest } from "../../lib/oci/mod.ts";
-import { chainIdOf } from "../../lib/pulling/mod.ts";
-import { parseReference, RegistryClient } from "../../lib/registry/mod.ts";
-import { discoverIndex, ztocForLayer } from "../../lib/soci/mod.ts";
-import { HeaderTable } from "../../lib/spans/mod.ts";
+} from "../../lib/remote/containerd/mod.ts";
+import { warmUp } from "../../lib/images/warmup/mod.ts";
+import { compileTree, LayerTree } from "../../lib/layers/tree/mod.ts";
+import type { Digest } from "../../lib/formats/oci/mod.ts";
+import { chainIdOf } from "../../lib/images/pulling/mod.ts";
+import {
+  parseReference,
+  RegistryClient,
+} from "../../lib/remote/registry/mod.ts";
+import { discoverIndex } from "../../lib/remote/image/mod.ts";
+import { ztocForLayer } from "../../lib/formats/soci/mod.ts";
+import { HeaderTable } from "../../lib/layers/spans/mod.ts";
 import {
   decodeZtoc,
   encodeZtoc,
   spanTable,
   ZtocBuilder,
-} from "../../lib/ztoc/mod.ts";
+} from "../../lib/formats/ztoc/mod.ts";
 import { V8_FLAGS } from "../../tools/compile.ts";
 import { buildIndex, LazyHost } from "../e2e/host.ts";
 import { pause, startDockerRegistry } from "../support/host/mod.ts";

@@ -12,22 +12,22 @@
  * machine and what else it does. Names of parts (`singleReads`, …) as arguments run only those.
  * @module
  */
-import { HeaderTable } from "../../lib/spans/mod.ts";
-import { spanHeaderDifference } from "../../lib/spans/headers.ts";
-import { SpanInflater } from "../../lib/deflate/mod.ts";
+import { HeaderTable } from "../../lib/layers/spans/mod.ts";
+import { spanHeaderDifference } from "../../lib/layers/spans/headers.ts";
+import { SpanInflater } from "../../lib/formats/deflate/mod.ts";
+import { LayerStore, type OpenLayer } from "../../lib/layers/serving/mod.ts";
+import { RegistrySpanSource } from "../../lib/images/lazy/mod.ts";
 import {
-  LayerStore,
-  type OpenLayer,
-  RegistrySpanSource,
-} from "../../lib/images/mod.ts";
-import { parseReference, RegistryClient } from "../../lib/registry/mod.ts";
+  parseReference,
+  RegistryClient,
+} from "../../lib/remote/registry/mod.ts";
 import {
   decodeZtoc,
   encodeZtoc,
   spanTable,
   type Ztoc,
   ZtocBuilder,
-} from "../../lib/ztoc/mod.ts";
+} from "../../lib/formats/ztoc/mod.ts";
 import { startDockerRegistry } from "../support/host/mod.ts";
 import { type LayerBlob, makeImage, pushImage } from "../support/images/mod.ts";
 import { throttle } from "../support/link/mod.ts";

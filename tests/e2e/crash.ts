@@ -6,9 +6,9 @@ import {
   isRpcError,
   RpcChannel,
   SnapshotsClient,
-} from "../../lib/containerd/mod.ts";
-import { chainIdOf } from "../../lib/pulling/mod.ts";
-import { decodeZtoc, spanTable } from "../../lib/ztoc/mod.ts";
+} from "../../lib/remote/containerd/mod.ts";
+import { chainIdOf } from "../../lib/images/pulling/mod.ts";
+import { decodeZtoc, spanTable } from "../../lib/formats/ztoc/mod.ts";
 import {
   leftovers,
   pause,

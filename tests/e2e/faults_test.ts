@@ -6,9 +6,13 @@ import {
   parseDigest,
   parseIndex,
   parseManifest,
-} from "../../lib/oci/mod.ts";
-import { decodeZtoc, encodeZtoc } from "../../lib/ztoc/mod.ts";
-import { decodeIndex, encodeIndex, makeIndex } from "../../lib/soci/mod.ts";
+} from "../../lib/formats/oci/mod.ts";
+import { decodeZtoc, encodeZtoc } from "../../lib/formats/ztoc/mod.ts";
+import {
+  decodeIndex,
+  encodeIndex,
+  makeIndex,
+} from "../../lib/formats/soci/mod.ts";
 import { ctrRun, pause } from "../support/host/mod.ts";
 import {
   addBusybox,

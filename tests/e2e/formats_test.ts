@@ -1,7 +1,7 @@
 /** Layers in formats that other tools refuse: each image must run, lazily where that is possible. */
 import assert from "node:assert/strict";
 import { zstdCompressSync } from "node:zlib";
-import { sha256 } from "../../lib/oci/mod.ts";
+import { sha256 } from "../../lib/formats/oci/mod.ts";
 import { ctrPull, ctrRun, run } from "../support/host/mod.ts";
 import {
   addBusybox,

@@ -1,6 +1,6 @@
 /** A whole host for the end-to-end tests: a registry, the daemon, and containerd beside it. @module */
 import assert from "node:assert/strict";
-import type { FaceWish } from "../../lib/layerfs/mod.ts";
+import type { FaceWish } from "../../lib/layers/faces/mod.ts";
 import {
   type CommandResult,
   type Containerd,

@@ -9,15 +9,15 @@ import {
   isRpcError,
   RpcChannel,
   SnapshotsClient,
-} from "../../lib/containerd/mod.ts";
-import { type Descriptor, MEDIA, sha256 } from "../../lib/oci/mod.ts";
+} from "../../lib/remote/containerd/mod.ts";
+import { type Descriptor, MEDIA, sha256 } from "../../lib/formats/oci/mod.ts";
 import {
   encodeIndex,
   makeIndex,
   SOCI_MEDIA,
   ztocDescriptor,
-} from "../../lib/soci/mod.ts";
-import { encodeCheckpoints, encodeZtoc } from "../../lib/ztoc/mod.ts";
+} from "../../lib/formats/soci/mod.ts";
+import { encodeCheckpoints, encodeZtoc } from "../../lib/formats/ztoc/mod.ts";
 import {
   run,
   type Service,

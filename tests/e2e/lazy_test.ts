@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { connectContainerd } from "../../lib/containerd/mod.ts";
+import { connectContainerd } from "../../lib/remote/containerd/mod.ts";
 import { onEveryFace } from "../support/erofs/mod.ts";
 import { compareTrees, treeOf } from "../support/compare/mod.ts";
 import {

@@ -9,7 +9,7 @@ import {
   startService,
 } from "../support/host/mod.ts";
 import { programImage, pushImage } from "../support/images/mod.ts";
-import type { FaceWish } from "../../lib/layerfs/mod.ts";
+import type { FaceWish } from "../../lib/layers/faces/mod.ts";
 import { readInSteps } from "../support/compare/mod.ts";
 import { onEveryFace } from "../support/erofs/mod.ts";
 import { incompressible } from "../support/images/mod.ts";

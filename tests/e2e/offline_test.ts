@@ -1,6 +1,6 @@
 /** What a restarted daemon does while its registry cannot be reached. */
 import assert from "node:assert/strict";
-import { sha256 } from "../../lib/oci/mod.ts";
+import { sha256 } from "../../lib/formats/oci/mod.ts";
 import { ctrRun, pause } from "../support/host/mod.ts";
 import {
   addBusybox,

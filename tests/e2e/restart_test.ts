@@ -1,7 +1,7 @@
 /** What a running container notices when the daemon is killed, restarted or replaced: nothing. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { askTakeover } from "../../lib/handover/mod.ts";
+import { askTakeover } from "../../lib/host/handover/mod.ts";
 import { ctrRun, leftovers, pause } from "../support/host/mod.ts";
 import {
   checkedImage,

@@ -1,6 +1,9 @@
 /** The shipped units under a real systemd: readiness, socket activation, descriptor store. */
 import assert from "node:assert/strict";
-import { RpcChannel, SnapshotsClient } from "../../lib/containerd/mod.ts";
+import {
+  RpcChannel,
+  SnapshotsClient,
+} from "../../lib/remote/containerd/mod.ts";
 import { pause, run, sociDenoCommand, Systemd } from "../support/host/mod.ts";
 import {
   checkedLayer,

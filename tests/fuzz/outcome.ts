@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ManifestError } from "../../lib/oci/mod.ts";
+import { ManifestError } from "../../lib/formats/oci/mod.ts";
 
 /** What became of an input. */
 export type Outcome = "taken" | "refused";

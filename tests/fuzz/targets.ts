@@ -11,10 +11,14 @@ import {
   DeflateError,
   GzipIndexer,
   SpanInflater,
-} from "../../lib/deflate/mod.ts";
-import { compileTree, TreeCompileError } from "../../lib/layerfs/mod.ts";
+} from "../../lib/formats/deflate/mod.ts";
+import { compileTree, TreeCompileError } from "../../lib/layers/tree/mod.ts";
 import { MANIFEST_ERRORS, type Outcome, taken } from "./outcome.ts";
-import { parseIndex, parseManifest, sha256 } from "../../lib/oci/mod.ts";
+import {
+  parseIndex,
+  parseManifest,
+  sha256,
+} from "../../lib/formats/oci/mod.ts";
 import {
   decodeIndex,
   decodePrefetch,
@@ -23,8 +27,12 @@ import {
   makeIndex,
   SociError,
   ztocDescriptor,
-} from "../../lib/soci/mod.ts";
-import { type TarEntry, TarError, TarWalker } from "../../lib/tar/mod.ts";
+} from "../../lib/formats/soci/mod.ts";
+import {
+  type TarEntry,
+  TarError,
+  TarWalker,
+} from "../../lib/formats/tar/mod.ts";
 import {
   decodeCheckpoints,
   decodeTarSpans,
@@ -35,7 +43,7 @@ import {
   spanTable,
   ZtocBuilder,
   ZtocError,
-} from "../../lib/ztoc/mod.ts";
+} from "../../lib/formats/ztoc/mod.ts";
 import { layerBlob, TarBuilder } from "../support/images/mod.ts";
 import { repairGzip, repairTarChecksums } from "./mutate.ts";
 

@@ -1,5 +1,5 @@
 /*
- * The least a FUSE server for our layer tree file (lib/layerfs/format.ts) costs in C: raw /dev/fuse,
+ * The least a FUSE server for our layer tree file (lib/layers/tree/format.ts) costs in C: raw /dev/fuse,
  * no libfuse, the same mount options, INIT flags, timeouts and answers as lib/fuse, all spans present.
  * For the benchmarks only.
  *
@@ -29,7 +29,7 @@
 static int device, data_fd;
 static uint32_t slots; /* 1 … slots, all with the same tree */
 
-/* The tree's columns, as lib/layerfs/tree.ts lays them over the file. */
+/* The tree's columns, as lib/layers/tree/tree.ts lays them over the file. */
 static uint32_t inodes, dirents, xattrs, spans;
 static const double *size_of, *data_offset, *mtime_seconds, *span_starts;
 static const uint32_t *mode_of, *uid_of, *gid_of, *nlink_of, *rdev_of, *mtime_nanos, *first_of, *count_of;

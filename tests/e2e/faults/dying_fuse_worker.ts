@@ -3,9 +3,9 @@
  * @module
  */
 /// <reference lib="deno.worker" />
-import { libc } from "../../../lib/os/mod.ts";
-import { LayerHandler } from "../../../lib/layerfs/handler.ts";
-import "../../../lib/layerfs/worker.ts";
+import { libc } from "../../../lib/host/os/mod.ts";
+import { LayerHandler } from "../../../lib/layers/fs/handler.ts";
+import "../../../lib/layers/fs/worker.ts";
 
 const NAME = new TextEncoder().encode("break-down");
 let breaks = false;

@@ -11,7 +11,7 @@ globalThis.Worker = class extends OriginalWorker {
   constructor(specifier: URL | string, options?: WorkerOptions) {
     const url = String(specifier);
     super(
-      url.endsWith("/lib/layerfs/worker.ts")
+      url.endsWith("/lib/layers/fs/worker.ts")
         ? new URL("./dying_fuse_worker.ts", import.meta.url)
         : specifier,
       options,

@@ -5,7 +5,7 @@ import {
   isRpcError,
   RpcChannel,
   SnapshotsClient,
-} from "../../../lib/containerd/mod.ts";
+} from "../../../lib/remote/containerd/mod.ts";
 import { BreakableDisk } from "./disk.ts";
 import { MemoryGroup } from "./memory_group.ts";
 import { type Fault, type Outcome, outcomeOf } from "./outcome.ts";

@@ -1,6 +1,6 @@
 /** A host with an image of many fresh layers, and containers that read them while faults happen. @module */
-import type { FaceWish } from "../../../lib/layerfs/mod.ts";
-import { sha256 } from "../../../lib/oci/mod.ts";
+import type { FaceWish } from "../../../lib/layers/faces/mod.ts";
+import { sha256 } from "../../../lib/formats/oci/mod.ts";
 import {
   type CommandResult,
   ctrRun,

@@ -27,8 +27,11 @@ async function tempFile(bytes: Uint8Array): Promise<string> {
 
 Deno.test("the compiled binary holds every Worker, the inflate kernel and nothing of the tests", async () => {
   const workers = workerModules();
-  assert.ok(workers.includes("lib/layerfs/worker.ts"), String(workers));
-  assert.ok(workers.includes("lib/spans/inflate_worker.ts"), String(workers));
+  assert.ok(workers.includes("lib/layers/fs/worker.ts"), String(workers));
+  assert.ok(
+    workers.includes("lib/layers/spans/inflate_worker.ts"),
+    String(workers),
+  );
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-compiled-" });
   const before = Deno.env.get("DENORT_BIN");
   try {
@@ -39,7 +42,11 @@ Deno.test("the compiled binary holds every Worker, the inflate kernel and nothin
       assert.doesNotMatch(listing, new RegExp(name));
     }
     assert.match(listing, /@grpc/);
-    const needles = [...workers, "lib/deflate/kernel.gen.ts", "cmd/serve.ts"];
+    const needles = [
+      ...workers,
+      "lib/formats/deflate/kernel.gen.ts",
+      "cmd/serve.ts",
+    ];
     for (const path of needles) {
       const bytes = await Deno.readFile(new URL(path, ROOT));
       assert.ok(

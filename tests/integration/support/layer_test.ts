@@ -17,7 +17,7 @@ import {
   pushImage,
   TarBuilder,
 } from "../../support/images/mod.ts";
-import { sha256 } from "../../../lib/oci/mod.ts";
+import { sha256 } from "../../../lib/formats/oci/mod.ts";
 
 const tar = new TarBuilder()
   .file("text", compressible(2_500_000))

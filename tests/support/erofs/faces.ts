@@ -1,4 +1,4 @@
-import type { Face } from "../../../lib/layerfs/mod.ts";
+import type { Face } from "../../../lib/layers/faces/mod.ts";
 import { erofsRefusal } from "./mount.ts";
 
 const refusal = await erofsRefusal();

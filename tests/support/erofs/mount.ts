@@ -1,7 +1,8 @@
-import { writeErofsImage } from "../../../lib/erofs/mod.ts";
-import { compileTree, LayerTree } from "../../../lib/layerfs/mod.ts";
-import { mountFileSystem, MS, OsError } from "../../../lib/os/mod.ts";
-import { ZtocBuilder } from "../../../lib/ztoc/mod.ts";
+import { writeErofsImage } from "../../../lib/formats/erofs/mod.ts";
+import { compileTree, LayerTree } from "../../../lib/layers/tree/mod.ts";
+import { mountFileSystem, MS } from "../../../lib/host/mounting/mod.ts";
+import { OsError } from "../../../lib/host/os/mod.ts";
+import { ZtocBuilder } from "../../../lib/formats/ztoc/mod.ts";
 import { run } from "../host/mod.ts";
 
 /** The tree of an archive, as the daemon compiles it. */

@@ -1,4 +1,4 @@
-import { criApi, RpcChannel } from "../../../lib/containerd/mod.ts";
+import { criApi, RpcChannel } from "../../../lib/remote/containerd/mod.ts";
 import type { CommandResult } from "./command.ts";
 import type { Containerd } from "./containerd.ts";
 import { pause } from "./service.ts";

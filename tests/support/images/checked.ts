@@ -1,4 +1,4 @@
-import { sha256 } from "../../../lib/oci/mod.ts";
+import { sha256 } from "../../../lib/formats/oci/mod.ts";
 import { type Image, makeImage } from "./image.ts";
 import { layerBlob } from "./layer.ts";
 import { programImage } from "./program.ts";

@@ -5,7 +5,7 @@ import {
   MEDIA,
   type Platform,
   sha256,
-} from "../../../lib/oci/mod.ts";
+} from "../../../lib/formats/oci/mod.ts";
 import type { LayerBlob, LayerPacking } from "./layer.ts";
 
 /** What a container of the image runs. */

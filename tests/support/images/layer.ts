@@ -1,5 +1,5 @@
 import { constants, gzipSync, zstdCompressSync } from "node:zlib";
-import { type Digest, sha256 } from "../../../lib/oci/mod.ts";
+import { type Digest, sha256 } from "../../../lib/formats/oci/mod.ts";
 import { joinBytes, TarBuilder } from "./tar_builder.ts";
 
 /**

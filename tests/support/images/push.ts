@@ -1,4 +1,4 @@
-import type { Digest } from "../../../lib/oci/mod.ts";
+import type { Digest } from "../../../lib/formats/oci/mod.ts";
 import type { Image, ImageSet } from "./image.ts";
 
 /** How to reach the registry. */

@@ -1,4 +1,4 @@
-import type { Digest } from "../../../lib/oci/mod.ts";
+import type { Digest } from "../../../lib/formats/oci/mod.ts";
 import { type Fault, spoil } from "./faults.ts";
 import { failure, type LogEntry } from "./http.ts";
 import type { Store } from "./store.ts";

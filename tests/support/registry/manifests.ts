@@ -1,4 +1,9 @@
-import { type Digest, isDigest, MEDIA, sha256 } from "../../../lib/oci/mod.ts";
+import {
+  type Digest,
+  isDigest,
+  MEDIA,
+  sha256,
+} from "../../../lib/formats/oci/mod.ts";
 import { failure } from "./http.ts";
 import type { Store, StoredManifest } from "./store.ts";
 

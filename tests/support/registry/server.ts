@@ -1,4 +1,8 @@
-import { type Descriptor, isDigest, MEDIA } from "../../../lib/oci/mod.ts";
+import {
+  type Descriptor,
+  isDigest,
+  MEDIA,
+} from "../../../lib/formats/oci/mod.ts";
 import { AuthGate, type RegistryAuth } from "./auth.ts";
 import { serveBlob } from "./blobs.ts";
 import { Faults, type Subject } from "./faults.ts";

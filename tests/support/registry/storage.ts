@@ -1,4 +1,4 @@
-import { type Digest, isDigest } from "../../../lib/oci/mod.ts";
+import { type Digest, isDigest } from "../../../lib/formats/oci/mod.ts";
 
 /** Signs addresses as object stores do, and checks them. */
 export class Signer {

@@ -3,7 +3,7 @@ import {
   DigestStream,
   isDigest,
   sha256,
-} from "../../../lib/oci/mod.ts";
+} from "../../../lib/formats/oci/mod.ts";
 
 /** A manifest as it was pushed. */
 export interface StoredManifest {

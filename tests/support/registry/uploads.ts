@@ -1,4 +1,4 @@
-import { isDigest } from "../../../lib/oci/mod.ts";
+import { isDigest } from "../../../lib/formats/oci/mod.ts";
 import { failure } from "./http.ts";
 import type { Store, Upload } from "./store.ts";
 

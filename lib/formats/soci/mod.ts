@@ -1,0 +1,51 @@
+/**
+ * SOCI's artifacts around the ztoc: the index that lists an image's ztocs (v1 and v2), how an index is
+ * found, how an image is bound to its indexes (v2), and the prefetch list.
+ *
+ * Everything here is pure but for {@link discoverIndex}, which asks an {@link IndexSource}. What is
+ * written is byte for byte what the existing tools write.
+ * @module
+ */
+export {
+  type ConvertedDocument,
+  type ConvertedImage,
+  type ConvertInput,
+  convertV2,
+  type Document,
+} from "./convert.ts";
+
+export { SociError, type SociErrorCode } from "./errors.ts";
+export {
+  decodeIndex,
+  encodeIndex,
+  makeIndex,
+  type MakeIndexOptions,
+  prefetchForLayer,
+  type SociIndex,
+  type SociIndexVersion,
+  spanSizeOf,
+  xattrsAreDisabled,
+  ztocDescriptor,
+  type ZtocDescriptorOptions,
+  ztocForLayer,
+} from "./index.ts";
+export {
+  EMPTY_CONFIG,
+  EMPTY_CONFIG_DIGEST,
+  MAX_INDEX_BYTES,
+  MAX_PREFETCH_BYTES,
+  SOCI_ANNOTATION,
+  SOCI_MEDIA,
+} from "./names.ts";
+export {
+  cleanPath,
+  decodePrefetch,
+  encodePrefetch,
+  findPrefetch,
+  mergeSpanRanges,
+  planPrefetch,
+  prefetchDescriptor,
+  type PrefetchPlan,
+  type SpanRange,
+} from "./prefetch.ts";
+export { hasNoXattrs } from "./xattrs.ts";

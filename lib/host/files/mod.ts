@@ -1,0 +1,5 @@
+/**
+ * TODO
+ * @module
+ */
+export { namesIn, removeFolder } from "./folders.ts";

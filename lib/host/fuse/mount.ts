@@ -1,0 +1,90 @@
+import {
+  closeFd,
+  descriptorTarget,
+  O,
+  openFd,
+  OsError,
+  writeText,
+} from "../os/mod.ts";
+import { listMounts, mountFileSystem, MS } from "../mounting/mod.ts";
+import { MAX_READ_BYTES } from "./protocol.ts";
+
+/** How a FUSE file system is mounted. */
+export interface MountFuseOptions {
+  /** An empty directory. */
+  readonly mountpoint: string;
+  /** Shown as the source in `mount`'s list. */
+  readonly source: string;
+}
+
+/**
+ * Mounts and returns the descriptor requests are read from; the caller owns it.
+ *
+ * Neither MS_NOSUID nor MS_NODEV is set: what is mounted are root file systems of containers, whose
+ * setuid programs and devices must work also where the directory is bind-mounted.
+ * @throws OsError
+ */
+export function mountFuse(
+  { mountpoint, source }: MountFuseOptions,
+): number {
+  const fd = openFd("/dev/fuse", O.RDWR);
+  try {
+    mountFileSystem({
+      source,
+      target: mountpoint,
+      type: "fuse.soci-deno",
+      flags: MS.RDONLY,
+      data:
+        `fd=${fd},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=${MAX_READ_BYTES}`,
+    });
+    return fd;
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+}
+
+/** Whether a descriptor is an open `/dev/fuse`. @throws OsError */
+export function isFuseDescriptor(fd: number): boolean {
+  return descriptorTarget(fd) === "/dev/fuse";
+}
+
+/**
+ * `major:minor` of what is mounted last at `mountpoint`; null when nothing is. Does not touch the
+ * mount, so it never waits for its server. The minor number is also the connection's name in
+ * `/sys/fs/fuse/connections`.
+ */
+export function mountDevice(mountpoint: string): string | null {
+  return listMounts().findLast((entry) => entry.mountpoint === mountpoint)
+    ?.device ?? null;
+}
+
+/** Where the kernel shows its FUSE connections, once `fusectl` is mounted there. */
+const CONNECTIONS = "/sys/fs/fuse/connections";
+
+/**
+ * Frees everyone who waits on the mount with ENOTCONN, whether or not its server lives. Who waits for
+ * ever in the kernel can hold up all of `sync` and unmounting, so `fusectl` is mounted where the
+ * system has not done that.
+ * @returns whether the connection was found.
+ */
+export function abortConnection(mountpoint: string): boolean {
+  const device = mountDevice(mountpoint);
+  if (device === null) return false;
+  try {
+    if (!listMounts().some((entry) => entry.mountpoint === CONNECTIONS)) {
+      mountFileSystem({
+        source: "fusectl",
+        target: CONNECTIONS,
+        type: "fusectl",
+        flags: MS.NOSUID | MS.NODEV,
+        data: "",
+      });
+    }
+    writeText(`${CONNECTIONS}/${device.split(":")[1]}/abort`, "1");
+    return true;
+  } catch (error) {
+    if (error instanceof OsError) return false;
+    throw error;
+  }
+}

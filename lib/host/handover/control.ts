@@ -1,0 +1,301 @@
+import { endProcess, processStart, signalProcess } from "../os/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+
+const log = logger("handover");
+/** Changes when the conversation does; a predecessor of another one is left alone. */
+const PROTOCOL = 1;
+const MAX_LINE_BYTES = 4096;
+/** How long a predecessor may take to answer at all. */
+const ANSWER_MS = 5_000;
+/** How long it may take to let calls under way finish and to close its books. */
+const QUIET_MS = 60_000;
+/** How long it may take to end when it is told to. */
+const END_MS = 5_000;
+
+/** The running daemon cannot be taken over from; it was left as it is. */
+export class TakeoverError extends Error {
+  override readonly name = "TakeoverError";
+}
+
+/*
+ *  successor                         predecessor
+ *  ask {protocol} ─────────────────►
+ *                 ◄───────────────── willing {protocol, pid}
+ *  (listens where the predecessor listened)
+ *  begin ──────────────────────────►
+ *                                    lets calls finish, saves and closes all but the mounts
+ *                 ◄───────────────── quiet
+ *  (opens the state, restores layers)
+ *  ready ──────────────────────────►
+ *                                    ends
+ *                 ◄───────────────── end of the stream: made by the kernel, when the last thread is gone
+ */
+interface Message {
+  readonly say: "ask" | "willing" | "begin" | "quiet" | "ready" | "status";
+  readonly protocol?: number;
+  readonly pid?: number;
+}
+
+/** One end of the conversation: a JSON object a line. */
+class Line implements Disposable {
+  readonly #connection: Deno.Conn;
+  readonly #buffer = new Uint8Array(MAX_LINE_BYTES);
+  #held = 0;
+
+  constructor(connection: Deno.Conn) {
+    this.#connection = connection;
+  }
+
+  async say(message: unknown): Promise<void> {
+    const bytes = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
+    let done = 0;
+    while (done < bytes.length) {
+      done += await this.#connection.write(bytes.subarray(done));
+    }
+  }
+
+  /** The next message; null at the end of the stream. @throws TakeoverError for anything else. */
+  async hear(): Promise<Message | null> {
+    for (;;) {
+      const end = this.#buffer.subarray(0, this.#held).indexOf(0x0a);
+      if (end >= 0) {
+        const text = new TextDecoder().decode(this.#buffer.subarray(0, end));
+        this.#buffer.copyWithin(0, end + 1, this.#held);
+        this.#held -= end + 1;
+        return JSON.parse(text) as Message;
+      }
+      if (this.#held === this.#buffer.length) {
+        throw new TakeoverError("the other side talks nonsense");
+      }
+      const count = await this.#connection.read(
+        this.#buffer.subarray(this.#held),
+      );
+      if (count === null) return null;
+      this.#held += count;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#connection.close();
+  }
+}
+
+function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new TakeoverError(`${what} takes over ${ms / 1000} s`)),
+    ms,
+  );
+  return Promise.race([promise, late.promise])
+    .finally(() => clearTimeout(timer));
+}
+
+/** A successor that wants to begin, as the predecessor sees it. */
+export interface Takeover {
+  /** Says that all books are closed, and waits for what becomes of the successor. */
+  quiet(): Promise<"ready" | "gone">;
+}
+
+/** Where a running daemon can be asked how it is, or to give way. */
+export class ControlServer implements Disposable {
+  readonly #listener: Deno.Listener<Deno.Conn>;
+  readonly #status: () => unknown;
+  readonly #asked = Promise.withResolvers<Takeover>();
+
+  private constructor(
+    listener: Deno.Listener<Deno.Conn>,
+    status: () => unknown,
+  ) {
+    this.#listener = listener;
+    this.#status = status;
+    this.#accept();
+  }
+
+  /**
+   * Listens on a Unix socket, replacing what is there: the caller holds the daemon's lock.
+   * @param path in a folder that only root enters.
+   * @param options.status what a `status` question is answered with, as JSON.
+   */
+  static listen(
+    path: string,
+    options: { readonly status: () => unknown },
+  ): ControlServer {
+    try {
+      Deno.removeSync(path);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    return new ControlServer(
+      Deno.listen({ transport: "unix", path }) as Deno.Listener<Deno.Conn>,
+      options.status,
+    );
+  }
+
+  /** Resolves when a successor wants to begin. */
+  get asked(): Promise<Takeover> {
+    return this.#asked.promise;
+  }
+
+  async #accept(): Promise<void> {
+    try {
+      for await (const connection of this.#listener) {
+        this.#talk(new Line(connection)).catch((error) =>
+          log.warn("control connection failed", { error: String(error) })
+        );
+      }
+    } catch {
+      // closed
+    }
+  }
+
+  async #talk(line: Line): Promise<void> {
+    const ask = await line.hear();
+    if (ask?.say === "status") {
+      using _line = line;
+      return await line.say(this.#status());
+    }
+    if (ask?.say !== "ask") return line[Symbol.dispose]();
+    await line.say(
+      { say: "willing", protocol: PROTOCOL, pid: Deno.pid } satisfies Message,
+    );
+    const begin = await line.hear();
+    if (begin?.say !== "begin") return line[Symbol.dispose]();
+    this.#asked.resolve({
+      quiet: async () => {
+        try {
+          await line.say({ say: "quiet" });
+          if ((await line.hear())?.say === "ready") return "ready";
+        } catch (error) {
+          log.warn("successor failed", { error: String(error) });
+        }
+        return "gone";
+      },
+    });
+    // The connection is never closed here: its end tells the successor that this process is gone.
+  }
+
+  /** Stops listening. */
+  [Symbol.dispose](): void {
+    this.#listener.close();
+  }
+}
+
+/** A running daemon that gives way, as its successor sees it. */
+export class Predecessor implements Disposable {
+  readonly #line: Line;
+  #ended = false;
+
+  constructor(line: Line, readonly pid: number) {
+    this.#line = line;
+  }
+
+  /**
+   * Has it finish calls and close its books; it answers reads of what it has still. Should it die
+   * instead there is nothing left to wait for.
+   * @throws TakeoverError when it takes too long.
+   */
+  async quiet(): Promise<void> {
+    let answer: Message | null = null;
+    try {
+      await this.#line.say({ say: "begin" });
+      answer = await within(
+        QUIET_MS,
+        "the running daemon's last work",
+        this.#line.hear(),
+      );
+    } catch (error) {
+      if (error instanceof TakeoverError) throw error;
+    }
+    if (answer?.say === "quiet") return;
+    log.warn("the running daemon ended by itself", { pid: this.pid });
+    this.#ended = true;
+  }
+
+  /** Ends it. When this resolves no thread of it reads requests any more. */
+  async end(): Promise<void> {
+    if (this.#ended) return;
+    const started = processStart(this.pid);
+    try {
+      await this.#line.say({ say: "ready" });
+      await within(END_MS, "ending", this.#line.hear());
+    } catch (error) {
+      if (started === null) return; // it was dead before it could be told
+      log.warn("the last daemon does not end by itself", {
+        pid: this.pid,
+        error: String(error),
+      });
+      if (processStart(this.pid) === started) endProcess(this.pid);
+      await within(END_MS, "dying", this.#line.hear().catch(() => null));
+    }
+  }
+
+  /** Has it unmount everything and end, instead of passing anything on. */
+  async stop(): Promise<void> {
+    signalProcess(this.pid, "SIGINT");
+    await within(QUIET_MS, "unmounting", this.#line.hear());
+  }
+
+  [Symbol.dispose](): void {
+    this.#line[Symbol.dispose]();
+  }
+}
+
+/** A connection to the daemon that listens at `path`; null when none runs. */
+async function connect(path: string): Promise<Deno.Conn | null> {
+  try {
+    return await Deno.connect({ transport: "unix", path });
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.ConnectionRefused
+    ) return null;
+    throw error;
+  }
+}
+
+/**
+ * Asks the daemon that listens at `path` how it is.
+ * @returns its answer, parsed and not checked; null when none runs.
+ * @throws TakeoverError when it does not answer, or not in JSON.
+ */
+export async function askStatus(path: string): Promise<unknown> {
+  using connection = await connect(path);
+  if (connection === null) return null;
+  await connection.write(
+    new TextEncoder().encode(`${JSON.stringify({ say: "status" })}\n`),
+  );
+  const answer = new Response(connection.readable).text();
+  const text = await within(ANSWER_MS, "an answer", answer);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new TakeoverError("the running daemon tells no status", { cause });
+  }
+}
+
+/**
+ * Asks the daemon that listens at `path` to give way. Nothing changes before `quiet` is called.
+ * @returns null when none runs.
+ * @throws TakeoverError when it does not know how.
+ */
+export async function askTakeover(path: string): Promise<Predecessor | null> {
+  const connection = await connect(path);
+  if (connection === null) return null;
+  const line = new Line(connection);
+  try {
+    await line.say({ say: "ask", protocol: PROTOCOL });
+    const answer = await within(ANSWER_MS, "an answer", line.hear());
+    if (answer?.say !== "willing" || answer.protocol !== PROTOCOL) {
+      throw new TakeoverError(
+        `the running daemon speaks control protocol ${answer?.protocol}, this release ${PROTOCOL}`,
+      );
+    }
+    if (!Number.isInteger(answer.pid) || answer.pid! <= 1) {
+      throw new TakeoverError("the running daemon does not say who it is");
+    }
+    return new Predecessor(line, answer.pid!);
+  } catch (error) {
+    line[Symbol.dispose]();
+    throw error;
+  }
+}

@@ -1,0 +1,254 @@
+import {
+  abortConnection,
+  canResend,
+  isFuseDescriptor,
+  mountDevice,
+  type Negotiated,
+} from "../fuse/mod.ts";
+import {
+  bootId,
+  closeFd,
+  endProcess,
+  OsError,
+  processStart,
+  spawnHolder,
+  takeDescriptor,
+} from "../os/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+import { ServiceManager, STORE_PREFIX } from "./service_manager.ts";
+import {
+  HANDOVER_SCHEMA,
+  type HandoverState,
+  HandoverStateError,
+  readHolder,
+  readState,
+  removeState,
+  writeState,
+} from "./state.ts";
+
+const log = logger("handover");
+/** Number of the first descriptor in the holder process. */
+const FIRST_HELD = 3;
+
+/** A FUSE mount that may outlive this process. */
+export interface LivingMount {
+  /** Which of the daemon's mounts it is. */
+  readonly name: string;
+  readonly mountpoint: string;
+  /** `/dev/fuse`, ours. */
+  readonly fd: number;
+  readonly negotiated: Negotiated;
+}
+
+/**
+ * - `taken`: here are the predecessor's mounts; the descriptors are the caller's. Nothing was asked
+ *   of the kernel yet.
+ * - `fresh`: there was no predecessor.
+ * - `lost`: there was one, but its mounts cannot be served on; `why` says so. They are to be detached.
+ */
+export type TakeResult =
+  | { readonly kind: "taken"; readonly mounts: readonly LivingMount[] }
+  | { readonly kind: "fresh" }
+  | { readonly kind: "lost"; readonly why: string };
+
+/** Where a keeper writes what it did, and who helps. */
+export interface MountKeeperOptions {
+  /** The state file. */
+  readonly statePath: string;
+  readonly manager?: ServiceManager;
+}
+
+/** Keeps descriptors of FUSE mounts open beyond this process, and finds those of the last one. */
+export class MountKeeper {
+  readonly #path: string;
+  readonly #manager: ServiceManager;
+
+  constructor({ statePath, manager }: MountKeeperOptions) {
+    this.#path = statePath;
+    this.#manager = manager ?? new ServiceManager();
+  }
+
+  /**
+   * Takes what the last process left. No mount is touched, so this never waits for a server.
+   * @param names the mounts wanted; all of them or none are taken.
+   */
+  take(names: readonly string[]): TakeResult {
+    const given = new Map(
+      this.#manager.given.filter(({ name }) => name.startsWith(STORE_PREFIX))
+        .map(({ name, fd }) => [name.slice(STORE_PREFIX.length), fd]),
+    );
+    const mounts: LivingMount[] = [];
+    const lost = (why: string): TakeResult => {
+      for (const { fd } of mounts) closeFd(fd);
+      for (const [name, fd] of given) {
+        closeFd(fd);
+        this.#manager.forget(`${STORE_PREFIX}${name}`);
+      }
+      return { kind: "lost", why };
+    };
+    let state: HandoverState | null;
+    try {
+      state = readState(this.#path);
+    } catch (error) {
+      if (error instanceof HandoverStateError) return lost(error.message);
+      throw error;
+    }
+    if (state === null) {
+      return given.size === 0
+        ? { kind: "fresh" }
+        : lost(`${this.#path} is missing`);
+    }
+    if (state.bootId !== bootId()) {
+      removeState(this.#path);
+      return { kind: "fresh" }; // its mounts ended with the machine's last run
+    }
+    for (const name of names) {
+      const kept = state.mounts.find((mount) => mount.name === name);
+      if (kept === undefined) return lost(`mount ${name} was never ready`);
+      const { mountpoint, negotiated } = kept;
+      const device = mountDevice(mountpoint);
+      if (device !== kept.device) {
+        return lost(
+          `${mountpoint} is ${
+            device === null ? "not mounted" : `device ${device}`
+          }, not ${kept.device}`,
+        );
+      }
+      if (!canResend(negotiated)) {
+        return lost("the kernel cannot ask again (Linux 6.9 and later can)");
+      }
+      let fd = given.get(name);
+      given.delete(name);
+      if (fd === undefined) {
+        const held = this.#fromHolder(state, kept.heldAs);
+        if (typeof held === "string") return lost(held);
+        fd = held;
+      }
+      mounts.push({ name, mountpoint, fd, negotiated });
+      if (!isFuseDescriptor(fd)) {
+        return lost(`the descriptor kept for ${name} is no FUSE device`);
+      }
+    }
+    for (const fd of given.values()) closeFd(fd); // of mounts that are no more
+    return { kind: "taken", mounts };
+  }
+
+  /** Why `take` would not succeed now; null when it would. Changes nothing. */
+  probe(names: readonly string[]): string | null {
+    const result = this.take(names);
+    switch (result.kind) {
+      case "taken":
+        for (const { fd } of result.mounts) closeFd(fd);
+        return null;
+      case "fresh":
+        return "nothing is kept";
+      case "lost":
+        return result.why;
+    }
+  }
+
+  /** The holder's descriptor as ours, or why not. */
+  #fromHolder(
+    { holder }: HandoverState,
+    heldAs: number | null,
+  ): number | string {
+    if (holder === null || heldAs === null) {
+      return "nobody holds its descriptor";
+    }
+    if (processStart(holder.pid) !== holder.started) {
+      return `the holder, process ${holder.pid}, is gone`;
+    }
+    try {
+      return takeDescriptor(holder.pid, heldAs);
+    } catch (error) {
+      if (error instanceof OsError) return error.message;
+      throw error;
+    }
+  }
+
+  /**
+   * From now on the mounts outlive this process, however it ends. To be called again (cheap) to
+   * make sure that they still do. A machine where that is not possible is told in the log.
+   */
+  keep(mounts: readonly LivingMount[]): void {
+    const before = this.#stateIfAny();
+    if (before !== null && this.#keeps(before, mounts)) return;
+    this.#endHolder();
+    for (const { name, fd } of mounts) {
+      this.#manager.store(`${STORE_PREFIX}${name}`, fd);
+    }
+    const remember = (holder: HandoverState["holder"]) =>
+      writeState(this.#path, {
+        schema: HANDOVER_SCHEMA,
+        bootId: bootId(),
+        mounts: mounts.map(({ name, mountpoint, negotiated }, i) => ({
+          name,
+          mountpoint,
+          device: mountDevice(mountpoint) ?? "",
+          negotiated: { ...negotiated },
+          heldAs: holder === null ? null : FIRST_HELD + i,
+        })),
+        holder,
+      });
+    if (this.#manager.storesDescriptors) return remember(null);
+    try {
+      spawnHolder(mounts.map(({ fd }) => fd), (pid) => {
+        const started = processStart(pid);
+        if (started === null) throw new Error("it ended at once");
+        remember({ pid, started });
+      });
+    } catch (error) {
+      remember(null);
+      log.warn("no holder process: containers may not survive a restart", {
+        error: String(error),
+      });
+    }
+  }
+
+  /**
+   * Ends the keeping: whoever waits on a kept mount that nobody serves gets an error now. Called
+   * when the mounts are detached for good.
+   */
+  release(): void {
+    for (
+      const { name, mountpoint, device } of this.#stateIfAny()?.mounts ?? []
+    ) {
+      this.#manager.forget(`${STORE_PREFIX}${name}`);
+      if (mountDevice(mountpoint) === device) abortConnection(mountpoint);
+    }
+    this.#endHolder();
+    removeState(this.#path);
+  }
+
+  #keeps(state: HandoverState, mounts: readonly LivingMount[]): boolean {
+    return state.bootId === bootId() &&
+      (this.#manager.storesDescriptors || holderLives(state)) &&
+      mounts.every(({ name, mountpoint }) =>
+        state.mounts.some((kept) =>
+          kept.name === name && kept.device === mountDevice(mountpoint)
+        )
+      );
+  }
+
+  /** Whatever release wrote the state. */
+  #endHolder(): void {
+    const state = readHolder(this.#path);
+    if (state !== null && state.bootId === bootId() && holderLives(state)) {
+      endProcess(state.holder!.pid);
+    }
+  }
+
+  /** A state that cannot be read says nothing of mounts. */
+  #stateIfAny(): HandoverState | null {
+    try {
+      return readState(this.#path);
+    } catch (error) {
+      if (error instanceof HandoverStateError) return null;
+      throw error;
+    }
+  }
+}
+
+function holderLives({ holder }: Pick<HandoverState, "holder">): boolean {
+  return holder !== null && processStart(holder.pid) === holder.started;
+}

@@ -1,0 +1,115 @@
+import { OsError, sendDescriptors, setCloseOnExec } from "../os/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+
+const log = logger("handover");
+/** First descriptor a service manager passes (sd_listen_fds(3)). */
+const LISTEN_FDS_START = 3;
+const MAX_LISTEN_FDS = 1024;
+
+/** Begins the names of our descriptors in the service manager's store. */
+export const STORE_PREFIX = "soci-deno-";
+
+/** A descriptor the service manager gave us at start. */
+export interface GivenDescriptor {
+  /** `FileDescriptorName=` of the socket unit, or the name it was stored by; empty when unnamed. */
+  readonly name: string;
+  readonly fd: number;
+}
+
+/** What the environment says of the service manager. */
+export interface ServiceEnvironment {
+  readonly notifySocket?: string | undefined;
+  readonly listenPid?: string | undefined;
+  readonly listenFds?: string | undefined;
+  readonly listenNames?: string | undefined;
+  readonly fdStore?: string | undefined;
+}
+
+/**
+ * systemd, or whatever speaks its protocol (sd_notify(3), sd_listen_fds(3)): it is told when the
+ * daemon is ready and when it stops, keeps descriptors for the next run, and gives them, and
+ * listening sockets, at start. Without one every method does nothing.
+ */
+export class ServiceManager {
+  readonly #socket: string | null;
+  /** Descriptors given at start, close-on-exec from now on. Whoever uses one owns it. */
+  readonly given: readonly GivenDescriptor[];
+  /** Whether it said that it keeps descriptors (systemd 254 and later do). */
+  readonly storesDescriptors: boolean;
+
+  constructor(environment: ServiceEnvironment = {}) {
+    this.#socket = environment.notifySocket || null;
+    this.storesDescriptors = this.#socket !== null &&
+      Number(environment.fdStore) >= 2;
+    this.given = givenDescriptors(environment);
+  }
+
+  /** By this process's environment, which is then cleared of it: our children are not meant. */
+  static fromEnvironment(): ServiceManager {
+    const take = (name: string) => {
+      const value = Deno.env.get(name);
+      if (value !== undefined) Deno.env.delete(name);
+      return value;
+    };
+    return new ServiceManager({
+      notifySocket: take("NOTIFY_SOCKET"),
+      listenPid: take("LISTEN_PID"),
+      listenFds: take("LISTEN_FDS"),
+      listenNames: take("LISTEN_FDNAMES"),
+      fdStore: take("FDSTORE"),
+    });
+  }
+
+  /** Listening sockets it opened for us. */
+  get sockets(): number[] {
+    return this.given.filter(({ name }) => !name.startsWith(STORE_PREFIX))
+      .map(({ fd }) => fd);
+  }
+
+  /** Whether there is one. */
+  get present(): boolean {
+    return this.#socket !== null;
+  }
+
+  /** Says something, such as `READY=1`. A manager that does not listen is no failure of ours. */
+  notify(message: string, fds: readonly number[] = []): void {
+    if (this.#socket === null) return;
+    try {
+      sendDescriptors(this.#socket, message, fds);
+    } catch (error) {
+      if (!(error instanceof OsError || error instanceof RangeError)) {
+        throw error;
+      }
+      log.warn("the service manager cannot be told", {
+        message: message.split("\n")[0],
+        error: error.message,
+      });
+    }
+  }
+
+  /** Has it keep a copy of a descriptor until it is closed for good, or `forget` is called. */
+  store(name: string, fd: number): void {
+    this.notify(`FDSTORE=1\nFDNAME=${name}`, [fd]);
+  }
+
+  /** Has it close what it keeps by that name. */
+  forget(name: string): void {
+    this.notify(`FDSTOREREMOVE=1\nFDNAME=${name}`);
+  }
+}
+
+function givenDescriptors(
+  { listenPid, listenFds, listenNames }: ServiceEnvironment,
+): GivenDescriptor[] {
+  const count = Number(listenFds ?? 0);
+  if (
+    Number(listenPid) !== Deno.pid || !Number.isInteger(count) ||
+    count < 0 || count > MAX_LISTEN_FDS
+  ) return []; // meant for another process
+  const names = listenNames === undefined ? [] : listenNames.split(":");
+  return Array.from({ length: count }, (_, i) => {
+    const fd = LISTEN_FDS_START + i;
+    setCloseOnExec(fd);
+    return { name: names[i] ?? "", fd };
+  });
+}

@@ -1,0 +1,5 @@
+/**
+ * TODO
+ * @module
+ */
+export { giveBackWhenIdle, keepLargeBuffersApart } from "./idle.ts";

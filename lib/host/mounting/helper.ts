@@ -1,0 +1,207 @@
+import { OsError } from "../os/mod.ts";
+import { listNames } from "../os/mod.ts";
+import { LIBC_PATH } from "../os/mod.ts";
+import {
+  isMountPoint,
+  mountElsewhere,
+  mountFileSystem,
+  type MountOptions,
+} from "./mounts.ts";
+
+/** The subcommand that runs `serveMounts`. */
+const MOUNT_HELPER_COMMAND = "mount-helper";
+/** A helper that has nothing to do goes after so long, ms: it takes as much memory as any Deno. */
+const IDLE_MS = 2_000;
+/** Where the kernel lists the backing devices of mounted file systems (Documentation/ABI, bdi). */
+const DEVICES = "/sys/class/bdi";
+const encoder = new TextEncoder();
+
+/** How a mount ended: what the kernel said, or null when it is made. */
+export type MountFailure = string | null;
+
+/** What came of a mount. */
+export interface MountAnswer {
+  readonly failure: MountFailure;
+  /** Names in `/sys/class/bdi` that are new since the mount: its own, and others made meanwhile. */
+  readonly devices: readonly string[];
+}
+
+interface Running {
+  readonly child: Deno.ChildProcess;
+  readonly stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+  /** One after another, in the order of the requests. */
+  readonly waiting: ((answer: MountAnswer | null) => void)[];
+  readonly ended: Promise<void>;
+}
+
+/**
+ * Makes mounts that need answers of this process, such as of its FUSE Workers, in a process of its
+ * own. Were this one killed inside such a mount call, after its Worker had taken the question, the
+ * thread in the call could not be ended by anything but the answer: the process would stay, and
+ * whoever watches it would not start the next one.
+ *
+ * The other process is started when it is needed, ends when it has nothing to do, and with this one.
+ */
+export class MountHelper implements AsyncDisposable {
+  #running: Running | null = null;
+  #idle: ReturnType<typeof setTimeout> | undefined;
+
+  /** Starts it ahead of need: that takes about 50 ms. */
+  wake(): void {
+    clearTimeout(this.#idle);
+    this.#running ??= this.#start();
+    this.#restWhenIdle();
+  }
+
+  /** Mounts, after what was asked for before. */
+  async mount(options: MountOptions): Promise<MountAnswer> {
+    return await this.#ask(options) ??
+      // Somebody killed it: before the mount, or after.
+      (isMountPoint(options.target)
+        ? without(null)
+        : await this.#ask(options)) ??
+      without("the mount helper was killed twice");
+  }
+
+  /** @returns null when the other process ended instead of answering. */
+  async #ask(options: MountOptions): Promise<MountAnswer | null> {
+    this.wake();
+    const running = this.#running;
+    if (running === null) { // no other process can be had
+      const made = await mountElsewhere(options);
+      return without(made ? null : "the kernel's log (dmesg) says why");
+    }
+    clearTimeout(this.#idle);
+    running.child.ref(); // whoever waits for a mount waits for it
+    const answer = new Promise<MountAnswer | null>((resolve) =>
+      running.waiting.push(resolve)
+    );
+    running.stdin.write(encoder.encode(`${JSON.stringify(options)}\n`))
+      .catch(() => {}); // it has ended: `ended` tells whoever waits
+    const given = await answer;
+    this.#restWhenIdle();
+    return given;
+  }
+
+  #restWhenIdle(): void {
+    clearTimeout(this.#idle);
+    if (this.#running === null || this.#running.waiting.length > 0) return;
+    this.#running.child.unref();
+    this.#idle = setTimeout(() => this.#stop(), IDLE_MS);
+    Deno.unrefTimer(this.#idle);
+  }
+
+  #start(): Running | null {
+    let child: Deno.ChildProcess;
+    try {
+      child = new Deno.Command(Deno.execPath(), {
+        args: [...helperArguments(), String(Deno.pid)],
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "null",
+      }).spawn();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      return null; // no memory, no permission: mounts are made by a thread then
+    }
+    const waiting: Running["waiting"] = [];
+    const running: Running = {
+      child,
+      stdin: child.stdin.getWriter(),
+      waiting,
+      ended: this.#listen(child, waiting),
+    };
+    return running;
+  }
+
+  async #listen(
+    child: Deno.ChildProcess,
+    waiting: Running["waiting"],
+  ): Promise<void> {
+    const lines = child.stdout.pipeThrough(new TextDecoderStream());
+    let rest = "";
+    try {
+      for await (const text of lines) {
+        const parts = (rest + text).split("\n");
+        rest = parts.pop() as string;
+        for (const part of parts) waiting.shift()?.(JSON.parse(part));
+      }
+    } finally {
+      if (this.#running?.child === child) this.#running = null;
+      for (const tell of waiting.splice(0)) tell(null);
+      await child.status;
+    }
+  }
+
+  #stop(): Promise<void> {
+    clearTimeout(this.#idle);
+    const running = this.#running;
+    if (running === null) return Promise.resolve();
+    this.#running = null;
+    running.child.ref();
+    running.stdin.close().catch(() => {}); // it has ended by itself
+    return running.ended;
+  }
+
+  /** Ends the other process. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stop();
+  }
+}
+
+/** This program again: the compiled one, or its sources. */
+function helperArguments(): string[] {
+  if (Deno.build.standalone) return [MOUNT_HELPER_COMMAND];
+  const file = (path: string) => new URL(path, import.meta.url).pathname;
+  return [
+    ...["run", "--no-check", "--no-prompt", "--quiet", "--cached-only"],
+    ...["--no-remote", "--config", file("../../../deno.json")],
+    `--allow-ffi=${LIBC_PATH}`,
+    file("../../../main.ts"),
+    MOUNT_HELPER_COMMAND,
+  ];
+}
+
+/**
+ * The other process: a request on each line of standard input, an answer on each of the output. Once
+ * its owner is gone it begins no mount any more: nobody would know of it.
+ * @param owner process ID of who started it.
+ */
+export async function serveMounts(owner: number): Promise<void> {
+  let rest = "";
+  const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
+  for await (const text of lines) {
+    const parts = (rest + text).split("\n");
+    rest = parts.pop() as string;
+    for (const part of parts) {
+      if (Deno.ppid !== owner) return;
+      const before = new Set(devices());
+      let failure: MountFailure = null;
+      try {
+        mountFileSystem(JSON.parse(part));
+      } catch (error) {
+        if (!(error instanceof OsError)) throw error;
+        failure = error.message;
+      }
+      const answer: MountAnswer = {
+        failure,
+        devices: devices().filter((name) => !before.has(name)),
+      };
+      Deno.stdout.writeSync(encoder.encode(`${JSON.stringify(answer)}\n`));
+    }
+  }
+}
+
+function devices(): string[] {
+  try {
+    return listNames(DEVICES);
+  } catch (error) {
+    if (error instanceof OsError) return []; // no sysfs
+    throw error;
+  }
+}
+
+/** An answer where nobody looked for devices. */
+function without(failure: MountFailure): MountAnswer {
+  return { failure, devices: [] };
+}

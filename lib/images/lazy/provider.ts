@@ -1,0 +1,203 @@
+import { type Digest, isDigest } from "../../formats/oci/mod.ts";
+import { CRI_LABELS, INDEX_DIGEST_LABEL } from "../../remote/image/mod.ts";
+import { parseReference } from "../../remote/registry/mod.ts";
+import type {
+  Labels,
+  LayerDirectory,
+  LayerProvider,
+  LayerRequest,
+  ProvidedLayer,
+  SnapshotUsage,
+  StoredLayer,
+} from "../snapshotter/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+import {
+  BackgroundFiller,
+  type BackgroundOptions,
+} from "../../layers/serving/mod.ts";
+import {
+  type ImageService,
+  type IndexedImage,
+  RegistrySpanSource,
+} from "./open.ts";
+import { type OpenLayer, slotOf } from "../../layers/serving/mod.ts";
+
+const log = logger("images");
+
+/** How long a layer that was opened ahead is kept while nobody asks for it, ms. */
+const AHEAD_MS = 10 * 60_000;
+
+/** What becomes of layers. */
+export interface ProviderOptions {
+  readonly background: BackgroundOptions;
+  /** Caches of layers whose last snapshot was removed. */
+  readonly removedLayers: "discarded" | "kept";
+}
+
+function digestLabel(labels: Labels, name: string): Digest | null {
+  const value = labels[name];
+  return value !== undefined && isDigest(value) ? value : null;
+}
+
+/** Gives the snapshotter layers of images that have an index; leaves all others to containerd. */
+export class ImageLayerProvider implements LayerProvider, Disposable {
+  /** One use of the store for each layer, by digest: opening, or open. */
+  readonly #layers = new Map<string, Promise<OpenLayer>>();
+  /** Layers opened ahead that nobody has asked for yet. */
+  readonly #ahead = new Map<string, ReturnType<typeof setTimeout>>();
+  readonly #stop = new AbortController();
+  readonly #filler: BackgroundFiller;
+
+  constructor(
+    readonly images: ImageService,
+    readonly options: ProviderOptions,
+  ) {
+    this.#filler = new BackgroundFiller(images.store, options.background);
+  }
+
+  async prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null> {
+    const { labels } = request;
+    const imageRef = labels[CRI_LABELS.imageRef];
+    const manifestDigest = digestLabel(labels, CRI_LABELS.manifestDigest);
+    const layerDigest = digestLabel(labels, CRI_LABELS.layerDigest);
+    if (
+      imageRef === undefined || manifestDigest === null || layerDigest === null
+    ) return null; // an ordinary unpack, without the labels that name the layer
+    const image = await this.images.byManifest(
+      parseReference(imageRef),
+      manifestDigest,
+      digestLabel(labels, INDEX_DIGEST_LABEL),
+    );
+    if (image.index === null) {
+      log.info("image has no index, containerd unpacks it", {
+        image: imageRef,
+        manifest: manifestDigest,
+        layer: layerDigest,
+      });
+      return null;
+    }
+    const asked = this.#open(image, layerDigest);
+    this.#ask(layerDigest);
+    // containerd asks layer by layer and waits; the others are made ready meanwhile.
+    for (const { digest } of image.manifest.layers) {
+      this.#openAhead(image, digest);
+    }
+    const { directory, owner } = await asked;
+    log.info("layer is served", { image: imageRef, layer: layerDigest });
+    return { directory, owner, layerDigest };
+  }
+
+  #open(image: IndexedImage, layerDigest: string): Promise<OpenLayer> {
+    const known = this.#layers.get(layerDigest);
+    if (known !== undefined) return known;
+    const layer = image.manifest.layers.find(({ digest }) =>
+      digest === layerDigest
+    );
+    if (layer === undefined) {
+      return Promise.reject(
+        new Error(`layer ${layerDigest} is not in ${image.descriptor.digest}`),
+      );
+    }
+    const opening = this.images.openLayer(image, layer, this.#stop.signal);
+    this.#remember(layerDigest, opening);
+    return opening;
+  }
+
+  /** Opens a layer that is likely to be asked for soon; let go of when it is not. */
+  #openAhead(image: IndexedImage, layerDigest: string): void {
+    if (this.#layers.has(layerDigest)) return;
+    this.#open(image, layerDigest).catch(() => {}); // told when it is asked for
+    const timer = setTimeout(() => {
+      this.#ahead.delete(layerDigest);
+      this.releaseLayer(layerDigest);
+    }, AHEAD_MS);
+    Deno.unrefTimer(timer);
+    this.#ahead.set(layerDigest, timer);
+  }
+
+  /** A layer that was opened ahead is asked for: from now on snapshots decide how long it stays. */
+  #ask(layerDigest: string): void {
+    clearTimeout(this.#ahead.get(layerDigest));
+    this.#ahead.delete(layerDigest);
+  }
+
+  #remember(layerDigest: string, opening: Promise<OpenLayer>): void {
+    this.#layers.set(layerDigest, opening);
+    opening.then(
+      (layer) => this.#filler.add(layer),
+      () => this.#layers.delete(layerDigest), // the next Prepare tries again
+    );
+  }
+
+  async restoreLayer(
+    snapshot: StoredLayer,
+    from: "disk" | "anywhere",
+  ): Promise<LayerDirectory | null> {
+    const { layerDigest, labels, directory } = snapshot;
+    const imageRef = labels[CRI_LABELS.imageRef];
+    if (layerDigest === null || !isDigest(layerDigest)) return null;
+    this.#ask(layerDigest);
+    const known = this.#layers.get(layerDigest);
+    if (known !== undefined) return await known;
+    if (imageRef === undefined) return null;
+    const reference = parseReference(imageRef);
+    const slot = slotOf(directory);
+    const layer = this.images.store.restore(
+      layerDigest,
+      () => new RegistrySpanSource(this.images.client, reference, layerDigest),
+      slot === null ? {} : { slot },
+    );
+    if (layer !== null) {
+      this.#remember(layerDigest, Promise.resolve(layer));
+      // Before the mounts are served no directory can be; `LayerStore.serve` waits for all.
+      if (this.images.store.serving) await layer.shown;
+      return layer;
+    }
+    const manifestDigest = digestLabel(labels, CRI_LABELS.manifestDigest);
+    if (from === "disk" || manifestDigest === null) return null;
+    log.warn("layer is not on this disk any more, its index is asked for", {
+      image: imageRef,
+      layer: layerDigest,
+    });
+    const image = await this.images.byManifest(
+      reference,
+      manifestDigest,
+      digestLabel(labels, INDEX_DIGEST_LABEL),
+    );
+    return await this.#open(image, layerDigest);
+  }
+
+  async releaseLayer(layerDigest: string): Promise<void> {
+    this.#ask(layerDigest);
+    const opening = this.#layers.get(layerDigest);
+    if (opening === undefined) return;
+    this.#layers.delete(layerDigest);
+    const layer = await opening.catch(() => null);
+    if (layer !== null) {
+      this.images.store.release(layer.slot, {
+        discard: this.options.removedLayers === "discarded",
+      });
+    }
+  }
+
+  async usage(layerDigest: string): Promise<SnapshotUsage> {
+    const layer = await this.#layers.get(layerDigest)?.catch(() => null);
+    if (layer === undefined || layer === null) {
+      return { sizeBytes: 0, inodes: 0 };
+    }
+    let sizeBytes = 0;
+    for (let span = 0; span < layer.spans.count; span++) {
+      if (layer.map.has(span)) {
+        sizeBytes += layer.spans.end(span) - layer.spans.start(span);
+      }
+    }
+    return { sizeBytes, inodes: layer.inodes };
+  }
+
+  /** Stops opening and filling; what is served stays served by the store. */
+  [Symbol.dispose](): void {
+    this.#stop.abort(new Error("the daemon is stopping"));
+    this.#filler[Symbol.dispose]();
+    for (const timer of this.#ahead.values()) clearTimeout(timer);
+  }
+}

@@ -1,0 +1,68 @@
+import { listMounts } from "../../host/mounting/mod.ts";
+import type { SnapshotUsage } from "./types.ts";
+
+/** Unit of `st_blocks`, whatever the file system's own block size. */
+const STAT_BLOCK_BYTES = 512;
+/** Entries that are looked at between two turns of the event loop's other work. */
+const BATCH = 64;
+
+/** Disk and inodes that a directory takes; hard links count once, other file systems below it not at all. */
+export async function diskUsage(directory: string): Promise<SnapshotUsage> {
+  const seen = new Set<number>();
+  const root = await Deno.lstat(directory);
+  let sizeBytes = 0;
+  const count = (info: Deno.FileInfo): boolean => {
+    if (info.dev !== root.dev || info.ino === null || seen.has(info.ino)) {
+      return false;
+    }
+    seen.add(info.ino);
+    sizeBytes += (info.blocks ?? 0) * STAT_BLOCK_BYTES;
+    return true;
+  };
+  count(root);
+  const pending = [directory];
+  for (let at = pending.pop(); at !== undefined; at = pending.pop()) {
+    const paths = await children(at);
+    for (let from = 0; from < paths.length; from += BATCH) {
+      const batch = paths.slice(from, from + BATCH);
+      const infos = await Promise.all(batch.map(lstatIfThere));
+      infos.forEach((info, index) => {
+        if (info !== null && count(info) && info.isDirectory) {
+          pending.push(batch[index]!);
+        }
+      });
+    }
+  }
+  return { sizeBytes, inodes: seen.size };
+}
+
+async function children(directory: string): Promise<string[]> {
+  const paths: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(directory)) {
+      paths.push(`${directory}/${name}`);
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return paths;
+}
+
+/** A container may remove files while they are counted. */
+async function lstatIfThere(path: string): Promise<Deno.FileInfo | null> {
+  try {
+    return await Deno.lstat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+/**
+ * Mount points at or below a directory, as this process sees them. Not through Deno's own file API:
+ * that reads nothing in `/proc` under narrow permissions.
+ */
+export function mountsBelow(directory: string): string[] {
+  return listMounts().map(({ mountpoint }) => mountpoint)
+    .filter((path) => path === directory || path.startsWith(`${directory}/`));
+}

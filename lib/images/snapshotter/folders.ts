@@ -1,0 +1,129 @@
+import { logger } from "../../telemetry/mod.ts";
+import { mountsBelow } from "./disk.ts";
+import type { Owner, SnapshotKind } from "./types.ts";
+
+const log = logger("snapshotter");
+
+/**
+ * The snapshots' folders: `<root>/<id>/{fs,work}`.
+ *
+ * A folder is made under a name of its own (`new-…`) and gets its number when its snapshot is stored;
+ * it loses the number (`rm-…`) before its files are deleted. So a numbered folder is always whole, and
+ * whatever has no number is left over and may go.
+ */
+export class SnapshotFolders {
+  readonly #root: string;
+  readonly #staged = new Set<string>();
+  readonly #deletions = new Map<string, Promise<void>>();
+
+  /** @param root made, only for root to enter, when missing. */
+  constructor(root: string) {
+    Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
+    this.#root = root;
+  }
+
+  /** Where a snapshot's own files are. */
+  fs(id: number): string {
+    return `${this.#root}/${id}/fs`;
+  }
+
+  /** Where overlayfs keeps its scratch for a snapshot. */
+  work(id: number): string {
+    return `${this.#root}/${id}/work`;
+  }
+
+  /** Makes an empty folder that has no number yet. */
+  stage(kind: SnapshotKind, owner: Owner | null): string {
+    const name = `new-${crypto.randomUUID()}`;
+    const path = `${this.#root}/${name}`;
+    this.#staged.add(name);
+    Deno.mkdirSync(path, { mode: 0o700 });
+    makeDirectory(`${path}/fs`, 0o755);
+    if (owner !== null) Deno.chownSync(`${path}/fs`, owner.uid, owner.gid);
+    if (kind === "active") makeDirectory(`${path}/work`, 0o711);
+    return name;
+  }
+
+  /** Gives a staged folder its number. */
+  adopt(staged: string, id: number): void {
+    this.retire(id); // a number whose transaction failed comes again
+    Deno.renameSync(`${this.#root}/${staged}`, `${this.#root}/${id}`);
+    this.#staged.delete(staged);
+  }
+
+  /** Drops a staged folder that got no number. */
+  unstage(staged: string): void {
+    if (!this.#staged.delete(staged)) return;
+    this.#delete(staged);
+  }
+
+  /** Takes a folder's number away at once and deletes its files in the background. */
+  retire(id: number): void {
+    const retired = `rm-${id}-${crypto.randomUUID()}`;
+    try {
+      Deno.renameSync(`${this.#root}/${id}`, `${this.#root}/${retired}`);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return; // lazy snapshots have none
+      log.warn(
+        "cannot retire a snapshot's folder, the next clean-up tries again",
+        {
+          id,
+          error,
+        },
+      );
+      return;
+    }
+    this.#delete(retired);
+  }
+
+  /** Deletes every folder no snapshot has, and waits for deletions that run already. */
+  async sweep(ids: ReadonlySet<number>): Promise<void> {
+    for (const { name } of [...Deno.readDirSync(this.#root)]) {
+      const wanted = /^[1-9][0-9]*$/.test(name) && ids.has(Number(name));
+      if (!wanted && !this.#staged.has(name)) this.#delete(name);
+    }
+    await this.settled();
+  }
+
+  /** Resolves when no deletion runs. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#deletions.values());
+  }
+
+  #delete(name: string): void {
+    if (this.#deletions.has(name)) return;
+    const deletion = deleteTree(`${this.#root}/${name}`)
+      .finally(() => this.#deletions.delete(name));
+    this.#deletions.set(name, deletion);
+  }
+}
+
+/** Exactly this mode, whatever the umask is. */
+function makeDirectory(path: string, mode: number): void {
+  Deno.mkdirSync(path);
+  Deno.chmodSync(path, mode);
+}
+
+/** Never follows a mount: what is mounted below belongs to somebody else. */
+async function deleteTree(path: string): Promise<void> {
+  try {
+    const [mount] = mountsBelow(path);
+    if (mount !== undefined) {
+      log.warn("a removed snapshot is still mounted, its files stay for now", {
+        path,
+        mount,
+      });
+      return;
+    }
+    await Deno.remove(path, { recursive: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    log.warn(
+      "cannot delete a removed snapshot, the next clean-up tries again",
+      {
+        path,
+        error,
+      },
+    );
+  }
+}

@@ -1,0 +1,316 @@
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { createServer } from "node:net";
+import {
+  type sendUnaryData,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  status,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import {
+  serviceDefinition,
+  snapshotsApi,
+} from "../../remote/containerd/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+import { SnapshotError, type SnapshotErrorKind } from "./errors.ts";
+import type { Snapshotter } from "./snapshotter.ts";
+import { listenPrivately } from "./socket.ts";
+import type { MountSpec, SnapshotInfo, SnapshotKind } from "./types.ts";
+
+const log = logger("snapshotter");
+
+/** Snapshots in one message of a list. */
+const LIST_BATCH = 100;
+/** How long calls under way may take when the service stops. */
+const SHUTDOWN_GRACE_MS = 5_000;
+
+const CODES: Readonly<Record<SnapshotErrorKind, status>> = {
+  "not-found": status.NOT_FOUND,
+  "already-exists": status.ALREADY_EXISTS,
+  "failed-precondition": status.FAILED_PRECONDITION,
+  "invalid-argument": status.INVALID_ARGUMENT,
+  unavailable: status.UNAVAILABLE,
+  cancelled: status.CANCELLED,
+};
+
+const KINDS: Readonly<Record<SnapshotKind, snapshotsApi.Kind>> = {
+  active: snapshotsApi.Kind.ACTIVE,
+  view: snapshotsApi.Kind.VIEW,
+  committed: snapshotsApi.Kind.COMMITTED,
+};
+
+/** Where to serve. */
+export interface ServeOptions {
+  /** Path of the Unix socket. Its folder is made when missing. */
+  readonly address: string;
+  /**
+   * A listening socket the service manager made at that path: it stays the manager's, also at the
+   * end.
+   */
+  readonly descriptor?: number | undefined;
+  /** What to do when somebody listens there: fail, or take the place (whose clients come over). */
+  readonly whenTaken?: "fail" | "replace";
+}
+
+/** How a service ends. */
+export interface CloseOptions {
+  /** How long calls under way may take, ms. Default 5 000. */
+  readonly graceMs?: number;
+}
+
+/** A snapshotter that answers on a socket. */
+export interface SnapshotService extends AsyncDisposable {
+  readonly address: string;
+  /** Lets calls under way finish, then stops and removes the socket, if it is still ours. */
+  close(options?: CloseOptions): Promise<void>;
+}
+
+/** Who asked, and whether they still wait. */
+interface CallContext {
+  readonly namespace: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Serves containerd's snapshot service on a Unix socket (mode 0600).
+ *
+ * @param snapshotter stays the caller's. While it is a promise, calls are taken and wait.
+ * @throws SnapshotterSetupError when somebody listens there already.
+ */
+export async function serveSnapshots(
+  snapshotter: Snapshotter | Promise<Snapshotter>,
+  { address, descriptor, whenTaken = "fail" }: ServeOptions,
+): Promise<SnapshotService> {
+  const server = new Server({ "grpc.enable_channelz": 0 });
+  server.addService(
+    serviceDefinition(snapshotsApi.Snapshots),
+    implementation(startedOrUnavailable(snapshotter)),
+  );
+  if (descriptor !== undefined) {
+    return await serveInherited(server, address, descriptor);
+  }
+  try {
+    await listenPrivately(address, (path) => bind(server, path), whenTaken);
+  } catch (error) {
+    server.forceShutdown();
+    throw error;
+  }
+  const { ino } = Deno.lstatSync(address);
+  const close = async ({ graceMs = SHUTDOWN_GRACE_MS }: CloseOptions = {}) => {
+    await shutDown(server, graceMs);
+    removeOwnSocket(address, ino);
+  };
+  return { address, close, [Symbol.asyncDispose]: () => close() };
+}
+
+/** Calls that waited for a start that failed may be tried again: another daemon may come. */
+function startedOrUnavailable(
+  snapshotter: Snapshotter | Promise<Snapshotter>,
+): Promise<Snapshotter> {
+  const started = Promise.resolve(snapshotter).catch((cause) => {
+    throw new SnapshotError("unavailable", "", "the daemon did not start", {
+      cause,
+    });
+  });
+  started.catch(() => {}); // each call sees it
+  return started;
+}
+
+/** grpc-js opens sockets by path only, but it takes connections that others accepted. */
+async function serveInherited(
+  server: Server,
+  address: string,
+  descriptor: number,
+): Promise<SnapshotService> {
+  const injector = server.createConnectionInjector(
+    ServerCredentials.createInsecure(),
+  );
+  const listener = createServer((socket) => injector.injectConnection(socket));
+  await new Promise<void>((resolve, reject) => {
+    listener.once("error", reject);
+    listener.listen({ fd: descriptor }, resolve);
+  });
+  const close = async ({ graceMs = SHUTDOWN_GRACE_MS }: CloseOptions = {}) => {
+    listener.close();
+    await shutDown(server, graceMs);
+    injector.destroy();
+  };
+  return { address, close, [Symbol.asyncDispose]: () => close() };
+}
+
+function implementation(
+  ready: Promise<Snapshotter>,
+): UntypedServiceImplementation {
+  const { method } = snapshotsApi.Snapshots;
+  return {
+    prepare: unary(
+      method.prepare,
+      async ({ key, parent, labels }, { namespace, signal }) => ({
+        mounts: wireMounts(
+          await (await ready).prepare({
+            key,
+            parent,
+            labels,
+            namespace,
+            signal,
+          }),
+        ),
+      }),
+    ),
+    view: unary(
+      method.view,
+      async ({ key, parent, labels }, { namespace, signal }) => ({
+        mounts: wireMounts(
+          await (await ready).view({ key, parent, labels, namespace, signal }),
+        ),
+      }),
+    ),
+    mounts: unary(method.mounts, async ({ key }) => ({
+      mounts: wireMounts(await (await ready).mounts(key)),
+    })),
+    commit: unary(method.commit, async ({ name, key, labels }) => {
+      await (await ready).commit({ name, key, labels });
+      return {};
+    }),
+    remove: unary(method.remove, async ({ key }) => {
+      (await ready).remove(key);
+      return {};
+    }),
+    stat: unary(
+      method.stat,
+      async ({ key }) => ({ info: wireInfo((await ready).stat(key)) }),
+    ),
+    update: unary(method.update, async ({ info, updateMask }) => ({
+      info: wireInfo((await ready).update(
+        info?.name ?? "",
+        info?.labels ?? {},
+        updateMask?.paths ?? [],
+      )),
+    })),
+    usage: unary(method.usage, async ({ key }) => {
+      const { sizeBytes, inodes } = await (await ready).usage(key);
+      return { size: BigInt(sizeBytes), inodes: BigInt(inodes) };
+    }),
+    cleanup: unary(method.cleanup, async () => {
+      await (await ready).cleanup();
+      return {};
+    }),
+    list: async (
+      call: ServerWritableStream<snapshotsApi.ListSnapshotsRequest, unknown>,
+    ) => {
+      try {
+        const found = (await ready).list(call.request.filters);
+        for (let from = 0; from < found.length; from += LIST_BATCH) {
+          call.write(create(snapshotsApi.ListSnapshotsResponseSchema, {
+            info: found.slice(from, from + LIST_BATCH).map(wireInfo),
+          }));
+        }
+        call.end();
+      } catch (error) {
+        call.emit("error", wireError(call.getPath(), error));
+      }
+    },
+  };
+}
+
+/** A handler for grpc-js that turns an answer or an error into what goes over the wire. */
+function unary<M extends DescMethodUnary>(
+  { output }: M,
+  answer: (
+    request: MessageShape<M["input"]>,
+    context: CallContext,
+  ) => MessageInitShape<M["output"]> | Promise<MessageInitShape<M["output"]>>,
+) {
+  return async (
+    call: ServerUnaryCall<MessageShape<M["input"]>, unknown>,
+    reply: sendUnaryData<unknown>,
+  ): Promise<void> => {
+    const abort = new AbortController();
+    call.on("cancelled", () => abort.abort());
+    const namespace = call.metadata.get("containerd-namespace")[0];
+    try {
+      const init = await answer(call.request, {
+        namespace: namespace === undefined ? undefined : String(namespace),
+        signal: abort.signal,
+      });
+      reply(null, create<DescMessage>(output, init));
+    } catch (error) {
+      reply(wireError(call.getPath(), error));
+    }
+  };
+}
+
+function wireError(
+  method: string,
+  error: unknown,
+): { code: status; details: string } {
+  if (error instanceof SnapshotError) {
+    return { code: CODES[error.kind], details: error.message };
+  }
+  log.error("snapshot request failed", { method, error });
+  return {
+    code: status.UNKNOWN,
+    details: error instanceof Error ? error.message : String(error),
+  };
+}
+
+function wireMounts(mounts: readonly MountSpec[]) {
+  return mounts.map(({ type, source, options }) => ({
+    type,
+    source,
+    options: [...options],
+  }));
+}
+
+function wireInfo(
+  info: SnapshotInfo,
+): MessageInitShape<typeof snapshotsApi.InfoSchema> {
+  return {
+    name: info.name,
+    parent: info.parent,
+    kind: KINDS[info.kind],
+    createdAt: timestampFromDate(info.createdAt),
+    updatedAt: timestampFromDate(info.updatedAt),
+    labels: { ...info.labels },
+  };
+}
+
+function bind(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) =>
+    server.bindAsync(
+      `unix:${path}`,
+      ServerCredentials.createInsecure(),
+      (error) => error ? reject(error) : resolve(),
+    )
+  );
+}
+
+/** Calls under way may finish; one that waits for a slow registry is cut. */
+async function shutDown(server: Server, graceMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const cut = setTimeout(() => {
+    server.forceShutdown();
+    resolve();
+  }, graceMs);
+  server.tryShutdown(() => resolve());
+  await promise;
+  clearTimeout(cut);
+}
+
+/** The next daemon may have put its own socket there already: that one stays. */
+function removeOwnSocket(address: string, ino: number | null): void {
+  try {
+    if (Deno.lstatSync(address).ino === ino) Deno.removeSync(address);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,111 @@
+import { writeErofsImage } from "../../formats/erofs/mod.ts";
+import { compileTree, LayerTree } from "../../layers/tree/mod.ts";
+import { type Digest, sha256 } from "../../formats/oci/mod.ts";
+import { HeaderTable } from "../../layers/spans/mod.ts";
+import {
+  BUILD_TOOL,
+  decodeZtoc,
+  encodeTarSpans,
+  encodeZtoc,
+  spanTable,
+  ZTOC_VERSION,
+  type ZtocEntry,
+} from "../../formats/ztoc/mod.ts";
+
+/** Enough that what runs once a file is compiled to machine code. */
+const FILES = 3000;
+const FILES_PER_DIRECTORY = 20;
+const ROUNDS = 2;
+const BLOCK = 512;
+const SPAN_BYTES = 2 ** 20;
+
+/**
+ * Opens a made-up layer a few times, in memory and in one scratch file, and fetches nothing: code
+ * that V8 has not seen before runs several times slower, and an image's layers are the first that
+ * a new daemon opens (docs/performance.md). Gives way to whatever else is waiting after each step.
+ * @param scratch path of a file to be made and removed.
+ * @param wanted asked before each step; the real thing is the better exercise.
+ */
+export async function warmUp(
+  scratch: string,
+  wanted: () => boolean,
+): Promise<void> {
+  /** Lets others go first. */
+  const stillWanted = () =>
+    new Promise<boolean>((resolve) => setTimeout(() => resolve(wanted()), 0));
+  for (let round = 0; round < ROUNDS; round++) {
+    if (!(await stillWanted())) return;
+    const bytes = madeUpZtoc();
+    if (!(await stillWanted())) return;
+    sha256(bytes);
+    const ztoc = decodeZtoc(bytes);
+    const spans = spanTable(ztoc);
+    if (!(await stillWanted())) return;
+    const tree = new LayerTree(compileTree({
+      entries: ztoc.entries,
+      spanStarts: Float64Array.from(
+        { length: spans.count },
+        (_, span) => spans.start(span),
+      ),
+      dataSize: ztoc.uncompressedSize,
+    }));
+    if (!(await stillWanted())) return;
+    writeErofsImage(tree, {
+      blobBytes: ztoc.uncompressedSize,
+      treeChecksum: tree.checksum,
+    });
+    if (!(await stillWanted())) return;
+    try {
+      HeaderTable.open(scratch, ztoc, spans)[Symbol.dispose]();
+    } finally {
+      await Deno.remove(scratch);
+    }
+  }
+}
+
+function madeUpZtoc(): Uint8Array<ArrayBuffer> {
+  const encoder = new TextEncoder();
+  const none = new Uint8Array(0);
+  let at = 0;
+  const entries: ZtocEntry[] = [];
+  for (let file = 0; file < FILES; file++) {
+    const directory = Math.floor(file / FILES_PER_DIRECTORY);
+    const name = `usr/lib/directory-${directory}/file-${file}`;
+    const link = file % 10 === 0;
+    const size = link ? 0 : BLOCK;
+    at += BLOCK;
+    entries.push({
+      name: encoder.encode(name),
+      type: link ? "symlink" : "reg",
+      offset: at,
+      size,
+      linkname: link ? encoder.encode("file-0") : none,
+      mode: 0o644,
+      uid: 0,
+      gid: 0,
+      uname: encoder.encode("root"),
+      gname: encoder.encode("root"),
+      modTime: "2024-01-01T00:00:00Z",
+      devMajor: 0,
+      devMinor: 0,
+      xattrs: [],
+    });
+    at += size;
+  }
+  const uncompressedSize = at + 2 * BLOCK;
+  const count = Math.ceil(uncompressedSize / SPAN_BYTES);
+  const digest: Digest = sha256(none);
+  return encodeZtoc({
+    version: ZTOC_VERSION,
+    buildTool: BUILD_TOOL,
+    compressedSize: uncompressedSize,
+    uncompressedSize,
+    entries,
+    compression: "uncompressed",
+    spanDigests: Array.from({ length: count }, () => digest),
+    checkpoints: encodeTarSpans({
+      spanSize: SPAN_BYTES,
+      size: uncompressedSize,
+    }),
+  });
+}

@@ -1,0 +1,361 @@
+import {
+  IndexerPool,
+  IndexingError,
+  largestFirst,
+} from "../../layers/builder/mod.ts";
+import {
+  type ArtifactSink,
+  ContentError,
+  isMissing,
+  type LayerSource,
+} from "../../remote/content/mod.ts";
+import {
+  type Descriptor,
+  type Digest,
+  layerCompression,
+  MEDIA,
+  sha256,
+} from "../../formats/oci/mod.ts";
+import {
+  EMPTY_CONFIG,
+  EMPTY_CONFIG_DIGEST,
+  encodeIndex,
+  encodePrefetch,
+  findPrefetch,
+  hasNoXattrs,
+  makeIndex,
+  mergeSpanRanges,
+  prefetchDescriptor,
+  SOCI_MEDIA,
+  type SociIndex,
+  type SpanRange,
+  ztocDescriptor,
+} from "../../formats/soci/mod.ts";
+import { BUILD_TOOL, decodeZtoc } from "../../formats/ztoc/mod.ts";
+import type { PlatformImage } from "../../remote/image/mod.ts";
+import type { KnownZtoc, ZtocLedger } from "./ledger.ts";
+import { describeZstd } from "./zstd.ts";
+
+/** How the ztocs of an image are made. */
+export interface BuildOptions {
+  /** Where layers are read. */
+  readonly source: LayerSource;
+  /** Where ztocs go, each as soon as it is finished. */
+  readonly sink: ArtifactSink & LayerSource | ArtifactSink;
+  /** Least uncompressed bytes of a span. */
+  readonly spanSizeBytes: number;
+  /** Smaller layers get no ztoc, bytes of the blob. */
+  readonly minLayerSizeBytes: number;
+  /** Ztocs known from before; asked in order. With `force` they are only told of new ones. */
+  readonly ledgers: readonly ZtocLedger[];
+  /** Build anew what is known. */
+  readonly force: boolean;
+  /** Say of layers without extended attributes that they have none. */
+  readonly optimizeXattrs: boolean;
+  /** Files whose spans are to be fetched first; looked for from the topmost layer down. */
+  readonly prefetchFiles: readonly string[];
+  /** Layers indexed side by side. */
+  readonly concurrency: number;
+  readonly signal: AbortSignal;
+  readonly onLayerStart?: (layer: Descriptor) => void;
+  readonly onProgress?: (layer: Descriptor, bytes: number) => void;
+  readonly onLayer?: (layer: BuiltLayer) => void;
+  readonly onPrefetch?: (layer: Descriptor, artifact: Digest) => void;
+}
+
+/** What became of one layer. */
+export interface BuiltLayer {
+  readonly layer: Descriptor;
+  readonly outcome:
+    | {
+      readonly kind: "built" | "reused";
+      readonly ztoc: Digest;
+      readonly ztocSize: number;
+    }
+    | { readonly kind: "too-small" }
+    | { readonly kind: "unsupported"; readonly reason: string }
+    | { readonly kind: "failed"; readonly reason: string };
+}
+
+/** The ztocs of an image, at their place; the index that lists them is not there yet. */
+export interface BuiltImage {
+  readonly image: PlatformImage;
+  readonly layers: readonly BuiltLayer[];
+  /** Ztocs in the order of the layers; none when no layer got one. */
+  readonly ztocs: readonly Descriptor[];
+  /** Prefetch lists in the order of the layers. */
+  readonly prefetch: readonly Descriptor[];
+  /** Files that no layer with a ztoc has. */
+  readonly missingFiles: readonly string[];
+}
+
+/** A layer, its ztoc's descriptor, and the spans of files asked for. */
+interface LayerResult extends BuiltLayer {
+  readonly descriptor?: Descriptor;
+  readonly files?: ReadonlyMap<string, readonly SpanRange[]>;
+}
+
+/**
+ * Indexes the layers of one image and puts their ztocs, each when it is finished: what was put is
+ * found again by the ledgers when the work is interrupted.
+ * A layer that cannot be indexed is left out and told; a place that fails ends the build.
+ */
+export async function buildZtocs(
+  image: PlatformImage,
+  options: BuildOptions,
+): Promise<BuiltImage> {
+  const { layers } = image.manifest;
+  const results: LayerResult[] = new Array(layers.length);
+  const next = largestFirst(layers).values();
+  using pool = new IndexerPool(options.concurrency);
+  // An image may have a layer twice; it is read once.
+  const underWay = new Map<Digest, Promise<LayerResult>>();
+  const stop = new AbortController();
+  const both = AbortSignal.any([options.signal, stop.signal]);
+  const inner = { ...options, signal: both };
+  const work = async () => {
+    for (const [at, layer] of next) {
+      const result = underWay.get(layer.digest) ??
+        buildLayer(image, layer, pool, inner);
+      underWay.set(layer.digest, result);
+      results[at] = { ...await result, layer };
+      options.onLayer?.(results[at]);
+    }
+  };
+  const workers = Array.from(
+    { length: Math.min(options.concurrency, layers.length) },
+    () =>
+      work().catch((error) => {
+        stop.abort(error);
+        throw error;
+      }),
+  );
+  // All of them end before this returns, so that nobody writes after the caller has cleaned up.
+  const ends = await Promise.allSettled(workers);
+  const failure = ends.find((end) => end.status === "rejected");
+  if (failure !== undefined) throw stop.signal.reason ?? failure.reason;
+  return {
+    image,
+    layers: results.map(({ layer, outcome }) => ({ layer, outcome })),
+    ztocs: results.flatMap(({ descriptor }) => descriptor ?? []),
+    ...await putPrefetch(results, options),
+  };
+}
+
+async function buildLayer(
+  image: PlatformImage,
+  layer: Descriptor,
+  pool: IndexerPool,
+  options: BuildOptions,
+): Promise<LayerResult> {
+  const { signal, spanSizeBytes, sink } = options;
+  signal.throwIfAborted();
+  const compression = layerCompression(layer.mediaType);
+  if (layer.size < options.minLayerSizeBytes) {
+    return { layer, outcome: { kind: "too-small" } };
+  }
+  if (compression !== "gzip" && compression !== "uncompressed") {
+    const reason = compression === "zstd"
+      ? await describeZstd(options.source, layer, options)
+      : "unsupported format";
+    return { layer, outcome: { kind: "unsupported", reason } };
+  }
+  const known = options.force ? null : await findKnown(layer, options);
+  if (known !== null) {
+    return withFacts(layer, known.ztoc, "reused", known.bytes, options);
+  }
+  options.onLayerStart?.(layer);
+  const stream = await options.source.stream(layer, { signal });
+  let built;
+  try {
+    built = await pool.index(stream, {
+      compression,
+      spanSizeBytes,
+      buildTool: BUILD_TOOL,
+      diffId: "skip",
+      signal,
+      onProgress: (bytes) => options.onProgress?.(layer, bytes),
+    });
+  } catch (error) {
+    if (!(error instanceof IndexingError) || error.reason === "internal") {
+      throw error;
+    }
+    return { layer, outcome: { kind: "failed", reason: error.message } };
+  }
+  if (built.digest !== layer.digest) {
+    throw new ContentError(
+      "integrity",
+      options.source.place,
+      layer.digest,
+      `layer of ${image.descriptor.digest} came with digest ${built.digest}`,
+    );
+  }
+  const bytes = built.ztoc;
+  const id = {
+    mediaType: SOCI_MEDIA.ztoc,
+    digest: sha256(bytes),
+    size: bytes.length,
+  };
+  await sink.put(id, bytes, { signal });
+  const ztoc: KnownZtoc = {
+    digest: id.digest,
+    sizeBytes: id.size,
+    spanSizeBytes,
+    noXattrs: null,
+  };
+  return withFacts(layer, ztoc, "built", () => Promise.resolve(bytes), options);
+}
+
+/** Adds what is only known from inside the ztoc, where it is asked for. */
+async function withFacts(
+  layer: Descriptor,
+  known: KnownZtoc,
+  kind: "built" | "reused",
+  read: () => Promise<Uint8Array>,
+  options: BuildOptions,
+): Promise<LayerResult> {
+  const { optimizeXattrs, prefetchFiles, ledgers } = options;
+  let ztoc = known;
+  let files: ReadonlyMap<string, readonly SpanRange[]> | undefined;
+  if (
+    (optimizeXattrs && known.noXattrs === null) || prefetchFiles.length > 0
+  ) {
+    const decoded = decodeZtoc(await read());
+    files = findPrefetch(decoded, prefetchFiles);
+    ztoc = { ...known, noXattrs: hasNoXattrs(decoded) };
+  }
+  for (const ledger of ledgers) ledger.record(layer, ztoc);
+  return {
+    layer,
+    outcome: { kind, ztoc: ztoc.digest, ztocSize: ztoc.sizeBytes },
+    descriptor: ztocDescriptor({
+      digest: ztoc.digest,
+      size: ztoc.sizeBytes,
+      layer,
+      spanSizeBytes: ztoc.spanSizeBytes,
+      disableXattrs: optimizeXattrs && ztoc.noXattrs === true,
+    }),
+    ...(files !== undefined && { files }),
+  };
+}
+
+/** A ztoc from before that is at its place, or could be brought there. */
+async function findKnown(
+  layer: Descriptor,
+  { ledgers, sink, spanSizeBytes, signal }: BuildOptions,
+): Promise<{ ztoc: KnownZtoc; bytes: () => Promise<Uint8Array> } | null> {
+  for (const { find, content } of ledgers) {
+    const ztoc = find(layer, spanSizeBytes);
+    if (ztoc === null) continue;
+    const id = {
+      mediaType: SOCI_MEDIA.ztoc,
+      digest: ztoc.digest,
+      size: ztoc.sizeBytes,
+    };
+    const from = content ?? (isSource(sink) ? sink : null);
+    if (from === null) continue;
+    try {
+      if (isSource(sink) && await sink.has(id, { signal })) {
+        return { ztoc, bytes: () => (sink as LayerSource).bytes(id) };
+      }
+      const bytes = await from.bytes(id, { signal });
+      await sink.put(id, bytes, { signal });
+      return { ztoc, bytes: () => Promise.resolve(bytes) };
+    } catch (error) {
+      if (!isMissing(error)) throw error; // else it is gone: made anew
+    }
+  }
+  return null;
+}
+
+function isSource(sink: ArtifactSink): sink is ArtifactSink & LayerSource {
+  return "bytes" in sink && "has" in sink;
+}
+
+/** Makes the prefetch lists: a file's spans are those of the topmost layer that has it. */
+async function putPrefetch(
+  results: readonly LayerResult[],
+  { sink, prefetchFiles, signal, onPrefetch }: BuildOptions,
+): Promise<Pick<BuiltImage, "prefetch" | "missingFiles">> {
+  const wanted = new Set(prefetchFiles);
+  const ranges = new Map<Digest, SpanRange[]>();
+  for (const result of results.toReversed()) {
+    for (const [path, spans] of result.files ?? []) {
+      if (!wanted.delete(path)) continue;
+      const { digest } = result.layer;
+      ranges.set(digest, [...(ranges.get(digest) ?? []), ...spans]);
+    }
+  }
+  const prefetch: Descriptor[] = [];
+  for (const result of results) {
+    // A layer that comes twice has its list twice, as the existing tools write it.
+    const spans = mergeSpanRanges(ranges.get(result.layer.digest) ?? []);
+    if (spans.length === 0) continue;
+    const bytes = encodePrefetch(spans);
+    const descriptor = prefetchDescriptor(
+      sha256(bytes),
+      bytes.length,
+      result.layer.digest,
+    );
+    await sink.put(descriptor, bytes, { signal });
+    onPrefetch?.(result.layer, descriptor.digest);
+    prefetch.push(descriptor);
+  }
+  return { prefetch, missingFiles: [...wanted] };
+}
+
+/** A SOCI index with its bytes. */
+export interface MadeIndex {
+  readonly index: SociIndex;
+  readonly bytes: Uint8Array;
+  readonly descriptor: Descriptor;
+}
+
+/** The index of built ztocs: v1 names its image, v2 is named by it. @throws SociError when empty */
+export function indexOf(
+  { image, ztocs, prefetch }: BuiltImage,
+  version: 1 | 2,
+): MadeIndex {
+  const index = makeIndex({
+    layers: [...ztocs, ...prefetch],
+    ...(version === 1 && { subject: image.descriptor }),
+  });
+  const bytes = encodeIndex(index);
+  return {
+    index,
+    bytes,
+    descriptor: {
+      mediaType: MEDIA.ociManifest,
+      digest: sha256(bytes),
+      size: bytes.length,
+    },
+  };
+}
+
+/** Puts the config that every SOCI index names. */
+export async function putEmptyConfig(
+  sink: ArtifactSink,
+  signal?: AbortSignal,
+): Promise<void> {
+  await sink.put(
+    {
+      mediaType: MEDIA.octetStream,
+      digest: EMPTY_CONFIG_DIGEST,
+      size: EMPTY_CONFIG.length,
+    },
+    EMPTY_CONFIG,
+    { signal },
+  );
+}
+
+/** Puts an index v1 of built ztocs. @throws SociError when there are none */
+export async function putIndexV1(
+  sink: ArtifactSink,
+  built: BuiltImage,
+  signal?: AbortSignal,
+): Promise<MadeIndex> {
+  const made = indexOf(built, 1);
+  await putEmptyConfig(sink, signal);
+  await sink.put(made.descriptor, made.bytes, { signal });
+  return made;
+}

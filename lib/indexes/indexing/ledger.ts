@@ -1,0 +1,120 @@
+import {
+  type ArtifactDatabase,
+  type ArtifactRecord,
+  creationTime,
+} from "../artifacts/mod.ts";
+import type { LayerSource } from "../../remote/content/mod.ts";
+import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
+import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
+import { discoverIndex } from "../../remote/image/mod.ts";
+import {
+  SOCI_MEDIA,
+  type SociIndex,
+  spanSizeOf,
+  xattrsAreDisabled,
+  ztocForLayer,
+} from "../../formats/soci/mod.ts";
+import type { PlatformImage } from "../../remote/image/mod.ts";
+
+/** A ztoc that was made before. */
+export interface KnownZtoc {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  readonly spanSizeBytes: number;
+  /** Whether the layer has no extended attributes; null where nobody looked. */
+  readonly noXattrs: boolean | null;
+}
+
+/** Remembers which ztocs were made of which layers, so that none is made twice. */
+export interface ZtocLedger {
+  /** A ztoc of a layer with a span size, if one is known. */
+  find(layer: Descriptor, spanSizeBytes: number): KnownZtoc | null;
+  /** Remembers a ztoc, which is at its place by now. */
+  record(layer: Descriptor, ztoc: KnownZtoc): void;
+  /** Where ztocs found here can be read, when not where the new ones go. */
+  readonly content: LayerSource | null;
+}
+
+/** The ledger of an index that is there already. */
+export function indexLedger(
+  index: SociIndex,
+  content: LayerSource,
+): ZtocLedger {
+  return {
+    content,
+    find(layer, spanSizeBytes) {
+      const known = ztocForLayer(index, layer.digest);
+      if (known === null || spanSizeOf(known) !== spanSizeBytes) return null;
+      return {
+        digest: known.digest,
+        sizeBytes: known.size,
+        spanSizeBytes,
+        noXattrs: xattrsAreDisabled(known) ? true : null,
+      };
+    },
+    record() {},
+  };
+}
+
+/** The ledger of the index that an image has at its registry; null where it has none to use. */
+export async function existingIndexLedger(
+  client: RegistryClient,
+  reference: Reference,
+  { descriptor, bytes }: PlatformImage,
+  options: { readonly content: LayerSource; readonly signal: AbortSignal },
+): Promise<ZtocLedger | null> {
+  const { content, signal } = options;
+  try {
+    const found = await discoverIndex(
+      client,
+      reference,
+      { digest: descriptor.digest, bytes },
+      { v1: true, v2: true, signal },
+    );
+    return found === null ? null : indexLedger(found.index, content);
+  } catch {
+    signal.throwIfAborted();
+    return null; // a broken index is built anew
+  }
+}
+
+/** The ledger of the local database. */
+export function databaseLedger(
+  database: ArtifactDatabase,
+  content: LayerSource | null = null,
+): ZtocLedger {
+  return {
+    content,
+    find(layer, spanSizeBytes) {
+      const [known] = database.ztocsOf(layer.digest, spanSizeBytes);
+      return known === undefined ? null : {
+        digest: known.digest,
+        sizeBytes: known.sizeBytes,
+        spanSizeBytes,
+        noXattrs: known.noXattrs,
+      };
+    },
+    record: (layer, ztoc) => database.record(ztocRecord(layer, ztoc)),
+  };
+}
+
+/** How a ztoc stands in the database. */
+export function ztocRecord(
+  layer: Pick<Descriptor, "digest">,
+  ztoc: KnownZtoc,
+): ArtifactRecord {
+  return {
+    kind: "ztoc",
+    digest: ztoc.digest,
+    sizeBytes: ztoc.sizeBytes,
+    originalDigest: layer.digest,
+    mediaType: SOCI_MEDIA.ztoc,
+    artifactType: "",
+    imageDigest: null,
+    imageName: null,
+    platform: null,
+    spanSizeBytes: ztoc.spanSizeBytes,
+    noXattrs: ztoc.noXattrs,
+    createdAt: creationTime(),
+  };
+}

@@ -1,0 +1,49 @@
+/**
+ * What the index tools do: make ztocs and indexes of an image, bind them to it (v2), push them, and
+ * look at them. Everything works from any source to any sink of `lib/content`.
+ *
+ * A *build* reads each layer once, as a stream, and puts its ztoc when it is finished; a *ledger*
+ * remembers that, so that a build that was interrupted goes on where it was. The index is put last,
+ * so there is never one whose ztocs are missing.
+ * @module
+ */
+export {
+  type BuildOptions,
+  buildZtocs,
+  type BuiltImage,
+  type BuiltLayer,
+  indexOf,
+  type MadeIndex,
+  putEmptyConfig,
+  putIndexV1,
+} from "./build.ts";
+export {
+  type Converted,
+  convertImage,
+  type ConvertOptions,
+} from "./convert.ts";
+export { NoSuchFileError, readFileOfLayer } from "./get_file.ts";
+
+export {
+  type InspectedImage,
+  type InspectedLayer,
+  inspectImage,
+} from "./inspect.ts";
+export {
+  databaseLedger,
+  existingIndexLedger,
+  indexLedger,
+  type KnownZtoc,
+  type ZtocLedger,
+  ztocRecord,
+} from "./ledger.ts";
+export { keepConversion, keepIndexV1 } from "./local.ts";
+export { type PushOptions, pushTree } from "./push.ts";
+export {
+  type ExistingIndex,
+  isConverted,
+  type PushedIndex,
+  type PushIndexOptions,
+  pushNewestIndex,
+} from "./push_index.ts";
+export { type ZtocInfo, ztocInfo } from "./ztoc_info.ts";

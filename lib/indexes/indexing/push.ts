@@ -1,0 +1,120 @@
+import type { ArtifactSink, LayerSource } from "../../remote/content/mod.ts";
+import { ContentError } from "../../remote/content/mod.ts";
+import {
+  type Descriptor,
+  type Digest,
+  isIndexMediaType,
+  isManifestMediaType,
+  parseIndex,
+  parseManifest,
+} from "../../formats/oci/mod.ts";
+
+/** How content goes from one place to another. */
+export interface PushOptions {
+  readonly source: LayerSource;
+  readonly sink: ArtifactSink & LayerSource;
+  /** Uploads side by side; at least 1. */
+  readonly concurrency: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each piece of content before its upload and after. */
+  readonly onArtifact?: (
+    digest: Digest,
+    what: "pushing" | "pushed" | "skipped",
+  ) => void;
+}
+
+/**
+ * Pushes a document and all it names, what is named first. What the sink has is not sent again, and
+ * a document it has is not looked into: it was put after all it names.
+ * A manifest's subject is not pushed: it must be there already.
+ * @throws ContentError when the subject is not, or something is missing here
+ */
+export async function pushTree(
+  root: Descriptor,
+  options: PushOptions,
+): Promise<void> {
+  const { source, sink, signal, onArtifact } = options;
+  const bytes = await source.bytes(root, { signal });
+  if (await sink.has(root, { signal })) {
+    await sink.put(root, bytes, { signal }); // lists it beside its subject, if that was cut short
+    onArtifact?.(root.digest, "skipped");
+    return;
+  }
+  if (isIndexMediaType(root.mediaType)) {
+    for (const child of parseIndex(bytes, root.mediaType).manifests) {
+      if (await isAbsent(child, options)) continue;
+      await pushTree(child, options);
+    }
+  } else {
+    const { config, layers, subject } = parseManifest(bytes, root.mediaType);
+    if (subject !== undefined && !await sink.has(subject, { signal })) {
+      throw new ContentError(
+        "not-found",
+        sink.place,
+        subject.digest,
+        "the image is not there, so its index cannot be pushed beside it; push the image first",
+      );
+    }
+    if (subject !== undefined) onArtifact?.(subject.digest, "skipped");
+    await pushBlobs([config, ...layers], options);
+  }
+  onArtifact?.(root.digest, "pushing");
+  await sink.put(root, bytes, { signal });
+  onArtifact?.(root.digest, "pushed");
+}
+
+/** An image of another platform may be here in name only: the registry then has to have it. */
+async function isAbsent(
+  child: Descriptor,
+  { source, sink, signal, onArtifact }: PushOptions,
+): Promise<boolean> {
+  if (!isManifestMediaType(child.mediaType)) return false;
+  if (await source.has(child, { signal })) return false;
+  if (!await sink.has(child, { signal })) {
+    throw new ContentError(
+      "not-found",
+      source.place,
+      child.digest,
+      "this part of the image is neither here nor at the registry; pull all platforms first",
+    );
+  }
+  onArtifact?.(child.digest, "skipped");
+  return true;
+}
+
+async function pushBlobs(
+  blobs: readonly Descriptor[],
+  { source, sink, concurrency, signal, onArtifact }: PushOptions,
+): Promise<void> {
+  const unique = new Map(blobs.map((blob) => [blob.digest, blob]));
+  const next = unique.values();
+  const stop = new AbortController();
+  const both = signal === undefined
+    ? stop.signal
+    : AbortSignal.any([signal, stop.signal]);
+  const work = async () => {
+    for (const blob of next) {
+      both.throwIfAborted();
+      if (await sink.has(blob, { signal: both })) {
+        onArtifact?.(blob.digest, "skipped");
+        continue;
+      }
+      onArtifact?.(blob.digest, "pushing");
+      await sink.put(blob, () => source.stream(blob, { signal: both }), {
+        signal: both,
+      });
+      onArtifact?.(blob.digest, "pushed");
+    }
+  };
+  const workers = Array.from(
+    { length: Math.max(1, concurrency) },
+    () =>
+      work().catch((error) => {
+        stop.abort(error);
+        throw error;
+      }),
+  );
+  const ends = await Promise.allSettled(workers);
+  const failure = ends.find((end) => end.status === "rejected");
+  if (failure !== undefined) throw stop.signal.reason ?? failure.reason;
+}

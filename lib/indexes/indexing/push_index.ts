@@ -1,0 +1,75 @@
+import type { ArtifactStore } from "../artifacts/mod.ts";
+import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
+import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
+import { SOCI_MEDIA } from "../../formats/soci/mod.ts";
+import { type PushOptions, pushTree } from "./push.ts";
+
+/** What to do where the registry lists an index of the image already. */
+export type ExistingIndex = "warn" | "skip" | "allow";
+
+/** How the newest index of an image is pushed. */
+export interface PushIndexOptions extends PushOptions {
+  readonly store: ArtifactStore;
+  readonly client: RegistryClient;
+  readonly reference: Reference;
+  readonly existing: ExistingIndex;
+  /** Told before the registry is asked for indexes. */
+  readonly onCheck?: () => void;
+  /** Told of an index that the registry lists already beside an image manifest. */
+  readonly onExisting?: (index: Digest, manifest: Digest) => void;
+  /** Told before the index is pushed. */
+  readonly onIndex?: (index: Digest) => void;
+}
+
+/** What became of an index. */
+export interface PushedIndex {
+  readonly digest: Digest;
+  readonly manifest: Digest;
+  readonly outcome: "pushed" | "skipped";
+}
+
+/**
+ * Pushes the newest index v1 of an image manifest that the local store knows.
+ * @returns null where it knows none.
+ * @throws ContentError when the image is not at the registry
+ */
+export async function pushNewestIndex(
+  manifest: Descriptor,
+  options: PushIndexOptions,
+): Promise<PushedIndex | null> {
+  const { store, client, reference, existing, signal } = options;
+  const record = store.database.list("index").find((one) =>
+    one.originalDigest === manifest.digest &&
+    one.artifactType === SOCI_MEDIA.indexV1
+  );
+  if (record === undefined) return null;
+  const { digest, mediaType, sizeBytes } = record;
+  if (existing !== "allow") {
+    options.onCheck?.();
+    const [there] = await client.referrers(
+      reference,
+      manifest.digest,
+      SOCI_MEDIA.indexV1,
+      { signal },
+    );
+    if (there !== undefined) {
+      options.onExisting?.(there.digest, manifest.digest);
+      if (existing === "skip") {
+        return { digest, manifest: manifest.digest, outcome: "skipped" };
+      }
+    }
+  }
+  options.onIndex?.(digest);
+  await pushTree({ mediaType, digest, size: sizeBytes }, options);
+  return { digest, manifest: manifest.digest, outcome: "pushed" };
+}
+
+/** Whether the store knows an image as one that was converted: its indexes are part of it. */
+export function isConverted(
+  { database }: ArtifactStore,
+  image: Digest,
+): boolean {
+  return database.list("index").some(({ imageDigest, artifactType }) =>
+    imageDigest === image && artifactType === SOCI_MEDIA.indexV2
+  );
+}

@@ -1,0 +1,60 @@
+import {
+  decodeCheckpoints,
+  decodeTarSpans,
+  spanTable,
+  type Ztoc,
+} from "../../formats/ztoc/mod.ts";
+
+/** A ztoc for people and scripts, with the existing tools' keys. */
+export interface ZtocInfo {
+  readonly version: string;
+  readonly build_tool: string;
+  /** Bytes of the ztoc itself. */
+  readonly size: number;
+  /** The span size asked for, bytes. */
+  readonly span_size: number;
+  readonly num_spans: number;
+  readonly num_files: number;
+  /** Files whose bytes lie in more than one span. */
+  readonly num_multi_span_files: number;
+  readonly files: readonly {
+    readonly filename: string;
+    readonly offset: number;
+    readonly size: number;
+    readonly type: string;
+    readonly start_span: number;
+    readonly end_span: number;
+  }[];
+}
+
+/** What a ztoc holds. @param sizeBytes of the ztoc itself. @throws ZtocError */
+export function ztocInfo(ztoc: Ztoc, sizeBytes: number): ZtocInfo {
+  const spans = spanTable(ztoc);
+  const decoder = new TextDecoder();
+  const files = ztoc.entries.map(({ name, offset, size, type }) => {
+    // What has no bytes lies where it would begin; behind the last file there may be nothing more.
+    const start = spans.spanAt(Math.min(offset, ztoc.uncompressedSize - 1));
+    return {
+      filename: decoder.decode(name),
+      offset,
+      size,
+      type,
+      start_span: start,
+      end_span: size === 0 ? start : spans.spanAt(offset + size - 1),
+    };
+  });
+  return {
+    version: ztoc.version,
+    build_tool: ztoc.buildTool,
+    size: sizeBytes,
+    span_size:
+      (ztoc.compression === "gzip"
+        ? decodeCheckpoints(ztoc.checkpoints)
+        : decodeTarSpans(ztoc.checkpoints)).spanSize,
+    num_spans: ztoc.spanDigests.length,
+    num_files: files.length,
+    num_multi_span_files:
+      files.filter((file) => file.start_span !== file.end_span).length,
+    files,
+  };
+}

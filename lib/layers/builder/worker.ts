@@ -1,0 +1,72 @@
+/**
+ * The indexing Worker: one pass over a layer's bytes gives its ztoc, digest and diff ID.
+ * See `messages.ts` for the protocol.
+ * @module
+ */
+/// <reference lib="deno.worker" />
+import { DeflateError } from "../../formats/deflate/mod.ts";
+import { TarError } from "../../formats/tar/mod.ts";
+import { ZtocBuilder, ZtocError } from "../../formats/ztoc/mod.ts";
+import type { FromIndexer, IndexingReason, ToIndexer } from "./messages.ts";
+import { RingReader } from "./ring.ts";
+
+const scope = self as unknown as DedicatedWorkerGlobalScope;
+
+function send(message: FromIndexer, transfer: Transferable[] = []): void {
+  scope.postMessage(message, transfer);
+}
+
+function reasonOf(error: unknown): IndexingReason {
+  if (error instanceof DeflateError) return "damaged";
+  if (error instanceof ZtocError) {
+    return error.code === "too-large" ? "too-large" : "internal";
+  }
+  if (!(error instanceof TarError)) return "internal";
+  switch (error.code) {
+    case "sparse":
+      return "sparse";
+    case "unsupported-type":
+      return "unsupported";
+    case "too-long":
+      return "too-large";
+    default:
+      return "damaged";
+  }
+}
+
+function index(order: ToIndexer, reader: RingReader): void {
+  const builder = new ZtocBuilder({
+    compression: order.compression,
+    spanSize: order.spanSizeBytes,
+    buildTool: order.buildTool,
+    diffId: order.diffId,
+  });
+  if (reader.readAll((piece) => builder.push(piece)) === "given-up") {
+    send({ kind: "dropped" });
+    return;
+  }
+  const { bytes, compressedSize, uncompressedSize, ...rest } = builder
+    .finishEncoded();
+  const layer = {
+    ...rest,
+    ztoc: bytes,
+    compressedSizeBytes: compressedSize,
+    uncompressedSizeBytes: uncompressedSize,
+  };
+  send({ kind: "done", layer }, [bytes.buffer]);
+}
+
+scope.onmessage = ({ data }: MessageEvent<ToIndexer>) => {
+  const reader = new RingReader(data.ring);
+  try {
+    index(data, reader);
+  } catch (error) {
+    reader.stop();
+    send({
+      kind: "failed",
+      reason: reasonOf(error),
+      message: error instanceof Error ? error.message : String(error),
+    });
+  }
+};
+send({ kind: "ready" });

@@ -1,0 +1,67 @@
+import { OsError, readWholeFile } from "../../host/os/mod.ts";
+import { ErofsUnusableError, probeErofs } from "./erofs_probe.ts";
+
+/**
+ * How layers are shown: `fuse` answers everything from our own tree, on any kernel; `erofs` gives
+ * the kernel an image of the tree and answers only reads.
+ */
+export type Face = "fuse" | "erofs";
+
+/** What is asked for: `auto` is `erofs` where this kernel can. */
+export type FaceWish = Face | "auto";
+
+/** What was chosen, and why. */
+export interface FaceChoice {
+  readonly face: Face;
+  readonly reason: string;
+}
+
+/**
+ * Chooses by trying, at the first start after the machine's (a kernel does not change while it runs).
+ * @param options.testedFile keeps what the kernel has passed.
+ * @throws ErofsUnusableError when `erofs` is asked for and cannot be had.
+ */
+export async function chooseFace(
+  wish: FaceWish,
+  options: { readonly mountDirectory: string; readonly testedFile: string },
+): Promise<FaceChoice> {
+  const { mountDirectory, testedFile } = options;
+  if (wish === "fuse") return { face: "fuse", reason: "asked for" };
+  try {
+    if (mountDirectory.includes(",")) {
+      throw new ErofsUnusableError(`${mountDirectory} has a comma`);
+    }
+    const boot = bootOf();
+    if (readText(testedFile) !== boot) {
+      await probeErofs(`${mountDirectory}/t`);
+      Deno.writeTextFileSync(testedFile, boot, { mode: 0o600 });
+    }
+    return { face: "erofs", reason: "this kernel passed the self-test" };
+  } catch (error) {
+    if (!(error instanceof ErofsUnusableError || error instanceof OsError)) {
+      throw error;
+    }
+    if (wish === "erofs") {
+      throw new ErofsUnusableError(
+        `layers cannot be shown by EROFS: ${error.message}`,
+        { cause: error },
+      );
+    }
+    return { face: "fuse", reason: error.message };
+  }
+}
+
+function bootOf(): string {
+  return new TextDecoder().decode(
+    readWholeFile("/proc/sys/kernel/random/boot_id", 4096),
+  ).trim();
+}
+
+function readText(path: string): string | null {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}

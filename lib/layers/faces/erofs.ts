@@ -1,0 +1,346 @@
+import { isErofsImageOf, writeErofsImage } from "../../formats/erofs/mod.ts";
+import {
+  ERRNO,
+  makeFolder,
+  OsError,
+  readWholeFile,
+  renameFile,
+  writePrivate,
+} from "../../host/os/mod.ts";
+import {
+  listMounts,
+  type MountHelper,
+  MS,
+  unmount,
+  unmountElsewhere,
+} from "../../host/mounting/mod.ts";
+import { blobBytes, BLOBS_DIRECTORY, dataBytes } from "../tree/mod.ts";
+import type { Face } from "./choose.ts";
+import { MountReadAhead } from "./read_ahead.ts";
+import type { LayerTree } from "../tree/mod.ts";
+
+/** Directory below the mounts' that holds the EROFS mountpoints, by slot. */
+const EROFS_DIRECTORY = "e";
+const IMAGE_FILE = "erofs";
+/** When it is looked for mounts that were under way when the last process was killed, ms. */
+const STRAYS_AFTER_MS = [50, 200, 2_000];
+const MAX_IMAGE_BYTES = 2 ** 31;
+
+/** What the face needs to know. */
+export interface ErofsFaceOptions {
+  /** Folder that holds `<slot>/tree` and, written here, `<slot>/erofs`. */
+  readonly layersDirectory: string;
+  /** Folder of the FUSE mounts, where `e/<slot>` is made. */
+  readonly mountDirectory: string;
+  /** The FUSE mount whose blobs are used: `n`. */
+  readonly blobMount: string;
+  /**
+   * The FUSE mounts are those of the last process, so its EROFS mounts are alive: they are found
+   * and used. Else they are dead, and taken away.
+   */
+  readonly adopt: boolean;
+  /** `fuse`: only layers whose EROFS mount is found are shown so. */
+  readonly face: Face;
+  /** Makes the mounts. */
+  readonly helper: MountHelper;
+  /** Told when a layer has to be shown by the FUSE tree. */
+  readonly onFallback: (slot: number, reason: string) => void;
+}
+
+/** A layer that is shown, or will be. */
+export interface ShownLayer {
+  /** Its root. */
+  readonly directory: string;
+  /** Resolves when the directory is in place; rejects when it cannot be. */
+  readonly shown: Promise<void>;
+}
+
+/** Where the FUSE tree shows a layer. */
+export interface FuseDirectory {
+  readonly directory: string;
+  /** Resolves when the layer's tree is there to be shown. */
+  readonly ready: Promise<void>;
+}
+
+/**
+ * Shows layers as EROFS mounts: an image of the layer's tree, with the layer's blob on our own FUSE
+ * mount for its data. The kernel answers everything but reads by itself.
+ *
+ * Mounting asks our FUSE Workers for the blob, so it waits until `start` says that they serve, and is
+ * done by a helper process. This one asks as soon as an image is written and waits for no other
+ * layer's mount: while many layers are opened, each wait would be one for all that is under way here.
+ * A mount is the layer's from `show` to `hide`; it outlives this process unless `close` is called.
+ */
+export class ErofsFace {
+  readonly #options: ErofsFaceOptions;
+  /** How far the kernel reads ahead in each mount. */
+  readonly readAhead: MountReadAhead;
+  readonly #folder: string;
+  /** Slots with a mount, or one under way. */
+  readonly #mounted = new Set<number>();
+  /** Slots whose mount was found and not asked for yet. */
+  readonly #found = new Set<number>();
+  /** The last thing asked for, of slots where something is under way. */
+  readonly #turns = new Map<number, Promise<void>>();
+  /** What all turns wait for: that the mounts are served. */
+  #begin: Promise<void>;
+  /** Mounts are taken away one after another: each takes a thread. */
+  #takingAway: Promise<unknown> = Promise.resolve();
+  #started = false;
+  /** The mounts are a successor's, or gone. */
+  #ended = false;
+  readonly #serving = Promise.withResolvers<void>();
+
+  /** @throws OsError when dead mounts cannot be taken away. */
+  constructor(options: ErofsFaceOptions) {
+    this.#options = options;
+    this.readAhead = new MountReadAhead(options.layersDirectory);
+    this.#folder = `${options.mountDirectory}/${EROFS_DIRECTORY}`;
+    for (const slot of mountedSlots(this.#folder)) {
+      if (options.adopt) {
+        this.#mounted.add(slot);
+        this.#found.add(slot);
+      } else detachAll(this.#mountpoint(slot));
+    }
+    this.#begin = this.#serving.promise;
+  }
+
+  /**
+   * The FUSE mounts are answered from here on. Mounts that were found and that no layer was shown
+   * by until now are of layers that are gone.
+   */
+  start(): void {
+    this.#started = true;
+    for (const slot of this.#found) this.hide(slot);
+    this.#serving.resolve();
+    if (!this.#options.adopt) return;
+    for (const ms of STRAYS_AFTER_MS) {
+      Deno.unrefTimer(setTimeout(() => this.#sweepStrays(), ms));
+    }
+  }
+
+  /**
+   * Takes away mounts that the last process's helper had begun when that was killed: it waited for an
+   * answer that we have given since.
+   */
+  #sweepStrays(): void {
+    for (const slot of mountedSlots(this.#folder)) {
+      this.#inTurn(slot, async () => {
+        if (this.#ended || this.#mounted.has(slot)) return;
+        await this.#takeAway(slot);
+      });
+    }
+  }
+
+  /**
+   * Shows a layer whose folder is in place.
+   * @param fuse where the FUSE tree shows it, and when it can.
+   * @returns that directory, when the face is `fuse` or there can be no image.
+   */
+  show(slot: number, tree: LayerTree, fuse: FuseDirectory): ShownLayer {
+    const mountpoint = this.#mountpoint(slot);
+    this.#found.delete(slot);
+    if (this.#mounted.has(slot)) {
+      this.readAhead.adopt(slot);
+      return { directory: mountpoint, shown: Promise.resolve() };
+    }
+    const inFuse = { directory: fuse.directory, shown: fuse.ready };
+    if (this.#options.face === "fuse") return inFuse;
+    const path = `${this.#options.layersDirectory}/${slot}/${IMAGE_FILE}`;
+    let saved: Promise<void>;
+    try {
+      const image = newImage(path, tree);
+      saved = image === null ? Promise.resolve() : saveImage(path, image);
+      saved.catch(() => {}); // told when its turn has come
+    } catch (error) {
+      // Not to be said in EROFS: no reason not to show the layer.
+      this.#options.onFallback(
+        slot,
+        error instanceof Error ? error.message : String(error),
+      );
+      return inFuse;
+    }
+    this.#mounted.add(slot);
+    const shown = this.#inTurn(
+      slot,
+      () => this.#mount(slot, path, saved, fuse),
+    );
+    shown.catch(() => {}); // told to whoever waits for it
+    return { directory: mountpoint, shown };
+  }
+
+  async #mount(
+    slot: number,
+    image: string,
+    saved: Promise<void>,
+    fuse: FuseDirectory,
+  ): Promise<void> {
+    const target = this.#mountpoint(slot);
+    makeFolder(this.#folder, 0o755);
+    makeFolder(target, 0o755);
+    const { blobMount, helper, onFallback } = this.#options;
+    const unsaved = await saved.then(() => null, String);
+    const { failure, devices } = unsaved !== null
+      ? { failure: unsaved, devices: [] }
+      : await helper.mount({
+        source: image,
+        target,
+        type: "erofs",
+        flags: MS.RDONLY,
+        data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
+      });
+    if (failure === null) return this.readAhead.mounted(slot, devices);
+    // The directory was promised: the FUSE tree is put in its place.
+    onFallback(slot, `${failure}; the kernel's log (dmesg) may say more`);
+    await fuse.ready;
+    const { failure: bound } = await helper.mount({
+      source: fuse.directory,
+      target,
+      type: "",
+      flags: MS.BIND,
+      data: "",
+    });
+    if (bound === null) return;
+    removeIfEmpty(target); // nobody shall take it for an empty layer
+    throw new Error(`layer cannot be shown in ${target}: ${bound}`);
+  }
+
+  /** Takes a layer's mount away; those inside keep it until they leave. */
+  hide(slot: number): void {
+    this.#found.delete(slot);
+    this.readAhead.forget(slot);
+    if (!this.#mounted.delete(slot)) return;
+    this.#inTurn(slot, () => this.#takeAway(slot));
+  }
+
+  #takeAway(slot: number): Promise<void> {
+    const mountpoint = this.#mountpoint(slot);
+    const away = this.#takingAway.then(async () => {
+      while (await unmountElsewhere(mountpoint));
+      removeIfEmpty(mountpoint);
+    });
+    this.#takingAway = away.catch(() => {}); // told to whoever waits for this one
+    return away;
+  }
+
+  /** Takes away what the last process left of layers that are not shown. */
+  sweep(shown: ReadonlySet<number>): void {
+    for (const slot of [...this.#mounted]) {
+      if (!shown.has(slot)) this.hide(slot);
+    }
+    // Reading the folder touches none of the mounts in it.
+    for (const name of namesIn(this.#folder)) {
+      const slot = Number(name);
+      if (!this.#mounted.has(slot)) {
+        this.#inTurn(slot, () => {
+          if (!this.#mounted.has(slot)) {
+            removeIfEmpty(`${this.#folder}/${name}`);
+          }
+          return Promise.resolve();
+        });
+      }
+    }
+  }
+
+  /** After all that was asked for before of this slot. */
+  #inTurn(slot: number, work: () => Promise<void>): Promise<void> {
+    const done = (this.#turns.get(slot) ?? this.#begin).then(work);
+    const over = done.catch(() => {}).then(() => {
+      if (this.#turns.get(slot) === over) this.#turns.delete(slot);
+    });
+    this.#turns.set(slot, over);
+    return done;
+  }
+
+  /** Resolves when nothing of what was asked for until now is under way. Only once started. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#turns.values());
+  }
+
+  /** Leaves all mounts to a successor, whose new ones are not ours to take away. */
+  leave(): void {
+    this.#ended = true;
+  }
+
+  /**
+   * Takes all mounts away. Before `start` there are only those of the last process, and nothing was
+   * begun.
+   */
+  async close(): Promise<void> {
+    this.#ended = true;
+    if (!this.#started) {
+      this.#turns.clear();
+      this.#begin = Promise.resolve();
+    }
+    for (const slot of [...this.#mounted]) this.hide(slot);
+    await this.settled();
+    removeIfEmpty(this.#folder);
+  }
+
+  #mountpoint(slot: number): string {
+    return `${this.#folder}/${slot}`;
+  }
+}
+
+/** The tree's image; null when the file is that already. @throws ErofsUnsupportedError, OsError */
+function newImage(
+  path: string,
+  tree: LayerTree,
+): Uint8Array<ArrayBuffer> | null {
+  const source = {
+    blobBytes: blobBytes(dataBytes(tree)),
+    treeChecksum: tree.checksum,
+  };
+  try {
+    if (isErofsImageOf(readWholeFile(path, MAX_IMAGE_BYTES), source)) {
+      return null;
+    }
+  } catch (error) {
+    if (!(error instanceof OsError && error.errno === ERRNO.ENOENT)) {
+      throw error;
+    }
+  }
+  return writeErofsImage(tree, source);
+}
+
+async function saveImage(
+  path: string,
+  image: Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  const draft = `${path}.new`;
+  await writePrivate(draft, image);
+  renameFile(draft, path);
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)].map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return []; // no layer was ever shown
+    throw error;
+  }
+}
+
+/** Slots whose mountpoint below `folder` is in use. */
+function mountedSlots(folder: string): Set<number> {
+  const slots = listMounts().filter(({ mountpoint }) =>
+    mountpoint.startsWith(`${folder}/`)
+  ).map(({ mountpoint }) => Number(mountpoint.slice(folder.length + 1)));
+  return new Set(slots.filter(Number.isSafeInteger));
+}
+
+/** Detaches dead mounts. They are asked nothing, so nothing waits. */
+function detachAll(mountpoint: string): void {
+  for (const { mountpoint: found } of listMounts()) {
+    if (found === mountpoint) unmount(mountpoint);
+  }
+  removeIfEmpty(mountpoint);
+}
+
+function removeIfEmpty(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // Something is mounted there still, or a layer is inside: an empty folder stays behind.
+  }
+}

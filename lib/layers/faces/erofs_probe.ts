@@ -1,0 +1,177 @@
+import { abortConnection, mountFuse } from "../../host/fuse/mod.ts";
+import { closeFd, LIBC_PATH } from "../../host/os/mod.ts";
+import { MountHelper, MS, unmountElsewhere } from "../../host/mounting/mod.ts";
+import {
+  fillProbePattern,
+  PROBE_BLOB,
+  PROBE_FILES,
+  probeImage,
+} from "./erofs_probe_layout.ts";
+
+/** The kernel cannot show layers by EROFS, or must not be let to; the message says why. */
+export class ErofsUnusableError extends Error {
+  override readonly name = "ErofsUnusableError";
+}
+
+/** Longer than any sound kernel needs, ms. */
+const PROBE_TIMEOUT_MS = 10_000;
+const READ_BYTES = 1 << 20;
+
+/**
+ * Tries on this very kernel what the EROFS face needs, with a FUSE server of its own: that an image
+ * is mounted straight from a file, with its data on a FUSE mount; that overlayfs takes two
+ * directories of it; and that bytes the server cannot give are an error to whoever reads them,
+ * never zeros, also where a read or a page can be had in part.
+ * @param folder for the test's own mounts and files; made and removed.
+ * @throws ErofsUnusableError; OsError when not even FUSE can be mounted.
+ */
+export async function probeErofs(folder: string): Promise<void> {
+  const paths = {
+    fuse: `${folder}/fuse`,
+    image: `${folder}/image`,
+    erofs: `${folder}/erofs`,
+    overlay: `${folder}/overlay`,
+  };
+  const mountpoints = [paths.overlay, paths.erofs, paths.fuse];
+  for (const path of mountpoints) {
+    while (await unmountElsewhere(path)); // of a test that was cut off
+    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+  }
+  Deno.writeFileSync(paths.image, probeImage(), { mode: 0o600 });
+  const fd = mountFuse({ mountpoint: paths.fuse, source: "soci-deno" });
+  const worker = new Worker(
+    new URL("./erofs_probe_worker.ts", import.meta.url),
+    { type: "module", deno: { permissions: { ffi: [LIBC_PATH] } } },
+  );
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await using helper = new MountHelper();
+  try {
+    await Promise.race([
+      serving(worker, fd).then(() => tryAll(helper, paths)),
+      new Promise((_, reject) => {
+        timer = setTimeout(() => {
+          abortConnection(paths.fuse); // frees whoever hangs
+          reject(new ErofsUnusableError("its self-test hangs"));
+        }, PROBE_TIMEOUT_MS);
+      }),
+    ]);
+  } finally {
+    clearTimeout(timer);
+    for (const path of mountpoints) await unmountElsewhere(path);
+    worker.terminate();
+    closeFd(fd);
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function serving(worker: Worker, fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    worker.onmessage = () => resolve();
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new ErofsUnusableError(`its self-test: ${event.message}`));
+    };
+    worker.postMessage(fd);
+  });
+}
+
+async function tryAll(
+  helper: MountHelper,
+  paths: { fuse: string; image: string; erofs: string; overlay: string },
+): Promise<void> {
+  const { failure } = await helper.mount({
+    source: paths.image,
+    target: paths.erofs,
+    type: "erofs",
+    flags: MS.RDONLY,
+    data: `device=${paths.fuse}/${PROBE_BLOB.name}`,
+  });
+  if (failure !== null) {
+    throw new ErofsUnusableError(
+      `the kernel does not mount EROFS from a file with its data on FUSE: ${failure}`,
+    );
+  }
+  const { failure: unstacked } = await helper.mount({
+    source: "soci-deno",
+    target: paths.overlay,
+    type: "overlay",
+    flags: MS.RDONLY,
+    data: `lowerdir=${paths.erofs}/a:${paths.erofs}/b`,
+  });
+  if (unstacked !== null) {
+    throw new ErofsUnusableError(
+      `overlayfs does not take EROFS from a file: ${unstacked}`,
+    );
+  }
+  for (const { name, offset, size } of PROBE_FILES) {
+    // Through overlayfs, as containers read, then page by page what the first try left behind.
+    const whole = await readable(`${paths.overlay}/${name}`, size, READ_BYTES);
+    const pages = await readable(`${paths.erofs}/a/${name}`, size, 4096);
+    const lost = offset + size > PROBE_BLOB.goodBytes;
+    for (const found of [whole, pages]) {
+      if (!isPattern(found, offset)) {
+        throw new ErofsUnusableError(
+          "the kernel fills in zeros where data cannot be read",
+        );
+      }
+      if ((found.bytes.length < size) !== lost) {
+        throw new ErofsUnusableError(
+          lost
+            ? "the kernel hides that data cannot be read"
+            : "the kernel does not read all of a file",
+        );
+      }
+    }
+  }
+}
+
+interface Readable {
+  /** What came before the first error or the end. */
+  readonly bytes: Uint8Array;
+  /** What pages behind the first error said, if they said anything. */
+  readonly behind: readonly {
+    readonly at: number;
+    readonly bytes: Uint8Array;
+  }[];
+}
+
+/** Reads a file in steps, all of them whatever the others gave. */
+async function readable(
+  path: string,
+  size: number,
+  step: number,
+): Promise<Readable> {
+  using file = await Deno.open(path);
+  const bytes = new Uint8Array(size);
+  let length = 0;
+  let failed = false;
+  const behind = [];
+  for (let at = 0; at < size;) {
+    const buffer = new Uint8Array(Math.min(step, size - at));
+    await file.seek(at, Deno.SeekMode.Start);
+    const count = await file.read(buffer).catch(() => null);
+    if (count === null || count === 0) {
+      failed = true; // an error is what we hope for where data is lost
+      at += buffer.length;
+    } else {
+      const found = buffer.subarray(0, count);
+      if (failed) behind.push({ at, bytes: found });
+      else {
+        bytes.set(found, at);
+        length = at + count;
+      }
+      at += count;
+    }
+  }
+  return { bytes: bytes.subarray(0, length), behind };
+}
+
+function isPattern(found: Readable, offset: number): boolean {
+  return [{ at: 0, bytes: found.bytes }, ...found.behind].every(
+    ({ at, bytes }) => {
+      const expected = new Uint8Array(bytes.length);
+      fillProbePattern(expected, offset + at);
+      return bytes.every((byte, i) => byte === expected[i]);
+    },
+  );
+}

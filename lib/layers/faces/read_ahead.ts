@@ -1,0 +1,96 @@
+import { OsError, writeText } from "../../host/os/mod.ts";
+
+/** Where the kernel shows the read-ahead of each mounted file system (Documentation/ABI, bdi). */
+const DEVICES = "/sys/class/bdi";
+const DEVICE = /^erofs-\d+$/;
+/** The kernel's own. A page fault reads so much around itself, also what is not here yet. */
+const CAREFUL_KB = 128;
+/** Large folios: fewer page faults, and fewer READs. */
+const GENEROUS_KB = 1024;
+const FILE = "read-ahead-device";
+/** A pull makes many mounts one after another; what only a successor needs is written behind them, ms. */
+const KEEP_AFTER_MS = 1_000;
+
+/**
+ * How far the kernel reads ahead in EROFS mounts: far where all of a layer is here, else no further
+ * than it does by itself, since what it reads ahead would be fetched.
+ *
+ * No interface tells which device is a mount's; but names are never given again, and the mount helper
+ * makes one mount at a time: so it is the only one that is new after the mount. Where more than one
+ * is, nothing is changed. The name is kept in the layer's folder, for a process that takes the mounts
+ * over.
+ */
+export class MountReadAhead {
+  readonly #layersDirectory: string;
+  /** By slot. */
+  readonly #devices = new Map<number, string>();
+  readonly #generous = new Set<number>();
+
+  /** @param layersDirectory holds a folder for each slot. */
+  constructor(layersDirectory: string) {
+    this.#layersDirectory = layersDirectory;
+  }
+
+  /**
+   * A layer was mounted.
+   * @param devices those that were new after it.
+   */
+  mounted(slot: number, devices: readonly string[]): void {
+    const [device, ...others] = devices.filter((name) => DEVICE.test(name));
+    if (device === undefined || others.length > 0) return;
+    this.#devices.set(slot, device);
+    Deno.unrefTimer(setTimeout(() => this.#keep(slot, device), KEEP_AFTER_MS));
+    this.#apply(slot);
+  }
+
+  /** A mount of the last process is used. */
+  adopt(slot: number): void {
+    try {
+      const device = Deno.readTextFileSync(this.#file(slot));
+      if (DEVICE.test(device)) this.#devices.set(slot, device);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    this.#apply(slot);
+  }
+
+  /** All of a layer is here, or some of it no more. */
+  set(slot: number, all: "here" | "not here"): void {
+    const generous = all === "here";
+    if (generous === this.#generous.has(slot)) return;
+    if (generous) this.#generous.add(slot);
+    else this.#generous.delete(slot);
+    this.#apply(slot);
+  }
+
+  /** The layer is not shown any more. */
+  forget(slot: number): void {
+    this.#devices.delete(slot);
+    this.#generous.delete(slot);
+  }
+
+  #apply(slot: number): void {
+    const device = this.#devices.get(slot);
+    if (device === undefined) return;
+    const kb = this.#generous.has(slot) ? GENEROUS_KB : CAREFUL_KB;
+    try {
+      writeText(`${DEVICES}/${device}/read_ahead_kb`, String(kb));
+    } catch (error) {
+      // Read-only in a container, or the mount is gone: it stays as it is.
+      if (!(error instanceof OsError)) throw error;
+    }
+  }
+
+  #keep(slot: number, device: string): void {
+    if (this.#devices.get(slot) !== device) return; // not shown any more
+    try {
+      Deno.writeTextFileSync(this.#file(slot), device, { mode: 0o600 });
+    } catch (error) {
+      if (!(error instanceof Error)) throw error; // full disk: a successor does not know then
+    }
+  }
+
+  #file(slot: number): string {
+    return `${this.#layersDirectory}/${slot}/${FILE}`;
+  }
+}

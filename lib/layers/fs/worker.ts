@@ -1,0 +1,71 @@
+/**
+ * A FUSE Worker: serves one mount, by itself or beside others, from a blocking loop until it is unmounted. It is told everything
+ * in its first message and never reads another one.
+ * @module
+ */
+/// <reference lib="deno.worker" />
+import { FuseLoop, type Negotiated } from "../../host/fuse/mod.ts";
+import { LayerHandler } from "./handler.ts";
+import { ReadersAtWork, RequestRing, SlotTable, SpanStarts } from "./shared.ts";
+
+/** First and only message to the Worker. */
+export interface FuseWorkerStart {
+  readonly fd: number;
+  readonly mount: number;
+  /** Whether extended attributes are served on this mount. */
+  readonly xattrs: boolean;
+  /** See `LayerHandlerOptions`. */
+  readonly directBlobs: boolean;
+  readonly layersDirectory: string;
+  readonly slots: SharedArrayBuffer;
+  readonly presence: SharedArrayBuffer;
+  readonly starts: SharedArrayBuffer;
+  readonly uses: SharedArrayBuffer;
+  readonly ring: SharedArrayBuffer;
+  readonly readers: SharedArrayBuffer;
+  /** Number of this Worker in `readers`. */
+  readonly worker: number;
+}
+
+/**
+ * From the Worker: it is loaded and waits for its message; it is about to serve; the kernel asked
+ * INIT (of new mounts only); a request met a fault of ours; it is done.
+ */
+export type FuseWorkerEvent =
+  | { readonly kind: "loaded" }
+  | { readonly kind: "serving" }
+  | { readonly kind: "negotiated"; readonly negotiated: Negotiated }
+  | { readonly kind: "fault"; readonly error: string }
+  | { readonly kind: "stopped"; readonly error: string | null };
+
+const scope = self as unknown as DedicatedWorkerGlobalScope;
+const send = (event: FuseWorkerEvent) => scope.postMessage(event);
+
+scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
+  const handler = new LayerHandler({
+    layersDirectory: data.layersDirectory,
+    slots: new SlotTable(data.slots),
+    presence: new Uint8Array(data.presence),
+    starts: new SpanStarts(data.starts),
+    uses: new Uint8Array(data.uses),
+    ring: new RequestRing(data.ring),
+    readers: new ReadersAtWork(data.readers),
+    worker: data.worker,
+    mount: data.mount,
+    directBlobs: data.directBlobs,
+  });
+  const loop = new FuseLoop(data.fd, handler, {
+    xattrs: data.xattrs,
+    onNegotiated: (negotiated) => send({ kind: "negotiated", negotiated }),
+    onFault: (error) => send({ kind: "fault", error: String(error) }),
+  });
+  send({ kind: "serving" });
+  try {
+    loop.run();
+    send({ kind: "stopped", error: null });
+  } catch (error) {
+    send({ kind: "stopped", error: String(error) });
+  }
+  scope.close();
+};
+send({ kind: "loaded" });

@@ -1,0 +1,105 @@
+import { logger } from "../../telemetry/mod.ts";
+import type { LayerStore, OpenLayer } from "./layers.ts";
+
+const log = logger("images");
+
+/** Layers filled side by side: one's last requests overlap with the next one's first. */
+const LAYERS_AT_ONCE = 2;
+/** After a failure a layer is tried again, ms; the wait doubles each time. */
+const FIRST_RETRY_MS = 30_000;
+const LAST_RETRY_MS = 15 * 60_000;
+
+/** When and whether the rest of a layer is fetched. */
+export interface BackgroundOptions {
+  readonly enabled: boolean;
+  /** How long after a layer is first needed it is left alone, ms. */
+  readonly delayMs: number;
+  /** Layers that may wait for their turn; -1: any number. */
+  readonly maxQueue: number;
+  /** Which one is left out when more wait. */
+  readonly dropPolicy: "newest" | "oldest";
+}
+
+interface Waiting {
+  readonly layer: OpenLayer;
+  readonly failures: number;
+}
+
+/** Fills layers one after another with what the line has to spare. */
+export class BackgroundFiller implements Disposable {
+  readonly #store: LayerStore;
+  readonly #options: BackgroundOptions;
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  readonly #queue: Waiting[] = [];
+  #filling = 0;
+  #stopped = false;
+
+  constructor(store: LayerStore, options: BackgroundOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  /** A layer was opened. Its filling ends with the layer, whoever ends that. */
+  add(layer: OpenLayer): void {
+    if (!this.#options.enabled) return;
+    this.#later({ layer, failures: 0 }, this.#options.delayMs);
+  }
+
+  #later(waiting: Waiting, delayMs: number): void {
+    if (this.#stopped) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.#enqueue(waiting);
+    }, delayMs);
+    this.#timers.add(timer);
+  }
+
+  #enqueue(waiting: Waiting): void {
+    const { maxQueue, dropPolicy } = this.#options;
+    this.#queue.push(waiting);
+    if (maxQueue >= 0 && this.#queue.length > maxQueue) {
+      const dropped = dropPolicy === "newest"
+        ? this.#queue.pop()
+        : this.#queue.shift();
+      log.warn("too many layers wait, one is not filled in the background", {
+        layer: dropped?.layer.layerDigest,
+        max_queue_size: maxQueue,
+      });
+    }
+    this.#next();
+  }
+
+  #next(): void {
+    while (this.#filling < LAYERS_AT_ONCE && !this.#stopped) {
+      const waiting = this.#queue.shift();
+      if (waiting === undefined) return;
+      this.#filling++;
+      this.#fill(waiting).finally(() => {
+        this.#filling--;
+        this.#next();
+      });
+    }
+  }
+
+  async #fill({ layer, failures }: Waiting): Promise<void> {
+    try {
+      await this.#store.fill(layer);
+    } catch (error) {
+      // Released meanwhile: nothing is left to fill.
+      if (this.#stopped || this.#store.get(layer.slot) !== layer) return;
+      const delayMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
+      log.warn("background fetch stopped, to be tried again", {
+        layer: layer.layerDigest,
+        delayMs,
+        error: String(error),
+      });
+      this.#later({ layer, failures: failures + 1 }, delayMs);
+    }
+  }
+
+  /** Starts nothing more; what runs ends with its layer. */
+  [Symbol.dispose](): void {
+    this.#stopped = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+}

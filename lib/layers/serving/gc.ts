@@ -1,0 +1,61 @@
+import { namesIn, removeFolder } from "../../host/files/mod.ts";
+import { takeLock } from "../store/mod.ts";
+import { SlotTableStore } from "../store/mod.ts";
+import { slotOf } from "./layers.ts";
+
+/** What `du` counts blocks in. */
+const STAT_BLOCK_BYTES = 512;
+
+/** What was removed. */
+export interface CollectedGarbage {
+  readonly layers: number;
+  /** On disk. */
+  readonly bytes: number;
+}
+
+/**
+ * Removes every layer cache below `root` that no snapshot uses, and what crashes left over. Mounts
+ * that wait for the next daemon stay, and so does all that they show.
+ * @param inUse directories of the layers that snapshots use.
+ * @throws RootInUseError when a process serves that root; StateVersionError
+ */
+export function collectGarbage(
+  root: string,
+  inUse: readonly string[],
+): CollectedGarbage {
+  using _lock = takeLock(`${root}/lock`);
+  if (!SlotTableStore.exists(`${root}/slots.db`)) {
+    return { layers: 0, bytes: 0 };
+  }
+  using slots = new SlotTableStore(`${root}/slots.db`);
+  const wanted = new Set(inUse.map(slotOf));
+  let layers = 0;
+  let bytes = 0;
+  const kept = new Set<string>();
+  for (const { slot } of slots.all()) {
+    if (wanted.has(slot)) {
+      kept.add(String(slot));
+      continue;
+    }
+    slots.remove(slot); // first: a folder without a slot is garbage, a slot without a folder is not
+    layers++;
+  }
+  for (const folder of [`${root}/layers`, `${root}/ingest`]) {
+    for (const name of namesIn(folder)) {
+      if (folder.endsWith("/layers") && kept.has(name)) continue;
+      bytes += bytesBelow(`${folder}/${name}`);
+      removeFolder(`${folder}/${name}`);
+    }
+  }
+  return { layers, bytes };
+}
+
+function bytesBelow(path: string): number {
+  const { isDirectory, blocks } = Deno.lstatSync(path);
+  const own = (blocks ?? 0) * STAT_BLOCK_BYTES;
+  if (!isDirectory) return own;
+  return namesIn(path).reduce(
+    (sum, name) => sum + bytesBelow(`${path}/${name}`),
+    own,
+  );
+}

@@ -1,0 +1,215 @@
+import { logger } from "../../telemetry/mod.ts";
+import type { SpanTable } from "../../formats/ztoc/mod.ts";
+import type { LayerReader } from "./reader.ts";
+import type { SpanMap } from "./map.ts";
+
+const log = logger("spans");
+
+/** When the budget is passed, so much of it is freed, so that it is not passed by every span. */
+const FREED_SHARE = 1 / 16;
+/** How long to wait when nothing could be given up, ms. */
+const RETRY_MS = 100;
+/** How often use marks are looked at, ms: uses closer together count as one. */
+const LOOK_MS = 15_000;
+
+/** One layer in the cache. */
+export interface CachedLayer {
+  readonly spans: SpanTable;
+  readonly map: SpanMap;
+  readonly reader: Pick<LayerReader, "evict" | "isBusy">;
+  /** One byte a span, set by whoever reads it; cleared here. */
+  readonly uses: Uint8Array;
+}
+
+/** Layers on disk that nobody serves; they go before any span of a served one. */
+export interface IdleLayers {
+  /** Bytes they take. */
+  readonly bytes: number;
+  /** Removes some, at least so many bytes while there are any. */
+  free(bytes: number): void;
+}
+
+interface Member {
+  readonly layer: CachedLayer;
+  /** When each span was last used, in ticks of the cache's own clock. */
+  readonly lastUse: Float64Array;
+  bytes: number;
+}
+
+/**
+ * Keeps the spans of all layers within a budget of uncompressed bytes: the least recently used ones
+ * go, while their layers are mounted and in use.
+ *
+ * Readers leave a mark in a byte a span, nothing more, so using a span costs nothing. The marks are
+ * looked at now and then, when a part of the budget has come, and when room is needed; between two
+ * looks all uses are one.
+ */
+export class SpanCache implements Disposable {
+  readonly #members = new Map<CachedLayer, Member>();
+  readonly #maxBytes: number;
+  readonly #idle: IdleLayers | null;
+  readonly #looking: ReturnType<typeof setInterval> | undefined;
+  #bytes = 0;
+  #clock = 1;
+  /** Bytes that came since use marks were last looked at. */
+  #arrivedBytes = 0;
+  #evicting: ReturnType<typeof setTimeout> | undefined;
+  #started = false;
+  #evictedBytes = 0;
+
+  /** @param options.maxBytes the budget; everything is kept when it is not given or 0. */
+  constructor(
+    options: { readonly maxBytes?: number; readonly idle?: IdleLayers } = {},
+  ) {
+    this.#maxBytes = options.maxBytes || Infinity;
+    this.#idle = options.idle ?? null;
+    if (this.#maxBytes === Infinity) return;
+    this.#looking = setInterval(() => this.#look(), LOOK_MS);
+    Deno.unrefTimer(this.#looking);
+  }
+
+  /** Begins to give spans up; before, another process may still be reading them. */
+  start(): void {
+    this.#started = true;
+    this.#evictSoon();
+  }
+
+  /** Bytes of all present spans, and of layers nobody serves. */
+  get bytes(): number {
+    return this.#bytes + (this.#idle?.bytes ?? 0);
+  }
+
+  /** The budget; Infinity when there is none. */
+  get maxBytes(): number {
+    return this.#maxBytes;
+  }
+
+  /** Uncompressed bytes given up so far. */
+  get evictedBytes(): number {
+    return this.#evictedBytes;
+  }
+
+  /** Room for what nobody asked for: it must not push out what somebody did. */
+  get roomBytes(): number {
+    return Math.max(0, this.#maxBytes - this.bytes);
+  }
+
+  /** Counts a layer and what is here of it. */
+  add(layer: CachedLayer): void {
+    const member: Member = {
+      layer,
+      lastUse: new Float64Array(layer.spans.count),
+      bytes: 0,
+    };
+    for (let span = 0; span < layer.spans.count; span++) {
+      if (layer.map.has(span)) member.bytes += sizeOf(layer.spans, span);
+    }
+    this.#members.set(layer, member);
+    this.#bytes += member.bytes;
+    this.#evictSoon();
+  }
+
+  /** A layer is no longer served; nothing of it is given up any more. */
+  remove(layer: CachedLayer): void {
+    const member = this.#members.get(layer);
+    if (member === undefined) return;
+    this.#members.delete(layer);
+    this.#bytes -= member.bytes;
+  }
+
+  /** A span of a layer has come. */
+  present(layer: CachedLayer, span: number): void {
+    const member = this.#members.get(layer);
+    if (member === undefined) return;
+    member.lastUse[span] = ++this.#clock;
+    member.bytes += sizeOf(layer.spans, span);
+    this.#bytes += sizeOf(layer.spans, span);
+    this.#arrivedBytes += sizeOf(layer.spans, span);
+    if (this.#arrivedBytes > this.#maxBytes * FREED_SHARE) this.#look();
+    this.#evictSoon();
+  }
+
+  /** Spans of a layer have gone. */
+  gone(layer: CachedLayer): void {
+    const member = this.#members.get(layer);
+    if (member === undefined) return;
+    let bytes = 0;
+    for (let span = 0; span < layer.spans.count; span++) {
+      if (layer.map.has(span)) bytes += sizeOf(layer.spans, span);
+    }
+    this.#evictedBytes += member.bytes - bytes;
+    this.#bytes += bytes - member.bytes;
+    member.bytes = bytes;
+  }
+
+  /** In a turn of its own: whoever waited for the newest span reads it first. */
+  #evictSoon(delayMs = 0): void {
+    if (!this.#started || this.bytes <= this.#maxBytes) return;
+    this.#evicting ??= setTimeout(async () => {
+      const before = this.bytes;
+      try {
+        await this.#evict();
+      } finally {
+        this.#evicting = undefined;
+        this.#evictSoon(this.bytes < before ? 0 : RETRY_MS);
+      }
+    }, delayMs);
+  }
+
+  /** Takes use marks over into the clock. */
+  #look(): void {
+    const now = ++this.#clock;
+    this.#arrivedBytes = 0;
+    for (const { layer, lastUse } of this.#members.values()) {
+      const { uses } = layer;
+      for (let span = 0; span < lastUse.length; span++) {
+        if (uses[span] === 0) continue;
+        uses[span] = 0;
+        lastUse[span] = now;
+      }
+    }
+  }
+
+  async #evict(): Promise<void> {
+    const excess = () => this.bytes - this.#maxBytes * (1 - FREED_SHARE);
+    this.#idle?.free(excess());
+    if (excess() <= 0) return;
+    this.#look();
+    const candidates: { member: Member; span: number; lastUse: number }[] = [];
+    for (const member of this.#members.values()) {
+      const { layer: { map, reader, spans }, lastUse } = member;
+      for (let span = 0; span < spans.count; span++) {
+        if (!map.has(span) || reader.isBusy(span)) continue;
+        candidates.push({ member, span, lastUse: lastUse[span]! });
+      }
+    }
+    candidates.sort((a, b) => a.lastUse - b.lastUse);
+    let left = excess();
+    const victims = new Map<CachedLayer, number[]>();
+    for (const { member: { layer }, span } of candidates) {
+      if (left <= 0) break;
+      victims.getOrInsertComputed(layer, () => []).push(span);
+      left -= sizeOf(layer.spans, span);
+    }
+    if (victims.size === 0) return;
+    const before = this.bytes;
+    await Promise.all(
+      [...victims].map(([{ reader }, spans]) => reader.evict(spans)),
+    );
+    log.debug("least recently used spans were given up", {
+      bytes: before - this.bytes,
+      layers: victims.size,
+    });
+  }
+
+  /** Evicts nothing more. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#looking);
+    clearTimeout(this.#evicting);
+    this.#started = false;
+    this.#members.clear();
+  }
+}
+
+const sizeOf = (spans: SpanTable, span: number) =>
+  spans.end(span) - spans.start(span);

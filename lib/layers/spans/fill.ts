@@ -1,0 +1,60 @@
+import type { SpanTable } from "../../formats/ztoc/mod.ts";
+import { SpanError } from "./errors.ts";
+
+/** Requests side by side: two hide each other's round trips. */
+const REQUESTS = 2;
+
+/** What `fillLayer` fills. */
+export interface Fillable {
+  readonly spans: SpanTable;
+  /** Whether a span is not to be fetched: here already, or never right. */
+  isSettled(span: number): boolean;
+  /** Compressed bytes that one request should ask for. */
+  runBytes(): number;
+  /** Uncompressed bytes that may still come into the cache. */
+  room(): number;
+  /** Fetches spans `first` to `last`. */
+  fetch(first: number, last: number): Promise<void>;
+}
+
+/**
+ * Fetches all of a layer that is missing, in order, as far as there is room.
+ * @throws SpanError (but `closed`) of the first span that failed, once all others are here; what else
+ * went wrong, at once.
+ */
+export async function fillLayer(layer: Fillable): Promise<void> {
+  const { spans } = layer;
+  const requests: { done: Promise<void>; bytes: number }[] = [];
+  let failure: SpanError | null = null;
+  let underway = 0;
+  const settleOne = async () => {
+    const { done, bytes } = requests.shift()!;
+    try {
+      await done;
+    } catch (error) {
+      if (!(error instanceof SpanError) || error.kind === "closed") throw error;
+      failure ??= error;
+    }
+    underway -= bytes;
+  };
+  for (let first = 0; first < spans.count; first++) {
+    if (layer.isSettled(first)) continue;
+    const limit = layer.runBytes();
+    const bytesTo = (last: number) => spans.end(last) - spans.start(first);
+    if (bytesTo(first) + underway > layer.room()) break;
+    let last = first;
+    while (
+      last + 1 < spans.count && !layer.isSettled(last + 1) &&
+      bytesTo(last + 1) + underway <= layer.room() &&
+      spans.compressedEnd(last + 1) - spans.compressedStart(first) <= limit
+    ) last++;
+    const done = layer.fetch(first, last);
+    done.catch(() => {}); // awaited by settleOne
+    requests.push({ done, bytes: bytesTo(last) });
+    underway += bytesTo(last);
+    if (requests.length === REQUESTS) await settleOne();
+    first = last;
+  }
+  while (requests.length > 0) await settleOne();
+  if (failure !== null) throw failure;
+}

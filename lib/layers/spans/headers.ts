@@ -1,0 +1,314 @@
+/**
+ * Checks the layer's tar headers against what the ztoc says of them.
+ *
+ * A ztoc is made by someone else, and names, modes and owners are served from it before any byte of
+ * the layer is here. Span digests do not help: they are the ztoc's own. So when a span arrives, each
+ * header inside it must say exactly what the ztoc says; the entries of a ztoc leave no gap (each
+ * header begins where the data before it ends), so nothing can be hidden between them either; what
+ * comes behind the last one is checked to be no entry.
+ *
+ * The ztoc's word lies in a file, one record an entry (`header_record.ts`), in tar order, so that it
+ * takes no memory and inflate Workers can read their part of it by themselves:
+ *
+ * | section | element | count |
+ * |---|---|---|
+ * | head | magic, version, spans, straddlers, checksum as u32 | 8 words |
+ * | records of a span, start and end in the file | f64 pairs | spans |
+ * | straddlers: start and end in the file, first and last span | four f64 | straddlers |
+ * | records | bytes | |
+ *
+ * A header that lies in two spans or more is a *straddler*: it is checked when the last of its spans
+ * arrives.
+ * @module
+ */
+import { crc32 } from "node:zlib";
+import {
+  closeFd,
+  ERRNO,
+  fileSize,
+  O,
+  openFd,
+  OsError,
+  preadFully,
+  pwriteFully,
+  renameFile,
+} from "../../host/os/mod.ts";
+import {
+  PLACEHOLDER_NAME,
+  type SpanTable,
+  type Ztoc,
+  type ZtocEntry,
+  ZtocError,
+} from "../../formats/ztoc/mod.ts";
+import { headerDifference, recordsIn, RecordWriter } from "./header_record.ts";
+
+const MAGIC = 0x52444853; // "SHDR"
+const VERSION = 2;
+const HEAD_BYTES = 32;
+const BLOCK_BYTES = 512;
+/** Some extension headers (PAX, global, GNU name and link target) of 1 MiB and the entry's own. */
+const MAX_HEADER_BYTES = 6 * (2 ** 20 + 1024) + 512;
+const MAX_FILE_BYTES = 2 ** 31 - 1;
+
+/** A header that does not lie in one span. */
+export interface Straddler {
+  /** Where its record is in the file. */
+  readonly start: number;
+  readonly end: number;
+  readonly firstSpan: number;
+  readonly lastSpan: number;
+}
+
+/** Where the records of one span's headers are; what an inflate Worker needs to check them. */
+export interface SpanHeaders {
+  readonly fd: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Headers to check, of one layer. */
+export class HeaderTable implements Disposable {
+  readonly #fd: number;
+  readonly #ranges: Float64Array;
+  readonly #straddlers = new Map<number, Straddler[]>();
+
+  private constructor(fd: number, bytes: Uint8Array<ArrayBuffer>) {
+    const [, , spans, straddlers] = new Uint32Array(bytes.buffer, 0, 4);
+    this.#fd = fd;
+    const doubles = new Float64Array(
+      bytes.buffer,
+      HEAD_BYTES,
+      indexWords(spans!, straddlers!),
+    );
+    this.#ranges = doubles.slice(0, spans! * 2);
+    for (let i = 0; i < straddlers!; i++) {
+      const at = spans! * 2 + i * 4;
+      const straddler = {
+        start: doubles[at]!,
+        end: doubles[at + 1]!,
+        firstSpan: doubles[at + 2]!,
+        lastSpan: doubles[at + 3]!,
+      };
+      for (let s = straddler.firstSpan; s <= straddler.lastSpan; s++) {
+        this.#straddlers.getOrInsertComputed(s, () => []).push(straddler);
+      }
+    }
+  }
+
+  /**
+   * Opens the file at `path`; makes it from the ztoc when it is missing, torn or of another version.
+   * @throws ZtocError when a header cannot be that long; OsError
+   */
+  static open(path: string, ztoc: Ztoc, spans: SpanTable): HeaderTable {
+    const known = openChecked(path, spans.count);
+    return known === null
+      ? HeaderTable.make(path, ztoc, spans)
+      : new HeaderTable(known.fd, known.bytes);
+  }
+
+  /**
+   * Makes the file at `path`.
+   * @throws ZtocError when a header cannot be that long; OsError
+   */
+  static make(path: string, ztoc: Ztoc, spans: SpanTable): HeaderTable {
+    const bytes = buildHeaderFile(ztoc, spans);
+    const draft = `${path}.new`;
+    const fd = openFd(draft, O.RDWR | O.CREAT | O.TRUNC);
+    try {
+      pwriteFully(fd, bytes, 0);
+      renameFile(draft, path);
+    } catch (error) {
+      closeFd(fd);
+      throw error;
+    }
+    return new HeaderTable(fd, bytes);
+  }
+
+  /** What to check in a span. */
+  ofSpan(span: number): SpanHeaders {
+    return {
+      fd: this.#fd,
+      start: this.#ranges[span * 2]!,
+      end: this.#ranges[span * 2 + 1]!,
+    };
+  }
+
+  /** Headers that lie in this span and others. */
+  straddlers(span: number): readonly Straddler[] {
+    return this.#straddlers.get(span) ?? [];
+  }
+
+  /**
+   * Compares a straddler with the layer.
+   * @param read gives bytes of the tar; all of the straddler's spans must be here.
+   * @returns null, or what differs.
+   * @throws OsError when the file cannot be read.
+   */
+  straddlerDifference(
+    straddler: Straddler,
+    read: (offset: number, length: number) => Uint8Array,
+  ): string | null {
+    const bytes = new Uint8Array(straddler.end - straddler.start);
+    readRecords(this.#fd, bytes, straddler.start);
+    for (const record of recordsIn(bytes)) {
+      const { headerStart, offset } = record;
+      const region = read(headerStart, offset - headerStart);
+      const difference = headerDifference(record, region);
+      if (difference !== null) return difference;
+    }
+    return null;
+  }
+
+  /** Closes the file; no Worker may be reading it. */
+  [Symbol.dispose](): void {
+    closeFd(this.#fd);
+  }
+}
+
+/** A torn file would look like a span without headers, which is then believed. @throws OsError */
+function readRecords(
+  fd: number,
+  into: Uint8Array<ArrayBuffer>,
+  start: number,
+): void {
+  if (preadFully(fd, into, start) !== into.length) {
+    throw new OsError(ERRNO.EIO, "read", "tar header records (torn file)");
+  }
+}
+
+/**
+ * Compares all headers that lie in a span with the ztoc's word.
+ * @param bytes the span's bytes of the tar, from offset `spanStart` on.
+ * @returns null, or what differs.
+ * @throws OsError when the records of the headers cannot be read.
+ */
+export function spanHeaderDifference(
+  { fd, start, end }: SpanHeaders,
+  bytes: Uint8Array,
+  spanStart: number,
+): string | null {
+  const records = new Uint8Array(end - start);
+  readRecords(fd, records, start);
+  for (const record of recordsIn(records)) {
+    const difference = headerDifference(
+      record,
+      bytes.subarray(
+        record.headerStart - spanStart,
+        record.offset - spanStart,
+      ),
+    );
+    if (difference !== null) return difference;
+  }
+  return null;
+}
+
+const indexWords = (spans: number, straddlers: number) =>
+  spans * 2 + straddlers * 4;
+
+function buildHeaderFile(
+  { entries, uncompressedSize }: Ztoc,
+  spans: SpanTable,
+): Uint8Array<ArrayBuffer> {
+  const writer = new RecordWriter();
+  const ranges = new Float64Array(spans.count * 2);
+  const straddlers: Straddler[] = [];
+  let headerStart = 0;
+  let span = 0;
+  const add = (entry: ZtocEntry, number: number) => {
+    if (entry.offset - headerStart > MAX_HEADER_BYTES) {
+      throw new ZtocError(
+        "order",
+        -1,
+        `entry ${number} has a header of ${entry.offset - headerStart} bytes`,
+      );
+    }
+    const start = writer.length;
+    writer.expected(entry, headerStart);
+    while (headerStart >= spans.end(span)) span++;
+    const lastSpan = entry.offset <= spans.end(span)
+      ? span
+      : spans.spanAt(entry.offset - 1);
+    if (lastSpan > span) {
+      straddlers.push({ start, end: writer.length, firstSpan: span, lastSpan });
+    } else {
+      if (ranges[span * 2 + 1] === 0) ranges[span * 2] = start;
+      ranges[span * 2 + 1] = writer.length;
+    }
+    headerStart = Math.min(
+      Math.ceil((entry.offset + entry.size) / BLOCK_BYTES) * BLOCK_BYTES,
+      uncompressedSize,
+    );
+  };
+  for (let i = 0; i < entries.length; i++) add(entries[i]!, i);
+  if (headerStart < uncompressedSize) {
+    add(placeholder(uncompressedSize), entries.length); // the end marker
+  }
+  const words = indexWords(spans.count, straddlers.length);
+  const recordsAt = HEAD_BYTES + words * 8;
+  const bytes = new Uint8Array(recordsAt + writer.length);
+  const doubles = new Float64Array(bytes.buffer, HEAD_BYTES, words);
+  doubles.set(ranges.map((at) => at + recordsAt));
+  straddlers.forEach(({ start, end, firstSpan, lastSpan }, i) =>
+    doubles.set(
+      [start + recordsAt, end + recordsAt, firstSpan, lastSpan],
+      spans.count * 2 + i * 4,
+    )
+  );
+  bytes.set(writer.bytes(), recordsAt);
+  const head = new Uint32Array(bytes.buffer, 0, HEAD_BYTES / 4);
+  head.set([MAGIC, VERSION, spans.count, straddlers.length]);
+  head[4] = crc32(bytes.subarray(HEAD_BYTES)) >>> 0;
+  return bytes;
+}
+
+/** An entry that stands for none; see `PLACEHOLDER_NAME`. */
+function placeholder(offset: number): ZtocEntry {
+  const nothing = new Uint8Array(0);
+  return {
+    name: PLACEHOLDER_NAME,
+    type: "reg",
+    offset,
+    size: 0,
+    linkname: nothing,
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    uname: nothing,
+    gname: nothing,
+    modTime: "",
+    devMajor: 0,
+    devMinor: 0,
+    xattrs: [],
+  };
+}
+
+function openChecked(
+  path: string,
+  spans: number,
+): { fd: number; bytes: Uint8Array<ArrayBuffer> } | null {
+  let fd: number;
+  try {
+    fd = openFd(path, O.RDONLY);
+  } catch (error) {
+    if (error instanceof OsError) return null;
+    throw error;
+  }
+  const bytes = readAll(fd);
+  if (bytes !== null && bytes.length >= HEAD_BYTES) {
+    const head = new Uint32Array(bytes.buffer, 0, HEAD_BYTES / 4);
+    const ours = head[0] === MAGIC && head[1] === VERSION &&
+      head[2] === spans &&
+      bytes.length >= HEAD_BYTES + indexWords(spans, head[3]!) * 8 &&
+      head[4] === crc32(bytes.subarray(HEAD_BYTES)) >>> 0;
+    if (ours) return { fd, bytes };
+  }
+  closeFd(fd);
+  return null;
+}
+
+function readAll(fd: number): Uint8Array<ArrayBuffer> | null {
+  const size = fileSize(fd);
+  if (size > MAX_FILE_BYTES) return null;
+  const bytes = new Uint8Array(size);
+  return preadFully(fd, bytes, 0) === size ? bytes : null;
+}

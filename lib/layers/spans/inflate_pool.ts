@@ -1,0 +1,244 @@
+import { LIBC_PATH } from "../../host/os/mod.ts";
+import { SPAN_CLASSES, type SpanClass } from "./classes.ts";
+import type {
+  InflateOutcome,
+  InflateRequest,
+  InflateResult,
+  InflateWork,
+} from "./inflate_messages.ts";
+
+/** A piece of a span that is coming is posted once it has so many bytes. */
+const PIECE_BYTES = 64 * 1024;
+/** Workers that had nothing to do for so long, ms, are stopped: each takes 11 MB and its buffers. */
+const IDLE_MS = 120_000;
+/** Spans of one Worker that may be coming: each holds some MiB of memory. */
+const STREAMS_EACH = 2;
+
+type Finished = PromiseWithResolvers<InflateOutcome>;
+
+interface Waiting {
+  readonly work: InflateWork;
+  readonly compressed: Uint8Array<ArrayBuffer>;
+  readonly finished: Finished;
+}
+
+interface Member {
+  /** Null while there was nothing to do for long. */
+  worker: Worker | null;
+  /** One span at a time: what waits here can still be overtaken, what was posted cannot. */
+  current: {
+    readonly id: number;
+    readonly cls: SpanClass;
+    readonly finished: Finished;
+  } | null;
+  /** Spans that are coming, or whose last byte was posted. */
+  readonly streams: Map<number, Finished>;
+}
+
+/** A span that is hashed and inflated while it comes. */
+export interface InflateStream {
+  /** More of the span is here: all of `bytes` up to `end`. Copies what it takes. */
+  reached(bytes: Uint8Array, end: number): void;
+  /** All of the span is here: `bytes` up to `end`. */
+  finish(bytes: Uint8Array, end: number): Promise<InflateOutcome>;
+  /** The rest will not come. */
+  drop(): void;
+}
+
+/** How a pool is set up. */
+export interface InflatePoolOptions {
+  /** Number of Workers; the machine's cores, at most four, when not given. */
+  readonly size?: number;
+  /** How long Workers without work stay, ms; two minutes when not given. */
+  readonly idleMs?: number;
+}
+
+/**
+ * Workers that check, inflate and write spans, those that are waited for first. They are there from
+ * the start, go when there is nothing to do for long, and come again with the next span, or with
+ * `wake` while it is still on its way.
+ */
+export class InflatePool implements Disposable {
+  readonly #members: Member[];
+  readonly #queues: Record<SpanClass, Waiting[]> = {
+    demand: [],
+    prefetch: [],
+    background: [],
+  };
+  #nextId = 1;
+
+  readonly #idleMs: number;
+  #usedMs = 0;
+  /** Set while Workers are up. */
+  #idle: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: InflatePoolOptions = {}) {
+    const { size = Math.min(4, navigator.hardwareConcurrency) } = options;
+    this.#idleMs = options.idleMs ?? IDLE_MS;
+    this.#members = Array.from(
+      { length: size },
+      () => ({ worker: null, current: null, streams: new Map() }),
+    );
+    this.wake();
+  }
+
+  /** Starts Workers that were stopped, so that they are up when the next span has come. */
+  wake(): void {
+    this.#usedMs = performance.now();
+    if (this.#idle !== undefined) return;
+    for (const member of this.#members) this.#start(member);
+    this.#stopAfter(this.#idleMs);
+  }
+
+  #stopAfter(ms: number): void {
+    this.#idle = setTimeout(() => {
+      const leftMs = this.#members.some(isBusy)
+        ? this.#idleMs
+        : this.#usedMs + this.#idleMs - performance.now();
+      if (leftMs > 0) return this.#stopAfter(leftMs);
+      this.#idle = undefined;
+      for (const member of this.#members) {
+        member.worker?.terminate();
+        member.worker = null;
+      }
+    }, ms);
+    Deno.unrefTimer(this.#idle);
+  }
+
+  #start(member: Member): void {
+    member.worker = new Worker(
+      new URL("./inflate_worker.ts", import.meta.url),
+      {
+        type: "module",
+        deno: { permissions: { ffi: [LIBC_PATH] } },
+      },
+    );
+    this.#listen(member, member.worker);
+  }
+
+  #listen(member: Member, worker: Worker): void {
+    const { streams } = member;
+    const endCurrent = (outcome: InflateOutcome) => {
+      member.current?.finished.resolve(outcome);
+      member.current = null;
+      this.#next();
+    };
+    worker.onmessage = ({ data }: MessageEvent<InflateResult>) => {
+      if (data.id === member.current?.id) return endCurrent(data.outcome);
+      streams.get(data.id)?.resolve(data.outcome);
+      streams.delete(data.id);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      // The Worker is gone with its spans, which are fetched again; another takes its place.
+      this.#start(member);
+      const outcome: InflateOutcome = {
+        kind: "worker",
+        detail: `Worker: ${event.message}`,
+      };
+      for (const finished of streams.values()) finished.resolve(outcome);
+      streams.clear();
+      endCurrent(outcome);
+    };
+  }
+
+  /** Number of Workers when all are up. */
+  get capacity(): number {
+    return this.#members.length;
+  }
+
+  /** Number of Workers that are up. */
+  get size(): number {
+    return this.#members.filter(({ worker }) => worker !== null).length;
+  }
+
+  /** Checks, inflates and writes one span; `compressed` and the work's window are given up. */
+  run(
+    work: InflateWork,
+    compressed: Uint8Array<ArrayBuffer>,
+    cls: SpanClass,
+  ): Promise<InflateOutcome> {
+    this.wake();
+    const finished = Promise.withResolvers<InflateOutcome>();
+    this.#queues[cls].push({ work, compressed, finished });
+    this.#next();
+    return finished.promise;
+  }
+
+  /**
+   * The same for a span of which only the beginning is here.
+   * @param start where it begins in the bytes that `reached` and `finish` are given.
+   * @returns null when enough are coming already: then wait for all of it and `run`.
+   */
+  stream(makeWork: () => InflateWork, start: number): InflateStream | null {
+    this.wake();
+    const member = this.#members.reduce((least, candidate) =>
+      candidate.streams.size < least.streams.size ? candidate : least
+    );
+    if (member.streams.size >= STREAMS_EACH) return null;
+    const id = this.#nextId++;
+    const finished = Promise.withResolvers<InflateOutcome>();
+    member.streams.set(id, finished);
+    post(member, { kind: "begin", id, work: makeWork() });
+    let at = start;
+    const piece = (kind: "piece" | "last", bytes: Uint8Array, end: number) => {
+      const compressed = new Uint8Array(bytes.subarray(at, end));
+      at = end;
+      post(member, { kind, id, compressed });
+    };
+    return {
+      reached: (bytes, end) => {
+        if (end - at >= PIECE_BYTES) piece("piece", bytes, end);
+      },
+      finish: (bytes, end) => {
+        piece("last", bytes, end);
+        return finished.promise;
+      },
+      drop: () => {
+        member.streams.delete(id);
+        post(member, { kind: "drop", id });
+      },
+    };
+  }
+
+  #next(): void {
+    for (;;) {
+      const cls = SPAN_CLASSES.find((cls) => this.#queues[cls].length > 0);
+      if (cls === undefined) return;
+      // One Worker is kept free of background work: the next reader finds it idle.
+      const background = this.#members.filter(({ current }) =>
+        current?.cls === "background"
+      ).length;
+      if (
+        cls === "background" && this.#members.length > 1 &&
+        background >= this.#members.length - 1
+      ) return;
+      const member = this.#members.find(({ current }) => current === null);
+      if (member === undefined) return;
+      const { work, compressed, finished } = this.#queues[cls].shift()!;
+      const id = this.#nextId++;
+      member.current = { id, cls, finished };
+      post(member, { kind: "whole", id, work, compressed });
+    }
+  }
+
+  /** Stops the Workers; spans under way never end, so end them first. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#idle);
+    for (const { worker } of this.#members) worker?.terminate();
+  }
+}
+
+function isBusy({ current, streams }: Member): boolean {
+  return current !== null || streams.size > 0;
+}
+
+function post({ worker }: Member, request: InflateRequest): void {
+  const transfer: ArrayBuffer[] = [];
+  if ("compressed" in request) transfer.push(request.compressed.buffer);
+  if ("work" in request && request.work.checkpoint !== null) {
+    transfer.push(request.work.checkpoint.window.buffer);
+  }
+  // Whoever posts has woken it, and it stays while it is busy.
+  worker!.postMessage(request, transfer);
+}

@@ -1,0 +1,158 @@
+/**
+ * Checks a span's digest, inflates it, checks the tar headers in it and writes it into the data
+ * file. A span that comes over a slow line is hashed and inflated as it comes, so that little is left
+ * to do when its last byte is here. Nothing reaches the file before digest and headers were seen to
+ * be right.
+ * @module
+ */
+/// <reference lib="deno.worker" />
+import { SpanInflater } from "../../formats/deflate/mod.ts";
+import { DigestStream } from "../../formats/oci/mod.ts";
+import { OsError, punchHole, pwriteFully } from "../../host/os/mod.ts";
+import { spanHeaderDifference } from "./headers.ts";
+import type {
+  InflateOutcome,
+  InflateRequest,
+  InflateResult,
+  InflateWork,
+} from "./inflate_messages.ts";
+
+const scope = self as unknown as DedicatedWorkerGlobalScope;
+const spare: SpanInflater[] = [];
+
+/** One span, from its first byte to its outcome. */
+class SpanTask {
+  readonly #work: InflateWork;
+  readonly #hash = new DigestStream();
+  readonly #inflater: SpanInflater | null;
+  /** Of a span that is not compressed. */
+  #plain: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  #failure: unknown = null;
+
+  constructor(work: InflateWork) {
+    this.#work = work;
+    const { checkpoint, size } = work;
+    this.#inflater = checkpoint === null
+      ? null
+      : spare.pop() ?? new SpanInflater();
+    if (checkpoint !== null) {
+      this.#inflater?.begin(checkpoint.bits, checkpoint.window, size);
+    }
+  }
+
+  push(compressed: Uint8Array<ArrayBuffer>): void {
+    this.#hash.update(compressed);
+    if (this.#inflater === null) {
+      this.#plain = compressed;
+      return;
+    }
+    if (this.#failure !== null) return;
+    try {
+      this.#inflater.push(compressed);
+    } catch (error) {
+      this.#failure = error; // whose fault it is, the digest will tell
+    }
+  }
+
+  finish(): InflateOutcome {
+    const { digest, size, headers, offset } = this.#work;
+    const actual = this.#hash.finish();
+    if (actual !== digest) {
+      return {
+        kind: "digest",
+        detail: `digest is ${actual}, not ${digest}`,
+      };
+    }
+    let bytes: Uint8Array<ArrayBuffer>;
+    try {
+      if (this.#failure !== null) throw this.#failure;
+      bytes = this.#inflater?.end() ?? this.#plain.subarray(0, size);
+    } catch (error) {
+      return { kind: "inflate", detail: String(error) };
+    }
+    if (bytes.length !== size) {
+      return {
+        kind: "inflate",
+        detail: `gives ${bytes.length} bytes, not ${size}`,
+      };
+    }
+    if (headers !== null) {
+      const detail = spanHeaderDifference(headers, bytes, offset);
+      if (detail !== null) return { kind: "header", detail };
+    }
+    return write(this.#work, bytes);
+  }
+
+  /** Gives its memory to the next one. */
+  [Symbol.dispose](): void {
+    if (this.#inflater !== null) spare.push(this.#inflater);
+  }
+}
+
+function write(
+  { fd, offset, size }: InflateWork,
+  bytes: Uint8Array<ArrayBuffer>,
+): InflateOutcome {
+  const unwritten = (detail: string): InflateOutcome => ({
+    kind: "unwritten",
+    bytes: bytes.slice(),
+    detail,
+  });
+  if (fd === null) return unwritten("the disk is broken");
+  try {
+    pwriteFully(fd, bytes, offset);
+    return { kind: "written" };
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+    try {
+      punchHole(fd, offset, size); // what was written of it helps nobody
+    } catch (failure) {
+      if (!(failure instanceof OsError)) throw failure;
+      // The blocks stay until the span is written again: nothing reads them before.
+    }
+    return unwritten(error.message);
+  }
+}
+
+const coming = new Map<number, SpanTask>();
+
+function finish(id: number, task: SpanTask): void {
+  let outcome: InflateOutcome;
+  try {
+    outcome = task.finish();
+  } catch (error) {
+    // No judgement of the bytes: memory or a descriptor gave out.
+    outcome = { kind: "worker", detail: String(error) };
+  }
+  task[Symbol.dispose]();
+  scope.postMessage(
+    { id, outcome } satisfies InflateResult,
+    outcome.kind === "unwritten" ? [outcome.bytes.buffer] : [],
+  );
+}
+
+scope.onmessage = ({ data }: MessageEvent<InflateRequest>) => {
+  const { id } = data;
+  switch (data.kind) {
+    case "whole": {
+      const task = new SpanTask(data.work);
+      task.push(data.compressed);
+      return finish(id, task);
+    }
+    case "begin":
+      coming.set(id, new SpanTask(data.work));
+      return;
+    case "piece":
+      return coming.get(id)?.push(data.compressed);
+    case "last": {
+      const task = coming.get(id);
+      if (task === undefined) return;
+      coming.delete(id);
+      task.push(data.compressed);
+      return finish(id, task);
+    }
+    case "drop":
+      coming.get(id)?.[Symbol.dispose]();
+      coming.delete(id);
+  }
+};

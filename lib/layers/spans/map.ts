@@ -1,0 +1,232 @@
+import {
+  closeFd,
+  dataSync,
+  dataSyncElsewhere,
+  fileSize,
+  O,
+  openFd,
+} from "../../host/os/mod.ts";
+import { preadFully, pwriteFully, truncateFd } from "../../host/os/mod.ts";
+
+const MAGIC = 0x50414d53; // "SMAP"
+const VERSION = 1;
+const HEADER_BYTES = 64;
+const BOOT_ID_AT = 16;
+const BOOT_ID_BYTES = 36;
+
+/** In the file: the span's bytes were written, and the page cache vouches for them until a reboot. */
+const WRITTEN = 1;
+/** In the file: the span's bytes were on disk before this was. */
+const SYNCED = 2;
+/** In memory only: WRITTEN, and a sync that covers it is under way. */
+const SYNCING = 3;
+
+/** Presence bytes, as the FUSE Workers see them: only `PRESENT` may be read without asking. */
+const MISSING = 0;
+const PRESENT = 1;
+/** The bytes are here, but the next reader shall ask: it has come to a marked place. */
+const MARKED = 2;
+
+/**
+ * The durable list of present spans of one layer: a 64-byte header (magic, version, count, boot ID)
+ * and one byte a span.
+ *
+ * Bytes are written before their span is marked, so after a crash of the daemon every mark holds.
+ * After a crash of the machine the order of page write-back is unknown: marks of another boot count
+ * only when they were made after an fdatasync of the data (`SYNCED`). A span that is given up loses
+ * its mark, durably, before its bytes go.
+ */
+export class SpanMap implements Disposable {
+  readonly #fd: number;
+  readonly #byte = new Uint8Array(1);
+  readonly #marks: Uint8Array<ArrayBuffer>;
+  #syncing: Promise<void> = Promise.resolve();
+  #frozen = false;
+  #closed = false;
+
+  private constructor(
+    fd: number,
+    marks: Uint8Array<ArrayBuffer>,
+    /** One byte a span; shared with the readers of the data file, written here only. */
+    readonly presence: Uint8Array,
+  ) {
+    this.#fd = fd;
+    this.#marks = marks;
+  }
+
+  /**
+   * Opens or makes the map at `path` and sets `presence` from it.
+   * @param options.trusted false when the data file was just made: then nothing is present.
+   * @throws OsError
+   */
+  static open(
+    path: string,
+    presence: Uint8Array,
+    options: { bootId: string; trusted: boolean },
+  ): SpanMap {
+    const fd = openFd(path, O.RDWR | O.CREAT);
+    try {
+      const bytes = readTrusted(fd, presence.length, options);
+      const marks = bytes.slice(HEADER_BYTES);
+      marks.forEach((mark, span) =>
+        Atomics.store(presence, span, mark === 0 ? MISSING : PRESENT)
+      );
+      truncateFd(fd, bytes.length);
+      pwriteFully(fd, bytes, 0);
+      return new SpanMap(fd, marks, presence);
+    } catch (error) {
+      closeFd(fd);
+      throw error;
+    }
+  }
+
+  /**
+   * Marks a span whose bytes are in the data file.
+   * @throws OsError when the mark cannot be made durable; the span is present all the same.
+   */
+  mark(span: number): void {
+    this.#marks[span] = WRITTEN;
+    Atomics.store(this.presence, span, PRESENT);
+    this.#byte[0] = WRITTEN;
+    pwriteFully(this.#fd, this.#byte, HEADER_BYTES + span);
+  }
+
+  /**
+   * Gives spans up: they are missing at once. Their bytes may be destroyed when this resolves.
+   * @throws OsError: then their bytes must stay.
+   */
+  async clear(spans: readonly number[]): Promise<void> {
+    for (const span of spans) Atomics.store(this.presence, span, MISSING);
+    let durable = false;
+    for (const span of spans) {
+      durable ||= this.#marks[span] !== WRITTEN;
+      this.#marks[span] = 0;
+      this.#byte[0] = 0;
+      pwriteFully(this.#fd, this.#byte, HEADER_BYTES + span);
+    }
+    // Marks that were never said to outlive the machine need not be taken back durably.
+    if (durable) await dataSyncElsewhere(this.#fd);
+  }
+
+  /** Whether a span is present. */
+  has(span: number): boolean {
+    return Atomics.load(this.presence, span) !== MISSING;
+  }
+
+  /** Makes the next reader of a present span ask for it. */
+  watch(span: number): void {
+    Atomics.compareExchange(this.presence, span, PRESENT, MARKED);
+  }
+
+  /** Ends `watch`; whether the span was watched. */
+  unwatch(span: number): boolean {
+    return Atomics.compareExchange(this.presence, span, MARKED, PRESENT) ===
+      MARKED;
+  }
+
+  /** Number of present spans. */
+  get presentCount(): number {
+    return this.presence.reduce(
+      (sum, mark) => sum + (mark === MISSING ? 0 : 1),
+      0,
+    );
+  }
+
+  /**
+   * Makes all marks of now outlive the machine: syncs the data, then the marks. Both descriptors
+   * must stay open until then. @throws OsError
+   */
+  sync(dataFd: number): Promise<void> {
+    const syncing = this.#syncing.then(() => this.#sync(dataFd));
+    this.#syncing = syncing.catch(() => {}); // told to this caller, not to the next
+    return syncing;
+  }
+
+  async #sync(dataFd: number): Promise<void> {
+    const marks = this.#marks;
+    if (this.#frozen || !marks.includes(WRITTEN)) return;
+    replace(marks, WRITTEN, SYNCING);
+    try {
+      await dataSyncElsewhere(dataFd);
+    } catch (error) {
+      replace(marks, SYNCING, WRITTEN);
+      throw error;
+    }
+    // Spans given up meanwhile are no longer SYNCING, even if they are here again.
+    replace(marks, SYNCING, SYNCED);
+    if (this.#frozen) return;
+    pwriteFully(this.#fd, marks, HEADER_BYTES);
+    await dataSyncElsewhere(this.#fd);
+  }
+
+  /** `sync` before this returns, for the end of the process. @throws OsError */
+  syncNow(dataFd: number): void {
+    if (!this.#marks.some((mark) => mark === WRITTEN || mark === SYNCING)) {
+      return;
+    }
+    dataSync(dataFd);
+    replace(this.#marks, SYNCING, SYNCED);
+    replace(this.#marks, WRITTEN, SYNCED);
+    pwriteFully(this.#fd, this.#marks, HEADER_BYTES);
+    dataSync(this.#fd);
+  }
+
+  /** Writes no more to the file from now on, so that another map may be opened over it. */
+  freeze(): void {
+    this.#frozen = true;
+  }
+
+  /** Closes the file once no sync runs. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = this.#frozen = true;
+    await this.#syncing;
+    closeFd(this.#fd);
+  }
+
+  /** Closes the file; no sync may be running. */
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    closeFd(this.#fd);
+  }
+}
+
+function replace(marks: Uint8Array, from: number, to: number): void {
+  for (let span = 0; span < marks.length; span++) {
+    if (marks[span] === from) marks[span] = to;
+  }
+}
+
+/** The whole file as it shall be: only marks that can be believed, and this boot's ID. */
+function readTrusted(
+  fd: number,
+  count: number,
+  { bootId, trusted }: { bootId: string; trusted: boolean },
+): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(HEADER_BYTES + count);
+  const whole = fileSize(fd) === bytes.length &&
+    preadFully(fd, bytes, 0) === bytes.length;
+  const view = new DataView(bytes.buffer);
+  const ours = whole && trusted &&
+    view.getUint32(0, true) === MAGIC &&
+    view.getUint32(4, true) === VERSION &&
+    view.getUint32(8, true) === count;
+  const boot = new TextDecoder().decode(
+    bytes.subarray(BOOT_ID_AT, BOOT_ID_AT + BOOT_ID_BYTES),
+  );
+  const sameBoot = ours && boot === bootId;
+  for (let at = HEADER_BYTES; at < bytes.length; at++) {
+    const mark = ours ? bytes[at] : 0;
+    const holds = mark === SYNCED || (sameBoot && mark === WRITTEN);
+    if (!holds) bytes[at] = 0;
+  }
+  view.setUint32(0, MAGIC, true);
+  view.setUint32(4, VERSION, true);
+  view.setUint32(8, count, true);
+  bytes.set(
+    new TextEncoder().encode(bootId).subarray(0, BOOT_ID_BYTES),
+    BOOT_ID_AT,
+  );
+  return bytes;
+}

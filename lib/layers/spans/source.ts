@@ -1,0 +1,50 @@
+import { closeFd, O, openFd, preadFully } from "../../host/os/mod.ts";
+
+/** Where the compressed bytes of a layer come from. */
+export interface SpanSource {
+  /** What is shared with other layers: requests are bounded for each host by itself. */
+  readonly host: string;
+  /**
+   * Fills `into` with bytes [start, end) of the layer blob; `into` is end − start long and belongs
+   * to the caller. Not trusted: the caller checks digests.
+   * @param onProgress told how many bytes of `into` are here, from its beginning on, as they come.
+   * @throws when not all bytes could be had, or the signal's reason.
+   */
+  fetch(
+    start: number,
+    end: number,
+    into: Uint8Array<ArrayBuffer>,
+    signal: AbortSignal,
+    onProgress?: (filled: number) => void,
+  ): Promise<void>;
+}
+
+/** A layer blob in a local file. */
+export class FileSpanSource implements SpanSource, Disposable {
+  readonly host = "";
+  readonly #fd: number;
+
+  /** @throws OsError */
+  constructor(readonly path: string) {
+    this.#fd = openFd(path, O.RDONLY);
+  }
+
+  fetch(
+    start: number,
+    _end: number,
+    into: Uint8Array<ArrayBuffer>,
+    _signal: AbortSignal,
+    onProgress?: (filled: number) => void,
+  ): Promise<void> {
+    const count = preadFully(this.#fd, into, start);
+    onProgress?.(count);
+    return count === into.length ? Promise.resolve() : Promise.reject(
+      new RangeError(`${this.path} ends at byte ${start + count}`),
+    );
+  }
+
+  /** Closes the file. */
+  [Symbol.dispose](): void {
+    closeFd(this.#fd);
+  }
+}

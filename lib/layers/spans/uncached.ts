@@ -1,0 +1,98 @@
+import { logger } from "../../telemetry/mod.ts";
+
+const log = logger("spans");
+
+/** What the disk would not take, of all layers together. */
+const MAX_BYTES = 64 * 2 ** 20;
+/** How long a full disk is left alone before a span in memory is tried again, ms. */
+const DISK_REST_MS = 5_000;
+/** How often a full disk is told of, ms. */
+const DISK_WARNING_MS = 60_000;
+
+/**
+ * Spans that are not on the disk, because it is full or broken: kept in memory for the readers that
+ * wait for them, until newer ones push them out.
+ */
+export class UncachedSpans {
+  readonly #spans = new Map<object, Map<number, Uint8Array<ArrayBuffer>>>();
+  /** Oldest first. */
+  readonly #order: { layer: object; span: number; size: number }[] = [];
+  #bytes = 0;
+  #fullAtMs = -Infinity;
+  #warnedAtMs = -Infinity;
+  readonly #broken = new AbortController();
+
+  /** @param maxBytes kept at most, but for the newest span. */
+  constructor(readonly maxBytes = MAX_BYTES) {}
+
+  /** The disk did not take something: it is left alone for a while, and told of now and then. */
+  diskFull(detail: string): void {
+    if (this.broken.aborted) return;
+    const now = performance.now();
+    this.#fullAtMs = now;
+    if (now - this.#warnedAtMs < DISK_WARNING_MS) return;
+    this.#warnedAtMs = now;
+    log.warn("the cache cannot be written, layers are read uncached", {
+      detail,
+    });
+  }
+
+  /**
+   * The disk gave an error where bytes should be. One that does may give zeros next, for writes that
+   * the kernel could not finish: from now on nothing on it is believed, and nothing is written.
+   */
+  diskBroken(detail: string): void {
+    if (this.#broken.signal.aborted) return;
+    log.error(
+      "the cache disk gives I/O errors: layers are read uncached until the daemon is started on another disk",
+      { detail },
+    );
+    this.#broken.abort(new Error(detail));
+  }
+
+  /** Aborted once the disk is broken; the reason says how. */
+  get broken(): AbortSignal {
+    return this.#broken.signal;
+  }
+
+  /** Whether it is time to try the disk again. */
+  get mayWrite(): boolean {
+    return !this.broken.aborted &&
+      performance.now() - this.#fullAtMs >= DISK_REST_MS;
+  }
+
+  /** A span's bytes, if they are here. */
+  get(layer: object, span: number): Uint8Array<ArrayBuffer> | undefined {
+    return this.#spans.get(layer)?.get(span);
+  }
+
+  /** Keeps a span. */
+  put(layer: object, span: number, bytes: Uint8Array<ArrayBuffer>): void {
+    this.delete(layer, span);
+    this.#spans.getOrInsertComputed(layer, () => new Map()).set(span, bytes);
+    this.#order.push({ layer, span, size: bytes.length });
+    this.#bytes += bytes.length;
+    while (this.#bytes > this.maxBytes && this.#order.length > 1) {
+      const oldest = this.#order[0]!;
+      this.delete(oldest.layer, oldest.span);
+    }
+  }
+
+  /** Lets go of a span. */
+  delete(layer: object, span: number): void {
+    const at = this.#order.findIndex((kept) =>
+      kept.layer === layer && kept.span === span
+    );
+    if (at < 0) return;
+    this.#bytes -= this.#order[at]!.size;
+    this.#order.splice(at, 1);
+    const spans = this.#spans.get(layer);
+    spans?.delete(span);
+    if (spans?.size === 0) this.#spans.delete(layer);
+  }
+
+  /** Spans kept of a layer. */
+  of(layer: object): number[] {
+    return [...this.#spans.get(layer)?.keys() ?? []];
+  }
+}

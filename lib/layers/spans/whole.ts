@@ -1,0 +1,72 @@
+/**
+ * The digest of a layer's whole tar, off the main isolate and at low priority.
+ * @module
+ */
+import { type Digest, isDigest } from "../../formats/oci/mod.ts";
+import { LIBC_PATH } from "../../host/os/mod.ts";
+import type { WholeLayerQuestion, WholeLayerResult } from "./whole_messages.ts";
+
+/** The end of a layer's stream that its ztoc does not count: padding behind the tar's end marker. */
+export type LayerTail =
+  /** Compressed bytes from the last span's beginning to the blob's end. */
+  | {
+    readonly kind: "gzip";
+    readonly compressed: Uint8Array<ArrayBuffer>;
+    readonly bits: number;
+    readonly window: Uint8Array<ArrayBuffer>;
+    /** Bytes of the last span that are in the data file. */
+    readonly skip: number;
+  }
+  /** The bytes themselves. */
+  | { readonly kind: "plain"; readonly bytes: Uint8Array<ArrayBuffer> };
+
+/**
+ * Compares a complete data file with the layer's diff ID.
+ * @param options.tail asked for only when the data file alone does not have that digest.
+ * @returns the digest of data and tail: the diff ID when all is right.
+ * @throws Error when the file cannot be read, what `tail` throws, or the signal's reason.
+ */
+export async function hashLayer(
+  path: string,
+  sizeBytes: number,
+  diffId: Digest,
+  options: {
+    readonly tail: () => Promise<LayerTail | null>;
+    readonly signal: AbortSignal;
+  },
+): Promise<Digest> {
+  const { signal } = options;
+  signal.throwIfAborted();
+  const worker = new Worker(new URL("./whole_worker.ts", import.meta.url), {
+    type: "module",
+    deno: { permissions: { ffi: [LIBC_PATH] } },
+  });
+  const stopped = Promise.withResolvers<never>();
+  stopped.promise.catch(() => {}); // raced below
+  const stop = () => stopped.reject(signal.reason);
+  signal.addEventListener("abort", stop, { once: true });
+  worker.onerror = (event) => {
+    event.preventDefault();
+    stopped.reject(new Error(event.message));
+  };
+  const ask = async (question: WholeLayerQuestion): Promise<Digest> => {
+    const answer = Promise.withResolvers<WholeLayerResult>();
+    worker.onmessage = ({ data }) => answer.resolve(data);
+    worker.postMessage(question);
+    const { digest, error } = await Promise.race([
+      answer.promise,
+      stopped.promise,
+    ]);
+    if (!isDigest(digest)) throw new Error(error ?? "no digest");
+    return digest;
+  };
+  try {
+    const digest = await ask({ kind: "file", path, sizeBytes });
+    if (digest === diffId) return digest;
+    const tail = await options.tail();
+    return tail === null ? digest : await ask({ kind: "tail", tail });
+  } finally {
+    signal.removeEventListener("abort", stop);
+    worker.terminate();
+  }
+}

@@ -1,0 +1,62 @@
+/** Hashes one layer, resting as long as it works: nobody waits for it. @module */
+/// <reference lib="deno.worker" />
+import { createHash } from "node:crypto";
+import { SpanInflater } from "../../formats/deflate/mod.ts";
+import { closeFd, O, openFd, preadFully } from "../../host/os/mod.ts";
+import type { LayerTail } from "./whole.ts";
+import type { WholeLayerQuestion, WholeLayerResult } from "./whole_messages.ts";
+
+const CHUNK_BYTES = 2 ** 20;
+/** The most a stream may hold behind its tar: more is no padding. */
+const MAX_TAIL_BYTES = 64 * 2 ** 20;
+
+const scope = self as unknown as DedicatedWorkerGlobalScope;
+const hash = createHash("sha256");
+const clock = new Int32Array(new SharedArrayBuffer(4));
+
+function addFile(path: string, sizeBytes: number): void {
+  const fd = openFd(path, O.RDONLY);
+  try {
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    for (let at = 0; at < sizeBytes;) {
+      const startMs = performance.now();
+      const part = chunk.subarray(0, Math.min(CHUNK_BYTES, sizeBytes - at));
+      if (preadFully(fd, part, at) !== part.length) {
+        throw new Error(`${path} ends before byte ${sizeBytes}`);
+      }
+      hash.update(part);
+      at += part.length;
+      Atomics.wait(clock, 0, 0, performance.now() - startMs);
+    }
+  } finally {
+    closeFd(fd);
+  }
+}
+
+function addTail(tail: LayerTail): void {
+  if (tail.kind === "plain") {
+    hash.update(tail.bytes);
+    return;
+  }
+  const { compressed, bits, window, skip } = tail;
+  const bytes = new SpanInflater().inflateToEnd(
+    compressed,
+    bits,
+    window,
+    skip + MAX_TAIL_BYTES,
+  );
+  hash.update(bytes.subarray(skip));
+}
+
+scope.onmessage = ({ data }: MessageEvent<WholeLayerQuestion>) => {
+  let result: WholeLayerResult;
+  try {
+    if (data.kind === "file") addFile(data.path, data.sizeBytes);
+    else addTail(data.tail);
+    const digest = `sha256:${hash.copy().digest("hex")}`;
+    result = { digest, error: null };
+  } catch (error) {
+    result = { digest: null, error: String(error) };
+  }
+  scope.postMessage(result);
+};

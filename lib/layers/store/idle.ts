@@ -1,0 +1,98 @@
+import { logger } from "../../telemetry/mod.ts";
+import type { IdleLayers } from "../spans/mod.ts";
+import { removeFolder } from "../../host/files/mod.ts";
+
+const log = logger("images");
+/** In a layer's folder: nobody used it when it was last served. */
+const MARK = "unused";
+/** What `stat` counts blocks in. */
+const STAT_BLOCK_BYTES = 512;
+
+/**
+ * Caches of layers that no snapshot uses any more, kept for the next image that has them. The least
+ * recently used one goes first when room is needed.
+ */
+export class IdleLayerFolders implements IdleLayers {
+  readonly #layersDirectory: string;
+  readonly #forget: (slot: number) => void;
+  /** Bytes on disk by slot, least recently used first. */
+  readonly #layers = new Map<number, number>();
+  #bytes = 0;
+
+  /**
+   * Finds the layers an earlier run kept.
+   * @param forget told the slots whose folder is removed.
+   */
+  constructor(
+    layersDirectory: string,
+    slots: Iterable<number>,
+    forget: (slot: number) => void,
+  ) {
+    this.#layersDirectory = layersDirectory;
+    this.#forget = forget;
+    const found: { slot: number; sinceMs: number }[] = [];
+    for (const slot of slots) {
+      const mark = statOrNull(`${layersDirectory}/${slot}/${MARK}`);
+      if (mark !== null) {
+        found.push({ slot, sinceMs: mark.mtime?.getTime() ?? 0 });
+      }
+    }
+    found.sort((a, b) => a.sinceMs - b.sinceMs);
+    for (const { slot } of found) this.#count(slot);
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Slots of the layers kept, least recently used first. */
+  slots(): number[] {
+    return [...this.#layers.keys()];
+  }
+
+  /** A layer is no longer served, and kept. */
+  add(slot: number): void {
+    Deno.writeFileSync(
+      `${this.#layersDirectory}/${slot}/${MARK}`,
+      new Uint8Array(),
+    );
+    this.#count(slot);
+  }
+
+  /** A layer is served again. */
+  take(slot: number): void {
+    const bytes = this.#layers.get(slot);
+    if (bytes === undefined) return;
+    this.#layers.delete(slot);
+    this.#bytes -= bytes;
+    Deno.removeSync(`${this.#layersDirectory}/${slot}/${MARK}`);
+  }
+
+  free(bytes: number): void {
+    const goal = this.#bytes - bytes;
+    for (const [slot, size] of this.#layers) {
+      if (this.#bytes <= Math.max(0, goal)) return;
+      this.#layers.delete(slot);
+      this.#bytes -= size;
+      this.#forget(slot);
+      removeFolder(`${this.#layersDirectory}/${slot}`);
+      log.debug("a layer that nobody uses was given up", { slot, bytes: size });
+    }
+  }
+
+  #count(slot: number): void {
+    const stat = statOrNull(`${this.#layersDirectory}/${slot}/data`);
+    const bytes = (stat?.blocks ?? 0) * STAT_BLOCK_BYTES;
+    this.#layers.set(slot, bytes);
+    this.#bytes += bytes;
+  }
+}
+
+function statOrNull(path: string): Deno.FileInfo | null {
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * The files of a layer's folder that are made once: its ztoc, the tree that is made of it, its diff ID.
+ * @module
+ */
+import { compileTree, LayerTree, TreeFormatError } from "../tree/mod.ts";
+import {
+  OsError,
+  putOnDisk,
+  readWholeFile,
+  renameFile,
+  writePrivate,
+} from "../../host/os/mod.ts";
+import type { SpanTable, Ztoc } from "../../formats/ztoc/mod.ts";
+
+const MAX_TREE_BYTES = 2 ** 31 - 1;
+
+/** The file's bytes; null when there is none. */
+export function readIfThere(path: string): Uint8Array<ArrayBuffer> | null {
+  try {
+    return Deno.readFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+/** Whether the file holds just these bytes. */
+export function holds(path: string, bytes: Uint8Array): boolean {
+  const found = readIfThere(path);
+  return found !== null && found.length === bytes.length &&
+    found.every((byte, i) => byte === bytes[i]);
+}
+
+/** The tree in a file; null when there is none that can be used. */
+export function openTree(path: string): LayerTree | null {
+  try {
+    return new LayerTree(readWholeFile(path, MAX_TREE_BYTES).slice());
+  } catch (error) {
+    // Missing, torn or of another version: it is made again from the ztoc.
+    if (error instanceof TreeFormatError || error instanceof OsError) {
+      return null;
+    }
+    throw error;
+  }
+}
+
+/** Compiles a layer's tree, and adds its file to `files`. @throws TreeCompileError */
+export function newTree(
+  { entries, uncompressedSize }: Ztoc,
+  spans: SpanTable,
+  files: NewFile[],
+): LayerTree {
+  const bytes = compileTree({
+    entries,
+    spanStarts: Float64Array.from(
+      { length: spans.count },
+      (_, span) => spans.start(span),
+    ),
+    dataSize: uncompressedSize,
+  });
+  files.push({ name: "tree", bytes });
+  return new LayerTree(bytes);
+}
+
+/** A file of a new layer. */
+export interface NewFile {
+  readonly name: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Writes files that are either whole or not there, and the folder, to disk. @throws OsError, Deno's errors */
+export async function saveFiles(
+  folder: string,
+  files: readonly NewFile[],
+): Promise<void> {
+  await Promise.all(files.map(async ({ name, bytes }) => {
+    const path = `${folder}/${name}`;
+    const draft = `${path}.new`;
+    await writePrivate(draft, bytes);
+    await putOnDisk(draft);
+    renameFile(draft, path);
+  }));
+  await putOnDisk(folder);
+}

@@ -1,0 +1,50 @@
+import { isStuckDying, processStart } from "../../host/os/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+
+const log = logger("images");
+
+/** A process has the root: one a root. */
+export class RootInUseError extends Error {
+  override readonly name = "RootInUseError";
+  constructor(readonly path: string) {
+    super(
+      `${path} is held by another soci-deno process; use another --root`,
+    );
+  }
+}
+
+/**
+ * Takes the lock of a root; closing the file gives it back.
+ *
+ * A predecessor that was killed while the kernel waited for its own answer (it was mounting a layer
+ * by EROFS) cannot end, and so keeps its lock, until somebody answers in its place. That is what
+ * the next daemon does: such a lock does not count.
+ * @throws RootInUseError
+ */
+export function takeLock(path: string): Deno.FsFile {
+  const file = Deno.openSync(path, { write: true, create: true });
+  if (file.tryLockSync(true)) return signed(file);
+  file.close();
+  const [pid = "", started = ""] = Deno.readTextFileSync(path).split(" ");
+  if (!isStuckDying(Number(pid), started)) throw new RootInUseError(path);
+  log.warn("the last daemon cannot end before its mounts are answered", {
+    pid: Number(pid),
+  });
+  const draft = `${path}.new`;
+  const fresh = Deno.openSync(draft, { write: true, create: true });
+  if (!fresh.tryLockSync(true)) {
+    fresh.close();
+    throw new RootInUseError(path);
+  }
+  Deno.renameSync(draft, path);
+  return signed(fresh);
+}
+
+/** Writes into a lock whose it is. */
+function signed(file: Deno.FsFile): Deno.FsFile {
+  file.truncateSync();
+  file.writeSync(
+    new TextEncoder().encode(`${Deno.pid} ${processStart(Deno.pid)}`),
+  );
+  return file;
+}

@@ -1,0 +1,296 @@
+import { crc32 } from "node:zlib";
+import {
+  FLAG_XATTRS,
+  HEADER,
+  HEADER_BYTES,
+  INODE_COLUMNS,
+  TREE_MAGIC,
+  TREE_VERSION,
+  type TreeLayout,
+  treeLayout,
+} from "./format.ts";
+import {
+  closeFd,
+  ERRNO,
+  O,
+  openFd,
+  OsError,
+  preadFully,
+} from "../../host/os/mod.ts";
+import { S } from "./modes.ts";
+
+/** The tree file is torn, foreign or of another version: make it again from the ztoc. */
+export class TreeFormatError extends Error {
+  override readonly name = "TreeFormatError";
+}
+
+/** Version of the tree file at `path`; null when there is no file, or none of ours. @throws OsError */
+export function treeFileVersion(path: string): number | null {
+  let fd: number;
+  try {
+    fd = openFd(path, O.RDONLY);
+  } catch (error) {
+    if (error instanceof OsError && error.errno === ERRNO.ENOENT) return null;
+    throw error;
+  }
+  try {
+    const words = new Uint32Array(2);
+    const count = preadFully(fd, new Uint8Array(words.buffer), 0);
+    return count === 8 && words[HEADER.magic] === TREE_MAGIC
+      ? words[HEADER.version] as number
+      : null;
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** An inode of a layer: index into the tree's columns. 0 is the root. */
+export type Inode = number;
+
+/** A layer's file tree over one binary (`format.ts`). No object per file; nothing is copied. */
+export class LayerTree {
+  readonly inodes: number;
+  readonly dirents: number;
+  readonly spans: number;
+  readonly hasXattrs: boolean;
+  /** CRC-32 of the whole: tells trees apart. */
+  readonly checksum: number;
+  readonly mode: Uint32Array;
+  readonly uid: Uint32Array;
+  readonly gid: Uint32Array;
+  readonly nlink: Uint32Array;
+  readonly rdev: Uint32Array;
+  readonly mtimeNanos: Uint32Array;
+  readonly first: Uint32Array;
+  readonly count: Uint32Array;
+  readonly size: Float64Array;
+  readonly dataOffset: Float64Array;
+  readonly mtimeSeconds: Float64Array;
+  /** Data offset of each span, then the data's size. */
+  readonly spanStarts: Float64Array;
+  /** Names, link targets, xattr keys and values. */
+  readonly names: Uint8Array;
+  readonly nameOffset: Uint32Array;
+  readonly nameLength: Uint32Array;
+  readonly direntInode: Uint32Array;
+  readonly #xattrFirst: Uint32Array;
+  readonly #xattrKey: Uint32Array;
+  readonly #xattrKeyLength: Uint32Array;
+  readonly #xattrValue: Uint32Array;
+  readonly #xattrValueLength: Uint32Array;
+
+  /**
+   * Opens a tree over `bytes`, which it keeps.
+   * @throws TreeFormatError
+   */
+  constructor(bytes: Uint8Array<ArrayBuffer>) {
+    if (bytes.byteOffset % 8 !== 0) throw new TreeFormatError("not aligned");
+    if (bytes.length < HEADER_BYTES) throw new TreeFormatError("too short");
+    const header = new Uint32Array(bytes.buffer, bytes.byteOffset, 16);
+    const word = (at: number) => header[at] as number;
+    if (
+      word(HEADER.magic) !== TREE_MAGIC ||
+      word(HEADER.version) !== TREE_VERSION
+    ) throw new TreeFormatError("another format or version");
+    this.inodes = word(HEADER.inodes);
+    this.dirents = word(HEADER.dirents);
+    this.spans = word(HEADER.spans);
+    const xattrs = word(HEADER.xattrs);
+    const nameBytes = word(HEADER.nameBytes);
+    this.hasXattrs = (word(HEADER.flags) & FLAG_XATTRS) !== 0;
+    const layout: TreeLayout = treeLayout({
+      inodes: this.inodes,
+      dirents: this.dirents,
+      xattrs,
+      spans: this.spans,
+      nameBytes,
+    });
+    if (layout.end !== bytes.length || this.inodes === 0) {
+      throw new TreeFormatError("wrong length");
+    }
+    // The file is ours: a checksum finds torn writes, and the compiler keeps every index in range.
+    this.checksum = word(HEADER.checksum);
+    if (
+      (crc32(bytes.subarray(HEADER_BYTES)) >>> 0) !== this.checksum
+    ) throw new TreeFormatError("checksum mismatch");
+
+    const doubles = (at: number, count: number) =>
+      new Float64Array(bytes.buffer, bytes.byteOffset + at, count);
+    const words = (at: number, count: number) =>
+      new Uint32Array(bytes.buffer, bytes.byteOffset + at, count);
+    const n = this.inodes;
+    this.size = doubles(layout.doubles, n);
+    this.dataOffset = doubles(layout.doubles + n * 8, n);
+    this.mtimeSeconds = doubles(layout.doubles + n * 16, n);
+    this.spanStarts = doubles(layout.spanStarts, this.spans + 1);
+    const column = (name: typeof INODE_COLUMNS[number]) =>
+      words(layout.columns + INODE_COLUMNS.indexOf(name) * n * 4, n);
+    this.mode = column("mode");
+    this.uid = column("uid");
+    this.gid = column("gid");
+    this.nlink = column("nlink");
+    this.rdev = column("rdev");
+    this.mtimeNanos = column("mtimeNanos");
+    this.first = column("first");
+    this.count = column("count");
+    this.#xattrFirst = words(layout.xattrFirst, n + 1);
+    const d = this.dirents;
+    this.nameOffset = words(layout.direntColumns, d);
+    this.nameLength = words(layout.direntColumns + d * 4, d);
+    this.direntInode = words(layout.direntColumns + d * 8, d);
+    this.#xattrKey = words(layout.xattrColumns, xattrs);
+    this.#xattrKeyLength = words(layout.xattrColumns + xattrs * 4, xattrs);
+    this.#xattrValue = words(layout.xattrColumns + xattrs * 8, xattrs);
+    this.#xattrValueLength = words(layout.xattrColumns + xattrs * 12, xattrs);
+    this.names = bytes.subarray(layout.names);
+  }
+
+  /** Whether that inode is a directory. */
+  isDirectory(inode: Inode): boolean {
+    return ((this.mode[inode] as number) & S.IFMT) === S.IFDIR;
+  }
+
+  /** The child called `buffer[start … end)`, or -1. Binary search over sorted names. */
+  lookup(
+    directory: Inode,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+  ): Inode {
+    let low = this.first[directory] as number;
+    let high = low + (this.count[directory] as number);
+    const length = end - start;
+    const names = this.names;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const offset = this.nameOffset[middle] as number;
+      const nameLength = this.nameLength[middle] as number;
+      const shared = nameLength < length ? nameLength : length;
+      let order = 0;
+      for (let i = 0; i < shared; i++) {
+        order = (names[offset + i] as number) - (buffer[start + i] as number);
+        if (order !== 0) break;
+      }
+      if (order === 0) order = nameLength - length;
+      if (order === 0) return this.direntInode[middle] as number;
+      if (order < 0) low = middle + 1;
+      else high = middle;
+    }
+    return -1;
+  }
+
+  /** Target of a symlink: a view. */
+  target(inode: Inode): Uint8Array {
+    const first = this.first[inode] as number;
+    return this.names.subarray(first, first + (this.count[inode] as number));
+  }
+
+  /** Extended attributes of an inode. */
+  xattrCount(inode: Inode): number {
+    return (this.#xattrFirst[inode + 1] as number) -
+      (this.#xattrFirst[inode] as number);
+  }
+
+  /** Name of the inode's `index`-th attribute: a view. */
+  xattrKey(inode: Inode, index: number): Uint8Array {
+    const at = (this.#xattrFirst[inode] as number) + index;
+    const offset = this.#xattrKey[at] as number;
+    return this.names.subarray(
+      offset,
+      offset + (this.#xattrKeyLength[at] as number),
+    );
+  }
+
+  /** Value of the inode's `index`-th attribute: a view. */
+  xattrValue(inode: Inode, index: number): Uint8Array {
+    const at = (this.#xattrFirst[inode] as number) + index;
+    const offset = this.#xattrValue[at] as number;
+    return this.names.subarray(
+      offset,
+      offset + (this.#xattrValueLength[at] as number),
+    );
+  }
+
+  /** Index of the inode's attribute called `buffer[start … end)`, or -1. */
+  findXattr(
+    inode: Inode,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+  ): number {
+    const first = this.#xattrFirst[inode] as number;
+    const last = this.#xattrFirst[inode + 1] as number;
+    const length = end - start;
+    for (let at = first; at < last; at++) {
+      if (this.#xattrKeyLength[at] !== length) continue;
+      const offset = this.#xattrKey[at] as number;
+      let i = 0;
+      while (i < length && this.names[offset + i] === buffer[start + i]) i++;
+      if (i === length) return at - first;
+    }
+    return -1;
+  }
+
+  /** Bytes of the name of the inode's `index`-th attribute. */
+  xattrKeyLength(inode: Inode, index: number): number {
+    return this.#xattrKeyLength[
+      (this.#xattrFirst[inode] as number) + index
+    ] as number;
+  }
+
+  /** Bytes of the value of the inode's `index`-th attribute. */
+  xattrValueLength(inode: Inode, index: number): number {
+    return this.#xattrValueLength[
+      (this.#xattrFirst[inode] as number) + index
+    ] as number;
+  }
+
+  /** Copies that name to `into[at …)`; its length. */
+  copyXattrKey(
+    inode: Inode,
+    index: number,
+    into: Uint8Array,
+    at: number,
+  ): number {
+    const row = (this.#xattrFirst[inode] as number) + index;
+    return this.#copy(
+      this.#xattrKey[row] as number,
+      this.#xattrKeyLength[row] as number,
+      into,
+      at,
+    );
+  }
+
+  /** Copies that value to the beginning of `into`; its length. */
+  copyXattrValue(inode: Inode, index: number, into: Uint8Array): number {
+    const row = (this.#xattrFirst[inode] as number) + index;
+    return this.#copy(
+      this.#xattrValue[row] as number,
+      this.#xattrValueLength[row] as number,
+      into,
+      0,
+    );
+  }
+
+  /** Copies a symlink's target to the beginning of `into`; its length. */
+  copyTarget(inode: Inode, into: Uint8Array): number {
+    return this.#copy(
+      this.first[inode] as number,
+      this.count[inode] as number,
+      into,
+      0,
+    );
+  }
+
+  /** A view to copy by would be an object for each request. */
+  #copy(
+    offset: number,
+    length: number,
+    into: Uint8Array,
+    at: number,
+  ): number {
+    const names = this.names;
+    for (let i = 0; i < length; i++) into[at + i] = names[offset + i] as number;
+    return length;
+  }
+}

@@ -1,0 +1,211 @@
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
+import type { CallOptions, DuplexCall, RpcChannel } from "./channel.ts";
+import { isRpcError } from "./errors.ts";
+import {
+  Content,
+  type Info,
+  WriteAction,
+  type WriteContentRequestSchema,
+  type WriteContentResponse,
+} from "./gen/containerd/services/content/v1/content_pb.ts";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
+/** Bytes in one write: well below containerd's limit for a message, large enough to be cheap. */
+const WRITE_BYTES = 1024 * 1024;
+
+/** What containerd knows about a blob. */
+export interface ContentInfo {
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly createdAt: Date | null;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Which part of a blob to read. */
+export interface ReadBlobOptions extends CallOptions {
+  /** Default: 0. */
+  readonly offset?: number | undefined;
+  /** Default: to the end. */
+  readonly length?: number | undefined;
+}
+
+/** Labels and the usual call options of a write. */
+export interface WriteBlobOptions extends CallOptions {
+  /** Such as `containerd.io/gc.ref.content.0`. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+}
+
+type WriteCall = DuplexCall<
+  MessageInitShape<typeof WriteContentRequestSchema>,
+  WriteContentResponse
+>;
+
+/** containerd's content store: blobs by digest, with labels. */
+export class ContentClient {
+  readonly #channel: RpcChannel;
+
+  /** @param channel stays the caller's. */
+  constructor(channel: RpcChannel) {
+    this.#channel = channel;
+  }
+
+  /** @throws ContainerdError `NOT_FOUND` when the blob is not there. */
+  async info(digest: string, options?: CallOptions): Promise<ContentInfo> {
+    const { info } = await this.#channel.unary(
+      Content.method.info,
+      { digest },
+      options,
+    );
+    return contentInfo(info, digest);
+  }
+
+  /** Whether the blob is there. */
+  async has(digest: string, options?: CallOptions): Promise<boolean> {
+    try {
+      await this.info(digest, options);
+      return true;
+    } catch (error) {
+      if (isRpcError(error, "NOT_FOUND")) return false;
+      throw error;
+    }
+  }
+
+  /** All blobs that pass one of the filters (containerd's filter language); all when none is given. */
+  async *list(
+    filters: readonly string[] = [],
+    options?: CallOptions,
+  ): AsyncGenerator<ContentInfo, void, undefined> {
+    const answers = this.#channel.serverStream(
+      Content.method.list,
+      { filters: [...filters] },
+      options,
+    );
+    for await (const { info } of answers) {
+      for (const each of info) yield contentInfo(each, each.digest);
+    }
+  }
+
+  /** The blob's bytes, in pieces. */
+  async *readBlob(
+    digest: string,
+    options: ReadBlobOptions = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const request = {
+      digest,
+      offset: BigInt(options.offset ?? 0),
+      size: BigInt(options.length ?? 0),
+    };
+    if (options.length === 0) return; // to containerd 0 means the rest
+    for await (
+      const { data } of this.#channel.serverStream(
+        Content.method.read,
+        request,
+        options,
+      )
+    ) yield data;
+  }
+
+  /**
+   * Stores a blob; containerd checks it against the descriptor's size and digest.
+   *
+   * @param ref names the upload: an interrupted one is continued by the next with the same name.
+   * @returns `present` when the blob was there already.
+   */
+  async writeBlob(
+    ref: string,
+    descriptor: Pick<Descriptor, "digest" | "size">,
+    bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    options: WriteBlobOptions = {},
+  ): Promise<"written" | "present"> {
+    const call: WriteCall = this.#channel.bidi(Content.method.write, options);
+    try {
+      await upload(call, ref, descriptor, bytes, options.labels ?? {});
+      return "written";
+    } catch (error) {
+      call.cancel();
+      if (isRpcError(error, "ALREADY_EXISTS")) return "present";
+      throw error;
+    }
+  }
+
+  /** Sets these labels and leaves the others; an empty value removes a label. */
+  async updateLabels(
+    digest: string,
+    labels: Readonly<Record<string, string>>,
+    options?: CallOptions,
+  ): Promise<ContentInfo> {
+    const { info } = await this.#channel.unary(Content.method.update, {
+      info: { digest, labels: { ...labels } },
+      updateMask: {
+        paths: Object.keys(labels).map((key) => `labels.${key}`),
+      },
+    }, options);
+    return contentInfo(info, digest);
+  }
+
+  /** @throws ContainerdError `NOT_FOUND` when the blob is not there. */
+  async delete(digest: string, options?: CallOptions): Promise<void> {
+    await this.#channel.unary(Content.method.delete, { digest }, options);
+  }
+
+  /** Gives up an upload and drops what came of it. */
+  async abort(ref: string, options?: CallOptions): Promise<void> {
+    await this.#channel.unary(Content.method.abort, { ref }, options);
+  }
+}
+
+async function upload(
+  call: WriteCall,
+  ref: string,
+  { digest, size }: { digest: Digest; size: number },
+  bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  labels: Readonly<Record<string, string>>,
+): Promise<void> {
+  const answers = call[Symbol.asyncIterator]();
+  const about = { ref, total: BigInt(size), expected: digest };
+  const ask = async (
+    request: MessageInitShape<typeof WriteContentRequestSchema>,
+  ): Promise<WriteContentResponse> => {
+    // The answer carries the reason when the server has closed the call: do not let send's EPIPE win.
+    const sent = call.send(request).catch(() => {});
+    const { value, done } = await answers.next();
+    await sent;
+    if (done) throw new Error(`containerd ended the upload ${ref} early`);
+    return value;
+  };
+
+  const { offset } = await ask({ action: WriteAction.STAT, ...about });
+  const resumeAt = Number(offset);
+  let position = 0;
+  for await (const piece of bytes) {
+    const skip = Math.min(Math.max(resumeAt - position, 0), piece.length);
+    position += skip;
+    for (let at = skip; at < piece.length; at += WRITE_BYTES) {
+      const data = piece.slice(at, at + WRITE_BYTES);
+      await ask({
+        action: WriteAction.WRITE,
+        ...about,
+        offset: BigInt(position),
+        data,
+      });
+      position += data.length;
+    }
+  }
+  await ask({
+    action: WriteAction.COMMIT,
+    ...about,
+    offset: BigInt(position),
+    labels: { ...labels },
+  });
+  call.end();
+}
+
+function contentInfo(info: Info | undefined, digest: string): ContentInfo {
+  return {
+    digest,
+    sizeBytes: Number(info?.size ?? 0n),
+    createdAt: info?.createdAt ? timestampDate(info.createdAt) : null,
+    labels: info?.labels ?? {},
+  };
+}

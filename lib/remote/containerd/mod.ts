@@ -1,0 +1,67 @@
+/**
+ * containerd's own APIs: clients for its services on a Unix socket, and the bridge that lets
+ * grpc-js serve and call services described by protobuf-es.
+ *
+ * The `.proto` files under `proto/` are minimal: the published packages, messages, names and numbers,
+ * and only the fields we use. Whatever else a peer sends travels on as unknown fields. `deno task
+ * gen:proto` writes `gen/` from them.
+ *
+ * ```ts
+ * import { connectContainerd, isRpcError } from "./mod.ts";
+ *
+ * try {
+ *   using containerd = await connectContainerd("/run/containerd/containerd.sock", {
+ *     namespace: "k8s.io",
+ *     snapshotter: "soci",
+ *   });
+ *   for await (const { name } of containerd.snapshots.list(["kind==committed"])) {
+ *     console.log(name);
+ *   }
+ * } catch (error) {
+ *   if (!isRpcError(error)) throw error;
+ *   console.log(error.message); // such as: nobody listens on that socket
+ * }
+ * ```
+ * @module
+ */
+import "./http2_guard.ts";
+export {
+  type CallOptions,
+  type ChannelOptions,
+  type DuplexCall,
+  RpcChannel,
+} from "./channel.ts";
+export {
+  connectContainerd,
+  type ConnectOptions,
+  type Containerd,
+  type ContainerdVersion,
+} from "./connect.ts";
+export {
+  ContentClient,
+  type ContentInfo,
+  type ReadBlobOptions,
+  type WriteBlobOptions,
+} from "./content.ts";
+export { message, methodDefinition, serviceDefinition } from "./definition.ts";
+export { DiffClient } from "./diff.ts";
+export {
+  ContainerdError,
+  isRpcError,
+  type RpcCode,
+  rpcCodeName,
+} from "./errors.ts";
+export { type ImageRecord, ImagesClient } from "./images.ts";
+export { type LeaseOptions, LeasesClient } from "./leases.ts";
+export {
+  type NewSnapshotOptions,
+  type SnapshotRecord,
+  type SnapshotRecordKind,
+  SnapshotsClient,
+} from "./snapshots.ts";
+export type { Mount } from "./wire.ts";
+
+/** The snapshot service as generated: what soci-deno serves. */
+export * as snapshotsApi from "./gen/containerd/services/snapshots/v1/snapshots_pb.ts";
+/** Kubernetes' Container Runtime Interface as generated: image and runtime services. */
+export * as criApi from "./gen/runtime/v1/api_pb.ts";

@@ -1,0 +1,242 @@
+import { type Containerd, isRpcError } from "../containerd/mod.ts";
+import {
+  type Descriptor,
+  type Digest,
+  isDigest,
+  isIndexMediaType,
+  isManifestMediaType,
+  parseIndex,
+  parseManifest,
+} from "../../formats/oci/mod.ts";
+import { SOCI_MEDIA } from "../../formats/soci/mod.ts";
+import { ContentError } from "./errors.ts";
+import {
+  type ArtifactSink,
+  type Cancellable,
+  type Content,
+  type ContentId,
+  type ImageSource,
+  MAX_BYTES,
+  type StreamOptions,
+} from "./place.ts";
+import { checkedPieces, collect } from "./verify.ts";
+
+const GC_REF = "containerd.io/gc.ref.content";
+/**
+ * The label by which an image's manifest keeps a SOCI index v1, which nothing else names. One an
+ * index: with one for all, a second index would let the first be collected.
+ */
+export function gcLabelOfIndex(index: Digest): string {
+  return `${GC_REF}.soci-index.${index.slice("sha256:".length, 19)}`;
+}
+
+/** A forgotten lease of a process that died ends by itself after this time. */
+const LEASE_MS = 24 * 3600 * 1000;
+
+/**
+ * containerd's content store, and an image by its name there.
+ *
+ * What is put is held by a lease until the place is disposed of, and by labels from what names it:
+ * manifests hold their blobs, indexes their manifests, names their indexes.
+ */
+export class ContainerdPlace
+  implements ImageSource, ArtifactSink, AsyncDisposable {
+  readonly place = "containerd";
+  #lease: Promise<string> | null = null;
+
+  /**
+   * @param containerd stays the caller's.
+   * @param imageName null where no image is meant, but the store alone.
+   */
+  constructor(
+    readonly containerd: Containerd,
+    readonly imageName: string | null = null,
+  ) {}
+
+  async image({ signal }: Cancellable = {}): Promise<Descriptor> {
+    const { imageName, containerd } = this;
+    if (imageName === null) {
+      throw new TypeError("the place stands for no image");
+    }
+    try {
+      return (await containerd.images.get(imageName, { signal })).target;
+    } catch (error) {
+      if (!isRpcError(error, "NOT_FOUND")) throw error;
+      throw new ContentError(
+        "not-found",
+        "containerd",
+        null,
+        `image "${imageName}": not found; pull it first, with its content kept`,
+      );
+    }
+  }
+
+  async has({ digest }: ContentId, { signal }: Cancellable = {}) {
+    return await this.containerd.content.has(digest, { signal });
+  }
+
+  async #find({ digest, size }: ContentId, signal?: AbortSignal) {
+    let info;
+    try {
+      info = await this.containerd.content.info(digest, { signal });
+    } catch (error) {
+      if (!isRpcError(error, "NOT_FOUND")) throw error;
+      throw new ContentError(
+        "not-found",
+        "containerd",
+        digest,
+        "not in the content store; pull the image with its content kept",
+      );
+    }
+    if (info.sizeBytes !== size) {
+      throw new ContentError(
+        "integrity",
+        "containerd",
+        digest,
+        `${info.sizeBytes} bytes instead of ${size}`,
+      );
+    }
+  }
+
+  async bytes(content: ContentId, options: Cancellable = {}) {
+    if (content.size > MAX_BYTES) {
+      throw new ContentError(
+        "too-large",
+        this.place,
+        content.digest,
+        `${content.size} bytes`,
+      );
+    }
+    const stream = await this.stream(content, options);
+    return await collect(this.place, content, stream);
+  }
+
+  async stream(content: ContentId, options: StreamOptions = {}) {
+    const { offset = 0, length = content.size - offset, signal } = options;
+    await this.#find(content, signal);
+    return ReadableStream.from(
+      this.containerd.content.readBlob(content.digest, {
+        offset,
+        length,
+        signal,
+      }),
+    );
+  }
+
+  async put(
+    descriptor: Descriptor,
+    content: Content,
+    { signal }: Cancellable = {},
+  ): Promise<"written" | "present"> {
+    const { containerd } = this;
+    const lease = await this.#hold();
+    const labels = content instanceof Uint8Array
+      ? gcLabels(descriptor, content)
+      : {};
+    // A name of its own: what another put of the same content left behind may be wrong, and two at
+    // once would lock each other out.
+    const ref = `soci-deno-${crypto.randomUUID()}`;
+    let written: "written" | "present";
+    try {
+      written = await containerd.content.writeBlob(
+        ref,
+        descriptor,
+        checkedPieces(this.place, descriptor, content, signal),
+        { labels, lease, signal },
+      );
+    } catch (error) {
+      await containerd.content.abort(ref).catch(() => {}); // else it expires by itself
+      throw error;
+    }
+    if (written === "present" && Object.keys(labels).length > 0) {
+      await containerd.content.updateLabels(descriptor.digest, labels, {
+        signal,
+      });
+    }
+    return written;
+  }
+
+  async tag(
+    descriptor: Descriptor,
+    name: string | null,
+    { signal }: Cancellable = {},
+  ): Promise<void> {
+    if (name === null) return;
+    const { mediaType, digest, size } = descriptor;
+    await this.containerd.images.put(
+      { name, target: { mediaType, digest, size }, labels: {} },
+      { signal },
+    );
+  }
+
+  /** Everything in the content store. */
+  async *list() {
+    for await (const info of this.containerd.content.list()) {
+      if (!isDigest(info.digest)) continue; // of an algorithm we do not know
+      yield {
+        digest: info.digest,
+        size: info.sizeBytes,
+        createdAt: info.createdAt,
+      };
+    }
+  }
+
+  /** Forgets content. @returns whether it was there. */
+  async remove(digest: Digest): Promise<boolean> {
+    try {
+      await this.containerd.content.delete(digest);
+      return true;
+    } catch (error) {
+      if (isRpcError(error, "NOT_FOUND")) return false;
+      throw error;
+    }
+  }
+
+  /** Keeps content as long as its holder is there. @throws isMissing when it is not */
+  async holdBy(holder: Digest, label: string, content: Digest): Promise<void> {
+    await this.containerd.content.updateLabels(holder, { [label]: content });
+  }
+
+  /** Keeps content until it is removed. */
+  async holdAlone(content: Digest): Promise<void> {
+    await this.containerd.content.updateLabels(content, {
+      "containerd.io/gc.root": new Date().toISOString(),
+    });
+  }
+
+  #hold(): Promise<string> {
+    this.#lease ??= this.containerd.leases.create({ expiresInMs: LEASE_MS });
+    return this.#lease;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#lease !== null) {
+      await this.containerd.leases.delete(await this.#lease);
+    }
+  }
+}
+
+/** The labels by which a document holds what it names, as the existing tools write them. */
+function gcLabels(
+  { mediaType }: Descriptor,
+  bytes: Uint8Array,
+): Record<string, string> {
+  if (isIndexMediaType(mediaType)) {
+    return Object.fromEntries(
+      parseIndex(bytes, mediaType).manifests.map(({ digest }, i) => [
+        `${GC_REF}.m.${i}`,
+        digest,
+      ]),
+    );
+  }
+  if (!isManifestMediaType(mediaType)) return {};
+  const { config, layers } = parseManifest(bytes, mediaType);
+  const kind = config.mediaType === SOCI_MEDIA.indexV1 ||
+      config.mediaType === SOCI_MEDIA.indexV2
+    ? "ztoc"
+    : "l";
+  return Object.fromEntries([
+    [`${GC_REF}.config`, config.digest],
+    ...layers.map(({ digest }, i) => [`${GC_REF}.${kind}.${i}`, digest]),
+  ]);
+}

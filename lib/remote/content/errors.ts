@@ -1,0 +1,42 @@
+import { ContainerdError } from "../containerd/mod.ts";
+import type { Digest } from "../../formats/oci/mod.ts";
+import { RegistryError } from "../registry/mod.ts";
+
+/**
+ * What is wrong: `not-found` (the place does not have it), `integrity` (bytes of another digest or
+ * size), `too-large` (more than the reader takes), `unusable` (a place of a kind that cannot be
+ * used, with the reason), `invalid` (a place that breaks the rules of its kind).
+ */
+export type ContentErrorKind =
+  | "not-found"
+  | "integrity"
+  | "too-large"
+  | "unusable"
+  | "invalid";
+
+/** A place does not give or take content. Its message is one line. */
+export class ContentError extends Error {
+  override readonly name = "ContentError";
+  constructor(
+    readonly kind: ContentErrorKind,
+    /** The place, as a person would name it. */
+    readonly place: string,
+    readonly digest: Digest | null,
+    detail: string,
+    options?: ErrorOptions,
+  ) {
+    super(
+      digest === null
+        ? `${place}: ${detail}`
+        : `${place}: content ${digest}: ${detail}`,
+      options,
+    );
+  }
+}
+
+/** Whether an error of any place says that it does not have what was asked for. */
+export function isMissing(error: unknown): boolean {
+  return (error instanceof ContentError && error.kind === "not-found") ||
+    (error instanceof RegistryError && error.kind === "not-found") ||
+    (error instanceof ContainerdError && error.code === "NOT_FOUND");
+}

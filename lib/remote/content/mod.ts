@@ -1,0 +1,51 @@
+/**
+ * Places: where images and artifacts are read from and written to.
+ *
+ * Everything is content under a digest. A {@link LayerSource} gives content, an {@link ImageSource}
+ * also says which image is meant, an {@link ArtifactSink} takes content. The tools that make, bind
+ * and move indexes know only these three, so each of them works with every place:
+ *
+ * | place | source | sink |
+ * |---|---|---|
+ * | a repository of a registry | {@link RegistryPlace} | {@link RegistryPlace} |
+ * | containerd's content store | {@link ContainerdPlace} | {@link ContainerdPlace} |
+ * | an OCI layout in a folder | {@link openLocalImage} | {@link LayoutFolder} |
+ * | an OCI or docker-save archive | {@link openLocalImage} | {@link ArchiveWriter} |
+ *
+ * @example
+ * ```ts
+ * import { LayoutFolder } from "./mod.ts";
+ * import { sha256 } from "../../formats/oci/mod.ts";
+ * import assert from "node:assert/strict";
+ * const folder = await Deno.makeTempDir();
+ * const layout = await LayoutFolder.create(folder);
+ * const bytes = new TextEncoder().encode("content");
+ * const content = {
+ *   mediaType: "application/octet-stream",
+ *   digest: sha256(bytes),
+ *   size: bytes.length,
+ * };
+ * assert.equal(await layout.put(content, bytes), "written");
+ * assert.deepEqual(await layout.bytes(content), bytes);
+ * await Deno.remove(folder, { recursive: true });
+ * ```
+ * @module
+ */
+export { ArchiveReader } from "./archive.ts";
+export { ArchiveWriter } from "./archive_writer.ts";
+export { both, firstOf } from "./combine.ts";
+export { ContainerdPlace, gcLabelOfIndex } from "./containerd.ts";
+export { ContentError, type ContentErrorKind, isMissing } from "./errors.ts";
+export { IMAGE_NAME, LayoutFolder, REF_NAME } from "./layout.ts";
+export { type LocalImageOptions, openLocalImage } from "./local_image.ts";
+export {
+  type ArtifactSink,
+  type Cancellable,
+  type Content,
+  type ContentId,
+  type ImageSource,
+  type LayerSource,
+  MAX_BYTES,
+  type StreamOptions,
+} from "./place.ts";
+export { isDocument, RegistryPlace } from "./registry.ts";

@@ -1,0 +1,155 @@
+import {
+  type Descriptor,
+  type Digest,
+  isDigest,
+  parseManifest,
+  sha256,
+} from "../../formats/oci/mod.ts";
+import { RegistryError, type Repository } from "../registry/mod.ts";
+import { SociError } from "../../formats/soci/mod.ts";
+import {
+  decodeIndex,
+  type SociIndex,
+  type SociIndexVersion,
+} from "../../formats/soci/mod.ts";
+import { SOCI_ANNOTATION, SOCI_MEDIA } from "../../formats/soci/mod.ts";
+
+/** Where indexes come from; a `RegistryClient` is one. */
+export interface IndexSource<Name = Repository> {
+  /** The manifest of this digest. */
+  manifest(
+    repository: Name,
+    options: { readonly digest: Digest; readonly signal?: AbortSignal },
+  ): Promise<{ readonly bytes: Uint8Array }>;
+  /** Artifacts of this type that name this manifest. */
+  referrers(
+    repository: Name,
+    digest: Digest,
+    artifactType: string,
+    options: { readonly signal?: AbortSignal },
+  ): Promise<readonly Descriptor[]>;
+}
+
+/** Which ways of finding an index are open. */
+export interface DiscoverOptions {
+  /** Through referrers, which anyone who may push can add: off unless asked for. */
+  readonly v1: boolean;
+  /** Through the image manifest's annotation, which the image's digest covers. */
+  readonly v2: boolean;
+  /** Use this index and no other. */
+  readonly explicitDigest?: Digest | null;
+  readonly signal?: AbortSignal;
+}
+
+/** The index of an image, and how it was found. */
+export interface DiscoveredIndex {
+  readonly index: SociIndex;
+  readonly digest: Digest;
+  /** The bytes behind the digest. */
+  readonly bytes: Uint8Array;
+  readonly version: SociIndexVersion;
+  readonly via: "explicit" | "annotation" | "referrers";
+}
+
+/** Referrers tried before giving up: pushing many broken ones must not cost many requests. */
+const MAX_CANDIDATES = 8;
+
+/**
+ * Finds the SOCI index of an image: the one asked for by digest, else the one its manifest names
+ * (v2), else the first that names it (v1). An index that is named but not there is none, so that
+ * the image still starts.
+ * @param image the image's manifest; its bytes may still be on their way, referrers are asked for
+ * meanwhile.
+ * @returns null when the image has no index.
+ * @throws SociError when there is one that cannot be used; errors of the source, but for not-found.
+ */
+export async function discoverIndex<Name>(
+  source: IndexSource<Name>,
+  repository: Name,
+  image: {
+    readonly digest: Digest;
+    readonly bytes: Uint8Array | Promise<Uint8Array>;
+  },
+  options: DiscoverOptions,
+): Promise<DiscoveredIndex | null> {
+  const fetch = (digest: Digest, via: DiscoveredIndex["via"]) =>
+    fetchIndex(source, repository, digest, via, options.signal);
+  if (options.explicitDigest != null) {
+    return await fetch(options.explicitDigest, "explicit");
+  }
+  const askReferrers = () =>
+    source.referrers(
+      repository,
+      image.digest,
+      SOCI_MEDIA.indexV1,
+      signalOption(options.signal),
+    );
+  const early = options.v1 && image.bytes instanceof Promise
+    ? askReferrers()
+    : null;
+  early?.catch(() => {}); // told below, unless the manifest names an index
+  if (options.v2) {
+    const annotations = parseManifest(await image.bytes).annotations;
+    const digest = annotations?.[SOCI_ANNOTATION.indexDigest];
+    if (digest !== undefined) {
+      if (!isDigest(digest)) {
+        throw new SociError(
+          "invalid",
+          "the image names its index by no digest",
+        );
+      }
+      const found = await fetch(digest, "annotation");
+      if (found !== null && found.version !== 2) {
+        throw new SociError(
+          "invalid",
+          "the image names an index that is not v2",
+        );
+      }
+      return found;
+    }
+  }
+  if (!options.v1) return null;
+  const candidates = await (early ?? askReferrers());
+  let broken: SociError | null = null;
+  for (const { digest } of candidates.slice(0, MAX_CANDIDATES)) {
+    try {
+      const found = await fetch(digest, "referrers");
+      if (found?.index.subject?.digest === image.digest) return found;
+    } catch (error) {
+      if (!(error instanceof SociError)) throw error;
+      broken ??= error; // another referrer may still be good
+    }
+  }
+  if (broken !== null) throw broken;
+  return null;
+}
+
+function signalOption(signal: AbortSignal | undefined) {
+  return signal === undefined ? {} : { signal };
+}
+
+async function fetchIndex<Name>(
+  source: IndexSource<Name>,
+  repository: Name,
+  digest: Digest,
+  via: DiscoveredIndex["via"],
+  signal: AbortSignal | undefined,
+): Promise<DiscoveredIndex | null> {
+  let bytes: Uint8Array;
+  try {
+    ({ bytes } = await source.manifest(repository, {
+      digest,
+      ...signalOption(signal),
+    }));
+  } catch (error) {
+    if (error instanceof RegistryError && error.kind === "not-found") {
+      return null;
+    }
+    throw error;
+  }
+  if (sha256(bytes) !== digest) {
+    throw new SociError("digest", `the bytes of ${digest} are others`);
+  }
+  const index = decodeIndex(bytes);
+  return { index, digest, bytes, version: index.version, via };
+}

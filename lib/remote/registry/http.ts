@@ -1,0 +1,224 @@
+import { logger, redactUrl } from "../../telemetry/mod.ts";
+import { Answer, discard, IdleTimeout, Watchdog } from "./body.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { RegistryError } from "./errors.ts";
+import type { RegistryClientOptions } from "./options.ts";
+import { Transient } from "./retry.ts";
+import { makeSender, type Sender, type TlsOptions } from "./tls.ts";
+
+/** A request's body, made anew for every try. `touch` is to be called as it is sent. */
+export type RequestBody =
+  | Uint8Array<ArrayBuffer>
+  | ((touch: () => void) => ReadableStream<Uint8Array<ArrayBuffer>>);
+
+/** One request, wherever its hops lead. */
+export interface HttpRequest {
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly url: URL;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: RequestBody;
+  readonly signal?: AbortSignal | undefined;
+  /** The `Authorization` header; it goes to `authorizedOrigin` alone. */
+  readonly authorization?: string | null;
+  readonly authorizedOrigin?: string;
+}
+
+const log = logger("registry");
+const MAX_HOPS = 10;
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** The slowest upload that is not taken for a dead one. */
+const MIN_UPLOAD_BYTES_PER_MS = 16;
+
+/** Sends requests: time limits, redirects hop by hop, network failures told as ours. */
+export class Http implements Disposable {
+  readonly #fetch: typeof fetch;
+  readonly #tls: TlsOptions;
+  /** One for each way to make connections; connections are shared by all its users. */
+  readonly #senders = new Map<string, Sender>();
+  readonly #userAgent: string;
+  readonly #logged: boolean;
+  readonly #headersMs: number;
+  readonly #idleMs: number;
+
+  constructor(options: RegistryClientOptions) {
+    this.#fetch = options.fetch ?? fetch;
+    this.#tls = options;
+    this.#userAgent = options.userAgent ?? "soci-deno";
+    this.#logged = options.logged ?? true;
+    this.#headersMs = options.timeouts?.headersMs ?? 15_000;
+    this.#idleMs = options.timeouts?.idleMs ?? 20_000;
+  }
+
+  /**
+   * Follows redirects itself, because each hop is a security decision: credentials go to the
+   * origin they are for and no other, and a registry reached by TLS cannot lead us off it.
+   * @param to whom errors name.
+   */
+  async send(to: Endpoint, request: HttpRequest): Promise<Answer> {
+    let { url } = request;
+    for (let hop = 0; hop <= MAX_HOPS; hop++) {
+      const answer = await this.#hop(to, request, url);
+      if (!REDIRECTS.has(answer.status)) return answer;
+      const location = answer.header("location");
+      await discard(answer);
+      url = nextHop(to, request, url, location);
+    }
+    throw protocolError(to, `over ${MAX_HOPS} redirects`);
+  }
+
+  async #hop(to: Endpoint, request: HttpRequest, url: URL): Promise<Answer> {
+    const { body, signal, authorization, authorizedOrigin } = request;
+    const headers = new Headers(request.headers);
+    headers.set("user-agent", this.#userAgent);
+    // Digests and ranges are of the bytes as stored; packed transfers would hide them.
+    headers.set("accept-encoding", "identity");
+    if (url.origin === to.root.origin) {
+      for (const [name, value] of Object.entries(to.place?.headers ?? {})) {
+        headers.set(name, value);
+      }
+    }
+    if (authorization != null && url.origin === authorizedOrigin) {
+      headers.set("authorization", authorization);
+    }
+    const sendMs = body instanceof Uint8Array
+      ? body.length / MIN_UPLOAD_BYTES_PER_MS
+      : 0;
+    const watchdog = new Watchdog(this.#headersMs + sendMs, signal);
+    const touch = () => watchdog.touch(this.#idleMs + this.#headersMs);
+    try {
+      const response = await this.#sender(to, url).fetch(url, {
+        method: request.method,
+        headers,
+        redirect: "manual",
+        signal: watchdog.signal,
+        ...(body !== undefined &&
+          { body: typeof body === "function" ? body(touch) : body }),
+      });
+      watchdog.touch(this.#idleMs);
+      if (this.#logged) {
+        log.debug("request", {
+          method: request.method,
+          url: redactUrl(url),
+          status: response.status,
+        });
+      }
+      return new Answer(response, url, watchdog);
+    } catch (error) {
+      watchdog[Symbol.dispose]();
+      signal?.throwIfAborted();
+      throw connectionFailure(to, error);
+    }
+  }
+
+  /**
+   * The registry's own origin gets all that is configured for it. Where it leads us elsewhere (a
+   * blob store, a token server), its authorities are trusted, but our certificate stays here and
+   * nothing goes unverified that the client as a whole would verify.
+   */
+  #sender(to: Endpoint, url: URL): Sender {
+    const place = to.place?.tls;
+    const { caCerts, clientCert, skipVerify } = this.#tls;
+    const own = url.origin === to.root.origin;
+    const authorities = [...caCerts ?? [], ...place?.caCerts ?? []];
+    const certificate = own ? place?.clientCert ?? clientCert : clientCert;
+    const anything = skipVerify === true || (own && place?.skipVerify === true);
+    const tls: TlsOptions = {
+      ...(authorities.length > 0 && { caCerts: authorities }),
+      ...(certificate !== undefined && { clientCert: certificate }),
+      ...(anything && { skipVerify: true }),
+    };
+    const key = JSON.stringify(tls);
+    let sender = this.#senders.get(key);
+    if (sender === undefined) {
+      sender = makeSender(tls, this.#fetch);
+      this.#senders.set(key, sender);
+    }
+    return sender;
+  }
+
+  [Symbol.dispose](): void {
+    for (const sender of this.#senders.values()) sender[Symbol.dispose]();
+  }
+}
+
+function protocolError(
+  { host, repository }: Endpoint,
+  detail: string,
+): RegistryError {
+  return new RegistryError({ kind: "protocol", host, repository, detail });
+}
+
+function nextHop(
+  to: Endpoint,
+  { method }: HttpRequest,
+  from: URL,
+  location: string | null,
+): URL {
+  const next = location === null ? null : URL.parse(location, from);
+  if (next === null || !/^https?:$/.test(next.protocol)) {
+    throw protocolError(to, "a redirect leads nowhere");
+  }
+  if (from.protocol === "https:" && next.protocol === "http:") {
+    throw protocolError(
+      to,
+      `a redirect leads from HTTPS to plain HTTP, ${redactUrl(next)}`,
+    );
+  }
+  if (method !== "GET" && method !== "HEAD") {
+    throw protocolError(to, `a ${method} is redirected to ${redactUrl(next)}`);
+  }
+  // User info in a location would become credentials of its own.
+  next.username = next.password = "";
+  return next;
+}
+
+/**
+ * A lost or never made connection, as an error that may pass. The runtime's error is not kept as
+ * the cause: it quotes the URL, which may be a signed one.
+ */
+export function connectionFailure(to: Endpoint, error: unknown): unknown {
+  if (error instanceof RegistryError || error instanceof Transient) {
+    return error;
+  }
+  const text = innermostMessage(error);
+  const unavailable = (detail: string) =>
+    new RegistryError({
+      kind: "unavailable",
+      host: to.host,
+      repository: to.repository,
+      detail,
+    });
+  if (error instanceof IdleTimeout) {
+    return new Transient(unavailable(`no answer, ${text}`));
+  }
+  const detail = text.replace(/ for url \(.*\)(?=: |$)/g, "")
+    .replace(/https?:\/\/\S*/g, "(address)");
+  if (/certificate|UnknownIssuer/i.test(detail)) {
+    return unavailable(`its TLS certificate is not trusted: ${detail}`);
+  }
+  if (/InvalidContentType/.test(detail)) {
+    return unavailable("it answers plain HTTP where HTTPS was expected");
+  }
+  // Errors of the caller's own body source and of our code are not the network's.
+  if (!(error instanceof TypeError) && !isSystemError(error)) return error;
+  return new Transient(unavailable(detail));
+}
+
+/** The runtime wraps what happened in "fetch failed". */
+function innermostMessage(error: unknown): string {
+  let inner = error;
+  while (inner instanceof Error && inner.cause instanceof Error) {
+    inner = inner.cause;
+  }
+  return inner instanceof Error ? inner.message : String(inner);
+}
+
+function isSystemError(error: unknown): boolean {
+  return error instanceof Deno.errors.Http ||
+    error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.ConnectionRefused ||
+    error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.BrokenPipe ||
+    error instanceof Deno.errors.UnexpectedEof ||
+    error instanceof Deno.errors.TimedOut;
+}

@@ -1,0 +1,231 @@
+/** What a machine that lost power may leave of a layer's files, and that none of it is believed. */
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import {
+  LayerStore,
+  type OpenLayer,
+} from "../../../../lib/layers/serving/mod.ts";
+import {
+  FileSpanSource,
+  type SpanSource,
+} from "../../../../lib/layers/spans/mod.ts";
+import { encodeZtoc, ZtocBuilder } from "../../../../lib/formats/ztoc/mod.ts";
+import { tryRun } from "../../../support/host/mod.ts";
+import {
+  incompressible,
+  layerBlob,
+  TarBuilder,
+} from "../../../support/images/mod.ts";
+
+const CONTENT = incompressible(600_000, 3);
+const BLOB = layerBlob(
+  new TarBuilder().dir("a").file("a/file", CONTENT).symlink("link", "a/file"),
+);
+const ZTOC = ztocOf(BLOB.bytes);
+const SUM = new Uint8Array(
+  await crypto.subtle.digest("SHA-256", CONTENT as BufferSource),
+).toHex();
+
+function ztocOf(blob: Uint8Array): Uint8Array<ArrayBuffer> {
+  const builder = new ZtocBuilder({ compression: "gzip", spanSize: 65_536 });
+  builder.push(new Uint8Array(blob));
+  return encodeZtoc(builder.finish().ztoc) as Uint8Array<ArrayBuffer>;
+}
+
+/** A source that counts what is fetched. */
+class CountingSource implements SpanSource, Disposable {
+  readonly #inner: FileSpanSource;
+  readonly host = "";
+  bytes = 0;
+  constructor(path: string) {
+    this.#inner = new FileSpanSource(path);
+  }
+  fetch(...request: Parameters<SpanSource["fetch"]>) {
+    const [start, end] = request;
+    this.bytes += end - start;
+    return this.#inner.fetch(...request);
+  }
+  [Symbol.dispose](): void {
+    this.#inner[Symbol.dispose]();
+  }
+}
+
+/** A layer that was served once: what of it is on disk, and how it comes back. */
+class Leftover implements AsyncDisposable {
+  readonly root = Deno.makeTempDirSync({ prefix: "soci-deno-torn-" });
+  readonly #blob = `${this.root}/blob`;
+
+  private constructor() {
+    Deno.writeFileSync(this.#blob, BLOB.bytes);
+  }
+
+  /** @param fetched how much of the layer is cached, and whether it is synced. */
+  static async of(fetched: "all, synced" | "all, not synced") {
+    const leftover = new Leftover();
+    {
+      await using store = await leftover.#open();
+      const layer = store.add(
+        BLOB.digest,
+        ZTOC,
+        leftover.#source(),
+        BLOB.diffId,
+      );
+      if (fetched === "all, synced") await store.fill(layer);
+      assert.equal(await leftover.sum(layer), SUM);
+      if (fetched === "all, not synced") {
+        // As if the machine had stopped here: closing would sync.
+        await run("cp", "-a", leftover.folder, `${leftover.root}/as-it-was`);
+      }
+    }
+    if (fetched === "all, not synced") {
+      await run("rm", "-r", leftover.folder);
+      await run("mv", `${leftover.root}/as-it-was`, leftover.folder);
+    }
+    return leftover;
+  }
+
+  get folder(): string {
+    return `${this.root}/layers/1`;
+  }
+
+  #open() {
+    return LayerStore.open({
+      root: this.root,
+      mountDirectory: `${this.root}/fs`,
+    });
+  }
+
+  #source = () => new CountingSource(this.#blob);
+
+  async sum({ directory, shown }: OpenLayer): Promise<string> {
+    await shown;
+    const { stdout, stderr } = await tryRun("sha256sum", [
+      `${directory}/a/file`,
+    ], { timeoutMs: 20_000 });
+    return stdout.split(" ")[0] || stderr;
+  }
+
+  /** Changes a file's bytes. */
+  change(
+    name: string,
+    how: (bytes: Uint8Array<ArrayBuffer>) => Uint8Array,
+  ): this {
+    const path = `${this.folder}/${name}`;
+    Deno.writeFileSync(path, how(Deno.readFileSync(path)));
+    return this;
+  }
+
+  /** Has the marks of the cache come from another run of the machine. */
+  reboot(): this {
+    return this.change("spans", (bytes) => {
+      bytes.set(new TextEncoder().encode("another-boot"), 16);
+      return bytes;
+    });
+  }
+
+  /** Serves the layer from what is there. */
+  async restored(): Promise<{ sum: string | null; fetchedBytes: number }> {
+    await using store = await this.#open();
+    let source: CountingSource | undefined;
+    const layer = store.restore(BLOB.digest, () => source = this.#source());
+    if (layer === null) return { sum: null, fetchedBytes: 0 };
+    const sum = await this.sum(layer);
+    return { sum, fetchedBytes: source?.bytes ?? 0 };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.root, { recursive: true });
+  }
+}
+
+async function run(program: string, ...args: string[]): Promise<void> {
+  const { code, stderr } = await tryRun(program, args);
+  assert.equal(code, 0, stderr);
+}
+
+const garble = (bytes: Uint8Array<ArrayBuffer>) => {
+  for (let i = 100; i < bytes.length; i += 97) bytes[i]! ^= 0x5a;
+  return bytes;
+};
+const half = (bytes: Uint8Array<ArrayBuffer>) =>
+  bytes.subarray(0, bytes.length >> 1);
+const zeros = (bytes: Uint8Array<ArrayBuffer>) => bytes.fill(0);
+
+Deno.test("a synced cache is used again after the machine stopped, without a fetch", async () => {
+  await using leftover = await Leftover.of("all, synced");
+  assert.deepEqual(await leftover.reboot().restored(), {
+    sum: SUM,
+    fetchedBytes: 0,
+  });
+});
+
+Deno.test("a cache that was not synced is used again after a crash of the daemon, not after one of the machine", async () => {
+  {
+    await using leftover = await Leftover.of("all, not synced");
+    assert.deepEqual(await leftover.restored(), {
+      sum: SUM,
+      fetchedBytes: 0,
+    });
+  }
+  await using leftover = await Leftover.of("all, not synced");
+  const after = await leftover.reboot().change("data", garble).restored();
+  assert.equal(after.sum, SUM);
+  assert.ok(after.fetchedBytes >= CONTENT.length, "all is fetched again");
+});
+
+for (
+  const [what, name, how] of [
+    ["a truncated list of spans", "spans", half],
+    ["an emptied list of spans", "spans", zeros],
+    ["truncated data", "data", half],
+    ["a truncated tree", "tree", half],
+    ["a garbled tree", "tree", garble],
+    ["a tree of zeros", "tree", zeros],
+  ] as const
+) {
+  Deno.test(`${what} is made good: right bytes, nothing unproved is used`, async () => {
+    await using leftover = await Leftover.of("all, synced");
+    const { sum, fetchedBytes } = await leftover.change(name, how).restored();
+    assert.equal(sum, SUM);
+    if (name !== "tree") assert.ok(fetchedBytes >= CONTENT.length);
+  });
+}
+
+Deno.test("the other files beside them, however torn, make no wrong byte", async () => {
+  for (const how of [half, garble, zeros]) {
+    await using leftover = await Leftover.of("all, synced");
+    for (const { name } of [...Deno.readDirSync(leftover.folder)]) {
+      if (["data", "spans", "tree", "ztoc"].includes(name)) continue;
+      leftover.change(name, how);
+    }
+    assert.equal((await leftover.restored()).sum, SUM);
+  }
+});
+
+for (
+  const [what, how] of [
+    ["truncated", half],
+    ["garbled", garble],
+    ["blank", zeros],
+  ] as const
+) {
+  Deno.test(`a ${what} ztoc is not used: the layer is not on this disk any more`, async () => {
+    await using leftover = await Leftover.of("all, synced");
+    assert.equal((await leftover.change("ztoc", how).restored()).sum, null);
+  });
+
+  Deno.test(`a ${what} log of the slot database costs at most what was written last, never a wrong layer`, async () => {
+    await using leftover = await Leftover.of("all, synced");
+    // A database whose last transactions are in the log alone, as a crash leaves it.
+    const path = `${leftover.root}/slots.db`;
+    const database = new DatabaseSync(path);
+    database.exec(
+      "PRAGMA journal_mode = WAL; INSERT INTO slots (layer_digest, ztoc_digest) VALUES ('x', 'y')",
+    );
+    const log = Deno.readFileSync(`${path}-wal`);
+    database.close();
+    Deno.writeFileSync(`${path}-wal`, how(log));
+    const { sum } = await leftover.restored();
+    assert.equal(sum, SUM);
+  });
+}

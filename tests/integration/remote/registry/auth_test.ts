@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { sha256 } from "../../../../lib/formats/oci/mod.ts";
+import {
+  type CredentialStore,
+  staticCredentials,
+} from "../../../../lib/remote/registry/mod.ts";
+import { fails, readPart, scene } from "./helpers.ts";
+
+const basic = { kind: "basic", username: "anna", password: "secret" } as const;
+const bearer = {
+  kind: "bearer",
+  username: "anna",
+  password: "secret",
+  refreshToken: "refresh",
+} as const;
+const anna = staticCredentials("anna", "secret");
+
+scene("Basic: the first refusal teaches, later requests are sure", {
+  registry: { auth: basic },
+  client: { credentials: anna },
+}, async (s) => {
+  await readPart(s, 0, 10);
+  await readPart(s, 10, 20);
+  assert.deepEqual(s.registry.requests.map(({ status }) => status), [
+    401,
+    206,
+    206,
+  ]);
+});
+
+scene("Bearer: one token serves many requests at once", {
+  registry: { auth: bearer },
+  client: { credentials: anna },
+}, async (s) => {
+  await readPart(s, 0, 1);
+  await Promise.all(
+    [1, 2, 3, 4, 5].map((at) => readPart(s, at * 10, at * 10 + 10)),
+  );
+  assert.equal(s.registry.gate.issued, 1);
+});
+
+scene("a token that ends is renewed before it is refused", {
+  registry: { auth: { ...bearer, tokenLifeSeconds: 0.2 } },
+  client: { credentials: anna },
+}, async (s) => {
+  await readPart(s, 0, 1);
+  await new Promise((go) => setTimeout(go, 210));
+  s.registry.reset();
+  await readPart(s, 0, 1);
+  assert.deepEqual(s.registry.requests.map(({ path }) => path.slice(0, 4)), [
+    "/tok",
+    "/v2/",
+  ]);
+});
+
+scene("a token refused in mid-run is renewed once", {
+  registry: { auth: bearer },
+  client: { credentials: anna },
+}, async (s) => {
+  await readPart(s, 0, 1);
+  s.registry.gate.revoke();
+  await readPart(s, 1, 2);
+  assert.equal(s.registry.gate.issued, 2);
+  s.registry.faults.add({ kind: "status", status: 401 });
+  s.registry.requests.length = 0;
+  await fails("unauthorized", readPart(s, 1, 2));
+  assert.equal(s.registry.requests.length, 3);
+});
+
+scene("a 403 for an ended login is tried with a new one", {
+  registry: { auth: bearer },
+  client: { credentials: anna },
+}, async (s) => {
+  await readPart(s, 0, 1);
+  s.registry.faults.add({ kind: "status", status: 403, times: 1 });
+  await readPart(s, 1, 2);
+  s.registry.faults.add({ kind: "status", status: 403 });
+  await fails("forbidden", readPart(s, 1, 2));
+});
+
+scene("an identity token is exchanged by POST", {
+  registry: { auth: bearer },
+  client: { credentials: staticCredentials("", "refresh") },
+}, async (s) => {
+  await readPart(s, 0, 10);
+  assert.ok(s.registry.requests.some(({ method }) => method === "POST"));
+});
+
+scene("nobody may read where tokens are free", {
+  registry: { auth: { ...bearer, anonymousPull: true } },
+}, async (s) => {
+  await readPart(s, 0, 10);
+  const bytes = new Uint8Array([1, 2]);
+  const descriptor = { digest: sha256(bytes), size: 2 };
+  await fails(
+    "unauthorized",
+    s.client.pushBlob(s.reference, descriptor, bytes),
+  );
+});
+
+for (const auth of [basic, bearer]) {
+  scene(`${auth.kind}: no login and a wrong one are unauthorized`, {
+    registry: { auth },
+  }, async (s) => {
+    const error = await fails("unauthorized", readPart(s, 0, 10));
+    assert.match(error.message, /log in/);
+  });
+  scene(`${auth.kind}: a wrong password is told without it`, {
+    registry: { auth },
+    client: { credentials: staticCredentials("anna", "wrong-password") },
+  }, async (s) => {
+    const error = await fails("unauthorized", readPart(s, 0, 10));
+    assert.ok(!error.message.includes("wrong-password"));
+  });
+}
+
+let rotated = "old";
+const rotating: CredentialStore = {
+  get: (host, repository) =>
+    staticCredentials("anna", rotated).get(host, repository),
+};
+
+scene("rotated credentials work without a restart", {
+  registry: { auth: basic },
+  client: { credentials: rotating },
+}, async (s) => {
+  await fails("unauthorized", readPart(s, 0, 10));
+  rotated = "secret";
+  await readPart(s, 0, 10);
+});
+
+for (const auth of [basic, bearer]) {
+  scene(`${auth.kind}: credentials stay away from redirect targets`, {
+    registry: { auth, redirect: { lifeMs: 60_000 } },
+    client: { credentials: anna },
+  }, async (s) => {
+    await readPart(s, 0, 10);
+    await readPart(s, 10, 20);
+    const storage = s.registry.requests.filter(({ server }) =>
+      server === "storage"
+    );
+    assert.equal(storage.length, 2);
+    assert.ok(storage.every(({ authorized }) => !authorized));
+  });
+}

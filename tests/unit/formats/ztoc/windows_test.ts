@@ -1,0 +1,45 @@
+import fc from "fast-check";
+import { Buffer } from "node:buffer";
+import assert from "node:assert/strict";
+import { WINDOW_BYTES } from "../../../../lib/formats/ztoc/checkpoints.ts";
+import { Windows } from "../../../../lib/formats/ztoc/windows.ts";
+import { compressible, incompressible } from "../../../support/images/mod.ts";
+
+/** Windows of all kinds: of a stream's start, of text, of noise, and of both. */
+const window: fc.Arbitrary<Uint8Array> = fc.oneof(
+  fc.constant(new Uint8Array(WINDOW_BYTES)),
+  fc.nat(30_000).map((textBytes) => {
+    const bytes = incompressible(WINDOW_BYTES, textBytes);
+    bytes.set(compressible(textBytes));
+    return bytes;
+  }),
+);
+
+Deno.test("a window is the same however many of them are packed", () => {
+  fc.assert(
+    fc.property(fc.array(window, { maxLength: 6 }), fc.nat(7), (all, steps) => {
+      const windows = new Windows(
+        all.map((window, i) => ({ in: i, out: i, bits: 0, window })),
+      );
+      let left = true;
+      for (let step = 0; step < steps; step++) left = windows.packNext();
+      assert.equal(left, steps <= all.length);
+      for (const [span, wanted] of all.entries()) {
+        assert.ok(Buffer.from(windows.get(span)).equals(wanted), `${span}`);
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+Deno.test("windows do not keep what they were cut out of", () => {
+  const blob = new Uint8Array(4 * WINDOW_BYTES).fill(1);
+  const windows = new Windows([
+    { in: 1, out: 1, bits: 0, window: blob.subarray(7, 7 + WINDOW_BYTES) },
+  ]);
+  assert.equal(windows.get(0).buffer.byteLength, WINDOW_BYTES);
+  blob.fill(2);
+  assert.equal(windows.get(0)[0], 1);
+  windows.packNext();
+  assert.ok(windows.get(0).every((byte) => byte === 1));
+});

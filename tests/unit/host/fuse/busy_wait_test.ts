@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { BusyWait } from "../../../../lib/host/fuse/busy_wait.ts";
+import { closeFd, cString, libc, O } from "../../../../lib/host/os/mod.ts";
+
+const SOON_MS = 0.02;
+const LATE_MS = 5;
+
+Deno.test({
+  name: "it waits awake only while questions follow each other closely",
+  ignore: navigator.hardwareConcurrency < 2,
+  fn() {
+    const ends = new Int32Array(2);
+    assert.equal(libc.pipe2(new Uint8Array(ends.buffer), O.CLOEXEC), 0);
+    const [readEnd, writeEnd] = ends as unknown as [number, number];
+    const ask = () => assert.equal(libc.write(writeEnd, cString(""), 1n), 1);
+    const take = () =>
+      assert.equal(libc.read(readEnd, new Uint8Array(8), 8n), 1);
+    try {
+      const wait = new BusyWait(readEnd);
+      ask();
+      assert.equal(wait.met(), false, "nothing is known: it sleeps");
+      take();
+      wait.slept(LATE_MS);
+      ask();
+      assert.equal(wait.met(), false, "questions are rare");
+      take();
+      wait.slept(SOON_MS);
+      for (let i = 0; i < 3; i++) {
+        ask();
+        assert.equal(wait.met(), true, "they come one after another");
+        take();
+      }
+      assert.equal(wait.met(), false, "none has come");
+      ask();
+      assert.equal(wait.met(), false, "and so it does not look again");
+      take();
+      wait.slept(SOON_MS);
+      closeFd(writeEnd);
+      assert.equal(wait.met(), true, "an error is to be read, too");
+    } finally {
+      closeFd(readEnd);
+    }
+  },
+});

@@ -1,0 +1,333 @@
+import assert from "node:assert/strict";
+import {
+  type LayerDirectory,
+  type LayerProvider,
+  type LayerRequest,
+  NAMESPACE_LABEL,
+  type ProvidedLayer,
+  REMOTE_LABEL,
+  Snapshotter,
+  TARGET_LABEL,
+} from "../../../../lib/images/snapshotter/mod.ts";
+import { contents, isKind, mounted, withSnapshotter } from "./support.ts";
+
+const LAYER = `sha256:${"a".repeat(64)}`;
+const OWNER = { uid: 12, gid: 34 };
+const CHAIN = `sha256:${"1".repeat(64)}`;
+const LABELS = { [TARGET_LABEL]: CHAIN, "source": "kept" };
+
+/** Serves the layers it is given, and remembers what it was asked. */
+class FakeProvider implements LayerProvider {
+  readonly requests: LayerRequest[] = [];
+  readonly released: string[] = [];
+  restorable = true;
+  restored = 0;
+  answer: (request: LayerRequest) => Promise<ProvidedLayer | null>;
+  readonly directory = Deno.makeTempDirSync();
+
+  constructor() {
+    Deno.writeTextFileSync(`${this.directory}/lazy`, "yes");
+    this.answer = () =>
+      Promise.resolve({
+        directory: this.directory,
+        owner: OWNER,
+        layerDigest: LAYER,
+      });
+  }
+
+  prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null> {
+    this.requests.push(request);
+    return this.answer(request);
+  }
+
+  restoreLayer(): Promise<LayerDirectory | null> {
+    this.restored++;
+    return Promise.resolve(
+      this.restorable ? { directory: this.directory, owner: OWNER } : null,
+    );
+  }
+
+  releaseLayer(layerDigest: string): Promise<void> {
+    this.released.push(layerDigest);
+    return Promise.resolve();
+  }
+
+  usage(): Promise<{ sizeBytes: number; inodes: number }> {
+    return Promise.resolve({ sizeBytes: 4096, inodes: 7 });
+  }
+}
+
+async function withProvider(
+  use: (
+    snapshotter: Snapshotter,
+    provider: FakeProvider,
+    root: string,
+  ) => Promise<void>,
+): Promise<void> {
+  const provider = new FakeProvider();
+  await withSnapshotter(
+    (snapshotter, root) => use(snapshotter, provider, root),
+    provider,
+  );
+  Deno.removeSync(provider.directory, { recursive: true });
+}
+
+const prepareLazy = (snapshotter: Snapshotter, key = "extract") =>
+  snapshotter.prepare({
+    key,
+    parent: "",
+    labels: LABELS,
+    namespace: "k8s.io",
+  });
+
+Deno.test("a layer that is served lazily is committed as its target, and Prepare says it exists", () =>
+  withProvider(async (snapshotter, provider) => {
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+    assert.throws(() => snapshotter.stat("extract"), isKind("not-found"));
+    const info = snapshotter.stat(CHAIN);
+    assert.equal(info.kind, "committed");
+    assert.deepEqual(info.labels, {
+      ...LABELS,
+      [REMOTE_LABEL]: "remote snapshot",
+      [NAMESPACE_LABEL]: "k8s.io",
+    });
+    const [request] = provider.requests;
+    assert.equal(request?.chainId, CHAIN);
+    assert.equal(request.key, "extract");
+    assert.equal(request.labels.source, "kept");
+    assert.deepEqual(await snapshotter.usage(CHAIN), {
+      sizeBytes: 4096,
+      inodes: 7,
+    });
+  }));
+
+Deno.test("containerd finds the lazy snapshot by its target label and parent", () =>
+  withProvider(async (snapshotter) => {
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+    const found = snapshotter.list([
+      `labels."containerd.io/snapshot.ref"==${CHAIN},parent==""`,
+    ]);
+    assert.deepEqual(found.map(({ name }) => name), [CHAIN]);
+  }));
+
+Deno.test("a container's root belongs to whom the provider says, and the layer is not looked at", () =>
+  withProvider(async (snapshotter, provider) => {
+    Deno.removeSync(provider.directory, { recursive: true });
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+    const mounts = await snapshotter.prepare({ key: "run", parent: CHAIN });
+    const upper = mounts[0]?.options.find((option) =>
+      option.startsWith("upperdir=")
+    ) ?? "";
+    const { uid, gid } = Deno.statSync(upper.slice("upperdir=".length));
+    assert.deepEqual({ uid, gid }, OWNER);
+    Deno.mkdirSync(provider.directory);
+  }));
+
+Deno.test("a container on a lazy layer sees its files and writes its own", () =>
+  withProvider(async (snapshotter, provider) => {
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+    const mounts = await snapshotter.prepare({ key: "run", parent: CHAIN });
+    assert.ok(mounts[0]?.options.includes(`lowerdir=${provider.directory}`));
+    await mounted(mounts, (dir) => {
+      Deno.writeTextFileSync(`${dir}/own`, "mine");
+      assert.deepEqual(contents(dir), ["lazy=yes", "own=mine"]);
+    });
+    assert.deepEqual(contents(provider.directory), ["lazy=yes"]);
+  }));
+
+Deno.test("without a target the provider is not asked", () =>
+  withProvider(async (snapshotter, provider) => {
+    await snapshotter.prepare({ key: "k", parent: "" });
+    await snapshotter.view({ key: "v", parent: "", labels: LABELS });
+    assert.equal(provider.requests.length, 0);
+  }));
+
+Deno.test("what the provider declines or fails at is an ordinary snapshot that containerd unpacks", () =>
+  withProvider(async (snapshotter, provider) => {
+    const answers = [
+      () => Promise.resolve(null),
+      () => Promise.reject(new Error("registry is gone")),
+    ];
+    for (const [index, answer] of answers.entries()) {
+      provider.answer = answer;
+      const key = `extract${index}`;
+      const [mount] = await prepareLazy(snapshotter, key);
+      assert.equal(mount?.type, "bind");
+      assert.equal(snapshotter.stat(key).kind, "active");
+      snapshotter.remove(key);
+    }
+    await prepareLazy(snapshotter, "last");
+    await snapshotter.commit({ name: CHAIN, key: "last" });
+    assert.equal(snapshotter.stat(CHAIN).labels[REMOTE_LABEL], undefined);
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+  }));
+
+Deno.test("equal targets are asked for one after another, and once when it works", () =>
+  withProvider(async (snapshotter, provider) => {
+    const gate = Promise.withResolvers<void>();
+    const served = provider.answer;
+    provider.answer = async (request) => {
+      await gate.promise;
+      return await served(request);
+    };
+    const all = Array.from(
+      { length: 5 },
+      (_, index) =>
+        assert.rejects(
+          prepareLazy(snapshotter, `extract${index}`),
+          isKind("already-exists"),
+        ),
+    );
+    await new Promise((wake) => setTimeout(wake, 10));
+    assert.equal(provider.requests.length, 1);
+    gate.resolve();
+    await Promise.all(all);
+    assert.equal(provider.requests.length, 1);
+  }));
+
+Deno.test("a caller that gives up gets no snapshot, and the layer is released", () =>
+  withProvider(async (snapshotter, provider) => {
+    const abort = new AbortController();
+    const served = provider.answer;
+    provider.answer = (request) => {
+      abort.abort();
+      return served(request);
+    };
+    await assert.rejects(
+      snapshotter.prepare({
+        key: "k",
+        parent: "",
+        labels: LABELS,
+        signal: abort.signal,
+      }),
+      isKind("cancelled"),
+    );
+    assert.deepEqual(snapshotter.list(), []);
+    await snapshotter.cleanup();
+    assert.deepEqual(provider.released, [LAYER]);
+  }));
+
+Deno.test("a chain that was unpacked on another parent gets a lazy snapshot of its own", () =>
+  withProvider(async (snapshotter, provider) => {
+    provider.answer = () => Promise.resolve(null);
+    await snapshotter.prepare({ key: "a", parent: "" });
+    await snapshotter.commit({ name: "base a", key: "a" });
+    await snapshotter.prepare({ key: "b", parent: "" });
+    await snapshotter.commit({ name: "base b", key: "b" });
+    provider.answer = () =>
+      Promise.resolve({
+        directory: provider.directory,
+        owner: OWNER,
+        layerDigest: LAYER,
+      });
+    for (const parent of ["base a", "base b", "base b"]) {
+      await assert.rejects(
+        snapshotter.prepare({ key: "k", parent, labels: LABELS }),
+        isKind("already-exists"),
+      );
+      const found = snapshotter.list([
+        `labels."containerd.io/snapshot.ref"==${CHAIN},parent=="${parent}"`,
+      ]);
+      assert.equal(found.length, 1);
+    }
+    assert.equal(provider.requests.length, 2);
+  }));
+
+Deno.test("a layer is released with the last snapshot that uses it", () =>
+  withProvider(async (snapshotter, provider) => {
+    const other = `sha256:${"2".repeat(64)}`;
+    for (const chain of [CHAIN, other]) {
+      await assert.rejects(
+        snapshotter.prepare({
+          key: "k",
+          parent: "",
+          labels: { [TARGET_LABEL]: chain },
+        }),
+        isKind("already-exists"),
+      );
+    }
+    snapshotter.remove(CHAIN);
+    await snapshotter.cleanup();
+    assert.deepEqual(provider.released, []);
+    snapshotter.remove(other);
+    await snapshotter.cleanup();
+    assert.deepEqual(provider.released, [LAYER]);
+  }));
+
+Deno.test("a layer that is just being prepared is not released under it", () =>
+  withProvider(async (snapshotter, provider) => {
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+    const gate = Promise.withResolvers<ProvidedLayer>();
+    provider.answer = () => gate.promise;
+    const second = assert.rejects(
+      snapshotter.prepare({
+        key: "k",
+        parent: "",
+        labels: { [TARGET_LABEL]: "other chain" },
+      }),
+      isKind("already-exists"),
+    );
+    await new Promise((wake) => setTimeout(wake, 5));
+    snapshotter.remove(CHAIN);
+    gate.resolve({
+      directory: provider.directory,
+      owner: OWNER,
+      layerDigest: LAYER,
+    });
+    await second;
+    await snapshotter.cleanup();
+    assert.deepEqual(provider.released, []);
+  }));
+
+Deno.test("after a restart lazy layers are asked for again, and may be somewhere else", async () => {
+  const root = Deno.makeTempDirSync();
+  const before = new FakeProvider();
+  {
+    await using snapshotter = await Snapshotter.open({
+      root,
+      provider: before,
+    });
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+    await snapshotter.prepare({ key: "run", parent: CHAIN });
+  }
+  const after = new FakeProvider();
+  {
+    await using snapshotter = await Snapshotter.open({ root, provider: after });
+    assert.equal(after.restored, 1);
+    const [mount] = await snapshotter.mounts("run");
+    assert.ok(mount?.options.includes(`lowerdir=${after.directory}`));
+  }
+  for (const folder of [root, before.directory, after.directory]) {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("a layer that cannot be restored is unavailable, leaves nothing behind, and is tried again", async () => {
+  const root = Deno.makeTempDirSync();
+  const provider = new FakeProvider();
+  {
+    await using snapshotter = await Snapshotter.open({ root, provider });
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+    await snapshotter.prepare({ key: "run", parent: CHAIN });
+  }
+  provider.restorable = false;
+  {
+    await using snapshotter = await Snapshotter.open({ root, provider });
+    await assert.rejects(snapshotter.mounts("run"), isKind("unavailable"));
+    await assert.rejects(
+      snapshotter.prepare({ key: "new", parent: CHAIN }),
+      isKind("unavailable"),
+    );
+    assert.throws(() => snapshotter.stat("new"), isKind("not-found"));
+    provider.restorable = true;
+    await snapshotter.prepare({ key: "new", parent: CHAIN });
+    snapshotter.remove("new");
+    snapshotter.remove("run");
+    snapshotter.remove(CHAIN);
+    await snapshotter.cleanup();
+    assert.deepEqual(provider.released, [LAYER]);
+  }
+  for (const folder of [root, provider.directory]) {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import {
+  isRpcError,
+  RpcChannel,
+  type RpcCode,
+  SnapshotsClient,
+} from "../../../../lib/remote/containerd/mod.ts";
+import {
+  type LayerProvider,
+  NO_LAYERS,
+  serveSnapshots,
+  type Snapshotter,
+  TARGET_LABEL,
+} from "../../../../lib/images/snapshotter/mod.ts";
+import { withSnapshotter } from "./support.ts";
+
+const hasCode = (code: RpcCode) => (error: unknown) => isRpcError(error, code);
+
+async function withService(
+  use: (
+    client: SnapshotsClient,
+    address: string,
+    snapshotter: Snapshotter,
+  ) => Promise<void>,
+  provider?: LayerProvider,
+): Promise<void> {
+  await withSnapshotter(async (snapshotter, root) => {
+    const address = `${root}/run/s.sock`;
+    await using _service = await serveSnapshots(snapshotter, { address });
+    using channel = new RpcChannel({ socketPath: address, namespace: "ns" });
+    await use(new SnapshotsClient(channel, "soci"), address, snapshotter);
+  }, provider);
+}
+
+Deno.test("every method of the service answers", () =>
+  withService(async (client, _address, snapshotter) => {
+    const [bind] = await client.prepare("k", "", { labels: { a: "1" } });
+    assert.equal(bind?.type, "bind");
+    assert.deepEqual(await client.mounts("k"), [bind]);
+    assert.equal((await client.usage("k")).inodes, 1);
+    await client.commit("one", "k", { labels: { b: "2" } });
+    const stat = await client.stat("one");
+    assert.equal(stat.kind, "committed");
+    assert.deepEqual(stat.labels, { b: "2" });
+    assert.deepEqual(stat.createdAt, snapshotter.stat("one").createdAt);
+    const updated = await client.updateLabels("one", { c: "3", b: "" });
+    assert.deepEqual(updated.labels, { c: "3" });
+    const [view] = await client.view("v", "one");
+    assert.deepEqual(view?.options, ["ro", "rbind"]);
+    await client.remove("v");
+    await client.remove("one");
+    await client.cleanup();
+    assert.deepEqual(snapshotter.list(), []);
+  }));
+
+Deno.test("a long list arrives whole, filtered", () =>
+  withService(async (client, _address, snapshotter) => {
+    for (let i = 0; i < 250; i++) {
+      await snapshotter.view({
+        key: `v${i}`,
+        parent: "",
+        labels: i % 2 ? { odd: "1" } : {},
+      });
+    }
+    const names = async (filters: string[]) => {
+      const found: string[] = [];
+      for await (const { name } of client.list(filters)) found.push(name);
+      return found;
+    };
+    assert.equal((await names([])).length, 250);
+    assert.equal((await names(["labels.odd==1"])).length, 125);
+    assert.deepEqual(await names(["name==v7", "name==v9"]), ["v7", "v9"]);
+    await assert.rejects(names(["name="]), hasCode("INVALID_ARGUMENT"));
+  }));
+
+Deno.test("failures carry the status code containerd acts on", () =>
+  withService(async (client) => {
+    await client.prepare("k", "");
+    await assert.rejects(client.prepare("k", ""), hasCode("ALREADY_EXISTS"));
+    await assert.rejects(client.stat("nobody"), hasCode("NOT_FOUND"));
+    await assert.rejects(client.prepare("x", "k"), hasCode("INVALID_ARGUMENT"));
+    await client.commit("one", "k");
+    await client.view("v", "one");
+    await assert.rejects(client.remove("one"), hasCode("FAILED_PRECONDITION"));
+  }));
+
+Deno.test("the provider learns the namespace, and when the caller gives up", async () => {
+  const aborted = Promise.withResolvers<void>();
+  let namespace: string | undefined;
+  const provider: LayerProvider = {
+    ...NO_LAYERS,
+    prepareLayer({ labels, signal }) {
+      namespace = labels["containerd.io/snapshot/remote/namespace"];
+      const { promise, reject } = Promise.withResolvers<null>();
+      signal.addEventListener("abort", () => {
+        aborted.resolve();
+        reject(signal.reason);
+      });
+      return promise;
+    },
+  };
+  await withService(async (client, _address, snapshotter) => {
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(), 30);
+    await assert.rejects(
+      client.prepare("k", "", {
+        labels: { [TARGET_LABEL]: "chain" },
+        signal: abort.signal,
+      }),
+      hasCode("CANCELLED"),
+    );
+    await aborted.promise;
+    assert.equal(namespace, "ns");
+    assert.deepEqual(snapshotter.list(), []);
+  }, provider);
+});
+
+Deno.test("only root may connect, and the socket goes when the service stops", async () => {
+  let address = "";
+  await withService((_client, path) => {
+    address = path;
+    const { mode, isSocket } = Deno.statSync(path);
+    assert.ok(isSocket);
+    assert.equal(mode! & 0o777, 0o600);
+    return Promise.resolve();
+  });
+  assert.throws(() => Deno.statSync(address), Deno.errors.NotFound);
+});
+
+Deno.test("a dead daemon's socket is replaced, a living one's is not, nor any other file", () =>
+  withSnapshotter(async (snapshotter, root) => {
+    const address = `${root}/s.sock`;
+    const dead = Deno.listen({ transport: "unix", path: `${root}/t.sock` });
+    Deno.renameSync(`${root}/t.sock`, address); // its owner cannot remove it any more
+    dead.close();
+    {
+      await using _service = await serveSnapshots(snapshotter, { address });
+      await assert.rejects(
+        serveSnapshots(snapshotter, { address }),
+        { name: "SnapshotterSetupError" },
+      );
+    }
+    Deno.writeTextFileSync(address, "a file");
+    await assert.rejects(
+      serveSnapshots(snapshotter, { address }),
+      { name: "SnapshotterSetupError" },
+    );
+    assert.equal(Deno.readTextFileSync(address), "a file");
+  }));
+
+Deno.test("calls that come while the daemon starts wait for it, or may be tried again when it does not", () =>
+  withSnapshotter(async (snapshotter, root) => {
+    const ended: string[] = [];
+    for (const outcome of ["starts", "fails"] as const) {
+      const ready = Promise.withResolvers<Snapshotter>();
+      const address = `${root}/${outcome}.sock`;
+      await using _service = await serveSnapshots(ready.promise, { address });
+      using channel = new RpcChannel({ socketPath: address, namespace: "ns" });
+      const client = new SnapshotsClient(channel, "soci");
+      const call = client.prepare(outcome, "").finally(() =>
+        ended.push(outcome)
+      );
+      await new Promise((wake) => setTimeout(wake, 100));
+      assert.ok(!ended.includes(outcome));
+      if (outcome === "starts") {
+        ready.resolve(snapshotter);
+        assert.equal((await call).length, 1);
+      } else {
+        ready.reject(new Error("no disk"));
+        await assert.rejects(call, hasCode("UNAVAILABLE"));
+      }
+    }
+  }));
+
+Deno.test("a successor takes the place of a service that lives; who is connected stays, who comes is new", () =>
+  withSnapshotter((before, root) =>
+    withSnapshotter(async (after) => {
+      const address = `${root}/s.sock`;
+      await using _old = await serveSnapshots(before, { address });
+      using early = new RpcChannel({ socketPath: address, namespace: "ns" });
+      const connected = new SnapshotsClient(early, "soci");
+      await connected.prepare("old", "");
+      await using _new = await serveSnapshots(after, {
+        address,
+        whenTaken: "replace",
+      });
+      using late = new RpcChannel({ socketPath: address, namespace: "ns" });
+      await new SnapshotsClient(late, "soci").prepare("new", "");
+      await connected.prepare("still", "");
+      assert.deepEqual(before.list().map(({ name }) => name), ["old", "still"]);
+      assert.deepEqual(after.list().map(({ name }) => name), ["new"]);
+      early.close();
+      late.close();
+      await _old.close();
+      assert.ok(Deno.lstatSync(address).isSocket, "the new one's stays");
+    })
+  ));

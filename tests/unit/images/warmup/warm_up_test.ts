@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { warmUp, warmUpRegistry } from "../../../../lib/images/warmup/mod.ts";
+
+Deno.test("the made-up registry has an index, so all rounds are run", async () => {
+  let rounds = 0;
+  await warmUpRegistry(() => ++rounds > 0);
+  assert.equal(rounds, 20);
+});
+
+Deno.test("a real pull ends the exercise, and nothing of it stays on disk", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-test-" });
+  let asked = 0;
+  await warmUpRegistry(() => ++asked < 3);
+  assert.equal(asked, 3);
+  asked = 0;
+  await warmUp(`${folder}/scratch`, () => ++asked < 3);
+  assert.equal(asked, 3);
+  await warmUp(`${folder}/scratch`, () => true);
+  assert.deepEqual([...Deno.readDirSync(folder)], []);
+  await Deno.remove(folder);
+});

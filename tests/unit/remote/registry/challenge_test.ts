@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { parseChallenges } from "../../../../lib/remote/registry/mod.ts";
+
+const plain = (header: string) =>
+  parseChallenges(header).map(({ scheme, parameters }) => ({
+    scheme,
+    ...Object.fromEntries(parameters),
+  }));
+
+Deno.test("a bearer challenge gives realm, service and scope", () => {
+  assert.deepEqual(
+    plain(
+      'Bearer realm="https://auth.example/token",service="reg",scope="repository:a/b:pull,push"',
+    ),
+    [{
+      scheme: "bearer",
+      realm: "https://auth.example/token",
+      service: "reg",
+      scope: "repository:a/b:pull,push",
+    }],
+  );
+});
+
+Deno.test("two challenges in one header are told apart", () => {
+  assert.deepEqual(plain('Negotiate, Basic realm="a, b", charset=UTF-8'), [
+    { scheme: "negotiate" },
+    { scheme: "basic", realm: "a, b", charset: "UTF-8" },
+  ]);
+});
+
+Deno.test("names are matched in any case, quotes are unescaped", () => {
+  assert.deepEqual(plain(String.raw`bEaReR Realm = "a\"b"`), [
+    { scheme: "bearer", realm: 'a"b' },
+  ]);
+});
+
+Deno.test("a header that cannot be read gives no challenge", () => {
+  assert.deepEqual(plain('realm="x"'), []);
+  assert.deepEqual(plain(""), []);
+  assert.deepEqual(plain("x".repeat(10_000)), []);
+});
+
+Deno.test("a broken parameter ends the list", () => {
+  assert.deepEqual(plain('Bearer realm="open'), [{ scheme: "bearer" }]);
+});

@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import {
+  CredentialError,
+  dockerCredentials,
+  firstCredentials,
+  staticCredentials,
+} from "../../../../lib/remote/registry/mod.ts";
+
+/** Runs `body` with a folder that holds the given config.json and helper programs. */
+async function withDocker(
+  config: unknown,
+  helpers: Record<string, string>,
+  body: (file: string, folder: string) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  const path = Deno.env.get("PATH")!;
+  try {
+    const file = `${folder}/config.json`;
+    await Deno.writeTextFile(
+      file,
+      typeof config === "string" ? config : JSON.stringify(config),
+    );
+    for (const [name, script] of Object.entries(helpers)) {
+      await Deno.writeTextFile(
+        `${folder}/docker-credential-${name}`,
+        `#!/bin/sh\n${script}\n`,
+        { mode: 0o755 },
+      );
+    }
+    Deno.env.set("PATH", `${folder}:${path}`);
+    await body(file, folder);
+  } finally {
+    Deno.env.set("PATH", path);
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const password = (username: string, password: string) => ({
+  kind: "password" as const,
+  username,
+  password,
+});
+
+Deno.test("auths gives the name and password of a host", async () => {
+  const auths = { "r.example:5000": { auth: btoa("anna:se:cret") } };
+  await withDocker({ auths }, {}, async (file) => {
+    const store = dockerCredentials(file);
+    assert.deepEqual(
+      await store.get("r.example:5000", "a"),
+      password("anna", "se:cret"),
+    );
+    assert.equal(await store.get("r.example", "a"), null);
+  });
+});
+
+Deno.test("an entry written as a URL is found by its host", async () => {
+  const auths = { "https://r.example/v2/": { auth: btoa("a:b") } };
+  await withDocker({ auths }, {}, async (file) => {
+    assert.deepEqual(
+      await dockerCredentials(file).get("r.example", "a"),
+      password("a", "b"),
+    );
+  });
+});
+
+Deno.test("docker.io is kept under Docker's old key", async () => {
+  const auths = { "https://index.docker.io/v1/": { auth: btoa("a:b") } };
+  await withDocker({ auths }, {}, async (file) => {
+    assert.deepEqual(
+      await dockerCredentials(file).get("docker.io", "library/redis"),
+      password("a", "b"),
+    );
+  });
+});
+
+Deno.test("identity and registry tokens are told apart", async () => {
+  const auths = {
+    "i.example": { auth: btoa("x:y"), identitytoken: "id" },
+    "b.example": { registrytoken: "tok" },
+  };
+  await withDocker({ auths }, {}, async (file) => {
+    const store = dockerCredentials(file);
+    assert.deepEqual(await store.get("i.example", "a"), {
+      kind: "identity",
+      token: "id",
+    });
+    assert.deepEqual(await store.get("b.example", "a"), {
+      kind: "bearer",
+      token: "tok",
+    });
+  });
+});
+
+Deno.test("a helper of one host comes before the store of all", async () => {
+  const helpers = {
+    mine:
+      'read h; [ "$1" = get ] && echo "{\\"ServerURL\\":\\"$h\\",\\"Username\\":\\"u-$h\\",\\"Secret\\":\\"s\\"}"',
+    all: 'echo \'{"Username":"<token>","Secret":"refresh"}\'',
+  };
+  const config = { credHelpers: { "h.example": "mine" }, credsStore: "all" };
+  await withDocker(config, helpers, async (file) => {
+    const store = dockerCredentials(file);
+    assert.deepEqual(
+      await store.get("h.example", "a"),
+      password("u-h.example", "s"),
+    );
+    assert.deepEqual(await store.get("other.example", "a"), {
+      kind: "identity",
+      token: "refresh",
+    });
+  });
+});
+
+Deno.test("a helper that knows no such host leaves the question to auths", async () => {
+  const helpers = {
+    none: "echo 'credentials not found in native keychain'; exit 1",
+  };
+  const config = {
+    credsStore: "none",
+    auths: { "r.example": { auth: btoa("a:b") } },
+  };
+  await withDocker(config, helpers, async (file) => {
+    const store = dockerCredentials(file);
+    assert.deepEqual(await store.get("r.example", "a"), password("a", "b"));
+    assert.equal(await store.get("s.example", "a"), null);
+  });
+});
+
+Deno.test("a failing or missing helper is an error that shows no output", async () => {
+  const helpers = { bad: "echo topsecret; exit 3" };
+  for (const credsStore of ["bad", "missing-helper", "../bad"]) {
+    await withDocker({ credsStore }, helpers, async (file) => {
+      await assert.rejects(
+        dockerCredentials(file).get("r.example", "a"),
+        (error) =>
+          error instanceof CredentialError &&
+          !error.message.includes("topsecret"),
+      );
+    });
+  }
+});
+
+Deno.test("no file means nobody, a broken one is an error without its text", async () => {
+  assert.equal(await dockerCredentials("/nonexistent").get("r", "a"), null);
+  await withDocker('{"auths": topsecret', {}, async (file) => {
+    await assert.rejects(
+      dockerCredentials(file).get("r.example", "a"),
+      (error) =>
+        error instanceof CredentialError &&
+        !error.message.includes("topsecret"),
+    );
+  });
+});
+
+Deno.test("DOCKER_CONFIG names the folder, and a new login counts at once", async () => {
+  await withDocker({}, {}, async (file, folder) => {
+    const before = Deno.env.get("DOCKER_CONFIG");
+    Deno.env.set("DOCKER_CONFIG", folder);
+    try {
+      const store = dockerCredentials();
+      assert.equal(await store.get("r.example", "a"), null);
+      const auths = { "r.example": { username: "a", password: "b" } };
+      await Deno.writeTextFile(file, JSON.stringify({ auths }));
+      assert.deepEqual(await store.get("r.example", "a"), password("a", "b"));
+    } finally {
+      if (before === undefined) Deno.env.delete("DOCKER_CONFIG");
+      else Deno.env.set("DOCKER_CONFIG", before);
+    }
+  });
+});
+
+Deno.test("the first store that knows a host answers", async () => {
+  const store = firstCredentials([
+    staticCredentials("a", "b", ["one.example"]),
+    staticCredentials("c", "d"),
+  ]);
+  assert.deepEqual(await store.get("one.example", "x"), password("a", "b"));
+  assert.deepEqual(await store.get("two.example", "x"), password("c", "d"));
+});
