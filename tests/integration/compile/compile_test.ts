@@ -71,7 +71,7 @@ Deno.test("every subcommand has a permission set, the binary's is their union, a
     assert.ok(set !== undefined, `no permission set for ${name}`);
     assert.deepEqual([...needs].sort(), Object.keys(set).sort(), name);
     for (const [kind, scope] of Object.entries(set)) {
-      const most = binary[kind];
+      const most: true | readonly string[] | undefined = binary[kind];
       assert.ok(most !== undefined, `${name} needs ${kind}`);
       if (scope === true || most === true) assert.equal(most, true);
       else assert.ok(scope.every((one) => most.includes(one)), kind);

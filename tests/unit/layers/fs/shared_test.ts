@@ -208,7 +208,8 @@ Deno.test("two Workers push through a ring that is full most of the time, nothin
   while (next[0]! + next[1]! < 2 * count) {
     const seen = ring.doorbell();
     while (ring.take(item)) {
-      const i = next[item.mount]++;
+      const i = next[item.mount]!;
+      next[item.mount] = i + 1;
       assert.equal(item.uniqueLo, i);
       assert.equal(item.uniqueHi, item.mount);
       assert.equal(item.slot, i + 1);
