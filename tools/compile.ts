@@ -2,8 +2,8 @@
  * `deno task compile`: writes the single binary, `dist/soci-deno` when not said otherwise.
  *
  * What `deno compile` cannot find by following imports is named here: the Workers. What it would
- * take along without need is left out: it embeds every npm package of the import map, also those
- * that only tests and builds use (binaryen alone is 93 MB), so it gets a map of what `main.ts` uses.
+ * take along without need is left out: it embeds every npm package of every import map, also those of
+ * the workspace members for tests and tools (binaryen alone is 93 MB), so it is told of no member.
  *
  * The base runtime is downloaded by Deno; where that is impossible `DENORT_BIN` names it.
  * @module
@@ -16,8 +16,8 @@ const ROOT = new URL("../", import.meta.url).pathname;
 export const V8_FLAGS = ["--max-semi-space-size=2", "--expose-gc"];
 
 interface DenoConfig {
-  imports: Record<string, string>;
-  [key: string]: unknown;
+  readonly workspace?: unknown;
+  readonly [key: string]: unknown;
 }
 
 function sourceFiles(folder: string): string[] {
@@ -44,32 +44,6 @@ export function workerModules(root: string = ROOT): string[] {
   return [...new Set(workers)].sort();
 }
 
-/** The part of the import map that the modules below `entries` use. */
-async function usedImports(
-  entries: readonly string[],
-  imports: Readonly<Record<string, string>>,
-): Promise<Record<string, string>> {
-  const used = new Set<string>();
-  for (const entry of entries) {
-    const { success, stdout, stderr } = await new Deno.Command(
-      Deno.execPath(),
-      { args: ["info", "--json", entry], cwd: ROOT },
-    ).output();
-    if (!success) throw new Error(new TextDecoder().decode(stderr));
-    const { modules } = JSON.parse(new TextDecoder().decode(stdout)) as {
-      modules: { dependencies?: { specifier: string }[] }[];
-    };
-    for (const { dependencies } of modules) {
-      for (const { specifier } of dependencies ?? []) used.add(specifier);
-    }
-  }
-  return Object.fromEntries(
-    Object.entries(imports).filter(([name]) =>
-      [...used].some((one) => one === name || one.startsWith(`${name}/`))
-    ),
-  );
-}
-
 /**
  * Compiles the binary. @returns what `deno compile` listed.
  * @throws Error when it fails, as where the base runtime cannot be downloaded.
@@ -79,21 +53,14 @@ export async function compile(output: string): Promise<string> {
   const config = JSON.parse(
     Deno.readTextFileSync(`${ROOT}deno.json`),
   ) as DenoConfig;
-  const imports = await usedImports(["main.ts", ...workers], config.imports);
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-compile-" });
   try {
-    const { permissions, compilerOptions, unstable, nodeModulesDir } = config;
+    const { workspace: _, ...product } = config;
     await Deno.writeTextFile(
       `${folder}/deno.json`,
-      JSON.stringify({
-        imports,
-        permissions,
-        compilerOptions,
-        unstable,
-        nodeModulesDir,
-      }),
+      JSON.stringify(product),
     );
-    // Versions stay as locked; the copy is cut down to what is left in the map.
+    // Versions stay as locked; the copy is cut down to what is left in the maps.
     await Deno.copyFile(`${ROOT}deno.lock`, `${folder}/deno.lock`);
     const child = new Deno.Command(Deno.execPath(), {
       args: [

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { compileKernel } from "../../../../lib/formats/deflate/build.ts";
+import { compileKernel } from "../../../../tools/kernel.ts";
 import { KERNEL_BASE64 } from "../../../../lib/formats/deflate/kernel.gen.ts";
 
 Deno.test("kernel.gen.ts is what its source compiles to, byte for byte", async () => {

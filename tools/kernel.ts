@@ -1,17 +1,18 @@
 /**
- * `deno task build:kernel`: compiles `kernel/inflate.as.ts` to Wasm and writes it as `kernel.gen.ts`.
+ * `deno task build:kernel`: compiles the inflate kernel of `lib/formats/deflate`,
+ * `kernel/inflate.as.ts`, to Wasm and writes it beside as `kernel.gen.ts`.
  * The same source gives the same bytes everywhere; a test compiles it again and compares.
  * @module
  */
 import asc from "assemblyscript/asc";
 
-const FOLDER = new URL("./", import.meta.url);
+const ROOM = new URL("../lib/formats/deflate/", import.meta.url);
 const MEMORY_PAGES = 100;
 
 /** The kernel's bytes, compiled from its source. @throws Error with the compiler's words. */
 export async function compileKernel(): Promise<Uint8Array> {
   const source = await Deno.readTextFile(
-    new URL("kernel/inflate.as.ts", FOLDER),
+    new URL("kernel/inflate.as.ts", ROOM),
   );
   let binary: Uint8Array | null = null;
   const { error, stderr } = await asc.main([
@@ -55,7 +56,7 @@ export const KERNEL_BASE64: string =
 
 if (import.meta.main) {
   await Deno.writeTextFile(
-    new URL("kernel.gen.ts", FOLDER),
+    new URL("kernel.gen.ts", ROOM),
     kernelSource(await compileKernel()),
   );
 }
