@@ -1,4 +1,5 @@
 /** `soci-deno ztoc get-file`. @module */
+import { Draft, writeAll } from "../../lib/host/files/mod.ts";
 import { readFileOfLayer } from "../../lib/indexes/indexing/mod.ts";
 import { MEDIA } from "../../lib/formats/oci/mod.ts";
 import { decodeZtoc } from "../../lib/formats/ztoc/mod.ts";
@@ -49,32 +50,16 @@ export const ztocGetFileCommand: Command = {
       signal,
     );
     if (values.output === undefined) {
-      await write(Deno.stdout, pieces);
-      await write(Deno.stdout, [new TextEncoder().encode("\n")]);
+      for await (const piece of pieces) await writeAll(Deno.stdout, piece);
+      await writeAll(Deno.stdout, new TextEncoder().encode("\n"));
       return 0;
     }
-    const aside = `${values.output}.${crypto.randomUUID().slice(0, 8)}.part`;
-    try {
-      {
-        using file = await Deno.open(aside, { createNew: true, write: true });
-        await write(file, pieces);
-      }
-      await Deno.rename(aside, values.output);
-    } catch (error) {
-      await Deno.remove(aside).catch(() => {}); // it may not have come into being
-      throw error;
-    }
+    using draft = Draft.create(values.output, {
+      draftPath: `${values.output}.${crypto.randomUUID().slice(0, 8)}.part`,
+      mode: "umask",
+    });
+    for await (const piece of pieces) await draft.write(piece);
+    await draft.finish();
     return 0;
   },
 };
-
-async function write(
-  to: { write(bytes: Uint8Array): Promise<number> },
-  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): Promise<void> {
-  for await (const piece of pieces) {
-    for (let at = 0; at < piece.length;) {
-      at += await to.write(piece.subarray(at));
-    }
-  }
-}

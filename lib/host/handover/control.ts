@@ -1,3 +1,4 @@
+import { removeIfThere, writeAll } from "../files/mod.ts";
 import { endProcess, processStart, signalProcess } from "../os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 
@@ -48,10 +49,7 @@ class Line implements Disposable {
 
   async say(message: unknown): Promise<void> {
     const bytes = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
-    let done = 0;
-    while (done < bytes.length) {
-      done += await this.#connection.write(bytes.subarray(done));
-    }
+    await writeAll(this.#connection, bytes);
   }
 
   /** The next message; null at the end of the stream. @throws TakeoverError for anything else. */
@@ -120,11 +118,7 @@ export class ControlServer implements Disposable {
     path: string,
     options: { readonly status: () => unknown },
   ): ControlServer {
-    try {
-      Deno.removeSync(path);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+    removeIfThere(path);
     return new ControlServer(
       Deno.listen({ transport: "unix", path }) as Deno.Listener<Deno.Conn>,
       options.status,
@@ -261,7 +255,8 @@ async function connect(path: string): Promise<Deno.Conn | null> {
 export async function askStatus(path: string): Promise<unknown> {
   using connection = await connect(path);
   if (connection === null) return null;
-  await connection.write(
+  await writeAll(
+    connection,
     new TextEncoder().encode(`${JSON.stringify({ say: "status" })}\n`),
   );
   const answer = new Response(connection.readable).text();

@@ -1,4 +1,9 @@
 import * as v from "valibot";
+import {
+  readTextIfThere,
+  removeIfThere,
+  writeWholeSync,
+} from "../files/mod.ts";
 
 /**
  * Changes when a field's meaning does. A process takes over only what it understands; `bootId` and
@@ -38,13 +43,8 @@ export class HandoverStateError extends Error {
  * @throws HandoverStateError when it is torn, or of a release that does it another way.
  */
 export function readState(path: string): HandoverState | null {
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
+  const text = readTextIfThere(path);
+  if (text === null) return null;
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -70,34 +70,26 @@ export function readState(path: string): HandoverState | null {
 export function readHolder(
   path: string,
 ): Pick<HandoverState, "bootId" | "holder"> | null {
+  const text = readTextIfThere(path);
+  if (text === null) return null;
   try {
     const parsed = v.safeParse(
       v.pick(schema, ["bootId", "holder"]),
-      JSON.parse(Deno.readTextFileSync(path)),
+      JSON.parse(text),
     );
     return parsed.success ? parsed.output : null;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) {
-      return null;
-    }
+    if (error instanceof SyntaxError) return null;
     throw error;
   }
 }
 
-/** Replaces the file at once. It need not outlive the machine: mounts do not either. */
+/** Replaces the file at once. It need not outlive the machine: mounts do not either. @throws FileError */
 export function writeState(path: string, state: HandoverState): void {
-  const draft = `${path}.new`;
-  Deno.writeTextFileSync(draft, JSON.stringify(state, null, 1), {
-    mode: 0o600,
-  });
-  Deno.renameSync(draft, path);
+  writeWholeSync(path, JSON.stringify(state, null, 1));
 }
 
-/** Removes the file, if it is there. */
+/** Removes the file, if it is there. @throws FileError */
 export function removeState(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  removeIfThere(path);
 }

@@ -112,36 +112,12 @@ export function pwriteFully(
   }
 }
 
-/** What is written at once: handing it to another thread and hearing of it takes longer. */
-const AT_ONCE_BYTES = 256 * 1024;
-
-/** Makes a file that only this user may read, or writes it anew. @throws OsError, Deno's errors */
-export async function writePrivate(
-  path: string,
-  bytes: Uint8Array<ArrayBuffer>,
-): Promise<void> {
-  if (bytes.length > AT_ONCE_BYTES) {
-    return await Deno.writeFile(path, bytes, { mode: 0o600 });
-  }
-  const fd = openFd(path, O.RDWR | O.CREAT | O.TRUNC);
-  try {
-    pwriteFully(fd, bytes, 0);
-  } finally {
-    closeFd(fd);
-  }
-}
-
 /** Makes a folder. @returns false when there is something of that name. @throws OsError */
 export function makeFolder(path: string, mode: number): boolean {
   if (libc.mkdir(cString(path), mode) === 0) return true;
   const errno = lastErrno();
   if (errno === ERRNO.EEXIST) return false;
   throw new OsError(errno, "mkdir", path);
-}
-
-/** Gives a file a new name, in place of what has it. @throws OsError */
-export function renameFile(from: string, to: string): void {
-  if (libc.rename(cString(from), cString(to)) < 0) raise("rename", to);
 }
 
 /** Puts the file's bytes on disk. @throws OsError */
@@ -166,16 +142,6 @@ export function descriptorTarget(fd: number): string {
 export async function dataSyncElsewhere(fd: number): Promise<void> {
   if (await libc.fdatasyncElsewhere(fd) < 0) {
     throw new OsError(ERRNO.EIO, "fdatasync", `descriptor ${fd}`);
-  }
-}
-
-/** Puts a file or folder on disk while this thread goes on. @throws OsError */
-export async function putOnDisk(path: string): Promise<void> {
-  const fd = openFd(path, O.RDONLY);
-  try {
-    await dataSyncElsewhere(fd);
-  } finally {
-    closeFd(fd);
   }
 }
 

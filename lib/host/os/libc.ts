@@ -83,7 +83,6 @@ const symbols = {
     nonblocking: true,
   },
   mkdir: { parameters: ["buffer", "u32"], result: "i32" },
-  rename: { parameters: ["buffer", "buffer"], result: "i32" },
   getdents64: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   statfs: { parameters: ["buffer", "buffer"], result: "i32" },
   readlink: { parameters: ["buffer", "buffer", "usize"], result: "i32" },

@@ -19,12 +19,9 @@ export {
   openFd,
   preadFully,
   punchHole,
-  putOnDisk,
   pwriteFully,
   readWholeFile,
-  renameFile,
   truncateFd,
-  writePrivate,
   writeText,
 } from "./files.ts";
 export { addressOf, FileMapping } from "./mapping.ts";

@@ -9,6 +9,7 @@ import {
   DigestStream,
   layerCompression,
 } from "../../formats/oci/mod.ts";
+import { writeAll } from "../../host/files/mod.ts";
 import { ImageError } from "../../remote/image/mod.ts";
 import type { RegistryClient, Repository } from "../../remote/registry/mod.ts";
 
@@ -126,10 +127,4 @@ function tap(
       controller.enqueue(chunk);
     },
   });
-}
-
-async function writeAll(file: Deno.FsFile, chunk: Bytes): Promise<void> {
-  for (let done = 0; done < chunk.length;) {
-    done += await file.write(chunk.subarray(done));
-  }
 }

@@ -1,4 +1,5 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { statIfThere } from "../../host/files/mod.ts";
 import { SnapshotError, SnapshotterSetupError } from "./errors.ts";
 import type {
   Labels,
@@ -89,12 +90,7 @@ export class SnapshotStore implements Disposable {
    * @throws SnapshotterSetupError
    */
   static assertUnderstood(path: string): void {
-    try {
-      Deno.statSync(path);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return;
-      throw error;
-    }
+    if (statIfThere(path) === null) return;
     const database = new DatabaseSync(path, { readOnly: true });
     try {
       assertKnown(database, path);
@@ -109,12 +105,7 @@ export class SnapshotStore implements Disposable {
    */
   static lazyDirectoriesIn(path: string): string[] {
     SnapshotStore.assertUnderstood(path);
-    try {
-      Deno.statSync(path);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return [];
-      throw error;
-    }
+    if (statIfThere(path) === null) return [];
     using store = new SnapshotStore(path);
     return store.lazy().flatMap(({ layer }) =>
       layer === null ? [] : [layer.directory]

@@ -1,4 +1,5 @@
-import { OsError, readWholeFile } from "../../host/os/mod.ts";
+import { readTextIfThere } from "../../host/files/mod.ts";
+import { bootId, OsError } from "../../host/os/mod.ts";
 import { ErofsUnusableError, probeErofs } from "./erofs_probe.ts";
 
 /**
@@ -31,8 +32,8 @@ export async function chooseFace(
     if (mountDirectory.includes(",")) {
       throw new ErofsUnusableError(`${mountDirectory} has a comma`);
     }
-    const boot = bootOf();
-    if (readText(testedFile) !== boot) {
+    const boot = bootId();
+    if (readTextIfThere(testedFile) !== boot) {
       await probeErofs(`${mountDirectory}/t`);
       Deno.writeTextFileSync(testedFile, boot, { mode: 0o600 });
     }
@@ -48,20 +49,5 @@ export async function chooseFace(
       );
     }
     return { face: "fuse", reason: error.message };
-  }
-}
-
-function bootOf(): string {
-  return new TextDecoder().decode(
-    readWholeFile("/proc/sys/kernel/random/boot_id", 4096),
-  ).trim();
-}
-
-function readText(path: string): string | null {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
   }
 }

@@ -1,11 +1,10 @@
 import { isErofsImageOf, writeErofsImage } from "../../formats/erofs/mod.ts";
+import { namesIn, writeWhole } from "../../host/files/mod.ts";
 import {
   ERRNO,
   makeFolder,
   OsError,
   readWholeFile,
-  renameFile,
-  writePrivate,
 } from "../../host/os/mod.ts";
 import {
   listMounts,
@@ -150,7 +149,7 @@ export class ErofsFace {
     let saved: Promise<void>;
     try {
       const image = newImage(path, tree);
-      saved = image === null ? Promise.resolve() : saveImage(path, image);
+      saved = image === null ? Promise.resolve() : writeWhole(path, image);
       saved.catch(() => {}); // told when its turn has come
     } catch (error) {
       // Not to be said in EROFS: no reason not to show the layer.
@@ -301,24 +300,6 @@ function newImage(
     }
   }
   return writeErofsImage(tree, source);
-}
-
-async function saveImage(
-  path: string,
-  image: Uint8Array<ArrayBuffer>,
-): Promise<void> {
-  const draft = `${path}.new`;
-  await writePrivate(draft, image);
-  renameFile(draft, path);
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return [...Deno.readDirSync(folder)].map(({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return []; // no layer was ever shown
-    throw error;
-  }
 }
 
 /** Slots whose mountpoint below `folder` is in use. */

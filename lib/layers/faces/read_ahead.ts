@@ -1,3 +1,4 @@
+import { readTextIfThere } from "../../host/files/mod.ts";
 import { OsError, writeText } from "../../host/os/mod.ts";
 
 /** Where the kernel shows the read-ahead of each mounted file system (Documentation/ABI, bdi). */
@@ -45,12 +46,8 @@ export class MountReadAhead {
 
   /** A mount of the last process is used. */
   adopt(slot: number): void {
-    try {
-      const device = Deno.readTextFileSync(this.#file(slot));
-      if (DEVICE.test(device)) this.#devices.set(slot, device);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+    const device = readTextIfThere(this.#file(slot));
+    if (device !== null && DEVICE.test(device)) this.#devices.set(slot, device);
     this.#apply(slot);
   }
 

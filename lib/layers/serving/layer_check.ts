@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { readTextIfThere } from "../../host/files/mod.ts";
 import { type Digest, isDigest } from "../../formats/oci/mod.ts";
 import {
   hashLayer,
@@ -66,10 +67,11 @@ export class LayerCheck {
   static open(options: LayerCheckOptions): LayerCheck {
     const { folder, diffId, isNew } = options;
     if (isNew) return new LayerCheck(options, diffId, diffId, false);
-    const known = readText(`${folder}/diff-id`);
+    const known = readTextIfThere(`${folder}/diff-id`);
     const newDiffId = diffId === known ? null : diffId;
     const wanted = diffId ?? (isDigest(known) ? known : null);
-    const passed = wanted !== null && readText(`${folder}/checked`) === wanted;
+    const passed = wanted !== null &&
+      readTextIfThere(`${folder}/checked`) === wanted;
     return new LayerCheck(options, wanted, newDiffId, passed);
   }
 
@@ -155,14 +157,5 @@ export class LayerCheck {
         skip: spans.end(last) - spans.start(last),
       }
       : { kind: "plain", bytes };
-  }
-}
-
-function readText(path: string): string | null {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
   }
 }

@@ -10,7 +10,6 @@ import {
   O,
   openFd,
   OsError,
-  putOnDisk,
   truncateFd,
 } from "../../host/os/mod.ts";
 import {
@@ -34,7 +33,12 @@ import {
 } from "../../formats/ztoc/mod.ts";
 import { LyingZtocError, StateVersionError } from "../store/mod.ts";
 import { IdleLayerFolders } from "../store/mod.ts";
-import { namesIn, removeFolder } from "../../host/files/mod.ts";
+import {
+  namesIn,
+  putOnDisk,
+  readIfThere,
+  removeFolder,
+} from "../../host/files/mod.ts";
 import { detachBelow, foreignTree, takeMounts } from "./last_process.ts";
 import { LayerCheck } from "./layer_check.ts";
 import {
@@ -42,7 +46,6 @@ import {
   type NewFile,
   newTree,
   openTree,
-  readIfThere,
   saveFiles,
 } from "../store/mod.ts";
 import { takeLock } from "../store/mod.ts";

@@ -22,6 +22,7 @@
  * @module
  */
 import { crc32 } from "node:zlib";
+import { writeWholeSync } from "../../host/files/mod.ts";
 import {
   closeFd,
   ERRNO,
@@ -30,8 +31,6 @@ import {
   openFd,
   OsError,
   preadFully,
-  pwriteFully,
-  renameFile,
 } from "../../host/os/mod.ts";
 import {
   PLACEHOLDER_NAME,
@@ -112,16 +111,8 @@ export class HeaderTable implements Disposable {
    */
   static make(path: string, ztoc: Ztoc, spans: SpanTable): HeaderTable {
     const bytes = buildHeaderFile(ztoc, spans);
-    const draft = `${path}.new`;
-    const fd = openFd(draft, O.RDWR | O.CREAT | O.TRUNC);
-    try {
-      pwriteFully(fd, bytes, 0);
-      renameFile(draft, path);
-    } catch (error) {
-      closeFd(fd);
-      throw error;
-    }
-    return new HeaderTable(fd, bytes);
+    writeWholeSync(path, bytes);
+    return new HeaderTable(openFd(path, O.RDWR), bytes);
   }
 
   /** What to check in a span. */

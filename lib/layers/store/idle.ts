@@ -1,6 +1,6 @@
 import { logger } from "../../telemetry/mod.ts";
 import type { IdleLayers } from "../spans/mod.ts";
-import { removeFolder } from "../../host/files/mod.ts";
+import { removeFolder, statIfThere } from "../../host/files/mod.ts";
 
 const log = logger("images");
 /** In a layer's folder: nobody used it when it was last served. */
@@ -32,7 +32,7 @@ export class IdleLayerFolders implements IdleLayers {
     this.#forget = forget;
     const found: { slot: number; sinceMs: number }[] = [];
     for (const slot of slots) {
-      const mark = statOrNull(`${layersDirectory}/${slot}/${MARK}`);
+      const mark = statIfThere(`${layersDirectory}/${slot}/${MARK}`);
       if (mark !== null) {
         found.push({ slot, sinceMs: mark.mtime?.getTime() ?? 0 });
       }
@@ -81,18 +81,9 @@ export class IdleLayerFolders implements IdleLayers {
   }
 
   #count(slot: number): void {
-    const stat = statOrNull(`${this.#layersDirectory}/${slot}/data`);
+    const stat = statIfThere(`${this.#layersDirectory}/${slot}/data`);
     const bytes = (stat?.blocks ?? 0) * STAT_BLOCK_BYTES;
     this.#layers.set(slot, bytes);
     this.#bytes += bytes;
-  }
-}
-
-function statOrNull(path: string): Deno.FileInfo | null {
-  try {
-    return Deno.statSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
   }
 }

@@ -3,26 +3,11 @@
  * @module
  */
 import { compileTree, LayerTree, TreeFormatError } from "../tree/mod.ts";
-import {
-  OsError,
-  putOnDisk,
-  readWholeFile,
-  renameFile,
-  writePrivate,
-} from "../../host/os/mod.ts";
+import { putOnDisk, readIfThere, writeWhole } from "../../host/files/mod.ts";
+import { OsError, readWholeFile } from "../../host/os/mod.ts";
 import type { SpanTable, Ztoc } from "../../formats/ztoc/mod.ts";
 
 const MAX_TREE_BYTES = 2 ** 31 - 1;
-
-/** The file's bytes; null when there is none. */
-export function readIfThere(path: string): Uint8Array<ArrayBuffer> | null {
-  try {
-    return Deno.readFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
-}
 
 /** Whether the file holds just these bytes. */
 export function holds(path: string, bytes: Uint8Array): boolean {
@@ -68,17 +53,15 @@ export interface NewFile {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Writes files that are either whole or not there, and the folder, to disk. @throws OsError, Deno's errors */
+/** Writes files that are either whole or not there, and the folder, to disk. @throws FileError */
 export async function saveFiles(
   folder: string,
   files: readonly NewFile[],
 ): Promise<void> {
-  await Promise.all(files.map(async ({ name, bytes }) => {
-    const path = `${folder}/${name}`;
-    const draft = `${path}.new`;
-    await writePrivate(draft, bytes);
-    await putOnDisk(draft);
-    renameFile(draft, path);
-  }));
+  await Promise.all(
+    files.map(({ name, bytes }) =>
+      writeWhole(`${folder}/${name}`, bytes, { sync: "data" })
+    ),
+  );
   await putOnDisk(folder);
 }

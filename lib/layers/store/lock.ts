@@ -1,3 +1,4 @@
+import { writeAllSync } from "../../host/files/mod.ts";
 import { isStuckDying, processStart } from "../../host/os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 
@@ -43,7 +44,8 @@ export function takeLock(path: string): Deno.FsFile {
 /** Writes into a lock whose it is. */
 function signed(file: Deno.FsFile): Deno.FsFile {
   file.truncateSync();
-  file.writeSync(
+  writeAllSync(
+    file,
     new TextEncoder().encode(`${Deno.pid} ${processStart(Deno.pid)}`),
   );
   return file;

@@ -9,7 +9,6 @@ export {
   type NewFile,
   newTree,
   openTree,
-  readIfThere,
   saveFiles,
 } from "./layer_files.ts";
 export { RootInUseError, takeLock } from "./lock.ts";

@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { putOnDisk } from "../../host/os/mod.ts";
+import { putOnDisk, statIfThere } from "../../host/files/mod.ts";
 import { StateVersionError } from "./errors.ts";
 import { SharedRun } from "./shared_run.ts";
 
@@ -75,17 +75,12 @@ export class SlotTableStore implements Disposable {
 
   /** Whether there is a table at `path`. */
   static exists(path: string): boolean {
-    try {
-      return Deno.statSync(path).isFile;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return false;
-      throw error;
-    }
+    return statIfThere(path)?.isFile ?? false;
   }
 
   /**
    * Resolves when all that was said until now outlives the machine. What was not may be lost with it,
-   * never with this process alone. @throws OsError
+   * never with this process alone. @throws FileError
    */
   sync(): Promise<void> {
     return this.#syncing.run();

@@ -1,4 +1,5 @@
 import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
+import { Draft } from "../../host/files/mod.ts";
 import { ContentError } from "./errors.ts";
 import { indexJson, LAYOUT_FILE, LAYOUT_JSON, REF_NAME } from "./layout.ts";
 import type { ArtifactSink, Cancellable, Content } from "./place.ts";
@@ -55,27 +56,18 @@ export class ArchiveWriter implements ArtifactSink, AsyncDisposable {
 
   /** Writes the archive. @throws ContentError `integrity` when what is read is not what was said */
   async finish({ signal }: Cancellable = {}): Promise<void> {
-    const aside = `${this.place}.${crypto.randomUUID().slice(0, 8)}.part`;
-    try {
-      {
-        using file = await Deno.open(aside, { createNew: true, write: true });
-        await this.#write(file, signal);
-        await file.syncData();
-      }
-      await Deno.rename(aside, this.place);
-    } catch (error) {
-      await Deno.remove(aside).catch(() => {}); // it may not have come into being
-      throw error;
-    }
+    using draft = Draft.create(this.place, {
+      draftPath: `${this.place}.${crypto.randomUUID().slice(0, 8)}.part`,
+      mode: "umask",
+      sync: "data",
+    });
+    await this.#write(draft, signal);
+    await draft.finish();
     this.#held.clear();
   }
 
-  async #write(file: Deno.FsFile, signal: AbortSignal | undefined) {
-    const write = async (bytes: Uint8Array) => {
-      for (let at = 0; at < bytes.length;) {
-        at += await file.write(bytes.subarray(at));
-      }
-    };
+  async #write(draft: Draft, signal: AbortSignal | undefined) {
+    const write = (bytes: Uint8Array) => draft.write(bytes);
     const whole = async (name: string, mode: number, bytes: Uint8Array) => {
       await write(header({ name, mode, size: bytes.length, type: "0" }));
       await write(bytes);

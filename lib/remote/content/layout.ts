@@ -8,6 +8,12 @@ import {
   MEDIA,
   parseIndex,
 } from "../../formats/oci/mod.ts";
+import {
+  Draft,
+  type DraftOptions,
+  removeIfThere,
+  statIfThere,
+} from "../../host/files/mod.ts";
 import { ContentError } from "./errors.ts";
 import { filePart } from "./file_part.ts";
 import {
@@ -83,10 +89,7 @@ export class LayoutFolder implements LayerSource, ArtifactSink {
   static async create(folder: string): Promise<LayoutFolder> {
     const layout = new LayoutFolder(folder);
     await Deno.mkdir(`${folder}/blobs/sha256`, { recursive: true });
-    try {
-      await Deno.stat(`${folder}/index.json`);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (statIfThere(`${folder}/index.json`) === null) {
       await layout.#write("index.json", indexJson([]));
     }
     await layout.#write(LAYOUT_FILE, new TextEncoder().encode(LAYOUT_JSON));
@@ -99,13 +102,8 @@ export class LayoutFolder implements LayerSource, ArtifactSink {
     return `${this.place}/blobs/sha256/${digest.slice("sha256:".length)}`;
   }
 
-  async #size(digest: Digest): Promise<number | null> {
-    try {
-      return (await Deno.stat(this.#path(digest))).size;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return null;
-      throw error;
-    }
+  #size(digest: Digest): number | null {
+    return statIfThere(this.#path(digest))?.size ?? null;
   }
 
   async has({ digest, size }: ContentId): Promise<boolean> {
@@ -154,20 +152,13 @@ export class LayoutFolder implements LayerSource, ArtifactSink {
     { signal }: Cancellable = {},
   ): Promise<"written" | "present"> {
     if (await this.has(descriptor)) return "present";
-    const aside = await this.#aside();
-    try {
-      {
-        using file = await Deno.open(aside, { write: true });
-        const pieces = checkedPieces(this.place, descriptor, content, signal);
-        for await (const piece of pieces) await writeAll(file, piece);
-        await file.syncData();
-      }
-      await Deno.chmod(aside, 0o444);
-      await Deno.rename(aside, this.#path(descriptor.digest));
-    } catch (error) {
-      await Deno.remove(aside);
-      throw error;
-    }
+    using draft = await this.#draft(this.#path(descriptor.digest), {
+      mode: 0o444,
+      sync: "data",
+    });
+    const pieces = checkedPieces(this.place, descriptor, content, signal);
+    for await (const piece of pieces) await draft.write(piece);
+    await draft.finish();
     return "written";
   }
 
@@ -201,13 +192,7 @@ export class LayoutFolder implements LayerSource, ArtifactSink {
     await this.#changeEntries((entries) =>
       entries.filter((entry) => entry.digest !== digest)
     );
-    try {
-      await Deno.remove(this.#path(digest));
-      return true;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return false;
-      throw error;
-    }
+    return removeIfThere(this.#path(digest));
   }
 
   /** Digest and size of everything in the layout. */
@@ -243,16 +228,16 @@ export class LayoutFolder implements LayerSource, ArtifactSink {
   }
 
   async #write(name: string, bytes: Uint8Array): Promise<void> {
-    const aside = await this.#aside();
-    await Deno.writeFile(aside, bytes);
-    await Deno.chmod(aside, 0o644);
-    await Deno.rename(aside, `${this.place}/${name}`);
+    using draft = await this.#draft(`${this.place}/${name}`, { mode: 0o644 });
+    await draft.write(bytes);
+    await draft.finish();
   }
 
-  /** A file of this process alone, on the layout's file system. */
-  async #aside(): Promise<string> {
+  /** A draft of this process alone, on the layout's file system. */
+  async #draft(path: string, options: DraftOptions): Promise<Draft> {
     await this.#ingest();
-    return await Deno.makeTempFile({ dir: `${this.place}/ingest` });
+    const draftPath = `${this.place}/ingest/${crypto.randomUUID()}`;
+    return Draft.create(path, { ...options, draftPath });
   }
 
   async #ingest(): Promise<void> {
@@ -264,20 +249,8 @@ export class LayoutFolder implements LayerSource, ArtifactSink {
     for await (const { name } of Deno.readDir(folder)) {
       if (name === "lock") continue;
       const path = `${folder}/${name}`;
-      try {
-        const { mtime } = await Deno.stat(path);
-        if (now - (mtime?.getTime() ?? now) > STALE_UPLOAD_MS) {
-          await Deno.remove(path);
-        }
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
+      const begun = statIfThere(path)?.mtime?.getTime() ?? now;
+      if (now - begun > STALE_UPLOAD_MS) removeIfThere(path);
     }
-  }
-}
-
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) {
-    at += await file.write(bytes.subarray(at));
   }
 }

@@ -1,4 +1,5 @@
 import { parse, TomlError } from "smol-toml";
+import { namesIn, readTextIfThere } from "../../host/files/mod.ts";
 import { isLoopback } from "./endpoint.ts";
 import type { Capability, HostOptions, Mirror } from "./options.ts";
 import type { TlsOptions } from "./tls.ts";
@@ -45,7 +46,7 @@ function readHost(folder: string, host: string): HostOptions | undefined {
   const names = [host, host.replace(/:(\d+)$/, "_$1_"), "_default"];
   for (const name of names) {
     const place = `${folder}/${name}`;
-    const toml = readText(`${place}/hosts.toml`);
+    const toml = readTextIfThere(`${place}/hosts.toml`);
     if (toml !== null) return parseHosts(toml, place);
     if (name !== "_default") {
       const tls = readCertificates(place);
@@ -179,36 +180,15 @@ class HostReader {
 
   read(path: string): string {
     const whole = path.startsWith("/") ? path : `${this.folder}/${path}`;
-    const text = readText(whole);
+    const text = readTextIfThere(whole);
     if (text === null) throw this.fail(path, "is not there");
     return text;
   }
 }
 
-function readText(path: string): string | null {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory
-    ) return null;
-    throw error;
-  }
-}
-
 /** Docker's convention for a folder of certificates. */
 function readCertificates(folder: string): TlsOptions | null {
-  let names: string[];
-  try {
-    names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
-  } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory
-    ) return null;
-    throw error;
-  }
+  const names = namesIn(folder).sort();
   const read = (name: string) => Deno.readTextFileSync(`${folder}/${name}`);
   const caCerts = names.filter((name) => name.endsWith(".crt")).map(read);
   const cert = names.find((name) =>

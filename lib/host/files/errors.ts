@@ -1,0 +1,35 @@
+/** What was done with a file when it failed. */
+export type FileStep = "read" | "write" | "sync" | "rename" | "remove";
+
+const WORDS: Readonly<Record<FileStep, string>> = {
+  read: "cannot read",
+  write: "cannot write",
+  sync: "cannot put on disk",
+  rename: "cannot put in place",
+  remove: "cannot remove",
+};
+
+/** A file could not be read or written; the cause is the system's own error. */
+export class FileError extends Error {
+  override readonly name = "FileError";
+
+  constructor(
+    readonly step: FileStep,
+    readonly path: string,
+    cause: unknown,
+  ) {
+    super(`${WORDS[step]} ${path}: ${codeOf(cause) ?? cause}`, { cause });
+  }
+
+  /** `ENOSPC`, `EACCES`, …; null when the system did not say. */
+  get code(): string | null {
+    return codeOf(this.cause);
+  }
+}
+
+function codeOf(cause: unknown): string | null {
+  return cause instanceof Error && "code" in cause &&
+      typeof cause.code === "string"
+    ? cause.code
+    : null;
+}

@@ -1,0 +1,52 @@
+/**
+ * Files and folders that need not be there. Not being there is an answer, all else an error.
+ * @module
+ */
+import { FileError, type FileStep } from "./errors.ts";
+
+/** `null` when nothing has that name. @throws FileError */
+function ifThere<T>(step: FileStep, path: string, work: () => T): T | null {
+  try {
+    return work();
+  } catch (cause) {
+    if (
+      cause instanceof Deno.errors.NotFound ||
+      cause instanceof Deno.errors.NotADirectory // above it is a file
+    ) return null;
+    throw new FileError(step, path, cause);
+  }
+}
+
+/** The file's bytes; null when there is none. @throws FileError */
+export function readIfThere(path: string): Uint8Array<ArrayBuffer> | null {
+  return ifThere("read", path, () => Deno.readFileSync(path));
+}
+
+/** The file's text; null when there is none. @throws FileError */
+export function readTextIfThere(path: string): string | null {
+  return ifThere("read", path, () => Deno.readTextFileSync(path));
+}
+
+/** What the system knows of a file or folder, links followed; null when there is none. @throws FileError */
+export function statIfThere(path: string): Deno.FileInfo | null {
+  return ifThere("read", path, () => Deno.statSync(path));
+}
+
+/** Names in a folder, in no order; none when it is not there. @throws FileError */
+export function namesIn(folder: string): string[] {
+  return ifThere(
+    "read",
+    folder,
+    () => [...Deno.readDirSync(folder)].map(({ name }) => name),
+  ) ?? [];
+}
+
+/** Removes a file or an empty folder. @returns whether it was there. @throws FileError */
+export function removeIfThere(path: string): boolean {
+  return ifThere("remove", path, () => (Deno.removeSync(path), true)) ?? false;
+}
+
+/** Removes a folder with all that is in it; what is gone already is fine. @throws FileError */
+export function removeFolder(path: string): void {
+  ifThere("remove", path, () => Deno.removeSync(path, { recursive: true }));
+}

@@ -1,0 +1,189 @@
+import { FileError } from "./errors.ts";
+
+/** What takes bytes and may take fewer than it is given, such as an open file. */
+export interface Writer {
+  write(bytes: Uint8Array): Promise<number>;
+}
+
+/** A {@linkcode Writer} that blocks. */
+export interface SyncWriter {
+  writeSync(bytes: Uint8Array): number;
+}
+
+/** Writes all of `bytes`. @throws what the writer throws */
+export async function writeAll(to: Writer, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    at += await to.write(at === 0 ? bytes : bytes.subarray(at));
+  }
+}
+
+/** {@linkcode writeAll}, done before it returns. @throws what the writer throws */
+export function writeAllSync(to: SyncWriter, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) {
+    at += to.writeSync(at === 0 ? bytes : bytes.subarray(at));
+  }
+}
+
+/** How a file is written whole. */
+export interface DraftOptions {
+  /**
+   * Where the draft lies, on the same file system; nothing may be there. Not given: `<path>.new`, for a
+   * file that one process alone writes. What an earlier run left there is overwritten.
+   */
+  readonly draftPath?: string;
+  /** Permissions, whatever the umask; `umask`: as the umask leaves them. Default: 0o600. */
+  readonly mode?: number | "umask";
+  /** `data`: the bytes are on disk before the file has its name. Default: `none`. */
+  readonly sync?: "data" | "none";
+}
+
+/**
+ * A file that appears under its name when it is whole. Whoever reads the name finds the old file or the
+ * new one, never a part, whenever this process or the machine stops: `sync: "data"` makes that hold for
+ * the machine, too.
+ *
+ * ```
+ * create ──► write* ──► finish ──► the file is there
+ *    └──────────┴── disposed before: the draft is removed
+ * ```
+ */
+export class Draft implements Disposable {
+  readonly #path: string;
+  readonly #draft: string;
+  readonly #options: DraftOptions;
+  readonly #file: Deno.FsFile;
+  #life: "open" | "over" = "open";
+
+  private constructor(
+    path: string,
+    draft: string,
+    options: DraftOptions,
+    file: Deno.FsFile,
+  ) {
+    this.#path = path;
+    this.#draft = draft;
+    this.#options = options;
+    this.#file = file;
+  }
+
+  /** Begins a draft of the file at `path`. @throws FileError */
+  static create(path: string, options: DraftOptions = {}): Draft {
+    const { draftPath, mode = PRIVATE } = options;
+    const draft = draftPath ?? `${path}.new`;
+    try {
+      const file = Deno.openSync(draft, {
+        write: true,
+        ...(draftPath === undefined
+          ? { create: true, truncate: true }
+          : { createNew: true }),
+        ...(mode !== "umask" && { mode: PRIVATE }),
+      });
+      return new Draft(path, draft, options, file);
+    } catch (cause) {
+      throw new FileError("write", draft, cause);
+    }
+  }
+
+  /** Adds bytes; they may be changed once this resolves. @throws FileError */
+  async write(bytes: Uint8Array): Promise<void> {
+    try {
+      await writeAll(this.#file, bytes);
+    } catch (cause) {
+      throw new FileError("write", this.#draft, cause);
+    }
+  }
+
+  /** {@linkcode Draft.write}, done before it returns: for what takes less time than to hear of it. @throws FileError */
+  writeSync(bytes: Uint8Array): void {
+    try {
+      writeAllSync(this.#file, bytes);
+    } catch (cause) {
+      throw new FileError("write", this.#draft, cause);
+    }
+  }
+
+  /** Gives the file its name, in place of what has it. @throws FileError: the draft is still to be disposed of. */
+  async finish(): Promise<void> {
+    if (this.#options.sync === "data") {
+      try {
+        await this.#file.syncData();
+      } catch (cause) {
+        throw new FileError("sync", this.#draft, cause);
+      }
+    }
+    this.#rename();
+  }
+
+  /** {@linkcode Draft.finish} of a draft with `sync: "none"`, done before it returns. @throws FileError */
+  finishSync(): void {
+    this.#rename();
+  }
+
+  #rename(): void {
+    const { mode = PRIVATE } = this.#options;
+    try {
+      if (mode !== "umask" && mode !== PRIVATE) {
+        Deno.chmodSync(this.#draft, mode);
+      }
+      Deno.renameSync(this.#draft, this.#path);
+    } catch (cause) {
+      throw new FileError("rename", this.#path, cause);
+    }
+    this.#life = "over";
+    this.#file.close();
+  }
+
+  /** Removes the draft, unless it was finished. */
+  [Symbol.dispose](): void {
+    if (this.#life === "over") return;
+    this.#life = "over";
+    this.#file.close();
+    try {
+      Deno.removeSync(this.#draft);
+    } catch {
+      // Why there is no file was told already; the next draft of this name overwrites what stays.
+    }
+  }
+}
+
+const PRIVATE = 0o600;
+
+/** What is written at once: handing it to another thread and hearing of it takes longer. */
+const AT_ONCE_BYTES = 256 * 1024;
+
+const bytesOf = (content: Uint8Array | string): Uint8Array =>
+  typeof content === "string" ? new TextEncoder().encode(content) : content;
+
+/** Puts a file in place whole, see {@linkcode Draft}. @throws FileError */
+export async function writeWhole(
+  path: string,
+  content: Uint8Array | string,
+  options: DraftOptions = {},
+): Promise<void> {
+  using draft = Draft.create(path, options);
+  const bytes = bytesOf(content);
+  if (bytes.length <= AT_ONCE_BYTES) draft.writeSync(bytes);
+  else await draft.write(bytes);
+  await draft.finish();
+}
+
+/** {@linkcode writeWhole} of a small file that need not outlive the machine. @throws FileError */
+export function writeWholeSync(
+  path: string,
+  content: Uint8Array | string,
+  options: Omit<DraftOptions, "sync"> = {},
+): void {
+  using draft = Draft.create(path, options);
+  draft.writeSync(bytesOf(content));
+  draft.finishSync();
+}
+
+/** Puts the bytes of a file, or the names in a folder, on disk while this thread goes on. @throws FileError */
+export async function putOnDisk(path: string): Promise<void> {
+  try {
+    using file = Deno.openSync(path);
+    await file.syncData();
+  } catch (cause) {
+    throw new FileError("sync", path, cause);
+  }
+}
