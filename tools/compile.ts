@@ -8,7 +8,8 @@
  * The base runtime is downloaded by Deno; where that is impossible `DENORT_BIN` names it.
  * @module
  */
-import { isAbsolute, join, relative } from "node:path";
+import { isAbsolute, join } from "node:path";
+import { readModules } from "./house/mod.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 
@@ -20,27 +21,12 @@ interface DenoConfig {
   readonly [key: string]: unknown;
 }
 
-function sourceFiles(folder: string): string[] {
-  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
-    const path = `${folder}/${name}`;
-    if (isDirectory) return sourceFiles(path);
-    return name.endsWith(".ts") ? [path] : [];
-  });
-}
-
 /** Paths, relative to the root, of every module that is started as a Worker. */
-export function workerModules(root: string = ROOT): string[] {
-  const workers = ["cmd", "lib"].flatMap((folder) =>
-    sourceFiles(join(root, folder)).flatMap((path) => {
-      const text = Deno.readTextFileSync(path);
-      const starts = text.matchAll(
-        /new Worker\(\s*new URL\(\s*"([^"]+)",\s*import\.meta\.url/g,
-      );
-      return [...starts].map(([, target]) =>
-        relative(root, join(path, "..", target as string))
-      );
-    })
-  );
+export function workerModules(): readonly string[] {
+  const workers = readModules(new URL("../", import.meta.url), ["cmd", "lib"])
+    .flatMap(({ imports }) => imports)
+    .filter(({ kind }) => kind === "worker")
+    .map(({ target }) => target as string);
   return [...new Set(workers)].sort();
 }
 

@@ -1,9 +1,7 @@
 /**
- * SOCI's artifacts around the ztoc: the index that lists an image's ztocs (v1 and v2), how an index is
- * found, how an image is bound to its indexes (v2), and the prefetch list.
- *
- * Everything here is pure but for {@link discoverIndex}, which asks an {@link IndexSource}. What is
- * written is byte for byte what the existing tools write.
+ * SOCI's artifacts around the ztoc: the index that lists an image's ztocs (v1 and v2), how an image is
+ * bound to its indexes (v2), and the prefetch list. What is written is byte for byte what the existing
+ * tools write. How an index is found is told in `lib/remote/image`.
  * @module
  */
 export {

@@ -36,6 +36,7 @@ export { SpanMap } from "./map.ts";
 export { HeaderTable } from "./headers.ts";
 export { InflatePool } from "./inflate_pool.ts";
 export { type CachedLayer, type IdleLayers, SpanCache } from "./cache.ts";
-export { hashLayer, type LayerTail } from "./whole.ts";
+export { hashLayer } from "./whole.ts";
+export type { LayerTail } from "./whole_messages.ts";
 export { UncachedSpans } from "./uncached.ts";
 export { SpanError, type SpanErrorKind } from "./errors.ts";

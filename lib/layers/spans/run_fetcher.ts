@@ -1,13 +1,32 @@
 import type { InflateOutcome, InflateWork } from "./inflate_messages.ts";
-import type { InflateStream } from "./inflate_pool.ts";
-import type { LayerReaderOptions } from "./reader.ts";
+import type { SpanTable } from "../../formats/ztoc/mod.ts";
+import type { SpanClass } from "./classes.ts";
+import type { HeaderTable } from "./headers.ts";
+import type { InflatePool, InflateStream } from "./inflate_pool.ts";
 import { type Flight, Preempted, type Run } from "./run.ts";
+import type { SpanScheduler } from "./scheduler.ts";
+import type { SpanSource } from "./source.ts";
+import type { UncachedSpans } from "./uncached.ts";
 
 /** A span that takes at least so long to come, ms, is inflated meanwhile. */
 const MIN_STREAM_MS = 5;
 const EMPTY_WINDOW = new Uint8Array(32768);
 
-/** What a `RunFetcher` needs beside its reader's options. */
+/** One layer, where its bytes come from and who inflates them. See `LayerReaderOptions`. */
+export interface RunFetcherOptions {
+  readonly spans: SpanTable;
+  readonly compression: "gzip" | "uncompressed";
+  /** The data file; open until `RunFetcherHooks.closed` is aborted and all flights have landed. */
+  readonly dataFd: number;
+  readonly source: SpanSource;
+  readonly scheduler: SpanScheduler;
+  readonly pool: InflatePool;
+  readonly headers: HeaderTable | null;
+  readonly uncached: UncachedSpans;
+  readonly onFetched?: (bytes: number, cls: SpanClass) => void;
+}
+
+/** What a `RunFetcher` tells its reader, and hears from it. */
 export interface RunFetcherHooks {
   /** Aborted when the layer's descriptors are about to be closed. */
   readonly closed: AbortSignal;
@@ -17,12 +36,12 @@ export interface RunFetcherHooks {
 
 /** Fetches ranges of one layer and hands each span to the inflate Workers as its bytes come. */
 export class RunFetcher {
-  readonly #options: LayerReaderOptions;
+  readonly #options: RunFetcherOptions;
   readonly #hooks: RunFetcherHooks;
   /** The beginning of a span whose request was given up. */
   #partial: { readonly span: number; readonly bytes: Uint8Array } | null = null;
 
-  constructor(options: LayerReaderOptions, hooks: RunFetcherHooks) {
+  constructor(options: RunFetcherOptions, hooks: RunFetcherHooks) {
     this.#options = options;
     this.#hooks = hooks;
   }

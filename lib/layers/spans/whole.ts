@@ -4,21 +4,11 @@
  */
 import { type Digest, isDigest } from "../../formats/oci/mod.ts";
 import { LIBC_PATH } from "../../host/os/mod.ts";
-import type { WholeLayerQuestion, WholeLayerResult } from "./whole_messages.ts";
-
-/** The end of a layer's stream that its ztoc does not count: padding behind the tar's end marker. */
-export type LayerTail =
-  /** Compressed bytes from the last span's beginning to the blob's end. */
-  | {
-    readonly kind: "gzip";
-    readonly compressed: Uint8Array<ArrayBuffer>;
-    readonly bits: number;
-    readonly window: Uint8Array<ArrayBuffer>;
-    /** Bytes of the last span that are in the data file. */
-    readonly skip: number;
-  }
-  /** The bytes themselves. */
-  | { readonly kind: "plain"; readonly bytes: Uint8Array<ArrayBuffer> };
+import type {
+  LayerTail,
+  WholeLayerQuestion,
+  WholeLayerResult,
+} from "./whole_messages.ts";
 
 /**
  * Compares a complete data file with the layer's diff ID.

@@ -1,5 +1,18 @@
 /** What the main isolate and the Worker that hashes whole layers say to each other. @module */
-import type { LayerTail } from "./whole.ts";
+
+/** The end of a layer's stream that its ztoc does not count: padding behind the tar's end marker. */
+export type LayerTail =
+  /** Compressed bytes from the last span's beginning to the blob's end. */
+  | {
+    readonly kind: "gzip";
+    readonly compressed: Uint8Array<ArrayBuffer>;
+    readonly bits: number;
+    readonly window: Uint8Array<ArrayBuffer>;
+    /** Bytes of the last span that are in the data file. */
+    readonly skip: number;
+  }
+  /** The bytes themselves. */
+  | { readonly kind: "plain"; readonly bytes: Uint8Array<ArrayBuffer> };
 
 /** First the file, then maybe what comes behind it. */
 export type WholeLayerQuestion =

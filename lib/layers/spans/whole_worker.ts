@@ -3,8 +3,11 @@
 import { createHash } from "node:crypto";
 import { SpanInflater } from "../../formats/deflate/mod.ts";
 import { closeFd, O, openFd, preadFully } from "../../host/os/mod.ts";
-import type { LayerTail } from "./whole.ts";
-import type { WholeLayerQuestion, WholeLayerResult } from "./whole_messages.ts";
+import type {
+  LayerTail,
+  WholeLayerQuestion,
+  WholeLayerResult,
+} from "./whole_messages.ts";
 
 const CHUNK_BYTES = 2 ** 20;
 /** The most a stream may hold behind its tar: more is no padding. */

@@ -1,5 +1,12 @@
 /**
- * TODO
+ * A layer's file tree, compiled once from its ztoc into one compact binary: columns in typed arrays, and
+ * no object for each file. It is what both faces show.
+ *
+ * A tree file is ours alone, names its version and has a checksum; one that does not fit is a
+ * `TreeFormatError`, and is made again from the ztoc.
+ *
+ * It reads and maps a tree file through `lib/host/os`. It must not know the kernel's protocol, nor
+ * which of a layer's bytes are here.
  * @module
  */
 export { blobBytes, BLOBS_DIRECTORY, dataBytes } from "./blob.ts";

@@ -1,5 +1,9 @@
 /**
- * TODO
+ * An image as it is at a place: what its name points to, its platforms, manifest and config, and which SOCI
+ * index it has.
+ *
+ * It may read from any place of `lib/remote/content` and ask a registry for referrers. What it gives was
+ * compared with its digest. It must not know what an image is wanted for, nor touch this machine.
  * @module
  */
 export { CRI_LABELS, INDEX_DIGEST_LABEL } from "./labels.ts";

@@ -1,5 +1,11 @@
 /**
  * The distribution client: where images, layers and indexes are fetched from and pushed to.
+ *
+ * Every body is bounded and compared with its digest, every redirect is followed by hand and loses its
+ * credentials, and no error or log names a query string or a secret.
+ *
+ * It may use the network, credential helpers and `hosts.toml`. It must not know what an index or a
+ * layer is for.
  * @module
  */
 export { type Challenge, parseChallenges } from "./challenge.ts";

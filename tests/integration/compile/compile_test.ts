@@ -39,7 +39,14 @@ Deno.test("the compiled binary holds every Worker, the inflate kernel and nothin
     Deno.env.set("DENORT_BIN", Deno.execPath());
     const listing = await compile(`${folder}/soci-deno`);
     for (
-      const name of ["binaryen", "assemblyscript", "echarts", "fast-check"]
+      const name of [
+        "typescript",
+        "binaryen",
+        "assemblyscript",
+        "echarts",
+        "fast-check",
+        "ts-morph",
+      ]
     ) {
       assert.doesNotMatch(listing, new RegExp(name));
     }

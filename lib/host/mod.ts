@@ -1,0 +1,15 @@
+/**
+ * This machine: libc, files, mounts, the kernel's FUSE protocol, memory, and what passes from one process
+ * to the next.
+ *
+ * It may touch the kernel; `os` alone calls libc. It must not know images, layers or formats: it would
+ * serve any other file system as well.
+ *
+ * Rooms: `os` (calls into libc), `files` (files written whole, folders), `fuse` (the protocol),
+ * `mounting` (mount, unmount, overlay), `handover` (mounts outlive their process), `memory` (given back
+ * to the machine).
+ *
+ * The wing has no names of its own: each room is entered by its own `mod.ts`.
+ * @module
+ */
+export {};

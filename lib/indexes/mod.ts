@@ -1,0 +1,12 @@
+/**
+ * Making indexes and keeping them: what the index tools do, and where this machine keeps what was made.
+ *
+ * It may use `lib/layers` to read a layer once and `lib/remote` to read and write places. It must not
+ * know that layers are served, nor touch a mount.
+ *
+ * Rooms: `indexing` (build, convert, push, inspect), `artifacts` (the local store and its database).
+ *
+ * The wing has no names of its own: each room is entered by its own `mod.ts`.
+ * @module
+ */
+export {};

@@ -1,0 +1,63 @@
+/**
+ * The plan of the house: which storey lies above which, and the exceptions, each with its reason. Who
+ * builds a wing or a long file writes it down here.
+ * @module
+ */
+
+/** What the rules are held against. */
+export interface Plan {
+  /** Wings of `lib/`, the highest first. Imports run down this list. */
+  readonly wings: readonly string[];
+  /** Used by all wings; they import each other and nothing else of the house. */
+  readonly shared: readonly string[];
+  /** Rooms that may use these rooms alone, and why. Rooms not named here may use all below them. */
+  readonly narrow: Readonly<Record<string, Narrow>>;
+  /** Wings that touch neither the machine nor the clock. */
+  readonly pure: readonly string[];
+  /** Longest file, in lines. */
+  readonly longest: number;
+  /** Files that may be longer, and why. */
+  readonly long: Readonly<Record<string, string>>;
+  /** Folders whose files are made by a program: nobody reads them from end to end. */
+  readonly generated: readonly string[];
+  /** Files that may ask for their own address (`import.meta.url`), and why. */
+  readonly knowTheirPlace: Readonly<Record<string, string>>;
+}
+
+/** The rooms a narrow room may use, from `lib/`. */
+export interface Narrow {
+  readonly uses: readonly string[];
+  readonly why: string;
+}
+
+/** The plan of this repository. */
+export const PLAN: Plan = {
+  wings: ["images", "indexes", "layers", "remote", "host", "formats"],
+  shared: ["config", "telemetry"],
+  narrow: {
+    "host/os": {
+      uses: [],
+      why: "calls into libc, and nothing of what they are for",
+    },
+    "host/fuse": {
+      uses: ["host/os", "host/mounting"],
+      why: "a kernel's protocol, and neither layers nor formats",
+    },
+  },
+  pure: ["formats"],
+  longest: 450,
+  long: {
+    "lib/host/fuse/loop.ts":
+      "the loop that answers the kernel: one function a request, read as one table",
+    "lib/layers/fs/handler.ts":
+      "one method for each request the kernel can make of a layer",
+    "lib/layers/serving/layers.ts":
+      "waits to be cut into an object and a registry",
+    "lib/layers/fs/service.ts": "waits to be cut: mounts, slots, reads",
+    "lib/layers/spans/reader.ts": "waits to be cut: want, arrive, leave",
+  },
+  generated: ["lib/remote/containerd/gen", "lib/formats/deflate/kernel.gen.ts"],
+  knowTheirPlace: {
+    "lib/host/mounting/helper.ts": "starts this program again, as the helper",
+  },
+};
