@@ -1,12 +1,25 @@
 /**
  * `deno task test`: installs the real parts the tests talk to (containerd, runc, a registry, image
- * tools), runs every test of this folder, and closes with one line: `N passed, N failed, N skipped`.
+ * tools), then runs the unit tests in parallel in a process of their own, then the rest one by one.
+ * Closes with the slowest tests, the reason of each skip, and one line: `N passed, N failed, N skipped`.
  *
- * Arguments are handed to `deno test` (a path narrows the run: `deno task test tests/unit`).
+ * Arguments narrow the run, paths first, then flags for `deno test`:
+ * `deno task test tests/unit/formats tests/e2e/lazy_test.ts --filter index`. A runner that dies or
+ * hangs counts as a failed test, and so does a skip without a reason.
  * @module
  */
 
+import { pause } from "../support/host/mod.ts";
 import { type DebianPackage, installPackages } from "../support/packages.ts";
+import {
+  type Counts,
+  readCounts,
+  readReasons,
+  readReport,
+  slowest,
+  type TimedTest,
+} from "./outcome.ts";
+import { select, type Selection } from "./storeys.ts";
 
 /** Debian packages the integration and end-to-end tests use, and a program each one brings. */
 const DEBIAN_PACKAGES: readonly DebianPackage[] = [
@@ -28,62 +41,118 @@ const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   ["python3", "python3"],
   ["systemd", "/usr/lib/systemd/systemd"],
 ];
+const SLOWEST = 10;
+/** So long a runner that hangs has to say which tests are pending, before it is killed, ms. */
+const LAST_WORDS_MS = 10_000;
+/** What a runner has written is read so long after its end, ms. */
+const LAST_OUTPUT_MS = 2_000;
+const ROOT = new URL("../../", import.meta.url).pathname;
 
-/** Reads `ok | 12 passed (3 steps) | 0 failed | 1 ignored (2s)`. */
-function readSummary(
-  output: string,
-): { passed: number; failed: number; skipped: number } {
-  // deno-lint-ignore no-control-regex
-  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
-  const line =
-    plain.split("\n").findLast((text) =>
-      /^(ok|FAILED) \| \d+ passed/.test(text)
-    ) ?? "";
-  const count = (word: string) =>
-    Number(line.match(new RegExp(`(\\d+) ${word}`))?.[1] ?? 0);
-  return {
-    passed: count("passed"),
-    failed: count("failed"),
-    skipped: count("ignored"),
-  };
+/** What one `deno test` did. */
+interface Outcome {
+  readonly counts: Counts;
+  readonly tests: readonly TimedTest[];
+  readonly reasons: ReadonlyMap<string, string>;
 }
 
-const missing = installPackages(DEBIAN_PACKAGES);
-if (missing.length > 0) {
-  console.error(
-    `the tests need these Debian packages, install them first: ${
-      missing.join(" ")
-    }`,
-  );
-  Deno.exit(1);
-}
-
-function exists(path: string): boolean {
+/** Runs one storey; its output is shown as it comes. */
+async function run({ storey, paths, flags }: Selection): Promise<Outcome> {
+  const report = await Deno.makeTempFile({ prefix: "soci-deno-junit-" });
   try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false; // a storey without tests
+    const child = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["test", "-A", "--no-check", `--junit-path=${report}`],
+        ...storey.flags,
+        ...flags,
+        ...paths,
+      ],
+      cwd: ROOT,
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    let hangs = false;
+    let last: ReturnType<typeof setTimeout> | undefined;
+    const limit = setTimeout(() => {
+      hangs = true;
+      child.kill("SIGINT"); // it names the tests that are pending
+      last = setTimeout(() => child.kill("SIGKILL"), LAST_WORDS_MS);
+    }, storey.limitMs);
+    let output = "";
+    const decoder = new TextDecoder();
+    const shown = (async () => {
+      for await (const chunk of child.stdout) {
+        Deno.stdout.writeSync(chunk);
+        output += decoder.decode(chunk, { stream: true });
+      }
+    })();
+    const { code, signal } = await child.status;
+    // A process that a killed runner left behind may hold the pipe for ever.
+    await Promise.race([shown, pause(LAST_OUTPUT_MS)]);
+    clearTimeout(limit);
+    clearTimeout(last);
+    const told = readCounts(output);
+    let counts = told ?? { passed: 0, failed: 0, skipped: 0 };
+    if (hangs || told === null || (code !== 0 && told.failed === 0)) {
+      counts = { ...counts, failed: counts.failed + 1 };
+      const why = hangs
+        ? `was stopped after ${storey.limitMs / 60_000} minutes`
+        : `ended by ${signal ?? `code ${code}`} before its end`;
+      console.log(`the runner of ${storey.name} tests ${why}`);
+    }
+    return {
+      counts,
+      tests: readReport(await Deno.readTextFile(report)),
+      reasons: readReasons(output),
+    };
+  } finally {
+    await Deno.remove(report);
   }
 }
 
-const selection = Deno.args.length > 0
-  ? Deno.args
-  : ["lib", "tests/unit", "tests/integration", "tests/e2e"].filter(exists);
-const child = new Deno.Command(Deno.execPath(), {
-  // `--doc` runs the examples of doc comments in lib as tests.
-  args: ["test", "-A", "--no-check", "--doc", ...selection],
-  stdout: "piped",
-  stderr: "inherit",
-}).spawn();
-let output = "";
-const decoder = new TextDecoder();
-for await (const chunk of child.stdout) {
-  Deno.stdout.writeSync(chunk);
-  output += decoder.decode(chunk, { stream: true });
+/** Lists the skips. @returns how many of them have no reason. */
+function tellSkips(outcomes: readonly Outcome[]): number {
+  let silent = 0;
+  for (const { tests, reasons } of outcomes) {
+    for (const { name, file, skipped } of tests) {
+      if (!skipped) continue;
+      const reason = reasons.get(name);
+      if (reason === undefined) silent++;
+      console.log(
+        `skipped: ${name} (${file}): ${reason ?? "without a reason"}`,
+      );
+    }
+  }
+  return silent;
 }
-const { code } = await child.status;
-const { passed, failed, skipped } = readSummary(output);
-const failures = failed === 0 && code !== 0 ? 1 : failed;
-console.log(`${passed} passed, ${failures} failed, ${skipped} skipped`);
-Deno.exit(failures === 0 && passed > 0 ? 0 : 1);
+
+async function main(args: readonly string[]): Promise<number> {
+  let selections: readonly Selection[];
+  try {
+    selections = select(args);
+  } catch (error) {
+    console.error((error as Error).message);
+    return 2;
+  }
+  const missing = installPackages(DEBIAN_PACKAGES);
+  if (missing.length > 0) {
+    console.error(
+      `the tests need these Debian packages, install them first: ${
+        missing.join(" ")
+      }`,
+    );
+    return 1;
+  }
+  const outcomes: Outcome[] = [];
+  for (const selection of selections) outcomes.push(await run(selection));
+  console.log(`\nthe ${SLOWEST} slowest tests:`);
+  console.log(slowest(outcomes.flatMap(({ tests }) => tests), SLOWEST));
+  const silent = tellSkips(outcomes);
+  const sum = (kind: keyof Counts) =>
+    outcomes.reduce((all, { counts }) => all + counts[kind], 0);
+  const passed = sum("passed");
+  const failed = sum("failed") + silent;
+  console.log(`${passed} passed, ${failed} failed, ${sum("skipped")} skipped`);
+  return failed === 0 && passed > 0 ? 0 : 1;
+}
+
+Deno.exit(await main(Deno.args));

@@ -36,9 +36,14 @@ export class ArtifactDatabaseError extends Error {
 /** Changes when the tables do. */
 const SCHEMA_VERSION = 1;
 
-/** When an artifact made now was made: `SOURCE_DATE_EPOCH`, or the clock. */
-export function creationTime(): Date {
-  const epoch = Deno.env.get("SOURCE_DATE_EPOCH");
+/**
+ * When an artifact made now was made: `SOURCE_DATE_EPOCH`, or the clock.
+ * @param epoch seconds since 1970; read from the environment when not given.
+ * @throws RangeError when it is no number of seconds.
+ */
+export function creationTime(
+  epoch: string | undefined = Deno.env.get("SOURCE_DATE_EPOCH"),
+): Date {
   if (epoch === undefined || epoch === "") return new Date();
   const seconds = Number(epoch);
   if (!/^\d{1,12}$/.test(epoch) || !Number.isSafeInteger(seconds)) {

@@ -11,12 +11,12 @@ import {
 import { run } from "../../../support/host/mod.ts";
 import { oddImage, TarBuilder } from "../../../support/images/mod.ts";
 import { erofsUtils } from "../../../support/peer/mod.ts";
+import { testUnless } from "../../../support/test_unless.ts";
 import { treeOf as treeOfEntries } from "../../../unit/layers/tree/support.ts";
 
 const refusal = await erofsRefusal();
-if (refusal !== null) console.log(`no file-backed EROFS here: ${refusal}`);
 const onKernel = (name: string, fn: () => Promise<void>) =>
-  Deno.test({ name, fn, ignore: refusal !== null });
+  testUnless(refusal, { name, fn });
 
 /** Unpacks with GNU tar into a directory that goes away with the test. */
 async function unpacked(tar: Uint8Array) {

@@ -8,6 +8,7 @@ import { erofsRefusal, onEveryFace } from "../../../support/erofs/mod.ts";
 import { busyboxBytes } from "../../../support/images/mod.ts";
 import { readInSteps } from "../../../support/compare/mod.ts";
 import { pause, run, tryRun } from "../../../support/host/mod.ts";
+import { testUnless } from "../../../support/test_unless.ts";
 import { entry } from "../../../unit/layers/tree/support.ts";
 import { assertSameBytes, Layer, oneFile, SLOT, SPAN_BYTES } from "./layer.ts";
 
@@ -262,9 +263,8 @@ onEveryFace(
   },
 );
 
-Deno.test({
+testUnless(await erofsRefusal(), {
   name: "a tree that EROFS cannot say is shown by FUSE, with the reason",
-  ignore: await erofsRefusal() !== null,
   sanitizeResources: false,
   sanitizeOps: false,
   async fn() {
@@ -278,10 +278,9 @@ Deno.test({
   },
 });
 
-Deno.test({
+testUnless(await erofsRefusal(), {
   name:
     "a layer whose image cannot be written is shown by FUSE in its place, once its tree is there",
-  ignore: await erofsRefusal() !== null,
   sanitizeResources: false,
   sanitizeOps: false,
   async fn() {
@@ -320,9 +319,8 @@ Deno.test({
   },
 });
 
-Deno.test({
+testUnless(await erofsRefusal(), {
   name: "with EROFS the kernel keeps a file's bytes once",
-  ignore: await erofsRefusal() !== null,
   sanitizeResources: false,
   sanitizeOps: false,
   async fn() {
@@ -341,10 +339,9 @@ Deno.test({
   },
 });
 
-Deno.test({
+testUnless(await erofsRefusal(), {
   name:
     "the kernel reads far ahead where all of a layer is here, and only there",
-  ignore: await erofsRefusal() !== null,
   sanitizeResources: false,
   sanitizeOps: false,
   async fn() {

@@ -81,28 +81,6 @@ Deno.test("a draft that a killed process left is overwritten; one that was named
     assert.equal(statIfThere(`${folder}/mine`)?.size, 0);
   }));
 
-Deno.test("only this user reads a file unless more is asked for, whatever the umask", () =>
-  inFolder(async (folder) => {
-    const old = Deno.umask(0o077);
-    try {
-      const modeOf = (name: string) =>
-        statIfThere(`${folder}/${name}`)!.mode! & 0o777;
-      await writeWhole(`${folder}/private`, "");
-      await writeWhole(`${folder}/all`, "", { mode: 0o444 });
-      await writeWhole(`${folder}/umask`, "", { mode: "umask" });
-      assert.deepEqual(["private", "all", "umask"].map(modeOf), [
-        0o600,
-        0o444,
-        0o600,
-      ]);
-      Deno.umask(0o022);
-      await writeWhole(`${folder}/umask`, "", { mode: "umask" });
-      assert.equal(modeOf("umask"), 0o644);
-    } finally {
-      Deno.umask(old);
-    }
-  }));
-
 Deno.test("what cannot be written is told with its path and the system's reason, and leaves no draft", () =>
   inFolder(async (folder) => {
     Deno.mkdirSync(`${folder}/file/inside`, { recursive: true });

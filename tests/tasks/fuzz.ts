@@ -3,9 +3,9 @@
  * when not said, all targets in turns. Prints what was found, and ends with 1 when a promise broke.
  * @module
  */
-import { mutate, randomFrom, savedInputs, TARGETS } from "./mod.ts";
+import { mutate, randomFrom, savedInputs, TARGETS } from "../fuzz/mod.ts";
 
-const CRASHES = new URL("crashes/", import.meta.url);
+const CRASHES = new URL("../fuzz/crashes/", import.meta.url);
 /** An input that takes longer is a finding too. */
 const SLOW_MS = 2000;
 const TURN_MS = 500;

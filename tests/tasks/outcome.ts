@@ -1,0 +1,99 @@
+/** What came of a run of `deno test`, read from what it printed and from its JUnit report. @module */
+
+/** One test, without its steps. */
+export interface TimedTest {
+  readonly file: string;
+  readonly name: string;
+  readonly seconds: number;
+  readonly skipped: boolean;
+}
+
+/** How many tests there were of each kind. */
+export interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+/**
+ * Reads `ok | 12 passed (3 steps) | 0 failed | 1 ignored (2s)`, the last such line.
+ * @returns null when there is none: the runner died before its end.
+ */
+export function readCounts(output: string): Counts | null {
+  // deno-lint-ignore no-control-regex
+  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
+  const line = plain.split("\n").findLast((text) =>
+    /^(ok|FAILED) \| \d+ passed/.test(text)
+  );
+  if (line === undefined) return null;
+  const count = (word: string) =>
+    Number(line.match(new RegExp(`(\\d+) ${word}`))?.[1] ?? 0);
+  return {
+    passed: count("passed"),
+    failed: count("failed"),
+    skipped: count("ignored"),
+  };
+}
+
+/** Reads the tests of a JUnit report as Deno writes it. What was filtered out is left out. */
+export function readReport(xml: string): readonly TimedTest[] {
+  const found: TimedTest[] = [];
+  const cases = /<testcase ([^>]*)>([\s\S]*?)<\/testcase>/g;
+  for (const [, attributes = "", body = ""] of xml.matchAll(cases)) {
+    const value = (name: string) =>
+      attributes.match(new RegExp(`(?:^| )${name}="([^"]*)"`))?.[1];
+    const time = value("time");
+    if (time === undefined) continue; // filtered out: it has no time
+    found.push({
+      file: unescaped(value("classname") ?? ""),
+      name: unescaped(value("name") ?? ""),
+      seconds: Number(time),
+      skipped: body.includes("<skipped"),
+    });
+  }
+  const names = new Set(found.map((one) => `${one.file}\n${one.name}`));
+  return found.filter(({ file, name }) => !isStep(file, name, names));
+}
+
+/** A step is listed as a test of its own, `<test> > <step>`. */
+function isStep(file: string, name: string, names: Set<string>): boolean {
+  for (
+    let at = name.indexOf(" > ");
+    at >= 0;
+    at = name.indexOf(" > ", at + 1)
+  ) {
+    if (names.has(`${file}\n${name.slice(0, at)}`)) return true;
+  }
+  return false;
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  lt: "<",
+  gt: ">",
+  amp: "&",
+  quot: '"',
+  apos: "'",
+};
+
+function unescaped(text: string): string {
+  return text.replace(
+    /&(\w+);/g,
+    (whole, name: string) => ENTITIES[name] ?? whole,
+  );
+}
+
+/** The tests that took longest, one a line, the slowest first. */
+export function slowest(tests: readonly TimedTest[], count: number): string {
+  return tests.toSorted((a, b) => b.seconds - a.seconds)
+    .slice(0, count)
+    .map(({ seconds, name, file }) =>
+      `${seconds.toFixed(1).padStart(6)} s  ${name} (${file})`
+    )
+    .join("\n");
+}
+
+/** Why tests are skipped, by name: what {@linkcode testUnless} printed. */
+export function readReasons(output: string): ReadonlyMap<string, string> {
+  const lines = output.matchAll(/^skipped: (.*) \(because (.*)\)$/gm);
+  return new Map([...lines].map(([, name = "", why = ""]) => [name, why]));
+}

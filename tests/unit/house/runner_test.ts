@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import {
+  readCounts,
+  readReasons,
+  readReport,
+  slowest,
+} from "../../tasks/outcome.ts";
+import { select, STOREYS } from "../../tasks/storeys.ts";
+
+function chosen(...args: string[]) {
+  return select(args).map(({ storey, paths, flags }) => [
+    storey.name,
+    [...paths, ...flags],
+  ]);
+}
+
+Deno.test("without a path all storeys run, unit tests first and in parallel", () => {
+  const [unit, rest] = select([]);
+  assert.deepEqual(unit?.paths, ["lib", "tests/unit"]);
+  assert.ok(unit?.storey.flags.includes("--parallel"));
+  assert.deepEqual(rest?.paths, ["tests/integration", "tests/e2e"]);
+  assert.ok(!rest?.storey.flags.includes("--parallel"));
+});
+
+Deno.test("a path runs in its storey alone, a folder above storeys means those below it", () => {
+  const [unit, rest] = STOREYS.map(({ name }) => name);
+  assert.deepEqual(chosen("./tests/unit/formats/"), [
+    [unit, ["tests/unit/formats"]],
+  ]);
+  assert.deepEqual(chosen("tests/e2e/lazy_test.ts", "lib/formats"), [
+    [unit, ["lib/formats"]],
+    [rest, ["tests/e2e/lazy_test.ts"]],
+  ]);
+  assert.deepEqual(chosen("tests"), [
+    [unit, ["tests/unit"]],
+    [rest, ["tests/integration", "tests/e2e"]],
+  ]);
+});
+
+Deno.test("what follows the paths is for deno test, in every storey", () => {
+  assert.deepEqual(chosen("tests/e2e", "--filter", "lazy"), [
+    ["integration and end to end", ["tests/e2e", "--filter", "lazy"]],
+  ]);
+  assert.deepEqual(
+    select(["--filter", "a"]).map(({ flags }) => flags),
+    STOREYS.map(() => ["--filter", "a"]),
+  );
+});
+
+Deno.test("a path that holds no tests is refused: nothing would run", () => {
+  assert.throws(() => select(["docs"]), /docs holds no tests/);
+  assert.throws(() => select(["tests/units"]), RangeError);
+});
+
+Deno.test("all storeys together end before a check must", () => {
+  const all = STOREYS.reduce((sum, { limitMs }) => sum + limitMs, 0);
+  assert.ok(all < 25 * 60_000);
+});
+
+Deno.test("counts are read from the last line that tells them, in colours or not", () => {
+  const line =
+    "\x1b[31mFAILED\x1b[0m | 12 passed (3 steps) | 2 failed | 1 ignored (1 step) \x1b[38;5;245m(2s)\x1b[0m";
+  assert.deepEqual(readCounts(`ok | 1 passed | 0 failed (1s)\n${line}\n`), {
+    passed: 12,
+    failed: 2,
+    skipped: 1,
+  });
+});
+
+Deno.test("a runner that died has told no counts", () => {
+  assert.equal(
+    readCounts("running 3 tests from ./a_test.ts\nfirst ... "),
+    null,
+  );
+  assert.equal(readCounts("a test prints | 12 passed"), null);
+});
+
+const REPORT = `<testsuites name="deno test" tests="5">
+  <testsuite name="./a_test.ts" tests="5">
+    <testcase name="a &lt;b&gt; &amp; &apos;c&apos;" classname="./a_test.ts" time="2.500" line="1" col="6">
+    </testcase>
+    <testcase name="not here" classname="./a_test.ts" time="0.000" line="2" col="6">
+      <skipped/>
+    </testcase>
+    <testcase name="one &gt; two" classname="./a_test.ts" time="30.000" line="3" col="6">
+      <failure message="&quot;x&quot; &gt; y">Error: time="1.0"</failure>
+    </testcase>
+    <testcase name="filtered" classname="./a_test.ts" line="4" col="6">
+      <skipped/>
+    </testcase>
+    <testcase name="a &lt;b&gt; &amp; &apos;c&apos; &gt; a step" classname="./a_test.ts" time="2.000" line="1" col="57">
+    </testcase>
+  </testsuite>
+</testsuites>`;
+
+Deno.test("the report gives each test its time; steps and what was filtered out are left out", () => {
+  assert.deepEqual(
+    readReport(REPORT).map(({ name, seconds, skipped }) => [
+      name,
+      seconds,
+      skipped,
+    ]),
+    [["a <b> & 'c'", 2.5, false], ["not here", 0, true], [
+      "one > two",
+      30,
+      false,
+    ]],
+  );
+  assert.deepEqual(readReport(""), []);
+});
+
+Deno.test("the slowest tests come first, no more than asked for", () => {
+  assert.equal(
+    slowest(readReport(REPORT), 2),
+    "  30.0 s  one > two (./a_test.ts)\n   2.5 s  a <b> & 'c' (./a_test.ts)",
+  );
+});
+
+Deno.test("reasons are read by the test's name", () => {
+  const output =
+    "skipped: a (b) test (because no EROFS: mount(2): EINVAL (22))\nok\n";
+  assert.deepEqual([...readReasons(output)], [
+    ["a (b) test", "no EROFS: mount(2): EINVAL (22)"],
+  ]);
+});
