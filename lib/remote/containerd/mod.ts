@@ -63,5 +63,3 @@ export type { Mount } from "./wire.ts";
 
 /** The snapshot service as generated: what soci-deno serves. */
 export * as snapshotsApi from "./gen/containerd/services/snapshots/v1/snapshots_pb.ts";
-/** Kubernetes' Container Runtime Interface as generated: image and runtime services. */
-export * as criApi from "./gen/runtime/v1/api_pb.ts";

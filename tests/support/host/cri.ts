@@ -1,9 +1,12 @@
-import { criApi, RpcChannel } from "../../../lib/remote/containerd/mod.ts";
+import { RpcChannel } from "../../../lib/remote/containerd/mod.ts";
+import {
+  ContainerState,
+  ImageService,
+  RuntimeService,
+} from "../cri/gen/runtime/v1/api_pb.ts";
 import type { CommandResult } from "./command.ts";
 import type { Containerd } from "./containerd.ts";
 import { pause } from "./service.ts";
-
-const { ImageService, RuntimeService } = criApi;
 
 /** A container in a sandbox of its own; disposing of it removes both. */
 export interface CriContainer extends AsyncDisposable {
@@ -121,7 +124,7 @@ export class CriClient implements Disposable {
         RuntimeService.method.containerStatus,
         { containerId },
       );
-      if (status?.state === criApi.ContainerState.CONTAINER_EXITED) {
+      if (status?.state === ContainerState.CONTAINER_EXITED) {
         const said = (stream: string) => streamOf(logFile, stream);
         return {
           code: status.exitCode,
