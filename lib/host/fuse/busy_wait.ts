@@ -1,4 +1,4 @@
-import { libc } from "../os/mod.ts";
+import { pollNow } from "../os/mod.ts";
 
 const POLLIN = 1;
 /** Looks before giving up: 50 … 100 µs, about what whoever asks one question after another takes. */
@@ -30,7 +30,7 @@ export class BusyWait {
   met(): boolean {
     if (!this.#spinning) return false;
     for (let look = 0; look < LOOKS; look++) {
-      if (libc.poll(this.#poll, 1, 0) !== 0) return true;
+      if (pollNow(this.#poll, 1) !== 0) return true;
     }
     this.#spinning = false;
     return false;

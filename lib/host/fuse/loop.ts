@@ -2,9 +2,11 @@ import {
   addressOf,
   ERRNO,
   lastErrno,
-  libc,
   OsError,
   raise,
+  readSome,
+  writeGathered,
+  writeSome,
 } from "../os/mod.ts";
 import { BusyWait } from "./busy_wait.ts";
 import {
@@ -144,10 +146,10 @@ export class FuseLoop {
   /** Reads a request; its length, or -1 with errno set. */
   #next(): number {
     if (this.#busyWait.met()) {
-      return libc.readCount(this.#fd, this.#in, REQUEST_BYTES);
+      return readSome(this.#fd, this.#in, REQUEST_BYTES);
     }
     const before = performance.now();
-    const length = libc.readCount(this.#fd, this.#in, REQUEST_BYTES);
+    const length = readSome(this.#fd, this.#in, REQUEST_BYTES);
     if (length >= 0) this.#busyWait.slept(performance.now() - before);
     return length;
   }
@@ -292,7 +294,7 @@ export class FuseLoop {
     vector[5] = Math.floor(address / TWO_32);
     vector[6] = bytes;
     this.#header(bytes, 0);
-    return libc.writev(this.#fd, this.#vectorBytes, 2) >= 0 ||
+    return writeGathered(this.#fd, this.#vectorBytes, 2) >= 0 ||
       lastErrno() !== ERRNO.EFAULT;
   }
 
@@ -479,7 +481,7 @@ export class FuseLoop {
   #send(payloadBytes: number, errno: number): void {
     this.#header(payloadBytes, errno);
     // Failure means the request is gone (ENOENT) or the mount is (ENODEV, seen by the next read).
-    libc.writeCount(this.#fd, this.#out, OUT_HEADER_BYTES + payloadBytes);
+    writeSome(this.#fd, this.#out, OUT_HEADER_BYTES + payloadBytes);
   }
 
   #header(payloadBytes: number, errno: number): void {

@@ -1,4 +1,4 @@
-import { libc } from "../os/mod.ts";
+import { writeSome } from "../os/mod.ts";
 import { MAX_READ_BYTES, OUT_HEADER_BYTES } from "./protocol.ts";
 
 /** Answers reads that a `FuseHandler` deferred, from any thread that holds the descriptor. */
@@ -20,6 +20,6 @@ export class DeferredReplies {
     this.#view.setInt32(4, Math.min(0, result), true);
     this.#view.setUint32(8, uniqueLo, true);
     this.#view.setUint32(12, uniqueHi, true);
-    libc.writeCount(fd, this.#buffer, length);
+    writeSome(fd, this.#buffer, length);
   }
 }

@@ -1,4 +1,4 @@
-import { libc, raise } from "../os/mod.ts";
+import { raise, writeSome } from "../os/mod.ts";
 import type { Negotiated } from "./loop.ts";
 import { HAS_RESEND, NOTIFY_RESEND, OUT_HEADER_BYTES } from "./protocol.ts";
 
@@ -18,7 +18,7 @@ export function requestResend(fd: number): void {
   const view = new DataView(message.buffer);
   view.setUint32(0, OUT_HEADER_BYTES, true);
   view.setInt32(4, NOTIFY_RESEND, true); // a notification: `unique` is 0
-  if (libc.write(fd, message, BigInt(OUT_HEADER_BYTES)) < 0) {
+  if (writeSome(fd, message, OUT_HEADER_BYTES) < 0) {
     raise("write FUSE_NOTIFY_RESEND", `descriptor ${fd}`);
   }
 }

@@ -1,7 +1,10 @@
-import { OsError } from "../os/mod.ts";
-import { readWholeFile } from "../os/mod.ts";
-import { libc } from "../os/mod.ts";
-import { MADV_DONTNEED } from "../os/mod.ts";
+import {
+  dropPages,
+  mapBuffersFrom,
+  OsError,
+  readWholeFile,
+  trimHeap,
+} from "../os/mod.ts";
 
 /** How often it is looked whether work has ended, ms. */
 const LOOK_MS = 5_000;
@@ -10,8 +13,7 @@ const MAX_MAPS_BYTES = 16 * 2 ** 20;
 /** Of the program's mappings that of its code; V8 has small ones of its own. */
 const LARGE_BYTES = 16 * 2 ** 20;
 
-/** malloc.h; and buffers from so many bytes on are returned when they are freed. */
-const M_MMAP_THRESHOLD = -3;
+/** Buffers from so many bytes on are returned when they are freed. */
 const RETURNED_BYTES = 32 * 1024;
 
 /**
@@ -19,7 +21,7 @@ const RETURNED_BYTES = 32 * 1024;
  * This is how malloc begins, but it gives that up for sizes that were freed once.
  */
 export function keepLargeBuffersApart(): void {
-  libc.mallopt(M_MMAP_THRESHOLD, RETURNED_BYTES);
+  mapBuffersFrom(RETURNED_BYTES);
 }
 
 /**
@@ -41,7 +43,7 @@ export function giveBackWhenIdle(
       given = now;
       shrink().then(() => {
         collectGarbage?.(EVERYTHING);
-        libc.malloc_trim(0n);
+        trimHeap();
         forgetProgram();
       });
     }
@@ -74,7 +76,7 @@ function forgetProgram(): void {
       BigInt(`0x${at}`)
     );
     if (end - start < LARGE_BYTES) continue;
-    libc.madvise(start, end - start, MADV_DONTNEED);
+    dropPages(start, end - start);
   }
 }
 

@@ -1,12 +1,12 @@
-import { OsError } from "../os/mod.ts";
-import { listNames } from "../os/mod.ts";
-import { LIBC_PATH } from "../os/mod.ts";
 import {
-  isMountPoint,
+  LIBC_PATH,
+  listNames,
   mountElsewhere,
   mountFileSystem,
   type MountOptions,
-} from "./mounts.ts";
+  OsError,
+} from "../os/mod.ts";
+import { isMountPoint } from "./mounts.ts";
 
 /** The subcommand that runs `serveMounts`. */
 const MOUNT_HELPER_COMMAND = "mount-helper";

@@ -1,25 +1,25 @@
 /**
- * Mounts of this machine: made, listed, taken away, in this process or by a helper process.
+ * What is mounted on this machine, and how mounts are made and taken away.
  *
- * A mount can wait for an answer of our own FUSE Workers. So what may wait runs in the helper or off
- * the main thread; a killed helper leaves at most one mount that nobody has been told of.
+ * A mount call may need answers of this very process, when its source lies on one of our FUSE mounts: on
+ * the calling thread it would wait for ever. So there are three ways: `mountFileSystem` where that cannot
+ * be, `mountElsewhere` on a thread of this process, and `MountHelper` in another process, where the call
+ * cannot keep this one from ending.
  *
- * It may call mount(2) and umount2(2) and read `/proc/self/mountinfo`. It must not know what is
- * mounted.
+ * It may touch the kernel's mount table, through `os`. It must not know what is mounted: neither images
+ * nor layers, nor what the program that starts the helper is called.
  * @module
  */
 export {
   type FileSystemUse,
   fileSystemUse,
-  isMountPoint,
-  listMounts,
   mountElsewhere,
-  type MountEntry,
   mountFileSystem,
   type MountOptions,
   MS,
   unmount,
   unmountElsewhere,
-} from "./mounts.ts";
+} from "../os/mod.ts";
+export { isMountPoint, listMounts, type MountEntry } from "./mounts.ts";
 export { type MountAnswer, MountHelper, serveMounts } from "./helper.ts";
 export { mountOverlay, unmountOverlay } from "./overlay.ts";

@@ -1,7 +1,5 @@
-import { cString, ERRNO, libc, OsError } from "../os/mod.ts";
-import { unmount } from "./mounts.ts";
+import { ERRNO, mountElsewhere, MS, OsError, unmount } from "../os/mod.ts";
 
-const MS_RDONLY = 1;
 /** The kernel takes one page of mount options. */
 const MAX_OPTIONS_BYTES = 4095;
 
@@ -24,14 +22,14 @@ export async function mountOverlay(
       `${directories.length} layers need ${options.length} bytes of overlay options, the kernel takes ${MAX_OPTIONS_BYTES}; use a shorter --root`,
     );
   }
-  const result = await libc.mountElsewhere(
-    cString("soci-deno"),
-    cString(target),
-    cString("overlay"),
-    BigInt(MS_RDONLY),
-    cString(options),
-  );
-  if (result < 0) {
+  const mounted = await mountElsewhere({
+    source: "soci-deno",
+    target,
+    type: "overlay",
+    flags: MS.RDONLY,
+    data: options,
+  });
+  if (!mounted) {
     throw new Error(
       `overlay cannot be mounted on ${target}; the kernel's log (dmesg) says why`,
     );

@@ -35,6 +35,23 @@ export function takeDescriptor(pid: number, fd: number): number {
   }
 }
 
+/**
+ * A pipe, close-on-exec. Both descriptors are the caller's.
+ * @param options.reads `waiting` (default), or `at once`: they fail with EAGAIN where nothing is there.
+ * @throws OsError
+ */
+export function makePipe(
+  options: { readonly reads?: "waiting" | "at once" } = {},
+): { readonly readEnd: number; readonly writeEnd: number } {
+  const ends = new Int32Array(2);
+  const flags = options.reads === "at once" ? O.NONBLOCK : 0;
+  if (libc.pipe2(new Uint8Array(ends.buffer), O.CLOEXEC | flags) < 0) {
+    raise("pipe2", "a pipe");
+  }
+  const [readEnd = -1, writeEnd = -1] = ends;
+  return { readEnd, writeEnd };
+}
+
 /** Keeps an inherited descriptor from the programs this process starts. @throws OsError */
 export function setCloseOnExec(fd: number): void {
   if (libc.fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {

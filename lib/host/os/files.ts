@@ -1,3 +1,4 @@
+import { callElsewhere } from "./elsewhere.ts";
 import { ERRNO, lastErrno, OsError, raise } from "./errno.ts";
 import { libc } from "./libc.ts";
 
@@ -7,6 +8,7 @@ export const O = {
   RDWR: 2,
   CREAT: 0o100,
   TRUNC: 0o1000,
+  NONBLOCK: 0o4000,
   DIRECTORY: 0o200000,
   CLOEXEC: 0o2000000,
 } as const;
@@ -140,7 +142,7 @@ export function descriptorTarget(fd: number): string {
  * @throws OsError, EIO whatever the reason
  */
 export async function dataSyncElsewhere(fd: number): Promise<void> {
-  if (await libc.fdatasyncElsewhere(fd) < 0) {
+  if (await callElsewhere("fdatasync", fd) < 0) {
     throw new OsError(ERRNO.EIO, "fdatasync", `descriptor ${fd}`);
   }
 }

@@ -62,26 +62,6 @@ const symbols = {
     result: "i32",
   },
   umount2: { parameters: ["buffer", "i32"], result: "i32" },
-  // The two that may wait for our own FUSE Workers, off the calling thread. errno is lost there.
-  mountElsewhere: {
-    name: "mount",
-    parameters: ["buffer", "buffer", "buffer", "usize", "buffer"],
-    result: "i32",
-    nonblocking: true,
-  },
-  umountElsewhere: {
-    name: "umount2",
-    parameters: ["buffer", "i32"],
-    result: "i32",
-    nonblocking: true,
-  },
-  // Waits for the disk, off the calling thread. errno is lost there.
-  fdatasyncElsewhere: {
-    name: "fdatasync",
-    parameters: ["i32"],
-    result: "i32",
-    nonblocking: true,
-  },
   mkdir: { parameters: ["buffer", "u32"], result: "i32" },
   getdents64: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   statfs: { parameters: ["buffer", "buffer"], result: "i32" },
@@ -109,5 +89,8 @@ const symbols = {
   },
 } as const;
 
-/** The calls. Results below zero mean failure; ask `raise` for the error. */
+/**
+ * The calls, for this room alone: others get functions that say what they do. Results below zero mean
+ * failure; ask `raise` for the error. Calls that run on another thread are in `elsewhere.ts`.
+ */
 export const libc = Deno.dlopen(LIBC_PATH, symbols).symbols;

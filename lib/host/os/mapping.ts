@@ -1,9 +1,9 @@
 import { raise } from "./errno.ts";
+import { MADV_DONTNEED } from "./heap.ts";
 import { libc } from "./libc.ts";
 
 const PROT_READ = 1;
 const MAP_SHARED = 1;
-export const MADV_DONTNEED = 4;
 const POSIX_FADV_DONTNEED = 4;
 const PAGE = 4096;
 /** A page fault maps neighbours along with its page, at most of one large page. */

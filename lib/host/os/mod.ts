@@ -1,11 +1,18 @@
 /**
- * The few calls into libc, each wrapped once. Everything that leaves the sandbox through FFI leaves
- * through this room, so what the FFI permission is used for can be read here.
+ * The calls into libc, each wrapped once. Everything that leaves the sandbox through FFI leaves through
+ * this room, so what the FFI permission is used for can be read here.
+ *
+ * It may touch the kernel, through libc alone. It must not know who asks: neither FUSE nor layers.
+ *
+ * Failed calls throw `OsError`. Two kinds do not: those of hot paths (`readSome` …), which return what
+ * the kernel did, and those that run on another thread (`…Elsewhere`), where errno is lost. What another
+ * thread reads is held until it has done so; `libc` itself stays in here.
  * @module
  */
-export { libc, LIBC_PATH } from "./libc.ts";
-export { isBeingKilled, waitsBegun } from "./threads.ts";
+export { LIBC_PATH } from "./libc.ts";
 export { ERRNO, errnoName, lastErrno, OsError, raise } from "./errno.ts";
+
+// Files and descriptors.
 export {
   closeFd,
   cString,
@@ -24,12 +31,37 @@ export {
   truncateFd,
   writeText,
 } from "./files.ts";
-export { addressOf, FileMapping } from "./mapping.ts";
 export {
+  pollNow,
+  readSome,
+  readSomeAt,
+  writeGathered,
+  writeSome,
+} from "./lean.ts";
+export {
+  makePipe,
   sendDescriptors,
   setCloseOnExec,
   takeDescriptor,
 } from "./descriptors.ts";
+
+// Mounts.
+export {
+  type FileSystemUse,
+  fileSystemUse,
+  mountElsewhere,
+  mountFileSystem,
+  type MountOptions,
+  MS,
+  unmount,
+  unmountElsewhere,
+} from "./mount.ts";
+
+// Memory.
+export { addressOf, FileMapping } from "./mapping.ts";
+export { dropPages, mapBuffersFrom, trimHeap } from "./heap.ts";
+
+// Processes and threads.
 export {
   bootId,
   endProcess,
@@ -40,5 +72,4 @@ export {
   signalProcess,
   spawnHolder,
 } from "./processes.ts";
-
-export { MADV_DONTNEED } from "./mapping.ts";
+export { isBeingKilled, waitsBegun } from "./threads.ts";

@@ -1,3 +1,4 @@
+import { makePipe } from "./descriptors.ts";
 import { OsError, raise } from "./errno.ts";
 import { closeFd, cString, listNames, O, readWholeFile } from "./files.ts";
 import { libc, LIBC_PATH } from "./libc.ts";
@@ -73,11 +74,7 @@ export function spawnHolder(
   fds: readonly number[],
   remember: (pid: number) => void,
 ): void {
-  const ends = new Uint8Array(64);
-  if (libc.pipe2(ends, O.CLOEXEC) < 0) raise("pipe2", "the holder process");
-  const view = new DataView(ends.buffer);
-  const readEnd = view.getInt32(0, true);
-  const writeEnd = view.getInt32(4, true);
+  const { readEnd, writeEnd } = makePipe();
   try {
     let pid: number;
     try {

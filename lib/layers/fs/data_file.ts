@@ -4,10 +4,10 @@ import {
   ERRNO,
   FileMapping,
   fileSize,
-  libc,
   O,
   openFd,
   OsError,
+  readSomeAt,
 } from "../../host/os/mod.ts";
 
 /**
@@ -68,7 +68,7 @@ export class DataFile implements Disposable {
     }
     this.#offsetWords[0] = position >>> 0;
     this.#offsetWords[1] = Math.floor(position / 2 ** 32);
-    const count = libc.preadCount(
+    const count = readSomeAt(
       this.#fd,
       reply.payload,
       held,

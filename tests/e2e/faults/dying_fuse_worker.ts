@@ -3,7 +3,7 @@
  * @module
  */
 /// <reference lib="deno.worker" />
-import { libc } from "../../../lib/host/os/mod.ts";
+import { libc } from "../../../lib/host/os/libc.ts";
 import { LayerHandler } from "../../../lib/layers/fs/handler.ts";
 import "../../../lib/layers/fs/worker.ts";
 

@@ -9,27 +9,27 @@ import {
 import {
   closeFd,
   endProcess,
-  libc,
+  makePipe,
   O,
   openFd,
   OsError,
   processStart,
+  readSome,
   spawnHolder,
   takeDescriptor,
+  writeSome,
 } from "../../../../lib/host/os/mod.ts";
 import { pause, run } from "../../../support/host/mod.ts";
 
 /** A pipe: its reader learns when nobody holds the writing end any more. */
 function pipe(): { read: number; write: number } {
-  const ends = new Uint8Array(64);
-  assert.equal(libc.pipe2(ends, O.CLOEXEC | 0o4000), 0); // O_NONBLOCK
-  const view = new DataView(ends.buffer);
-  return { read: view.getInt32(0, true), write: view.getInt32(4, true) };
+  const { readEnd, writeEnd } = makePipe({ reads: "at once" });
+  return { read: readEnd, write: writeEnd };
 }
 
 /** `open` while somebody holds the writing end, else `ended`. */
 const stateOf = (read: number) =>
-  libc.read(read, new Uint8Array(64), 1n) === 0 ? "ended" : "open";
+  readSome(read, new Uint8Array(64), 1) === 0 ? "ended" : "open";
 
 const linksOf = async (pid: number) =>
   (await run("ls", ["-l", `/proc/${pid}/fd`])).stdout.trim().split("\n")
@@ -56,10 +56,10 @@ Deno.test("a holder holds what it is given and nothing else, and gives it back a
   assert.equal(links.length, 4, links.join());
   assert.match(links[3]!, /^3 -> pipe:/);
   const taken = takeDescriptor(pid, 3);
-  assert.equal(libc.write(taken, new Uint8Array(64), 5n), 5);
+  assert.equal(writeSome(taken, new Uint8Array(64), 5), 5);
   closeFd(taken);
   const into = new Uint8Array(64);
-  assert.equal(libc.read(read, into, 64n), 5);
+  assert.equal(readSome(read, into, 64), 5);
   assert.throws(() => takeDescriptor(pid, 9), OsError);
   endProcess(pid);
   assert.equal(processStart(pid), null);

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { BusyWait } from "../../../../lib/host/fuse/busy_wait.ts";
-import { closeFd, cString, libc, O } from "../../../../lib/host/os/mod.ts";
+import {
+  closeFd,
+  cString,
+  makePipe,
+  readSome,
+  writeSome,
+} from "../../../../lib/host/os/mod.ts";
 import { testUnless } from "../../../support/test_unless.ts";
 
 const SOON_MS = 0.02;
@@ -11,12 +17,9 @@ const missing = navigator.hardwareConcurrency < 2 ? "a second processor" : null;
 testUnless(missing, {
   name: "it waits awake only while questions follow each other closely",
   fn() {
-    const ends = new Int32Array(2);
-    assert.equal(libc.pipe2(new Uint8Array(ends.buffer), O.CLOEXEC), 0);
-    const [readEnd, writeEnd] = ends as unknown as [number, number];
-    const ask = () => assert.equal(libc.write(writeEnd, cString(""), 1n), 1);
-    const take = () =>
-      assert.equal(libc.read(readEnd, new Uint8Array(8), 8n), 1);
+    const { readEnd, writeEnd } = makePipe();
+    const ask = () => assert.equal(writeSome(writeEnd, cString(""), 1), 1);
+    const take = () => assert.equal(readSome(readEnd, new Uint8Array(8), 8), 1);
     try {
       const wait = new BusyWait(readEnd);
       ask();

@@ -1,7 +1,7 @@
 /** Reads a file as a FUSE Worker does, as fast as it can, and compares. @module */
 /// <reference lib="deno.worker" />
 import { NodeId, ReadReply } from "../../../../lib/host/fuse/mod.ts";
-import { libc } from "../../../../lib/host/os/mod.ts";
+import { libc } from "../../../../lib/host/os/libc.ts";
 import { LayerHandler } from "../../../../lib/layers/fs/handler.ts";
 import {
   ReadersAtWork,

@@ -1,0 +1,93 @@
+/**
+ * mount(2), umount2(2) and statfs(2).
+ * @module
+ */
+import { callElsewhere } from "./elsewhere.ts";
+import { raise } from "./errno.ts";
+import { cString } from "./files.ts";
+import { libc } from "./libc.ts";
+
+/** Flags of mount(2) (uapi/linux/mount.h). */
+export const MS = { RDONLY: 1, NOSUID: 2, NODEV: 4, BIND: 4096 } as const;
+
+/** Flags of umount2(2). */
+const MNT_DETACH = 2;
+
+/** Arguments of mount(2). */
+export interface MountOptions {
+  readonly source: string;
+  readonly target: string;
+  readonly type: string;
+  /** Of `MS`. */
+  readonly flags: number;
+  readonly data: string;
+}
+
+/** Mounts a file system. @throws OsError */
+export function mountFileSystem(options: MountOptions): void {
+  const { source, target, type, flags, data } = options;
+  const result = libc.mount(
+    cString(source),
+    cString(target),
+    cString(type),
+    BigInt(flags),
+    cString(data),
+  );
+  if (result < 0) raise(`mount ${type} on`, target);
+}
+
+/**
+ * Takes a mount away, at once for new users and as soon as the last one is done for those inside
+ * (MNT_DETACH). @throws OsError
+ */
+export function unmount(target: string): void {
+  if (libc.umount2(cString(target), MNT_DETACH) < 0) raise("umount", target);
+}
+
+/**
+ * Mounts a file system that may need answers of this process: off the calling thread.
+ * @returns false when the kernel refuses; why is lost on the way, its log (dmesg) may tell.
+ */
+export async function mountElsewhere(options: MountOptions): Promise<boolean> {
+  const { source, target, type, flags, data } = options;
+  const result = await callElsewhere(
+    "mount",
+    cString(source),
+    cString(target),
+    cString(type),
+    BigInt(flags),
+    cString(data),
+  );
+  return result >= 0;
+}
+
+/** `unmount` off the calling thread. @returns false when nothing is mounted there. */
+export async function unmountElsewhere(target: string): Promise<boolean> {
+  return await callElsewhere("umount2", cString(target), MNT_DETACH) >= 0;
+}
+
+/** Figures of the file system that holds a path. */
+export interface FileSystemUse {
+  readonly blockSizeBytes: number;
+  readonly blocks: number;
+  readonly blocksFree: number;
+  readonly blocksAvailable: number;
+  readonly files: number;
+  readonly filesFree: number;
+}
+
+/** statfs(2); offsets of `struct statfs` on 64-bit Linux (asm-generic/statfs.h). @throws OsError */
+export function fileSystemUse(path: string): FileSystemUse {
+  const buffer = new Uint8Array(256);
+  if (libc.statfs(cString(path), buffer) < 0) raise("statfs", path);
+  const view = new DataView(buffer.buffer);
+  const word = (index: number) => Number(view.getBigUint64(index * 8, true));
+  return {
+    blockSizeBytes: word(1),
+    blocks: word(2),
+    blocksFree: word(3),
+    blocksAvailable: word(4),
+    files: word(5),
+    filesFree: word(6),
+  };
+}
