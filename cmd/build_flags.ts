@@ -197,7 +197,7 @@ export class BuildReport implements Disposable {
 }
 
 /** The line of a layer, as the existing tools word it. */
-export function describeLayer(
+function describeLayer(
   { layer, outcome }: BuiltLayer,
   { minLayerSizeBytes, words }: {
     readonly minLayerSizeBytes: number;

@@ -12,5 +12,5 @@ export {
   DEFAULT_CONFIG_PATH,
   defaultConfig,
 } from "./schema.ts";
-export { loadConfig, parseConfig, type ParsedConfig } from "./load.ts";
+export { loadConfig, type ParsedConfig } from "./load.ts";
 export { dumpConfig } from "./dump.ts";

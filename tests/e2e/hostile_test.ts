@@ -17,7 +17,8 @@ import {
   SOCI_MEDIA,
   ztocDescriptor,
 } from "../../lib/formats/soci/mod.ts";
-import { encodeCheckpoints, encodeZtoc } from "../../lib/formats/ztoc/mod.ts";
+import { encodeZtoc } from "../../lib/formats/ztoc/mod.ts";
+import { encodeCheckpoints } from "../../lib/formats/ztoc/checkpoints.ts";
 import {
   run,
   type Service,

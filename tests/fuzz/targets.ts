@@ -37,13 +37,13 @@ import {
   decodeCheckpoints,
   decodeTarSpans,
   decodeZtoc,
-  encodeCheckpoints,
   encodeTarSpans,
   encodeZtoc,
   spanTable,
   ZtocBuilder,
   ZtocError,
 } from "../../lib/formats/ztoc/mod.ts";
+import { encodeCheckpoints } from "../../lib/formats/ztoc/checkpoints.ts";
 import { layerBlob, TarBuilder } from "../support/images/mod.ts";
 import { repairGzip, repairTarChecksums } from "./mutate.ts";
 

@@ -1,7 +1,6 @@
 import { crc32 } from "node:zlib";
 
-/** Most bytes of one gzip header: 64 KiB of extra field, and as much for name and comment each. */
-export const MAX_HEADER_BYTES = 10 + 2 + 65535 + 2 * 65536 + 2;
+/** Most bytes of a name or a comment; with its extra field no header is over 200 KB. */
 const MAX_TEXT_BYTES = 65536;
 
 const FHCRC = 2;

@@ -8,6 +8,8 @@
  * needs a permission.
  * @module
  */
+/** The history that inflating from a checkpoint needs, in bytes: as far as deflate looks back. */
+export { WINDOW_BYTES } from "./engine.ts";
 export { DeflateError, type DeflateErrorCode } from "./errors.ts";
 export {
   type Checkpoint,

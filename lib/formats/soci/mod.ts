@@ -30,8 +30,6 @@ export {
 export {
   EMPTY_CONFIG,
   EMPTY_CONFIG_DIGEST,
-  MAX_INDEX_BYTES,
-  MAX_PREFETCH_BYTES,
   SOCI_ANNOTATION,
   SOCI_MEDIA,
 } from "./names.ts";
@@ -41,9 +39,7 @@ export {
   encodePrefetch,
   findPrefetch,
   mergeSpanRanges,
-  planPrefetch,
   prefetchDescriptor,
-  type PrefetchPlan,
   type SpanRange,
 } from "./prefetch.ts";
 export { hasNoXattrs } from "./xattrs.ts";

@@ -115,25 +115,6 @@ export function cleanPath(path: string): string {
   return parts.join("/");
 }
 
-/** The spans that hold some files of a layer, and which of the files it has. */
-export interface PrefetchPlan {
-  readonly ranges: readonly SpanRange[];
-  /** The paths found, as they were asked for. */
-  readonly found: ReadonlySet<string>;
-}
-
-/** Looks files up in one layer. Look from the topmost layer down, for what is not found yet. */
-export function planPrefetch(
-  ztoc: Ztoc,
-  paths: Iterable<string>,
-): PrefetchPlan {
-  const files = findPrefetch(ztoc, paths);
-  return {
-    ranges: mergeSpanRanges([...files.values()].flat()),
-    found: new Set(files.keys()),
-  };
-}
-
 /** The spans of each file that one layer has, by the path it was asked for; none for empty files. */
 export function findPrefetch(
   ztoc: Ztoc,

@@ -10,7 +10,6 @@
  * @module
  */
 export {
-  MAX_EXTENSION_BYTES,
   MAX_PATH_BYTES,
   type TarEntry,
   type TarEntryType,

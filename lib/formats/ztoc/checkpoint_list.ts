@@ -1,8 +1,8 @@
+import { WINDOW_BYTES } from "../deflate/mod.ts";
 import {
   CHECKPOINT_BYTES,
   CHECKPOINTS_HEADER_BYTES,
   MAX_CHECKPOINTS,
-  WINDOW_BYTES,
   writeCheckpoint,
   writeCheckpointsHeader,
   type ZtocCheckpoint,

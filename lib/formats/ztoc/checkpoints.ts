@@ -1,11 +1,9 @@
+import { WINDOW_BYTES } from "../deflate/mod.ts";
 import { ZtocError } from "./errors.ts";
 import { FlatBufferReader } from "./flatbuffer_reader.ts";
 import { FlatBufferWriter } from "./flatbuffer_writer.ts";
 import { MAX_ZTOC_BYTES } from "./model.ts";
 import { TAR_ZINFO } from "./schema.ts";
-
-/** Bytes of history that deflate may refer to. */
-export const WINDOW_BYTES = 32768;
 
 /** A place where a gzip stream can be entered. */
 export interface ZtocCheckpoint {

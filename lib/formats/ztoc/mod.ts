@@ -19,11 +19,9 @@ export {
 export {
   decodeCheckpoints,
   decodeTarSpans,
-  encodeCheckpoints,
   encodeTarSpans,
   type GzipCheckpoints,
   type TarSpans,
-  WINDOW_BYTES,
   type ZtocCheckpoint,
 } from "./checkpoints.ts";
 export { decodeZtoc } from "./decode.ts";
@@ -33,7 +31,6 @@ export { formatModTime, parseModTime } from "./mod_time.ts";
 export {
   BUILD_TOOL,
   DEFAULT_SPAN_SIZE_BYTES,
-  MAX_ENTRIES,
   MAX_ZTOC_BYTES,
   type Ztoc,
   ZTOC_VERSION,

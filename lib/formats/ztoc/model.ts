@@ -59,7 +59,7 @@ export const MAX_ZTOC_BYTES = 256 * 2 ** 20;
  * The most bytes of one span, compressed or not: each is held in memory as a whole, several at a time.
  * Sixteen times what tools make by default.
  */
-export const MAX_SPAN_BYTES = 64 * 2 ** 20;
+const MAX_SPAN_BYTES = 64 * 2 ** 20;
 /** The most entries of one layer. */
 export const MAX_ENTRIES = 2 ** 21;
 

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
-import { WINDOW_BYTES, type ZtocCheckpoint } from "./checkpoints.ts";
+import { WINDOW_BYTES } from "../deflate/mod.ts";
+import type { ZtocCheckpoint } from "./checkpoints.ts";
 
 /** What lies before a stream's first byte. Nobody writes to it. */
 const ZEROS = Buffer.alloc(WINDOW_BYTES);

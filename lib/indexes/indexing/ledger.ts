@@ -36,7 +36,7 @@ export interface ZtocLedger {
 }
 
 /** The ledger of an index that is there already. */
-export function indexLedger(
+function indexLedger(
   index: SociIndex,
   content: LayerSource,
 ): ZtocLedger {
@@ -99,7 +99,7 @@ export function databaseLedger(
 }
 
 /** How a ztoc stands in the database. */
-export function ztocRecord(
+function ztocRecord(
   layer: Pick<Descriptor, "digest">,
   ztoc: KnownZtoc,
 ): ArtifactRecord {

@@ -12,9 +12,7 @@ export {
   buildZtocs,
   type BuiltImage,
   type BuiltLayer,
-  indexOf,
   type MadeIndex,
-  putEmptyConfig,
   putIndexV1,
 } from "./build.ts";
 export {
@@ -32,10 +30,8 @@ export {
 export {
   databaseLedger,
   existingIndexLedger,
-  indexLedger,
   type KnownZtoc,
   type ZtocLedger,
-  ztocRecord,
 } from "./ledger.ts";
 export { keepConversion, keepIndexV1 } from "./local.ts";
 export { type PushOptions, pushTree } from "./push.ts";

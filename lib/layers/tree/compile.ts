@@ -12,8 +12,6 @@ import {
 import { S } from "./modes.ts";
 import { TreeBuilder } from "./tree_builder.ts";
 
-export { TreeCompileError } from "./tree_builder.ts";
-
 /** What a tree is made of. */
 export interface TreeInput {
   /** In tar order; later entries win. */

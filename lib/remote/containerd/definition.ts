@@ -1,11 +1,9 @@
 import { Buffer } from "node:buffer";
 import {
-  create,
   type DescMessage,
   type DescService,
   fromBinary,
   type Message,
-  type MessageInitShape,
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
@@ -39,14 +37,6 @@ export function serviceDefinition(service: DescService): ServiceDefinition {
       method,
     ) => [method.localName, methodDefinition(method)]),
   );
-}
-
-/** A message from its plain fields. */
-export function message<D extends DescMessage>(
-  schema: D,
-  init: MessageInitShape<D>,
-): MessageShape<D> {
-  return create(schema, init);
 }
 
 function serializer(schema: DescMessage): (value: Message) => Buffer {

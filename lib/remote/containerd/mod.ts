@@ -43,14 +43,9 @@ export {
   type ReadBlobOptions,
   type WriteBlobOptions,
 } from "./content.ts";
-export { message, methodDefinition, serviceDefinition } from "./definition.ts";
+export { serviceDefinition } from "./definition.ts";
 export { DiffClient } from "./diff.ts";
-export {
-  ContainerdError,
-  isRpcError,
-  type RpcCode,
-  rpcCodeName,
-} from "./errors.ts";
+export { ContainerdError, isRpcError, type RpcCode } from "./errors.ts";
 export { type ImageRecord, ImagesClient } from "./images.ts";
 export { type LeaseOptions, LeasesClient } from "./leases.ts";
 export {

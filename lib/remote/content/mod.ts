@@ -31,12 +31,11 @@
  * ```
  * @module
  */
-export { ArchiveReader } from "./archive.ts";
 export { ArchiveWriter } from "./archive_writer.ts";
 export { both, firstOf } from "./combine.ts";
 export { ContainerdPlace, gcLabelOfIndex } from "./containerd.ts";
 export { ContentError, type ContentErrorKind, isMissing } from "./errors.ts";
-export { IMAGE_NAME, LayoutFolder, REF_NAME } from "./layout.ts";
+export { LayoutFolder } from "./layout.ts";
 export { type LocalImageOptions, openLocalImage } from "./local_image.ts";
 export {
   type ArtifactSink,
@@ -45,7 +44,6 @@ export {
   type ContentId,
   type ImageSource,
   type LayerSource,
-  MAX_BYTES,
   type StreamOptions,
 } from "./place.ts";
-export { isDocument, RegistryPlace } from "./registry.ts";
+export { RegistryPlace } from "./registry.ts";

@@ -173,7 +173,7 @@ export class RegistryPlace implements ImageSource, ArtifactSink {
 }
 
 /** Whether a registry keeps it among its manifests. */
-export function isDocument({ mediaType }: Pick<ContentId, "mediaType">) {
+function isDocument({ mediaType }: Pick<ContentId, "mediaType">) {
   return isManifestMediaType(mediaType) || isIndexMediaType(mediaType);
 }
 

@@ -27,7 +27,7 @@ interface DockerConfig {
 }
 
 /** Where Docker keeps its configuration: `$DOCKER_CONFIG/config.json`, else below the home. */
-export function dockerConfigPath(): string {
+function dockerConfigPath(): string {
   const folder = Deno.env.get("DOCKER_CONFIG") ||
     `${Deno.env.get("HOME") || "/root"}/.docker`;
   return `${folder}/config.json`;

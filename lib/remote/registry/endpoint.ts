@@ -31,7 +31,7 @@ type Place = Pick<Reference, "host" | "repository">;
 type Placing = Pick<RegistryClientOptions, "plainHttp" | "mirrors" | "hosts">;
 
 /** The registry of a reference itself, where it is configured to be. */
-export function originEndpoint(
+function originEndpoint(
   { host, repository }: Place,
   { plainHttp, hosts }: Placing,
 ): Endpoint {

@@ -8,20 +8,14 @@
  * layer is for.
  * @module
  */
-export { type Challenge, parseChallenges } from "./challenge.ts";
 export {
-  anonymous,
   type Credential,
   type CredentialStore,
   firstCredentials,
   passwordCredential,
   staticCredentials,
 } from "./credentials.ts";
-export {
-  CredentialError,
-  dockerConfigPath,
-  dockerCredentials,
-} from "./docker_credentials.ts";
+export { CredentialError, dockerCredentials } from "./docker_credentials.ts";
 export {
   RegistryError,
   type RegistryErrorFacts,
@@ -34,7 +28,7 @@ export {
 } from "./reference.ts";
 export { type Cancellable, RegistryClient, type Repository } from "./client.ts";
 export type { FetchedManifest, PushedManifest } from "./manifests.ts";
-export { hostsDir, HostsDirError, parseHosts } from "./hosts_dir.ts";
+export { hostsDir, HostsDirError } from "./hosts_dir.ts";
 export type {
   Capability,
   HostOptions,
@@ -45,5 +39,4 @@ export type {
   TimeoutOptions,
 } from "./options.ts";
 export type { BlobSource } from "./push.ts";
-export { fallbackTag } from "./referrers.ts";
 export type { TlsOptions } from "./tls.ts";

@@ -17,7 +17,7 @@ export function retryPolicy(options: RetryOptions = {}): RetryPolicy {
  * How long to wait before try number `attempt` + 1: doubling, at least half of it and the rest by
  * chance, so that many clients do not come back in step.
  */
-export function backoffMs(
+function backoffMs(
   attempt: number,
   { minWaitMs, maxWaitMs }: RetryPolicy,
   random: () => number = Math.random,
@@ -38,7 +38,7 @@ export function retryAfterMs(
 }
 
 /** Waits, or throws the signal's reason at once when it aborts. */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     const onAbort = () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseConfig } from "../../../lib/config/mod.ts";
+import { parseConfig } from "../../../lib/config/load.ts";
 
 async function run(
   ...args: string[]

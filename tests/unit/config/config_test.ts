@@ -4,8 +4,8 @@ import {
   defaultConfig,
   dumpConfig,
   loadConfig,
-  parseConfig,
 } from "../../../lib/config/mod.ts";
+import { parseConfig } from "../../../lib/config/load.ts";
 
 Deno.test("an empty file gives the existing daemon's defaults", () => {
   const { config, unknownKeys } = parseConfig("", "t");

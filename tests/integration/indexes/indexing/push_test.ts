@@ -15,10 +15,10 @@ import {
 import { readFamily, readImage } from "../../../../lib/remote/image/mod.ts";
 import { parseIndex } from "../../../../lib/formats/oci/mod.ts";
 import {
-  fallbackTag,
   parseReference,
   RegistryClient,
 } from "../../../../lib/remote/registry/mod.ts";
+import { fallbackTag } from "../../../../lib/remote/registry/referrers.ts";
 import { discoverIndex } from "../../../../lib/remote/image/mod.ts";
 import { SOCI_MEDIA } from "../../../../lib/formats/soci/mod.ts";
 import {

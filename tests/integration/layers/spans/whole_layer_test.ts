@@ -3,11 +3,11 @@ import { LyingZtocError } from "../../../../lib/layers/store/mod.ts";
 import { type Digest, sha256 } from "../../../../lib/formats/oci/mod.ts";
 import {
   decodeCheckpoints,
-  encodeCheckpoints,
   encodeZtoc,
   type Ztoc,
   ZtocBuilder,
 } from "../../../../lib/formats/ztoc/mod.ts";
+import { encodeCheckpoints } from "../../../../lib/formats/ztoc/checkpoints.ts";
 import { layerBlob, TarBuilder } from "../../../support/images/mod.ts";
 import { compressible } from "../../../support/images/random.ts";
 import { MemorySource } from "../../../unit/layers/spans/support.ts";

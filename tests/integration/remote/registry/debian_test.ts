@@ -5,11 +5,11 @@ import {
   sha256,
 } from "../../../../lib/formats/oci/mod.ts";
 import {
-  fallbackTag,
   parseReference,
   RegistryClient,
   staticCredentials,
 } from "../../../../lib/remote/registry/mod.ts";
+import { fallbackTag } from "../../../../lib/remote/registry/referrers.ts";
 import { startDockerRegistry } from "../../../support/host/mod.ts";
 import { noise, streamOf } from "../../../support/registry/mod.ts";
 import { fails, QUICK } from "./helpers.ts";

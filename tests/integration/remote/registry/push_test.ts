@@ -6,10 +6,10 @@ import {
   sha256,
 } from "../../../../lib/formats/oci/mod.ts";
 import {
-  fallbackTag,
   parseReference,
   staticCredentials,
 } from "../../../../lib/remote/registry/mod.ts";
+import { fallbackTag } from "../../../../lib/remote/registry/referrers.ts";
 import { noise, streamOf } from "../../../support/registry/mod.ts";
 import { fails, scene } from "./helpers.ts";
 

@@ -3,7 +3,6 @@ import { gunzipSync } from "node:zlib";
 import {
   decodeCheckpoints,
   decodeZtoc,
-  encodeCheckpoints,
   encodeZtoc,
   formatModTime,
   parseModTime,
@@ -12,6 +11,7 @@ import {
   ZtocError,
   type ZtocErrorCode,
 } from "../../../../lib/formats/ztoc/mod.ts";
+import { encodeCheckpoints } from "../../../../lib/formats/ztoc/checkpoints.ts";
 import { sha256 } from "../../../../lib/formats/oci/mod.ts";
 import {
   parseHeader,

@@ -3,13 +3,13 @@ import fc from "fast-check";
 import { type Digest, sha256 } from "../../../../lib/formats/oci/mod.ts";
 import {
   decodeZtoc,
-  encodeCheckpoints,
   encodeTarSpans,
   encodeZtoc,
   type Ztoc,
   ZtocBuilder,
   type ZtocEntry,
 } from "../../../../lib/formats/ztoc/mod.ts";
+import { encodeCheckpoints } from "../../../../lib/formats/ztoc/checkpoints.ts";
 import {
   decodeIndex,
   decodePrefetch,

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
-import { WINDOW_BYTES } from "../../../../lib/formats/ztoc/checkpoints.ts";
+import { WINDOW_BYTES } from "../../../../lib/formats/deflate/mod.ts";
 import { Windows } from "../../../../lib/formats/ztoc/windows.ts";
 import { compressible, incompressible } from "../../../support/images/mod.ts";
 

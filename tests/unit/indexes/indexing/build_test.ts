@@ -5,10 +5,8 @@ import {
   ContentError,
   type ImageSource,
 } from "../../../../lib/remote/content/mod.ts";
-import {
-  databaseLedger,
-  indexOf,
-} from "../../../../lib/indexes/indexing/mod.ts";
+import { databaseLedger } from "../../../../lib/indexes/indexing/mod.ts";
+import { indexOf } from "../../../../lib/indexes/indexing/build.ts";
 import {
   spanSizeOf,
   xattrsAreDisabled,

@@ -8,7 +8,8 @@ import {
   ArchiveWriter,
   openLocalImage,
 } from "../../../../lib/remote/content/mod.ts";
-import { convertImage, indexOf } from "../../../../lib/indexes/indexing/mod.ts";
+import { convertImage } from "../../../../lib/indexes/indexing/mod.ts";
+import { indexOf } from "../../../../lib/indexes/indexing/build.ts";
 import { readFamily } from "../../../../lib/remote/image/mod.ts";
 import { sha256 } from "../../../../lib/formats/oci/mod.ts";
 import {

@@ -10,12 +10,12 @@ import {
 import {
   ContainerdError,
   isRpcError,
-  message,
   RpcChannel,
   serviceDefinition,
   snapshotsApi,
   SnapshotsClient,
 } from "../../../../lib/remote/containerd/mod.ts";
+import { create as message } from "@bufbuild/protobuf";
 
 const { Snapshots, StatSnapshotResponseSchema, ListSnapshotsResponseSchema } =
   snapshotsApi;

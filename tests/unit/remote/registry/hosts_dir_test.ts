@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import {
   hostsDir,
   HostsDirError,
-  parseHosts,
 } from "../../../../lib/remote/registry/mod.ts";
+import { parseHosts } from "../../../../lib/remote/registry/hosts_dir.ts";
 
 async function inFolder(body: (folder: string) => Promise<void> | void) {
   const folder = await Deno.makeTempDir();

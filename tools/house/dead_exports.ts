@@ -1,0 +1,108 @@
+/** Exports that nobody takes. @module */
+import type { Export, Module } from "./facts.ts";
+import type { Plan } from "./plan.ts";
+import { isGenerated, roomOf, type Violation } from "./rules.ts";
+
+/**
+ * Names that are exported for nobody. A name of a file is wanted by another file that imports it, a
+ * name of a room's `mod.ts` by somebody outside of the room. A type is also wanted where a wanted
+ * name of the same room shows it: its readers have to be able to say it.
+ * @param product whose exports are looked at.
+ * @param others tests and tools: what only they import from inside a room may stay exported there, but
+ * not at its door, and not when the product has no use for it itself.
+ */
+export function deadExports(
+  product: readonly Module[],
+  others: readonly Module[],
+  plan: Plan,
+): readonly Violation[] {
+  const found: Violation[] = [];
+  const uses = new Uses([...product, ...others]);
+  const ours = new Set(product.map(({ path }) => path));
+  for (const module of product) {
+    if (isGenerated(module.path, plan)) continue;
+    const shown = shownTypes(module, product, plan);
+    for (const one of module.exports) {
+      if (one.name === "*") continue;
+      const takers = uses.of(module.path, one.name)
+        .filter((path) => isOutside(path, module.path, plan));
+      if (takers.some((path) => ours.has(path))) continue;
+      if (one.isType && shown.has(one.name)) continue;
+      if (isDoor(module.path)) {
+        // A class may be there to be named in a type, an error to be told from others.
+        if (shown.has(one.name) || one.name.endsWith("Error")) continue;
+      }
+      const where = `${module.path}:${one.line}: ${one.name}`;
+      if (takers.length === 0) {
+        found.push(`${where} is exported for nobody`);
+      } else if (isDoor(module.path)) {
+        found.push(`${where} is at the door for tests alone (${takers[0]})`);
+      } else if (one.ownUses === 0) {
+        found.push(`${where} is there for tests alone (${takers[0]})`);
+      }
+    }
+  }
+  return found;
+}
+
+function isDoor(path: string): boolean {
+  return path.endsWith("/mod.ts");
+}
+
+/** For a door: another room. For a file: another file. */
+function isOutside(taker: string, giver: string, plan: Plan): boolean {
+  if (!isDoor(giver)) return taker !== giver;
+  return roomOf(taker, plan) !== roomOf(giver, plan);
+}
+
+/** Who imports which name of which module. */
+class Uses {
+  readonly #takers = new Map<string, Map<string, string[]>>();
+
+  constructor(modules: readonly Module[]) {
+    for (const { path, imports } of modules) {
+      for (const { target, names, kind } of imports) {
+        if (target === null || kind === "worker") continue;
+        for (const name of names ?? ["*"]) this.#add(target, name, path);
+      }
+    }
+  }
+
+  of(path: string, name: string): readonly string[] {
+    const takers = this.#takers.get(path);
+    return [...takers?.get(name) ?? [], ...takers?.get("*") ?? []];
+  }
+
+  #add(target: string, name: string, taker: string): void {
+    const names = this.#takers.get(target) ?? new Map<string, string[]>();
+    this.#takers.set(target, names);
+    const takers = names.get(name) ?? [];
+    names.set(name, takers);
+    takers.push(taker);
+  }
+}
+
+/** Names that other exports of the module show in their types, however far they were passed on. */
+function shownTypes(
+  module: Module,
+  product: readonly Module[],
+  plan: Plan,
+): ReadonlySet<string> {
+  const room = roomOf(module.path, plan);
+  const inRoom = product.filter(({ path }) => roomOf(path, plan) === room);
+  const declared = new Map<string, Export[]>();
+  for (const { path, exports } of inRoom) {
+    if (path !== module.path && !isDoor(module.path)) continue;
+    for (const one of exports) {
+      if (one.from !== null) continue;
+      declared.set(one.name, [...declared.get(one.name) ?? [], one]);
+    }
+  }
+  const shown = new Set<string>();
+  for (const { local } of module.exports) {
+    for (const one of declared.get(local) ?? []) {
+      for (const name of one.shape) if (name !== local) shown.add(name);
+    }
+  }
+  return shown;
+}
