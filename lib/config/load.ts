@@ -9,6 +9,7 @@ import {
 
 /** A configuration and what the file says that has no effect. */
 export interface ParsedConfig {
+  /** What is in effect: the file's values, and defaults for all it does not say. */
   readonly config: Config;
   /** Dotted names of keys that are not known. */
   readonly unknownKeys: readonly string[];

@@ -5,7 +5,9 @@ export const DEFAULT_CONFIG_PATH = "/etc/soci-snapshotter-grpc/config.toml";
 
 /** The configuration cannot be used: the message names the file, the key and what is wrong. */
 export class ConfigError extends Error {
-  override readonly name = "ConfigError";
+  static {
+    this.prototype.name = "ConfigError";
+  }
 }
 
 /** Zero (and absence) mean the default, as in the existing daemon. */

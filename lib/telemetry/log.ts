@@ -26,6 +26,7 @@ export type Logger = TapeLogger;
 export interface LogOptions {
   /** The lowest level that is written. */
   readonly level: LogLevel;
+  /** The shape of a line. */
   readonly format: LogFormat;
   /** Takes one finished line, without its newline. Default: stderr. */
   readonly write?: (line: string) => void;

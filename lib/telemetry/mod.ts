@@ -13,5 +13,6 @@ export {
   type Logger,
   logger,
   type LogLevel,
+  type LogOptions,
 } from "./log.ts";
 export { redactUrl } from "./redact.ts";

@@ -14,7 +14,10 @@ export type DeflateErrorCode =
 
 /** Compressed bytes that cannot be inflated. */
 export class DeflateError extends Error {
-  override readonly name = "DeflateError";
+  static {
+    this.prototype.name = "DeflateError";
+  }
+  /** The message begins with the place. @param detail what is wrong there. */
   constructor(
     readonly code: DeflateErrorCode,
     /** Where in the compressed bytes it was seen. */

@@ -52,6 +52,7 @@ export class GzipIndexer {
   /** Zeros behind the last member that did not go through the engine. */
   #padding = 0;
 
+  /** A pass that has read nothing yet. It has a Wasm memory of its own for as long as it lives. */
   constructor(options: GzipIndexerOptions) {
     this.#options = options;
   }

@@ -20,8 +20,10 @@ import { writeXattrs, xattrBytes } from "./xattrs.ts";
 
 /** The tree, or how its data lies on the blob, cannot be said in EROFS. */
 export class ErofsUnsupportedError extends Error {
-  override readonly name = "ErofsUnsupportedError";
-  /** @param inode the first one concerned; -1 when it is the whole. */
+  static {
+    this.prototype.name = "ErofsUnsupportedError";
+  }
+  /** The message begins with the inode. @param inode the first one concerned; -1 for the whole. */
   constructor(readonly inode: number, detail: string) {
     super(inode < 0 ? detail : `inode ${inode}: ${detail}`);
   }

@@ -1,13 +1,16 @@
 import { createHash } from "node:crypto";
 
-declare const digestBrand: unique symbol;
-
-/** `sha256:` and 64 lower-case hex digits (OCI image spec, descriptor.md). */
-export type Digest = string & { readonly [digestBrand]: true };
+/**
+ * `sha256:` and 64 lower-case hex digits (OCI image spec, descriptor.md). Text becomes one by being
+ * checked (`parseDigest`, `isDigest`) or computed (`sha256`); the mark exists for the compiler alone.
+ */
+export type Digest = string & { readonly "checked digest": true };
 
 /** Text that is no digest we can verify. */
 export class DigestError extends Error {
-  override readonly name = "DigestError";
+  static {
+    this.prototype.name = "DigestError";
+  }
 }
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/;

@@ -4,41 +4,63 @@ import type { Platform } from "./platform.ts";
 
 /** Points to content by digest (OCI image spec, descriptor.md). */
 export interface Descriptor {
+  /** What the content is; see `MEDIA`. Not to be believed before the content was read. */
   readonly mediaType: string;
+  /** Of the content, the only thing that says which it is. */
   readonly digest: Digest;
   /** Bytes of the content. */
   readonly size: number;
+  /** Other places with the content, which nothing here asks. */
   readonly urls?: readonly string[];
+  /** Facts for whoever reads the list; a SOCI index says there which layer a ztoc is of. */
   readonly annotations?: Readonly<Record<string, string>>;
+  /** The content itself in base64, where it is small; not used here. */
   readonly data?: string;
+  /** In an index: the machine that a manifest is for. */
   readonly platform?: Platform;
+  /** The type of the artifact a manifest is. */
   readonly artifactType?: string;
 }
 
 /** One image, or an artifact that has its shape (OCI image spec, manifest.md). */
 export interface ImageManifest {
+  /** Always 2; version 1 is refused. */
   readonly schemaVersion: 2;
+  /** OCI's or Docker's type of an image manifest. */
   readonly mediaType: string;
+  /** What an artifact is; a container image has none. */
   readonly artifactType?: string;
+  /** The image's configuration: its platform and diff IDs. */
   readonly config: Descriptor;
+  /** The layers, the lowest first; an artifact's content. */
   readonly layers: readonly Descriptor[];
+  /** The manifest that this one is about, which makes it one of its referrers. */
   readonly subject?: Descriptor;
+  /** Facts about the whole image. */
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** A list of manifests, usually one a platform (OCI image spec, image-index.md). */
 export interface ImageIndex {
+  /** Always 2. */
   readonly schemaVersion: 2;
+  /** OCI's type of an image index, or Docker's of a manifest list. */
   readonly mediaType: string;
+  /** What an artifact is; an image's index has none. */
   readonly artifactType?: string;
+  /** One a platform, attestations and SOCI indexes beside them. */
   readonly manifests: readonly Descriptor[];
+  /** The manifest that this index is about. */
   readonly subject?: Descriptor;
+  /** Facts about the whole index. */
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** A manifest or index is not what the specification asks for. */
 export class ManifestError extends Error {
-  override readonly name = "ManifestError";
+  static {
+    this.prototype.name = "ManifestError";
+  }
 }
 
 /** The most bytes of a manifest or index; registries refuse larger ones too. */

@@ -1,14 +1,20 @@
 /** What machine an image is for (OCI image spec, image-index.md). */
 export interface Platform {
+  /** As Go names it: `amd64`, `arm64`. */
   readonly architecture: string;
+  /** As Go names it: `linux`. */
   readonly os: string;
+  /** Of Windows images. */
   readonly "os.version"?: string;
+  /** Of the processor: `v7`, `v8`. */
   readonly variant?: string;
 }
 
 /** Text that is no platform. */
 export class PlatformError extends Error {
-  override readonly name = "PlatformError";
+  static {
+    this.prototype.name = "PlatformError";
+  }
 }
 
 const ARCHITECTURE_ALIASES: Readonly<Record<string, string>> = {

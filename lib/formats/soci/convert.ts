@@ -21,7 +21,9 @@ import { SOCI_ANNOTATION, SOCI_MEDIA } from "./names.ts";
 
 /** A manifest or index with its bytes. */
 export interface Document {
+  /** Which kind of manifest or index the bytes are. */
   readonly mediaType: string;
+  /** As its digest counts them: nothing may be written anew. */
   readonly bytes: Uint8Array;
 }
 
@@ -41,11 +43,13 @@ export interface ConvertInput {
 
 /** A document made by the conversion. */
 export interface ConvertedDocument extends Document {
+  /** How others refer to the document. */
   readonly descriptor: Descriptor;
 }
 
 /** An image bound to its SOCI indexes. Push blobs, SOCI indexes and manifests before the index. */
 export interface ConvertedImage {
+  /** The image index that names everything else; what a tag is to point to. */
   readonly index: ConvertedDocument;
   /** Image manifests that changed, by the digest they had. */
   readonly manifests: ReadonlyMap<Digest, ConvertedDocument>;

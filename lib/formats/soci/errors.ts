@@ -7,8 +7,11 @@ export type SociErrorCode = "not-an-index" | "invalid" | "digest" | "empty";
 
 /** A SOCI artifact cannot be used or made. */
 export class SociError extends Error {
-  override readonly name = "SociError";
+  static {
+    this.prototype.name = "SociError";
+  }
 
+  /** The message stands alone. @param options the error below it, if there is one. */
   constructor(
     readonly code: SociErrorCode,
     message: string,

@@ -25,12 +25,15 @@ export type SociIndexVersion = 1 | 2;
 
 /** The ztocs of one image. On the wire it is an OCI image manifest. */
 export interface SociIndex {
+  /** 1 is found by asking for the image's referrers, 2 is pinned by the image itself. */
   readonly version: SociIndexVersion;
+  /** The empty document `{}`; its media type tells the version. */
   readonly config: Descriptor;
   /** Ztocs in the order of the image's layers, then prefetch lists. Layers may be missing. */
   readonly layers: readonly Descriptor[];
   /** The image manifest; version 1 only. */
   readonly subject?: Descriptor;
+  /** Which tool made it, and what others add. */
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
@@ -77,10 +80,13 @@ export function makeIndex(
 
 /** What an index says of a ztoc. */
 export interface ZtocDescriptorOptions {
+  /** Of the ztoc. */
   readonly digest: Digest;
   /** Bytes of the ztoc. */
   readonly size: number;
+  /** The layer that the ztoc is of. */
   readonly layer: Pick<Descriptor, "mediaType" | "digest">;
+  /** Uncompressed bytes of a span, as asked for when the ztoc was made. */
   readonly spanSizeBytes: number;
   /** Whether the layer holds no extended attributes; see `hasNoXattrs`. */
   readonly disableXattrs?: boolean;

@@ -5,7 +5,9 @@ import { MAX_PREFETCH_BYTES, SOCI_ANNOTATION, SOCI_MEDIA } from "./names.ts";
 
 /** Spans to fetch before the layer is asked for anything; both ends belong to it. */
 export interface SpanRange {
+  /** The first span, counted from 0. */
   readonly start: number;
+  /** The last span; not before `start`. */
   readonly end: number;
   /** Kept, and of no effect in the existing reader. */
   readonly priority?: number;

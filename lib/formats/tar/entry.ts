@@ -12,13 +12,17 @@ export type TarEntryType =
 export interface TarTime {
   /** Seconds since 1970, may be negative. */
   readonly seconds: number;
+  /** What is to be added to `seconds`, in [0, 10^9). */
   readonly nanos: number;
 }
 
 /** One entry, PAX and GNU extensions merged in. Names are raw bytes, not cleaned, maybe not UTF-8. */
 export interface TarEntry {
+  /** The path as it stands in the archive. */
   readonly name: Uint8Array;
+  /** What the entry makes. */
   readonly type: TarEntryType;
+  /** Target of a symbolic or hard link; otherwise whatever the header holds. */
   readonly linkname: Uint8Array;
   /** Where the file's data begins in the tar. */
   readonly offset: number;
@@ -31,12 +35,19 @@ export interface TarEntry {
   readonly size: number;
   /** The header's mode field as it stands. */
   readonly mode: number;
+  /** Owner as the archive numbers it. */
   readonly uid: number;
+  /** Group as the archive numbers it. */
   readonly gid: number;
+  /** Owner's name; empty where it is not said. */
   readonly uname: Uint8Array;
+  /** Group's name; empty where it is not said. */
   readonly gname: Uint8Array;
+  /** When the file was changed; to the nanosecond only where PAX says so. */
   readonly mtime: TarTime;
+  /** Of a device: the major number. */
   readonly devMajor: number;
+  /** Of a device: the minor number. */
   readonly devMinor: number;
   /** Every PAX record of the entry, sorted by key; of equal keys the last. */
   readonly pax: ReadonlyArray<readonly [key: Uint8Array, value: Uint8Array]>;

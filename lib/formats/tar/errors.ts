@@ -14,8 +14,11 @@ export type TarErrorCode =
 
 /** A tar that cannot be walked. */
 export class TarError extends Error {
-  override readonly name = "TarError";
+  static {
+    this.prototype.name = "TarError";
+  }
 
+  /** The message begins with the place. @param detail what is wrong there. */
   constructor(
     readonly code: TarErrorCode,
     /** Position in the uncompressed tar of the header block at fault. */

@@ -76,6 +76,7 @@ export class TarWalker {
   #headerOffset = 0;
   #sizeAtMarker = 0;
 
+  /** A walk that has seen nothing yet. */
   constructor(options: TarWalkerOptions) {
     this.#onEntry = options.onEntry;
   }

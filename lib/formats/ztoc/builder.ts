@@ -18,6 +18,7 @@ import { TarPass } from "./tar_pass.ts";
 
 /** How a layer is read. */
 export interface ZtocBuilderOptions {
+  /** How the blob is packed; gzip of any number of members. */
   readonly compression: ZtocCompression;
   /** Least uncompressed bytes of a span; at least 1. */
   readonly spanSize: number;
@@ -32,6 +33,7 @@ export interface ZtocBuilderOptions {
 
 /** What one pass over a layer tells. */
 export interface BuiltZtoc extends LayerDigests {
+  /** The ztoc, all in memory. */
   readonly ztoc: Ztoc;
 }
 
@@ -39,7 +41,9 @@ export interface BuiltZtoc extends LayerDigests {
 export interface EncodedZtoc extends LayerDigests {
   /** The ztoc's bytes; maybe a view of a larger buffer, which nobody else uses. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** How many spans the layer has. */
   readonly spanCount: number;
+  /** How many entries the layer has, directories and links counted. */
   readonly entryCount: number;
   /** Bytes of the layer blob. */
   readonly compressedSize: number;
@@ -86,6 +90,7 @@ export class ZtocBuilder {
   /** Where the padded data of the last entry ends. */
   #dataEnd = 0;
 
+  /** A pass that has read nothing yet. @throws RangeError when the span size is not a whole number from 1 on. */
   constructor(options: ZtocBuilderOptions) {
     const { compression, spanSize, diffId = "compute" } = options;
     if (!Number.isSafeInteger(spanSize) || spanSize < 1) {

@@ -23,11 +23,13 @@ export interface GzipCheckpoints {
   readonly version: 1 | 2;
   /** The span size asked for when it was made, uncompressed bytes. */
   readonly spanSize: number;
+  /** In the order of the stream; the first is the beginning of its data. */
   readonly checkpoints: readonly ZtocCheckpoint[];
 }
 
 /** The spans of an uncompressed layer: equal pieces of the file. */
 export interface TarSpans {
+  /** Bytes of each span but the last. */
   readonly spanSize: number;
   /** Bytes of the file. */
   readonly size: number;

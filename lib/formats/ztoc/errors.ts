@@ -13,8 +13,11 @@ export type ZtocErrorCode =
 
 /** Bytes that are no ztoc, or facts that make none. */
 export class ZtocError extends Error {
-  override readonly name = "ZtocError";
+  static {
+    this.prototype.name = "ZtocError";
+  }
 
+  /** The message begins with the place. @param detail what is wrong there. */
   constructor(
     readonly code: ZtocErrorCode,
     /** Where in the bytes; -1 where the fault has no one place. */

@@ -4,7 +4,9 @@ import { ZtocError } from "./errors.ts";
 
 /** One file of the layer. Names are raw bytes as the tar has them, not cleaned. */
 export interface ZtocEntry {
+  /** The path as the tar has it. */
   readonly name: Uint8Array;
+  /** What the entry makes. */
   readonly type: TarEntryType;
   /** Where the data begins in the uncompressed tar. */
   readonly offset: number;
@@ -14,13 +16,19 @@ export interface ZtocEntry {
   readonly linkname: Uint8Array;
   /** The tar header's mode field. */
   readonly mode: number;
+  /** Owner as the tar numbers it. */
   readonly uid: number;
+  /** Group as the tar numbers it. */
   readonly gid: number;
+  /** Owner's name; empty where the tar has none. */
   readonly uname: Uint8Array;
+  /** Group's name; empty where the tar has none. */
   readonly gname: Uint8Array;
   /** RFC 3339, or empty for times it cannot write; see `parseModTime`. */
   readonly modTime: string;
+  /** Of a device: the major number. */
   readonly devMajor: number;
+  /** Of a device: the minor number. */
   readonly devMinor: number;
   /** Every PAX record of the entry, in key order (the format's name for them misleads). */
   readonly xattrs: ReadonlyArray<readonly [key: Uint8Array, value: Uint8Array]>;
@@ -33,6 +41,7 @@ export type ZtocCompression = "gzip" | "uncompressed";
 export interface Ztoc {
   /** `0.9` in all that were ever written; not checked, as the existing reader does not. */
   readonly version: string;
+  /** Who made it; equal bytes need an equal name here (`BUILD_TOOL`). */
   readonly buildTool: string;
   /** Bytes of the layer blob. */
   readonly compressedSize: number;
@@ -40,6 +49,7 @@ export interface Ztoc {
   readonly uncompressedSize: number;
   /** In tar order. */
   readonly entries: readonly ZtocEntry[];
+  /** How the layer blob is packed, and so what `checkpoints` holds. */
   readonly compression: ZtocCompression;
   /** Of each span's bytes in the blob. */
   readonly spanDigests: readonly Digest[];

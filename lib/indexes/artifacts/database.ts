@@ -30,7 +30,9 @@ export interface ArtifactRecord {
 
 /** The database cannot be used. */
 export class ArtifactDatabaseError extends Error {
-  override readonly name = "ArtifactDatabaseError";
+  static {
+    this.prototype.name = "ArtifactDatabaseError";
+  }
 }
 
 /** Changes when the tables do. */

@@ -25,7 +25,9 @@ export interface ArtifactContent extends LayerSource, ArtifactSink {
 
 /** No such artifact in the store. */
 export class UnknownArtifactError extends Error {
-  override readonly name = "UnknownArtifactError";
+  static {
+    this.prototype.name = "UnknownArtifactError";
+  }
   constructor(readonly digest: Digest, what: string) {
     super(
       `${what} ${digest} is not in the local store (\`rebuild-db\` looks again)`,

@@ -10,7 +10,9 @@ import {
 
 /** A layer has no such file, or it is none whose bytes can be given. */
 export class NoSuchFileError extends Error {
-  override readonly name = "NoSuchFileError";
+  static {
+    this.prototype.name = "NoSuchFileError";
+  }
 }
 
 /**

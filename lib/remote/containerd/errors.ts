@@ -5,7 +5,9 @@ export type RpcCode = Exclude<keyof typeof status, "OK">;
 
 /** A call to containerd (or to another gRPC service on a Unix socket) failed. */
 export class ContainerdError extends Error {
-  override readonly name = "ContainerdError";
+  static {
+    this.prototype.name = "ContainerdError";
+  }
   /** The code's name. */
   readonly code: RpcCode;
   /** What the server said. */

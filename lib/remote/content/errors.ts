@@ -16,7 +16,9 @@ export type ContentErrorKind =
 
 /** A place does not give or take content. Its message is one line. */
 export class ContentError extends Error {
-  override readonly name = "ContentError";
+  static {
+    this.prototype.name = "ContentError";
+  }
   constructor(
     readonly kind: ContentErrorKind,
     /** The place, as a person would name it. */
