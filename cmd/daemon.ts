@@ -30,6 +30,7 @@ import { processArguments, reexecute } from "../lib/host/os/mod.ts";
 import type { RegistryClient } from "../lib/remote/registry/mod.ts";
 import { serveSnapshots, Snapshotter } from "../lib/images/snapshotter/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
+import { mountHelperArguments } from "./program.ts";
 import { VERSION } from "./version.ts";
 
 const log = logger("serve");
@@ -123,6 +124,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         root,
         mountDirectory: `${root}/fs`,
         face: options.face,
+        mountHelper: mountHelperArguments(),
         keeper,
         readWaitMs: config.blob.max_read_wait_sec * 1000,
         maxCacheBytes: config.cache.max_bytes,

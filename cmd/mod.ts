@@ -195,7 +195,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./config.ts")).configCommand,
   },
   {
-    name: "mount-helper", // lib/host/mounting/helper.ts calls it so
+    name: "mount-helper", // program.ts calls it so
     hidden: true,
     summary: "make the daemon's mounts",
     needs: ["ffi"],

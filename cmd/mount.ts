@@ -16,6 +16,7 @@ import {
 } from "./command.ts";
 import { parseFace } from "./face_flag.ts";
 import { startLogs } from "./logs.ts";
+import { mountHelperArguments } from "./program.ts";
 import {
   REGISTRY_HELP,
   REGISTRY_OPTIONS,
@@ -78,6 +79,7 @@ export const mountCommand: Command = {
       root: values.root,
       mountDirectory: `${values.root}/fs`,
       face: parseFace(values.face) ?? "auto",
+      mountHelper: mountHelperArguments(),
     });
     const stop = new AbortController();
     const images = new ImageService(client, store, { v1: true, v2: true });

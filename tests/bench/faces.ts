@@ -9,6 +9,7 @@
  * The server runs in a process of its own: this file, called with `--serve`.
  * @module
  */
+import { mountHelperArguments } from "../../cmd/program.ts";
 import { LayerFileSystem, PRESENT } from "../../lib/layers/fs/mod.ts";
 import { LayerTree } from "../../lib/layers/tree/mod.ts";
 import { listNames } from "../../lib/host/os/mod.ts";
@@ -90,6 +91,7 @@ async function serve(
   await using system = await LayerFileSystem.start({
     layersDirectory: layers,
     mountDirectory: mounts,
+    mountHelper: mountHelperArguments(),
     face: "erofs",
     onFallback: (_, reason) => {
       throw new Error(`no EROFS face: ${reason}`);

@@ -10,6 +10,7 @@
  * `--rounds N` does less or more, `--layers N` takes another number of layers.
  * @module
  */
+import { mountHelperArguments } from "../../cmd/program.ts";
 import { parseArgs } from "node:util";
 import { mountOverlay, unmountOverlay } from "../../lib/host/mounting/mod.ts";
 import { compileTree, LayerTree } from "../../lib/layers/tree/mod.ts";
@@ -121,7 +122,7 @@ async function sharing(
   await shown;
   const other = `${folder}/other`;
   Deno.mkdirSync(other);
-  await using helper = new MountHelper();
+  await using helper = new MountHelper(mountHelperArguments());
   const { failure } = await helper.mount({
     source: `${home}/erofs`,
     target: other,
@@ -154,6 +155,7 @@ const folder = Deno.makeTempDirSync({ prefix: "soci-deno-bench-" });
 await using system = await LayerFileSystem.start({
   layersDirectory: `${folder}/layers`,
   mountDirectory: `${folder}/fs`,
+  mountHelper: mountHelperArguments(),
   face: "erofs",
   onFallback: (_, reason) => {
     throw new Error(`no EROFS face: ${reason}`);

@@ -12,6 +12,7 @@
  * machine and what else it does. Names of parts (`singleReads`, …) as arguments run only those.
  * @module
  */
+import { mountHelperArguments } from "../../cmd/program.ts";
 import { HeaderTable } from "../../lib/layers/spans/mod.ts";
 import { spanHeaderDifference } from "../../lib/layers/spans/headers.ts";
 import { SpanInflater } from "../../lib/formats/deflate/mod.ts";
@@ -79,7 +80,11 @@ interface Place {
 
 async function serve(bench: Bench): Promise<Served> {
   const root = await Deno.makeTempDir({ prefix: "soci-deno-bench-spans-" });
-  const store = await LayerStore.open({ root, mountDirectory: `${root}/fs` });
+  const store = await LayerStore.open({
+    root,
+    mountDirectory: `${root}/fs`,
+    mountHelper: mountHelperArguments(),
+  });
   const reference = parseReference(`${bench.host}/${REPOSITORY}:1`);
   const layer = store.add(
     bench.layer.digest,

@@ -58,6 +58,6 @@ export const PLAN: Plan = {
   },
   generated: ["lib/remote/containerd/gen", "lib/formats/deflate/kernel.gen.ts"],
   knowTheirPlace: {
-    "lib/host/mounting/helper.ts": "starts this program again, as the helper",
+    "cmd/program.ts": "starts this program again, as the helper",
   },
 };

@@ -1,5 +1,4 @@
 import {
-  LIBC_PATH,
   listNames,
   mountElsewhere,
   mountFileSystem,
@@ -8,8 +7,6 @@ import {
 } from "../os/mod.ts";
 import { isMountPoint } from "./mounts.ts";
 
-/** The subcommand that runs `serveMounts`. */
-const MOUNT_HELPER_COMMAND = "mount-helper";
 /** A helper that has nothing to do goes after so long, ms: it takes as much memory as any Deno. */
 const IDLE_MS = 2_000;
 /** Where the kernel lists the backing devices of mounted file systems (Documentation/ABI, bdi). */
@@ -43,8 +40,18 @@ interface Running {
  * The other process is started when it is needed, ends when it has nothing to do, and with this one.
  */
 export class MountHelper implements AsyncDisposable {
+  readonly #arguments: readonly string[] | null;
   #running: Running | null = null;
   #idle: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * @param programArguments arguments of this program (`Deno.execPath()`) that make it call
+   * `serveMounts` with the process ID that follows them. null: there is no such process, and mounts are
+   * made by a thread of this one.
+   */
+  constructor(programArguments: readonly string[] | null) {
+    this.#arguments = programArguments;
+  }
 
   /** Starts it ahead of need: that takes about 50 ms. */
   wake(): void {
@@ -92,10 +99,11 @@ export class MountHelper implements AsyncDisposable {
   }
 
   #start(): Running | null {
+    if (this.#arguments === null) return null;
     let child: Deno.ChildProcess;
     try {
       child = new Deno.Command(Deno.execPath(), {
-        args: [...helperArguments(), String(Deno.pid)],
+        args: [...this.#arguments, String(Deno.pid)],
         stdin: "piped",
         stdout: "piped",
         stderr: "null",
@@ -147,19 +155,6 @@ export class MountHelper implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stop();
   }
-}
-
-/** This program again: the compiled one, or its sources. */
-function helperArguments(): string[] {
-  if (Deno.build.standalone) return [MOUNT_HELPER_COMMAND];
-  const file = (path: string) => new URL(path, import.meta.url).pathname;
-  return [
-    ...["run", "--no-check", "--no-prompt", "--quiet", "--cached-only"],
-    ...["--no-remote", "--config", file("../../../deno.json")],
-    `--allow-ffi=${LIBC_PATH}`,
-    file("../../../main.ts"),
-    MOUNT_HELPER_COMMAND,
-  ];
 }
 
 /**

@@ -20,13 +20,18 @@ export interface FaceChoice {
 /**
  * Chooses by trying, at the first start after the machine's (a kernel does not change while it runs).
  * @param options.testedFile keeps what the kernel has passed.
+ * @param options.mountHelper makes the mounts of the test, see `MountHelper`.
  * @throws ErofsUnusableError when `erofs` is asked for and cannot be had.
  */
 export async function chooseFace(
   wish: FaceWish,
-  options: { readonly mountDirectory: string; readonly testedFile: string },
+  options: {
+    readonly mountDirectory: string;
+    readonly testedFile: string;
+    readonly mountHelper: readonly string[] | null;
+  },
 ): Promise<FaceChoice> {
-  const { mountDirectory, testedFile } = options;
+  const { mountDirectory, testedFile, mountHelper } = options;
   if (wish === "fuse") return { face: "fuse", reason: "asked for" };
   try {
     if (mountDirectory.includes(",")) {
@@ -34,7 +39,7 @@ export async function chooseFace(
     }
     const boot = bootId();
     if (readTextIfThere(testedFile) !== boot) {
-      await probeErofs(`${mountDirectory}/t`);
+      await probeErofs(`${mountDirectory}/t`, mountHelper);
       Deno.writeTextFileSync(testedFile, boot, { mode: 0o600 });
     }
     return { face: "erofs", reason: "this kernel passed the self-test" };

@@ -23,9 +23,13 @@ const READ_BYTES = 1 << 20;
  * directories of it; and that bytes the server cannot give are an error to whoever reads them,
  * never zeros, also where a read or a page can be had in part.
  * @param folder for the test's own mounts and files; made and removed.
+ * @param mountHelper makes the mounts, see `MountHelper`.
  * @throws ErofsUnusableError; OsError when not even FUSE can be mounted.
  */
-export async function probeErofs(folder: string): Promise<void> {
+export async function probeErofs(
+  folder: string,
+  mountHelper: readonly string[] | null,
+): Promise<void> {
   const paths = {
     fuse: `${folder}/fuse`,
     image: `${folder}/image`,
@@ -44,7 +48,7 @@ export async function probeErofs(folder: string): Promise<void> {
     { type: "module", deno: { permissions: { ffi: [LIBC_PATH] } } },
   );
   let timer: ReturnType<typeof setTimeout> | undefined;
-  await using helper = new MountHelper();
+  await using helper = new MountHelper(mountHelper);
   try {
     await Promise.race([
       serving(worker, fd).then(() => tryAll(helper, paths)),

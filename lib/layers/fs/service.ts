@@ -46,6 +46,8 @@ export interface LayerFileSystemOptions {
   readonly mountDirectory: string;
   /** How layers are shown; `fuse` when not said. */
   readonly face?: Face;
+  /** Starts the process that makes EROFS mounts, see `MountHelper`; a thread makes them when not said. */
+  readonly mountHelper?: readonly string[];
   /** Told when a layer has to be shown by the FUSE tree all the same. */
   readonly onFallback?: (slot: number, reason: string) => void;
   /** Told when a read fails for good. */
@@ -139,7 +141,7 @@ export class LayerFileSystem implements AsyncDisposable {
   /** Reads that wait for bytes, by mount and unique. */
   readonly #waiting = new Map<string, WaitingRead>();
   readonly #directBlobs: boolean;
-  readonly #helper = new MountHelper();
+  readonly #helper: MountHelper;
   readonly #erofs: ErofsFace;
   #mounts: Mount[] = [];
   #closed = false;
@@ -154,6 +156,7 @@ export class LayerFileSystem implements AsyncDisposable {
       ReadersAtWork.allocate(this.#workersPerMount * MOUNT_NAMES.length),
     );
     const { layersDirectory, mountDirectory } = options;
+    this.#helper = new MountHelper(options.mountHelper ?? null);
     this.#directBlobs = options.face === "erofs";
     this.#erofs = new ErofsFace({
       layersDirectory,

@@ -104,6 +104,8 @@ export interface LayerStoreOptions {
   readonly mountDirectory: string;
   /** How layers are shown; `auto` when not said. */
   readonly face?: FaceWish;
+  /** Starts the process that makes EROFS mounts, see `MountHelper`; a thread makes them when not said. */
+  readonly mountHelper?: readonly string[];
   /** Lets the mounts outlive this process, and takes those of the last one. Default: neither. */
   readonly keeper?: MountKeeper;
   /** How long a read waits for bytes that do not come before it fails, ms. Default 30 000. */
@@ -241,12 +243,15 @@ export class LayerStore implements AsyncDisposable {
       const face = await chooseFace(options.face ?? "auto", {
         mountDirectory,
         testedFile: `${root}/erofs-tested`,
+        mountHelper: options.mountHelper ?? null,
       });
       log.info("layers are shown", { ...face });
       const files = await LayerFileSystem.open({
         layersDirectory: `${root}/layers`,
         mountDirectory,
         face: face.face,
+        ...(options.mountHelper !== undefined &&
+          { mountHelper: options.mountHelper }),
         onFallback: (slot, reason) =>
           log.warn("layer is shown by FUSE", { slot, reason }),
         onReadError: (slot, offset, error) =>

@@ -1,3 +1,4 @@
+import { mountHelperArguments } from "../../../../cmd/program.ts";
 import assert from "node:assert/strict";
 import {
   isMountPoint,
@@ -47,7 +48,7 @@ async function failureOf(
 Deno.test("mounts are made by another process, which ends with its owner", async () => {
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
   {
-    await using helper = new MountHelper();
+    await using helper = new MountHelper(mountHelperArguments());
     assert.deepEqual(helpers(), [], "none before it is needed");
     const made = await Promise.all(
       ["a", "b", "c"].map((name) => {
@@ -68,7 +69,7 @@ Deno.test("mounts are made by another process, which ends with its owner", async
 
 Deno.test("a mount that the kernel refuses is no mount, and the reason is told", async () => {
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
-  await using helper = new MountHelper();
+  await using helper = new MountHelper(mountHelperArguments());
   assert.match(
     await failureOf(helper, folder, "no-such-type") ?? "",
     /ENODEV/,
@@ -81,7 +82,7 @@ Deno.test("a mount that the kernel refuses is no mount, and the reason is told",
 
 Deno.test("a helper that was killed is replaced", async () => {
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
-  await using helper = new MountHelper();
+  await using helper = new MountHelper(mountHelperArguments());
   assert.equal(await failureOf(helper, folder), null);
   unmount(folder);
   for (const pid of helpers()) Deno.kill(pid, "SIGKILL");
@@ -94,7 +95,7 @@ Deno.test("what was asked of a helper that is killed meanwhile is mounted all th
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
   const targets = Array.from({ length: 40 }, (_, i) => `${folder}/${i}`);
   for (const target of targets) Deno.mkdirSync(target);
-  await using helper = new MountHelper();
+  await using helper = new MountHelper(mountHelperArguments());
   const asked = targets.map((target) => failureOf(helper, target));
   await asked[0];
   for (const pid of helpers()) Deno.kill(pid, "SIGKILL");
@@ -108,7 +109,7 @@ Deno.test("what was asked of a helper that is killed meanwhile is mounted all th
 
 Deno.test("a helper that has nothing to do ends, and comes again", async () => {
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
-  await using helper = new MountHelper();
+  await using helper = new MountHelper(mountHelperArguments());
   helper.wake();
   await until(() => helpers().length === 1); // it has no name of its own at first
   await until(() => helpers().length === 0);

@@ -1,4 +1,5 @@
 /** Layers shown by a real kernel, on both faces, with data that comes, waits, or does not come. */
+import { mountHelperArguments } from "../../../../cmd/program.ts";
 import assert from "node:assert/strict";
 import { compileTree, LayerTree } from "../../../../lib/layers/tree/mod.ts";
 import { LayerFileSystem, PRESENT } from "../../../../lib/layers/fs/mod.ts";
@@ -299,6 +300,7 @@ testUnless(await erofsRefusal(), {
       await using system = await LayerFileSystem.start({
         layersDirectory: `${folder}/layers`,
         mountDirectory: `${folder}/fs`,
+        mountHelper: mountHelperArguments(),
         face: "erofs",
         onFallback: (_, reason) => fallbacks.push(reason),
       });

@@ -1,4 +1,5 @@
 /** A layer served by a real kernel whose bytes come as a test wants. @module */
+import { mountHelperArguments } from "../../../../cmd/program.ts";
 import assert from "node:assert/strict";
 import { compileTree, LayerTree } from "../../../../lib/layers/tree/mod.ts";
 import type { Face } from "../../../../lib/layers/faces/mod.ts";
@@ -59,6 +60,7 @@ export class Layer implements AsyncDisposable {
     const system = await LayerFileSystem.start({
       layersDirectory: `${folder}/layers`,
       mountDirectory: `${folder}/fs`,
+      mountHelper: mountHelperArguments(),
       face,
       onFallback: (_, reason) => fallbacks.push(reason),
       ...options,

@@ -1,4 +1,5 @@
 /** Serves layers of many files and prints the bytes of objects kept for each, once all is done. @module */
+import { mountHelperArguments } from "../../../../cmd/program.ts";
 import { LayerStore } from "../../../../lib/layers/serving/mod.ts";
 import { encodeZtoc, ZtocBuilder } from "../../../../lib/formats/ztoc/mod.ts";
 import { layerBlob, TarBuilder } from "../../../support/images/mod.ts";
@@ -28,7 +29,11 @@ async function heapBytes(): Promise<number> {
 }
 
 const root = await Deno.makeTempDir({ prefix: "soci-deno-retained-" });
-const store = await LayerStore.open({ root, mountDirectory: `${root}/fs` });
+const store = await LayerStore.open({
+  root,
+  mountDirectory: `${root}/fs`,
+  mountHelper: mountHelperArguments(),
+});
 async function serve(layer: number) {
   const { digest, bytes } = ztocOf(layer);
   const source = {

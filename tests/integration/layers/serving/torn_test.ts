@@ -1,4 +1,5 @@
 /** What a machine that lost power may leave of a layer's files, and that none of it is believed. */
+import { mountHelperArguments } from "../../../../cmd/program.ts";
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import {
@@ -92,6 +93,7 @@ class Leftover implements AsyncDisposable {
     return LayerStore.open({
       root: this.root,
       mountDirectory: `${this.root}/fs`,
+      mountHelper: mountHelperArguments(),
     });
   }
 

@@ -1,4 +1,5 @@
 /** A store over a folder of its own, and readers that bypass the kernel's page cache. */
+import { mountHelperArguments } from "../../../../cmd/program.ts";
 import {
   LayerStore,
   type LayerStoreOptions,
@@ -21,6 +22,7 @@ export async function openStore(
   const store = await LayerStore.open({
     root: `${folder}/root`,
     mountDirectory: `${folder}/fs`,
+    mountHelper: mountHelperArguments(),
     ...options,
   });
   return {
