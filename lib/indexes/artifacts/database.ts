@@ -6,12 +6,15 @@ export type ArtifactKind = "index" | "ztoc" | "prefetch";
 
 /** One artifact, as far as lists, reuse and pushing need to know it. */
 export interface ArtifactRecord {
+  /** What it is. */
   readonly kind: ArtifactKind;
+  /** Of its bytes: where they are found in the content. */
   readonly digest: Digest;
   /** Bytes of the artifact. */
   readonly sizeBytes: number;
   /** What it was made for: an index's image manifest, a ztoc's or prefetch list's layer. */
   readonly originalDigest: Digest;
+  /** Its own media type, as descriptors of it say. */
   readonly mediaType: string;
   /** An index's SOCI type; empty for all else. */
   readonly artifactType: string;
@@ -25,6 +28,7 @@ export interface ArtifactRecord {
   readonly spanSizeBytes: number | null;
   /** Whether the layer has no extended attributes; null where nobody looked. Ztocs only. */
   readonly noXattrs: boolean | null;
+  /** When it was made; see `creationTime`. */
   readonly createdAt: Date;
 }
 
@@ -64,7 +68,11 @@ export class ArtifactDatabase implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
-  /** @param path the database file; made when missing. @throws ArtifactDatabaseError */
+  /**
+   * Opens the database, and brings its tables up to date.
+   * @param path the database file; made when missing.
+   * @throws ArtifactDatabaseError
+   */
   constructor(path: string) {
     try {
       this.#database = new DatabaseSync(path);
@@ -178,6 +186,7 @@ export class ArtifactDatabase implements Disposable {
       .map(({ digest }) => parseDigest(String(digest)));
   }
 
+  /** Closes the database; statements under way have ended. */
   [Symbol.dispose](): void {
     this.#statements.clear();
     this.#database.close();

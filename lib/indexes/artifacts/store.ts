@@ -14,12 +14,15 @@ import {
 
 /** Content that the store keeps, with its time where the place knows it. */
 export interface StoredContent extends Pick<ContentId, "digest" | "size"> {
+  /** When it came; null or absent where the place does not know. */
   readonly createdAt?: Date | null;
 }
 
 /** Where artifacts are kept: a place that can also be walked and cleaned. */
 export interface ArtifactContent extends LayerSource, ArtifactSink {
+  /** All that is kept, in no order; also what is no artifact. */
   list(): AsyncIterable<StoredContent>;
+  /** Forgets content. @returns whether it was there. */
   remove(digest: Digest): Promise<boolean>;
 }
 
@@ -28,6 +31,7 @@ export class UnknownArtifactError extends Error {
   static {
     this.prototype.name = "UnknownArtifactError";
   }
+  /** Says where else to look. @param what its kind: `index`, `ztoc`. */
   constructor(readonly digest: Digest, what: string) {
     super(
       `${what} ${digest} is not in the local store (\`rebuild-db\` looks again)`,
@@ -37,6 +41,7 @@ export class UnknownArtifactError extends Error {
 
 /** Artifacts of this machine: their content, and the database that says what they are. */
 export class ArtifactStore implements Disposable {
+  /** Takes over both; disposing of the store closes the database. */
   constructor(
     readonly database: ArtifactDatabase,
     readonly content: ArtifactContent,
@@ -84,6 +89,7 @@ export class ArtifactStore implements Disposable {
     }
   }
 
+  /** Closes the database. */
   [Symbol.dispose](): void {
     this.database[Symbol.dispose]();
   }

@@ -56,16 +56,23 @@ export interface BuildOptions {
   readonly prefetchFiles: readonly string[];
   /** Layers indexed side by side. */
   readonly concurrency: number;
+  /** Ends the build; what is at its place by then stays there. */
   readonly signal: AbortSignal;
+  /** Told when a layer begins to be read. */
   readonly onLayerStart?: (layer: Descriptor) => void;
+  /** Told how many more compressed bytes of a layer were read. */
   readonly onProgress?: (layer: Descriptor, bytes: number) => void;
+  /** Told what became of a layer, in the order in which they are finished. */
   readonly onLayer?: (layer: BuiltLayer) => void;
+  /** Told of each prefetch list that was put. */
   readonly onPrefetch?: (layer: Descriptor, artifact: Digest) => void;
 }
 
 /** What became of one layer. */
 export interface BuiltLayer {
+  /** The layer, as its manifest names it. */
   readonly layer: Descriptor;
+  /** `built` and `reused` have a ztoc; `unsupported` and `failed` say why there is none. */
   readonly outcome:
     | {
       readonly kind: "built" | "reused";
@@ -79,7 +86,9 @@ export interface BuiltLayer {
 
 /** The ztocs of an image, at their place; the index that lists them is not there yet. */
 export interface BuiltImage {
+  /** The image the ztocs are of. */
   readonly image: PlatformImage;
+  /** What became of each layer, in the manifest's order. */
   readonly layers: readonly BuiltLayer[];
   /** Ztocs in the order of the layers; none when no layer got one. */
   readonly ztocs: readonly Descriptor[];
@@ -306,8 +315,11 @@ async function putPrefetch(
 
 /** A SOCI index with its bytes. */
 export interface MadeIndex {
+  /** What the index says. */
   readonly index: SociIndex;
+  /** The document itself; its digest is the index's. */
   readonly bytes: Uint8Array;
+  /** What others name it by. */
   readonly descriptor: Descriptor;
 }
 

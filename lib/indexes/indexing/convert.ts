@@ -17,8 +17,11 @@ import {
 
 /** What is converted, and where it goes. */
 export interface ConvertOptions {
+  /** Where the image is read. */
   readonly source: ImageSource;
+  /** Where the converted image goes. */
   readonly sink: ArtifactSink;
+  /** The image: one manifest, or an index of several. */
   readonly family: ImageFamily;
   /** The images of the family that were indexed; their ztocs are in the sink. */
   readonly built: readonly BuiltImage[];
@@ -29,7 +32,9 @@ export interface ConvertOptions {
    * converted image names is put; images the source does not have are left out.
    */
   readonly content: "share" | "copy";
+  /** Ends the conversion; the new name is put last. */
   readonly signal?: AbortSignal | undefined;
+  /** Told of each layer and config that is about to be copied. */
   readonly onCopy?: (content: Descriptor) => void;
 }
 

@@ -23,10 +23,13 @@ import { describeZstd } from "./zstd.ts";
 
 /** One layer, as its index has it. */
 export interface InspectedLayer {
+  /** Of the layer blob. */
   readonly digest: Digest;
+  /** As the image's manifest says it. */
   readonly mediaType: string;
   /** Bytes of the blob. */
   readonly sizeBytes: number;
+  /** What its ztoc says; null where it has none. */
   readonly ztoc: {
     readonly digest: Digest;
     readonly sizeBytes: number;
@@ -46,8 +49,11 @@ export interface InspectedLayer {
 
 /** What is known of an image's index. */
 export interface InspectedImage {
+  /** `os/arch`; null where the image does not say. */
   readonly platform: string | null;
+  /** Digest of the image's manifest. */
   readonly manifest: Digest;
+  /** The index found, and by which way; null where there is none. */
   readonly index: {
     readonly digest: Digest;
     readonly version: 1 | 2;
@@ -55,6 +61,7 @@ export interface InspectedImage {
     readonly sizeBytes: number;
     readonly buildTool: string | null;
   } | null;
+  /** The layers, the lowest first. */
   readonly layers: readonly InspectedLayer[];
   /** Bytes of all layers. */
   readonly totalBytes: number;

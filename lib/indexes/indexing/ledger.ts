@@ -18,8 +18,11 @@ import type { PlatformImage } from "../../remote/image/mod.ts";
 
 /** A ztoc that was made before. */
 export interface KnownZtoc {
+  /** Of the ztoc. */
   readonly digest: Digest;
+  /** Bytes of the ztoc. */
   readonly sizeBytes: number;
+  /** The span size asked for when it was made, uncompressed bytes. */
   readonly spanSizeBytes: number;
   /** Whether the layer has no extended attributes; null where nobody looked. */
   readonly noXattrs: boolean | null;

@@ -11,10 +11,13 @@ import {
 
 /** How content goes from one place to another. */
 export interface PushOptions {
+  /** Where content is read. */
   readonly source: LayerSource;
+  /** Where it goes; asked first whether it is there. */
   readonly sink: ArtifactSink & LayerSource;
   /** Uploads side by side; at least 1. */
   readonly concurrency: number;
+  /** Ends the push; a later one goes on where it was. */
   readonly signal?: AbortSignal | undefined;
   /** Told of each piece of content before its upload and after. */
   readonly onArtifact?: (

@@ -9,9 +9,13 @@ export type ExistingIndex = "warn" | "skip" | "allow";
 
 /** How the newest index of an image is pushed. */
 export interface PushIndexOptions extends PushOptions {
+  /** Which indexes there are. */
   readonly store: ArtifactStore;
+  /** Asks the registry for indexes it lists already. */
   readonly client: RegistryClient;
+  /** The repository that the index goes to, where its image is. */
   readonly reference: Reference;
+  /** `warn` and `allow` push, `skip` does not. */
   readonly existing: ExistingIndex;
   /** Told before the registry is asked for indexes. */
   readonly onCheck?: () => void;
@@ -23,8 +27,11 @@ export interface PushIndexOptions extends PushOptions {
 
 /** What became of an index. */
 export interface PushedIndex {
+  /** Of the index. */
   readonly digest: Digest;
+  /** Of the image manifest it is of. */
   readonly manifest: Digest;
+  /** `skipped`: the registry lists one already, and `existing` says to let it be. */
   readonly outcome: "pushed" | "skipped";
 }
 

@@ -7,16 +7,21 @@ import {
 
 /** A ztoc for people and scripts, with the existing tools' keys. */
 export interface ZtocInfo {
+  /** Of the format. */
   readonly version: string;
+  /** Who made the ztoc. */
   readonly build_tool: string;
   /** Bytes of the ztoc itself. */
   readonly size: number;
   /** The span size asked for, bytes. */
   readonly span_size: number;
+  /** How many spans the layer has. */
   readonly num_spans: number;
+  /** How many entries the layer has, directories and links counted. */
   readonly num_files: number;
   /** Files whose bytes lie in more than one span. */
   readonly num_multi_span_files: number;
+  /** Every entry, in tar order: its place in the tar, and the spans it lies in. */
   readonly files: readonly {
     readonly filename: string;
     readonly offset: number;

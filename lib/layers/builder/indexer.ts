@@ -8,8 +8,11 @@ import { ringMemory, RingWriter } from "./ring.ts";
 
 /** A layer could not be indexed: its bytes are not what they claim, or the format forbids it. */
 export class IndexingError extends Error {
-  override readonly name = "IndexingError";
+  static {
+    this.prototype.name = "IndexingError";
+  }
 
+  /** Says of a layer why it has no ztoc. @param reason what a caller would do differently about. */
   constructor(readonly reason: IndexingReason, message: string) {
     super(message);
   }
@@ -17,6 +20,7 @@ export class IndexingError extends Error {
 
 /** How a layer is read. */
 export interface IndexLayerOptions {
+  /** How the stream is packed; zstd is unpacked before. */
   readonly compression: "gzip" | "uncompressed";
   /** Least uncompressed bytes of a span. */
   readonly spanSizeBytes: number;
@@ -28,6 +32,7 @@ export interface IndexLayerOptions {
   readonly diffId?: "compute" | "skip";
   /** Told the number of compressed bytes each time some were handed to the Worker. */
   readonly onProgress?: (bytes: number) => void;
+  /** Ends the pass: the Worker is stopped, and comes again with the next layer. */
   readonly signal?: AbortSignal;
 }
 

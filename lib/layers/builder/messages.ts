@@ -51,7 +51,9 @@ export interface IndexedLayer {
   readonly digest: string;
   /** `sha256:…` of the whole uncompressed stream; null where it was not asked for. */
   readonly diffId: string | null;
+  /** How many spans the layer has. */
   readonly spanCount: number;
+  /** How many entries the layer has, directories and links counted. */
   readonly entryCount: number;
   /** Bytes of the layer blob. */
   readonly compressedSizeBytes: number;

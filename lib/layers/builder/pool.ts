@@ -14,7 +14,11 @@ export class IndexerPool implements Disposable {
   readonly #all = new Set<LayerIndexer>();
   readonly #waiting: Array<() => void> = [];
 
-  /** @param size the most layers indexed side by side; further ones wait. */
+  /**
+   * No Worker is started yet.
+   * @throws RangeError when the size is no whole number from 1 on.
+   * @param size the most layers indexed side by side; further ones wait.
+   */
   constructor(readonly size: number) {
     if (!Number.isSafeInteger(size) || size < 1) {
       throw new RangeError(`a pool of ${size} indexers`);

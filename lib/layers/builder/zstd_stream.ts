@@ -8,8 +8,11 @@ import { createZstdDecompress } from "node:zlib";
 
 /** Bytes that are no zstd stream. */
 export class ZstdError extends Error {
-  override readonly name = "ZstdError";
+  static {
+    this.prototype.name = "ZstdError";
+  }
 
+  /** The message begins with the place. @param offset in the compressed bytes. */
   constructor(readonly offset: number, detail: string) {
     super(`zstd at byte ${offset}: ${detail}`);
   }

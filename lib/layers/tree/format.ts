@@ -23,6 +23,10 @@
  */
 
 export const TREE_MAGIC = 0x54434f53; // "SOCT"
+/**
+ * Version of the tree file; goes up with every change of its layout or of what compiling makes of a
+ * ztoc.
+ */
 export const TREE_VERSION = 1;
 
 /** Word positions in the header. */

@@ -21,7 +21,9 @@ import { S } from "./modes.ts";
 
 /** The tree file is torn, foreign or of another version: make it again from the ztoc. */
 export class TreeFormatError extends Error {
-  override readonly name = "TreeFormatError";
+  static {
+    this.prototype.name = "TreeFormatError";
+  }
 }
 
 /** Version of the tree file at `path`; null when there is no file, or none of ours. @throws OsError */
@@ -49,29 +51,47 @@ export type Inode = number;
 
 /** A layer's file tree over one binary (`format.ts`). No object per file; nothing is copied. */
 export class LayerTree {
+  /** How many inodes there are; inode 0 is the root. */
   readonly inodes: number;
+  /** How many names there are in all directories; `.` and `..` are not among them. */
   readonly dirents: number;
+  /** How many spans the layer has. */
   readonly spans: number;
+  /** Whether any inode has extended attributes. */
   readonly hasXattrs: boolean;
   /** CRC-32 of the whole: tells trees apart. */
   readonly checksum: number;
+  /** By inode: type and permission bits (`st_mode`). */
   readonly mode: Uint32Array;
+  /** By inode: owner. */
   readonly uid: Uint32Array;
+  /** By inode: group. */
   readonly gid: Uint32Array;
+  /** By inode: how many dirents name it; of a directory 2 and its subdirectories. */
   readonly nlink: Uint32Array;
+  /** By inode, of devices: the kernel's 32-bit number (`new_encode_dev`). */
   readonly rdev: Uint32Array;
+  /** By inode: to be added to `mtimeSeconds`, in [0, 10^9). */
   readonly mtimeNanos: Uint32Array;
+  /** By inode: a directory's first dirent, a symlink's target in `names`. */
   readonly first: Uint32Array;
+  /** By inode: a directory's dirents, a symlink's bytes. */
   readonly count: Uint32Array;
+  /** By inode: bytes of a regular file or of a symlink's target; 4096 of a directory. */
   readonly size: Float64Array;
+  /** By inode, of regular files: where their bytes start in the data file. */
   readonly dataOffset: Float64Array;
+  /** By inode: modification time, whole seconds since 1970; may be negative. */
   readonly mtimeSeconds: Float64Array;
   /** Data offset of each span, then the data's size. */
   readonly spanStarts: Float64Array;
   /** Names, link targets, xattr keys and values. */
   readonly names: Uint8Array;
+  /** By dirent: where its name starts in `names`. */
   readonly nameOffset: Uint32Array;
+  /** By dirent: bytes of its name, 1 to 255. */
   readonly nameLength: Uint32Array;
+  /** By dirent: the inode it names. */
   readonly direntInode: Uint32Array;
   readonly #xattrFirst: Uint32Array;
   readonly #xattrKey: Uint32Array;

@@ -10,7 +10,10 @@ import {
 
 /** The file list cannot be a tree: a path escapes, a link has no target, a bound is broken. */
 export class TreeCompileError extends Error {
-  override readonly name = "TreeCompileError";
+  static {
+    this.prototype.name = "TreeCompileError";
+  }
+  /** The message names the entry. @param entry its index in the ztoc. */
   constructor(readonly entry: number, detail: string) {
     super(`ztoc entry ${entry}: ${detail}`);
   }

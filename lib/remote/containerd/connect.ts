@@ -18,6 +18,7 @@ export interface ConnectOptions {
   readonly snapshotter?: string | undefined;
   /** Default: five seconds. */
   readonly timeoutMs?: number | undefined;
+  /** Gives up connecting. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -25,15 +26,21 @@ export interface ConnectOptions {
 export interface ContainerdVersion {
   /** Such as `1.7.24`. */
   readonly version: string;
+  /** Of containerd's source, as its build says it; may be empty. */
   readonly revision: string;
 }
 
 /** containerd's services on one connection. Whoever connects closes. */
 export interface Containerd extends Disposable {
+  /** Snapshots of the snapshotter named when connecting. */
   readonly snapshots: SnapshotsClient;
+  /** Blobs: manifests, configs, layers, indexes. */
   readonly content: ContentClient;
+  /** Names of images. */
   readonly images: ImagesClient;
+  /** What keeps content from being collected while it is worked on. */
   readonly leases: LeasesClient;
+  /** Unpacking of layers. */
   readonly diff: DiffClient;
   /** Asks which containerd answers. */
   version(options?: CallOptions): Promise<ContainerdVersion>;

@@ -16,9 +16,13 @@ const WRITE_BYTES = 1024 * 1024;
 
 /** What containerd knows about a blob. */
 export interface ContentInfo {
+  /** As containerd has it; not checked, and maybe of another algorithm. */
   readonly digest: string;
+  /** Bytes of the blob. */
   readonly sizeBytes: number;
+  /** When it was written; null where containerd does not say. */
   readonly createdAt: Date | null;
+  /** What keeps it or others, and where it came from. */
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -45,12 +49,12 @@ type WriteCall = DuplexCall<
 export class ContentClient {
   readonly #channel: RpcChannel;
 
-  /** @param channel stays the caller's. */
+  /** Blobs of the channel's namespace. @param channel stays the caller's. */
   constructor(channel: RpcChannel) {
     this.#channel = channel;
   }
 
-  /** @throws ContainerdError `NOT_FOUND` when the blob is not there. */
+  /** What is known of one blob. @throws ContainerdError `NOT_FOUND` when the blob is not there. */
   async info(digest: string, options?: CallOptions): Promise<ContentInfo> {
     const { info } = await this.#channel.unary(
       Content.method.info,
@@ -144,7 +148,10 @@ export class ContentClient {
     return contentInfo(info, digest);
   }
 
-  /** @throws ContainerdError `NOT_FOUND` when the blob is not there. */
+  /**
+   * Removes a blob, whoever may still refer to it.
+   * @throws ContainerdError `NOT_FOUND` when the blob is not there.
+   */
   async delete(digest: string, options?: CallOptions): Promise<void> {
     await this.#channel.unary(Content.method.delete, { digest }, options);
   }

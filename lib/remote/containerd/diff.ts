@@ -7,7 +7,7 @@ import { fromWireDescriptor, type Mount, toWireDescriptor } from "./wire.ts";
 export class DiffClient {
   readonly #channel: RpcChannel;
 
-  /** @param channel stays the caller's. */
+  /** Unpacks in the channel's namespace. @param channel stays the caller's. */
   constructor(channel: RpcChannel) {
     this.#channel = channel;
   }

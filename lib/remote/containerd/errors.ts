@@ -1,7 +1,23 @@
 import { status } from "@grpc/grpc-js";
 
-/** How a call ended, with gRPC's published names: `NOT_FOUND`, `ALREADY_EXISTS`, `UNAVAILABLE`, … */
-export type RpcCode = Exclude<keyof typeof status, "OK">;
+/** How a call failed, with gRPC's published names. */
+export type RpcCode =
+  | "CANCELLED"
+  | "UNKNOWN"
+  | "INVALID_ARGUMENT"
+  | "DEADLINE_EXCEEDED"
+  | "NOT_FOUND"
+  | "ALREADY_EXISTS"
+  | "PERMISSION_DENIED"
+  | "RESOURCE_EXHAUSTED"
+  | "FAILED_PRECONDITION"
+  | "ABORTED"
+  | "OUT_OF_RANGE"
+  | "UNIMPLEMENTED"
+  | "INTERNAL"
+  | "UNAVAILABLE"
+  | "DATA_LOSS"
+  | "UNAUTHENTICATED";
 
 /** A call to containerd (or to another gRPC service on a Unix socket) failed. */
 export class ContainerdError extends Error {
@@ -15,7 +31,10 @@ export class ContainerdError extends Error {
   /** The method's path, such as `/containerd.services.content.v1.Content/Info`. */
   readonly method: string;
 
-  /** @param facts code, server's words, and where they come from. */
+  /**
+   * The message names method, socket and code.
+   * @param facts code, server's words, and where they come from.
+   */
   constructor(
     facts: {
       readonly code: RpcCode;

@@ -10,9 +10,11 @@ import { fromWireDescriptor, toWireDescriptor } from "./wire.ts";
 
 /** A name in containerd and what it stands for. */
 export interface ImageRecord {
+  /** As containerd has it: `docker.io/library/redis:7`. */
   readonly name: string;
   /** The image's index or manifest. */
   readonly target: Descriptor;
+  /** What others have noted of the image. */
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -20,12 +22,12 @@ export interface ImageRecord {
 export class ImagesClient {
   readonly #channel: RpcChannel;
 
-  /** @param channel stays the caller's. */
+  /** Names of the channel's namespace. @param channel stays the caller's. */
   constructor(channel: RpcChannel) {
     this.#channel = channel;
   }
 
-  /** @throws ContainerdError `NOT_FOUND` when there is no such name. */
+  /** What a name stands for. @throws ContainerdError `NOT_FOUND` when there is no such name. */
   async get(name: string, options?: CallOptions): Promise<ImageRecord> {
     const { image } = await this.#channel.unary(
       Images.method.get,

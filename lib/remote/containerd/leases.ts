@@ -8,6 +8,7 @@ export interface LeaseOptions extends CallOptions {
   readonly id?: string | undefined;
   /** containerd drops a forgotten lease after this time. */
   readonly expiresInMs: number;
+  /** Beside the one that lets the lease expire. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -18,12 +19,12 @@ export interface LeaseOptions extends CallOptions {
 export class LeasesClient {
   readonly #channel: RpcChannel;
 
-  /** @param channel stays the caller's. */
+  /** Leases of the channel's namespace. @param channel stays the caller's. */
   constructor(channel: RpcChannel) {
     this.#channel = channel;
   }
 
-  /** @returns the lease's name. */
+  /** Makes a lease, which holds nothing yet. @returns the lease's name. */
   async create(options: LeaseOptions): Promise<string> {
     const expiry = new Date(Date.now() + options.expiresInMs).toISOString();
     const { lease } = await this.#channel.unary(Leases.method.create, {

@@ -13,17 +13,23 @@ export type SnapshotRecordKind = "view" | "active" | "committed" | "unknown";
 
 /** What a snapshotter tells about a snapshot. */
 export interface SnapshotRecord {
+  /** The key of a snapshot in use, the name of a committed one. */
   readonly name: string;
   /** Empty for a snapshot without parent. */
   readonly parent: string;
+  /** What it is for; `unknown` for a kind of a newer containerd. */
   readonly kind: SnapshotRecordKind;
+  /** When it was made; null where the snapshotter does not say. */
   readonly createdAt: Date | null;
+  /** When its labels or kind changed last; null where the snapshotter does not say. */
   readonly updatedAt: Date | null;
+  /** What is noted of it; some of them tell the snapshotter what to do. */
   readonly labels: Readonly<Record<string, string>>;
 }
 
 /** Call options and the labels a new snapshot gets. */
 export interface NewSnapshotOptions extends CallOptions {
+  /** What the snapshot is to have; a snapshotter learns from them which image it is for. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -39,7 +45,11 @@ export class SnapshotsClient {
   readonly #channel: RpcChannel;
   readonly #snapshotter: string;
 
-  /** @param snapshotter its name in containerd; a snapshotter asked directly ignores it. */
+  /**
+   * Snapshots of the channel's namespace.
+   * @param channel stays the caller's.
+   * @param snapshotter its name in containerd; a snapshotter asked directly ignores it.
+   */
   constructor(channel: RpcChannel, snapshotter: string) {
     this.#channel = channel;
     this.#snapshotter = snapshotter;
@@ -110,7 +120,10 @@ export class SnapshotsClient {
     );
   }
 
-  /** @throws ContainerdError `NOT_FOUND` when there is no such snapshot. */
+  /**
+   * What is known of one snapshot.
+   * @throws ContainerdError `NOT_FOUND` when there is no such snapshot.
+   */
   async stat(key: string, options?: CallOptions): Promise<SnapshotRecord> {
     const { info } = await this.#channel.unary(
       Snapshots.method.stat,

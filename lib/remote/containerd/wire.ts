@@ -10,7 +10,9 @@ import type {
 export interface Mount {
   /** `bind`, `overlay`, … */
   readonly type: string;
+  /** What is mounted: a path, or a name that means nothing to the kernel, as `overlay`. */
   readonly source: string;
+  /** As mount(8) takes them: `ro`, `lowerdir=…`. */
   readonly options: readonly string[];
 }
 

@@ -26,6 +26,7 @@ export class ArchiveWriter implements ArtifactSink, AsyncDisposable {
   readonly #held = new Map<Digest, Held>();
   readonly #entries: Descriptor[] = [];
 
+  /** Nothing is written yet. @param place path of the archive. */
   constructor(readonly place: string) {}
 
   put(

@@ -45,6 +45,7 @@ export class ContainerdPlace
   #lease: Promise<string> | null = null;
 
   /**
+   * The store of the connection's namespace.
    * @param containerd stays the caller's.
    * @param imageName null where no image is meant, but the store alone.
    */
@@ -71,7 +72,10 @@ export class ContainerdPlace
     }
   }
 
-  async has({ digest }: ContentId, { signal }: Cancellable = {}) {
+  async has(
+    { digest }: ContentId,
+    { signal }: Cancellable = {},
+  ): Promise<boolean> {
     return await this.containerd.content.has(digest, { signal });
   }
 
@@ -98,7 +102,10 @@ export class ContainerdPlace
     }
   }
 
-  async bytes(content: ContentId, options: Cancellable = {}) {
+  async bytes(
+    content: ContentId,
+    options: Cancellable = {},
+  ): Promise<Uint8Array> {
     if (content.size > MAX_BYTES) {
       throw new ContentError(
         "too-large",
@@ -111,7 +118,10 @@ export class ContainerdPlace
     return await collect(this.place, content, stream);
   }
 
-  async stream(content: ContentId, options: StreamOptions = {}) {
+  async stream(
+    content: ContentId,
+    options: StreamOptions = {},
+  ): Promise<ReadableStream<Uint8Array>> {
     const { offset = 0, length = content.size - offset, signal } = options;
     await this.#find(content, signal);
     return ReadableStream.from(
@@ -169,8 +179,10 @@ export class ContainerdPlace
     );
   }
 
-  /** Everything in the content store. */
-  async *list() {
+  /** Everything in the content store, with a digest of a kind we know. */
+  async *list(): AsyncGenerator<
+    { digest: Digest; size: number; createdAt: Date | null }
+  > {
     for await (const info of this.containerd.content.list()) {
       if (!isDigest(info.digest)) continue; // of an algorithm we do not know
       yield {
@@ -209,6 +221,7 @@ export class ContainerdPlace
     return this.#lease;
   }
 
+  /** Lets go of what was put and nothing names yet. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#lease !== null) {
       await this.containerd.leases.delete(await this.#lease);

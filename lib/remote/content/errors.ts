@@ -19,6 +19,7 @@ export class ContentError extends Error {
   static {
     this.prototype.name = "ContentError";
   }
+  /** The message names the place, and the content where one is meant. */
   constructor(
     readonly kind: ContentErrorKind,
     /** The place, as a person would name it. */

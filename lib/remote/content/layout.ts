@@ -140,7 +140,10 @@ export class LayoutFolder implements LayerSource, ArtifactSink {
     return bytes;
   }
 
-  async stream(content: ContentId, options: StreamOptions = {}) {
+  async stream(
+    content: ContentId,
+    options: StreamOptions = {},
+  ): Promise<ReadableStream<Uint8Array>> {
     await this.#find(content);
     const { offset = 0, length = content.size - offset, signal } = options;
     return await filePart(this.#path(content.digest), offset, length, signal);

@@ -2,6 +2,7 @@ import type { Descriptor } from "../../formats/oci/mod.ts";
 
 /** Lets a caller leave. */
 export interface Cancellable {
+  /** Ends the call early; its reason is what is thrown then. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -27,6 +27,7 @@ export class RegistryPlace implements ImageSource, ArtifactSink {
   readonly imageName: string;
 
   /**
+   * Asks nothing yet.
    * @param client stays the caller's.
    * @param options.mountFrom a repository of the same host whose blobs may be taken over.
    */
@@ -43,7 +44,10 @@ export class RegistryPlace implements ImageSource, ArtifactSink {
     return (await this.client.manifest(this.reference, { signal })).descriptor;
   }
 
-  async has(content: ContentId, { signal }: Cancellable = {}) {
+  async has(
+    content: ContentId,
+    { signal }: Cancellable = {},
+  ): Promise<boolean> {
     const { digest } = content;
     if (!isDocument(content)) {
       return await this.client.hasBlob(this.reference, digest, { signal });
@@ -57,7 +61,10 @@ export class RegistryPlace implements ImageSource, ArtifactSink {
     }
   }
 
-  async bytes(content: ContentId, { signal }: Cancellable = {}) {
+  async bytes(
+    content: ContentId,
+    { signal }: Cancellable = {},
+  ): Promise<Uint8Array> {
     if (!isDocument(content)) {
       return await this.client.blobBytes(this.reference, content, {
         maxBytes: MAX_BYTES,
@@ -72,7 +79,10 @@ export class RegistryPlace implements ImageSource, ArtifactSink {
     return bytes;
   }
 
-  async stream(content: ContentId, options: StreamOptions = {}) {
+  async stream(
+    content: ContentId,
+    options: StreamOptions = {},
+  ): Promise<ReadableStream<Uint8Array>> {
     const { offset = 0, length = content.size - offset, signal } = options;
     const rest = isDocument(content)
       ? ReadableStream.from([
@@ -147,7 +157,9 @@ export class RegistryPlace implements ImageSource, ArtifactSink {
     return "written";
   }
 
-  /** @param name a tag, or a whole reference to this repository; null: the digest is name enough. */
+  /**
+   * Lets a tag stand for a manifest that is there.
+   * @param name a tag, or a whole reference to this repository; null: the digest is name enough. */
   async tag(
     descriptor: Descriptor,
     name: string | null,

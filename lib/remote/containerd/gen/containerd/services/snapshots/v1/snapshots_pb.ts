@@ -19,6 +19,8 @@ export const file_containerd_services_snapshots_v1_snapshots: GenFile = /*@__PUR
   fileDesc("CjBjb250YWluZXJkL3NlcnZpY2VzL3NuYXBzaG90cy92MS9zbmFwc2hvdHMucHJvdG8SIGNvbnRhaW5lcmQuc2VydmljZXMuc25hcHNob3RzLnYxIs8BChZQcmVwYXJlU25hcHNob3RSZXF1ZXN0EhMKC3NuYXBzaG90dGVyGAEgASgJEgsKA2tleRgCIAEoCRIOCgZwYXJlbnQYAyABKAkSVAoGbGFiZWxzGAQgAygLMkQuY29udGFpbmVyZC5zZXJ2aWNlcy5zbmFwc2hvdHMudjEuUHJlcGFyZVNuYXBzaG90UmVxdWVzdC5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkIKF1ByZXBhcmVTbmFwc2hvdFJlc3BvbnNlEicKBm1vdW50cxgBIAMoCzIXLmNvbnRhaW5lcmQudHlwZXMuTW91bnQiyQEKE1ZpZXdTbmFwc2hvdFJlcXVlc3QSEwoLc25hcHNob3R0ZXIYASABKAkSCwoDa2V5GAIgASgJEg4KBnBhcmVudBgDIAEoCRJRCgZsYWJlbHMYBCADKAsyQS5jb250YWluZXJkLnNlcnZpY2VzLnNuYXBzaG90cy52MS5WaWV3U25hcHNob3RSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiPwoUVmlld1NuYXBzaG90UmVzcG9uc2USJwoGbW91bnRzGAEgAygLMhcuY29udGFpbmVyZC50eXBlcy5Nb3VudCIxCg1Nb3VudHNSZXF1ZXN0EhMKC3NuYXBzaG90dGVyGAEgASgJEgsKA2tleRgCIAEoCSI5Cg5Nb3VudHNSZXNwb25zZRInCgZtb3VudHMYASADKAsyFy5jb250YWluZXJkLnR5cGVzLk1vdW50IssBChVDb21taXRTbmFwc2hvdFJlcXVlc3QSEwoLc25hcHNob3R0ZXIYASABKAkSDAoEbmFtZRgCIAEoCRILCgNrZXkYAyABKAkSUwoGbGFiZWxzGAQgAygLMkMuY29udGFpbmVyZC5zZXJ2aWNlcy5zbmFwc2hvdHMudjEuQ29tbWl0U25hcHNob3RSZXF1ZXN0LkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiOQoVUmVtb3ZlU25hcHNob3RSZXF1ZXN0EhMKC3NuYXBzaG90dGVyGAEgASgJEgsKA2tleRgCIAEoCSI3ChNTdGF0U25hcHNob3RSZXF1ZXN0EhMKC3NuYXBzaG90dGVyGAEgASgJEgsKA2tleRgCIAEoCSJMChRTdGF0U25hcHNob3RSZXNwb25zZRI0CgRpbmZvGAEgASgLMiYuY29udGFpbmVyZC5zZXJ2aWNlcy5zbmFwc2hvdHMudjEuSW5mbyKTAQoVVXBkYXRlU25hcHNob3RSZXF1ZXN0EhMKC3NuYXBzaG90dGVyGAEgASgJEjQKBGluZm8YAiABKAsyJi5jb250YWluZXJkLnNlcnZpY2VzLnNuYXBzaG90cy52MS5JbmZvEi8KC3VwZGF0ZV9tYXNrGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayJOChZVcGRhdGVTbmFwc2hvdFJlc3BvbnNlEjQKBGluZm8YASABKAsyJi5jb250YWluZXJkLnNlcnZpY2VzLnNuYXBzaG90cy52MS5JbmZvIjwKFExpc3RTbmFwc2hvdHNSZXF1ZXN0EhMKC3NuYXBzaG90dGVyGAEgASgJEg8KB2ZpbHRlcnMYAiADKAkiTQoVTGlzdFNuYXBzaG90c1Jlc3BvbnNlEjQKBGluZm8YASADKAsyJi5jb250YWluZXJkLnNlcnZpY2VzLnNuYXBzaG90cy52MS5JbmZvIjAKDFVzYWdlUmVxdWVzdBITCgtzbmFwc2hvdHRlchgBIAEoCRILCgNrZXkYAiABKAkiLQoNVXNhZ2VSZXNwb25zZRIMCgRzaXplGAEgASgDEg4KBmlub2RlcxgCIAEoAyIlCg5DbGVhbnVwUmVxdWVzdBITCgtzbmFwc2hvdHRlchgBIAEoCSKtAgoESW5mbxIMCgRuYW1lGAEgASgJEg4KBnBhcmVudBgCIAEoCRI0CgRraW5kGAMgASgOMiYuY29udGFpbmVyZC5zZXJ2aWNlcy5zbmFwc2hvdHMudjEuS2luZBIuCgpjcmVhdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBJCCgZsYWJlbHMYBiADKAsyMi5jb250YWluZXJkLnNlcnZpY2VzLnNuYXBzaG90cy52MS5JbmZvLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEqOAoES2luZBILCgdVTktOT1dOEAASCAoEVklFVxABEgoKBkFDVElWRRACEg0KCUNPTU1JVFRFRBADMtMICglTbmFwc2hvdHMSfgoHUHJlcGFyZRI4LmNvbnRhaW5lcmQuc2VydmljZXMuc25hcHNob3RzLnYxLlByZXBhcmVTbmFwc2hvdFJlcXVlc3QaOS5jb250YWluZXJkLnNlcnZpY2VzLnNuYXBzaG90cy52MS5QcmVwYXJlU25hcHNob3RSZXNwb25zZRJ1CgRWaWV3EjUuY29udGFpbmVyZC5zZXJ2aWNlcy5zbmFwc2hvdHMudjEuVmlld1NuYXBzaG90UmVxdWVzdBo2LmNvbnRhaW5lcmQuc2VydmljZXMuc25hcHNob3RzLnYxLlZpZXdTbmFwc2hvdFJlc3BvbnNlEmsKBk1vdW50cxIvLmNvbnRhaW5lcmQuc2VydmljZXMuc25hcHNob3RzLnYxLk1vdW50c1JlcXVlc3QaMC5jb250YWluZXJkLnNlcnZpY2VzLnNuYXBzaG90cy52MS5Nb3VudHNSZXNwb25zZRJZCgZDb21taXQSNy5jb250YWluZXJkLnNlcnZpY2VzLnNuYXBzaG90cy52MS5Db21taXRTbmFwc2hvdFJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHkSWQoGUmVtb3ZlEjcuY29udGFpbmVyZC5zZXJ2aWNlcy5zbmFwc2hvdHMudjEuUmVtb3ZlU25hcHNob3RSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5EnUKBFN0YXQSNS5jb250YWluZXJkLnNlcnZpY2VzLnNuYXBzaG90cy52MS5TdGF0U25hcHNob3RSZXF1ZXN0GjYuY29udGFpbmVyZC5zZXJ2aWNlcy5zbmFwc2hvdHMudjEuU3RhdFNuYXBzaG90UmVzcG9uc2USewoGVXBkYXRlEjcuY29udGFpbmVyZC5zZXJ2aWNlcy5zbmFwc2hvdHMudjEuVXBkYXRlU25hcHNob3RSZXF1ZXN0GjguY29udGFpbmVyZC5zZXJ2aWNlcy5zbmFwc2hvdHMudjEuVXBkYXRlU25hcHNob3RSZXNwb25zZRJ5CgRMaXN0EjYuY29udGFpbmVyZC5zZXJ2aWNlcy5zbmFwc2hvdHMudjEuTGlzdFNuYXBzaG90c1JlcXVlc3QaNy5jb250YWluZXJkLnNlcnZpY2VzLnNuYXBzaG90cy52MS5MaXN0U25hcHNob3RzUmVzcG9uc2UwARJoCgVVc2FnZRIuLmNvbnRhaW5lcmQuc2VydmljZXMuc25hcHNob3RzLnYxLlVzYWdlUmVxdWVzdBovLmNvbnRhaW5lcmQuc2VydmljZXMuc25hcHNob3RzLnYxLlVzYWdlUmVzcG9uc2USUwoHQ2xlYW51cBIwLmNvbnRhaW5lcmQuc2VydmljZXMuc25hcHNob3RzLnYxLkNsZWFudXBSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5YgZwcm90bzM", [file_containerd_types_types, file_google_protobuf_empty, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
+ * Asks for a writable snapshot under a key, on top of a committed parent or of nothing.
+ *
  * @generated from message containerd.services.snapshots.v1.PrepareSnapshotRequest
  */
 export type PrepareSnapshotRequest = Message<"containerd.services.snapshots.v1.PrepareSnapshotRequest"> & {
@@ -51,6 +53,8 @@ export const PrepareSnapshotRequestSchema: GenMessage<PrepareSnapshotRequest> = 
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 0);
 
 /**
+ * How containerd is to mount it.
+ *
  * @generated from message containerd.services.snapshots.v1.PrepareSnapshotResponse
  */
 export type PrepareSnapshotResponse = Message<"containerd.services.snapshots.v1.PrepareSnapshotResponse"> & {
@@ -68,6 +72,8 @@ export const PrepareSnapshotResponseSchema: GenMessage<PrepareSnapshotResponse> 
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 1);
 
 /**
+ * Asks for a read-only snapshot under a key.
+ *
  * @generated from message containerd.services.snapshots.v1.ViewSnapshotRequest
  */
 export type ViewSnapshotRequest = Message<"containerd.services.snapshots.v1.ViewSnapshotRequest"> & {
@@ -100,6 +106,8 @@ export const ViewSnapshotRequestSchema: GenMessage<ViewSnapshotRequest> = /*@__P
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 2);
 
 /**
+ * How containerd is to mount it.
+ *
  * @generated from message containerd.services.snapshots.v1.ViewSnapshotResponse
  */
 export type ViewSnapshotResponse = Message<"containerd.services.snapshots.v1.ViewSnapshotResponse"> & {
@@ -117,6 +125,8 @@ export const ViewSnapshotResponseSchema: GenMessage<ViewSnapshotResponse> = /*@_
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 3);
 
 /**
+ * Asks for the mounts of a snapshot that is there.
+ *
  * @generated from message containerd.services.snapshots.v1.MountsRequest
  */
 export type MountsRequest = Message<"containerd.services.snapshots.v1.MountsRequest"> & {
@@ -139,6 +149,8 @@ export const MountsRequestSchema: GenMessage<MountsRequest> = /*@__PURE__*/
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 4);
 
 /**
+ * The mounts, in the order in which they are made.
+ *
  * @generated from message containerd.services.snapshots.v1.MountsResponse
  */
 export type MountsResponse = Message<"containerd.services.snapshots.v1.MountsResponse"> & {
@@ -156,6 +168,8 @@ export const MountsResponseSchema: GenMessage<MountsResponse> = /*@__PURE__*/
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 5);
 
 /**
+ * Makes a writable snapshot a committed one, under a name.
+ *
  * @generated from message containerd.services.snapshots.v1.CommitSnapshotRequest
  */
 export type CommitSnapshotRequest = Message<"containerd.services.snapshots.v1.CommitSnapshotRequest"> & {
@@ -188,6 +202,8 @@ export const CommitSnapshotRequestSchema: GenMessage<CommitSnapshotRequest> = /*
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 6);
 
 /**
+ * Takes away a snapshot that is no parent.
+ *
  * @generated from message containerd.services.snapshots.v1.RemoveSnapshotRequest
  */
 export type RemoveSnapshotRequest = Message<"containerd.services.snapshots.v1.RemoveSnapshotRequest"> & {
@@ -210,6 +226,8 @@ export const RemoveSnapshotRequestSchema: GenMessage<RemoveSnapshotRequest> = /*
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 7);
 
 /**
+ * Asks for what is known of a snapshot.
+ *
  * @generated from message containerd.services.snapshots.v1.StatSnapshotRequest
  */
 export type StatSnapshotRequest = Message<"containerd.services.snapshots.v1.StatSnapshotRequest"> & {
@@ -232,6 +250,8 @@ export const StatSnapshotRequestSchema: GenMessage<StatSnapshotRequest> = /*@__P
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 8);
 
 /**
+ * What is known of a snapshot.
+ *
  * @generated from message containerd.services.snapshots.v1.StatSnapshotResponse
  */
 export type StatSnapshotResponse = Message<"containerd.services.snapshots.v1.StatSnapshotResponse"> & {
@@ -249,6 +269,8 @@ export const StatSnapshotResponseSchema: GenMessage<StatSnapshotResponse> = /*@_
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 9);
 
 /**
+ * Changes labels: those the mask names, or all.
+ *
  * @generated from message containerd.services.snapshots.v1.UpdateSnapshotRequest
  */
 export type UpdateSnapshotRequest = Message<"containerd.services.snapshots.v1.UpdateSnapshotRequest"> & {
@@ -276,6 +298,8 @@ export const UpdateSnapshotRequestSchema: GenMessage<UpdateSnapshotRequest> = /*
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 10);
 
 /**
+ * What is known after the change.
+ *
  * @generated from message containerd.services.snapshots.v1.UpdateSnapshotResponse
  */
 export type UpdateSnapshotResponse = Message<"containerd.services.snapshots.v1.UpdateSnapshotResponse"> & {
@@ -293,6 +317,8 @@ export const UpdateSnapshotResponseSchema: GenMessage<UpdateSnapshotResponse> = 
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 11);
 
 /**
+ * Asks for snapshots that pass one of the filters.
+ *
  * @generated from message containerd.services.snapshots.v1.ListSnapshotsRequest
  */
 export type ListSnapshotsRequest = Message<"containerd.services.snapshots.v1.ListSnapshotsRequest"> & {
@@ -315,6 +341,8 @@ export const ListSnapshotsRequestSchema: GenMessage<ListSnapshotsRequest> = /*@_
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 12);
 
 /**
+ * Some of them; a list comes in several answers.
+ *
  * @generated from message containerd.services.snapshots.v1.ListSnapshotsResponse
  */
 export type ListSnapshotsResponse = Message<"containerd.services.snapshots.v1.ListSnapshotsResponse"> & {
@@ -332,6 +360,8 @@ export const ListSnapshotsResponseSchema: GenMessage<ListSnapshotsResponse> = /*
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 13);
 
 /**
+ * Asks for what a snapshot takes by itself, without its parents.
+ *
  * @generated from message containerd.services.snapshots.v1.UsageRequest
  */
 export type UsageRequest = Message<"containerd.services.snapshots.v1.UsageRequest"> & {
@@ -354,6 +384,8 @@ export const UsageRequestSchema: GenMessage<UsageRequest> = /*@__PURE__*/
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 14);
 
 /**
+ * Bytes and inodes.
+ *
  * @generated from message containerd.services.snapshots.v1.UsageResponse
  */
 export type UsageResponse = Message<"containerd.services.snapshots.v1.UsageResponse"> & {
@@ -376,6 +408,8 @@ export const UsageResponseSchema: GenMessage<UsageResponse> = /*@__PURE__*/
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 15);
 
 /**
+ * Asks to give back what removed snapshots still take.
+ *
  * @generated from message containerd.services.snapshots.v1.CleanupRequest
  */
 export type CleanupRequest = Message<"containerd.services.snapshots.v1.CleanupRequest"> & {
@@ -393,6 +427,8 @@ export const CleanupRequestSchema: GenMessage<CleanupRequest> = /*@__PURE__*/
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 16);
 
 /**
+ * What is known of a snapshot.
+ *
  * @generated from message containerd.services.snapshots.v1.Info
  */
 export type Info = Message<"containerd.services.snapshots.v1.Info"> & {
@@ -435,6 +471,8 @@ export const InfoSchema: GenMessage<Info> = /*@__PURE__*/
   messageDesc(file_containerd_services_snapshots_v1_snapshots, 17);
 
 /**
+ * What a snapshot is for.
+ *
  * @generated from enum containerd.services.snapshots.v1.Kind
  */
 export enum Kind {
@@ -466,6 +504,8 @@ export const KindSchema: GenEnum<Kind> = /*@__PURE__*/
   enumDesc(file_containerd_services_snapshots_v1_snapshots, 0);
 
 /**
+ * What a snapshotter answers. The contract is told at `Snapshotter` (lib/images/snapshotter).
+ *
  * @generated from service containerd.services.snapshots.v1.Snapshots
  */
 export const Snapshots: GenService<{
