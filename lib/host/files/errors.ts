@@ -11,8 +11,11 @@ const WORDS: Readonly<Record<FileStep, string>> = {
 
 /** A file could not be read or written; the cause is the system's own error. */
 export class FileError extends Error {
-  override readonly name = "FileError";
+  static {
+    this.prototype.name = "FileError";
+  }
 
+  /** The message says what was done with which file. @param cause the system's own error. */
   constructor(
     readonly step: FileStep,
     readonly path: string,

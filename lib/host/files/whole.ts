@@ -2,11 +2,13 @@ import { FileError } from "./errors.ts";
 
 /** What takes bytes and may take fewer than it is given, such as an open file. */
 export interface Writer {
+  /** Takes some of the bytes. @returns how many, at least one. */
   write(bytes: Uint8Array): Promise<number>;
 }
 
 /** A {@linkcode Writer} that blocks. */
 export interface SyncWriter {
+  /** Takes some of the bytes. @returns how many, at least one. */
   writeSync(bytes: Uint8Array): number;
 }
 

@@ -16,8 +16,11 @@ export class Attributes {
   mtimeNanos = 0;
   /** Type and permission bits (`S_IFMT` included). */
   mode = 0;
+  /** Names of the inode. */
   nlink = 1;
+  /** Owner. */
   uid = 0;
+  /** Group. */
   gid = 0;
   /** The kernel's encoding of a device number (`new_encode_dev`). */
   rdev = 0;
@@ -25,8 +28,11 @@ export class Attributes {
 
 /** Figures for `statfs`, in blocks of 4096 bytes. One instance is reused. */
 export class StatFs {
+  /** Blocks there are. */
   blocks = 0;
+  /** Blocks nobody uses. */
   blocksFree = 0;
+  /** Inodes there are; none is free. */
   files = 0;
 }
 
@@ -42,12 +48,12 @@ export class ReadReply {
   /** true: fill `payload`, the kernel could not read at the address given before. */
   copyOnly = false;
 
-  /** @param payload the reply's own buffer, `MAX_READ_BYTES` long. */
+  /** One for each loop. @param payload the reply's own buffer, `MAX_READ_BYTES` long. */
   constructor(readonly payload: Uint8Array<ArrayBuffer>) {}
 }
 
 /** The handler answers this read later. */
-export const DEFERRED = Number.MIN_SAFE_INTEGER;
+export const DEFERRED: number = Number.MIN_SAFE_INTEGER;
 
 /** Takes one directory entry; false when the page is full. `name` is copied at once. */
 export type EmitEntry = (

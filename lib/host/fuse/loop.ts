@@ -106,6 +106,7 @@ export class FuseLoop {
   #pageLimit = 0;
   #pageCursor = 0;
 
+  /** Reads nothing before `run`. @param fd `/dev/fuse` of a mount; stays the caller's. */
   constructor(fd: number, handler: FuseHandler, options: FuseLoopOptions) {
     this.#fd = fd;
     this.#busyWait = new BusyWait(fd);

@@ -37,4 +37,4 @@ export {
   mountFuse,
   type MountFuseOptions,
 } from "./mount.ts";
-export { FOPEN, INTERRUPT_BIT, MAX_READ_BYTES } from "./protocol.ts";
+export { FOPEN, INTERRUPT_BIT } from "./protocol.ts";

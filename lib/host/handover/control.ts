@@ -15,7 +15,9 @@ const END_MS = 5_000;
 
 /** The running daemon cannot be taken over from; it was left as it is. */
 export class TakeoverError extends Error {
-  override readonly name = "TakeoverError";
+  static {
+    this.prototype.name = "TakeoverError";
+  }
 }
 
 /*
@@ -179,6 +181,7 @@ export class Predecessor implements Disposable {
   readonly #line: Line;
   #ended = false;
 
+  /** Takes over the connection. @param pid of the daemon at its other end. */
   constructor(line: Line, readonly pid: number) {
     this.#line = line;
   }
@@ -229,6 +232,7 @@ export class Predecessor implements Disposable {
     await within(QUIET_MS, "unmounting", this.#line.hear());
   }
 
+  /** Hangs up; a predecessor that closed its books and was not ended takes its successor for dead. */
   [Symbol.dispose](): void {
     this.#line[Symbol.dispose]();
   }

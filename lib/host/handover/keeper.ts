@@ -34,9 +34,11 @@ const FIRST_HELD = 3;
 export interface LivingMount {
   /** Which of the daemon's mounts it is. */
   readonly name: string;
+  /** Where it is mounted: an absolute path. */
   readonly mountpoint: string;
   /** `/dev/fuse`, ours. */
   readonly fd: number;
+  /** What INIT agreed on, for as long as the mount lives. */
   readonly negotiated: Negotiated;
 }
 
@@ -55,6 +57,7 @@ export type TakeResult =
 export interface MountKeeperOptions {
   /** The state file. */
   readonly statePath: string;
+  /** Keeps descriptors where it can; else a process of our own does. */
   readonly manager?: ServiceManager;
 }
 
@@ -63,6 +66,7 @@ export class MountKeeper {
   readonly #path: string;
   readonly #manager: ServiceManager;
 
+  /** Does nothing yet; see `take`. */
   constructor({ statePath, manager }: MountKeeperOptions) {
     this.#path = statePath;
     this.#manager = manager ?? new ServiceManager();

@@ -40,4 +40,3 @@ export {
   type Takeover,
   TakeoverError,
 } from "./control.ts";
-export { HANDOVER_SCHEMA } from "./state.ts";

@@ -13,15 +13,21 @@ export const STORE_PREFIX = "soci-deno-";
 export interface GivenDescriptor {
   /** `FileDescriptorName=` of the socket unit, or the name it was stored by; empty when unnamed. */
   readonly name: string;
+  /** Close-on-exec; whoever uses it owns it. */
   readonly fd: number;
 }
 
 /** What the environment says of the service manager. */
 export interface ServiceEnvironment {
+  /** `NOTIFY_SOCKET`: where it is told that the daemon is ready or stops. */
   readonly notifySocket?: string | undefined;
+  /** `LISTEN_PID`: the process the descriptors are for. */
   readonly listenPid?: string | undefined;
+  /** `LISTEN_FDS`: how many descriptors there are, from 3 on. */
   readonly listenFds?: string | undefined;
+  /** `LISTEN_FDNAMES`: their names, with colons between. */
   readonly listenNames?: string | undefined;
+  /** `FDSTORE`: how many descriptors it keeps for the next run. */
   readonly fdStore?: string | undefined;
 }
 
@@ -37,6 +43,7 @@ export class ServiceManager {
   /** Whether it said that it keeps descriptors (systemd 254 and later do). */
   readonly storesDescriptors: boolean;
 
+  /** Reads what was given; descriptors that are not ours stay alone. */
   constructor(environment: ServiceEnvironment = {}) {
     this.#socket = environment.notifySocket || null;
     this.storesDescriptors = this.#socket !== null &&

@@ -13,12 +13,10 @@ const IDLE_MS = 2_000;
 const DEVICES = "/sys/class/bdi";
 const encoder = new TextEncoder();
 
-/** How a mount ended: what the kernel said, or null when it is made. */
-export type MountFailure = string | null;
-
 /** What came of a mount. */
 export interface MountAnswer {
-  readonly failure: MountFailure;
+  /** What the kernel said; null when the mount is made. */
+  readonly failure: string | null;
   /** Names in `/sys/class/bdi` that are new since the mount: its own, and others made meanwhile. */
   readonly devices: readonly string[];
 }
@@ -45,6 +43,7 @@ export class MountHelper implements AsyncDisposable {
   #idle: ReturnType<typeof setTimeout> | undefined;
 
   /**
+   * Starts nothing yet.
    * @param programArguments arguments of this program (`Deno.execPath()`) that make it call
    * `serveMounts` with the process ID that follows them. null: there is no such process, and mounts are
    * made by a thread of this one.
@@ -171,7 +170,7 @@ export async function serveMounts(owner: number): Promise<void> {
     for (const part of parts) {
       if (Deno.ppid !== owner) return;
       const before = new Set(devices());
-      let failure: MountFailure = null;
+      let failure: string | null = null;
       try {
         mountFileSystem(JSON.parse(part));
       } catch (error) {
@@ -197,6 +196,6 @@ function devices(): string[] {
 }
 
 /** An answer where nobody looked for devices. */
-function without(failure: MountFailure): MountAnswer {
+function without(failure: string | null): MountAnswer {
   return { failure, devices: [] };
 }

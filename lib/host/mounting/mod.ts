@@ -11,9 +11,7 @@
  * @module
  */
 export {
-  type FileSystemUse,
   fileSystemUse,
-  mountElsewhere,
   mountFileSystem,
   type MountOptions,
   MS,

@@ -6,7 +6,9 @@ const MAX_MOUNTINFO_BYTES = 64 * 2 ** 20;
 export interface MountEntry {
   /** `major:minor` of its device. */
   readonly device: string;
+  /** Where it is mounted: an absolute path, unescaped. */
   readonly mountpoint: string;
+  /** Of the file system, as the kernel lists it: `overlay`, `erofs`. */
   readonly type: string;
 }
 

@@ -16,8 +16,13 @@ export function errnoName(errno: number): string {
 
 /** A system call failed. */
 export class OsError extends Error {
-  override readonly name = "OsError";
-  /** @param subject the path or descriptor the call was about. */
+  static {
+    this.prototype.name = "OsError";
+  }
+  /**
+   * The message names call, subject and error.
+   * @param subject the path or descriptor the call was about.
+   */
   constructor(
     readonly errno: number,
     readonly syscall: string,

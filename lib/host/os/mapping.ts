@@ -21,6 +21,7 @@ export class FileMapping implements Disposable {
   readonly #rangeWords = new Uint32Array(this.#range.buffer);
   /** Address of the first byte; addresses are below 2^47. */
   readonly address: number;
+  /** Bytes that are mapped. */
   readonly sizeBytes: number;
 
   /** Maps a file from its beginning; the descriptor must outlive the mapping. @throws OsError */

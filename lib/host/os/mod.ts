@@ -10,12 +10,11 @@
  * @module
  */
 export { LIBC_PATH } from "./libc.ts";
-export { ERRNO, errnoName, lastErrno, OsError, raise } from "./errno.ts";
+export { ERRNO, lastErrno, OsError, raise } from "./errno.ts";
 
 // Files and descriptors.
 export {
   closeFd,
-  cString,
   dataSync,
   dataSyncElsewhere,
   descriptorTarget,
@@ -39,7 +38,6 @@ export {
   writeSome,
 } from "./lean.ts";
 export {
-  makePipe,
   sendDescriptors,
   setCloseOnExec,
   takeDescriptor,

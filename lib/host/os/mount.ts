@@ -15,11 +15,15 @@ const MNT_DETACH = 2;
 
 /** Arguments of mount(2). */
 export interface MountOptions {
+  /** A device or path; a name that means nothing to the kernel where the type needs none. */
   readonly source: string;
+  /** Where to mount it. */
   readonly target: string;
+  /** Of the file system. */
   readonly type: string;
   /** Of `MS`. */
   readonly flags: number;
+  /** Options of the file system, with commas between; at most 4095 bytes. */
   readonly data: string;
 }
 
@@ -68,11 +72,17 @@ export async function unmountElsewhere(target: string): Promise<boolean> {
 
 /** Figures of the file system that holds a path. */
 export interface FileSystemUse {
+  /** Bytes of a block, for the counts below. */
   readonly blockSizeBytes: number;
+  /** Blocks there are. */
   readonly blocks: number;
+  /** Blocks nobody uses. */
   readonly blocksFree: number;
+  /** Blocks that users other than root may take. */
   readonly blocksAvailable: number;
+  /** Inodes there are; 0 where the file system makes them as needed. */
   readonly files: number;
+  /** Inodes nobody uses. */
   readonly filesFree: number;
 }
 

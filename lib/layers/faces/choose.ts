@@ -13,7 +13,9 @@ export type FaceWish = Face | "auto";
 
 /** What was chosen, and why. */
 export interface FaceChoice {
+  /** How layers are shown from now on. */
   readonly face: Face;
+  /** Why, in a few words, for `status` and the log. */
   readonly reason: string;
 }
 

@@ -90,7 +90,10 @@ export class ErofsFace {
   #ended = false;
   readonly #serving = Promise.withResolvers<void>();
 
-  /** @throws OsError when dead mounts cannot be taken away. */
+  /**
+   * Looks for mounts of the last process; nothing is mounted before `start`.
+   * @throws OsError when dead mounts cannot be taken away.
+   */
   constructor(options: ErofsFaceOptions) {
     this.#options = options;
     this.readAhead = new MountReadAhead(options.layersDirectory);

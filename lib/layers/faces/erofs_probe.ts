@@ -10,7 +10,9 @@ import {
 
 /** The kernel cannot show layers by EROFS, or must not be let to; the message says why. */
 export class ErofsUnusableError extends Error {
-  override readonly name = "ErofsUnusableError";
+  static {
+    this.prototype.name = "ErofsUnusableError";
+  }
 }
 
 /** Longer than any sound kernel needs, ms. */

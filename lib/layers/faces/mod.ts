@@ -8,7 +8,13 @@
  * It may mount and make files in a layer's folder. It must not know where a layer's bytes come from.
  * @module
  */
-export { ErofsFace, type ShownLayer } from "./erofs.ts";
+export {
+  ErofsFace,
+  type ErofsFaceOptions,
+  type FuseDirectory,
+  type ShownLayer,
+} from "./erofs.ts";
+export { MountReadAhead } from "./read_ahead.ts";
 export { ErofsUnusableError } from "./erofs_probe.ts";
 export {
   chooseFace,

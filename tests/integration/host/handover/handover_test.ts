@@ -9,7 +9,6 @@ import {
 import {
   closeFd,
   endProcess,
-  makePipe,
   O,
   openFd,
   OsError,
@@ -19,6 +18,7 @@ import {
   takeDescriptor,
   writeSome,
 } from "../../../../lib/host/os/mod.ts";
+import { makePipe } from "../../../../lib/host/os/descriptors.ts";
 import { pause, run } from "../../../support/host/mod.ts";
 
 /** A pipe: its reader learns when nobody holds the writing end any more. */

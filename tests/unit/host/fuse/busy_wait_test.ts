@@ -1,12 +1,8 @@
 import assert from "node:assert/strict";
 import { BusyWait } from "../../../../lib/host/fuse/busy_wait.ts";
-import {
-  closeFd,
-  cString,
-  makePipe,
-  readSome,
-  writeSome,
-} from "../../../../lib/host/os/mod.ts";
+import { closeFd, readSome, writeSome } from "../../../../lib/host/os/mod.ts";
+import { cString } from "../../../../lib/host/os/files.ts";
+import { makePipe } from "../../../../lib/host/os/descriptors.ts";
 import { testUnless } from "../../../support/test_unless.ts";
 
 const SOON_MS = 0.02;
