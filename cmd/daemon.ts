@@ -13,6 +13,7 @@ import {
   type ServiceManager,
   TakeoverError,
 } from "../lib/host/handover/mod.ts";
+import { ensurePrivateFolder } from "../lib/host/files/mod.ts";
 import { ImageLayerProvider, ImageService } from "../lib/images/lazy/mod.ts";
 import {
   LayerStore,
@@ -36,6 +37,12 @@ import { VERSION } from "./version.ts";
 const log = logger("serve");
 /** How long calls of containerd may take when a successor waits; reads are answered meanwhile. */
 const TAKEOVER_GRACE_MS = 30_000;
+
+/** What a root of ours has in it, or one of the existing daemon's. */
+const ROOT_MARKS = [
+  ...["slots.db", "snapshotter", "handover.json"],
+  ...["artifacts.sqlite", "artifacts.db"],
+];
 
 /** Of the existing daemon: says that nobody asked for another one. */
 const DEFAULT_FETCH_PERIOD_MS = 500;
@@ -95,7 +102,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     );
   }
   keepLargeBuffersApart();
-  Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
+  ensurePrivateFolder(root, ROOT_MARKS);
   const keeper = new MountKeeper({
     statePath: `${root}/handover.json`,
     manager,

@@ -4,6 +4,7 @@
  */
 import { ImageService } from "../lib/images/lazy/mod.ts";
 import { LayerStore } from "../lib/layers/serving/mod.ts";
+import { ensurePrivateFolder } from "../lib/host/files/mod.ts";
 import { mountOverlay, unmountOverlay } from "../lib/host/mounting/mod.ts";
 import { hostPlatform, parsePlatform } from "../lib/formats/oci/mod.ts";
 import { isMountPoint } from "../lib/host/mounting/mod.ts";
@@ -23,6 +24,8 @@ import {
   registryClient,
 } from "./registry_flags.ts";
 
+/** What a root of this command has in it. */
+const ROOT_MARKS = ["slots.db"];
 const DEFAULT_ROOT = "/var/lib/soci-deno/mount";
 
 const HELP = `
@@ -34,6 +37,8 @@ Usage: soci-deno mount [flags] IMAGE DIR
 Flags:
   --platform OS/ARCH    which image of a multi-platform one (default: this machine's)
   --root DIR            cache and state (default ${DEFAULT_ROOT}); one process at a time
+  --allow-other         let all users in, as far as the image's own modes do; without it DIR is
+                        root's alone (mode 0700). Setuid programs and devices work for nobody
   --no-background       fetch only what is read
   --face FACE           show files by fuse, by erofs (faster; Linux 6.12), or auto (the default),
                         which tries erofs
@@ -56,6 +61,7 @@ export const mountCommand: Command = {
         platform: { type: "string" },
         root: { type: "string", default: DEFAULT_ROOT },
         "no-background": { type: "boolean", default: false },
+        "allow-other": { type: "boolean", default: false },
         face: { type: "string" },
         "log-level": { type: "string", default: "warn" },
         json: { type: "boolean", default: false },
@@ -75,6 +81,7 @@ export const mountCommand: Command = {
     const started = performance.now();
 
     using client = registryClient(values);
+    ensurePrivateFolder(values.root, ROOT_MARKS);
     await using store = await LayerStore.open({
       root: values.root,
       mountDirectory: `${values.root}/fs`,
@@ -85,7 +92,11 @@ export const mountCommand: Command = {
     const images = new ImageService(client, store, { v1: true, v2: true });
     const resolved = await images.resolve(reference, platform);
     const layers = await images.openAll(resolved, stop.signal);
-    await mountOverlay(layers.map((layer) => layer.directory), target);
+    await mountOverlay({
+      directories: layers.map((layer) => layer.directory),
+      target,
+      access: values["allow-other"] ? "all" : "root",
+    });
     try {
       const report = {
         image: reference.toString(),
@@ -129,7 +140,7 @@ export const mountCommand: Command = {
 };
 
 /**
- * Resolves on SIGINT or SIGTERM, or when someone else unmounts `target`. The signals stay caught: one
+ * Resolves on SIGINT, SIGTERM or SIGHUP, or when someone else unmounts `target`. The signals stay caught: one
  * more must not cut the unmounting short.
  */
 async function untilUnmounted(target: string): Promise<void> {
@@ -137,6 +148,7 @@ async function untilUnmounted(target: string): Promise<void> {
   const stop = () => finished.resolve();
   Deno.addSignalListener("SIGINT", stop);
   Deno.addSignalListener("SIGTERM", stop);
+  Deno.addSignalListener("SIGHUP", stop); // the terminal is gone
   const watch = setInterval(() => {
     if (!isMountPoint(target)) stop();
   }, 250);

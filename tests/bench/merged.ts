@@ -175,7 +175,11 @@ const merged = await show(system, `${folder}/layers`, [
 const figures = new Map<string, number[]>();
 for (const [i, { directories }] of [layers, merged].entries()) {
   Deno.mkdirSync(`${folder}/o${i}`);
-  await mountOverlay(directories, `${folder}/o${i}`);
+  await mountOverlay({
+    directories,
+    target: `${folder}/o${i}`,
+    access: "root",
+  });
 }
 try {
   for (let round = 0; round < rounds; round++) {

@@ -5,7 +5,7 @@
  * It may touch the file system, through Deno alone: what uses this room needs no libc, so the tools
  * that only make indexes load none. It must not know what the files are for.
  *
- * Every failure is a `FileError` that names the file.
+ * Every failure is a `FileError`, or an `OpenFolderError`, that names the file.
  * @module
  */
 export { FileError, type FileStep } from "./errors.ts";
@@ -28,3 +28,4 @@ export {
   removeIfThere,
   statIfThere,
 } from "./there.ts";
+export { ensurePrivateFolder, OpenFolderError } from "./private.ts";

@@ -6,7 +6,12 @@ import {
   OsError,
   writeText,
 } from "../os/mod.ts";
-import { listMounts, mountFileSystem, MS } from "../mounting/mod.ts";
+import {
+  listMounts,
+  LOWER_FLAGS,
+  mountFileSystem,
+  MS,
+} from "../mounting/mod.ts";
 import { MAX_READ_BYTES } from "./protocol.ts";
 
 /** How a FUSE file system is mounted. */
@@ -17,13 +22,7 @@ export interface MountFuseOptions {
   readonly source: string;
 }
 
-/**
- * Mounts and returns the descriptor requests are read from; the caller owns it.
- *
- * Neither MS_NOSUID nor MS_NODEV is set: what is mounted are root file systems of containers, whose
- * setuid programs and devices must work also where the directory is bind-mounted.
- * @throws OsError
- */
+/** Mounts and returns the descriptor requests are read from; the caller owns it. @throws OsError */
 export function mountFuse(
   { mountpoint, source }: MountFuseOptions,
 ): number {
@@ -33,7 +32,7 @@ export function mountFuse(
       source,
       target: mountpoint,
       type: "fuse.soci-deno",
-      flags: MS.RDONLY,
+      flags: LOWER_FLAGS,
       data:
         `fd=${fd},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=${MAX_READ_BYTES}`,
     });

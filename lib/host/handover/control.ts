@@ -6,6 +6,8 @@ const log = logger("handover");
 /** Changes when the conversation does; a predecessor of another one is left alone. */
 const PROTOCOL = 1;
 const MAX_LINE_BYTES = 4096;
+/** Who may connect may end the daemon: root alone. */
+const SOCKET_MODE = 0o600;
 /** How long a predecessor may take to answer at all. */
 const ANSWER_MS = 5_000;
 /** How long it may take to let calls under way finish and to close its books. */
@@ -121,8 +123,10 @@ export class ControlServer implements Disposable {
     options: { readonly status: () => unknown },
   ): ControlServer {
     removeIfThere(path);
+    const listener = Deno.listen({ transport: "unix", path });
+    Deno.chmodSync(path, SOCKET_MODE);
     return new ControlServer(
-      Deno.listen({ transport: "unix", path }) as Deno.Listener<Deno.Conn>,
+      listener as Deno.Listener<Deno.Conn>,
       options.status,
     );
   }

@@ -12,6 +12,7 @@
  */
 export {
   fileSystemUse,
+  LOWER_FLAGS,
   mountFileSystem,
   type MountOptions,
   MS,
@@ -20,4 +21,8 @@ export {
 } from "../os/mod.ts";
 export { isMountPoint, listMounts, type MountEntry } from "./mounts.ts";
 export { type MountAnswer, MountHelper, serveMounts } from "./helper.ts";
-export { mountOverlay, unmountOverlay } from "./overlay.ts";
+export {
+  mountOverlay,
+  type OverlayOptions,
+  unmountOverlay,
+} from "./overlay.ts";

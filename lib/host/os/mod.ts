@@ -47,6 +47,7 @@ export {
 export {
   type FileSystemUse,
   fileSystemUse,
+  LOWER_FLAGS,
   mountElsewhere,
   mountFileSystem,
   type MountOptions,

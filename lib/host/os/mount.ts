@@ -10,6 +10,13 @@ import { libc } from "./libc.ts";
 /** Flags of mount(2) (uapi/linux/mount.h). */
 export const MS = { RDONLY: 1, NOSUID: 2, NODEV: 4, BIND: 4096 } as const;
 
+/**
+ * How layers, and all made of them, are mounted on the host. Setuid programs and device nodes of an
+ * image are for its containers, whose overlay has flags of its own; on the host they would be every
+ * local user's. A bind mount inherits these flags: who makes one for a container says `suid,dev`.
+ */
+export const LOWER_FLAGS: number = MS.RDONLY | MS.NOSUID | MS.NODEV;
+
 /** Flags of umount2(2). */
 const MNT_DETACH = 2;
 

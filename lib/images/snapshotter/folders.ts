@@ -32,6 +32,11 @@ export class SnapshotFolders {
     return `${this.#root}/${id}/work`;
   }
 
+  /** Whether a path is one of these folders'. */
+  holds(path: string): boolean {
+    return path.startsWith(`${this.#root}/`);
+  }
+
   /** Makes an empty folder that has no number yet. */
   stage(kind: SnapshotKind, owner: Owner | null): string {
     const name = `new-${crypto.randomUUID()}`;

@@ -10,9 +10,14 @@ export interface SnapshotDirectories {
   readonly work: string;
   /** The parents' files, nearest first. */
   readonly parents: readonly string[];
+  /** Whether the nearest parent is a lazily served layer, and so a mount of ours. */
+  readonly served?: boolean;
   /** Options that map the parents' owners; see `idMapping`. */
   readonly idMapOptions?: readonly string[];
 }
+
+/** Layers are mounted nosuid,nodev on the host: a bind mount for a container lifts that again. */
+const LIFT_FLAGS = ["suid", "dev"];
 
 /**
  * How to mount a snapshot.
@@ -21,14 +26,17 @@ export interface SnapshotDirectories {
  * share a prefix by mounting from there; we keep them short so that it seldom has to.
  */
 export function mountSpecs(
-  { kind, fs, work, parents, idMapOptions = [] }: SnapshotDirectories,
+  { kind, fs, work, parents, served = false, idMapOptions = [] }:
+    SnapshotDirectories,
   overlayOptions: readonly string[],
 ): MountSpec[] {
   const writable = kind === "active";
   const [nearest] = parents;
   if (nearest === undefined) return [bind(fs, writable)];
   if (!writable && parents.length === 1) {
-    return [bind(nearest, false, idMapOptions)];
+    return [
+      bind(nearest, false, [...served ? LIFT_FLAGS : [], ...idMapOptions]),
+    ];
   }
   return [{
     type: "overlay",

@@ -311,6 +311,7 @@ export class Snapshotter implements AsyncDisposable {
       fs: this.#folders.fs(row.id),
       work: this.#folders.work(row.id),
       parents,
+      served: parents.length > 0 && !this.#folders.holds(parents[0]!),
       idMapOptions: idMapping(row.name, row.labels)?.options ?? [],
     }, this.#overlayOptions);
   }

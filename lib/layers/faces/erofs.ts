@@ -8,6 +8,7 @@ import {
 } from "../../host/os/mod.ts";
 import {
   listMounts,
+  LOWER_FLAGS,
   type MountHelper,
   MS,
   unmount,
@@ -188,7 +189,7 @@ export class ErofsFace {
         source: image,
         target,
         type: "erofs",
-        flags: MS.RDONLY,
+        flags: LOWER_FLAGS,
         data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
       });
     if (failure === null) return this.readAhead.mounted(slot, devices);
@@ -199,7 +200,7 @@ export class ErofsFace {
       source: fuse.directory,
       target,
       type: "",
-      flags: MS.BIND,
+      flags: MS.BIND, // its other flags are those of the FUSE mount
       data: "",
     });
     if (bound === null) return;

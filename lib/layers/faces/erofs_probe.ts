@@ -1,6 +1,10 @@
 import { abortConnection, mountFuse } from "../../host/fuse/mod.ts";
 import { closeFd, LIBC_PATH } from "../../host/os/mod.ts";
-import { MountHelper, MS, unmountElsewhere } from "../../host/mounting/mod.ts";
+import {
+  LOWER_FLAGS,
+  MountHelper,
+  unmountElsewhere,
+} from "../../host/mounting/mod.ts";
 import {
   fillProbePattern,
   PROBE_BLOB,
@@ -89,7 +93,7 @@ async function tryAll(
     source: paths.image,
     target: paths.erofs,
     type: "erofs",
-    flags: MS.RDONLY,
+    flags: LOWER_FLAGS,
     data: `device=${paths.fuse}/${PROBE_BLOB.name}`,
   });
   if (failure !== null) {
@@ -101,7 +105,7 @@ async function tryAll(
     source: "soci-deno",
     target: paths.overlay,
     type: "overlay",
-    flags: MS.RDONLY,
+    flags: LOWER_FLAGS,
     data: `lowerdir=${paths.erofs}/a:${paths.erofs}/b`,
   });
   if (unstacked !== null) {

@@ -239,7 +239,7 @@ export class LayerStore implements AsyncDisposable {
         // Mounts of a process that died are dead for good: nobody answers them.
         detachBelow(mountDirectory);
       }
-      Deno.mkdirSync(mountDirectory, { recursive: true, mode: 0o755 });
+      Deno.mkdirSync(mountDirectory, { recursive: true, mode: 0o700 });
       const face = await chooseFace(options.face ?? "auto", {
         mountDirectory,
         testedFile: `${root}/erofs-tested`,

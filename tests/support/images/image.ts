@@ -14,6 +14,7 @@ export interface RunConfig {
   readonly entrypoint?: readonly string[];
   readonly cmd?: readonly string[];
   readonly workingDir?: string;
+  readonly user?: string;
 }
 
 /** An image with all its parts in memory. */
@@ -82,6 +83,7 @@ export function makeImage(options: {
       ...(run.entrypoint === undefined ? {} : { Entrypoint: run.entrypoint }),
       ...(run.cmd === undefined ? {} : { Cmd: run.cmd }),
       ...(run.workingDir === undefined ? {} : { WorkingDir: run.workingDir }),
+      ...(run.user === undefined ? {} : { User: run.user }),
     },
     rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) },
     history: layers.map((_, index) => ({

@@ -35,6 +35,7 @@ export {
 export { writeLayout } from "./layout.ts";
 export { oddImage } from "./odd.ts";
 export { compressible, incompressible } from "./random.ts";
+export { PRIVILEGED_SCRIPT, privilegedImage } from "./privileged.ts";
 export { programImage } from "./program.ts";
 export {
   checkedImage,

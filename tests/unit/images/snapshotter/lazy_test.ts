@@ -135,6 +135,21 @@ Deno.test("a container on a lazy layer sees its files and writes its own", () =>
     assert.deepEqual(contents(provider.directory), ["lazy=yes"]);
   }));
 
+Deno.test("a view of one lazy layer lifts the flags that the layer is mounted with, a view of files of its own has none to lift", () =>
+  withProvider(async (snapshotter, provider) => {
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+    const served = await snapshotter.view({ key: "lazy", parent: CHAIN });
+    assert.deepEqual(served, [{
+      type: "bind",
+      source: provider.directory,
+      options: ["ro", "rbind", "suid", "dev"],
+    }]);
+    await snapshotter.prepare({ key: "k", parent: "" });
+    await snapshotter.commit({ name: "local", key: "k" });
+    const [local] = await snapshotter.view({ key: "plain", parent: "local" });
+    assert.deepEqual(local?.options, ["ro", "rbind"]);
+  }));
+
 Deno.test("without a target the provider is not asked", () =>
   withProvider(async (snapshotter, provider) => {
     await snapshotter.prepare({ key: "k", parent: "" });

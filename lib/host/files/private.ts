@@ -1,0 +1,132 @@
+import { dirname, resolve } from "node:path";
+import { logger } from "../../telemetry/mod.ts";
+import { FileError } from "./errors.ts";
+import { namesIn } from "./there.ts";
+
+const log = logger("files");
+const PRIVATE = 0o700;
+const OTHERS = 0o077;
+const WRITABLE_BY_GROUP = 0o020;
+const WRITABLE_BY_ALL = 0o002;
+const STICKY = 0o1000;
+const ROOT = 0;
+
+/** Made by `mkfs` where a file system of its own is mounted for the folder. */
+const LOST_AND_FOUND = "lost+found";
+
+/** A folder that other users of the host could enter, or put something into; the message says why. */
+export class OpenFolderError extends Error {
+  override readonly name = "OpenFolderError";
+
+  constructor(readonly path: string, why: string) {
+    super(`${path} ${why}`);
+  }
+}
+
+/**
+ * Makes a folder that only root enters, or closes one that is there. It is closed when it is root's,
+ * nobody else could have put anything into it, and it is empty or has one of `marks` in it: a folder
+ * that is open for others' sake is not ours to close.
+ *
+ * ```
+ * missing ────────────────────────────────────► made, 0700
+ * root's, 0700 or less ───────────────────────► left as it is
+ * root's, open, empty or marked as ours ──────► 0700, and a warning
+ * another user's, writable by others, unmarked ► OpenFolderError
+ * ```
+ *
+ * @param path may lead through symbolic links of root's.
+ * @param marks names of files of ours, one of which such a folder has.
+ * @throws OpenFolderError; FileError, as where the disk is read-only and the mode has to change.
+ */
+export function ensurePrivateFolder(
+  path: string,
+  marks: readonly string[],
+): void {
+  assertLedThereByRoot(path);
+  try {
+    Deno.mkdirSync(path, { recursive: true, mode: PRIVATE });
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.AlreadyExists)) {
+      throw new FileError("write", path, cause);
+    }
+    throw new OpenFolderError(path, "is no folder");
+  }
+  const { uid, gid, mode } = Deno.statSync(path);
+  if (uid !== ROOT) {
+    throw new OpenFolderError(
+      path,
+      `belongs to user ${uid}, not to root: take another --root`,
+    );
+  }
+  if ((mode! & OTHERS) === 0) return;
+  const octal = `mode 0${(mode! & 0o7777).toString(8)}`;
+  const names = namesIn(path).filter((name) => name !== LOST_AND_FOUND);
+  const writable = (mode! & WRITABLE_BY_ALL) !== 0 ||
+    ((mode! & WRITABLE_BY_GROUP) !== 0 && gid !== ROOT);
+  if (writable && ((mode! & STICKY) !== 0 || names.length > 0)) {
+    throw new OpenFolderError(
+      path,
+      `could be written by other users (${octal}), so nothing in it can be trusted: take a folder of root's own for --root`,
+    );
+  }
+  if (names.length > 0 && !names.some((name) => marks.includes(name))) {
+    throw new OpenFolderError(
+      path,
+      `is open to other users (${octal}) and holds ${
+        names[0]
+      }, which is not soci-deno's: take a folder of its own for --root, or close it (chmod 700)`,
+    );
+  }
+  try {
+    Deno.chmodSync(path, PRIVATE);
+  } catch (cause) {
+    throw new FileError("write", path, cause);
+  }
+  log.warn(`${path} was open to other users (${octal}) and is closed now`);
+}
+
+/**
+ * Whoever may change a folder above, or owns a link on the way, says where the path leads.
+ * @throws OpenFolderError
+ */
+function assertLedThereByRoot(path: string): void {
+  const full = resolve(path);
+  const above: string[] = [];
+  for (let at = full;; at = dirname(at)) {
+    above.unshift(at);
+    if (at === dirname(at)) break;
+  }
+  for (const at of above) {
+    let info: Deno.FileInfo;
+    try {
+      info = Deno.lstatSync(at);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return; // we make the rest
+      throw error;
+    }
+    if (info.isSymlink) {
+      if (info.uid !== ROOT) {
+        throw new OpenFolderError(
+          at,
+          `is a link that belongs to user ${info.uid}, who says where it leads: name the folder itself`,
+        );
+      }
+      assertLedThereByRoot(Deno.realPathSync(at));
+      continue;
+    }
+    if (at === full) return;
+    const mode = info.mode!;
+    if ((mode & WRITABLE_BY_ALL) !== 0 && (mode & STICKY) === 0) {
+      throw new OpenFolderError(
+        at,
+        `can be written by all users, who could put another folder in the place of ${full}: take another --root`,
+      );
+    }
+    if (info.uid !== ROOT) {
+      log.warn(
+        `${at} belongs to user ${info.uid}, who could put another folder in the place of ${full}`,
+      );
+    }
+  }
+}
