@@ -120,7 +120,7 @@ export const buildIndexCommand: Command = {
     if (values.to !== undefined) reference.withTag(values.to); // checks the tag
     await using session = await Session.open(values);
     const { signal } = session;
-    using client = registryClient(values);
+    using client = registryClient(values, reference.host);
     const remote = new RegistryPlace(client, reference);
     const source = values.from === "registry"
       ? remote

@@ -32,6 +32,7 @@ import type { RegistryClient } from "../lib/remote/registry/mod.ts";
 import { serveSnapshots, Snapshotter } from "../lib/images/snapshotter/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
 import { mountHelperArguments } from "./program.ts";
+import type { Logins } from "./logins.ts";
 import { VERSION } from "./version.ts";
 
 const log = logger("serve");
@@ -59,6 +60,8 @@ export interface DaemonOptions {
   /** How layers are shown. */
   readonly face: FaceWish;
   readonly client: RegistryClient;
+  /** Those of the client that a program in place of this process needs, too. */
+  readonly logins: Logins;
   readonly manager: ServiceManager;
   /** `takeover`: a daemon that runs on this root gives way first. */
   readonly start: "plain" | "takeover";
@@ -193,7 +196,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     await stack.disposeAsync();
     if (await end.quiet() === "ready") return;
     log.error("the successor failed, starting again");
-    reexecute(processArguments().filter((word) => word !== "--takeover"));
+    reexecute(
+      options.logins.argumentsAgain(processArguments())
+        .filter((word) => word !== "--takeover"),
+    );
   }
   log.info("stopping", { signal: end, ...store.fetched });
   manager.notify("STOPPING=1");

@@ -80,7 +80,7 @@ export const mountCommand: Command = {
     const target = await Deno.realPath(directory);
     const started = performance.now();
 
-    using client = registryClient(values);
+    using client = registryClient(values, reference.host);
     ensurePrivateFolder(values.root, ROOT_MARKS);
     await using store = await LayerStore.open({
       root: values.root,

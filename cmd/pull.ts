@@ -68,7 +68,7 @@ export const pullCommand: Command = {
     const snapshotter = values.snapshotter ??
       Deno.env.get("CONTAINERD_SNAPSHOTTER") ?? "soci";
     const started = performance.now();
-    using client = registryClient(values);
+    using client = registryClient(values, reference.host);
     using containerd = await connectContainerd(
       values.address ?? Deno.env.get("CONTAINERD_ADDRESS") ??
         "/run/containerd/containerd.sock",

@@ -1,22 +1,21 @@
 /** The flags of every subcommand that talks to a registry. @module */
 import type { Config } from "../lib/config/mod.ts";
 import {
+  boundCredentials,
+  type CredentialStore,
   dockerCredentials,
   firstCredentials,
   hostsDir,
   type Mirror,
   passwordCredential,
   RegistryClient,
-  staticCredentials,
 } from "../lib/remote/registry/mod.ts";
 import { askSecret } from "./ask_secret.ts";
 import { UsageError } from "./command.ts";
 
-/** For `parseCommandLine`. */
-export const REGISTRY_OPTIONS = {
+/** For `parseCommandLine`: how registries are reached. */
+export const CONNECTION_OPTIONS = {
   "plain-http": { type: "boolean", default: false },
-  user: { type: "string", short: "u" },
-  refresh: { type: "string" },
   "skip-verify": { type: "boolean", short: "k", default: false },
   tlscacert: { type: "string" },
   tlscert: { type: "string" },
@@ -24,17 +23,28 @@ export const REGISTRY_OPTIONS = {
   "hosts-dir": { type: "string" },
 } as const;
 
+/** For `parseCommandLine`, of commands that talk to one registry. */
+export const REGISTRY_OPTIONS = {
+  user: { type: "string", short: "u" },
+  refresh: { type: "string" },
+  ...CONNECTION_OPTIONS,
+} as const;
+
 /** For `--help`. */
-export const REGISTRY_HELP =
+export const CONNECTION_HELP =
   `  --plain-http          speak HTTP (default for loopback hosts, HTTPS for others)
-  -u, --user NAME:PASS  log in (default: Docker's config.json and its helpers); NAME alone asks
-                        for the password on a terminal
-  --refresh TOKEN       a refresh token for the registry's token server
   -k, --skip-verify     take any TLS certificate (for tests: anyone on the way can change all)
   --tlscacert FILE      trust the certificates in this PEM file as well
   --tlscert FILE        our own certificate, PEM, where the registry asks for one
   --tlskey FILE         its key
   --hosts-dir DIR       mirrors, certificates and headers of hosts, as containerd's hosts.toml`;
+
+/** For `--help`, of commands that talk to one registry. */
+export const REGISTRY_HELP =
+  `  -u, --user NAME:PASS  log in at the image's registry, and nowhere else (default: Docker's
+                        config.json and its helpers); NAME alone asks for the password on a terminal
+  --refresh TOKEN       a refresh token for the registry's token server
+${CONNECTION_HELP}`;
 
 /** The values of {@link REGISTRY_OPTIONS}. */
 export interface RegistryValues {
@@ -49,16 +59,29 @@ export interface RegistryValues {
 }
 
 /**
- * A client as the flags, and for the daemon its configuration, say.
- * @param config whose keys hold for all that no flag says.
+ * A client of one registry, as the flags say. What they say of a login goes to that registry alone.
+ * @param host the registry, as references name it.
  * @throws UsageError
  */
 export function registryClient(
   values: RegistryValues,
+  host: string,
+): RegistryClient {
+  return clientWith(credentials(values, host), values);
+}
+
+/**
+ * A client as the flags and the daemon's configuration say.
+ * @param config whose keys hold for all that no flag says.
+ * @throws UsageError
+ */
+export function clientWith(
+  credentials: CredentialStore,
+  values: Omit<RegistryValues, "user" | "refresh">,
   config?: Config,
 ): RegistryClient {
   return new RegistryClient({
-    credentials: credentials(values),
+    credentials,
     ...(config !== undefined && {
       mirrors: (host: string) =>
         (config.resolver.host[host]?.mirrors ?? []).map(mirrorOf),
@@ -80,11 +103,17 @@ export function registryClient(
   });
 }
 
-function credentials({ user, refresh }: RegistryValues) {
+function credentials(
+  { user, refresh }: RegistryValues,
+  host: string,
+): CredentialStore {
   const docker = dockerCredentials();
-  if (refresh !== undefined) {
-    return firstCredentials([staticCredentials("", refresh), docker]);
-  }
+  const login = (username: string, secret: string) =>
+    firstCredentials([
+      boundCredentials([{ host, username, secret: () => secret }]),
+      docker,
+    ]);
+  if (refresh !== undefined) return login("", refresh);
   if (user === undefined) return docker;
   const colon = user.indexOf(":");
   const name = colon < 0 ? user : user.slice(0, colon);
@@ -92,7 +121,7 @@ function credentials({ user, refresh }: RegistryValues) {
   if (name === "" || passwordCredential(name, password) === null) {
     throw new UsageError("--user must be name:password");
   }
-  return firstCredentials([staticCredentials(name, password), docker]);
+  return login(name, password);
 }
 
 function passwordOf(name: string): string {

@@ -4,15 +4,21 @@
  */
 import { loadConfig } from "../lib/config/mod.ts";
 import { ServiceManager } from "../lib/host/handover/mod.ts";
+import {
+  boundCredentials,
+  dockerCredentials,
+  firstCredentials,
+} from "../lib/remote/registry/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { runDaemon } from "./daemon.ts";
 import { parseFace } from "./face_flag.ts";
+import { LOGIN_HELP, LOGIN_OPTIONS, Logins } from "./logins.ts";
 import { startLogs } from "./logs.ts";
 import {
-  REGISTRY_HELP,
-  REGISTRY_OPTIONS,
-  registryClient,
+  clientWith,
+  CONNECTION_HELP,
+  CONNECTION_OPTIONS,
 } from "./registry_flags.ts";
 import { daemonRoot, DEFAULT_ROOT } from "./daemon_root.ts";
 
@@ -36,7 +42,8 @@ Flags:
                         also SOCI_SNAPSHOTTER_LOG_LEVEL)
   --log-format FORMAT   json or text (default json)
   --takeover            take over from the daemon that runs on this root, which ends
-${REGISTRY_HELP}
+${LOGIN_HELP}
+${CONNECTION_HELP}
 
 containerd's config.toml:
   [proxy_plugins.soci]
@@ -65,12 +72,14 @@ export const serveCommand: Command = {
         "log-level": { type: "string" },
         "log-format": { type: "string", default: "json" },
         takeover: { type: "boolean", default: false },
-        ...REGISTRY_OPTIONS,
+        ...LOGIN_OPTIONS,
+        ...CONNECTION_OPTIONS,
       },
     });
     if (positionals.length > 0) {
       throw new UsageError(`serve takes no argument "${positionals[0]}"`);
     }
+    const logins = Logins.read(values);
     const format = values["log-format"];
     if (format !== "json" && format !== "text") {
       throw new UsageError("--log-format must be json or text");
@@ -90,13 +99,18 @@ export const serveCommand: Command = {
       logger("serve").warn("unknown configuration key", { key });
     }
 
-    using client = registryClient(values, config);
+    using client = clientWith(
+      firstCredentials([boundCredentials(logins.all), dockerCredentials()]),
+      values,
+      config,
+    );
     const manager = ServiceManager.fromEnvironment();
     await runDaemon({
       ...listeningPlace(address, manager),
       root,
       config,
       client,
+      logins,
       manager,
       start: values.takeover ? "takeover" : "plain",
       face: parseFace(values.face) ?? config.filesystem.face,

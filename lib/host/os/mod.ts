@@ -38,6 +38,7 @@ export {
   writeSome,
 } from "./lean.ts";
 export {
+  inheritedText,
   sendDescriptors,
   setCloseOnExec,
   takeDescriptor,

@@ -139,6 +139,19 @@ export class Authenticator {
     }
   }
 
+  /** The token server's own login, where it gets not that of the registry. */
+  async #forTokenServer(
+    to: Endpoint,
+    host: string,
+  ): Promise<Exclude<Credential, { kind: "bearer" }>> {
+    const own = await this.#credential({ ...to, host });
+    if (own !== null && own.kind !== "bearer") return own;
+    throw unauthorized(
+      to,
+      `its token server is another host, ${host}, and does not get this login: say the login for ${host} too, or use Docker's (docker login)`,
+    );
+  }
+
   async #token(
     to: Endpoint,
     scopes: Scopes,
@@ -161,7 +174,9 @@ export class Authenticator {
       realm,
       service: parameters.get("service") ?? "",
       scopes: mergeScopes(scopes, parameters.get("scope")),
-      credential,
+      credential: credential?.tokenServers !== "own" || isOwn(to, realm)
+        ? credential
+        : await this.#forTokenServer(to, realm.host),
     });
     if (answer.status === 200) {
       const { token, lifeMs } = await read();
@@ -183,6 +198,26 @@ export class Authenticator {
       answer.status,
     );
   }
+}
+
+/**
+ * Whether a token server belongs to the registry it speaks for: the same host, one below it in DNS
+ * (`auth.docker.io` of `docker.io`), or the domain it is in itself (`gitlab.com` of `registry.gitlab.com`).
+ * A sibling may be a stranger, as two names below `co.uk` are.
+ */
+function isOwn({ host, root }: Endpoint, realm: URL): boolean {
+  if (realm.host === root.host) return true;
+  const server = realm.hostname;
+  return [host, root.host].map((name) => name.replace(/:\d+$/, ""))
+    .some((registry) =>
+      registry.includes(".") && server.includes(".") &&
+      !isAddress(registry) && !isAddress(server) &&
+      (server.endsWith(`.${registry}`) || registry.endsWith(`.${server}`))
+    );
+}
+
+function isAddress(name: string): boolean {
+  return name.startsWith("[") || /^[\d.]+$/.test(name);
 }
 
 function passKey({ root }: Endpoint, scopes: Scopes): string {

@@ -1,3 +1,9 @@
+/**
+ * Which token servers get a credential: any that the registry names, as Docker does it, or only one of
+ * the registry's own domain.
+ */
+export type TokenServers = "named" | "own";
+
 /** What proves to a registry who asks. */
 export type Credential =
   /** A name and its password. */
@@ -5,9 +11,16 @@ export type Credential =
     readonly kind: "password";
     readonly username: string;
     readonly password: string;
+    /** `named` when not said. */
+    readonly tokenServers?: TokenServers;
   }
   /** An OAuth2 refresh token, to be exchanged at the registry's token server. */
-  | { readonly kind: "identity"; readonly token: string }
+  | {
+    readonly kind: "identity";
+    readonly token: string;
+    /** `named` when not said. */
+    readonly tokenServers?: TokenServers;
+  }
   /** A bearer token that is sent as it is. */
   | { readonly kind: "bearer"; readonly token: string };
 
@@ -44,6 +57,36 @@ export function staticCredentials(
       Promise.resolve(
         hosts === undefined || hosts.includes(host) ? credential : null,
       ),
+  };
+}
+
+/** A login for one host. */
+export interface Login {
+  /** As in image references: `docker.io`, `localhost:5000`. */
+  readonly host: string;
+  /** Empty: the secret is a refresh token. */
+  readonly username: string;
+  /** Asked for at every question, so that a new password needs no restart. */
+  readonly secret: () => string | Promise<string>;
+}
+
+/**
+ * Logins each of which goes to its host alone: to no other registry, no mirror, and no token server on
+ * another host, unless that is of the host's own domain or has a login here itself.
+ */
+export function boundCredentials(logins: readonly Login[]): CredentialStore {
+  return {
+    async get(host) {
+      const login = logins.find((login) => login.host === host);
+      if (login === undefined) return null;
+      const credential = passwordCredential(
+        login.username,
+        await login.secret(),
+      );
+      return credential === null || credential.kind === "bearer"
+        ? credential
+        : { ...credential, tokenServers: "own" };
+    },
   };
 }
 

@@ -9,9 +9,11 @@
  * @module
  */
 export {
+  boundCredentials,
   type Credential,
   type CredentialStore,
   firstCredentials,
+  type Login,
   passwordCredential,
   staticCredentials,
 } from "./credentials.ts";
@@ -23,6 +25,7 @@ export {
 } from "./errors.ts";
 export {
   InvalidReferenceError,
+  parseHost,
   parseReference,
   Reference,
 } from "./reference.ts";

@@ -58,6 +58,15 @@ function isHost(part: string): boolean {
 }
 
 /**
+ * Reads the name of a registry, as image references have it: `ghcr.io`, `localhost:5000`.
+ * @returns null when it is none.
+ */
+export function parseHost(text: string): string | null {
+  if (!HOST.test(text) || !isHost(text)) return null;
+  return text === "index.docker.io" ? "docker.io" : text;
+}
+
+/**
  * Reads what a person types: `redis`, `ghcr.io/a/b:1`, `localhost:5000/x@sha256:…`.
  * @throws InvalidReferenceError
  */

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { sha256 } from "../../../../lib/formats/oci/mod.ts";
 import {
+  boundCredentials,
   type CredentialStore,
+  parseReference,
+  RegistryClient,
   staticCredentials,
 } from "../../../../lib/remote/registry/mod.ts";
 import { fails, readPart, scene } from "./helpers.ts";
@@ -141,5 +144,118 @@ for (const auth of [basic, bearer]) {
     );
     assert.equal(storage.length, 2);
     assert.ok(storage.every(({ authorized }) => !authorized));
+  });
+}
+
+/** A server that asks everybody for a login, in words of its own, and notes what it is sent. */
+function asking(challenge: (origin: string) => string) {
+  const sent: (string | null)[] = [];
+  const server = Deno.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    onListen: () => {},
+  }, (request) => {
+    sent.push(
+      request.headers.get("authorization"),
+      ...new URL(request.url).searchParams.values(),
+    );
+    return new Response("", {
+      status: 401,
+      headers: { "www-authenticate": challenge(new URL(request.url).origin) },
+    });
+  });
+  const host = `127.0.0.1:${server.addr.port}`;
+  return {
+    host,
+    sent,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
+
+const manifestOf = (client: RegistryClient, host: string) =>
+  client.manifest(parseReference(`${host}/a/b:1`));
+
+Deno.test("a login for one registry is never sent to another that asks for one", async () => {
+  await using own = asking(() => 'Basic realm="own"');
+  await using other = asking(() => 'Basic realm="other"');
+  using client = new RegistryClient({
+    credentials: boundCredentials([
+      { host: own.host, username: "anna", secret: () => "secret" },
+    ]),
+  });
+  await fails("unauthorized", manifestOf(client, own.host));
+  await fails("unauthorized", manifestOf(client, other.host));
+  assert.ok(own.sent.includes(`Basic ${btoa("anna:secret")}`));
+  assert.ok(other.sent.length > 0);
+  assert.ok(other.sent.every((header) => header === null));
+});
+
+Deno.test("nor to a token server on another host, unless that has a login of its own", async () => {
+  await using tokens = asking(() => "Basic");
+  await using own = asking(() =>
+    `Bearer realm="http://${tokens.host}/token",service="s"`
+  );
+  const logins = [
+    { host: own.host, username: "anna", secret: () => "secret" },
+    { host: own.host, username: "", secret: () => "refresh-secret" },
+  ];
+  for (const login of logins) {
+    using client = new RegistryClient({
+      credentials: boundCredentials([login]),
+    });
+    const error = await fails("unauthorized", manifestOf(client, own.host));
+    assert.match(error.message, /token server is another host, 127\.0\.0\.1:/);
+    assert.deepEqual(tokens.sent, []);
+    assert.ok(own.sent.every((header) => header === null));
+  }
+  using client = new RegistryClient({
+    credentials: boundCredentials([
+      logins[0]!,
+      { host: tokens.host, username: "bob", secret: () => "other" },
+    ]),
+  });
+  await fails("unauthorized", manifestOf(client, own.host));
+  assert.ok(tokens.sent.includes(`Basic ${btoa("bob:other")}`));
+  assert.ok(!tokens.sent.includes(`Basic ${btoa("anna:secret")}`));
+});
+
+for (
+  const [host, realm, gets] of [
+    ["docker.io", "https://auth.docker.io/token", true],
+    ["registry.gitlab.com", "https://gitlab.com/jwt/auth", true],
+    ["ghcr.io", "https://ghcr.io/token", true],
+    ["one.co.uk", "https://two.co.uk/token", false],
+    ["docker.io", "https://auth.docker.io.evil.example/token", false],
+    ["docker.io", "https://evildocker.io/token", false],
+    ["r.example", "https://r.example:8443/token", false],
+  ] as const
+) {
+  Deno.test(`a login for ${host} goes to ${realm}: ${gets}`, async () => {
+    const sent: Request[] = [];
+    using client = new RegistryClient({
+      retry: { retries: 0 },
+      credentials: boundCredentials([
+        { host, username: "anna", secret: () => "secret" },
+      ]),
+      fetch: (input, init) => {
+        const request = new Request(input as URL, init);
+        sent.push(request);
+        return Promise.resolve(
+          request.url.startsWith(realm)
+            ? Response.json({ token: "t" })
+            : new Response("", {
+              status: 401,
+              headers: { "www-authenticate": `Bearer realm="${realm}"` },
+            }),
+        );
+      },
+    });
+    await fails("unauthorized", manifestOf(client, host));
+    const asked = sent.filter(({ url }) => url.startsWith(realm));
+    assert.equal(
+      asked.some(({ headers }) => headers.has("authorization")),
+      gets,
+    );
+    if (!gets) assert.deepEqual(asked, []);
   });
 }
