@@ -10,7 +10,8 @@
  * @module
  */
 import { mountHelperArguments } from "../../cmd/program.ts";
-import { LayerFileSystem, PRESENT } from "../../lib/layers/fs/mod.ts";
+import { LayerFileSystem } from "../../lib/layers/fs/mod.ts";
+import { PRESENT } from "../../lib/layers/presence/mod.ts";
 import { LayerTree } from "../../lib/layers/tree/mod.ts";
 import { listNames } from "../../lib/host/os/mod.ts";
 import { parseArgs } from "node:util";

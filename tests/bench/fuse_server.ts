@@ -7,7 +7,8 @@
  * present, and whatever is asked for arrives that many milliseconds later.
  * @module
  */
-import { LayerFileSystem, PRESENT } from "../../lib/layers/fs/mod.ts";
+import { LayerFileSystem } from "../../lib/layers/fs/mod.ts";
+import { PRESENT } from "../../lib/layers/presence/mod.ts";
 import { LayerTree } from "../../lib/layers/tree/mod.ts";
 import { closeFd, O, openFd, preadFully } from "../../lib/host/os/mod.ts";
 

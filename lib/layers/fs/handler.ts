@@ -19,8 +19,8 @@ import {
 } from "../../host/os/mod.ts";
 import { DataFile } from "./data_file.ts";
 import { S } from "../tree/mod.ts";
+import { PRESENT } from "../presence/mod.ts";
 import {
-  PRESENT,
   type ReadersAtWork,
   RequestRing,
   RING_INTERRUPT,

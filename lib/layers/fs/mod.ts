@@ -24,9 +24,7 @@ export {
   type ServedMount,
 } from "./service.ts";
 export {
-  MISSING,
   PresenceArena,
-  PRESENT,
   ReadersAtWork,
   RequestRing,
   RingItem,

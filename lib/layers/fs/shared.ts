@@ -3,9 +3,8 @@
  *
  * - `SlotTable`: which slots are served, and where the presence bytes of each lie. Written by the
  *   main isolate only; read by Workers on every request.
- * - the presence arena: one byte for each span of each served layer, 1 when its bytes are in the
- *   layer's data file. Written (0 → 1) after the bytes are in the file, and (1 → 0) before they go;
- *   `SlotTable.generation` tells of the latter.
+ * - the presence arena: a presence byte (`presence/mod.ts` says what it means, who writes it and in
+ *   which order) for each span of each served layer. `SlotTable.generation` tells of spans that go.
  * - `SpanStarts`: where those spans begin, so that a Worker that only serves blobs needs no tree.
  * - use marks: a byte for each presence byte, set by whoever reads the span, cleared by whoever wants
  *   to know which spans are used. Losing a mark in a race costs nothing but a wrong guess.
@@ -16,9 +15,7 @@
  * @module
  */
 
-/** Span is missing / is in the data file. */
-export const MISSING = 0;
-export const PRESENT = 1;
+import { MISSING } from "../presence/mod.ts";
 
 const ROW_WORDS = 4;
 const EMPTY = 0;

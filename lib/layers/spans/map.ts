@@ -7,6 +7,7 @@ import {
   openFd,
 } from "../../host/os/mod.ts";
 import { preadFully, pwriteFully, truncateFd } from "../../host/os/mod.ts";
+import { MISSING, PRESENT, WATCHED } from "../presence/mod.ts";
 
 const MAGIC = 0x50414d53; // "SMAP"
 const VERSION = 1;
@@ -20,12 +21,6 @@ const WRITTEN = 1;
 const SYNCED = 2;
 /** In memory only: WRITTEN, and a sync that covers it is under way. */
 const SYNCING = 3;
-
-/** Presence bytes, as the FUSE Workers see them: only `PRESENT` may be read without asking. */
-const MISSING = 0;
-const PRESENT = 1;
-/** The bytes are here, but the next reader shall ask: it has come to a marked place. */
-const MARKED = 2;
 
 /**
  * The durable list of present spans of one layer: a 64-byte header (magic, version, count, boot ID)
@@ -47,7 +42,7 @@ export class SpanMap implements Disposable {
   private constructor(
     fd: number,
     marks: Uint8Array<ArrayBuffer>,
-    /** One byte a span; shared with the readers of the data file, written here only. */
+    /** Presence bytes, shared with the readers of the data file; written here only. */
     readonly presence: Uint8Array,
   ) {
     this.#fd = fd;
@@ -115,13 +110,13 @@ export class SpanMap implements Disposable {
 
   /** Makes the next reader of a present span ask for it. */
   watch(span: number): void {
-    Atomics.compareExchange(this.presence, span, PRESENT, MARKED);
+    Atomics.compareExchange(this.presence, span, PRESENT, WATCHED);
   }
 
   /** Ends `watch`; whether the span was watched. */
   unwatch(span: number): boolean {
-    return Atomics.compareExchange(this.presence, span, MARKED, PRESENT) ===
-      MARKED;
+    return Atomics.compareExchange(this.presence, span, WATCHED, PRESENT) ===
+      WATCHED;
   }
 
   /** Number of present spans. */

@@ -6,7 +6,8 @@
  * @module
  */
 import { compileTree, LayerTree } from "../../../../lib/layers/tree/mod.ts";
-import { LayerFileSystem, PRESENT } from "../../../../lib/layers/fs/mod.ts";
+import { LayerFileSystem } from "../../../../lib/layers/fs/mod.ts";
+import { PRESENT } from "../../../../lib/layers/presence/mod.ts";
 import { closeFd, O, openFd, truncateFd } from "../../../../lib/host/os/mod.ts";
 import { entry } from "../../../unit/layers/tree/support.ts";
 

@@ -2,7 +2,8 @@
 import { mountHelperArguments } from "../../../../cmd/program.ts";
 import assert from "node:assert/strict";
 import { compileTree, LayerTree } from "../../../../lib/layers/tree/mod.ts";
-import { LayerFileSystem, PRESENT } from "../../../../lib/layers/fs/mod.ts";
+import { LayerFileSystem } from "../../../../lib/layers/fs/mod.ts";
+import { PRESENT } from "../../../../lib/layers/presence/mod.ts";
 import { listMounts } from "../../../../lib/host/mounting/mod.ts";
 import { pwriteFully } from "../../../../lib/host/os/mod.ts";
 import { erofsRefusal, onEveryFace } from "../../../support/erofs/mod.ts";

@@ -3,7 +3,8 @@ import { mountHelperArguments } from "../../../../cmd/program.ts";
 import assert from "node:assert/strict";
 import { compileTree, LayerTree } from "../../../../lib/layers/tree/mod.ts";
 import type { Face } from "../../../../lib/layers/faces/mod.ts";
-import { LayerFileSystem, PRESENT } from "../../../../lib/layers/fs/mod.ts";
+import { LayerFileSystem } from "../../../../lib/layers/fs/mod.ts";
+import { PRESENT } from "../../../../lib/layers/presence/mod.ts";
 import {
   closeFd,
   O,

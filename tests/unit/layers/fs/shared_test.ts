@@ -1,14 +1,13 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import {
-  MISSING,
   PresenceArena,
-  PRESENT,
   RequestRing,
   RingItem,
   SlotTable,
   SpanStarts,
 } from "../../../../lib/layers/fs/mod.ts";
+import { MISSING, PRESENT } from "../../../../lib/layers/presence/mod.ts";
 
 Deno.test("a slot is found with its place in the arena while it is served", () => {
   const table = new SlotTable(SlotTable.allocate(8));
