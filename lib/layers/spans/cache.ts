@@ -16,7 +16,7 @@ const LOOK_MS = 15_000;
 export interface CachedLayer {
   readonly spans: SpanTable;
   readonly map: SpanMap;
-  readonly reader: Pick<LayerReader, "evict" | "isBusy">;
+  readonly reader: Pick<LayerReader, "evict">;
   /** One byte a span, set by whoever reads it; cleared here. */
   readonly uses: Uint8Array;
 }
@@ -177,9 +177,9 @@ export class SpanCache implements Disposable {
     this.#look();
     const candidates: { member: Member; span: number; lastUse: number }[] = [];
     for (const member of this.#members.values()) {
-      const { layer: { map, reader, spans }, lastUse } = member;
+      const { layer: { map, spans }, lastUse } = member;
       for (let span = 0; span < spans.count; span++) {
-        if (!map.has(span) || reader.isBusy(span)) continue;
+        if (!map.has(span)) continue;
         candidates.push({ member, span, lastUse: lastUse[span]! });
       }
     }

@@ -10,7 +10,7 @@ export interface Fillable {
   /** Whether a span is not to be fetched: here already, or never right. */
   isSettled(span: number): boolean;
   /** Compressed bytes that one request should ask for. */
-  runBytes(): number;
+  requestBytes(): number;
   /** Uncompressed bytes that may still come into the cache. */
   room(): number;
   /** Fetches spans `first` to `last`. */
@@ -39,7 +39,7 @@ export async function fillLayer(layer: Fillable): Promise<void> {
   };
   for (let first = 0; first < spans.count; first++) {
     if (layer.isSettled(first)) continue;
-    const limit = layer.runBytes();
+    const limit = layer.requestBytes();
     const bytesTo = (last: number) => spans.end(last) - spans.start(first);
     if (bytesTo(first) + underway > layer.room()) break;
     let last = first;

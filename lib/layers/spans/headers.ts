@@ -12,13 +12,12 @@
  *
  * | section | element | count |
  * |---|---|---|
- * | head | magic, version, spans, straddlers, checksum as u32 | 8 words |
+ * | head | magic, version, spans, crossing headers, checksum as u32 | 8 words |
  * | records of a span, start and end in the file | f64 pairs | spans |
- * | straddlers: start and end in the file, first and last span | four f64 | straddlers |
+ * | crossing headers: start and end in the file, first and last span | four f64 | crossing headers |
  * | records | bytes | |
  *
- * A header that lies in two spans or more is a *straddler*: it is checked when the last of its spans
- * arrives.
+ * A header that crosses a border of spans is checked when the last of its spans arrives.
  * @module
  */
 import { crc32 } from "node:zlib";
@@ -49,8 +48,8 @@ const BLOCK_BYTES = 512;
 const MAX_HEADER_BYTES = 6 * (2 ** 20 + 1024) + 512;
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 
-/** A header that does not lie in one span. */
-export interface Straddler {
+/** A header that does not lie in one span: it crosses a border of spans. */
+export interface CrossingHeader {
   /** Where its record is in the file. */
   readonly start: number;
   readonly end: number;
@@ -69,27 +68,27 @@ export interface SpanHeaders {
 export class HeaderTable implements Disposable {
   readonly #fd: number;
   readonly #ranges: Float64Array;
-  readonly #straddlers = new Map<number, Straddler[]>();
+  readonly #crossing = new Map<number, CrossingHeader[]>();
 
   private constructor(fd: number, bytes: Uint8Array<ArrayBuffer>) {
-    const [, , spans, straddlers] = new Uint32Array(bytes.buffer, 0, 4);
+    const [, , spans, crossing] = new Uint32Array(bytes.buffer, 0, 4);
     this.#fd = fd;
     const doubles = new Float64Array(
       bytes.buffer,
       HEAD_BYTES,
-      indexWords(spans!, straddlers!),
+      indexWords(spans!, crossing!),
     );
     this.#ranges = doubles.slice(0, spans! * 2);
-    for (let i = 0; i < straddlers!; i++) {
+    for (let i = 0; i < crossing!; i++) {
       const at = spans! * 2 + i * 4;
-      const straddler = {
+      const header = {
         start: doubles[at]!,
         end: doubles[at + 1]!,
         firstSpan: doubles[at + 2]!,
         lastSpan: doubles[at + 3]!,
       };
-      for (let s = straddler.firstSpan; s <= straddler.lastSpan; s++) {
-        this.#straddlers.getOrInsertComputed(s, () => []).push(straddler);
+      for (let s = header.firstSpan; s <= header.lastSpan; s++) {
+        this.#crossing.getOrInsertComputed(s, () => []).push(header);
       }
     }
   }
@@ -125,22 +124,22 @@ export class HeaderTable implements Disposable {
   }
 
   /** Headers that lie in this span and others. */
-  straddlers(span: number): readonly Straddler[] {
-    return this.#straddlers.get(span) ?? [];
+  crossingOf(span: number): readonly CrossingHeader[] {
+    return this.#crossing.get(span) ?? [];
   }
 
   /**
-   * Compares a straddler with the layer.
-   * @param read gives bytes of the tar; all of the straddler's spans must be here.
+   * Compares a header that crosses borders of spans with the layer.
+   * @param read gives bytes of the tar; all of the header's spans must be here.
    * @returns null, or what differs.
    * @throws OsError when the file cannot be read.
    */
-  straddlerDifference(
-    straddler: Straddler,
+  crossingDifference(
+    header: CrossingHeader,
     read: (offset: number, length: number) => Uint8Array,
   ): string | null {
-    const bytes = new Uint8Array(straddler.end - straddler.start);
-    readRecords(this.#fd, bytes, straddler.start);
+    const bytes = new Uint8Array(header.end - header.start);
+    readRecords(this.#fd, bytes, header.start);
     for (const record of recordsIn(bytes)) {
       const { headerStart, offset } = record;
       const region = read(headerStart, offset - headerStart);
@@ -193,8 +192,8 @@ export function spanHeaderDifference(
   return null;
 }
 
-const indexWords = (spans: number, straddlers: number) =>
-  spans * 2 + straddlers * 4;
+const indexWords = (spans: number, crossing: number) =>
+  spans * 2 + crossing * 4;
 
 function buildHeaderFile(
   { entries, uncompressedSize }: Ztoc,
@@ -202,7 +201,7 @@ function buildHeaderFile(
 ): Uint8Array<ArrayBuffer> {
   const writer = new RecordWriter();
   const ranges = new Float64Array(spans.count * 2);
-  const straddlers: Straddler[] = [];
+  const crossing: CrossingHeader[] = [];
   let headerStart = 0;
   let span = 0;
   const add = (entry: ZtocEntry, number: number) => {
@@ -220,7 +219,7 @@ function buildHeaderFile(
       ? span
       : spans.spanAt(entry.offset - 1);
     if (lastSpan > span) {
-      straddlers.push({ start, end: writer.length, firstSpan: span, lastSpan });
+      crossing.push({ start, end: writer.length, firstSpan: span, lastSpan });
     } else {
       if (ranges[span * 2 + 1] === 0) ranges[span * 2] = start;
       ranges[span * 2 + 1] = writer.length;
@@ -234,12 +233,12 @@ function buildHeaderFile(
   if (headerStart < uncompressedSize) {
     add(placeholder(uncompressedSize), entries.length); // the end marker
   }
-  const words = indexWords(spans.count, straddlers.length);
+  const words = indexWords(spans.count, crossing.length);
   const recordsAt = HEAD_BYTES + words * 8;
   const bytes = new Uint8Array(recordsAt + writer.length);
   const doubles = new Float64Array(bytes.buffer, HEAD_BYTES, words);
   doubles.set(ranges.map((at) => at + recordsAt));
-  straddlers.forEach(({ start, end, firstSpan, lastSpan }, i) =>
+  crossing.forEach(({ start, end, firstSpan, lastSpan }, i) =>
     doubles.set(
       [start + recordsAt, end + recordsAt, firstSpan, lastSpan],
       spans.count * 2 + i * 4,
@@ -247,7 +246,7 @@ function buildHeaderFile(
   );
   bytes.set(writer.bytes(), recordsAt);
   const head = new Uint32Array(bytes.buffer, 0, HEAD_BYTES / 4);
-  head.set([MAGIC, VERSION, spans.count, straddlers.length]);
+  head.set([MAGIC, VERSION, spans.count, crossing.length]);
   head[4] = crc32(bytes.subarray(HEAD_BYTES)) >>> 0;
   return bytes;
 }

@@ -28,7 +28,8 @@
  * `hashLayer` once the layer is whole. `SpanCache` keeps the spans of all layers within a budget.
  * @module
  */
-export { LayerReader, type LayerReaderOptions } from "./reader.ts";
+export { LayerReader } from "./reader.ts";
+export type { LayerReaderOptions } from "./options.ts";
 export type { SpanClass } from "./classes.ts";
 export { type SchedulerOptions, SpanScheduler } from "./scheduler.ts";
 export { FileSpanSource, type SpanSource } from "./source.ts";

@@ -1,21 +1,25 @@
-import { isBefore, SPAN_CLASSES, type SpanClass } from "./classes.ts";
-import { HostPace } from "./pace.ts";
-import { type Flight, Preempted, type Run, type RunLayer } from "./run.ts";
+import { isBefore, type SpanClass } from "./classes.ts";
+import { coalesce } from "./coalesce.ts";
+import { HeldBytes } from "./held_bytes.ts";
+import { Host } from "./host.ts";
+import {
+  isUrgent,
+  type PendingSpan,
+  Preempted,
+  type RangeRequest,
+  restOf,
+} from "./pending.ts";
 
 /** Compressed bytes one range request may ask for, unless a single span is larger. */
-const MAX_RUN_BYTES = 8 * 2 ** 20;
+const MAX_REQUEST_BYTES = 8 * 2 ** 20;
 /** While a host's rate is unknown. */
 const FIRST_BACKGROUND_BYTES = 2 ** 20;
 /** A background request is as large as the host gives in this time, ms. */
-const BACKGROUND_RUN_MS = 250;
+const BACKGROUND_REQUEST_MS = 250;
 /** Background requests side by side: two hide each other's round trips. */
 const BACKGROUND_REQUESTS = 2;
 /** After a reader was served another one often follows: the line is left free for so long, ms. */
 const QUIET_MS = 30;
-/** A background request that is over so soon, ms, is not worth a new connection. */
-const NEARLY_DONE_MS = 4;
-/** A reader waits so long, ms, for a background request to come to its span, else asks anew. */
-const NEARLY_THERE_MS = 15;
 
 /** How a scheduler behaves. */
 export interface SchedulerOptions {
@@ -28,88 +32,78 @@ export interface SchedulerOptions {
   readonly maxHeldBytes?: number;
 }
 
-interface Host {
-  readonly pace: HostPace;
-  readonly queues: Record<SpanClass, Set<Flight>>;
-  readonly runs: Set<Run>;
-  /** When something other than background last ran. */
-  busyUntilMs: number;
-  timer: ReturnType<typeof setTimeout> | undefined;
-  pumping: boolean;
-}
-
 /**
  * Decides which spans of all layers are fetched next, host by host.
  *
- * Spans are queued one by one and joined to runs of neighbours only when a request may start, so
+ * Spans are queued one by one and coalesced with their neighbours only when a request may start, so
  * what was asked for in the same turn, or while all requests were busy, goes out together. Classes
- * are served strictly in order; behind the spans that are waited for, a run takes along neighbours
- * that will be, as that delays nobody. The background runs only while a host has nothing else to do,
- * in pieces of a quarter second, and gives way at once: its request is given up, what came is kept.
+ * are served strictly in order; behind the spans that are waited for, a request takes along
+ * neighbours that will be, as that delays nobody. The background runs only while a host has nothing
+ * else to do, in pieces of a quarter second, and gives way at once: its request is given up, what came
+ * is kept.
  */
 export class SpanScheduler {
   readonly #hosts = new Map<string, Host>();
+  readonly #held: HeldBytes;
   readonly #backgroundBytesPerMs: number;
-  readonly #maxHeldBytes: number;
-  /** Spans that are on their way or being inflated, and their compressed bytes. */
-  readonly #held = new Set<Flight>();
-  #heldBytes = 0;
   /** When the bound on background bytes allows the next request. */
   #nextBackgroundMs = 0;
   #paused = false;
+  /** Hosts that are looked at when this turn of the event loop is over. */
+  readonly #soon = new Set<Host>();
+  /** Hosts that are looked at later, when the background may go on. */
+  readonly #later = new Map<Host, ReturnType<typeof setTimeout>>();
 
   constructor(options: SchedulerOptions = {}) {
     this.#backgroundBytesPerMs =
       (options.backgroundBytesPerSecond || Infinity) / 1000;
-    this.#maxHeldBytes = options.maxHeldBytes ?? Infinity;
+    this.#held = new HeldBytes(
+      options.maxHeldBytes ?? Infinity,
+      () => this.#startAllSoon(),
+    );
   }
 
-  /** Queues a flight. */
-  add(flight: Flight): void {
-    const host = this.#host(flight.layer);
-    flight.layer.queued.set(flight.span, flight);
-    host.queues[flight.cls].add(flight);
-    this.#arrived(host, flight);
+  /** Takes a queued span in. */
+  add(pending: PendingSpan): void {
+    const host = this.#host(pending.layer.host);
+    host.queues[pending.cls].add(pending);
+    this.#added(host, pending);
   }
 
-  /** A more urgent waiter joined a flight. */
-  raise(flight: Flight, cls: SpanClass): void {
-    if (!isBefore(cls, flight.cls)) return;
-    const host = this.#host(flight.layer);
-    if (flight.run === null) host.queues[flight.cls].delete(flight);
-    flight.cls = cls;
-    if (flight.run === null) host.queues[cls].add(flight);
-    this.#arrived(host, flight);
+  /** A more urgent waiter joined a span that is queued or under way. */
+  raise(pending: PendingSpan, cls: SpanClass): void {
+    if (!isBefore(cls, pending.cls)) return;
+    const host = this.#host(pending.layer.host);
+    const queued = host.queues[pending.cls].delete(pending);
+    pending.cls = cls;
+    if (queued) host.queues[cls].add(pending);
+    this.#added(host, pending);
   }
 
-  /** Takes a queued flight back; false when it is under way already. */
-  remove(flight: Flight): boolean {
-    if (flight.run !== null || !flight.layer.queued.delete(flight.span)) {
-      return false;
-    }
-    this.#host(flight.layer).queues[flight.cls].delete(flight);
-    return true;
+  /** Takes a queued span back. */
+  remove(pending: PendingSpan): void {
+    this.#host(pending.layer.host).queues[pending.cls].delete(pending);
   }
 
   /** Starts no more background requests, and gives up those that run. */
   pauseBackground(): void {
     this.#paused = true;
-    for (const host of this.#hosts.values()) this.#yield(host, null);
+    for (const host of this.#hosts.values()) host.yieldTo(null);
   }
 
   /** Ends `pauseBackground`. */
   resumeBackground(): void {
     this.#paused = false;
-    for (const host of this.#hosts.values()) this.#pumpSoon(host);
+    this.#startAllSoon();
   }
 
-  /** How many compressed bytes of background one request of that layer should ask for. */
-  backgroundRunBytes({ host }: { host: string }): number {
-    const rate = this.#hosts.get(host)?.pace.bytesPerMs ?? 0;
+  /** How many compressed bytes of background one request to a host should ask for. */
+  backgroundRequestBytes(host: string): number {
+    const rate = this.bytesPerMs(host);
     return Math.min(
-      MAX_RUN_BYTES,
-      rate === 0 ? FIRST_BACKGROUND_BYTES : rate * BACKGROUND_RUN_MS,
-      this.#backgroundBytesPerMs * BACKGROUND_RUN_MS,
+      MAX_REQUEST_BYTES,
+      rate === 0 ? FIRST_BACKGROUND_BYTES : rate * BACKGROUND_REQUEST_MS,
+      this.#backgroundBytesPerMs * BACKGROUND_REQUEST_MS,
     );
   }
 
@@ -118,246 +112,164 @@ export class SpanScheduler {
     return this.#hosts.get(host)?.pace.bytesPerMs ?? 0;
   }
 
-  #host({ host: name }: RunLayer): Host {
-    let host = this.#hosts.get(name);
-    if (host === undefined) {
-      host = {
-        pace: new HostPace(),
-        queues: {
-          demand: new Set(),
-          prefetch: new Set(),
-          background: new Set(),
-        },
-        runs: new Set(),
-        busyUntilMs: -Infinity,
-        timer: undefined,
-        pumping: false,
-      };
-      this.#hosts.set(name, host);
-    }
-    return host;
+  #host(name: string): Host {
+    return this.#hosts.getOrInsertComputed(name, () => new Host());
   }
 
-  #arrived(host: Host, flight: Flight): void {
-    if (flight.cls === "demand") this.#yield(host, flight);
-    this.#pumpSoon(host);
+  #added(host: Host, pending: PendingSpan): void {
+    if (pending.cls === "demand") host.yieldTo(pending);
+    this.#startSoon(host);
   }
 
-  /** Gives up background requests that a reader would wait behind. */
-  #yield(host: Host, reader: Flight | null): void {
-    for (const run of host.runs) {
-      if (run.cls !== "background") continue;
-      const { pace } = host;
-      if (
-        reader !== null &&
-        pace.transferMs(run.size - run.received) < NEARLY_DONE_MS
-      ) continue;
-      if (reader?.run === run) {
-        // It is on its way; so are spans before it, which is fine when they are few.
-        const { layer } = run;
-        const first = run.flights[0]!.span;
-        const before = layer.compressedStart(reader.span) -
-          layer.compressedStart(first) - run.received;
-        if (reader.received || pace.transferMs(before) < NEARLY_THERE_MS) {
-          continue;
-        }
-      } else if (rest(run).some(({ cls }) => cls === "demand")) {
-        continue; // somebody waits for a part of it: see #received
-      }
-      run.abort.abort(new Preempted("a reader waits"));
-    }
+  #startAllSoon(): void {
+    for (const host of this.#hosts.values()) this.#startSoon(host);
   }
 
   /** Requests of one turn of the event loop are looked at together. */
-  #pumpSoon(host: Host): void {
-    if (host.pumping) return;
-    host.pumping = true;
+  #startSoon(host: Host): void {
+    if (this.#soon.has(host)) return;
+    this.#soon.add(host);
     queueMicrotask(() => {
-      host.pumping = false;
-      this.#pump(host);
+      this.#soon.delete(host);
+      this.#startWhatMay(host);
     });
   }
 
-  #pump(host: Host): void {
+  #startWhatMay(host: Host): void {
     for (;;) {
-      const cls = SPAN_CLASSES.find((cls) => host.queues[cls].size > 0);
+      const cls = host.nextClass;
       if (cls === undefined || !this.#mayStart(host, cls)) return;
-      const [flight] = host.queues[cls];
-      // One goes whatever its size.
-      const held = this.#heldBytes + sizeOf(flight!);
-      if (held > this.#maxHeldBytes && this.#heldBytes > 0) return;
-      this.#start(host, this.#gather(host, flight!));
+      const [pending] = host.queues[cls];
+      if (!this.#held.fits(pending!)) return;
+      this.#start(host, coalesce(pending!, this.#maxRequestBytes(pending!)));
     }
   }
 
   #mayStart(host: Host, cls: SpanClass): boolean {
-    const urgent = [...host.runs].filter(isUrgent);
+    const urgent = host.urgentRequests;
     if (cls !== "background") {
       // Readers to come leave room for readers that are here.
       const limit = host.pace.requests;
-      return urgent.length <
-        (cls === "demand" ? limit : Math.max(1, limit >> 1));
+      return urgent < (cls === "demand" ? limit : Math.max(1, limit >> 1));
     }
-    if (this.#paused || urgent.length > 0) return false;
-    if (host.runs.size >= BACKGROUND_REQUESTS) return false;
-    const now = performance.now();
-    const wait = Math.max(host.busyUntilMs + QUIET_MS, this.#nextBackgroundMs) -
-      now;
-    if (wait <= 0) return true;
-    host.timer ??= setTimeout(() => {
-      host.timer = undefined;
-      this.#pumpSoon(host);
-    }, wait);
+    if (this.#paused || urgent > 0) return false;
+    if (host.requests.size >= BACKGROUND_REQUESTS) return false;
+    const fromMs = Math.max(
+      host.busyUntilMs + QUIET_MS,
+      this.#nextBackgroundMs,
+    );
+    const waitMs = fromMs - performance.now();
+    if (waitMs <= 0) return true;
+    this.#startLater(host, waitMs);
     return false;
   }
 
-  /** The run around a queued flight: neighbours as urgent as it, then behind them less urgent ones. */
-  #gather(host: Host, seed: Flight): Flight[] {
-    const { layer } = seed;
-    const limit = Math.min(
-      seed.cls === "background"
-        ? this.backgroundRunBytes(layer)
-        : MAX_RUN_BYTES,
-      this.#maxHeldBytes - this.#heldBytes,
-    );
-    const flights = [seed];
-    let start = layer.compressedStart(seed.span);
-    let end = layer.compressedEnd(seed.span);
-    const take = (span: number, urgent: boolean): boolean => {
-      const flight = layer.queued.get(span);
-      if (flight === undefined || flight.cls === "background" && urgent) {
-        return false;
-      }
-      const from = Math.min(start, layer.compressedStart(span));
-      const to = Math.max(end, layer.compressedEnd(span));
-      if (to - from > limit) return false;
-      start = from;
-      end = to;
-      if (span < seed.span) flights.unshift(flight);
-      else flights.push(flight);
-      return true;
-    };
-    const urgent = seed.cls !== "background";
-    for (let span = seed.span + 1; take(span, urgent); span++);
-    // What is asked for before the seed delays it: only what is as urgent goes there.
-    for (
-      let span = seed.span - 1;
-      layer.queued.get(span)?.cls === seed.cls && take(span, urgent);
-      span--
-    );
-    for (const flight of flights) {
-      layer.queued.delete(flight.span);
-      host.queues[flight.cls].delete(flight);
-    }
-    return flights;
+  #startLater(host: Host, waitMs: number): void {
+    if (this.#later.has(host)) return;
+    const timer = setTimeout(() => {
+      this.#later.delete(host);
+      this.#startSoon(host);
+    }, waitMs);
+    this.#later.set(host, timer);
   }
 
-  #start(host: Host, flights: Flight[]): void {
-    const { layer } = flights[0]!;
-    const cls = flights.reduce<SpanClass>(
-      (first, flight) => isBefore(flight.cls, first) ? flight.cls : first,
-      "background",
+  #maxRequestBytes({ cls, layer }: PendingSpan): number {
+    return Math.min(
+      cls === "background"
+        ? this.backgroundRequestBytes(layer.host)
+        : MAX_REQUEST_BYTES,
+      this.#held.roomBytes,
     );
-    const run: Run = {
-      layer,
-      flights,
-      cls,
-      abort: new AbortController(),
-      next: 0,
-      received: 0,
-      size: layer.compressedEnd(flights.at(-1)!.span) -
-        layer.compressedStart(flights[0]!.span),
-    };
-    for (const flight of flights) {
-      flight.run = run;
-      this.#hold(flight);
+  }
+
+  #start(host: Host, spans: readonly PendingSpan[]): void {
+    const request = makeRequest(spans);
+    const { cls, layer, sizeBytes } = request;
+    for (const pending of spans) {
+      host.queues[pending.cls].delete(pending);
+      layer.states.step(pending.span, "send");
+      pending.request = request;
+      this.#held.hold(pending);
     }
-    host.runs.add(run);
+    host.requests.add(request);
     host.pace.begin(performance.now());
     if (cls === "background") {
       this.#nextBackgroundMs =
         Math.max(this.#nextBackgroundMs, performance.now()) +
-        run.size / this.#backgroundBytesPerMs;
+        sizeBytes / this.#backgroundBytesPerMs;
     }
-    layer.fetchRun(run, (count) => this.#received(host, run, count)).then(
-      () => this.#ended(host, run, null),
-      (error) => this.#ended(host, run, error),
+    layer.fetch(request, (count) => this.#received(host, request, count)).then(
+      () => this.#ended(host, request, null),
+      (error) => this.#ended(host, request, error),
     );
   }
 
-  /** Counts a flight's bytes until it is over, or queued again. */
-  #hold(flight: Flight): void {
-    this.#held.add(flight);
-    this.#heldBytes += sizeOf(flight);
-    const letGo = () => this.#letGo(flight);
-    flight.done.then(letGo, letGo);
-  }
-
-  #letGo(flight: Flight): void {
-    if (!this.#held.delete(flight)) return;
-    this.#heldBytes -= sizeOf(flight);
-    for (const host of this.#hosts.values()) this.#pumpSoon(host);
-  }
-
-  #received(host: Host, run: Run, count: number): void {
+  #received(host: Host, request: RangeRequest, count: number): void {
     const { demand, prefetch } = host.queues;
     host.pace.received(
       count,
       demand.size + prefetch.size > 0,
       performance.now(),
     );
-    if (run.cls !== "background" || isUrgent(run)) return;
-    // A reader had joined this run, and that is why it was not given up; now its span has come.
-    const readers = demand.size > 0 || [...host.runs].some(isUrgent);
-    if (readers) this.#yield(host, null);
+    if (request.cls !== "background" || isUrgent(request)) return;
+    // A reader had joined this request, and that is why it was not given up; now its span has come.
+    if (demand.size > 0 || host.urgentRequests > 0) host.yieldTo(null);
   }
 
-  #ended(host: Host, run: Run, error: unknown): void {
+  #ended(host: Host, request: RangeRequest, error: unknown): void {
     const now = performance.now();
-    host.runs.delete(run);
+    host.requests.delete(request);
     const preempted = error !== null &&
-      run.abort.signal.reason instanceof Preempted;
-    if (preempted && run.cls === "background") {
-      this.#nextBackgroundMs -= (run.size - run.received) /
+      request.abort.signal.reason instanceof Preempted;
+    if (preempted && request.cls === "background") {
+      this.#nextBackgroundMs -= (request.sizeBytes - request.received) /
         this.#backgroundBytesPerMs;
     }
     host.pace.end(error === null || preempted ? "done" : "failed", now);
-    if (run.flights.some(({ cls }) => cls !== "background")) {
+    if (request.spans.some(({ cls }) => cls !== "background")) {
       host.busyUntilMs = now;
     }
-    for (const flight of rest(run)) {
-      if (preempted) {
-        this.#letGo(flight);
-        flight.run = null;
-        run.layer.queued.set(flight.span, flight);
-        host.queues[flight.cls].add(flight);
-      } else {
-        flight.reject(
-          error ?? new Error(`span ${flight.span} has not come`),
+    for (const pending of restOf(request)) {
+      if (pending.settled) continue; // its layer is no longer served
+      if (preempted) this.#queueAgain(host, pending);
+      else {
+        request.layer.lost(
+          pending,
+          error ?? new Error(`span ${pending.span} has not come`),
         );
       }
     }
-    this.#pumpSoon(host);
+    this.#startSoon(host);
+  }
+
+  #queueAgain(host: Host, pending: PendingSpan): void {
+    pending.layer.states.step(pending.span, "preempt");
+    pending.request = null;
+    this.#held.release(pending);
+    host.queues[pending.cls].add(pending);
   }
 
   /** Starts nothing more. */
   [Symbol.dispose](): void {
     this.#paused = true;
-    for (const { timer } of this.#hosts.values()) clearTimeout(timer);
+    for (const timer of this.#later.values()) clearTimeout(timer);
   }
 }
 
-/** Its compressed bytes. */
-function sizeOf({ layer, span }: Flight): number {
-  return layer.compressedEnd(span) - layer.compressedStart(span);
-}
-
-/** What has not come yet. */
-function rest(run: Run): readonly Flight[] {
-  return run.flights.slice(run.next);
-}
-
-function isUrgent(run: Run): boolean {
-  return run.cls !== "background" ||
-    rest(run).some(({ cls }) => cls !== "background");
+function makeRequest(spans: readonly PendingSpan[]): RangeRequest {
+  const first = spans[0]!;
+  const { layer } = first;
+  return {
+    layer,
+    spans,
+    cls: spans.reduce<SpanClass>(
+      (most, { cls }) => isBefore(cls, most) ? cls : most,
+      "background",
+    ),
+    abort: new AbortController(),
+    next: 0,
+    received: 0,
+    sizeBytes: layer.compressedEnd(spans.at(-1)!.span) -
+      layer.compressedStart(first.span),
+  };
 }

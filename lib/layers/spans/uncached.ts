@@ -9,21 +9,42 @@ const DISK_REST_MS = 5_000;
 /** How often a full disk is told of, ms. */
 const DISK_WARNING_MS = 60_000;
 
+/** A layer some of whose spans are in memory. */
+export interface UncachedLayer {
+  /** Newer spans, of any layer, took the memory of this one. */
+  pushedOut(span: number): void;
+}
+
+/** How much is kept, and how a disk that fails is treated. */
+export interface UncachedOptions {
+  /** Bytes kept at most, but for the newest span. 64 MiB when not given. */
+  readonly maxBytes?: number;
+  /** How long a full disk is left alone, ms. Five seconds when not given. */
+  readonly diskRestMs?: number;
+}
+
 /**
  * Spans that are not on the disk, because it is full or broken: kept in memory for the readers that
  * wait for them, until newer ones push them out.
  */
 export class UncachedSpans {
-  readonly #spans = new Map<object, Map<number, Uint8Array<ArrayBuffer>>>();
+  readonly #spans = new Map<
+    UncachedLayer,
+    Map<number, Uint8Array<ArrayBuffer>>
+  >();
   /** Oldest first. */
-  readonly #order: { layer: object; span: number; size: number }[] = [];
+  readonly #order: { layer: UncachedLayer; span: number; size: number }[] = [];
+  readonly #maxBytes: number;
+  readonly #diskRestMs: number;
   #bytes = 0;
   #fullAtMs = -Infinity;
   #warnedAtMs = -Infinity;
   readonly #broken = new AbortController();
 
-  /** @param maxBytes kept at most, but for the newest span. */
-  constructor(readonly maxBytes = MAX_BYTES) {}
+  constructor(options: UncachedOptions = {}) {
+    this.#maxBytes = options.maxBytes ?? MAX_BYTES;
+    this.#diskRestMs = options.diskRestMs ?? DISK_REST_MS;
+  }
 
   /** The disk did not take something: it is left alone for a while, and told of now and then. */
   diskFull(detail: string): void {
@@ -58,28 +79,33 @@ export class UncachedSpans {
   /** Whether it is time to try the disk again. */
   get mayWrite(): boolean {
     return !this.broken.aborted &&
-      performance.now() - this.#fullAtMs >= DISK_REST_MS;
+      performance.now() - this.#fullAtMs >= this.#diskRestMs;
   }
 
   /** A span's bytes, if they are here. */
-  get(layer: object, span: number): Uint8Array<ArrayBuffer> | undefined {
+  get(layer: UncachedLayer, span: number): Uint8Array<ArrayBuffer> | undefined {
     return this.#spans.get(layer)?.get(span);
   }
 
   /** Keeps a span. */
-  put(layer: object, span: number, bytes: Uint8Array<ArrayBuffer>): void {
+  put(
+    layer: UncachedLayer,
+    span: number,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): void {
     this.delete(layer, span);
     this.#spans.getOrInsertComputed(layer, () => new Map()).set(span, bytes);
     this.#order.push({ layer, span, size: bytes.length });
     this.#bytes += bytes.length;
-    while (this.#bytes > this.maxBytes && this.#order.length > 1) {
+    while (this.#bytes > this.#maxBytes && this.#order.length > 1) {
       const oldest = this.#order[0]!;
       this.delete(oldest.layer, oldest.span);
+      oldest.layer.pushedOut(oldest.span);
     }
   }
 
   /** Lets go of a span. */
-  delete(layer: object, span: number): void {
+  delete(layer: UncachedLayer, span: number): void {
     const at = this.#order.findIndex((kept) =>
       kept.layer === layer && kept.span === span
     );
@@ -92,7 +118,7 @@ export class UncachedSpans {
   }
 
   /** Spans kept of a layer. */
-  of(layer: object): number[] {
+  of(layer: UncachedLayer): number[] {
     return [...this.#spans.get(layer)?.keys() ?? []];
   }
 }

@@ -1,0 +1,204 @@
+import { OsError, pwriteFully } from "../../host/os/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+import type { ArrivingSpan, SpanBytes } from "./bytes.ts";
+import { SpanError, type SpanErrorKind } from "./errors.ts";
+import type { SpanEvictions } from "./evictions.ts";
+import type { LayerFetcher } from "./fetcher.ts";
+import type { CrossingHeader } from "./headers.ts";
+import type { InflateOutcome } from "./inflate_messages.ts";
+import { isHere, type LayerSpans } from "./layer_spans.ts";
+import type { LayerReaderOptions } from "./options.ts";
+import type { PendingSpan } from "./pending.ts";
+
+const log = logger("spans");
+
+/** How often a span with a wrong digest, or one whose Worker broke down, is fetched again. */
+const SPAN_RETRIES = 3;
+
+/** What is told when a span that failed so is fetched again. */
+const RETRIED: ReadonlyMap<SpanErrorKind, string> = new Map([
+  ["digest", "span has a wrong digest, fetching it again"],
+  ["worker", "a Worker broke down over a span, fetching it again"],
+]);
+
+/** Arrive and check: how spans of one layer that came become readable. */
+export class SpanArrivals {
+  readonly #options: LayerReaderOptions;
+  readonly #spans: LayerSpans;
+  readonly #bytes: SpanBytes;
+  readonly #evictions: SpanEvictions;
+
+  constructor(
+    options: LayerReaderOptions,
+    spans: LayerSpans,
+    bytes: SpanBytes,
+    evictions: SpanEvictions,
+  ) {
+    this.#options = options;
+    this.#spans = spans;
+    this.#bytes = bytes;
+    this.#evictions = evictions;
+  }
+
+  /**
+   * Makes a span readable once it is checked and inflated; fetches it again where that may help.
+   * @param fetcher what brought it.
+   * @param inflated what the inflate Workers make of it.
+   */
+  async arrived(
+    fetcher: LayerFetcher,
+    pending: PendingSpan,
+    inflated: Promise<InflateOutcome>,
+  ): Promise<void> {
+    try {
+      let outcome = await inflated;
+      for (let attempt = 1;; attempt++) {
+        this.#spans.closed.throwIfAborted();
+        if (this.#accept(pending.span, outcome)) return;
+        this.#assertRetried(pending.span, outcome, attempt);
+        outcome = await fetcher.again(pending);
+      }
+    } catch (error) {
+      this.#fail(pending, error);
+    }
+  }
+
+  /**
+   * Takes a span that is right.
+   * @returns false when it is not, or is not where it can be believed.
+   * @throws SpanError when its headers are not what the ztoc says.
+   */
+  #accept(span: number, outcome: InflateOutcome): boolean {
+    const { uncached } = this.#options;
+    if (outcome.kind === "written") {
+      if (uncached.broken.aborted) return false; // not to the disk the next time
+      this.#checkCrossing({ span, bytes: null });
+      this.#spans.written(span);
+      this.#writeHeld();
+      return true;
+    }
+    if (outcome.kind === "unwritten") {
+      uncached.diskFull(outcome.detail);
+      this.#checkCrossing({ span, bytes: outcome.bytes });
+      this.#spans.held(span, outcome.bytes);
+      return true;
+    }
+    return false;
+  }
+
+  /** @throws SpanError when a span that was not accepted is not to be fetched again. */
+  #assertRetried(
+    span: number,
+    outcome: InflateOutcome,
+    attempt: number,
+  ): void {
+    if (outcome.kind === "written" || outcome.kind === "unwritten") return;
+    const { kind, detail } = outcome;
+    const told = RETRIED.get(kind);
+    const error = this.#spans.error(kind, span, detail);
+    if (told === undefined || attempt > SPAN_RETRIES) throw error;
+    const { layerDigest: layer, offset } = error;
+    log.warn(told, { layer, span, offset, attempt, detail });
+  }
+
+  #fail(pending: PendingSpan, error: unknown): void {
+    if (pending.settled) {
+      // Closed or condemned meanwhile: nobody waits. Anything else is a fault of ours.
+      if (this.#spans.closed.aborted) return;
+      throw error;
+    }
+    if (!(error instanceof SpanError)) {
+      return this.#spans.giveUp(pending, error);
+    }
+    const { kind, span, offset, layerDigest: layer, message } = error;
+    log.error("span failed", { layer, span, offset, kind, detail: message });
+    if (kind === "header" || kind === "inflate") {
+      // The bytes are those the digest wants: other ones will not come.
+      this.#spans.fail(span, error);
+    } else this.#spans.giveUp(pending, error);
+    if (kind === "header") this.#options.onLie?.(error);
+  }
+
+  /**
+   * Headers that lie in this span and others, if all of them are here now: the last one to come looks.
+   * @throws SpanError
+   */
+  #checkCrossing(arriving: ArrivingSpan): void {
+    const { headers } = this.#options;
+    if (headers === null) return;
+    const { span } = arriving;
+    for (const header of headers.crossingOf(span)) {
+      if (!this.#othersHere(header, span)) continue;
+      const difference = headers.crossingDifference(
+        header,
+        (offset, length) => {
+          const bytes = new Uint8Array(length);
+          if (!this.#bytes.copyWith(arriving, offset, bytes)) {
+            // What the disk does not give back is missing now: the next try does without.
+            throw this.#spans.error(
+              "worker",
+              span,
+              "its neighbour cannot be read",
+            );
+          }
+          return bytes;
+        },
+      );
+      if (difference === null) continue;
+      this.#withdrawOthers(header, span, difference);
+      throw this.#spans.error("header", span, difference);
+    }
+  }
+
+  #othersHere(
+    { firstSpan, lastSpan }: CrossingHeader,
+    except: number,
+  ): boolean {
+    for (let span = firstSpan; span <= lastSpan; span++) {
+      if (span === except) continue;
+      if (!isHere(this.#spans.states.at(span))) return false;
+    }
+    return true;
+  }
+
+  /** The other spans of a header that lies were believed until now. */
+  #withdrawOthers(
+    { firstSpan, lastSpan }: CrossingHeader,
+    except: number,
+    difference: string,
+  ): void {
+    for (let span = firstSpan; span <= lastSpan; span++) {
+      if (span === except) continue;
+      const error = this.#spans.error("header", span, difference);
+      this.#evictions.withdraw(span, error);
+    }
+  }
+
+  /** Tries to write a span that is in memory only, unless the disk was just full. */
+  tryDisk(span: number): void {
+    if (this.#write(span)) this.#writeHeld();
+  }
+
+  /** There is room on the disk: it may take the spans that are in memory only, too. */
+  #writeHeld(): void {
+    for (const span of this.#options.uncached.of(this.#spans)) {
+      if (!this.#write(span)) return;
+    }
+  }
+
+  /** @returns whether the span is on the disk now. */
+  #write(span: number): boolean {
+    const { spans, dataFd, uncached } = this.#options;
+    const bytes = uncached.get(this.#spans, span);
+    if (bytes === undefined || !uncached.mayWrite) return false;
+    try {
+      pwriteFully(dataFd, bytes, spans.start(span));
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      uncached.diskFull(error.message);
+      return false;
+    }
+    this.#spans.written(span);
+    return true;
+  }
+}

@@ -1,0 +1,190 @@
+import type { InflateOutcome, InflateWork } from "./inflate_messages.ts";
+import type { InflateStream } from "./inflate_pool.ts";
+import type { LayerSpans } from "./layer_spans.ts";
+import type { LayerReaderOptions } from "./options.ts";
+import {
+  type PendingSpan,
+  Preempted,
+  type RangeRequest,
+  type ScheduledLayer,
+} from "./pending.ts";
+import type { SpanStates } from "./span_states.ts";
+
+/** A span that takes at least so long to come, ms, is inflated meanwhile. */
+const MIN_STREAM_MS = 5;
+const EMPTY_WINDOW = new Uint8Array(32768);
+
+/** A span's bytes have come, and are being checked and inflated. */
+export type OnArrived = (
+  pending: PendingSpan,
+  outcome: Promise<InflateOutcome>,
+) => void;
+
+/**
+ * Asks the source of one layer for ranges, and hands each span to the inflate Workers as its bytes
+ * come. It is the layer as the scheduler sees it.
+ */
+export class LayerFetcher implements ScheduledLayer {
+  readonly #options: LayerReaderOptions;
+  readonly #spans: LayerSpans;
+  readonly #onArrived: OnArrived;
+  /** The beginning of a span whose request was given up. */
+  #partial: { readonly span: number; readonly bytes: Uint8Array } | null = null;
+
+  constructor(
+    options: LayerReaderOptions,
+    spans: LayerSpans,
+    onArrived: OnArrived,
+  ) {
+    this.#options = options;
+    this.#spans = spans;
+    this.#onArrived = onArrived;
+  }
+
+  get host(): string {
+    return this.#options.source.host;
+  }
+
+  get states(): SpanStates {
+    return this.#spans.states;
+  }
+
+  get pending(): ReadonlyMap<number, PendingSpan> {
+    return this.#spans.pending;
+  }
+
+  compressedStart(span: number): number {
+    return this.#options.spans.compressedStart(span);
+  }
+
+  compressedEnd(span: number): number {
+    return this.#options.spans.compressedEnd(span);
+  }
+
+  lost(pending: PendingSpan, error: unknown): void {
+    this.#spans.giveUp(pending, error);
+  }
+
+  async fetch(
+    request: RangeRequest,
+    onBytes: (count: number) => void,
+  ): Promise<void> {
+    const { pool, source, onFetched } = this.#options;
+    const { closed } = this.#spans;
+    const { spans, sizeBytes } = request;
+    closed.throwIfAborted();
+    pool.wake();
+    const start = this.compressedStart(spans[0]!.span);
+    const bytes = new Uint8Array(sizeBytes);
+    const kept = this.#takePartial(spans[0]!.span, bytes);
+    request.received = kept;
+    let stream: InflateStream | null = null;
+    const progress = (filled: number) => {
+      const count = kept + filled - request.received;
+      if (count <= 0) return; // a retry begins where it likes
+      closed.throwIfAborted();
+      request.received += count;
+      for (; request.next < spans.length; request.next++) {
+        const pending = spans[request.next]!;
+        const from = this.compressedStart(pending.span) - start;
+        const end = this.compressedEnd(pending.span) - start;
+        if (end > request.received) {
+          stream ??= this.#stream(pending, from, end - request.received);
+          stream?.reached(bytes, request.received);
+          break;
+        }
+        this.states.step(pending.span, "arrive");
+        const outcome = stream?.finish(bytes, end) ??
+          this.#inflate(pending, bytes.slice(from, end));
+        stream = null;
+        this.#onArrived(pending, outcome);
+      }
+      onBytes(count);
+    };
+    try {
+      await source.fetch(
+        start + kept,
+        start + sizeBytes,
+        bytes.subarray(kept),
+        AbortSignal.any([request.abort.signal, closed]),
+        progress,
+      );
+      progress(sizeBytes - kept);
+    } catch (error) {
+      // Assigned in a callback, which the compiler does not follow.
+      (stream as InflateStream | null)?.drop();
+      const next = spans[request.next];
+      if (
+        next !== undefined && request.abort.signal.reason instanceof Preempted
+      ) {
+        const from = this.compressedStart(next.span) - start;
+        this.#keepPartial(next.span, bytes.slice(from, request.received));
+      }
+      throw error;
+    } finally {
+      onFetched?.(request.received - kept, request.cls);
+    }
+  }
+
+  /** Fetches one span anew, without waiting for its turn: what came was of no use. */
+  async again(pending: PendingSpan): Promise<InflateOutcome> {
+    const { source, onFetched } = this.#options;
+    const { closed } = this.#spans;
+    this.states.step(pending.span, "retry");
+    const start = this.compressedStart(pending.span);
+    const bytes = new Uint8Array(pending.sizeBytes);
+    await source.fetch(start, start + bytes.length, bytes, closed);
+    onFetched?.(bytes.length, pending.cls);
+    closed.throwIfAborted();
+    this.states.step(pending.span, "arrive");
+    return await this.#inflate(pending, bytes);
+  }
+
+  #takePartial(span: number, into: Uint8Array): number {
+    const partial = this.#partial;
+    if (partial?.span !== span) return 0;
+    this.#partial = null;
+    into.set(partial.bytes);
+    return partial.bytes.length;
+  }
+
+  #keepPartial(span: number, bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#partial = { span, bytes };
+  }
+
+  #inflate(
+    { span, cls }: PendingSpan,
+    compressed: Uint8Array<ArrayBuffer>,
+  ): Promise<InflateOutcome> {
+    return this.#options.pool.run(this.#work(span), compressed, cls);
+  }
+
+  /** Has a span inflated while it comes, when somebody waits and that saves time. */
+  #stream(
+    { span, cls }: PendingSpan,
+    start: number,
+    missing: number,
+  ): InflateStream | null {
+    const { compression, pool, scheduler } = this.#options;
+    if (compression === "uncompressed" || cls === "background") return null;
+    const rate = scheduler.bytesPerMs(this.host);
+    if (rate > 0 && missing / rate < MIN_STREAM_MS) return null;
+    return pool.stream(() => this.#work(span), start);
+  }
+
+  #work(span: number): InflateWork {
+    const { spans, dataFd, headers, compression, uncached } = this.#options;
+    return {
+      fd: uncached.broken.aborted ? null : dataFd,
+      digest: spans.digest(span),
+      // Copied: posting a view would clone the whole ztoc it belongs to.
+      checkpoint: compression === "uncompressed" ? null : {
+        bits: spans.bits(span),
+        window: new Uint8Array(spans.window(span) ?? EMPTY_WINDOW),
+      },
+      size: spans.end(span) - spans.start(span),
+      offset: spans.start(span),
+      headers: headers?.ofSpan(span) ?? null,
+    };
+  }
+}

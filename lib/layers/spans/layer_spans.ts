@@ -1,0 +1,175 @@
+import { OsError } from "../../host/os/mod.ts";
+import type { SpanClass } from "./classes.ts";
+import { SpanError, type SpanErrorKind } from "./errors.ts";
+import type { LayerReaderOptions } from "./options.ts";
+import { PendingSpan, type ScheduledLayer } from "./pending.ts";
+import { SpanState, SpanStates } from "./span_states.ts";
+import type { UncachedLayer } from "./uncached.ts";
+
+/** Whether a span's bytes can be had without a wait. */
+export function isHere(state: SpanState | undefined): boolean {
+  return state === SpanState.PRESENT || state === SpanState.HELD;
+}
+
+/**
+ * The spans of one layer: their states, and what goes with a state: who waits for a span that is on
+ * its way, why one failed, the bytes of one that is in memory only, the presence byte and the durable
+ * mark of one that is here. The parts of a `LayerReader` change states here and nowhere else, but for
+ * the scheduler, which takes the steps `send` and `preempt`, and the fetcher, which takes `arrive` and
+ * `retry`.
+ */
+export class LayerSpans implements UncachedLayer {
+  readonly states: SpanStates;
+  readonly #options: LayerReaderOptions;
+  readonly #pending = new Map<number, PendingSpan>();
+  /** Why spans are FAILED, one by one. */
+  readonly #failures = new Map<number, SpanError>();
+  /** Why all are. */
+  #verdict: SpanError | null = null;
+  readonly #closed = new AbortController();
+  #ended = false;
+  /** What uses descriptors. */
+  readonly #tasks = new Set<Promise<void>>();
+
+  constructor(options: LayerReaderOptions) {
+    this.#options = options;
+    const { map, spans } = options;
+    this.states = new SpanStates(spans.count, (span) => map.has(span));
+  }
+
+  /** What is pending, by span. */
+  get pending(): ReadonlyMap<number, PendingSpan> {
+    return this.#pending;
+  }
+
+  /** Aborted once the layer serves nothing any more; the reason says why. */
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  /** Whether `close` was called: the files may be another reader's soon. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** An error about one span. */
+  error(kind: SpanErrorKind, span: number, detail: string): SpanError {
+    const { layerDigest, spans } = this.#options;
+    const offset = spans.compressedStart(span);
+    return new SpanError(kind, layerDigest, span, offset, detail);
+  }
+
+  /** Why a span is FAILED. */
+  failure(span: number): SpanError {
+    return this.#verdict ?? this.#failures.get(span)!;
+  }
+
+  /** A span that is missing, or leaving, is wanted. */
+  want(layer: ScheduledLayer, span: number, cls: SpanClass): PendingSpan {
+    this.states.step(span, "want");
+    const pending = new PendingSpan(layer, span, cls);
+    this.#pending.set(span, pending);
+    return pending;
+  }
+
+  /** Makes the next reader of a span ask for it, now or once the span is here. */
+  watch(span: number): void {
+    if (this.states.at(span) === SpanState.PRESENT) {
+      return this.#options.map.watch(span);
+    }
+    // One in memory only needs no mark: its readers ask anyway.
+    const pending = this.#pending.get(span);
+    if (pending !== undefined) pending.watched = true;
+  }
+
+  /** A span's bytes are in the data file, and right: every reader may see them. */
+  written(span: number): void {
+    const { map, uncached, onPresent, onComplete } = this.#options;
+    const wasHeld = this.states.at(span) === SpanState.HELD;
+    this.states.step(span, "write");
+    try {
+      map.mark(span);
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      uncached.diskFull(error.message); // readable now; fetched again after a restart
+    }
+    if (wasHeld) uncached.delete(this, span);
+    const pending = this.#pending.get(span);
+    if (pending?.watched) map.watch(span);
+    this.#settle(pending)?.resolve();
+    onPresent?.(span);
+    if (this.states.presentCount === this.states.count) onComplete?.();
+  }
+
+  /** A span's bytes are right, and only in memory. */
+  held(span: number, bytes: Uint8Array<ArrayBuffer>): void {
+    this.states.step(span, "hold");
+    this.#options.uncached.put(this, span, bytes);
+    this.#settle(this.#pending.get(span))?.resolve();
+  }
+
+  pushedOut(span: number): void {
+    this.states.step(span, "pushOut");
+  }
+
+  /** A pending span will not come; whoever wants it next asks anew. */
+  giveUp(pending: PendingSpan, error: unknown): void {
+    this.#unqueue(pending);
+    this.#settle(pending)?.reject(error);
+    this.states.step(pending.span, "giveUp");
+  }
+
+  /** A span will never be right; those who wait for it are told. It must not be PRESENT. */
+  fail(span: number, error: SpanError): void {
+    const pending = this.#pending.get(span);
+    if (pending !== undefined) this.#unqueue(pending);
+    if (this.states.at(span) === SpanState.HELD) {
+      this.#options.uncached.delete(this, span);
+    }
+    this.#settle(pending)?.reject(error);
+    if (this.#verdict === null) this.#failures.set(span, error);
+    this.states.step(span, "fail");
+  }
+
+  /** All spans fail, for one reason. None must be PRESENT. */
+  failAll(error: SpanError): void {
+    this.#verdict = error;
+    for (let span = 0; span < this.states.count; span++) this.fail(span, error);
+  }
+
+  #unqueue(pending: PendingSpan): void {
+    if (this.states.at(pending.span) !== SpanState.QUEUED) return;
+    this.#options.scheduler.remove(pending);
+  }
+
+  #settle(pending: PendingSpan | undefined): PendingSpan | undefined {
+    if (pending !== undefined) this.#pending.delete(pending.span);
+    return pending;
+  }
+
+  /** Has `close` wait for something that uses descriptors. */
+  track(task: Promise<void>): void {
+    const tracked = task.finally(() => this.#tasks.delete(tracked));
+    this.#tasks.add(tracked);
+  }
+
+  /** Wants are refused from now on, and what is being fetched ends with the reason. */
+  refuse(reason: Error): void {
+    if (!this.closed.aborted) this.#closed.abort(reason);
+  }
+
+  /** Ends all that is under way or in memory; resolves when nothing uses descriptors. */
+  async close(): Promise<void> {
+    this.#ended = true;
+    this.refuse(new Error("the layer is no longer served"));
+    for (const pending of [...this.#pending.values()]) {
+      this.giveUp(pending, this.closed.reason);
+    }
+    const { uncached } = this.#options;
+    for (const span of uncached.of(this)) {
+      uncached.delete(this, span);
+      this.pushedOut(span);
+    }
+    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
+  }
+}

@@ -1,0 +1,103 @@
+/** A span that is on its way, and the range request that brings it. @module */
+import type { SpanClass } from "./classes.ts";
+import type { SpanStates } from "./span_states.ts";
+
+/** One span that somebody wants, from being asked for until it is here, or will not come. */
+export class PendingSpan {
+  /** Those who wait; a queued span that nobody waits for any more is dropped. */
+  waiters = 1;
+  /** The range request that brings it; null while it is queued or recalled. */
+  request: RangeRequest | null = null;
+  /** Whether read-ahead wants to hear of its first reader. */
+  watched = false;
+  readonly #done = Promise.withResolvers<void>();
+  #settled = false;
+
+  constructor(
+    readonly layer: ScheduledLayer,
+    readonly span: number,
+    /** The first of those who wait. Raised when a more urgent one joins, never lowered. */
+    public cls: SpanClass,
+  ) {
+    this.#done.promise.catch(() => {}); // each waiter has its own handle
+  }
+
+  /** Resolves when the span is here. */
+  get done(): Promise<void> {
+    return this.#done.promise;
+  }
+
+  /** Whether it is over: another one may be pending for the same span by now. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /** Its compressed bytes. */
+  get sizeBytes(): number {
+    const { layer, span } = this;
+    return layer.compressedEnd(span) - layer.compressedStart(span);
+  }
+
+  /** Tells all who wait that the span is here. */
+  resolve(): void {
+    this.#settled = true;
+    this.#done.resolve();
+  }
+
+  /** Tells all who wait that it will not come. */
+  reject(error: unknown): void {
+    this.#settled = true;
+    this.#done.reject(error);
+  }
+}
+
+/** One range request for neighbouring spans of a layer. */
+export interface RangeRequest {
+  readonly layer: ScheduledLayer;
+  /** In order of their spans, without gap. */
+  readonly spans: readonly PendingSpan[];
+  /** The most urgent class among them when it went out. */
+  readonly cls: SpanClass;
+  readonly abort: AbortController;
+  /** Index in `spans` of the next one to come. */
+  next: number;
+  /** Compressed bytes that have come. */
+  received: number;
+  /** Compressed bytes of all its spans. */
+  readonly sizeBytes: number;
+}
+
+/** What has not come yet of a request. */
+export function restOf({ spans, next }: RangeRequest): readonly PendingSpan[] {
+  return spans.slice(next);
+}
+
+/** Whether somebody waits, or will, for what has not come yet of a request. */
+export function isUrgent(request: RangeRequest): boolean {
+  return request.cls !== "background" ||
+    restOf(request).some(({ cls }) => cls !== "background");
+}
+
+/** A layer as the scheduler sees it. */
+export interface ScheduledLayer {
+  /** Requests are bounded for each host. */
+  readonly host: string;
+  /** The scheduler takes the steps `send` and `preempt` in it. */
+  readonly states: SpanStates;
+  /** What is pending, by span. */
+  readonly pending: ReadonlyMap<number, PendingSpan>;
+  compressedStart(span: number): number;
+  compressedEnd(span: number): number;
+  /**
+   * Fetches a request's spans and hands each on as its bytes come; `next` and `received` follow.
+   * @throws the source's error, or the abort's reason: then spans from `next` on have not come.
+   */
+  fetch(request: RangeRequest, onBytes: (count: number) => void): Promise<void>;
+  /** A span has not come, and is not asked for again by itself. */
+  lost(pending: PendingSpan, error: unknown): void;
+}
+
+/** Why a range request was given up: its spans are queued again. */
+export class Preempted extends Error {
+  override readonly name = "Preempted";
+}

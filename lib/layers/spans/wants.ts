@@ -1,0 +1,145 @@
+import type { SpanArrivals } from "./arrivals.ts";
+import { isBefore, type SpanClass } from "./classes.ts";
+import type { LayerSpans } from "./layer_spans.ts";
+import type { LayerReaderOptions } from "./options.ts";
+import type { PendingSpan, ScheduledLayer } from "./pending.ts";
+import { ReadAhead } from "./read_ahead.ts";
+import { SpanState } from "./span_states.ts";
+
+/** Want and wait: what readers of one layer ask for, and what is asked for ahead of them. */
+export class SpanWants {
+  readonly #options: LayerReaderOptions;
+  readonly #spans: LayerSpans;
+  readonly #layer: ScheduledLayer;
+  readonly #arrivals: SpanArrivals;
+  readonly #readAhead: ReadAhead;
+
+  /** @param layer as the scheduler shall see it. */
+  constructor(
+    options: LayerReaderOptions,
+    spans: LayerSpans,
+    layer: ScheduledLayer,
+    arrivals: SpanArrivals,
+  ) {
+    this.#options = options;
+    this.#spans = spans;
+    this.#layer = layer;
+    this.#arrivals = arrivals;
+    this.#readAhead = new ReadAhead({
+      count: spans.states.count,
+      compressedStart: (span) => layer.compressedStart(span),
+      compressedEnd: (span) => layer.compressedEnd(span),
+      bytesPerMs: () => options.scheduler.bytesPerMs(layer.host),
+      maxBytes: options.maxReadAheadBytes ?? Infinity,
+    });
+  }
+
+  /** Resolves when spans `first` to `last` are here. @throws as `LayerReader.ensure` */
+  async ensure(
+    first: number,
+    last: number,
+    cls: SpanClass,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    let waits: PendingSpan[] | null = null; // made only when there is something to wait for
+    for (let span = first; span <= last; span++) {
+      const pending = this.#want(span, cls);
+      if (pending !== null) (waits ??= []).push(pending);
+    }
+    if (cls === "demand") this.#lookAhead(first, last);
+    if (waits !== null) await this.#wait(waits, signal);
+  }
+
+  /** What brings a span; null when it is here. @throws SpanError */
+  #want(span: number, cls: SpanClass): PendingSpan | null {
+    switch (this.#spans.states.at(span)) {
+      case SpanState.PRESENT:
+        return null;
+      case SpanState.HELD:
+        this.#arrivals.tryDisk(span);
+        return null;
+      case SpanState.FAILED:
+        throw this.#spans.failure(span);
+      case SpanState.MISSING:
+        return this.#queue(span, cls);
+      case SpanState.LEAVING: // queued when its bytes have gone
+        return this.#begin(span, cls);
+      case SpanState.QUEUED:
+      case SpanState.FETCHING:
+      case SpanState.INFLATING:
+      case SpanState.REFETCHING:
+      case SpanState.RECALLED:
+        return this.#join(this.#spans.pending.get(span)!, cls);
+      case undefined:
+        throw new RangeError(`there is no span ${span}`);
+    }
+  }
+
+  #begin(span: number, cls: SpanClass): PendingSpan {
+    if (this.#spans.closed.aborted) {
+      throw this.#spans.error("closed", span, "the layer is no longer served");
+    }
+    return this.#spans.want(this.#layer, span, cls);
+  }
+
+  #queue(span: number, cls: SpanClass): PendingSpan {
+    const pending = this.#begin(span, cls);
+    this.#options.scheduler.add(pending);
+    return pending;
+  }
+
+  #join(pending: PendingSpan, cls: SpanClass): PendingSpan {
+    pending.waiters++;
+    if (this.#spans.states.at(pending.span) !== SpanState.RECALLED) {
+      this.#options.scheduler.raise(pending, cls);
+    } else if (isBefore(cls, pending.cls)) pending.cls = cls;
+    return pending;
+  }
+
+  async #wait(
+    waits: readonly PendingSpan[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const left = Promise.withResolvers<never>();
+    const leave = () => {
+      for (const pending of waits) this.#leave(pending, signal.reason);
+      left.reject(signal.reason);
+    };
+    signal.addEventListener("abort", leave, { once: true });
+    try {
+      await Promise.race([
+        Promise.all(waits.map(({ done }) => done)),
+        left.promise,
+      ]);
+    } finally {
+      signal.removeEventListener("abort", leave);
+    }
+  }
+
+  /** One waits no more; when nobody does, what is not on its way yet is not fetched at all. */
+  #leave(pending: PendingSpan, reason: unknown): void {
+    if (--pending.waiters > 0 || pending.settled) return;
+    const state = this.#spans.states.at(pending.span);
+    if (state !== SpanState.QUEUED && state !== SpanState.RECALLED) return;
+    this.#spans.giveUp(pending, reason);
+  }
+
+  #lookAhead(first: number, last: number): void {
+    const { map, uncached } = this.#options;
+    for (let span = first; span <= last; span++) map.unwatch(span);
+    if (uncached.broken.aborted) return; // there is little room for it
+    const ahead = this.#readAhead.asked(first, last);
+    if (ahead === null) return;
+    for (let span = ahead.first; span <= ahead.last; span++) {
+      if (!this.#mayComeAhead(span)) continue;
+      this.#want(span, "prefetch");
+    }
+    this.#spans.watch(ahead.watch);
+  }
+
+  #mayComeAhead(span: number): boolean {
+    return !this.#spans.closed.aborted &&
+      this.#spans.states.at(span) !== SpanState.FAILED;
+  }
+}
