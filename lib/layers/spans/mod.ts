@@ -1,35 +1,57 @@
 /**
  * Which spans of a layer are here, and how the rest gets here.
  *
- * A *span* is a run of a layer's compressed bytes that can be inflated by itself, from a checkpoint
- * of the ztoc; it gives one run of the uncompressed tar. A span is
+ * A *span* is a piece of a layer's compressed bytes that can be inflated by itself, from a checkpoint
+ * of the ztoc; it gives one piece of the uncompressed tar. Where a span is, and what may happen to it
+ * then, is one table (`span_states.ts`):
  *
  * ```text
- * missing ──asked for──► queued ──► on its way ──► checked and inflating ──► present
- *    ▲                     ▲            │ │                │                   │ │
- *    │                     └─preempted──┘ │ network error  │ wrong digest:     │ │
- *    ├────────────────────────────────────┘                │ fetched again,    │ │
- *    ├─────────────────────────────────────────────────────┘ then failed       │ │
- *    └────────────────evicted, or its layer found to lie───────────────────────┘ │
- *                        watched: the next reader asks, for read-ahead ◄─────────┘
+ *      want        send             arrive              write
+ * MISSING ──► QUEUED ────► FETCHING ─────► INFLATING ──────────► PRESENT
+ *   ▲           ▲ ▲            │            │  ▲   │               │  ▲
+ *   │           │ └──preempt───┘      retry │  │   │ hold          │  │ write
+ *   │           │                           ▼  │   └──────► HELD ──┼──┘
+ *   │           │                  REFETCHING ─┘ arrive      │     │
+ *   ├──pushOut──┼────────────────────────────────────────────┘     │
+ *   │           │ gone                                             │ evict
+ *   │       RECALLED ◄──want── LEAVING ◄───────────────────────────┘
+ *   └───────────────gone──────────┘
  * ```
  *
- * Its bytes go into the layer's data file first, then it is marked in the `SpanMap` (durable) and in
- * the presence bytes (shared with the FUSE Workers). On the way out the order is the reverse:
- * presence byte, `onGone` (which resolves when nobody copies any more who saw it present), durable
- * mark, and only then the hole. So whoever sees it present, and says that it reads, reads the layer's
- * bytes.
+ * A span's bytes go into the layer's data file first, then it is marked in the `SpanMap` (durable) and
+ * in the presence byte that the FUSE Workers read (`presence/mod.ts`). On the way out the order is the
+ * reverse: presence byte, `onGone` (which resolves when nobody copies any more who saw it present),
+ * durable mark, and only then the hole. So whoever sees it present, and says that it reads, reads the
+ * layer's bytes.
  *
- * `LayerReader` is the face of one layer: `ensure` makes a range readable, `copy` reads it. Equal
- * requests join. `SpanScheduler` decides what is fetched next, host by host, in class order: demand,
- * prefetch, background. Ranges come by the `SpanSource`; spans are handed on as soon as their part of
- * a range is here; digests, inflating, header checks and writing happen in `InflatePool` Workers.
- * What a ztoc says of names and modes is checked by a `HeaderTable`, what it says of contents by
- * `hashLayer` once the layer is whole. `SpanCache` keeps the spans of all layers within a budget.
+ * **What is where.** `LayerReader` is the face of one layer: `ensure` makes a range readable, `copy`
+ * reads it. Its parts share the layer's spans (`layer_spans.ts`: the states, and what goes with each):
+ *
+ * | job | file |
+ * |---|---|
+ * | want and wait: join, read ahead, leave | `wants.ts`, `read_ahead.ts` |
+ * | choose what is fetched next: host by host, in class order demand, prefetch, background | `scheduler.ts`, `host.ts`, `coalesce.ts` |
+ * | bound the memory of what is on its way | `held_bytes.ts` |
+ * | fetch: ranges from the `SpanSource`, each span handed on as its part is here | `fetcher.ts`, `source.ts` |
+ * | check, inflate and write, in Workers | `inflate_pool.ts`, `inflate_worker.ts` |
+ * | arrive: try again, headers that cross spans, the mark | `arrivals.ts`, `headers.ts`, `map.ts` |
+ * | read what is here | `bytes.ts`, `uncached.ts` |
+ * | evict, withdraw, condemn | `evictions.ts` |
+ * | keep all layers within a budget of disk | `cache.ts` |
+ * | check a whole layer against its diff ID | `whole.ts` |
+ *
+ * **Who may call what when.** Everything here is the main isolate's, but for the Workers' own modules.
+ * Nothing of a reader is used after `close` has resolved; then its descriptors may be closed.
+ *
+ * **What it may touch**: the data file and the span map of a layer, through descriptors it is given;
+ * the headers file. **What it must not know**: registries, credentials and images (bytes come by a
+ * `SpanSource`), the kernel and FUSE (it writes presence bytes and answers `ensure`), the layer's
+ * folder and life (`serving` owns both).
  * @module
  */
 export { LayerReader } from "./reader.ts";
 export type { LayerReaderOptions } from "./options.ts";
+export { SpanState } from "./span_states.ts";
 export type { SpanClass } from "./classes.ts";
 export { type SchedulerOptions, SpanScheduler } from "./scheduler.ts";
 export { FileSpanSource, type SpanSource } from "./source.ts";

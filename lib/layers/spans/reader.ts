@@ -79,17 +79,21 @@ export class LayerReader {
     const { spans } = this.#options;
     const first = spans.spanAt(offset);
     const last = spans.spanAt(offset + length - 1);
-    await this.#wants.ensure(first, last, cls, signal);
+    signal.throwIfAborted();
+    const waits = this.#wants.ask(first, last, cls);
+    if (waits !== null) await this.#wants.wait(waits, signal);
   }
 
   /** Like `ensure`, for spans `first` to `last`. */
-  ensureSpans(
+  async ensureSpans(
     first: number,
     last: number,
     cls: SpanClass,
     signal: AbortSignal,
   ): Promise<void> {
-    return this.#wants.ensure(first, last, cls, signal);
+    signal.throwIfAborted();
+    const waits = this.#wants.ask(first, last, cls);
+    if (waits !== null) await this.#wants.wait(waits, signal);
   }
 
   /**

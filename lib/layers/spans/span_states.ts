@@ -2,23 +2,23 @@
  * The life of a span, as a table that runs: every change of a span's state is one of its steps.
  *
  * ```text
- *                       ┌──preempt──┐
- *                       ▼           │
- *  MISSING ──want──► QUEUED ──send──► FETCHING ──arrive──► INFLATING ──write──► PRESENT
- *   ▲   ▲               ▲                                  ▲   │  │              ▲  │
- *   │   │               │                             arrive  retry hold         │  │
- *   │   │             gone                                 │   ▼  │            write│
- *   │   │               │                              REFETCHING ▼              │  │
- *   │   └──pushOut──────┼──────────────────────────────────────── HELD ──────────┘  │
- *   │                   │                                                           │
- *   │               RECALLED ◄──want── LEAVING ◄──────────────evict─────────────────┘
- *   └───────────────────gone─────────────┘
+ *      want        send             arrive              write
+ * MISSING ──► QUEUED ────► FETCHING ─────► INFLATING ──────────► PRESENT
+ *   ▲           ▲ ▲            │            │  ▲   │               │  ▲
+ *   │           │ └──preempt───┘      retry │  │   │ hold          │  │ write
+ *   │           │                           ▼  │   └──────► HELD ──┼──┘
+ *   │           │                  REFETCHING ─┘ arrive      │     │
+ *   ├──pushOut──┼────────────────────────────────────────────┘     │
+ *   │           │ gone                                             │ evict
+ *   │       RECALLED ◄──want── LEAVING ◄───────────────────────────┘
+ *   └───────────────gone──────────┘
  *
- *  giveUp: QUEUED, FETCHING, INFLATING, REFETCHING ──► MISSING;  RECALLED ──► LEAVING
- *  fail:   every state but PRESENT ──► FAILED, where it stays
+ * giveUp: QUEUED, FETCHING, INFLATING, REFETCHING ──► MISSING; RECALLED ──► LEAVING
+ * fail:   every state but PRESENT ──► FAILED, where it stays
  * ```
  *
  * A span that is PRESENT cannot fail at once: readers may be copying its bytes, so it leaves first.
+ * One that is leaving is not fetched before its bytes have gone: the hole would take the new ones.
  * @module
  */
 

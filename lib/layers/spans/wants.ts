@@ -34,21 +34,40 @@ export class SpanWants {
     });
   }
 
-  /** Resolves when spans `first` to `last` are here. @throws as `LayerReader.ensure` */
-  async ensure(
-    first: number,
-    last: number,
-    cls: SpanClass,
-    signal: AbortSignal,
-  ): Promise<void> {
-    signal.throwIfAborted();
-    let waits: PendingSpan[] | null = null; // made only when there is something to wait for
+  /**
+   * Asks for spans `first` to `last`, and for what a reader like this one wants next.
+   * @returns what to wait for; null when all of them are here.
+   * @throws SpanError when one will never be.
+   */
+  ask(first: number, last: number, cls: SpanClass): PendingSpan[] | null {
+    let waits: PendingSpan[] | null = null; // none is made for a read of what is here
     for (let span = first; span <= last; span++) {
       const pending = this.#want(span, cls);
       if (pending !== null) (waits ??= []).push(pending);
     }
     if (cls === "demand") this.#lookAhead(first, last);
-    if (waits !== null) await this.#wait(waits, signal);
+    return waits;
+  }
+
+  /** Resolves when all of that is here. @throws as `LayerReader.ensure` */
+  async wait(
+    waits: readonly PendingSpan[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const left = Promise.withResolvers<never>();
+    const leave = () => {
+      for (const pending of waits) this.#leave(pending, signal.reason);
+      left.reject(signal.reason);
+    };
+    signal.addEventListener("abort", leave, { once: true });
+    try {
+      await Promise.race([
+        Promise.all(waits.map(({ done }) => done)),
+        left.promise,
+      ]);
+    } finally {
+      signal.removeEventListener("abort", leave);
+    }
   }
 
   /** What brings a span; null when it is here. @throws SpanError */
@@ -95,26 +114,6 @@ export class SpanWants {
       this.#options.scheduler.raise(pending, cls);
     } else if (isBefore(cls, pending.cls)) pending.cls = cls;
     return pending;
-  }
-
-  async #wait(
-    waits: readonly PendingSpan[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const left = Promise.withResolvers<never>();
-    const leave = () => {
-      for (const pending of waits) this.#leave(pending, signal.reason);
-      left.reject(signal.reason);
-    };
-    signal.addEventListener("abort", leave, { once: true });
-    try {
-      await Promise.race([
-        Promise.all(waits.map(({ done }) => done)),
-        left.promise,
-      ]);
-    } finally {
-      signal.removeEventListener("abort", leave);
-    }
   }
 
   /** One waits no more; when nobody does, what is not on its way yet is not fetched at all. */
