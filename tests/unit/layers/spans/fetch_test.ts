@@ -19,7 +19,7 @@ function demand(reader: LayerReader, first: number, last = first) {
 }
 
 /** First and last span of each range that was asked for. */
-function runsOf(
+function rangesOf(
   layer: TestLayer,
   fetches: readonly { start: number; end: number }[],
 ): [number, number][] {
@@ -44,7 +44,7 @@ Deno.test("readers of one turn share a range request for neighbours and have one
     demand(reader, 10),
     demand(reader, 4),
   ]);
-  assert.deepEqual(runsOf(layer, source.fetches), [[4, 6], [10, 10]]);
+  assert.deepEqual(rangesOf(layer, source.fetches), [[4, 6], [10, 10]]);
 });
 
 Deno.test("neighbours asked for while every request is busy go out together later", async () => {
@@ -65,7 +65,7 @@ Deno.test("neighbours asked for while every request is busy go out together late
   assert.equal(source.fetches.length, busy);
   gate.resolve();
   await Promise.all(waits);
-  assert.deepEqual(runsOf(layer, source.fetches.slice(busy)), [[40, 42]]);
+  assert.deepEqual(rangesOf(layer, source.fetches.slice(busy)), [[40, 42]]);
 });
 
 Deno.test("no more is on its way than may lie in memory, but for a single span", async () => {
@@ -147,7 +147,7 @@ Deno.test("readers that left before their span was asked for cost no request", a
   await assert.rejects(left, /killed/);
   gate.resolve();
   await Promise.all(busy);
-  assert.ok(!runsOf(layer, source.fetches).some(([first]) => first === 50));
+  assert.ok(!rangesOf(layer, source.fetches).some(([first]) => first === 50));
   source.gate = () => {};
   await demand(reader, 50); // and may come back
 });
@@ -268,4 +268,27 @@ Deno.test("a broken range fails the spans that had not come, and a later read as
   assert.equal(results[5]?.status, "rejected");
   source.pace = () => {};
   await demand(reader, 0, 5);
+});
+
+Deno.test("a reader that left before an evicted span's bytes had gone costs no request, one that stayed gets them", async () => {
+  const layer = noiseLayer(12);
+  const gone = Promise.withResolvers<void>();
+  await using served = serve(layer, { more: { onGone: () => gone.promise } });
+  const { reader, source } = served;
+  await demand(reader, 3, 6);
+  const evicted = reader.evict([3, 6]);
+  const stop = new AbortController();
+  const left = reader.ensureSpans(3, 3, "demand", stop.signal);
+  const stayed = demand(reader, 6);
+  await pause(5);
+  const before = source.fetches.length;
+  stop.abort(new Error("killed"));
+  await assert.rejects(left, /killed/);
+  gone.resolve();
+  await evicted;
+  await stayed;
+  assert.deepEqual(
+    rangesOf(layer, source.fetches.slice(before)),
+    [[6, 6]],
+  );
 });

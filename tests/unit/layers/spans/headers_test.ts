@@ -217,14 +217,14 @@ Deno.test("only spans with a lie in them fail", async () => {
 Deno.test("a lie in a header across two spans is caught when the second arrives, and the first is withdrawn", async () => {
   const spanSize = 700;
   const layer = variedLayer(spanSize, "uncompressed");
-  let straddling = 0;
+  let crossing = 0;
   let start = 0;
   for (const { name, offset, size } of layer.ztoc.entries.slice(0, 12)) {
     const headerStart = start;
     start = Math.ceil((offset + size) / 512) * 512;
     const firstSpan = Math.floor(headerStart / spanSize);
     if (Math.floor((offset - 1) / spanSize) === firstSpan) continue;
-    straddling++;
+    crossing++;
     await using served = serve(layer, {
       ztoc: lying(layer, new TextDecoder().decode(name), { gid: 99 }),
     });
@@ -237,7 +237,7 @@ Deno.test("a lie in a header across two spans is caught when the second arrives,
     await reader.close();
     assert.equal(map.has(firstSpan), false);
   }
-  assert.ok(straddling > 0, "some headers straddle");
+  assert.ok(crossing > 0, "some headers cross");
 });
 
 Deno.test("without header checks a lying ztoc is believed, as the existing daemon can be told", async () => {
