@@ -43,6 +43,11 @@ export const PLAN: Plan = {
       uses: ["host/os", "host/mounting"],
       why: "a kernel's protocol, and neither layers nor formats",
     },
+    "layers/presence": {
+      uses: [],
+      why:
+        "the values of a byte, which FUSE Workers read: they load nothing else with it",
+    },
   },
   pure: ["formats"],
   longest: 450,
@@ -54,7 +59,6 @@ export const PLAN: Plan = {
     "lib/layers/serving/layers.ts":
       "waits to be cut into an object and a registry",
     "lib/layers/fs/service.ts": "waits to be cut: mounts, slots, reads",
-    "lib/layers/spans/reader.ts": "waits to be cut: want, arrive, leave",
   },
   generated: ["lib/remote/containerd/gen", "lib/formats/deflate/kernel.gen.ts"],
   knowTheirPlace: {
