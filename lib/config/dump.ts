@@ -1,5 +1,5 @@
 import { stringify } from "smol-toml";
-import type { Config } from "./schema.ts";
+import type { Config } from "./config.ts";
 
 /** The [http] table is written in the existing daemon's spelling. */
 const HTTP_SPELLING: Readonly<Record<string, string>> = {

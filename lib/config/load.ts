@@ -1,11 +1,7 @@
 import { parse, TomlError } from "smol-toml";
 import * as v from "valibot";
-import {
-  type Config,
-  ConfigError,
-  configSchema,
-  DEFAULT_CONFIG_PATH,
-} from "./schema.ts";
+import type { Config } from "./config.ts";
+import { ConfigError, configSchema, DEFAULT_CONFIG_PATH } from "./schema.ts";
 
 /** A configuration and what the file says that has no effect. */
 export interface ParsedConfig {

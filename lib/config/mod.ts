@@ -6,11 +6,19 @@
  * except where noted in the schema.
  * @module
  */
-export {
-  type Config,
-  ConfigError,
-  DEFAULT_CONFIG_PATH,
-  defaultConfig,
-} from "./schema.ts";
+export type {
+  BackgroundFetchConfig,
+  BlobConfig,
+  CacheConfig,
+  Config,
+  FilesystemConfig,
+  HttpConfig,
+  MirrorConfig,
+  PullModeConfig,
+  PullModesConfig,
+  ResolverConfig,
+  ResolverHostConfig,
+} from "./config.ts";
+export { ConfigError, DEFAULT_CONFIG_PATH, defaultConfig } from "./schema.ts";
 export { loadConfig, type ParsedConfig } from "./load.ts";
 export { dumpConfig } from "./dump.ts";

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import type { Config } from "./config.ts";
 
 /** Where the daemon looks when no `--config` is given; a missing file there is fine. */
 export const DEFAULT_CONFIG_PATH = "/etc/soci-snapshotter-grpc/config.toml";
@@ -209,9 +210,6 @@ export const configSchema = v.object({
     {},
   ),
 });
-
-/** The effective configuration; keys are lower case, times in the unit their name says. */
-export type Config = v.InferOutput<typeof configSchema>;
 
 /** What an empty file gives. */
 export function defaultConfig(): Config {

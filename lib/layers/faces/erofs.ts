@@ -57,6 +57,7 @@ export interface ShownLayer {
 
 /** Where the FUSE tree shows a layer. */
 export interface FuseDirectory {
+  /** The layer's root there. */
   readonly directory: string;
   /** Resolves when the layer's tree is there to be shown. */
   readonly ready: Promise<void>;

@@ -27,7 +27,7 @@ export class MountReadAhead {
   readonly #devices = new Map<number, string>();
   readonly #generous = new Set<number>();
 
-  /** @param layersDirectory holds a folder for each slot. */
+  /** Changes nothing yet. @param layersDirectory holds a folder for each slot. */
   constructor(layersDirectory: string) {
     this.#layersDirectory = layersDirectory;
   }

@@ -56,16 +56,5 @@ export {
 } from "./snapshots.ts";
 export type { Mount } from "./wire.ts";
 
-/** What the bridge is told in: methods and messages as protobuf-es generates them, services for grpc-js. */
-export type {
-  DescMethodBiDiStreaming,
-  DescMethodServerStreaming,
-  DescMethodUnary,
-  DescService,
-  MessageInitShape,
-  MessageShape,
-} from "@bufbuild/protobuf";
-export type { ServiceDefinition } from "@grpc/grpc-js";
-
 /** The snapshot service as generated: what soci-deno serves. */
 export * as snapshotsApi from "./gen/containerd/services/snapshots/v1/snapshots_pb.ts";

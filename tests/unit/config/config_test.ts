@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  type Config,
   ConfigError,
   defaultConfig,
   dumpConfig,
@@ -7,11 +8,15 @@ import {
 } from "../../../lib/config/mod.ts";
 import { parseConfig } from "../../../lib/config/load.ts";
 
+/** A key that is known and has no effect: it is there, though `Config` does not tell of it. */
+const maxRetries = ({ http }: Config) =>
+  new Map<string, number>(Object.entries(http)).get("maxretries");
+
 Deno.test("an empty file gives the existing daemon's defaults", () => {
   const { config, unknownKeys } = parseConfig("", "t");
   assert.deepEqual(config, defaultConfig());
   assert.deepEqual(unknownKeys, []);
-  assert.equal(config.http.maxretries, 8);
+  assert.equal(maxRetries(config), 8);
   assert.equal(config.pull_modes.soci_v1.enable, false);
   assert.equal(config.pull_modes.soci_v2.enable, true);
 });
@@ -22,7 +27,7 @@ Deno.test("zero means the default, and keys match in any case", () => {
     "t",
   );
   assert.equal(config.mount_timeout_sec, 30);
-  assert.equal(config.http.maxretries, 3);
+  assert.equal(maxRetries(config), 3);
 });
 
 Deno.test("host names of the resolver are kept to the letter", () => {
