@@ -14,8 +14,11 @@ const LOOK_MS = 15_000;
 
 /** One layer in the cache. */
 export interface CachedLayer {
+  /** How large its spans are. */
   readonly spans: SpanTable;
+  /** Which of them are here. */
   readonly map: SpanMap;
+  /** Gives them up. */
   readonly reader: Pick<LayerReader, "evict">;
   /** One byte a span, set by whoever reads it; cleared here. */
   readonly uses: Uint8Array;
@@ -57,7 +60,11 @@ export class SpanCache implements Disposable {
   #started = false;
   #evictedBytes = 0;
 
-  /** @param options.maxBytes the budget; everything is kept when it is not given or 0. */
+  /**
+   * A cache that gives nothing up before `start`.
+   * @param options.maxBytes the budget; everything is kept when it is not given or 0.
+   * @param options.idle gives its bytes up before any served layer does.
+   */
   constructor(
     options: { readonly maxBytes?: number; readonly idle?: IdleLayers } = {},
   ) {

@@ -18,10 +18,15 @@ export type SpanErrorKind =
 
 /** A span could not be made present. */
 export class SpanError extends Error {
+  /** The class's name, for logs. */
   override readonly name = "SpanError";
+  /** A span of a layer, what is wrong with it, and why in words. */
   constructor(
+    /** What a caller would do differently. */
     readonly kind: SpanErrorKind,
+    /** The layer blob's digest. */
     readonly layerDigest: string,
+    /** Number of the span, from 0 on; 0 when all of the layer is meant. */
     readonly span: number,
     /** First compressed byte of the span in the layer blob. */
     readonly offset: number,

@@ -50,17 +50,23 @@ const MAX_FILE_BYTES = 2 ** 31 - 1;
 
 /** A header that does not lie in one span: it crosses a border of spans. */
 export interface CrossingHeader {
-  /** Where its record is in the file. */
+  /** Where its record begins in the file. */
   readonly start: number;
+  /** Where it ends: behind its last byte. */
   readonly end: number;
+  /** The span it begins in. */
   readonly firstSpan: number;
+  /** The span it ends in; all between hold a part of it. */
   readonly lastSpan: number;
 }
 
 /** Where the records of one span's headers are; what an inflate Worker needs to check them. */
 export interface SpanHeaders {
+  /** Of the file of headers; the table's own. */
   readonly fd: number;
+  /** Where the records begin in the file. */
   readonly start: number;
+  /** Where they end: behind their last byte. */
   readonly end: number;
 }
 

@@ -72,6 +72,7 @@ export class InflatePool implements Disposable {
   /** Set while Workers are up. */
   #idle: ReturnType<typeof setTimeout> | undefined;
 
+  /** Starts the Workers. */
   constructor(options: InflatePoolOptions = {}) {
     const { size = Math.min(4, navigator.hardwareConcurrency) } = options;
     this.#idleMs = options.idleMs ?? IDLE_MS;

@@ -3,20 +3,9 @@
  *
  * A *span* is a piece of a layer's compressed bytes that can be inflated by itself, from a checkpoint
  * of the ztoc; it gives one piece of the uncompressed tar. Where a span is, and what may happen to it
- * then, is one table (`span_states.ts`):
- *
- * ```text
- *      want        send             arrive              write
- * MISSING ──► QUEUED ────► FETCHING ─────► INFLATING ──────────► PRESENT
- *   ▲           ▲ ▲            │            │  ▲   │               │  ▲
- *   │           │ └──preempt───┘      retry │  │   │ hold          │  │ write
- *   │           │                           ▼  │   └──────► HELD ──┼──┘
- *   │           │                  REFETCHING ─┘ arrive      │     │
- *   ├──pushOut──┼────────────────────────────────────────────┘     │
- *   │           │ gone                                             │ evict
- *   │       RECALLED ◄──want── LEAVING ◄───────────────────────────┘
- *   └───────────────gone──────────┘
- * ```
+ * then, is one table, drawn and written down in `span_states.ts`: every change is a step of it, and a
+ * step that is not there throws. On the plain way a span is missing, queued, fetching, inflating and
+ * present; when its room is needed it is leaving, and missing again.
  *
  * A span's bytes go into the layer's data file first, then it is marked in the `SpanMap` (durable) and
  * in the presence byte that the FUSE Workers read (`presence/mod.ts`). On the way out the order is the
@@ -51,15 +40,29 @@
  */
 export { LayerReader } from "./reader.ts";
 export type { LayerReaderOptions } from "./options.ts";
-export { SpanState } from "./span_states.ts";
+export { SpanState, type SpanStates, type SpanStep } from "./span_states.ts";
 export type { SpanClass } from "./classes.ts";
 export { type SchedulerOptions, SpanScheduler } from "./scheduler.ts";
+export type { PendingSpan, RangeRequest, ScheduledLayer } from "./pending.ts";
 export { FileSpanSource, type SpanSource } from "./source.ts";
 export { SpanMap } from "./map.ts";
-export { HeaderTable } from "./headers.ts";
-export { InflatePool } from "./inflate_pool.ts";
+export {
+  type CrossingHeader,
+  HeaderTable,
+  type SpanHeaders,
+} from "./headers.ts";
+export {
+  InflatePool,
+  type InflatePoolOptions,
+  type InflateStream,
+} from "./inflate_pool.ts";
+export type { InflateOutcome, InflateWork } from "./inflate_messages.ts";
 export { type CachedLayer, type IdleLayers, SpanCache } from "./cache.ts";
 export { hashLayer } from "./whole.ts";
 export type { LayerTail } from "./whole_messages.ts";
-export { UncachedSpans } from "./uncached.ts";
+export {
+  type UncachedLayer,
+  type UncachedOptions,
+  UncachedSpans,
+} from "./uncached.ts";
 export { SpanError, type SpanErrorKind } from "./errors.ts";

@@ -10,15 +10,21 @@ import type { UncachedSpans } from "./uncached.ts";
 
 /** What a `LayerReader` works with. It owns none of it. */
 export interface LayerReaderOptions {
+  /** The layer blob's digest, for errors and logs. */
   readonly layerDigest: string;
+  /** Where its spans are, compressed and not. */
   readonly spans: SpanTable;
   /** Whether spans are gzip pieces, or plain bytes. */
   readonly compression: "gzip" | "uncompressed";
+  /** Which of them are here; changed by this reader alone. */
   readonly map: SpanMap;
   /** The data file; open until `close` has resolved. */
   readonly dataFd: number;
+  /** Where the missing ones come from. */
   readonly source: SpanSource;
+  /** Shared by all layers. */
   readonly scheduler: SpanScheduler;
+  /** Shared by all layers. */
   readonly pool: InflatePool;
   /** The tar headers spans must hold; null: not checked. Open until `close` has resolved. */
   readonly headers: HeaderTable | null;

@@ -13,8 +13,11 @@ export class PendingSpan {
   readonly #done = Promise.withResolvers<void>();
   #settled = false;
 
+  /** One waits. Its layer takes the step `want` with it. */
   constructor(
+    /** Whose span it is. */
     readonly layer: ScheduledLayer,
+    /** Number of the span. */
     readonly span: number,
     /** The first of those who wait. Raised when a more urgent one joins, never lowered. */
     public cls: SpanClass,
@@ -53,11 +56,13 @@ export class PendingSpan {
 
 /** One range request for neighbouring spans of a layer. */
 export interface RangeRequest {
+  /** Whose spans they are. */
   readonly layer: ScheduledLayer;
   /** In order of their spans, without gap. */
   readonly spans: readonly PendingSpan[];
   /** The most urgent class among them when it went out. */
   readonly cls: SpanClass;
+  /** Gives it up; by `Preempted` its spans are queued again. */
   readonly abort: AbortController;
   /** Index in `spans` of the next one to come. */
   next: number;
@@ -86,7 +91,9 @@ export interface ScheduledLayer {
   readonly states: SpanStates;
   /** What is pending, by span. */
   readonly pending: ReadonlyMap<number, PendingSpan>;
+  /** Where a span begins in the layer blob, bytes. */
   compressedStart(span: number): number;
+  /** Where it ends: behind its last byte. */
   compressedEnd(span: number): number;
   /**
    * Fetches a request's spans and hands each on as its bytes come; `next` and `received` follow.

@@ -25,6 +25,7 @@ export class LayerReader {
   readonly #wants: SpanWants;
   readonly #evictions: SpanEvictions;
 
+  /** Asks for nothing before somebody does. */
   constructor(options: LayerReaderOptions) {
     this.#options = options;
     const spans = this.#spans = new LayerSpans(options);

@@ -54,6 +54,7 @@ export class SpanScheduler {
   /** Hosts that are looked at later, when the background may go on. */
   readonly #later = new Map<Host, ReturnType<typeof setTimeout>>();
 
+  /** Nothing is asked for before a span is added. */
   constructor(options: SchedulerOptions = {}) {
     this.#backgroundBytesPerMs =
       (options.backgroundBytesPerSecond || Infinity) / 1000;

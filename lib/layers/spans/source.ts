@@ -21,11 +21,15 @@ export interface SpanSource {
 
 /** A layer blob in a local file. */
 export class FileSpanSource implements SpanSource, Disposable {
+  /** No host: the file is on this machine. */
   readonly host = "";
   readonly #fd: number;
 
-  /** @throws OsError */
-  constructor(readonly path: string) {
+  /** Opens the file. @throws OsError */
+  constructor(
+    /** Where it is, for errors. */
+    readonly path: string,
+  ) {
     this.#fd = openFd(path, O.RDONLY);
   }
 

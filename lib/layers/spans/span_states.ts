@@ -122,11 +122,15 @@ export const SPAN_STEPS: Readonly<
 
 /** A step that the table does not have: a fault of ours. The span's state is what it was. */
 export class SpanStepError extends Error {
+  /** The class's name, for logs. */
   override readonly name = "SpanStepError";
+  /** Who asked for which step, and in which state. */
   constructor(
+    /** Number of the span. */
     readonly span: number,
     /** undefined: there is no such span. */
     readonly from: SpanState | undefined,
+    /** What the table does not have for that state. */
     readonly step: SpanStep,
   ) {
     const state = from === undefined ? "no span" : SpanState[from];
@@ -139,7 +143,10 @@ export class SpanStates {
   readonly #states: Uint8Array;
   #presentCount = 0;
 
-  /** @param isPresent which spans are in the data file already; all others are missing. */
+  /**
+   * Spans are PRESENT or MISSING, and nothing else, in the beginning.
+   * @param isPresent which are in the data file already.
+   */
   constructor(count: number, isPresent: (span: number) => boolean) {
     this.#states = new Uint8Array(count);
     for (let span = 0; span < count; span++) {

@@ -41,6 +41,7 @@ export class UncachedSpans {
   #warnedAtMs = -Infinity;
   readonly #broken = new AbortController();
 
+  /** Nothing is held, and the disk is believed. */
   constructor(options: UncachedOptions = {}) {
     this.#maxBytes = options.maxBytes ?? MAX_BYTES;
     this.#diskRestMs = options.diskRestMs ?? DISK_REST_MS;
