@@ -9,8 +9,8 @@
  *
  * A span's bytes go into the layer's data file first, then it is marked in the `SpanMap` (durable) and
  * in the presence byte that the FUSE Workers read (`presence/mod.ts`). On the way out the order is the
- * reverse: presence byte, `onGone` (which resolves when nobody copies any more who saw it present),
- * durable mark, and only then the hole. So whoever sees it present, and says that it reads, reads the
+ * reverse: the presence byte first; then the durable mark and `onGone` (which resolves when nobody
+ * copies any more who saw it present), side by side; and only when both are done the hole. So whoever sees it present, and says that it reads, reads the
  * layer's bytes.
  *
  * **What is where.** `LayerReader` is the face of one layer: `ensure` makes a range readable, `copy`
