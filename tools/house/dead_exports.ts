@@ -29,8 +29,10 @@ export function deadExports(
       if (takers.some((path) => ours.has(path))) continue;
       if (one.isType && shown.has(one.name)) continue;
       if (isDoor(module.path)) {
-        // A class may be there to be named in a type, an error to be told from others.
+        // A class may be there to be named in a type, an error to be told from others, and what the
+        // door's comment shows has to be had.
         if (shown.has(one.name) || one.name.endsWith("Error")) continue;
+        if (new RegExp(`\\b${one.name}\\b`).test(module.opening)) continue;
       }
       const where = `${module.path}:${one.line}: ${one.name}`;
       if (takers.length === 0) {

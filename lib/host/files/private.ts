@@ -16,8 +16,11 @@ const LOST_AND_FOUND = "lost+found";
 
 /** A folder that other users of the host could enter, or put something into; the message says why. */
 export class OpenFolderError extends Error {
-  override readonly name = "OpenFolderError";
+  static {
+    this.prototype.name = "OpenFolderError";
+  }
 
+  /** The message begins with the path. @param why the rest of the sentence. */
   constructor(readonly path: string, why: string) {
     super(`${path} ${why}`);
   }

@@ -10,7 +10,7 @@ const NAMES = new Map<number, string>(
 );
 
 /** `ENOENT` for 2, `errno 9999` for a number without a name. */
-export function errnoName(errno: number): string {
+function errnoName(errno: number): string {
   return NAMES.get(errno) ?? `errno ${errno}`;
 }
 

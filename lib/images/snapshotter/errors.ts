@@ -11,12 +11,15 @@ export type SnapshotErrorKind =
 
 /** A request that cannot be done, and why. */
 export class SnapshotError extends Error {
-  override readonly name = "SnapshotError";
+  static {
+    this.prototype.name = "SnapshotError";
+  }
+  /** What a caller can tell apart. */
   readonly kind: SnapshotErrorKind;
   /** Key or name of the snapshot in question. */
   readonly snapshot: string;
 
-  /** @param snapshot key or name of the snapshot in question. */
+  /** The message stands alone. @param snapshot key or name of the snapshot in question. */
   constructor(
     kind: SnapshotErrorKind,
     snapshot: string,
@@ -31,10 +34,13 @@ export class SnapshotError extends Error {
 
 /** A root folder, socket or state database this daemon cannot work with. */
 export class SnapshotterSetupError extends Error {
-  override readonly name = "SnapshotterSetupError";
+  static {
+    this.prototype.name = "SnapshotterSetupError";
+  }
+  /** What is in the way. */
   readonly path: string;
 
-  /** @param path what is in the way. */
+  /** The message begins with the path. @param path what is in the way. */
   constructor(path: string, message: string, options?: ErrorOptions) {
     super(`${path}: ${message}`, options);
     this.path = path;

@@ -27,7 +27,7 @@ export {
   type SnapshotErrorKind,
   SnapshotterSetupError,
 } from "./errors.ts";
-export { parseFilters, type SnapshotFilter } from "./filter.ts";
+export { type SnapshotFilter } from "./filter.ts";
 export {
   type LayerDirectory,
   type LayerProvider,
@@ -49,15 +49,10 @@ export {
   type SnapshotterOptions,
 } from "./snapshotter.ts";
 export {
-  GID_MAPPING_LABEL,
   type Labels,
   type MountSpec,
-  NAMESPACE_LABEL,
   type Owner,
-  REMOTE_LABEL,
   type SnapshotInfo,
   type SnapshotKind,
   type SnapshotUsage,
-  TARGET_LABEL,
-  UID_MAPPING_LABEL,
 } from "./types.ts";

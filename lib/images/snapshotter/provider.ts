@@ -33,9 +33,11 @@ export interface ProvidedLayer extends LayerDirectory {
 export interface StoredLayer {
   /** The snapshot's number: durable and never used again. */
   readonly id: string;
+  /** Those the snapshot has: the ones of its Prepare, and others since. */
   readonly labels: Labels;
   /** Where the layer was shown before. */
   readonly directory: string | null;
+  /** Of the layer blob; null in the state of a release that did not keep it. */
   readonly layerDigest: string | null;
 }
 

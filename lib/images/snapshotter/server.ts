@@ -69,6 +69,7 @@ export interface CloseOptions {
 
 /** A snapshotter that answers on a socket. */
 export interface SnapshotService extends AsyncDisposable {
+  /** Path of the socket. */
   readonly address: string;
   /** Lets calls under way finish, then stops and removes the socket, if it is still ours. */
   close(options?: CloseOptions): Promise<void>;

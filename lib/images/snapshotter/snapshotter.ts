@@ -23,6 +23,7 @@ import {
 export interface SnapshotterOptions {
   /** The daemon's state folder; ours is `snapshotter` in it. */
   readonly root: string;
+  /** Serves layers lazily; stays the caller's. */
   readonly provider: LayerProvider;
   /** Options of every overlay mount. Default: what this kernel needs. */
   readonly overlayOptions?: readonly string[] | undefined;
@@ -30,9 +31,11 @@ export interface SnapshotterOptions {
 
 /** A snapshot to make. */
 export interface PrepareRequest {
+  /** Under which the snapshot is known until it is committed or removed. */
   readonly key: string;
   /** Name of a committed snapshot; empty for none. */
   readonly parent: string;
+  /** A target among them asks for a lazily served layer. */
   readonly labels?: Labels | undefined;
   /** containerd's namespace the caller works in. */
   readonly namespace?: string | undefined;
@@ -42,8 +45,11 @@ export interface PrepareRequest {
 
 /** An active snapshot to commit. */
 export interface CommitRequest {
+  /** Under which it can be a parent; for layers their chain ID. */
   readonly name: string;
+  /** Of the active snapshot; gone afterwards. */
   readonly key: string;
+  /** In place of those it had. */
   readonly labels?: Labels | undefined;
 }
 

@@ -13,28 +13,39 @@ export interface SnapshotInfo {
   readonly name: string;
   /** Name of the parent; empty when there is none. */
   readonly parent: string;
+  /** What it is for. */
   readonly kind: SnapshotKind;
+  /** What containerd and others have noted of it. */
   readonly labels: Labels;
+  /** When it was prepared; of a committed one, when it was committed. */
   readonly createdAt: Date;
+  /** When its kind or labels changed last. */
   readonly updatedAt: Date;
 }
 
 /** Disk that a snapshot alone takes, without its parents. */
 export interface SnapshotUsage {
+  /** Bytes on disk, in whole blocks. */
   readonly sizeBytes: number;
+  /** Files and folders. */
   readonly inodes: number;
 }
 
 /** Who owns the root directory of a snapshot. */
 export interface Owner {
+  /** User, on the host. */
   readonly uid: number;
+  /** Group, on the host. */
   readonly gid: number;
 }
 
 /** A mount for the caller to perform. */
 export interface MountSpec {
+  /** `bind` where there is one folder, `overlay` where there are more. */
   readonly type: "bind" | "overlay";
+  /** The folder of a bind mount; `overlay` of the other. */
   readonly source: string;
+  /** As mount(8) takes them: `ro`, `lowerdir=…`. */
   readonly options: readonly string[];
 }
 

@@ -42,7 +42,7 @@ const NAME_LENGTH_AT = 76;
 const LINK_LENGTH_AT = 80;
 const PAX_LENGTH_AT = 84;
 /** Bytes of a record before its texts. */
-export const FIXED_BYTES = 88;
+const FIXED_BYTES = 88;
 
 /** Writes records one after another into a buffer that grows. */
 export class RecordWriter {

@@ -6,11 +6,11 @@ import {
 } from "../../../../lib/remote/containerd/mod.ts";
 import {
   type LayerProvider,
-  NO_LAYERS,
   serveSnapshots,
   Snapshotter,
-  TARGET_LABEL,
 } from "../../../../lib/images/snapshotter/mod.ts";
+import { NO_LAYERS } from "../../../../lib/images/snapshotter/provider.ts";
+import { TARGET_LABEL } from "../../../../lib/images/snapshotter/types.ts";
 import { startContainerd, type TestContainerd } from "./containerd.ts";
 import { descriptor, ociArchive, smallImage } from "./image.ts";
 

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
-import {
-  parseFilters,
-  type SnapshotInfo,
-} from "../../../../lib/images/snapshotter/mod.ts";
+import { type SnapshotInfo } from "../../../../lib/images/snapshotter/mod.ts";
+import { parseFilters } from "../../../../lib/images/snapshotter/filter.ts";
 import { isKind } from "./support.ts";
 
 const INFO: SnapshotInfo = {

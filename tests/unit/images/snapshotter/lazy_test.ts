@@ -3,12 +3,14 @@ import {
   type LayerDirectory,
   type LayerProvider,
   type LayerRequest,
-  NAMESPACE_LABEL,
   type ProvidedLayer,
-  REMOTE_LABEL,
   Snapshotter,
-  TARGET_LABEL,
 } from "../../../../lib/images/snapshotter/mod.ts";
+import {
+  NAMESPACE_LABEL,
+  REMOTE_LABEL,
+  TARGET_LABEL,
+} from "../../../../lib/images/snapshotter/types.ts";
 import { contents, isKind, mounted, withSnapshotter } from "./support.ts";
 
 const LAYER = `sha256:${"a".repeat(64)}`;

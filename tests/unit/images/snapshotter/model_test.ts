@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import {
-  NO_LAYERS,
   SnapshotError,
   type SnapshotErrorKind,
   type SnapshotKind,
   Snapshotter,
 } from "../../../../lib/images/snapshotter/mod.ts";
+import { NO_LAYERS } from "../../../../lib/images/snapshotter/provider.ts";
 
 /** The promises of the snapshot service in their shortest form: what each request must do. */
 class Model {

@@ -7,11 +7,11 @@ import {
 } from "../../../../lib/remote/containerd/mod.ts";
 import {
   type LayerProvider,
-  NO_LAYERS,
   serveSnapshots,
   type Snapshotter,
-  TARGET_LABEL,
 } from "../../../../lib/images/snapshotter/mod.ts";
+import { NO_LAYERS } from "../../../../lib/images/snapshotter/provider.ts";
+import { TARGET_LABEL } from "../../../../lib/images/snapshotter/types.ts";
 import { withSnapshotter } from "./support.ts";
 
 const hasCode = (code: RpcCode) => (error: unknown) => isRpcError(error, code);

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
+import { Snapshotter } from "../../../../lib/images/snapshotter/mod.ts";
 import {
   GID_MAPPING_LABEL,
-  NO_LAYERS,
-  Snapshotter,
   UID_MAPPING_LABEL,
-} from "../../../../lib/images/snapshotter/mod.ts";
+} from "../../../../lib/images/snapshotter/types.ts";
+import { NO_LAYERS } from "../../../../lib/images/snapshotter/provider.ts";
 import {
   contents,
   isKind,

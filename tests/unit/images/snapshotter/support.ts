@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import {
   type LayerProvider,
   type MountSpec,
-  NO_LAYERS,
   SnapshotError,
   type SnapshotErrorKind,
   Snapshotter,
 } from "../../../../lib/images/snapshotter/mod.ts";
+import { NO_LAYERS } from "../../../../lib/images/snapshotter/provider.ts";
 
 /** Runs a test on a snapshotter in a folder of its own. */
 export async function withSnapshotter(
