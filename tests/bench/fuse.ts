@@ -12,7 +12,7 @@
  */
 import { parseArgs } from "node:util";
 import { chart } from "./chart.ts";
-import { type BenchLayer, makeBenchLayer } from "./fuse_layer.ts";
+import { type BenchLayer, endServer, makeBenchLayer } from "./fuse_layer.ts";
 import { saveResults } from "./results.ts";
 import {
   cacheFolder,
@@ -147,18 +147,7 @@ async function measureOnce(
     for (const slot of layer.slots) figures.push(await figure(slot));
     return { ...figures.at(-1)!, firstMicros: figures[0]!.serverMicros };
   } finally {
-    await child.stdin.close();
-    const kill = setTimeout(() => child.kill("SIGKILL"), 30_000);
-    await child.status;
-    clearTimeout(kill);
-    // Nothing is left of a server that ended by itself.
-    await run("sh", [
-      "-c",
-      'umount -l "$1" "$1"/* 2>/dev/null; true',
-      "sh",
-      mounts,
-    ]);
-    Deno.removeSync(mounts, { recursive: true });
+    await endServer(child, mounts);
   }
 }
 

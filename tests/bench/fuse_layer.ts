@@ -5,7 +5,7 @@
  */
 import { compileTree } from "../../lib/layers/tree/mod.ts";
 import type { ZtocEntry } from "../../lib/formats/ztoc/mod.ts";
-import { cacheFolder, exists } from "./support.ts";
+import { cacheFolder, exists, run } from "./support.ts";
 
 export const DIRECTORIES = 500;
 export const FILES_PER_DIRECTORY = 100;
@@ -99,4 +99,23 @@ export function makeBenchLayer(): BenchLayer {
     }
   }
   return { folder, slots, spanCount: spanStarts.length };
+}
+
+/** Ends a server of the layer, by force where it does not by itself, and takes its mounts away. */
+export async function endServer(
+  server: Deno.ChildProcess,
+  mounts: string,
+): Promise<void> {
+  await server.stdin.close();
+  const kill = setTimeout(() => server.kill("SIGKILL"), 30_000);
+  await server.status;
+  clearTimeout(kill);
+  // Nothing is left of a server that ended by itself.
+  await run("sh", [
+    "-c",
+    'umount -l "$1" "$1"/* 2>/dev/null; true',
+    "sh",
+    mounts,
+  ]);
+  Deno.removeSync(mounts, { recursive: true });
 }

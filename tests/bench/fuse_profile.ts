@@ -12,7 +12,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { type BenchLayer, makeBenchLayer } from "./fuse_layer.ts";
+import { type BenchLayer, endServer, makeBenchLayer } from "./fuse_layer.ts";
 import { saveResults } from "./results.ts";
 import { cacheFolder, printMachine, printTable, run } from "./support.ts";
 
@@ -148,18 +148,7 @@ async function profile(
     const running = parts.client + script + calls + main;
     return { ...parts, idle: Math.max(0, parts.whole - running) };
   } finally {
-    await server.stdin.close();
-    const kill = setTimeout(() => server.kill("SIGKILL"), 30_000);
-    await server.status;
-    clearTimeout(kill);
-    // Nothing is left of a server that ended by itself.
-    await run("sh", [
-      "-c",
-      'umount -l "$1" "$1"/* 2>/dev/null; true',
-      "sh",
-      mounts,
-    ]);
-    Deno.removeSync(mounts, { recursive: true });
+    await endServer(server, mounts);
   }
 }
 

@@ -15,10 +15,11 @@ import {
   TarBuilder,
 } from "../support/images/mod.ts";
 import {
-  debianMirror,
   nameLoopback,
+  type SociPeer,
   sociPeer,
   startSociPeer,
+  testOnDebian,
 } from "../support/peer/mod.ts";
 import { buildIndex, LazyHost } from "./host.ts";
 
@@ -46,32 +47,47 @@ async function startPeerRegistry(name: string, content = programImage()) {
   };
 }
 
-// The peer is a Debian package: on other distributions there is none to test with.
-if (debianMirror() !== undefined) {
-  Deno.test("the existing SOCI daemon pulls lazily and runs what only soci-deno indexed", async () => {
+/** Indexes an image with soci-deno; the existing daemon pulls it, each layer by FUSE, and runs it. */
+async function indexedHereRunByPeer(
+  peer: SociPeer,
+  { image, caFile }: { readonly image: string; readonly caFile: string },
+  expected: { readonly layers: number; readonly args?: readonly string[] },
+) {
+  await buildIndex("--min-layer-size", "0", "--tlscacert", caFile, image);
+  await using daemon = await startSociPeer(peer, { caFile });
+  await using containerd = await startContainerd({
+    proxySnapshotters: [{ name: "soci", address: daemon.address }],
+  });
+  await daemon.soci(containerd, "image", "rpull", image);
+  const mounts = Deno.readTextFileSync("/proc/mounts").split("\n")
+    .filter((line) => line.includes(daemon.folder));
+  assert.equal(mounts.length, expected.layers, "every layer is a FUSE mount");
+  const { args } = expected;
+  const { stdout, stderr } = await ctrRun(containerd, {
+    image,
+    id: "lazy",
+    snapshotter: "soci",
+    ...(args !== undefined && { args }),
+  });
+  return { stdout, stderr: `${stderr}\n${daemon.logs()}` };
+}
+
+testOnDebian(
+  "the existing SOCI daemon pulls lazily and runs what only soci-deno indexed",
+  async () => {
     const peer = await sociPeer();
     assert.ok("soci" in peer, JSON.stringify(peer));
     await using setting = await startPeerRegistry("ours.soci-deno.test");
-    const { image, caFile, registry } = setting;
-    await buildIndex("--min-layer-size", "0", "--tlscacert", caFile, image);
-    await using daemon = await startSociPeer(peer, { caFile });
-    await using containerd = await startContainerd({
-      proxySnapshotters: [{ name: "soci", address: daemon.address }],
-    });
-    await daemon.soci(containerd, "image", "rpull", image);
-    const mounts = Deno.readTextFileSync("/proc/mounts").split("\n")
-      .filter((line) => line.includes(daemon.folder));
-    assert.equal(mounts.length, 4, "every layer is a FUSE mount");
-    const ran = await ctrRun(containerd, {
-      image,
-      id: "lazy",
-      snapshotter: "soci",
-    });
-    assert.equal(ran.stdout, OUTPUT, `${ran.stderr}\n${daemon.logs()}`);
+    const { registry } = setting;
+    const ran = await indexedHereRunByPeer(peer, setting, { layers: 4 });
+    assert.equal(ran.stdout, OUTPUT, ran.stderr);
     assert.match(registry.logs(), / 206 /, "spans are fetched by ranges");
-  });
+  },
+);
 
-  Deno.test("the existing SOCI daemon reads files behind PAX global headers, which its own tools cannot index", async () => {
+testOnDebian(
+  "the existing SOCI daemon reads files behind PAX global headers, which its own tools cannot index",
+  async () => {
     const peer = await sociPeer();
     assert.ok("soci" in peer, JSON.stringify(peer));
     const tar = new TarBuilder().globalPax({ comment: "of all" })
@@ -84,27 +100,18 @@ if (debianMirror() !== undefined) {
         config: { env: ["PATH=/bin"], cmd: ["/bin/sh"] },
       }),
     );
-    const { image, caFile } = setting;
-    await buildIndex("--min-layer-size", "0", "--tlscacert", caFile, image);
-    await using daemon = await startSociPeer(peer, { caFile });
-    await using containerd = await startContainerd({
-      proxySnapshotters: [{ name: "soci", address: daemon.address }],
-    });
-    await daemon.soci(containerd, "image", "rpull", image);
-    const mounts = Deno.readTextFileSync("/proc/mounts").split("\n")
-      .filter((line) => line.includes(daemon.folder));
-    assert.equal(mounts.length, 2, "every layer is a FUSE mount");
-    const ran = await ctrRun(containerd, {
-      image,
-      id: "lazy",
-      snapshotter: "soci",
+    const ran = await indexedHereRunByPeer(peer, setting, {
+      layers: 2,
       args: ["/bin/sh", "-c", "cat /first /second; ls -A /"],
     });
-    assert.match(ran.stdout, /^one\ntwo\n/, `${ran.stderr}\n${daemon.logs()}`);
+    assert.match(ran.stdout, /^one\ntwo\n/, ran.stderr);
     assert.doesNotMatch(ran.stdout, /passed-over/);
-  });
+  },
+);
 
-  Deno.test("soci-deno serves what only the existing SOCI tools indexed", async () => {
+testOnDebian(
+  "soci-deno serves what only the existing SOCI tools indexed",
+  async () => {
     const peer = await sociPeer();
     assert.ok("soci" in peer, JSON.stringify(peer));
     await using setting = await startPeerRegistry("theirs.soci-deno.test");
@@ -130,5 +137,5 @@ if (debianMirror() !== undefined) {
     assert.equal(ran.stdout, OUTPUT, `${ran.stderr}\n${host.logs()}`);
     assert.match(registry.logs(), / 206 /, "spans are fetched by ranges");
     assert.doesNotMatch(host.logs(), /downloaded whole/);
-  });
-}
+  },
+);

@@ -1,10 +1,10 @@
 /** The existing tool beside ours, on one host: the same words, and each reads what the other made. @module */
 import assert from "node:assert/strict";
 import {
-  debianMirror,
   type PeerDaemon,
   sociPeer,
   startSociPeer,
+  testOnDebian,
 } from "../support/peer/mod.ts";
 import {
   layerBlob,
@@ -41,9 +41,9 @@ function ztocFacts(json: string) {
   return facts;
 }
 
-// The peer is a Debian package: on other distributions there is none to test with.
-if (debianMirror() !== undefined) {
-  Deno.test("the existing tool and ours say the same and read each other's artifacts", async (t) => {
+testOnDebian(
+  "the existing tool and ours say the same and read each other's artifacts",
+  async (t) => {
     const found = await sociPeer();
     assert.ok("soci" in found, JSON.stringify(found));
     await using host = await ToolsHost.start();
@@ -164,5 +164,5 @@ if (debianMirror() !== undefined) {
         assert.match(again, /skipping pushing artifacts for image manifest/);
       },
     );
-  });
-}
+  },
+);

@@ -34,6 +34,7 @@ import {
 import { BUILD_TOOL, decodeZtoc } from "../../formats/ztoc/mod.ts";
 import type { PlatformImage } from "../../remote/image/mod.ts";
 import type { KnownZtoc, ZtocLedger } from "./ledger.ts";
+import { sideBySide } from "./side_by_side.ts";
 import { describeZstd } from "./zstd.ts";
 
 /** How the ztocs of an image are made. */
@@ -131,18 +132,7 @@ export async function buildZtocs(
       options.onLayer?.(results[at]);
     }
   };
-  const workers = Array.from(
-    { length: Math.min(options.concurrency, layers.length) },
-    () =>
-      work().catch((error) => {
-        stop.abort(error);
-        throw error;
-      }),
-  );
-  // All of them end before this returns, so that nobody writes after the caller has cleaned up.
-  const ends = await Promise.allSettled(workers);
-  const failure = ends.find((end) => end.status === "rejected");
-  if (failure !== undefined) throw stop.signal.reason ?? failure.reason;
+  await sideBySide(Math.min(options.concurrency, layers.length), stop, work);
   return {
     image,
     layers: results.map(({ layer, outcome }) => ({ layer, outcome })),

@@ -8,6 +8,7 @@ import {
   parseIndex,
   parseManifest,
 } from "../../formats/oci/mod.ts";
+import { sideBySide } from "./side_by_side.ts";
 
 /** How content goes from one place to another. */
 export interface PushOptions {
@@ -109,15 +110,5 @@ async function pushBlobs(
       onArtifact?.(blob.digest, "pushed");
     }
   };
-  const workers = Array.from(
-    { length: Math.max(1, concurrency) },
-    () =>
-      work().catch((error) => {
-        stop.abort(error);
-        throw error;
-      }),
-  );
-  const ends = await Promise.allSettled(workers);
-  const failure = ends.find((end) => end.status === "rejected");
-  if (failure !== undefined) throw stop.signal.reason ?? failure.reason;
+  await sideBySide(concurrency, stop, work);
 }

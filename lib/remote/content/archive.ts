@@ -11,10 +11,9 @@ import { LAYOUT_FILE, parseIndexJson } from "./layout.ts";
 import {
   type ContentId,
   type LayerSource,
-  MAX_BYTES,
   type StreamOptions,
 } from "./place.ts";
-import { collect } from "./verify.ts";
+import { checkWhole, collect } from "./verify.ts";
 
 /** Where a file of the archive lies. */
 interface Part {
@@ -78,14 +77,7 @@ export class ArchiveReader implements LayerSource {
   }
 
   async bytes(content: ContentId): Promise<Uint8Array> {
-    if (content.size > MAX_BYTES) {
-      throw new ContentError(
-        "too-large",
-        this.place,
-        content.digest,
-        `${content.size} bytes`,
-      );
-    }
+    checkWhole(this.place, content);
     return await collect(this.place, content, await this.stream(content));
   }
 

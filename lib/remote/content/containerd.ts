@@ -16,10 +16,9 @@ import {
   type Content,
   type ContentId,
   type ImageSource,
-  MAX_BYTES,
   type StreamOptions,
 } from "./place.ts";
-import { checkedPieces, collect } from "./verify.ts";
+import { checkedPieces, checkWhole, collect } from "./verify.ts";
 
 const GC_REF = "containerd.io/gc.ref.content";
 /**
@@ -106,14 +105,7 @@ export class ContainerdPlace
     content: ContentId,
     options: Cancellable = {},
   ): Promise<Uint8Array> {
-    if (content.size > MAX_BYTES) {
-      throw new ContentError(
-        "too-large",
-        this.place,
-        content.digest,
-        `${content.size} bytes`,
-      );
-    }
+    checkWhole(this.place, content);
     const stream = await this.stream(content, options);
     return await collect(this.place, content, stream);
   }

@@ -22,10 +22,9 @@ import {
   type Content,
   type ContentId,
   type LayerSource,
-  MAX_BYTES,
   type StreamOptions,
 } from "./place.ts";
-import { checkBytes, checkedPieces } from "./verify.ts";
+import { checkBytes, checkedPieces, checkWhole } from "./verify.ts";
 
 /** The file that makes a folder an OCI layout. */
 export const LAYOUT_FILE = "oci-layout";
@@ -126,14 +125,7 @@ export class LayoutFolder implements LayerSource, ArtifactSink {
   }
 
   async bytes(content: ContentId): Promise<Uint8Array> {
-    if (content.size > MAX_BYTES) {
-      throw new ContentError(
-        "too-large",
-        this.place,
-        content.digest,
-        `${content.size} bytes`,
-      );
-    }
+    checkWhole(this.place, content);
     await this.#find(content);
     const bytes = await Deno.readFile(this.#path(content.digest));
     checkBytes(this.place, content, bytes);

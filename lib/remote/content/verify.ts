@@ -1,6 +1,12 @@
 import { DigestStream, sha256 } from "../../formats/oci/mod.ts";
 import { ContentError } from "./errors.ts";
-import type { Content, ContentId } from "./place.ts";
+import { type Content, type ContentId, MAX_BYTES } from "./place.ts";
+
+/** Throws when content is more than `bytes` gives. @throws ContentError `too-large` */
+export function checkWhole(place: string, { digest, size }: ContentId): void {
+  if (size <= MAX_BYTES) return;
+  throw new ContentError("too-large", place, digest, `${size} bytes`);
+}
 
 /** Throws unless the bytes are those of the descriptor. @throws ContentError */
 export function checkBytes(

@@ -9,15 +9,15 @@ import {
 } from "../../support/host/mod.ts";
 import { programImage, pushImage } from "../../support/images/mod.ts";
 import {
-  debianMirror,
   nameLoopback,
   sociPeer,
   startSociPeer,
+  testOnDebian,
 } from "../../support/peer/mod.ts";
 
-// The peer is a Debian package: on other distributions there is none to test with.
-if (debianMirror() !== undefined) {
-  Deno.test("the existing SOCI tools index, push, pull lazily and run", async () => {
+testOnDebian(
+  "the existing SOCI tools index, push, pull lazily and run",
+  async () => {
     const peer = await sociPeer();
     assert.ok("soci" in peer, JSON.stringify(peer));
     await using authority = await makeCertificateAuthority();
@@ -64,8 +64,8 @@ if (debianMirror() !== undefined) {
       processes: [],
       sockets: [],
     });
-  });
-}
+  },
+);
 
 Deno.test("a name given to the loopback is taken back", () => {
   const before = Deno.readTextFileSync("/etc/hosts");

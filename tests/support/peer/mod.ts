@@ -13,3 +13,4 @@ export { type ErofsUtils, erofsUtils } from "./erofs.ts";
 export { newerContainerd, type SociPeer, sociPeer } from "./programs.ts";
 export { type PeerDaemon, startSociPeer } from "./daemon.ts";
 export { nameLoopback } from "./hosts.ts";
+export { testOnDebian } from "./on_debian.ts";

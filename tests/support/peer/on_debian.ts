@@ -1,0 +1,13 @@
+import { testUnless } from "../test_unless.ts";
+import { debianMirror } from "./debian.ts";
+
+/** A test with packages that only Debian's archive has, as the existing SOCI tools. */
+export function testOnDebian(
+  name: string,
+  fn: (t: Deno.TestContext) => Promise<void>,
+): void {
+  const missing = debianMirror() === undefined
+    ? "it needs packages of Debian's archive, and this is another system"
+    : null;
+  testUnless(missing, { name, fn });
+}
