@@ -39,7 +39,9 @@ export function deadExports(
         found.push(`${where} is exported for nobody`);
       } else if (isDoor(module.path)) {
         found.push(`${where} is at the door for tests alone (${takers[0]})`);
-      } else if (one.ownUses === 0) {
+      } else if (
+        one.ownUses === 0 && !(`${module.path} ${one.name}` in plan.forTests)
+      ) {
         found.push(`${where} is there for tests alone (${takers[0]})`);
       }
     }

@@ -22,6 +22,7 @@ export {
   violations,
 } from "./rules.ts";
 export { circles, type Graph } from "./circles.ts";
+export { deadExports } from "./dead_exports.ts";
 
 /** The repository's root. */
 export const ROOT: URL = new URL("../../", import.meta.url);

@@ -20,6 +20,8 @@ export interface Plan {
   readonly long: Readonly<Record<string, string>>;
   /** Folders whose files are made by a program: nobody reads them from end to end. */
   readonly generated: readonly string[];
+  /** What only tests use and is part of the product all the same, as `file name`, and why. */
+  readonly forTests: Readonly<Record<string, string>>;
   /** Files that may ask for their own address (`import.meta.url`), and why. */
   readonly knowTheirPlace: Readonly<Record<string, string>>;
 }
@@ -61,6 +63,10 @@ export const PLAN: Plan = {
     "lib/layers/fs/service.ts": "waits to be cut: mounts, slots, reads",
   },
   generated: ["lib/remote/containerd/gen", "lib/formats/deflate/kernel.gen.ts"],
+  forTests: {
+    "lib/formats/ztoc/checkpoints.ts encodeCheckpoints":
+      "the other half of a codec: what is read and written again is compared",
+  },
   knowTheirPlace: {
     "cmd/program.ts": "starts this program again, as the helper",
   },

@@ -37,6 +37,7 @@ const SMALL: Plan = {
   longest: 20,
   long: {},
   generated: ["lib/host/os/gen"],
+  forTests: {},
   knowTheirPlace: {},
 };
 /** A house in which all is well. */
