@@ -61,7 +61,10 @@ export interface Negotiated {
 
 /** How a {@linkcode FuseLoop} answers. */
 export interface FuseLoopOptions {
-  /** false: extended attributes are answered ENOSYS, for good and for all. */
+  /**
+   * false: there are none. Asked for one the kernel is told ENOSYS, for good and for all; lists are
+   * empty.
+   */
   readonly xattrs: boolean;
   /** Told once, when the kernel has asked INIT: never for a mount that another process started. */
   readonly onNegotiated?: (negotiated: Negotiated) => void;
@@ -363,9 +366,14 @@ export class FuseLoop {
   }
 
   #xattr(length: number): void {
-    if (!this.#xattrs) return this.#fail(ERRNO.ENOSYS);
+    const lists = this.#word(4) === OPCODE.LISTXATTR;
+    // ENOSYS makes the kernel stop asking. To whoever reads one attribute that means "not here", but
+    // to programs that list what they copy it is an error: they get an empty list.
+    if (!this.#xattrs && !lists) return this.#fail(ERRNO.ENOSYS);
     const size = Math.min(this.#word(40), MAX_READ_BYTES);
-    const result = this.#word(4) === OPCODE.LISTXATTR
+    const result = !this.#xattrs
+      ? 0
+      : lists
       ? this.#handler.listxattr(this.#node, this.#payload, size)
       : this.#handler.getxattr(
         this.#node,
