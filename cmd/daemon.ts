@@ -29,7 +29,11 @@ import {
 } from "../lib/host/memory/mod.ts";
 import { processArguments, reexecute } from "../lib/host/os/mod.ts";
 import type { RegistryClient } from "../lib/remote/registry/mod.ts";
-import { serveSnapshots, Snapshotter } from "../lib/images/snapshotter/mod.ts";
+import {
+  overlayOptionsOfKernel,
+  serveSnapshots,
+  Snapshotter,
+} from "../lib/images/snapshotter/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
 import { mountHelperArguments } from "./program.ts";
 import type { Logins } from "./logins.ts";
@@ -158,7 +162,13 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         removedLayers: config.cache.keep_removed ? "kept" : "discarded",
       }),
     );
-    snapshotter = stack.use(await Snapshotter.open({ root, provider }));
+    snapshotter = stack.use(
+      await Snapshotter.open({
+        root,
+        provider,
+        overlayOptions: overlayOptionsOfKernel(config.filesystem.xino),
+      }),
+    );
     store.sweep(snapshotter.lazyDirectories());
     await predecessor?.end();
     await store.serve();

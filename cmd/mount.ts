@@ -5,7 +5,7 @@
 import { ImageService } from "../lib/images/lazy/mod.ts";
 import { LayerStore } from "../lib/layers/serving/mod.ts";
 import { ensurePrivateFolder } from "../lib/host/files/mod.ts";
-import { mountOverlay, unmountOverlay } from "../lib/host/mounting/mod.ts";
+import { OverlayMount } from "../lib/host/mounting/mod.ts";
 import { hostPlatform, parsePlatform } from "../lib/formats/oci/mod.ts";
 import { isMountPoint } from "../lib/host/mounting/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
@@ -91,13 +91,17 @@ export const mountCommand: Command = {
     const stop = new AbortController();
     const images = new ImageService(client, store, { v1: true, v2: true });
     const resolved = await images.resolve(reference, platform);
+    // Before anything is downloaded.
+    OverlayMount.assertStackable(
+      new Set(resolved.manifest.layers.map(({ digest }) => digest)).size,
+    );
     const layers = await images.openAll(resolved, stop.signal);
-    await mountOverlay({
-      directories: layers.map((layer) => layer.directory),
-      target,
-      access: values["allow-other"] ? "all" : "root",
-    });
-    try {
+    {
+      using _overlay = await OverlayMount.mount({
+        directories: layers.map((layer) => layer.directory),
+        target,
+        access: values["allow-other"] ? "all" : "root",
+      });
       const report = {
         image: reference.toString(),
         manifest: resolved.descriptor.digest,
@@ -123,8 +127,6 @@ export const mountCommand: Command = {
         }
       }
       await untilUnmounted(target);
-    } finally {
-      unmountOverlay(target);
     }
     const { demandBytes, backgroundBytes, requests } = store.fetched;
     const summary = { demandBytes, backgroundBytes, requests };

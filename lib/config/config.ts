@@ -106,4 +106,6 @@ export interface MirrorConfig {
 export interface FilesystemConfig {
   /** `auto` is `erofs` where this kernel can. */
   readonly face: "auto" | "fuse" | "erofs";
+  /** Whether overlayfs gives the files of all layers inode numbers of one file system. */
+  readonly xino: "on" | "off";
 }

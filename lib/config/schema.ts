@@ -197,9 +197,15 @@ export const configSchema = v.object({
     }),
     {},
   ),
-  /** Ours alone: how layers are shown, by our own FUSE tree or by EROFS where the kernel can. */
+  /**
+   * Ours alone: how layers are shown, by our own FUSE tree or by EROFS where the kernel can; whether
+   * overlayfs gives all files inode numbers of one file system.
+   */
   filesystem: v.optional(
-    v.object({ face: oneOf(["auto", "fuse", "erofs"], "auto") }),
+    v.object({
+      face: oneOf(["auto", "fuse", "erofs"], "auto"),
+      xino: oneOf(["on", "off"], "on"),
+    }),
     {},
   ),
   snapshotter: v.optional(

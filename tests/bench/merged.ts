@@ -12,7 +12,7 @@
  */
 import { mountHelperArguments } from "../../cmd/program.ts";
 import { parseArgs } from "node:util";
-import { mountOverlay, unmountOverlay } from "../../lib/host/mounting/mod.ts";
+import { OverlayMount } from "../../lib/host/mounting/mod.ts";
 import { compileTree, LayerTree } from "../../lib/layers/tree/mod.ts";
 import { LayerFileSystem } from "../../lib/layers/fs/mod.ts";
 import { MountHelper, MS } from "../../lib/host/mounting/mod.ts";
@@ -173,13 +173,16 @@ const merged = await show(system, `${folder}/layers`, [
   { slot: MERGED_SLOT, entries: entriesOf() },
 ]);
 const figures = new Map<string, number[]>();
+const overlays: OverlayMount[] = [];
 for (const [i, { directories }] of [layers, merged].entries()) {
   Deno.mkdirSync(`${folder}/o${i}`);
-  await mountOverlay({
-    directories,
-    target: `${folder}/o${i}`,
-    access: "root",
-  });
+  overlays.push(
+    await OverlayMount.mount({
+      directories,
+      target: `${folder}/o${i}`,
+      access: "root",
+    }),
+  );
 }
 try {
   for (let round = 0; round < rounds; round++) {
@@ -195,7 +198,7 @@ try {
     }
   }
 } finally {
-  for (const i of WAYS.keys()) unmountOverlay(`${folder}/o${i}`);
+  for (const overlay of overlays) overlay[Symbol.dispose]();
 }
 const figure = (name: string, state: string, way: string) =>
   median(figures.get(`${name} ${state} ${way}`)!);

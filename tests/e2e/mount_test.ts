@@ -1,87 +1,23 @@
 /** `soci-deno mount` and `umount`: an image as a directory, without containerd. */
 import assert from "node:assert/strict";
-import {
-  leftovers,
-  pause,
-  run,
-  type Service,
-  sociDenoCommand,
-  startService,
-} from "../support/host/mod.ts";
+import { run } from "../support/host/mod.ts";
 import { programImage, pushImage } from "../support/images/mod.ts";
-import type { FaceWish } from "../../lib/layers/faces/mod.ts";
 import { readInSteps } from "../support/compare/mod.ts";
 import { onEveryFace } from "../support/erofs/mod.ts";
 import { incompressible } from "../support/images/mod.ts";
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
 import { buildIndex, sociDeno } from "./host.ts";
+import { Mounted } from "./mounted.ts";
 
-/** A mount of an image in a folder of its own. */
-class Mounted implements AsyncDisposable {
-  private constructor(
-    readonly folder: string,
-    readonly process: Service,
-  ) {}
-
-  get directory(): string {
-    return `${this.folder}/image`;
-  }
-
-  static async start(image: string, face: FaceWish = "auto"): Promise<Mounted> {
-    const folder = await Deno.makeTempDir({ prefix: "soci-deno-mount-" });
-    await Deno.mkdir(`${folder}/image`);
-    let service: Service | undefined;
-    const process = service = await startService({
-      ...sociDenoCommand(
-        ...["mount", "--no-background", "--root", `${folder}/root`],
-        ...["--log-level", "debug", "--face", face, image, `${folder}/image`],
-      ),
-      logFile: `${folder}/log`,
-      ready: () => service === undefined || service.logs().includes(" is at "),
-    });
-    for (let tries = 0; !process.logs().includes(" is at "); tries++) {
-      assert.ok(tries < 100, process.logs());
-      await pause(100);
-    }
-    return new Mounted(folder, process);
-  }
-
-  runProgram(): Promise<{ stdout: string }> {
-    return run(
-      "timeout",
-      [
-        ...["60", "chroot", this.directory],
-        ...["/usr/bin/python3", "/app/main.py"],
-      ],
-      { timeoutMs: 70_000 },
-    );
-  }
-
-  /** Waits until the process has ended by itself. */
-  async ended(): Promise<void> {
-    for (let tries = 0; tries < 100; tries++) {
-      if (this.process.logs().includes("unmounted; fetched")) return;
-      await pause(100);
-    }
-    assert.fail(this.process.logs());
-  }
-
-  /** Takes away what a killed process left. */
-  async detach(): Promise<void> {
-    for (const path of leftovers(this.folder).mounts) {
-      await run("umount", ["-l", path], { timeoutMs: 10_000 });
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.process.close();
-    assert.deepEqual(leftovers(this.folder), {
-      mounts: [],
-      processes: [],
-      sockets: [],
-    });
-    await Deno.remove(this.folder, { recursive: true });
-  }
+function runProgram({ directory }: Mounted): Promise<{ stdout: string }> {
+  return run(
+    "timeout",
+    [
+      ...["60", "chroot", directory],
+      ...["/usr/bin/python3", "/app/main.py"],
+    ],
+    { timeoutMs: 70_000 },
+  );
 }
 
 async function program(registry: TestRegistry): Promise<string> {
@@ -97,7 +33,7 @@ Deno.test("an indexed image is mounted, a program in it runs from ranges, umount
   await using mounted = await Mounted.start(image);
   const ready = registry.bytesServed() - before;
   assert.ok(ready < 3e6, `${ready} bytes fetched before anything was read`);
-  assert.match((await mounted.runProgram()).stdout, /"sum": 5050/);
+  assert.match((await runProgram(mounted)).stdout, /"sum": 5050/);
   await assert.rejects(Deno.writeTextFile(`${mounted.directory}/new`, "x"));
   const { code, stderr } = await sociDeno("umount", mounted.directory);
   assert.equal(code, 0, stderr);
@@ -110,7 +46,7 @@ Deno.test("an image without an index is mounted too, and Ctrl-C ends it", async 
   const image = await program(registry);
   await using mounted = await Mounted.start(image);
   assert.match(mounted.process.logs(), /it has no index: fetched whole/);
-  assert.match((await mounted.runProgram()).stdout, /"sum": 5050/);
+  assert.match((await runProgram(mounted)).stdout, /"sum": 5050/);
   Deno.kill(mounted.process.pid, "SIGINT");
   await mounted.ended();
   assert.deepEqual([...Deno.readDirSync(mounted.directory)], []);

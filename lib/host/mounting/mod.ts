@@ -21,8 +21,4 @@ export {
 } from "../os/mod.ts";
 export { isMountPoint, listMounts, type MountEntry } from "./mounts.ts";
 export { type MountAnswer, MountHelper, serveMounts } from "./helper.ts";
-export {
-  mountOverlay,
-  type OverlayOptions,
-  unmountOverlay,
-} from "./overlay.ts";
+export { OverlayError, OverlayMount, type OverlayOptions } from "./overlay.ts";

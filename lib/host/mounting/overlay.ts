@@ -1,13 +1,22 @@
 import {
   ERRNO,
+  FsContext,
   LOWER_FLAGS,
   mountElsewhere,
   OsError,
+  readWholeFile,
   unmount,
 } from "../os/mod.ts";
 
-/** The kernel takes one page of mount options. */
+/** Lower directories that overlayfs takes (`OVL_MAX_STACK`, fs/overlayfs). */
+const MAX_LOWER_DIRECTORIES = 500;
+/** mount(2) takes one page of options, and cuts off what is longer without a word. */
 const MAX_OPTIONS_BYTES = 4095;
+
+/** Layers cannot be stacked. The message says what to do. */
+export class OverlayError extends Error {
+  override readonly name = "OverlayError";
+}
 
 /** How layers are joined. */
 export interface OverlayOptions {
@@ -23,72 +32,133 @@ export interface OverlayOptions {
 }
 
 /**
- * Mounts layers over one another, read-only, without effect of setuid bits and device nodes. The
- * call may wait for our own FUSE Workers, so it runs off this thread.
- * @throws Error with what to do next
+ * Layers over one another, read-only and without effect of setuid bits and device nodes, from
+ * `mount` until it is disposed of.
+ *
+ * Made by the kernel's newer mount calls, which take each layer by itself (Linux 6.8), or by mount(2),
+ * whose one page of options is enough for some hundred.
  */
-export async function mountOverlay(
-  { directories, target, access }: OverlayOptions,
-): Promise<void> {
-  const layers = [...directories].reverse();
-  // Overlay takes mode and owner of a directory from the topmost lower one that has it, and wants
-  // at least two lower ones when there is no upper one.
-  const lower = access === "root"
-    ? [emptyDirectory(target), ...layers]
-    : layers.length === 1
-    ? [...layers, emptyDirectory(target)]
-    : layers;
-  const options = `lowerdir=${lower.map(escapePath).join(":")}`;
-  try {
-    if (options.length > MAX_OPTIONS_BYTES) {
-      throw new RangeError(
-        `${directories.length} layers need ${options.length} bytes of overlay options, the kernel takes ${MAX_OPTIONS_BYTES}; use a shorter --root`,
-      );
-    }
-    const mounted = await mountElsewhere({
-      source: "soci-deno",
-      target,
-      type: "overlay",
-      flags: LOWER_FLAGS,
-      data: options,
-    });
-    if (!mounted) {
-      throw new Error(
-        `overlay cannot be mounted on ${target}; the kernel's log (dmesg) says why`,
-      );
-    }
-  } catch (error) {
-    dropEmptyDirectory(target);
-    throw error;
-  }
-}
+export class OverlayMount implements Disposable {
+  private constructor(
+    /** Where it is. */
+    readonly target: string,
+    /** A folder of our own, among the layers or not. */
+    readonly empty: string,
+  ) {}
 
-/** Of mode 0700. */
-function emptyDirectory(target: string): string {
-  const path = Deno.makeTempDirSync({ prefix: "soci-deno-empty-" });
-  EMPTY.set(target, path);
-  return path;
-}
-
-function dropEmptyDirectory(target: string): void {
-  const empty = EMPTY.get(target);
-  if (empty === undefined) return;
-  EMPTY.delete(target);
-  Deno.removeSync(empty);
-}
-
-const EMPTY = new Map<string, string>();
-
-/** Unmounts what `mountOverlay` mounted. Not being mounted is fine. @throws OsError */
-export function unmountOverlay(target: string): void {
-  try {
-    unmount(target);
-  } catch (error) {
-    if (!(error instanceof OsError && error.errno === ERRNO.EINVAL)) {
+  /**
+   * Mounts layers. One that is named several times counts once, where it is uppermost: overlayfs
+   * refuses it twice, and its lower places show nothing that the upper one does not. The calls may
+   * wait for our own FUSE Workers, so they run off this thread.
+   * @throws OverlayError
+   */
+  static async mount(
+    { directories, target, access }: OverlayOptions,
+  ): Promise<OverlayMount> {
+    const layers = [...new Set(directories.toReversed())];
+    OverlayMount.assertStackable(layers.length);
+    const empty = Deno.makeTempDirSync({ prefix: "soci-deno-empty-" }); // 0700
+    try {
+      // Overlay takes mode and owner of a directory from the topmost lower one that has it, and wants
+      // at least two lower ones when there is no upper one.
+      const lower = access === "root"
+        ? [empty, ...layers]
+        : layers.length < 2
+        ? [...layers, empty]
+        : layers;
+      if (!await mountByCalls(lower, target)) {
+        await mountByOptions(lower, target);
+      }
+      return new OverlayMount(target, empty);
+    } catch (error) {
+      Deno.removeSync(empty);
       throw error;
     }
   }
-  dropEmptyDirectory(target);
+
+  /** Whether so many different layers can be stacked. @throws OverlayError */
+  static assertStackable(layers: number): void {
+    if (layers <= MAX_LOWER_DIRECTORIES) return;
+    throw new OverlayError(
+      `the image has ${layers} different layers, overlayfs takes ${MAX_LOWER_DIRECTORIES}; build it with fewer`,
+    );
+  }
+
+  /** Unmounts. That nothing is mounted any more is fine. @throws OsError */
+  [Symbol.dispose](): void {
+    try {
+      unmount(this.target);
+    } catch (error) {
+      if (!(error instanceof OsError && error.errno === ERRNO.EINVAL)) {
+        throw error;
+      }
+    }
+    Deno.removeSync(this.empty);
+  }
+}
+
+/** Uppermost first. @returns false where the kernel does not know how. @throws OverlayError */
+async function mountByCalls(
+  lower: readonly string[],
+  target: string,
+): Promise<boolean> {
+  using context = FsContext.open("overlay");
+  if (context === null) return false;
+  await context.set("source", "soci-deno");
+  for (const [at, path] of lower.entries()) {
+    if (await context.set("lowerdir+", path)) continue;
+    const why = context.log();
+    // 6.5 to 6.7 have the calls, and no option for a single layer.
+    if (at === 0 && /unknown parameter/i.test(why)) return false;
+    throw cannot(target, `${path}: ${why}`);
+  }
+  if (knowsXino()) await context.set("xino", "on");
+  if (!await context.mountAt(target)) throw cannot(target, context.log());
+  return true;
+}
+
+/** Uppermost first. @throws OverlayError */
+async function mountByOptions(
+  lower: readonly string[],
+  target: string,
+): Promise<void> {
+  const options = [
+    `lowerdir=${lower.map(escapePath).join(":")}`,
+    ...(knowsXino() ? ["xino=on"] : []),
+  ].join(",");
+  const bytes = new TextEncoder().encode(options).length;
+  if (bytes > MAX_OPTIONS_BYTES) {
+    throw new OverlayError(
+      `${lower.length} layers need ${bytes} bytes of overlay options, this kernel takes ${MAX_OPTIONS_BYTES}; use a shorter --root, or Linux 6.8`,
+    );
+  }
+  const made = await mountElsewhere({
+    source: "soci-deno",
+    target,
+    type: "overlay",
+    flags: LOWER_FLAGS,
+    data: options,
+  });
+  if (!made) throw cannot(target, "");
+}
+
+function cannot(target: string, why: string): OverlayError {
+  return new OverlayError(
+    `overlay cannot be mounted on ${target}: ${
+      why === "" ? "the kernel's log (dmesg) says why" : why
+    }`,
+  );
+}
+
+/** Whether overlayfs can give the files of all layers inode numbers of its own (`du -x` counts them). */
+function knowsXino(): boolean {
+  try {
+    readWholeFile("/sys/module/overlay/parameters/xino_auto", 64);
+    return true;
+  } catch (error) {
+    if (error instanceof OsError) return false; // not loaded, or older than 4.17
+    throw error;
+  }
 }
 
 /** Overlay splits at colons and drops backslashes. */

@@ -16,6 +16,19 @@ const symbols = {
     result: "i32",
     nonblocking: true,
   },
+  // The two newer mount calls that look paths up; libc before 2.36 has no names for them.
+  fsconfig: {
+    name: "syscall",
+    parameters: ["i64", "i64", "i64", "buffer", "buffer", "i64"],
+    result: "i32",
+    nonblocking: true,
+  },
+  moveMount: {
+    name: "syscall",
+    parameters: ["i64", "i64", "buffer", "i64", "buffer", "i64"],
+    result: "i32",
+    nonblocking: true,
+  },
   fdatasync: { parameters: ["i32"], result: "i32", nonblocking: true },
 } as const;
 

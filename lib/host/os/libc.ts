@@ -73,6 +73,17 @@ const symbols = {
   kill: { parameters: ["i32", "i32"], result: "i32" },
   waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
+  // Two of the newer mount calls; libc before 2.36 has no names for them.
+  fsopen: {
+    name: "syscall",
+    parameters: ["i64", "buffer", "i64"],
+    result: "i32",
+  },
+  fsmount: {
+    name: "syscall",
+    parameters: ["i64", "i64", "i64", "i64"],
+    result: "i32",
+  },
   // For calls libc has no name for yet; every argument is widened to a register.
   syscall: { parameters: ["i64", "i64", "i64", "i64"], result: "i64" },
   errnoLocation: { name: "__errno_location", parameters: [], result: "usize" },

@@ -58,6 +58,7 @@ export {
 } from "./mount.ts";
 
 // Memory.
+export { FsContext } from "./fs_context.ts";
 export { addressOf, FileMapping } from "./mapping.ts";
 export { dropPages, mapBuffersFrom, trimHeap } from "./heap.ts";
 

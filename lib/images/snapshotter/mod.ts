@@ -28,6 +28,7 @@ export {
   SnapshotterSetupError,
 } from "./errors.ts";
 export { type SnapshotFilter } from "./filter.ts";
+export { overlayOptionsOfKernel } from "./mounts.ts";
 export {
   type LayerDirectory,
   type LayerProvider,

@@ -295,7 +295,12 @@ export class Snapshotter implements AsyncDisposable {
       this.#folders.unstage(staged);
       throw error;
     }
-    return this.#mountsOf(row, parents);
+    try {
+      return this.#mountsOf(row, parents);
+    } catch (error) {
+      this.remove(key); // what cannot be mounted must not stay behind
+      throw error;
+    }
   }
 
   /** The cheap checks, before anything slow; the store makes them again when it inserts. */
@@ -313,6 +318,7 @@ export class Snapshotter implements AsyncDisposable {
 
   #mountsOf(row: SnapshotRow, parents: readonly string[]): MountSpec[] {
     return mountSpecs({
+      key: row.name,
       kind: row.kind,
       fs: this.#folders.fs(row.id),
       work: this.#folders.work(row.id),

@@ -1,0 +1,122 @@
+import { callElsewhere } from "./elsewhere.ts";
+import { ERRNO, lastErrno } from "./errno.ts";
+import { closeFd, cString } from "./files.ts";
+import { libc } from "./libc.ts";
+
+/** Numbers of the calls, the same on every architecture (asm-generic/unistd.h). */
+const SYS = {
+  moveMount: 429n,
+  fsopen: 430n,
+  fsconfig: 431n,
+  fsmount: 432n,
+} as const;
+/** uapi/linux/mount.h */
+const FSOPEN_CLOEXEC = 1n;
+const FSMOUNT_CLOEXEC = 1n;
+/** RDONLY, NOSUID and NODEV: `LOWER_FLAGS` in this call's words. */
+const MOUNT_ATTRIBUTES = 1n | 2n | 4n;
+const MOVE_MOUNT_F_EMPTY_PATH = 4n;
+const CONFIG = { setFlag: 0n, setString: 1n, create: 6n } as const;
+const AT_FDCWD = -100n;
+/** A string given to fsconfig(2), closing zero included. */
+const MAX_STRING_BYTES = 256;
+
+type Text = Uint8Array<ArrayBuffer>;
+
+/**
+ * A file system that is being put together (fsopen(2)), read-only, nosuid and nodev. What looks paths up runs off the
+ * calling thread: the paths may be on our own FUSE mounts.
+ */
+export class FsContext implements Disposable {
+  /** Folders with short names for long paths. */
+  readonly #links: string[] = [];
+
+  private constructor(readonly fd: number) {}
+
+  /** @returns null where the kernel has no such call, or no such file system to be made by it. */
+  static open(type: string): FsContext | null {
+    const fd = libc.fsopen(SYS.fsopen, cString(type), FSOPEN_CLOEXEC);
+    return fd < 0 ? null : new FsContext(fd);
+  }
+
+  /** Sets a parameter; whether the kernel takes it. `log` says why not. */
+  async set(key: string, value: string): Promise<boolean> {
+    const text = cString(value);
+    if (text.length > MAX_STRING_BYTES) {
+      return await this.#config(CONFIG.setString, key, this.#short(value));
+    }
+    return await this.#config(CONFIG.setString, key, text);
+  }
+
+  /** Makes the file system and mounts it; whether that was possible. `log` says why not. */
+  async mountAt(target: string): Promise<boolean> {
+    if (!await this.#config(CONFIG.setFlag, "ro", null)) return false;
+    if (!await this.#config(CONFIG.create, null, null)) return false;
+    const mount = libc.fsmount(
+      SYS.fsmount,
+      BigInt(this.fd),
+      FSMOUNT_CLOEXEC,
+      MOUNT_ATTRIBUTES,
+    );
+    if (mount < 0) return false;
+    try {
+      return await callElsewhere(
+        "moveMount",
+        SYS.moveMount,
+        BigInt(mount),
+        cString(""),
+        AT_FDCWD,
+        cString(target),
+        MOVE_MOUNT_F_EMPTY_PATH,
+      ) >= 0;
+    } finally {
+      closeFd(mount);
+    }
+  }
+
+  /** What the kernel said since it was asked last, in one line; empty when nothing. */
+  log(): string {
+    const lines: string[] = [];
+    const into = new Uint8Array(4096);
+    for (;;) {
+      const length = libc.read(this.fd, into, BigInt(into.length));
+      if (length < 0 && lastErrno() === ERRNO.EINTR) continue;
+      if (length <= 0) return lines.join("; ");
+      // Each begins with its level: `e `, `w `, `i `.
+      const text = new TextDecoder().decode(into.subarray(0, length));
+      lines.push(text.replace(/^[ewi] /, "").trim());
+    }
+  }
+
+  /** Another, short path to a directory. */
+  #short(path: string): Text {
+    const folder = Deno.makeTempDirSync({ prefix: "soci-deno-layer-" });
+    this.#links.push(folder);
+    Deno.symlinkSync(path, `${folder}/l`);
+    return cString(`${folder}/l`);
+  }
+
+  async #config(
+    command: bigint,
+    key: string | null,
+    value: Text | null,
+  ): Promise<boolean> {
+    return await callElsewhere(
+      "fsconfig",
+      SYS.fsconfig,
+      BigInt(this.fd),
+      command,
+      key === null ? null : cString(key),
+      value,
+      0n,
+    ) >= 0;
+  }
+
+  /** Gives up what was not mounted; a mount that was made stays. */
+  [Symbol.dispose](): void {
+    closeFd(this.fd);
+    for (const folder of this.#links) {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  }
+}
