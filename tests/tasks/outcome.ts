@@ -82,12 +82,17 @@ function unescaped(text: string): string {
   );
 }
 
+/** Where a test is, in brackets; nothing where a helper made it: then no file is known. */
+export function place({ file }: TimedTest): string {
+  return file.startsWith("./tests/support/") ? "" : ` (${file})`;
+}
+
 /** The tests that took longest, one a line, the slowest first. */
 export function slowest(tests: readonly TimedTest[], count: number): string {
   return tests.toSorted((a, b) => b.seconds - a.seconds)
     .slice(0, count)
-    .map(({ seconds, name, file }) =>
-      `${seconds.toFixed(1).padStart(6)} s  ${name} (${file})`
+    .map((test) =>
+      `${test.seconds.toFixed(1).padStart(6)} s  ${test.name}${place(test)}`
     )
     .join("\n");
 }

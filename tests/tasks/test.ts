@@ -13,6 +13,7 @@ import { pause } from "../support/host/mod.ts";
 import { type DebianPackage, installPackages } from "../support/packages.ts";
 import {
   type Counts,
+  place,
   readCounts,
   readReasons,
   readReport,
@@ -113,12 +114,12 @@ async function run({ storey, paths, flags }: Selection): Promise<Outcome> {
 function tellSkips(outcomes: readonly Outcome[]): number {
   let silent = 0;
   for (const { tests, reasons } of outcomes) {
-    for (const { name, file, skipped } of tests) {
-      if (!skipped) continue;
-      const reason = reasons.get(name);
+    for (const test of tests) {
+      if (!test.skipped) continue;
+      const reason = reasons.get(test.name);
       if (reason === undefined) silent++;
       console.log(
-        `skipped: ${name} (${file}): ${reason ?? "without a reason"}`,
+        `skipped: ${test.name}${place(test)}: ${reason ?? "without a reason"}`,
       );
     }
   }

@@ -116,6 +116,12 @@ Deno.test("the slowest tests come first, no more than asked for", () => {
   );
 });
 
+Deno.test("a test that a helper made is listed without the helper's file", () => {
+  const test = { name: "a", seconds: 1, skipped: false };
+  const file = "./tests/support/test_unless.ts";
+  assert.equal(slowest([{ ...test, file }], 1), "   1.0 s  a");
+});
+
 Deno.test("reasons are read by the test's name", () => {
   const output =
     "skipped: a (b) test (because no EROFS: mount(2): EINVAL (22))\nok\n";
