@@ -16,6 +16,7 @@ import {
 import { ensurePrivateFolder } from "../lib/host/files/mod.ts";
 import { ImageLayerProvider, ImageService } from "../lib/images/lazy/mod.ts";
 import {
+  assertLayersUnderstood,
   LayerStore,
   type StoreStatus,
   storeStatus,
@@ -254,7 +255,7 @@ async function meet(
   { root }: DaemonOptions,
   keeper: MountKeeper,
 ): Promise<Predecessor | null> {
-  LayerStore.assertUnderstood(root);
+  assertLayersUnderstood(root);
   Snapshotter.assertUnderstood(root);
   const predecessor = await askTakeover(`${root}/control.sock`);
   if (predecessor === null) {

@@ -123,7 +123,7 @@ export const mountCommand: Command = {
       );
       if (!values["no-background"]) {
         for (const layer of layers) {
-          store.fill(layer).catch(() => {}); // logged by the reader; reads ask again
+          layer.fill().catch(() => {}); // logged by the reader; reads ask again
         }
       }
       await untilUnmounted(target);

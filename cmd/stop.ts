@@ -7,7 +7,7 @@ import {
   MountKeeper,
   TakeoverError,
 } from "../lib/host/handover/mod.ts";
-import { LayerStore } from "../lib/layers/serving/mod.ts";
+import { abandonMounts } from "../lib/layers/serving/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { daemonRoot, DEFAULT_ROOT } from "./daemon_root.ts";
 
@@ -53,7 +53,7 @@ export const stopCommand: Command = {
       console.error(`soci-deno stop: no daemon ever ran on ${root}`);
       return 1;
     }
-    LayerStore.abandon({
+    abandonMounts({
       root,
       mountDirectory: `${root}/fs`,
       keeper: new MountKeeper({ statePath: `${root}/handover.json` }),

@@ -247,7 +247,7 @@ async function pacedReads(bench: Bench): Promise<void> {
     const order = spread(served, PACED_READS * 2 + 1).reverse()
       .slice(0, PACED_READS + 1);
     const waits: number[] = [];
-    if (background) served.store.fill(served.layer).catch(() => {});
+    if (background) served.layer.fill().catch(() => {});
     await pause(500);
     const before = served.store.fetched.backgroundBytes;
     const started = performance.now();

@@ -340,7 +340,7 @@ export class ImageService {
       const { count } = opened.spans;
       const tarBytes = count === 0 ? 0 : opened.spans.end(count - 1);
       if (tarBytes > diskRoom(folder)) return opened;
-      this.store.fill(opened).catch((error) =>
+      opened.fill().catch((error) =>
         log.warn("layer could not be inflated whole", {
           layer: layer.digest,
           error: String(error),

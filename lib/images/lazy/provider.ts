@@ -20,7 +20,8 @@ import {
   type IndexedImage,
   RegistrySpanSource,
 } from "./open.ts";
-import { type OpenLayer, slotOf } from "../../layers/serving/mod.ts";
+import type { OpenLayer } from "../../layers/serving/mod.ts";
+import { slotOf } from "../../layers/store/mod.ts";
 
 const log = logger("images");
 
@@ -39,12 +40,21 @@ function digestLabel(labels: Labels, name: string): Digest | null {
   return value !== undefined && isDigest(value) ? value : null;
 }
 
+/** One use of a layer, for all snapshots that are built on it. */
+interface Use {
+  /** Opening, or open. */
+  readonly layer: Promise<OpenLayer>;
+  /** Ends the use; null once somebody has asked for the layer: then snapshots decide. */
+  ahead: ReturnType<typeof setTimeout> | null;
+}
+
 /** Gives the snapshotter layers of images that have an index; leaves all others to containerd. */
 export class ImageLayerProvider implements LayerProvider, Disposable {
-  /** One use of the store for each layer, by digest: opening, or open. */
-  readonly #layers = new Map<string, Promise<OpenLayer>>();
-  /** Layers opened ahead that nobody has asked for yet. */
-  readonly #ahead = new Map<string, ReturnType<typeof setTimeout>>();
+  /**
+   * By layer digest, as snapshots name their layers. Whoever asks first decides by which ztoc a layer
+   * is served; which one that is the `OpenLayer` says (`identity`).
+   */
+  readonly #uses = new Map<string, Use>();
   readonly #stop = new AbortController();
   readonly #filler: BackgroundFiller;
 
@@ -52,7 +62,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     readonly images: ImageService,
     readonly options: ProviderOptions,
   ) {
-    this.#filler = new BackgroundFiller(images.store, options.background);
+    this.#filler = new BackgroundFiller(options.background);
   }
 
   async prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null> {
@@ -88,8 +98,8 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   }
 
   #open(image: IndexedImage, layerDigest: string): Promise<OpenLayer> {
-    const known = this.#layers.get(layerDigest);
-    if (known !== undefined) return known;
+    const known = this.#uses.get(layerDigest);
+    if (known !== undefined) return known.layer;
     const layer = image.manifest.layers.find(({ digest }) =>
       digest === layerDigest
     );
@@ -98,35 +108,44 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
         new Error(`layer ${layerDigest} is not in ${image.descriptor.digest}`),
       );
     }
-    const opening = this.images.openLayer(image, layer, this.#stop.signal);
-    this.#remember(layerDigest, opening);
-    return opening;
+    return this.#use(
+      layerDigest,
+      this.images.openLayer(image, layer, this.#stop.signal),
+    );
   }
 
   /** Opens a layer that is likely to be asked for soon; let go of when it is not. */
   #openAhead(image: IndexedImage, layerDigest: string): void {
-    if (this.#layers.has(layerDigest)) return;
+    if (this.#uses.has(layerDigest)) return;
     this.#open(image, layerDigest).catch(() => {}); // told when it is asked for
-    const timer = setTimeout(() => {
-      this.#ahead.delete(layerDigest);
-      this.releaseLayer(layerDigest);
-    }, AHEAD_MS);
-    Deno.unrefTimer(timer);
-    this.#ahead.set(layerDigest, timer);
+    const use = this.#uses.get(layerDigest);
+    if (use === undefined) return;
+    use.ahead = setTimeout(() => this.releaseLayer(layerDigest), AHEAD_MS);
+    Deno.unrefTimer(use.ahead);
   }
 
   /** A layer that was opened ahead is asked for: from now on snapshots decide how long it stays. */
   #ask(layerDigest: string): void {
-    clearTimeout(this.#ahead.get(layerDigest));
-    this.#ahead.delete(layerDigest);
+    const use = this.#uses.get(layerDigest);
+    if (use === undefined || use.ahead === null) return;
+    clearTimeout(use.ahead);
+    use.ahead = null;
   }
 
-  #remember(layerDigest: string, opening: Promise<OpenLayer>): void {
-    this.#layers.set(layerDigest, opening);
-    opening.then(
-      (layer) => this.#filler.add(layer),
-      () => this.#layers.delete(layerDigest), // the next Prepare tries again
+  #use(layerDigest: string, layer: Promise<OpenLayer>): Promise<OpenLayer> {
+    const use: Use = { layer, ahead: null };
+    this.#uses.set(layerDigest, use);
+    layer.then(
+      (opened) => this.#filler.add(opened),
+      () => this.#end(layerDigest, use), // the next Prepare tries again
     );
+    return layer;
+  }
+
+  /** Forgets a use, and what would end it. */
+  #end(layerDigest: string, use: Use): void {
+    if (use.ahead !== null) clearTimeout(use.ahead);
+    if (this.#uses.get(layerDigest) === use) this.#uses.delete(layerDigest);
   }
 
   async restoreLayer(
@@ -137,8 +156,8 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     const imageRef = labels[CRI_LABELS.imageRef];
     if (layerDigest === null || !isDigest(layerDigest)) return null;
     this.#ask(layerDigest);
-    const known = this.#layers.get(layerDigest);
-    if (known !== undefined) return await known;
+    const known = this.#uses.get(layerDigest);
+    if (known !== undefined) return await known.layer;
     if (imageRef === undefined) return null;
     const reference = parseReference(imageRef);
     const slot = slotOf(directory);
@@ -148,7 +167,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       slot === null ? {} : { slot },
     );
     if (layer !== null) {
-      this.#remember(layerDigest, Promise.resolve(layer));
+      this.#use(layerDigest, Promise.resolve(layer));
       // Before the mounts are served no directory can be; `LayerStore.serve` waits for all.
       if (this.images.store.serving) await layer.shown;
       return layer;
@@ -168,11 +187,10 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   }
 
   async releaseLayer(layerDigest: string): Promise<void> {
-    this.#ask(layerDigest);
-    const opening = this.#layers.get(layerDigest);
-    if (opening === undefined) return;
-    this.#layers.delete(layerDigest);
-    const layer = await opening.catch(() => null);
+    const use = this.#uses.get(layerDigest);
+    if (use === undefined) return;
+    this.#end(layerDigest, use);
+    const layer = await use.layer.catch(() => null);
     if (layer !== null) {
       this.images.store.release(layer.slot, {
         discard: this.options.removedLayers === "discarded",
@@ -181,7 +199,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   }
 
   async usage(layerDigest: string): Promise<SnapshotUsage> {
-    const layer = await this.#layers.get(layerDigest)?.catch(() => null);
+    const layer = await this.#uses.get(layerDigest)?.layer.catch(() => null);
     if (layer === undefined || layer === null) {
       return { sizeBytes: 0, inodes: 0 };
     }
@@ -198,6 +216,8 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   [Symbol.dispose](): void {
     this.#stop.abort(new Error("the daemon is stopping"));
     this.#filler[Symbol.dispose]();
-    for (const timer of this.#ahead.values()) clearTimeout(timer);
+    for (const { ahead } of this.#uses.values()) {
+      if (ahead !== null) clearTimeout(ahead);
+    }
   }
 }

@@ -1,5 +1,6 @@
 import { writeErofsImage } from "../../formats/erofs/mod.ts";
-import { compileTree, LayerTree } from "../../layers/tree/mod.ts";
+import { compileZtoc } from "../../layers/store/mod.ts";
+import { LayerTree } from "../../layers/tree/mod.ts";
 import { type Digest, sha256 } from "../../formats/oci/mod.ts";
 import { HeaderTable } from "../../layers/spans/mod.ts";
 import {
@@ -41,14 +42,7 @@ export async function warmUp(
     const ztoc = decodeZtoc(bytes);
     const spans = spanTable(ztoc);
     if (!(await stillWanted())) return;
-    const tree = new LayerTree(compileTree({
-      entries: ztoc.entries,
-      spanStarts: Float64Array.from(
-        { length: spans.count },
-        (_, span) => spans.start(span),
-      ),
-      dataSize: ztoc.uncompressedSize,
-    }));
+    const tree = new LayerTree(compileZtoc(ztoc, spans));
     if (!(await stillWanted())) return;
     writeErofsImage(tree, {
       blobBytes: ztoc.uncompressedSize,

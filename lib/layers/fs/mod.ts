@@ -19,6 +19,7 @@
 export {
   LayerFileSystem,
   type LayerFileSystemOptions,
+  type LayerMarks,
   MOUNT_NAMES,
   type ServedLayer,
   type ServedMount,

@@ -96,11 +96,23 @@ interface WaitingRead {
   readonly thread: number;
 }
 
+/** A layer's bytes in the memory that the FUSE Workers share. Given back once, when disposed of. */
+export interface LayerMarks extends Disposable {
+  /** Where they are in that memory. */
+  readonly arena: number;
+  /**
+   * One a span: 0 missing, 1 present, anything else present but to be asked for. Kept up to date by
+   * whoever reserved them.
+   */
+  readonly presence: Uint8Array;
+  /** One a span, set by every read; whoever reserved them may clear them. */
+  readonly uses: Uint8Array;
+}
+
 interface Served {
   readonly layer: ServedLayer;
   readonly failed: FailedReads;
-  /** First presence byte in the arena. */
-  readonly arena: number;
+  readonly marks: LayerMarks;
   readonly dataBytes: number;
 }
 
@@ -367,35 +379,54 @@ export class LayerFileSystem implements AsyncDisposable {
       mount.workers.indexOf(worker);
   }
 
+  /** Memory for the marks of a layer that is about to be added; all of its spans are missing. */
+  reserve(spanCount: number): LayerMarks {
+    const arena = this.#arena.allocate(spanCount + 1);
+    let isHeld = true;
+    return {
+      arena,
+      presence: this.#arena.bytes.subarray(arena, arena + spanCount),
+      uses: this.#uses.subarray(arena, arena + spanCount),
+      [Symbol.dispose]: () => {
+        if (isHeld) this.#arena.release(arena, spanCount + 1);
+        isHeld = false;
+      },
+    };
+  }
+
   /**
    * Shows a layer. `<slot>/data` must be in place, and `<slot>/tree` (which is `tree`) once it is saved.
-   * @returns its directory, to be used once `shown`; its presence bytes (one a span, 0 missing, 1 present, anything else
-   * present but to be asked for), which the caller keeps up to date; and its use marks (one a span, set
-   * by every read), which the caller may clear.
+   * @param marks reserved for it; `remove` gives them back.
+   * @returns its directory, to be used once `shown`, and its marks.
+   * @throws RangeError when there is no room for another layer, OsError; then nothing is shown.
    */
   add(
     layer: ServedLayer,
     tree: LayerTree,
-  ): ShownLayer & { presence: Uint8Array; uses: Uint8Array } {
-    const known = this.#layers.get(layer.slot);
-    if (known !== undefined) throw new Error(`slot ${layer.slot} is served`);
-    const arena = this.#arena.allocate(layer.spanCount + 1);
+    marks: LayerMarks = this.reserve(layer.spanCount),
+  ): ShownLayer & Pick<LayerMarks, "presence" | "uses"> {
+    const { slot } = layer;
+    const known = this.#layers.get(slot);
+    if (known !== undefined) throw new Error(`slot ${slot} is served`);
+    const { arena, presence, uses } = marks;
     this.#starts.write(arena, tree.spanStarts);
-    this.#slots.add(layer.slot, arena, layer.spanCount);
-    this.#layers.set(layer.slot, {
+    this.#slots.add(slot, arena, layer.spanCount);
+    this.#layers.set(slot, {
       layer,
-      arena,
+      marks,
       dataBytes: dataBytes(tree),
       failed: new FailedReads(),
     });
-    return {
-      ...this.#erofs.show(layer.slot, tree, {
+    try {
+      const place = this.#erofs.show(slot, tree, {
         directory: this.directory(layer),
         ready: layer.saved ?? Promise.resolve(),
-      }),
-      presence: this.#arena.bytes.subarray(arena, arena + layer.spanCount),
-      uses: this.#uses.subarray(arena, arena + layer.spanCount),
-    };
+      });
+      return { ...place, presence, uses };
+    } catch (error) {
+      this.remove(slot);
+      throw error;
+    }
   }
 
   /** Layers are about to be added: what takes time to start is started. */
@@ -435,7 +466,7 @@ export class LayerFileSystem implements AsyncDisposable {
     if (known === undefined) return;
     this.#erofs.hide(slot);
     this.#slots.remove(slot);
-    this.#arena.release(known.arena, known.layer.spanCount + 1);
+    known.marks[Symbol.dispose]();
     this.#layers.delete(slot);
   }
 

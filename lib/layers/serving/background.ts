@@ -1,5 +1,5 @@
 import { logger } from "../../telemetry/mod.ts";
-import type { LayerStore, OpenLayer } from "./layers.ts";
+import type { OpenLayer } from "./open_layer.ts";
 
 const log = logger("images");
 
@@ -27,15 +27,13 @@ interface Waiting {
 
 /** Fills layers one after another with what the line has to spare. */
 export class BackgroundFiller implements Disposable {
-  readonly #store: LayerStore;
   readonly #options: BackgroundOptions;
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   readonly #queue: Waiting[] = [];
   #filling = 0;
   #stopped = false;
 
-  constructor(store: LayerStore, options: BackgroundOptions) {
-    this.#store = store;
+  constructor(options: BackgroundOptions) {
     this.#options = options;
   }
 
@@ -83,10 +81,10 @@ export class BackgroundFiller implements Disposable {
 
   async #fill({ layer, failures }: Waiting): Promise<void> {
     try {
-      await this.#store.fill(layer);
+      await layer.fill();
     } catch (error) {
       // Released meanwhile: nothing is left to fill.
-      if (this.#stopped || this.#store.get(layer.slot) !== layer) return;
+      if (this.#stopped || !layer.isServed) return;
       const delayMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
       log.warn("background fetch stopped, to be tried again", {
         layer: layer.layerDigest,

@@ -1,7 +1,9 @@
 import { namesIn, removeFolder } from "../../host/files/mod.ts";
-import { takeLock } from "../store/mod.ts";
-import { SlotTableStore } from "../store/mod.ts";
-import { slotOf } from "./layers.ts";
+import { logger } from "../../telemetry/mod.ts";
+import { slotOf, SlotTableStore, takeLock } from "../store/mod.ts";
+import { layersDirectoryOf } from "./start.ts";
+
+const log = logger("images");
 
 /** What `du` counts blocks in. */
 const STAT_BLOCK_BYTES = 512;
@@ -28,21 +30,34 @@ export function collectGarbage(
     return { layers: 0, bytes: 0 };
   }
   using slots = new SlotTableStore(`${root}/slots.db`);
-  const wanted = new Set(inUse.map(slotOf));
+  return removeLayersBut(root, slots, new Set(inUse.map(slotOf)));
+}
+
+/**
+ * Removes every layer below `root` but some: slots, caches, and whatever else is in the folders of
+ * layers and of downloads. For the process that has the root, while nothing is being opened.
+ */
+export function removeLayersBut(
+  root: string,
+  slots: SlotTableStore,
+  wanted: ReadonlySet<number | null>,
+): CollectedGarbage {
   let layers = 0;
   let bytes = 0;
   const kept = new Set<string>();
-  for (const { slot } of slots.all()) {
+  for (const { slot, layerDigest: layer } of slots.all()) {
     if (wanted.has(slot)) {
       kept.add(String(slot));
       continue;
     }
+    log.info("layer of no snapshot is forgotten", { slot, layer });
     slots.remove(slot); // first: a folder without a slot is garbage, a slot without a folder is not
     layers++;
   }
-  for (const folder of [`${root}/layers`, `${root}/ingest`]) {
+  const layersDirectory = layersDirectoryOf(root);
+  for (const folder of [layersDirectory, `${root}/ingest`]) {
     for (const name of namesIn(folder)) {
-      if (folder.endsWith("/layers") && kept.has(name)) continue;
+      if (folder === layersDirectory && kept.has(name)) continue;
       bytes += bytesBelow(`${folder}/${name}`);
       removeFolder(`${folder}/${name}`);
     }

@@ -1,6 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { readTextIfThere } from "../../host/files/mod.ts";
-import { type Digest, isDigest } from "../../formats/oci/mod.ts";
+import type { Digest } from "../../formats/oci/mod.ts";
 import {
   hashLayer,
   type LayerReader,
@@ -8,7 +7,7 @@ import {
   SpanError,
   type SpanSource,
 } from "../spans/mod.ts";
-import type { SpanTable, Ztoc } from "../../formats/ztoc/mod.ts";
+import type { LayerFolder } from "../store/mod.ts";
 
 /** The most compressed bytes fetched again to see what lies behind a tar's end. */
 const MAX_TAIL_BYTES = 64 * 2 ** 20;
@@ -18,19 +17,8 @@ const DELAY_MS = 2_000;
 
 /** What is checked. */
 export interface LayerCheckOptions {
-  /** The layer's folder: holds `data`, and what is known of its digest. */
-  readonly folder: string;
   readonly layerDigest: string;
-  /** Nothing was in the folder before. */
-  readonly isNew: boolean;
-  /** What the whole tar must be; null: what the folder says, if it does. */
-  readonly diffId: Digest | null;
-  readonly spans: SpanTable;
-  /** Of all of the ztoc just this: it is kept as long as the layer is served. */
-  readonly ztoc: Pick<
-    Ztoc,
-    "compression" | "compressedSize" | "uncompressedSize"
-  >;
+  readonly folder: LayerFolder;
   readonly source: SpanSource;
 }
 
@@ -38,46 +26,17 @@ export interface LayerCheckOptions {
  * Compares a layer that is complete with its diff ID. Span digests and checkpoints are the ztoc's own
  * word, headers are checked as they come; this is what holds the contents to the image's manifest.
  *
- * The folder remembers the diff ID (`diff-id`) and that the check was passed (`checked`): spans that
- * are given up and fetched again have the digests they had.
+ * The folder remembers the diff ID and that the check was passed: spans that are given up and fetched
+ * again have the digests they had.
  */
 export class LayerCheck {
   readonly #options: LayerCheckOptions;
-  readonly #diffId: Digest | null;
-  /** To be written to `diff-id` in the folder; null when it is there. */
-  readonly newDiffId: Digest | null;
-  #passed: boolean;
   #running = false;
   /** One layer at a time: nobody waits for it. */
   static #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(
-    options: LayerCheckOptions,
-    diffId: Digest | null,
-    newDiffId: Digest | null,
-    passed: boolean,
-  ) {
+  constructor(options: LayerCheckOptions) {
     this.#options = options;
-    this.#diffId = diffId;
-    this.newDiffId = newDiffId;
-    this.#passed = passed;
-  }
-
-  /** Knows what an earlier run found out; `newDiffId` is the caller's to write. */
-  static open(options: LayerCheckOptions): LayerCheck {
-    const { folder, diffId, isNew } = options;
-    if (isNew) return new LayerCheck(options, diffId, diffId, false);
-    const known = readTextIfThere(`${folder}/diff-id`);
-    const newDiffId = diffId === known ? null : diffId;
-    const wanted = diffId ?? (isDigest(known) ? known : null);
-    const passed = wanted !== null &&
-      readTextIfThere(`${folder}/checked`) === wanted;
-    return new LayerCheck(options, wanted, newDiffId, passed);
-  }
-
-  /** Whether the whole layer was seen to be right. */
-  get passed(): boolean {
-    return this.#passed;
   }
 
   /**
@@ -89,10 +48,13 @@ export class LayerCheck {
     reader: LayerReader,
     signal: AbortSignal,
   ): Promise<SpanError | null> {
-    if (this.#passed || this.#running || this.#diffId === null) return null;
+    const { isChecked, diffId } = this.#options.folder;
+    if (isChecked || this.#running || diffId === null) return null;
     this.#running = true;
     try {
-      const turn = LayerCheck.#turn.then(() => this.#run(reader, signal));
+      const turn = LayerCheck.#turn.then(() =>
+        this.#run(reader, diffId, signal)
+      );
       LayerCheck.#turn = turn.catch(() => {});
       return await turn;
     } finally {
@@ -102,16 +64,16 @@ export class LayerCheck {
 
   async #run(
     reader: LayerReader,
+    diffId: Digest,
     signal: AbortSignal,
   ): Promise<SpanError | null> {
-    const { folder, ztoc, layerDigest } = this.#options;
-    const diffId = this.#diffId!;
+    const { folder, layerDigest } = this.#options;
     await pause(DELAY_MS, undefined, { signal }).catch(() => {}); // aborted: seen below
     while (reader.complete && !signal.aborted) {
       const before = reader.evictions;
       const digest = await hashLayer(
-        `${folder}/data`,
-        ztoc.uncompressedSize,
+        `${folder.path}/data`,
+        folder.uncompressedSize,
         diffId,
         { tail: () => this.#tail(signal), signal },
       );
@@ -125,8 +87,7 @@ export class LayerCheck {
           `the whole layer is ${digest}, not ${diffId}: the ztoc lies about its contents`,
         );
       }
-      this.#passed = true;
-      Deno.writeTextFileSync(`${folder}/checked`, diffId, { mode: 0o600 });
+      folder.setChecked();
       return null;
     }
     return null;
@@ -134,18 +95,19 @@ export class LayerCheck {
 
   /** What comes behind the tar's end marker. */
   async #tail(signal: AbortSignal): Promise<LayerTail | null> {
-    const { ztoc, spans, source } = this.#options;
+    const { folder, source } = this.#options;
+    const { spans, compressedSize, uncompressedSize } = folder;
     const last = spans.count - 1;
-    const gzip = ztoc.compression === "gzip";
+    const gzip = folder.compression === "gzip";
     if (last < 0) return null;
-    const start = gzip ? spans.compressedStart(last) : ztoc.uncompressedSize;
-    const size = ztoc.compressedSize - start;
+    const start = gzip ? spans.compressedStart(last) : uncompressedSize;
+    const size = compressedSize - start;
     if (size === 0) return null;
     if (size > MAX_TAIL_BYTES) {
       throw new Error(`${size} bytes would have to be fetched again`);
     }
     const bytes = new Uint8Array(size);
-    await source.fetch(start, ztoc.compressedSize, bytes, signal);
+    await source.fetch(start, compressedSize, bytes, signal);
     return gzip
       ? {
         kind: "gzip",

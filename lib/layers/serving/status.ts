@@ -1,5 +1,6 @@
 import type { FaceChoice } from "../faces/mod.ts";
-import type { CacheFigures, FetchFigures, LayerStore } from "./layers.ts";
+import type { LayerStore } from "./layers.ts";
+import type { CacheFigures, FetchFigures } from "./machinery.ts";
 
 /** One served layer, as `status` shows it. */
 export interface LayerStatus {

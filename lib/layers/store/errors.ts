@@ -1,3 +1,5 @@
+import type { LayerIdentity } from "./identity.ts";
+
 /** State on disk was written by a release that does it another way. Nothing was changed. */
 export class StateVersionError extends Error {
   override readonly name = "StateVersionError";
@@ -9,11 +11,11 @@ export class StateVersionError extends Error {
 /** A ztoc was found to lie about its layer, now or earlier: it is not used again. */
 export class LyingZtocError extends Error {
   override readonly name = "LyingZtocError";
-  constructor(
-    readonly layerDigest: string,
-    readonly ztocDigest: string,
-    reason: string,
-  ) {
+  readonly layerDigest: string;
+  readonly ztocDigest: string;
+  constructor({ layerDigest, ztocDigest }: LayerIdentity, reason: string) {
     super(`ztoc ${ztocDigest} lies about layer ${layerDigest}: ${reason}`);
+    this.layerDigest = layerDigest;
+    this.ztocDigest = ztocDigest;
   }
 }

@@ -29,13 +29,12 @@ export function openTree(path: string): LayerTree | null {
   }
 }
 
-/** Compiles a layer's tree, and adds its file to `files`. @throws TreeCompileError */
-export function newTree(
+/** The file tree of a ztoc, as `LayerTree` reads it. @throws TreeCompileError */
+export function compileZtoc(
   { entries, uncompressedSize }: Ztoc,
   spans: SpanTable,
-  files: NewFile[],
-): LayerTree {
-  const bytes = compileTree({
+): Uint8Array<ArrayBuffer> {
+  return compileTree({
     entries,
     spanStarts: Float64Array.from(
       { length: spans.count },
@@ -43,8 +42,6 @@ export function newTree(
     ),
     dataSize: uncompressedSize,
   });
-  files.push({ name: "tree", bytes });
-  return new LayerTree(bytes);
 }
 
 /** A file of a new layer. */

@@ -1,6 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { putOnDisk, statIfThere } from "../../host/files/mod.ts";
 import { StateVersionError } from "./errors.ts";
+import type { LayerIdentity } from "./identity.ts";
 import { SharedRun } from "./shared_run.ts";
 
 /** Changes when the table does. */
@@ -10,13 +11,9 @@ const SCHEMA_VERSION = 1;
 const MAX_SLOT = 2 ** 32 - 1;
 
 /** A layer that is, or was, served. */
-export interface SlotRecord {
+export interface SlotRecord extends LayerIdentity {
   /** ≥ 1; the layer's directory under the FUSE mount and the high half of its nodeids. */
   readonly slot: number;
-  /** Digest of the layer blob. */
-  readonly layerDigest: string;
-  /** Digest of the ztoc it is served by: another ztoc means other nodeids, so another slot. */
-  readonly ztocDigest: string;
 }
 
 /** No slot is left: the state folder has served 2^32 layers. */
@@ -87,7 +84,7 @@ export class SlotTableStore implements Disposable {
   }
 
   /** The layer's slot; a new one is to be synced before others rely on it. */
-  assign(layerDigest: string, ztocDigest: string): SlotRecord {
+  assign({ layerDigest, ztocDigest }: LayerIdentity): SlotRecord {
     const known = this.#database
       .prepare(
         "SELECT slot FROM slots WHERE layer_digest = ? AND ztoc_digest = ?",
@@ -107,14 +104,14 @@ export class SlotTableStore implements Disposable {
   }
 
   /** Remembers that a ztoc lies about a layer; for good once that is synced. */
-  condemn(layerDigest: string, ztocDigest: string, reason: string): void {
+  condemn({ layerDigest, ztocDigest }: LayerIdentity, reason: string): void {
     this.#database.prepare(
       "INSERT OR REPLACE INTO condemned (layer_digest, ztoc_digest, reason) VALUES (?, ?, ?)",
     ).run(layerDigest, ztocDigest, reason);
   }
 
   /** Why a ztoc is not to be used for a layer; null when nothing is known against it. */
-  condemned(layerDigest: string, ztocDigest: string): string | null {
+  condemned({ layerDigest, ztocDigest }: LayerIdentity): string | null {
     const row = this.#database.prepare(
       "SELECT reason FROM condemned WHERE layer_digest = ? AND ztoc_digest = ?",
     ).get(layerDigest, ztocDigest);
@@ -144,4 +141,10 @@ export class SlotTableStore implements Disposable {
   [Symbol.dispose](): void {
     this.#database.close();
   }
+}
+
+/** The slot of a layer that is, or was, shown in `…/<slot>`; null for another directory. */
+export function slotOf(directory: string | null): number | null {
+  const [, digits] = /\/([1-9][0-9]{0,9})$/.exec(directory ?? "") ?? [];
+  return digits === undefined ? null : Number(digits);
 }

@@ -71,7 +71,7 @@ class Leftover implements AsyncDisposable {
         leftover.#source(),
         BLOB.diffId,
       );
-      if (fetched === "all, synced") await store.fill(layer);
+      if (fetched === "all, synced") await layer.fill();
       assert.equal(await leftover.sum(layer), SUM);
       if (fetched === "all, not synced") {
         // As if the machine had stopped here: closing would sync.

@@ -135,7 +135,7 @@ Deno.test("a kept layer is served again without a fetch, also by the next run, u
       await using opened = await openStore(options);
       const { store } = opened;
       const served = await add(store, layer);
-      await store.fill(served);
+      await served.fill();
       store.release(served.slot, { discard: false });
       const again = await add(store, layer); // while the first is still closing
       assert.equal(again.map.presentCount, again.spans.count);
@@ -177,7 +177,7 @@ Deno.test("a discarded layer leaves nothing, even while it is being filled", asy
   source.pieceBytes = 64 * 1024;
   source.pace = () => pause(2);
   const served = await add(store, layer, source);
-  const filled = store.fill(served);
+  const filled = served.fill();
   filled.catch(() => {}); // looked at below
   await pause(100);
   store.release(served.slot, { discard: true });
@@ -193,7 +193,7 @@ Deno.test("the background leaves a full budget alone", async () => {
   await using opened = await openStore({ maxCacheBytes: 8 * MIB });
   const { store } = opened;
   const served = await add(store, layer);
-  await store.fill(served);
+  await served.fill();
   await pause(50);
   const { bytes, evictedBytes } = store.cacheFigures();
   assert.ok(bytes > 6 * MIB && bytes <= 9 * MIB, `${bytes} bytes`);

@@ -63,7 +63,7 @@ for (const compression of ["gzip", "gzip-multi", "none"] as const) {
         new MemorySource(layer.blob),
         layer.diffId,
       );
-      await store.fill(served);
+      await served.fill();
       const mark = `${folder}/root/layers/${served.slot}/checked`;
       await until(() => {
         try {
@@ -109,7 +109,7 @@ Deno.test("a ztoc whose window changes a file's bytes is found out by the whole 
       layer.diffId,
     );
   const served = add();
-  await store.fill(served);
+  await served.fill();
   await until(() => served.map.presentCount === 0);
   await served.shown;
   const result = await readWhole(`${served.directory}/file`);

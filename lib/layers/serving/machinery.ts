@@ -1,0 +1,144 @@
+import type { LayerFileSystem } from "../fs/mod.ts";
+import {
+  InflatePool,
+  SpanCache,
+  type SpanClass,
+  SpanScheduler,
+  UncachedSpans,
+} from "../spans/mod.ts";
+import {
+  IdleLayerFolders,
+  LayerSaver,
+  type SlotTableStore,
+} from "../store/mod.ts";
+import { bootId } from "../../host/os/mod.ts";
+
+/**
+ * Compressed bytes in memory for each inflate Worker: one span that is inflated, and one that comes
+ * meanwhile. On a fast line inflating is what takes time, so more would only wait; on a slow one of
+ * 100 ms those of two Workers are a Gbit/s.
+ */
+const HELD_BYTES_PER_WORKER = 8 * 2 ** 20;
+/** What one reader may have ahead of it is the cache's budget divided by this. */
+const READ_AHEAD_SHARE = 8;
+const DEFAULT_READ_WAIT_MS = 30_000;
+
+/** How layers are filled and kept. */
+export interface MachineryOptions {
+  /** How long a read waits for bytes that do not come before it fails, ms. Default 30 000. */
+  readonly readWaitMs?: number;
+  /** The most bytes all caches may take; everything is kept when not given or 0. */
+  readonly maxCacheBytes?: number;
+  /** The most compressed bytes a second the background may fetch; no bound when not given or 0. */
+  readonly backgroundBytesPerSecond?: number;
+  /** Whether tar headers are compared with the ztoc as they come. Default: `checked`. */
+  readonly headers?: "checked" | "trusted";
+}
+
+/** What was fetched since the store was opened, compressed bytes. */
+export interface FetchFigures {
+  demandBytes: number;
+  prefetchBytes: number;
+  backgroundBytes: number;
+  requests: number;
+}
+
+/** How full the caches are, uncompressed bytes. */
+export interface CacheFigures {
+  readonly bytes: number;
+  /** null: no budget. */
+  readonly maxBytes: number | null;
+  /** Given up since the store was opened. */
+  readonly evictedBytes: number;
+  /** How the cache's disk failed; null: it did not. */
+  readonly broken: string | null;
+  /** Layers that nobody serves, and what they take of `bytes`. */
+  readonly idleLayers: number;
+  readonly idleBytes: number;
+}
+
+/**
+ * What all open layers of a process share: the file system that shows them, the cache that bounds
+ * them, what fetches and inflates for them. Owns what it makes, not what it is given.
+ */
+export class Machinery implements Disposable {
+  readonly bootId = bootId();
+  readonly readWaitMs: number;
+  readonly headers: "checked" | "trusted";
+  /** Folder of the layers' folders. */
+  readonly layersDirectory: string;
+  readonly files: LayerFileSystem;
+  readonly slots: SlotTableStore;
+  readonly saver: LayerSaver;
+  /** Layers on disk that nobody serves. */
+  readonly idle: IdleLayerFolders;
+  readonly cache: SpanCache;
+  readonly pool = new InflatePool();
+  readonly scheduler: SpanScheduler;
+  /** What the disk did not take. */
+  readonly uncached = new UncachedSpans();
+  /** What was fetched so far. */
+  readonly fetched: FetchFigures = {
+    demandBytes: 0,
+    prefetchBytes: 0,
+    backgroundBytes: 0,
+    requests: 0,
+  };
+
+  constructor(
+    layersDirectory: string,
+    given: { readonly files: LayerFileSystem; readonly slots: SlotTableStore },
+    options: MachineryOptions,
+  ) {
+    const { maxCacheBytes = 0, backgroundBytesPerSecond = 0 } = options;
+    const { slots } = given;
+    this.readWaitMs = options.readWaitMs ?? DEFAULT_READ_WAIT_MS;
+    this.headers = options.headers ?? "checked";
+    this.layersDirectory = layersDirectory;
+    this.files = given.files;
+    this.slots = slots;
+    this.saver = new LayerSaver(layersDirectory, slots);
+    this.idle = new IdleLayerFolders(
+      layersDirectory,
+      slots.all().map(({ slot }) => slot),
+      (slot) => slots.remove(slot),
+    );
+    this.cache = new SpanCache({ maxBytes: maxCacheBytes, idle: this.idle });
+    this.scheduler = new SpanScheduler({
+      backgroundBytesPerSecond,
+      maxHeldBytes: this.pool.capacity * HELD_BYTES_PER_WORKER,
+    });
+  }
+
+  /** The most bytes one reader may have ahead of it. */
+  get maxReadAheadBytes(): number {
+    return this.cache.maxBytes / READ_AHEAD_SHARE;
+  }
+
+  /** Counts a range that was fetched. */
+  readonly countFetched = (bytes: number, cls: SpanClass): void => {
+    this.fetched.requests++;
+    this.fetched[`${cls}Bytes`] += bytes;
+  };
+
+  /** How full the caches are. */
+  cacheFigures(): CacheFigures {
+    const { bytes, maxBytes, evictedBytes } = this.cache;
+    const { broken } = this.uncached;
+    return {
+      bytes,
+      maxBytes: maxBytes === Infinity ? null : maxBytes,
+      evictedBytes,
+      broken: broken.aborted ? String(broken.reason?.message) : null,
+      idleLayers: this.idle.slots().length,
+      idleBytes: this.idle.bytes,
+    };
+  }
+
+  /** Ends what fetches and inflates; every layer must be closed. */
+  [Symbol.dispose](): void {
+    this.cache[Symbol.dispose]();
+    this.scheduler[Symbol.dispose]();
+    this.pool[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,219 @@
+import { type Digest, isDigest } from "../../formats/oci/mod.ts";
+import {
+  decodeZtoc,
+  type SpanTable,
+  spanTable,
+  type Ztoc,
+} from "../../formats/ztoc/mod.ts";
+import { readTextIfThere, removeFolder } from "../../host/files/mod.ts";
+import {
+  closeFd,
+  fileSize,
+  makeFolder,
+  O,
+  openFd,
+  OsError,
+  truncateFd,
+} from "../../host/os/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+import { HeaderTable, SpanMap } from "../spans/mod.ts";
+import { LayerTree } from "../tree/mod.ts";
+import { compileZtoc, holds, type NewFile, openTree } from "./layer_files.ts";
+import type { LayerSaver } from "./saver.ts";
+
+const log = logger("images");
+
+/** What a layer's folder is opened with. */
+export interface LayerFolderOptions {
+  readonly path: string;
+  readonly ztocBytes: Uint8Array<ArrayBuffer>;
+  /** What the whole tar must be; null: what the folder says, if it does. */
+  readonly diffId: Digest | null;
+  /** Whether tar headers are compared with the ztoc as they come. */
+  readonly headers: "checked" | "trusted";
+  /** Puts on disk what is new. */
+  readonly saver: LayerSaver;
+}
+
+/** An open folder, and the layer's file tree, which is of use only while the layer is put in place. */
+export interface OpenedFolder {
+  readonly folder: LayerFolder;
+  readonly tree: LayerTree;
+}
+
+/** What is kept of a ztoc as long as its layer is open: nothing of its files. */
+type ZtocFacts = Pick<
+  Ztoc,
+  "compression" | "compressedSize" | "uncompressedSize"
+>;
+
+/**
+ * The folder of one layer, `<slot>/`, while the layer is open:
+ *
+ * | file | what | made |
+ * |---|---|---|
+ * | `ztoc` | by what the layer is served | once |
+ * | `tree` | its file tree, compiled from the ztoc | once; again when it is torn or of another version |
+ * | `headers` | what the ztoc says of each tar header | the same |
+ * | `data` | sparse file of the uncompressed tar | filled span by span |
+ * | `spans` | which spans are in `data` (`SpanMap`) | a byte for each span that comes or goes |
+ * | `diff-id` | what the whole tar must be | once it is known |
+ * | `checked` | the diff ID that the whole tar was seen to have | once |
+ * | `unused` | no snapshot uses the layer, it is kept for the next that does (`IdleLayerFolders`) | |
+ *
+ * A ztoc is mostly names. It is decoded in here, and what comes out are the compact parts.
+ */
+export class LayerFolder implements Disposable {
+  readonly path: string;
+  readonly spans: SpanTable;
+  readonly compression: Ztoc["compression"];
+  /** Bytes of the layer blob. */
+  readonly compressedSize: number;
+  /** Bytes of `data`. */
+  readonly uncompressedSize: number;
+  /** Null: headers are not checked. */
+  readonly headers: HeaderTable | null;
+  readonly dataFd: number;
+  /** What the whole tar must be; null when nobody knows. */
+  readonly diffId: Digest | null;
+  /** Resolves when all that is made once is on disk, and the layer's slot with it. */
+  readonly saved: Promise<void>;
+  /** Whether marks of present spans may be believed. */
+  readonly #isDataOld: boolean;
+  #isChecked: boolean;
+
+  private constructor(
+    path: string,
+    { compression, compressedSize, uncompressedSize }: ZtocFacts,
+    spans: SpanTable,
+    known: KnownDiffId,
+    saved: Promise<void>,
+    headers: HeaderTable | null,
+  ) {
+    this.path = path;
+    this.compression = compression;
+    this.compressedSize = compressedSize;
+    this.uncompressedSize = uncompressedSize;
+    this.spans = spans;
+    this.diffId = known.diffId;
+    this.#isChecked = known.isChecked;
+    this.saved = saved;
+    this.headers = headers;
+    using opened = new DisposableStack();
+    this.dataFd = opened.adopt(
+      openFd(`${path}/data`, O.RDWR | O.CREAT),
+      closeFd,
+    );
+    this.#isDataOld = uncompressedSize > 0 &&
+      fileSize(this.dataFd) === uncompressedSize;
+    truncateFd(this.dataFd, uncompressedSize);
+    opened.move();
+  }
+
+  /**
+   * Opens the folder of a layer, or makes it; what is missing in it, torn or of another version is
+   * made again.
+   * @throws ZtocError, TreeCompileError, OsError
+   */
+  static open(options: LayerFolderOptions): OpenedFolder {
+    const { path, ztocBytes } = options;
+    const ztoc = decodeZtoc(ztocBytes);
+    const spans = spanTable(ztoc);
+    const isNew = makeFolder(path, 0o700);
+    const files: NewFile[] = [];
+    let tree = isNew ? null : openTree(`${path}/tree`);
+    if (tree === null) {
+      const bytes = compileZtoc(ztoc, spans);
+      files.push({ name: "tree", bytes });
+      tree = new LayerTree(bytes);
+    }
+    if (isNew || !holds(`${path}/ztoc`, ztocBytes)) {
+      files.push({ name: "ztoc", bytes: ztocBytes });
+    }
+    const known = knownDiffId(path, isNew, options.diffId);
+    if (known.isNew) {
+      const bytes = new TextEncoder().encode(known.diffId ?? "");
+      files.push({ name: "diff-id", bytes });
+    }
+    const saved = options.saver.save(path, files); // goes on while the rest is made
+    using opened = new DisposableStack();
+    const headers = options.headers === "trusted" ? null : opened.use(
+      HeaderTable[isNew ? "make" : "open"](`${path}/headers`, ztoc, spans),
+    );
+    const folder = new LayerFolder(path, ztoc, spans, known, saved, headers);
+    opened.move();
+    return { folder, tree };
+  }
+
+  /**
+   * Which spans are here: in the folder's file, and in `presence`, which is set from it.
+   * @param bootId of this run of the machine.
+   * @throws OsError
+   */
+  openMap(presence: Uint8Array, bootId: string): SpanMap {
+    return SpanMap.open(`${this.path}/spans`, presence, {
+      bootId,
+      trusted: this.#isDataOld,
+    });
+  }
+
+  /** Whether the whole tar was seen to have its diff ID, in this run or an earlier one. */
+  get isChecked(): boolean {
+    return this.#isChecked;
+  }
+
+  /** Remembers that the whole tar has its diff ID. @throws Deno's errors */
+  setChecked(): void {
+    this.#isChecked = true;
+    Deno.writeTextFileSync(`${this.path}/checked`, this.diffId ?? "", {
+      mode: 0o600,
+    });
+  }
+
+  /** Gives the disk of `data` back: a FUSE Worker may keep the file open after its name is gone. */
+  emptyData(): void {
+    try {
+      truncateFd(this.dataFd, 0);
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      log.warn("disk of a removed layer stays taken for now", {
+        error: error.message,
+      });
+    }
+  }
+
+  /** Removes the folder, once nothing is being written into it. What is open of it stays open. */
+  async remove(): Promise<void> {
+    await this.saved.catch(() => {}); // told to whoever waits for the layer
+    removeFolder(this.path);
+  }
+
+  /** Closes what is open; nobody may be using it. */
+  [Symbol.dispose](): void {
+    this.headers?.[Symbol.dispose]();
+    closeFd(this.dataFd);
+  }
+}
+
+interface KnownDiffId {
+  readonly diffId: Digest | null;
+  /** Whether the folder does not say it yet. */
+  readonly isNew: boolean;
+  readonly isChecked: boolean;
+}
+
+/** What the caller says of the whole tar, and what the folder remembers. */
+function knownDiffId(
+  path: string,
+  isNewFolder: boolean,
+  said: Digest | null,
+): KnownDiffId {
+  const written = isNewFolder ? null : readTextIfThere(`${path}/diff-id`);
+  const diffId = said ?? (isDigest(written) ? written : null);
+  return {
+    diffId,
+    isNew: diffId !== null && diffId !== written,
+    isChecked: diffId !== null && !isNewFolder &&
+      readTextIfThere(`${path}/checked`) === diffId,
+  };
+}
