@@ -254,6 +254,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     this.map.freeze();
     await idle; // Workers write to the data file until then
     await this.map.close();
+    await this.#folder.settled();
     if (!keep) this.#folder.emptyData();
     this.#folder[Symbol.dispose]();
     disposeSource(this.#source);

@@ -182,9 +182,14 @@ export class LayerFolder implements Disposable {
     }
   }
 
+  /** Resolves when nothing is being written that is made once, however that ended. */
+  async settled(): Promise<void> {
+    await this.saved.catch(() => {}); // told to whoever waits for the layer
+  }
+
   /** Removes the folder, once nothing is being written into it. What is open of it stays open. */
   async remove(): Promise<void> {
-    await this.saved.catch(() => {}); // told to whoever waits for the layer
+    await this.settled();
     removeFolder(this.path);
   }
 

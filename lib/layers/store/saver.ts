@@ -5,8 +5,8 @@ import type { SlotTableStore } from "./slots.ts";
 
 /** Puts on disk what a power loss must not take from a layer, while the main thread goes on. */
 export class LayerSaver {
-  /** What is being written. */
-  readonly #underWay = new Set<Promise<void>>();
+  /** What is being written, by folder. */
+  readonly #underWay = new Map<string, Promise<void>>();
   /** The names in the folder of layers. */
   readonly #names: SharedRun;
   readonly #slots: SlotTableStore;
@@ -23,20 +23,28 @@ export class LayerSaver {
    */
   save(folder: string, files: readonly NewFile[]): Promise<void> {
     if (files.length === 0) return Promise.resolve();
-    const saved = this.#save(folder, files)
-      .finally(() => this.#underWay.delete(saved));
+    const before = this.#underWay.get(folder);
+    const saved = this.#save(folder, files, before).finally(() => {
+      if (this.#underWay.get(folder) === saved) this.#underWay.delete(folder);
+    });
     saved.catch(() => {}); // whoever waits for the layer sees the failure
-    this.#underWay.add(saved);
+    this.#underWay.set(folder, saved);
     return saved;
   }
 
-  async #save(folder: string, files: readonly NewFile[]): Promise<void> {
+  /** @param before what the same drafts are being written for: the layer was closed and opened again. */
+  async #save(
+    folder: string,
+    files: readonly NewFile[],
+    before?: Promise<void>,
+  ): Promise<void> {
+    await before?.catch(() => {}); // told to whoever waits for that
     await saveFiles(folder, files);
     await Promise.all([this.#names.run(), this.#slots.sync()]);
   }
 
   /** Resolves when nothing is being written of what was asked for until now, however that ended. */
   async settled(): Promise<void> {
-    await Promise.allSettled(this.#underWay);
+    await Promise.allSettled(this.#underWay.values());
   }
 }
