@@ -58,8 +58,6 @@ export const PLAN: Plan = {
       "the loop that answers the kernel: one function a request, read as one table",
     "lib/layers/fs/handler.ts":
       "one method for each request the kernel can make of a layer",
-    "lib/layers/serving/layers.ts":
-      "waits to be cut into an object and a registry",
     "lib/layers/fs/service.ts": "waits to be cut: mounts, slots, reads",
   },
   generated: ["lib/remote/containerd/gen", "lib/formats/deflate/kernel.gen.ts"],

@@ -11,6 +11,7 @@ const LAST_RETRY_MS = 15 * 60_000;
 
 /** When and whether the rest of a layer is fetched. */
 export interface BackgroundOptions {
+  /** Whether anything is fetched that nobody asked for. */
   readonly enabled: boolean;
   /** How long after a layer is first needed it is left alone, ms. */
   readonly delayMs: number;
@@ -33,6 +34,7 @@ export class BackgroundFiller implements Disposable {
   #filling = 0;
   #stopped = false;
 
+  /** Nothing is filled before `add`. */
   constructor(options: BackgroundOptions) {
     this.#options = options;
   }

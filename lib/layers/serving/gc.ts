@@ -10,6 +10,7 @@ const STAT_BLOCK_BYTES = 512;
 
 /** What was removed. */
 export interface CollectedGarbage {
+  /** How many. */
   readonly layers: number;
   /** On disk. */
   readonly bytes: number;

@@ -76,6 +76,7 @@ export const LIFE: Readonly<
 /** A step that the table of an open layer's life does not have: a fault of ours. */
 export class LayerLifeError extends Error {
   override readonly name = "LayerLifeError";
+  /** A layer that is `state` was to take `step`. */
   constructor(readonly state: LayerState, readonly step: LayerStep) {
     super(`an open layer that is ${state} cannot ${step}`);
   }

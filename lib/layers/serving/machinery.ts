@@ -37,14 +37,19 @@ export interface MachineryOptions {
 
 /** What was fetched since the store was opened, compressed bytes. */
 export interface FetchFigures {
+  /** For readers that waited. */
   demandBytes: number;
+  /** Ahead of readers. */
   prefetchBytes: number;
+  /** Because there was room on the line. */
   backgroundBytes: number;
+  /** Ranges, of all kinds. */
   requests: number;
 }
 
 /** How full the caches are, uncompressed bytes. */
 export interface CacheFigures {
+  /** Of all spans that are here. */
   readonly bytes: number;
   /** null: no budget. */
   readonly maxBytes: number | null;
@@ -54,6 +59,7 @@ export interface CacheFigures {
   readonly broken: string | null;
   /** Layers that nobody serves, and what they take of `bytes`. */
   readonly idleLayers: number;
+  /** On disk. */
   readonly idleBytes: number;
 }
 

@@ -21,7 +21,9 @@ const log = logger("images");
 
 /** A layer that is to be opened. */
 export interface WantedLayer {
+  /** Of that identity, in the slot table. */
   readonly slot: number;
+  /** Which layer, by which ztoc. */
   readonly identity: LayerIdentity;
   /** Of the digest that `identity` names. */
   readonly ztocBytes: Uint8Array<ArrayBuffer>;
@@ -48,7 +50,9 @@ interface Parts {
  * functions that others keep are fields, so they reach this object and no variable of whoever made it.
  */
 export class OpenLayer implements ServedLayer, CachedLayer {
+  /** The name of its folder, and the high half of its nodeids. */
   readonly slot: number;
+  /** Which layer it is, by which ztoc: what tells it from every other. */
   readonly identity: LayerIdentity;
   /** Its root, read-only; may be a lower directory of overlay. */
   readonly directory: string;
@@ -59,8 +63,11 @@ export class OpenLayer implements ServedLayer, CachedLayer {
    * cannot be.
    */
   readonly shown: Promise<void>;
+  /** Makes its bytes readable. */
   readonly reader: LayerReader;
+  /** Files, directories and all else in it. */
   readonly inodes: number;
+  /** Whether any of them has extended attributes. */
   readonly hasXattrs: boolean;
   /** Which spans are here, one byte each. */
   readonly map: SpanMap;
@@ -168,10 +175,12 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     return this.#folder.compressedSize;
   }
 
+  /** Where its spans are, in the blob and in the tar. */
   get spans(): SpanTable {
     return this.#folder.spans;
   }
 
+  /** How many spans it has. */
   get spanCount(): number {
     return this.#folder.spans.count;
   }

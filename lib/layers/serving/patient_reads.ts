@@ -5,6 +5,7 @@ import { type LayerReader, SpanError } from "../spans/mod.ts";
 /** How long a registry that failed is left alone before a waiting reader asks again, ms: at first, at most. */
 const FIRST_REST_MS = 100;
 const LAST_REST_MS = 5_000;
+
 /** A read waited as long as a read may. */
 export class ReadTimeoutError extends Error {
   override readonly name = "ReadTimeoutError";

@@ -4,24 +4,33 @@ import type { CacheFigures, FetchFigures } from "./machinery.ts";
 
 /** One served layer, as `status` shows it. */
 export interface LayerStatus {
+  /** The name of its folder. */
   readonly slot: number;
+  /** Of the layer blob. */
   readonly digest: string;
+  /** Where it is shown. */
   readonly directory: string;
-  /** Bytes of the blob, and of the tar inside. */
+  /** Of the blob. */
   readonly sizeBytes: number;
+  /** Of the tar. */
   readonly dataBytes: number;
   /** Of the tar, in the cache. */
   readonly cachedBytes: number;
+  /** Of the ztoc. */
   readonly spans: number;
+  /** In the cache. */
   readonly cachedSpans: number;
+  /** Files, directories and all else in it. */
   readonly inodes: number;
 }
 
 /** What a store serves and holds at this moment. */
 export interface StoreStatus {
+  /** By slot, ascending. */
   readonly layers: readonly LayerStatus[];
   /** How layers are shown, and why so. */
   readonly face: FaceChoice;
+  /** How full the caches are. */
   readonly cache: CacheFigures;
   /** Since the process started. */
   readonly fetched: FetchFigures;

@@ -11,7 +11,9 @@ export class StateVersionError extends Error {
 /** A ztoc was found to lie about its layer, now or earlier: it is not used again. */
 export class LyingZtocError extends Error {
   override readonly name = "LyingZtocError";
+  /** The layer it lies about. */
   readonly layerDigest: string;
+  /** The ztoc. */
   readonly ztocDigest: string;
   constructor({ layerDigest, ztocDigest }: LayerIdentity, reason: string) {
     super(`ztoc ${ztocDigest} lies about layer ${layerDigest}: ${reason}`);

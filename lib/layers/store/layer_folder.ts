@@ -25,7 +25,9 @@ const log = logger("images");
 
 /** What a layer's folder is opened with. */
 export interface LayerFolderOptions {
+  /** Of the folder; made when it is missing. */
   readonly path: string;
+  /** Of the digest that the layer's slot says. */
   readonly ztocBytes: Uint8Array<ArrayBuffer>;
   /** What the whole tar must be; null: what the folder says, if it does. */
   readonly diffId: Digest | null;
@@ -37,7 +39,9 @@ export interface LayerFolderOptions {
 
 /** An open folder, and the layer's file tree, which is of use only while the layer is put in place. */
 export interface OpenedFolder {
+  /** Open. */
   readonly folder: LayerFolder;
+  /** In memory, apart from the folder. */
   readonly tree: LayerTree;
 }
 
@@ -64,8 +68,11 @@ type ZtocFacts = Pick<
  * A ztoc is mostly names. It is decoded in here, and what comes out are the compact parts.
  */
 export class LayerFolder implements Disposable {
+  /** Of the folder. */
   readonly path: string;
+  /** Where the spans are, in the blob and in the tar. */
   readonly spans: SpanTable;
+  /** How the blob is packed. */
   readonly compression: Ztoc["compression"];
   /** Bytes of the layer blob. */
   readonly compressedSize: number;
@@ -73,6 +80,7 @@ export class LayerFolder implements Disposable {
   readonly uncompressedSize: number;
   /** Null: headers are not checked. */
   readonly headers: HeaderTable | null;
+  /** `data`, to be read and written. */
   readonly dataFd: number;
   /** What the whole tar must be; null when nobody knows. */
   readonly diffId: Digest | null;

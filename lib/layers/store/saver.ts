@@ -11,6 +11,7 @@ export class LayerSaver {
   readonly #names: SharedRun;
   readonly #slots: SlotTableStore;
 
+  /** Of layers in folders below `layersDirectory`, whose slots are in `slots`. */
   constructor(layersDirectory: string, slots: SlotTableStore) {
     this.#names = new SharedRun(() => putOnDisk(layersDirectory));
     this.#slots = slots;
