@@ -13,7 +13,7 @@
  */
 export { LayerStore, type LayerStoreOptions } from "./layers.ts";
 export { OpenLayer, type WantedLayer } from "./open_layer.ts";
-export { LayerLifeError, type LayerState } from "./life.ts";
+export { LayerLifeError, type LayerState, type LayerStep } from "./life.ts";
 export { ReadTimeoutError } from "./patient_reads.ts";
 export { BackgroundFiller, type BackgroundOptions } from "./background.ts";
 export { type LayerStatus, type StoreStatus, storeStatus } from "./status.ts";

@@ -29,7 +29,7 @@ export {
   type LayerFolderOptions,
   type OpenedFolder,
 } from "./layer_folder.ts";
-export { compileZtoc } from "./layer_files.ts";
+export { compileZtoc, type NewFile } from "./layer_files.ts";
 export { LayerSaver } from "./saver.ts";
 export { IdleLayerFolders } from "./idle.ts";
 export { RootInUseError, takeLock } from "./lock.ts";
