@@ -75,9 +75,15 @@ export const LIFE: Readonly<
 
 /** A step that the table of an open layer's life does not have: a fault of ours. */
 export class LayerLifeError extends Error {
+  /** The class's name, for logs. */
   override readonly name = "LayerLifeError";
   /** A layer that is `state` was to take `step`. */
-  constructor(readonly state: LayerState, readonly step: LayerStep) {
+  constructor(
+    /** Where the layer is. */
+    readonly state: LayerState,
+    /** What was to happen to it. */
+    readonly step: LayerStep,
+  ) {
     super(`an open layer that is ${state} cannot ${step}`);
   }
 }

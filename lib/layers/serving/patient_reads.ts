@@ -8,10 +8,16 @@ const LAST_REST_MS = 5_000;
 
 /** A read waited as long as a read may. */
 export class ReadTimeoutError extends Error {
+  /** The class's name, for logs. */
   override readonly name = "ReadTimeoutError";
-  /** @param options.cause what the last try failed with, if one failed by itself. */
+  /**
+   * Nothing came within `waitMs`.
+   * @param options.cause what the last try failed with, if one failed by itself.
+   */
   constructor(
+    /** Of the layer blob. */
     readonly layerDigest: string,
+    /** How long it waited. */
     readonly waitMs: number,
     options: ErrorOptions = {},
   ) {

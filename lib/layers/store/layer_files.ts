@@ -46,7 +46,9 @@ export function compileZtoc(
 
 /** A file of a new layer. */
 export interface NewFile {
+  /** In the folder. */
   readonly name: string;
+  /** All of it. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 

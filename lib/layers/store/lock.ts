@@ -6,8 +6,13 @@ const log = logger("images");
 
 /** A process has the root: one a root. */
 export class RootInUseError extends Error {
+  /** The class's name, for logs. */
   override readonly name = "RootInUseError";
-  constructor(readonly path: string) {
+  /** Another process has the lock. */
+  constructor(
+    /** Of the lock. */
+    readonly path: string,
+  ) {
     super(
       `${path} is held by another soci-deno process; use another --root`,
     );

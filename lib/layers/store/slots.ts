@@ -18,6 +18,7 @@ export interface SlotRecord extends LayerIdentity {
 
 /** No slot is left: the state folder has served 2^32 layers. */
 export class SlotsExhaustedError extends Error {
+  /** The class's name, for logs. */
   override readonly name = "SlotsExhaustedError";
 }
 
@@ -30,6 +31,7 @@ export class SlotTableStore implements Disposable {
   readonly #syncing: SharedRun;
 
   /**
+   * Opens the table.
    * @param path the database file; made when missing.
    * @param options.access `read`: another process owns it.
    * @throws StateVersionError
