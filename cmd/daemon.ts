@@ -122,6 +122,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   ready.promise.catch(() => {}); // callers that wait for it see it
 
   await using stack = new AsyncDisposableStack();
+  stack.use(keeper);
   const service = stack.use(
     await serveSnapshots(ready.promise, {
       address,

@@ -41,7 +41,10 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "serve",
     summary: "run the snapshotter daemon for containerd",
     needs: ALL,
-    load: async () => (await import("./serve.ts")).serveCommand,
+    load: async () => {
+      (await import("./hangup.ts")).surviveHangups();
+      return (await import("./serve.ts")).serveCommand;
+    },
   },
   {
     name: "status",

@@ -40,6 +40,8 @@ export interface DaemonProcess {
   /** Folder of its state; one of the host's own when not given. */
   readonly root?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** The Deno that runs it; the one of the tests when not given. */
+  readonly program?: string;
   /** Program and arguments that start it in turn. */
   readonly prefix?: readonly string[];
   /** Further flags of `deno run`. */
@@ -121,7 +123,7 @@ export class LazyHost implements AsyncDisposable {
     );
     const [program = "", ...args] = [
       ...prefix,
-      command.program,
+      this.daemonProcess.program ?? command.program,
       ...command.args,
     ];
     this.#daemon = await startService({

@@ -5,7 +5,8 @@ import {
   SnapshotsClient,
 } from "../../lib/remote/containerd/mod.ts";
 import { sha256 } from "../../lib/formats/oci/mod.ts";
-import { ctrRun } from "../support/host/mod.ts";
+import { askTakeover } from "../../lib/host/handover/mod.ts";
+import { ctrRun, pause } from "../support/host/mod.ts";
 import { pauseImage, pushImage } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
 import { LazyHost, sociDeno } from "./host.ts";
@@ -59,13 +60,26 @@ Deno.test("the daemon logs in where it is told to and nowhere else, and keeps th
   );
   assert.equal(built.code, 0, built.stderr);
 
-  await using host = await LazyHost.start();
+  const file = await Deno.makeTempFile({ prefix: "soci-deno-password-" });
+  await Deno.writeTextFile(file, `${PASSWORD}\n`);
+  await using host = await LazyHost.start({
+    daemon: { prefix: ["sh", "-c", `exec "$@" 7<${file}`, "sh"] },
+  });
   await host.stopDaemon();
-  const file = `${host.folder}/password`;
-  await Deno.writeTextFile(file, `${PASSWORD}\n`, { mode: 0o600 });
   await host.startDaemon(
-    ...["--user", `${registry.host}=anna`, "--password-file", file],
+    ...["--user", `${registry.host}=anna`, "--password-fd", "7"],
   );
+  await Deno.remove(file);
+  // In place of the process another one is started, and nobody gives it the password again.
+  const successor = await askTakeover(`${host.root}/control.sock`);
+  const starts = () => host.logs().split('"serving"').length;
+  const before = starts();
+  await successor!.quiet();
+  successor![Symbol.dispose]();
+  for (let tries = 0; starts() === before; tries++) {
+    assert.ok(tries < 200, host.logs());
+    await pause(50);
+  }
   await host.reconnected();
   const pulled = await sociDeno(
     ...["pull", "--json", "--address", host.containerd.address],

@@ -41,15 +41,17 @@ Deno.test("an indexed image is mounted, a program in it runs from ranges, umount
   assert.deepEqual([...Deno.readDirSync(mounted.directory)], []);
 });
 
-Deno.test("an image without an index is mounted too, and Ctrl-C ends it", async () => {
+Deno.test("an image without an index is mounted too, and Ctrl-C or the terminal's end unmounts it", async () => {
   await using registry = startRegistry();
   const image = await program(registry);
-  await using mounted = await Mounted.start(image);
-  assert.match(mounted.process.logs(), /it has no index: fetched whole/);
-  assert.match((await runProgram(mounted)).stdout, /"sum": 5050/);
-  Deno.kill(mounted.process.pid, "SIGINT");
-  await mounted.ended();
-  assert.deepEqual([...Deno.readDirSync(mounted.directory)], []);
+  for (const signal of ["SIGINT", "SIGHUP"] as const) {
+    await using mounted = await Mounted.start(image);
+    assert.match(mounted.process.logs(), /it has no index: fetched whole/);
+    assert.match((await runProgram(mounted)).stdout, /"sum": 5050/);
+    Deno.kill(mounted.process.pid, signal);
+    await mounted.ended();
+    assert.deepEqual([...Deno.readDirSync(mounted.directory)], []);
+  }
 });
 
 onEveryFace(

@@ -2,62 +2,15 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { askTakeover } from "../../lib/host/handover/mod.ts";
-import { ctrRun, leftovers, pause } from "../support/host/mod.ts";
-import {
-  checkedImage,
-  type CheckReport,
-  pushImage,
-  readCheckReport,
-} from "../support/images/mod.ts";
-import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
-import { buildIndex, LazyHost, sociDeno } from "./host.ts";
+import { leftovers, pause } from "../support/host/mod.ts";
+import { startRegistry } from "../support/registry/mod.ts";
+import { checkedDuring, hostWithImage, readsRight } from "./checked_host.ts";
+import { sociDeno } from "./host.ts";
 
 /** The daemon's hand-over state, as far as it is spoiled here. */
 interface State {
   mounts: { negotiated: { flags2: number } }[];
   holder: { pid: number };
-}
-
-/** An indexed image of files with known digests, pulled by a fresh host. */
-async function hostWithImage(registry: TestRegistry) {
-  const image = `${registry.host}/checked:1`;
-  await pushImage(registry.host, "checked:1", checkedImage());
-  await buildIndex("--min-layer-size", "0", "--span-size", "256KiB", image);
-  const host = await LazyHost.start();
-  await host.reconnected();
-  const { layers } = await host.pull(image);
-  assert.deepEqual(
-    new Set(layers.map(({ outcome }) => outcome)),
-    new Set(["served"]),
-  );
-  return { host, image };
-}
-
-/** Runs a container that checks files for so long, and `during` meanwhile. */
-async function checkedDuring(
-  { host, image }: { host: LazyHost; image: string },
-  seconds: number,
-  during: () => Promise<void>,
-): Promise<CheckReport> {
-  const container = ctrRun(host.containerd, {
-    image,
-    id: `checker-${crypto.randomUUID()}`, // runc's names are the machine's
-    snapshotter: "soci",
-    args: ["/usr/bin/python3", "/app/check.py", "", String(seconds)],
-    timeoutMs: seconds * 1000 + 60_000,
-  });
-  await pause(1500);
-  await during();
-  const { code, stdout, stderr } = await container;
-  assert.equal(code, 0, `${stderr}\n${host.logs().slice(-3000)}`);
-  const report = readCheckReport(stdout);
-  console.log(
-    `    ${report.operations} operations, longest ${report.longestMs} ms`,
-  );
-  assert.deepEqual(report.wrong, []);
-  assert.deepEqual(report.errors, []);
-  assert.ok(report.operations > 20, `${report.operations} operations`);
-  return report;
 }
 
 Deno.test("a container that reads all the while does not notice that the daemon is killed and started again", async () => {
@@ -165,18 +118,6 @@ Deno.test("five restarts leave as many mounts, layers and descriptors as before,
   });
 });
 
-/** Whether a file of the image is read right through the daemon, past the kernel's cache. */
-async function readsRight(host: LazyHost, image: string): Promise<boolean> {
-  await Deno.writeTextFile("/proc/sys/vm/drop_caches", "1");
-  const { stdout } = await ctrRun(host.containerd, {
-    image,
-    id: `one-${crypto.randomUUID()}`,
-    snapshotter: "soci",
-    args: ["/usr/bin/python3", "/app/check.py", "", "1"],
-  });
-  return readCheckReport(stdout).failures === 0;
-}
-
 Deno.test("a release that does not know the state's schema says so and leaves the running daemon alone", async () => {
   await using registry = startRegistry();
   const { host, image } = await hostWithImage(registry);
@@ -216,6 +157,10 @@ Deno.test("mounts that cannot be taken over are made anew, and the log says why"
     ],
     [/kernel cannot ask again/, (state) => {
       for (const { negotiated } of state.mounts) negotiated.flags2 = 0;
+      return { ...state, checksum: undefined };
+    }],
+    [/torn: its checksum is another one/, (state) => {
+      for (const { negotiated } of state.mounts) negotiated.flags2 ^= 1;
       return state;
     }],
     [/the holder, process \d+, is gone/, (state) => {
@@ -226,7 +171,8 @@ Deno.test("mounts that cannot be taken over are made anew, and the log says why"
   for (const [why, spoil] of ways) {
     await host.killDaemon();
     const state: State = JSON.parse(Deno.readTextFileSync(path));
-    Deno.writeTextFileSync(path, JSON.stringify(spoil(structuredClone(state))));
+    const spoiled = spoil(structuredClone(state));
+    Deno.writeTextFileSync(path, JSON.stringify(spoiled));
     await host.startDaemon();
     const line = host.logs().split("\n").findLast((text) =>
       text.includes("mounts cannot be taken over")

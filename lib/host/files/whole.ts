@@ -116,8 +116,15 @@ export class Draft implements Disposable {
     this.#rename();
   }
 
-  /** {@linkcode Draft.finish} of a draft with `sync: "none"`, done before it returns. @throws FileError */
+  /** {@linkcode Draft.finish}, done before it returns: with `sync: "data"` for small files alone. @throws FileError */
   finishSync(): void {
+    if (this.#options.sync === "data") {
+      try {
+        this.#file.syncDataSync();
+      } catch (cause) {
+        throw new FileError("sync", this.#draft, cause);
+      }
+    }
     this.#rename();
   }
 
@@ -169,11 +176,11 @@ export async function writeWhole(
   await draft.finish();
 }
 
-/** {@linkcode writeWhole} of a small file that need not outlive the machine. @throws FileError */
+/** {@linkcode writeWhole} of a small file, done before it returns. @throws FileError */
 export function writeWholeSync(
   path: string,
   content: Uint8Array | string,
-  options: Omit<DraftOptions, "sync"> = {},
+  options: DraftOptions = {},
 ): void {
   using draft = Draft.create(path, options);
   draft.writeSync(bytesOf(content));

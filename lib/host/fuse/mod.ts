@@ -33,6 +33,7 @@ export { DeferredReplies } from "./reply.ts";
 export {
   abortConnection,
   isFuseDescriptor,
+  MOUNT_TYPE,
   mountDevice,
   mountFuse,
   type MountFuseOptions,

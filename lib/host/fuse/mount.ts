@@ -14,6 +14,9 @@ import {
 } from "../mounting/mod.ts";
 import { MAX_READ_BYTES } from "./protocol.ts";
 
+/** Type of our mounts in the kernel's list. */
+export const MOUNT_TYPE = "fuse.soci-deno";
+
 /** How a FUSE file system is mounted. */
 export interface MountFuseOptions {
   /** An empty directory. */
@@ -31,7 +34,7 @@ export function mountFuse(
     mountFileSystem({
       source,
       target: mountpoint,
-      type: "fuse.soci-deno",
+      type: MOUNT_TYPE,
       flags: LOWER_FLAGS,
       data:
         `fd=${fd},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=${MAX_READ_BYTES}`,

@@ -2,6 +2,7 @@ import {
   abortConnection,
   canResend,
   isFuseDescriptor,
+  MOUNT_TYPE,
   mountDevice,
   type Negotiated,
 } from "../fuse/mod.ts";
@@ -14,7 +15,9 @@ import {
   spawnHolder,
   takeDescriptor,
 } from "../os/mod.ts";
+import { listMounts } from "../mounting/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
+import { HolderWatch } from "./holder_watch.ts";
 import { ServiceManager, STORE_PREFIX } from "./service_manager.ts";
 import {
   HANDOVER_SCHEMA,
@@ -27,6 +30,8 @@ import {
 } from "./state.ts";
 
 const log = logger("handover");
+/** A holder that ends at once is not replaced at once: whatever ends it may do so for ever. */
+const BETWEEN_HOLDERS_MS = 1_000;
 /** Number of the first descriptor in the holder process. */
 const FIRST_HELD = 3;
 
@@ -62,9 +67,12 @@ export interface MountKeeperOptions {
 }
 
 /** Keeps descriptors of FUSE mounts open beyond this process, and finds those of the last one. */
-export class MountKeeper {
+export class MountKeeper implements AsyncDisposable {
   readonly #path: string;
   readonly #manager: ServiceManager;
+  #watch: HolderWatch | null = null;
+  /** When a holder was replaced last, as `performance.now()` says it. */
+  #replacedAt = -Infinity;
 
   /** Does nothing yet; see `take`. */
   constructor({ statePath, manager }: MountKeeperOptions) {
@@ -98,7 +106,7 @@ export class MountKeeper {
       throw error;
     }
     if (state === null) {
-      return given.size === 0
+      return given.size === 0 && !this.#mountsLeft()
         ? { kind: "fresh" }
         : lost(`${this.#path} is missing`);
     }
@@ -135,6 +143,14 @@ export class MountKeeper {
     }
     for (const fd of given.values()) closeFd(fd); // of mounts that are no more
     return { kind: "taken", mounts };
+  }
+
+  /** Whether mounts of ours lie where the state does. */
+  #mountsLeft(): boolean {
+    const folder = this.#path.slice(0, this.#path.lastIndexOf("/") + 1);
+    return listMounts().some(({ mountpoint, type }) =>
+      type === MOUNT_TYPE && mountpoint.startsWith(folder)
+    );
   }
 
   /** Why `take` would not succeed now; null when it would. Changes nothing. */
@@ -176,7 +192,9 @@ export class MountKeeper {
    */
   keep(mounts: readonly LivingMount[]): void {
     const before = this.#stateIfAny();
-    if (before !== null && this.#keeps(before, mounts)) return;
+    if (before !== null && this.#keeps(before, mounts)) {
+      return this.#watchOver(before.holder, mounts);
+    }
     this.#endHolder();
     for (const { name, fd } of mounts) {
       this.#manager.store(`${STORE_PREFIX}${name}`, fd);
@@ -196,10 +214,11 @@ export class MountKeeper {
       });
     if (this.#manager.storesDescriptors) return remember(null);
     try {
-      spawnHolder(mounts.map(({ fd }) => fd), (pid) => {
+      spawnHolder(mounts.map(({ fd }) => fd), this.#path, (pid) => {
         const started = processStart(pid);
         if (started === null) throw new Error("it ended at once");
         remember({ pid, started });
+        this.#watchOver({ pid, started }, mounts);
       });
     } catch (error) {
       remember(null);
@@ -207,6 +226,28 @@ export class MountKeeper {
         error: String(error),
       });
     }
+  }
+
+  /** Whoever kills the holder shall not have killed the mounts with the next crash. */
+  #watchOver(
+    holder: HandoverState["holder"],
+    mounts: readonly LivingMount[],
+  ): void {
+    if (this.#watch?.pid === holder?.pid) return;
+    this.#watch?.stop();
+    this.#watch = holder === null ? null : HolderWatch.start(holder.pid, {
+      notBefore: this.#replacedAt + BETWEEN_HOLDERS_MS,
+      replace: () => {
+        this.#replacedAt = performance.now();
+        this.keep(mounts);
+      },
+    });
+  }
+
+  /** Stops looking after the holder, which stays. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#watch?.stop();
+    this.#watch = null;
   }
 
   /**
@@ -236,6 +277,8 @@ export class MountKeeper {
 
   /** Whatever release wrote the state. */
   #endHolder(): void {
+    this.#watch?.stop();
+    this.#watch = null;
     const state = readHolder(this.#path);
     if (state !== null && state.bootId === bootId() && holderLives(state)) {
       endProcess(state.holder!.pid);

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { sha256 } from "../../formats/oci/mod.ts";
 import {
   readTextIfThere,
   removeIfThere,
@@ -30,6 +31,9 @@ const schema = v.object({
   holder: v.nullable(v.object({ pid, started: v.string() })),
 });
 
+/** Of all else in the file. Releases that wrote none are understood. */
+const checksumSchema = v.object({ checksum: v.optional(v.string()) });
+
 /** What one process leaves to the next: which mounts there are and who holds their descriptors. */
 export type HandoverState = v.InferOutput<typeof schema>;
 
@@ -40,7 +44,7 @@ export class HandoverStateError extends Error {
 
 /**
  * The state in a file; null when there is no file.
- * @throws HandoverStateError when it is torn, or of a release that does it another way.
+ * @throws HandoverStateError when it is torn or damaged, or of a release that does it another way.
  */
 export function readState(path: string): HandoverState | null {
   const text = readTextIfThere(path);
@@ -57,6 +61,12 @@ export function readState(path: string): HandoverState | null {
       `${path} has schema ${
         JSON.stringify(found)
       }, this release knows ${HANDOVER_SCHEMA}`,
+    );
+  }
+  const { checksum } = v.parse(checksumSchema, value);
+  if (checksum !== undefined && checksum !== checksumOf(value as object)) {
+    throw new HandoverStateError(
+      `${path} is torn: its checksum is another one`,
     );
   }
   const parsed = v.safeParse(schema, value);
@@ -84,9 +94,22 @@ export function readHolder(
   }
 }
 
-/** Replaces the file at once. It need not outlive the machine: mounts do not either. @throws FileError */
+/**
+ * Replaces the file at once; it is on disk before it has its name. Mounts do not outlive the machine, but
+ * the next run shall find a whole state that says so.
+ *
+ * `"pid": ID,` of the holder stands in it, which looks for that.
+ * @throws FileError
+ */
 export function writeState(path: string, state: HandoverState): void {
-  writeWholeSync(path, JSON.stringify(state, null, 1));
+  const whole = { ...state, checksum: checksumOf(state) };
+  writeWholeSync(path, JSON.stringify(whole, null, 1), { sync: "data" });
+}
+
+/** Fields keep their order in JSON. */
+function checksumOf(state: object): string {
+  const { checksum: _, ...rest } = state as { checksum?: unknown };
+  return sha256(new TextEncoder().encode(JSON.stringify(rest)));
 }
 
 /** Removes the file, if it is there. @throws FileError */

@@ -4,13 +4,16 @@ import {
   mountFileSystem,
   type MountOptions,
   OsError,
+  ownProgram,
 } from "../os/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
 import { isMountPoint } from "./mounts.ts";
 
 /** A helper that has nothing to do goes after so long, ms: it takes as much memory as any Deno. */
 const IDLE_MS = 2_000;
 /** Where the kernel lists the backing devices of mounted file systems (Documentation/ABI, bdi). */
 const DEVICES = "/sys/class/bdi";
+const log = logger("mounting");
 const encoder = new TextEncoder();
 
 /** What came of a mount. */
@@ -40,6 +43,8 @@ interface Running {
 export class MountHelper implements AsyncDisposable {
   readonly #arguments: readonly string[] | null;
   #running: Running | null = null;
+  /** Whether it was told that there is none. */
+  #warned = false;
   #idle: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -101,7 +106,7 @@ export class MountHelper implements AsyncDisposable {
     if (this.#arguments === null) return null;
     let child: Deno.ChildProcess;
     try {
-      child = new Deno.Command(Deno.execPath(), {
+      child = new Deno.Command(ownProgram(), {
         args: [...this.#arguments, String(Deno.pid)],
         stdin: "piped",
         stdout: "piped",
@@ -109,6 +114,13 @@ export class MountHelper implements AsyncDisposable {
       }).spawn();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
+      if (!this.#warned) {
+        log.warn(
+          "the mount helper cannot be started: if this process is killed while it mounts a layer, it may not end",
+          { error: error.message },
+        );
+      }
+      this.#warned = true;
       return null; // no memory, no permission: mounts are made by a thread then
     }
     const waiting: Running["waiting"] = [];

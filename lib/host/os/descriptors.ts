@@ -19,13 +19,21 @@ const PIPE_BYTES = 64 * 1024;
 const MAX_SOCKET_PATH_BYTES = 107;
 
 /**
+ * A descriptor of a process (close-on-exec), of which poll(2) tells when the process has ended. The caller owns
+ * it. @throws OsError ESRCH when the process is gone.
+ */
+export function openProcess(pid: number): number {
+  const process = Number(libc.syscall(SYS_PIDFD_OPEN, BigInt(pid), 0n, 0n));
+  return process >= 0 ? process : raise("pidfd_open", `process ${pid}`);
+}
+
+/**
  * A descriptor of another process, as one of our own (close-on-exec): both name the same open file.
  * Needs the right to trace that process; Linux 5.6.
  * @throws OsError ESRCH when the process is gone, EBADF when it has no such descriptor.
  */
 export function takeDescriptor(pid: number, fd: number): number {
-  const process = Number(libc.syscall(SYS_PIDFD_OPEN, BigInt(pid), 0n, 0n));
-  if (process < 0) raise("pidfd_open", `process ${pid}`);
+  const process = openProcess(pid);
   try {
     const taken = Number(
       libc.syscall(SYS_PIDFD_GETFD, BigInt(process), BigInt(fd), 0n),

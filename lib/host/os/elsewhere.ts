@@ -1,5 +1,5 @@
 /**
- * Calls that wait: for the disk, or for our own FUSE Workers. They run on another thread, while the
+ * Calls that wait: for the disk, for another process, or for our own FUSE Workers. They run on another thread, while the
  * calling one goes on. Nothing else in this house makes such a call.
  * @module
  */
@@ -26,6 +26,11 @@ const symbols = {
   moveMount: {
     name: "syscall",
     parameters: ["i64", "i64", "buffer", "i64", "buffer", "i64"],
+    result: "i32",
+    nonblocking: true,
+  },
+  poll: {
+    parameters: ["buffer", "usize", "i32"],
     result: "i32",
     nonblocking: true,
   },

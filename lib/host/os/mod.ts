@@ -67,10 +67,10 @@ export {
   bootId,
   endProcess,
   isStuckDying,
-  processArguments,
   processStart,
-  reexecute,
   signalProcess,
   spawnHolder,
 } from "./processes.ts";
+export { ownProgram, processArguments, reexecute } from "./own_program.ts";
+export { ProcessWatch } from "./process_watch.ts";
 export { isBeingKilled, waitsBegun } from "./threads.ts";

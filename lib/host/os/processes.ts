@@ -9,8 +9,31 @@ const POSIX_SPAWN_SETSID = 0x80;
 /** At least as large as posix_spawn_file_actions_t (80) and posix_spawnattr_t (336) of glibc. */
 const OPAQUE_BYTES = 512;
 const SHELL = "/bin/sh";
-/** Waits for our word that its ID is written down; without it, it is nobody's and ends. */
-const HOLD = "read -r go && exec sleep 2147483647";
+/** Tells who looks at the process list what this shell is. */
+const HOLDER_NAME = "soci-deno-holder";
+/** How soon a holder sees that its state is gone, s. */
+const HOLDER_LOOKS_S = 2;
+
+/**
+ * What a holder does. It waits for our word that its ID is written down; without it, it is nobody's and
+ * ends. Then it sleeps as long as the state ($1) is there and names it: `"pid": ID,` stands in it. A
+ * state that cannot be read, as on a disk that fails, is still there. `sleep` gets none of the
+ * descriptors: it may outlive a holder that is killed. They are closed in a subshell, as some shells close
+ * them in themselves for as long as a command runs.
+ */
+function holderScript(descriptors: number): string {
+  const none = Array.from({ length: descriptors }, (_, i) => `${3 + i}<&-`);
+  return `read -r go || exit
+while [ -e "$1" ]; do
+  any= named=
+  while read -r line || [ "$line" ]; do
+    any=1
+    case $line in *'"pid": '$$,* | *'"pid":'$$,*) named=1 ;; esac
+  done <"$1"
+  [ "$any" ] && ! [ "$named" ] && exit
+  (exec sleep ${HOLDER_LOOKS_S} ${none.join(" ")}) || exit
+done`;
+}
 
 const spawnSymbols = {
   posix_spawn: {
@@ -61,7 +84,8 @@ const spawnSymbols = {
 
 /**
  * Starts a process that does nothing but hold these descriptors (as 3, 4, … in it): in a session of
- * its own, with no other descriptor of ours, and no folder kept busy. It ends with `endProcess`.
+ * its own, with no other descriptor of ours, and no folder kept busy. It ends with `endProcess`, and by
+ * itself when the file at `statePath` is gone or does not say `"pid": ID,` of it.
  *
  * `Deno.Command` closes what it does not know, and clearing close-on-exec would leak the
  * descriptors into whatever is spawned at that moment; `posix_spawn` changes them in the child.
@@ -72,13 +96,14 @@ const spawnSymbols = {
  */
 export function spawnHolder(
   fds: readonly number[],
+  statePath: string,
   remember: (pid: number) => void,
 ): void {
   const { readEnd, writeEnd } = makePipe();
   try {
     let pid: number;
     try {
-      pid = spawnShell(HOLD, readEnd, fds);
+      pid = spawnShell(statePath, readEnd, fds);
     } finally {
       closeFd(readEnd);
     }
@@ -97,13 +122,13 @@ export function spawnHolder(
 }
 
 function spawnShell(
-  script: string,
+  statePath: string,
   stdin: number,
   fds: readonly number[],
 ): number {
   // Opened when it is needed: an older libc without these calls serves all else.
   const c = Deno.dlopen(LIBC_PATH, spawnSymbols).symbols;
-  const arena = new Arena(8192);
+  const arena = new Arena(16384);
   const actions = arena.from(arena.take(OPAQUE_BYTES));
   const attributes = arena.from(arena.take(OPAQUE_BYTES));
   const pidAt = arena.take(8);
@@ -128,7 +153,9 @@ function spawnShell(
     check(c.closeFrom(actions, 3 + fds.length), "addclosefrom");
     check(c.attributes(attributes), "posix_spawnattr_init");
     check(c.setFlags(attributes, POSIX_SPAWN_SETSID), "setflags");
-    const argv = arena.strings(["sh", "-c", script]);
+    const argv = arena.strings([
+      ...["sh", "-c", holderScript(fds.length), HOLDER_NAME, statePath],
+    ]);
     const environment = arena.strings([]);
     check(
       c.posix_spawn(
@@ -210,38 +237,4 @@ export function bootId(): string {
   return new TextDecoder().decode(
     readWholeFile("/proc/sys/kernel/random/boot_id", 4096),
   ).trim();
-}
-
-function strings(path: string): string[] {
-  return new TextDecoder().decode(readWholeFile(path, 8 * 2 ** 20))
-    .split("\0").slice(0, -1);
-}
-
-/** The command line of this process, the program first. @throws OsError */
-export function processArguments(): string[] {
-  return strings("/proc/self/cmdline");
-}
-
-/**
- * Replaces this process by a new run of its own program, with the environment it was started in:
- * same process ID, all threads gone, all close-on-exec descriptors closed. Returns only by throwing.
- * @param argv its command line, the program first.
- * @throws OsError
- */
-export function reexecute(argv: readonly string[]): never {
-  const environment = strings("/proc/self/environ");
-  const arena = new Arena(
-    4096 + [...argv, ...environment].reduce(
-      (sum, text) => sum + text.length * 3 + 32,
-      0,
-    ),
-  );
-  const argvAt = arena.strings(argv);
-  const environmentAt = arena.strings(environment);
-  libc.execve(
-    cString(Deno.execPath()),
-    arena.from(argvAt),
-    arena.from(environmentAt),
-  );
-  raise("execve", Deno.execPath());
 }

@@ -25,7 +25,12 @@ export {
   makeCertificateAuthority,
   type ServerCertificate,
 } from "./certificates.ts";
-export { type Leftovers, leftovers, unmountAll } from "./leftovers.ts";
+export {
+  type Leftovers,
+  leftovers,
+  processesNaming,
+  unmountAll,
+} from "./leftovers.ts";
 export { type ContainerdOptions, writeHostsToml } from "./containerd_config.ts";
 export {
   type Containerd,

@@ -13,6 +13,7 @@ import {
   openFd,
   OsError,
   processStart,
+  ProcessWatch,
   readSome,
   spawnHolder,
   takeDescriptor,
@@ -25,6 +26,21 @@ import { pause, run } from "../../../support/host/mod.ts";
 function pipe(): { read: number; write: number } {
   const { readEnd, writeEnd } = makePipe({ reads: "at once" });
   return { read: readEnd, write: writeEnd };
+}
+
+/** Has a file name a holder as the daemon's state does. */
+function nameIn(statePath: string, pid: number, indent = 1): void {
+  const state = { holder: { pid, started: "1" }, checksum: "" };
+  const text = JSON.stringify(state, null, indent);
+  Deno.writeTextFileSync(`${statePath}.new`, text);
+  Deno.renameSync(`${statePath}.new`, statePath);
+}
+
+/** A holder that is named in its state. */
+function holder(fds: number[], statePath: string): number {
+  let pid = 0;
+  spawnHolder(fds, statePath, (id) => nameIn(statePath, pid = id));
+  return pid;
 }
 
 /** `open` while somebody holds the writing end, else `ended`. */
@@ -47,8 +63,8 @@ async function inFolder(test: (folder: string) => Promise<void>) {
 Deno.test("a holder holds what it is given and nothing else, and gives it back as the same open file", async () => {
   const { read, write } = pipe();
   const other = openFd("/dev/null", O.RDONLY);
-  let pid = 0;
-  spawnHolder([write], (id) => pid = id);
+  const statePath = await Deno.makeTempFile({ prefix: "soci-deno-handover-" });
+  const pid = holder([write], statePath);
   closeFd(write);
   await pause(200);
   assert.equal(stateOf(read), "open");
@@ -65,13 +81,74 @@ Deno.test("a holder holds what it is given and nothing else, and gives it back a
   assert.equal(processStart(pid), null);
   assert.equal(stateOf(read), "ended");
   for (const fd of [read, other]) closeFd(fd);
+  await Deno.remove(statePath);
+});
+
+Deno.test("a holder ends by itself when its state is gone or names another, and stays while it is rewritten", async () => {
+  await inFolder(async (parent) => {
+    const folder = `${parent}/root`;
+    const statePath = `${folder}/state with 'blanks'`;
+    for (const end of ["gone", "another", "folder gone"] as const) {
+      await Deno.mkdir(folder, { recursive: true });
+      const { read, write } = pipe();
+      const pid = holder([write], statePath);
+      closeFd(write);
+      await pause(2500);
+      nameIn(statePath, pid, 0); // by rename, as the daemon does it
+      await pause(2500);
+      assert.equal(stateOf(read), "open");
+      if (end === "gone") await Deno.remove(statePath);
+      else if (end === "another") nameIn(statePath, pid + 1);
+      else await Deno.remove(folder, { recursive: true });
+      for (let tries = 0; stateOf(read) === "open"; tries++) {
+        assert.ok(tries < 100, `${pid} lives on: ${end}`);
+        await pause(50);
+      }
+      assert.equal(processStart(pid), null);
+      endProcess(pid); // takes its exit
+      closeFd(read);
+    }
+  });
+});
+
+Deno.test("a killed holder lets go at once of what it holds", async () => {
+  const statePath = await Deno.makeTempFile({ prefix: "soci-deno-handover-" });
+  const { read, write } = pipe();
+  const pid = holder([write], statePath);
+  closeFd(write);
+  await pause(300); // it sleeps, in a process of its own
+  assert.equal(stateOf(read), "open");
+  closeFd(takeDescriptor(pid, 3)); // it has it where it is said to be, all the while
+  endProcess(pid);
+  await pause(50);
+  assert.equal(stateOf(read), "ended");
+  closeFd(read);
+  await Deno.remove(statePath);
+});
+
+Deno.test("the end of a process is told at once, also when it is no child, and waiting can be stopped", async () => {
+  const started = await run("sh", ["-c", "sleep 60 >/dev/null 2>&1 & echo $!"]);
+  const pid = Number(started.stdout);
+  const watch = ProcessWatch.of(pid);
+  await using other = ProcessWatch.of(pid);
+  assert.equal(
+    await Promise.race([watch.over, pause(300).then(() => "lives")]),
+    "lives",
+  );
+  await other.stop();
+  assert.equal(await other.over, "stopped");
+  const killed = performance.now();
+  Deno.kill(pid, "SIGKILL");
+  assert.equal(await watch.over, "ended");
+  assert.ok(performance.now() - killed < 1000);
+  await watch.stop();
 });
 
 Deno.test("a holder whose ID could not be written down ends: none is left over", async () => {
   const { read, write } = pipe();
   assert.throws(
     () =>
-      spawnHolder([write], () => {
+      spawnHolder([write], "/dev/null", () => {
         throw new Error("disk full");
       }),
     /disk full/,
@@ -119,6 +196,75 @@ Deno.test("a state of another run of the machine is no state", async () => {
     const keeper = new MountKeeper({ statePath });
     assert.deepEqual(keeper.take(["n"]), { kind: "fresh" });
     keeper.release(); // and ends nobody
+  });
+});
+
+Deno.test("a state with a flipped byte is torn; one that a release without checksums wrote is understood", async () => {
+  await inFolder(async (folder) => {
+    const statePath = `${folder}/handover.json`;
+    const keeper = new MountKeeper({ statePath });
+    const { read, write } = pipe();
+    keeper.keep([{
+      name: "n",
+      mountpoint: `${folder}/n`,
+      fd: write,
+      negotiated: { minor: 45, flags: 12345, flags2: 0 },
+    }]);
+    const text = await Deno.readTextFile(statePath);
+    const why = (written: string) => {
+      Deno.writeTextFileSync(statePath, written);
+      const result = keeper.take(["n"]);
+      return result.kind === "lost" ? result.why : result.kind;
+    };
+    assert.match(why(text.replace("12345", "12344")), /torn: its checksum/);
+    assert.match(why(text.slice(0, -9)), /no JSON/);
+    assert.match(why(""), /no JSON/);
+    assert.match(why(text), /is not mounted/);
+    const { checksum, ...old } = JSON.parse(text);
+    assert.match(checksum, /^sha256:/);
+    assert.match(why(JSON.stringify(old)), /is not mounted/);
+    Deno.writeTextFileSync(statePath, text);
+    keeper.release();
+    await keeper[Symbol.asyncDispose]();
+    closeFd(write);
+    await pause(50);
+    assert.equal(stateOf(read), "ended");
+    closeFd(read);
+  });
+});
+
+Deno.test("a keeper replaces a holder that is killed, and stops when it is told to", async () => {
+  await inFolder(async (folder) => {
+    const statePath = `${folder}/handover.json`;
+    const { read, write } = pipe();
+    const mount = {
+      name: "n",
+      mountpoint: `${folder}/n`,
+      fd: write,
+      negotiated: { minor: 45, flags: 0, flags2: 0 },
+    };
+    const holderPid = () =>
+      JSON.parse(Deno.readTextFileSync(statePath)).holder.pid as number;
+    const keeper = new MountKeeper({ statePath });
+    keeper.keep([mount]);
+    for (let times = 0; times < 2; times++) {
+      const before = holderPid();
+      Deno.kill(before, "SIGKILL");
+      for (let tries = 0; holderPid() === before; tries++) {
+        assert.ok(tries < 100);
+        await pause(50);
+      }
+    }
+    await keeper[Symbol.asyncDispose]();
+    const last = holderPid();
+    Deno.kill(last, "SIGKILL");
+    await pause(1500);
+    assert.equal(holderPid(), last);
+    keeper.release();
+    closeFd(write);
+    await pause(50);
+    assert.equal(stateOf(read), "ended");
+    closeFd(read);
   });
 });
 

@@ -315,6 +315,11 @@ testUnless(await erofsRefusal(), {
       await shown;
       assert.equal(directory, `${folder}/fs/e/${SLOT}`);
       assert.match(fallbacks.join(), /EISDIR/);
+      // A bind mount has the flags of what it shows: setuid programs do nothing here, either.
+      assert.match(
+        Deno.readTextFileSync("/proc/self/mountinfo"),
+        new RegExp(` ${directory} ro,nosuid,nodev\\b.* - fuse\\.soci-deno `),
+      );
       const { bytes: read } = await readInSteps(`${directory}/file`, 4096);
       assertSameBytes(read, data.subarray(512, 1512));
     }
