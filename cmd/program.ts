@@ -5,7 +5,7 @@
 import { LIBC_PATH } from "../lib/host/os/mod.ts";
 
 /** The subcommand that makes the daemon's mounts. */
-export const MOUNT_HELPER = "mount-helper";
+const MOUNT_HELPER = "mount-helper";
 
 const file = (path: string) => new URL(path, import.meta.url).pathname;
 

@@ -15,7 +15,9 @@ const MAX_OPTIONS_BYTES = 4095;
 
 /** Layers cannot be stacked. The message says what to do. */
 export class OverlayError extends Error {
-  override readonly name = "OverlayError";
+  static {
+    this.prototype.name = "OverlayError";
+  }
 }
 
 /** How layers are joined. */

@@ -33,7 +33,7 @@ export class FsContext implements Disposable {
 
   private constructor(readonly fd: number) {}
 
-  /** @returns null where the kernel has no such call, or no such file system to be made by it. */
+  /** Begins one. @returns null where the kernel has no such call, or no such file system to be made by it. */
   static open(type: string): FsContext | null {
     const fd = libc.fsopen(SYS.fsopen, cString(type), FSOPEN_CLOEXEC);
     return fd < 0 ? null : new FsContext(fd);

@@ -33,7 +33,7 @@ export class ProcessWatch implements AsyncDisposable {
       });
   }
 
-  /** @throws OsError ESRCH when it is gone; where the kernel cannot (before Linux 5.3). */
+  /** Watches a process from now on. @throws OsError ESRCH when it is gone; where the kernel cannot (before Linux 5.3). */
   static of(pid: number): ProcessWatch {
     return new ProcessWatch(pid, openProcess(pid));
   }

@@ -27,7 +27,6 @@ export {
   type SnapshotErrorKind,
   SnapshotterSetupError,
 } from "./errors.ts";
-export { type SnapshotFilter } from "./filter.ts";
 export { overlayOptionsOfKernel } from "./mounts.ts";
 export {
   type LayerDirectory,
