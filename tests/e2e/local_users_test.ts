@@ -230,20 +230,32 @@ onEveryFace(
   },
 );
 
-Deno.test("serve and mount refuse a root that another user owns, in one line", async () => {
+Deno.test("serve and mount refuse a root that another user owns, or leads to by a link, in one line", async () => {
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-users-" });
   await Deno.mkdir(`${folder}/theirs`);
   await Deno.chown(`${folder}/theirs`, USER, USER);
+  await Deno.mkdir(`${folder}/own`);
+  await Deno.symlink(`${folder}/own`, `${folder}/link`);
+  await run("chown", ["-h", String(USER), `${folder}/link`]);
   for (
-    const args of [
-      ["serve", "--address", `${folder}/s.sock`, "--root", `${folder}/theirs`],
-      ["mount", "--root", `${folder}/theirs`, "127.0.0.1:1/a:1", folder],
-    ]
+    const [root, why] of [
+      [`${folder}/theirs`, /theirs belongs to user 65534/],
+      [`${folder}/link`, /link is a link that belongs to user 65534/],
+      [`${folder}/link/below`, /link is a link that belongs to user 65534/],
+    ] as const
   ) {
-    const { code, stderr } = await sociDeno(...args);
-    assert.equal(code, 1);
-    assert.match(stderr, /theirs belongs to user 65534/);
-    assert.equal(stderr.trim().split("\n").length, 1, stderr);
+    for (
+      const args of [
+        ["serve", "--address", `${folder}/s.sock`, "--root", root],
+        ["mount", "--root", root, "127.0.0.1:1/a:1", folder],
+      ]
+    ) {
+      const { code, stderr } = await sociDeno(...args);
+      assert.equal(code, 1);
+      assert.match(stderr, why);
+      assert.equal(stderr.trim().split("\n").length, 1, stderr);
+    }
   }
+  assert.deepEqual([...Deno.readDirSync(`${folder}/own`)], []);
   await Deno.remove(folder, { recursive: true });
 });
