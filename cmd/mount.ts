@@ -4,7 +4,10 @@
  */
 import { ImageService } from "../lib/images/lazy/mod.ts";
 import { LayerStore } from "../lib/layers/serving/mod.ts";
-import { ensurePrivateFolder } from "../lib/host/files/mod.ts";
+import {
+  assertLinksOfRoot,
+  ensurePrivateFolder,
+} from "../lib/host/files/mod.ts";
 import { OverlayMount } from "../lib/host/mounting/mod.ts";
 import { hostPlatform, parsePlatform } from "../lib/formats/oci/mod.ts";
 import { isMountPoint } from "../lib/host/mounting/mod.ts";
@@ -72,6 +75,7 @@ export const mountCommand: Command = {
     if (image === undefined || directory === undefined || extra.length > 0) {
       throw new UsageError("say `mount IMAGE DIR`");
     }
+    assertLinksOfRoot(values.root);
     await startLogs(values["log-level"], "text");
     const reference = parseReference(image);
     const platform = values.platform === undefined

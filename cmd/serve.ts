@@ -3,6 +3,7 @@
  * @module
  */
 import { loadConfig } from "../lib/config/mod.ts";
+import { assertLinksOfRoot } from "../lib/host/files/mod.ts";
 import { ServiceManager } from "../lib/host/handover/mod.ts";
 import {
   boundCredentials,
@@ -91,6 +92,10 @@ export const serveCommand: Command = {
     );
     const address = values.address ??
       Deno.env.get("SOCI_SNAPSHOTTER_ADDRESS") ?? DEFAULT_ADDRESS;
+    assertLinksOfRoot(
+      values.root ??
+        (Deno.env.get("SOCI_SNAPSHOTTER_ROOT") || DEFAULT_ROOT),
+    );
     const root = daemonRoot(values.root);
     const { config, unknownKeys } = loadConfig(
       values.config ?? Deno.env.get("SOCI_SNAPSHOTTER_CONFIG"),

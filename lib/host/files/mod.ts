@@ -28,4 +28,8 @@ export {
   removeIfThere,
   statIfThere,
 } from "./there.ts";
-export { ensurePrivateFolder, OpenFolderError } from "./private.ts";
+export {
+  assertLinksOfRoot,
+  ensurePrivateFolder,
+  OpenFolderError,
+} from "./private.ts";

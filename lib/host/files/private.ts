@@ -1,4 +1,4 @@
-import { dirname, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { logger } from "../../telemetry/mod.ts";
 import { FileError } from "./errors.ts";
 import { namesIn } from "./there.ts";
@@ -46,7 +46,8 @@ export function ensurePrivateFolder(
   path: string,
   marks: readonly string[],
 ): void {
-  assertLedThereByRoot(path);
+  assertLinksOfRoot(path);
+  assertFoldersOfRoot(withoutLinks(resolve(path)));
   try {
     Deno.mkdirSync(path, { recursive: true, mode: PRIVATE });
   } catch (cause) {
@@ -90,46 +91,83 @@ export function ensurePrivateFolder(
 }
 
 /**
- * Whoever may change a folder above, or owns a link on the way, says where the path leads.
+ * Who owns a symbolic link says where it leads: none on the way may be another user's. To be asked
+ * before links are resolved, after which nothing is seen of them.
  * @throws OpenFolderError
  */
-function assertLedThereByRoot(path: string): void {
-  const full = resolve(path);
-  const above: string[] = [];
-  for (let at = full;; at = dirname(at)) {
-    above.unshift(at);
-    if (at === dirname(at)) break;
+export function assertLinksOfRoot(path: string): void {
+  const seen = new Set<string>();
+  const waiting = [path];
+  for (const next of waiting) assertLinksOn(next, seen, waiting);
+}
+
+/** Looks at each link once, and leaves where it leads for later. */
+function assertLinksOn(
+  path: string,
+  seen: Set<string>,
+  waiting: string[],
+): void {
+  for (const { at, info } of onTheWay(path)) {
+    if (!info.isSymlink || seen.has(at)) continue;
+    seen.add(at);
+    if (info.uid !== ROOT) {
+      throw new OpenFolderError(
+        at,
+        `is a link that belongs to user ${info.uid}, who says where it leads: name the folder itself`,
+      );
+    }
+    waiting.push(resolve(dirname(at), Deno.readLinkSync(at)));
   }
-  for (const at of above) {
-    let info: Deno.FileInfo;
-    try {
-      info = Deno.lstatSync(at);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return; // we make the rest
-      throw error;
-    }
-    if (info.isSymlink) {
-      if (info.uid !== ROOT) {
-        throw new OpenFolderError(
-          at,
-          `is a link that belongs to user ${info.uid}, who says where it leads: name the folder itself`,
-        );
-      }
-      assertLedThereByRoot(Deno.realPathSync(at));
-      continue;
-    }
-    if (at === full) return;
+}
+
+/**
+ * Who may change a folder above can put another one in its place.
+ * @param real a path without links.
+ * @throws OpenFolderError
+ */
+function assertFoldersOfRoot(real: string): void {
+  for (const { at, info } of onTheWay(real)) {
+    if (at === real) return;
     const mode = info.mode!;
     if ((mode & WRITABLE_BY_ALL) !== 0 && (mode & STICKY) === 0) {
       throw new OpenFolderError(
         at,
-        `can be written by all users, who could put another folder in the place of ${full}: take another --root`,
+        `can be written by all users, who could put another folder in the place of ${real}: take another --root`,
       );
     }
     if (info.uid !== ROOT) {
       log.warn(
-        `${at} belongs to user ${info.uid}, who could put another folder in the place of ${full}`,
+        `${at} belongs to user ${info.uid}, who could put another folder in the place of ${real}`,
       );
     }
+  }
+}
+
+/** What of a path is there, from the top. @throws FileError */
+function* onTheWay(path: string) {
+  const above: string[] = [];
+  for (let at = resolve(path);; at = dirname(at)) {
+    above.unshift(at);
+    if (at === dirname(at)) break;
+  }
+  for (const at of above) {
+    try {
+      yield { at, info: Deno.lstatSync(at) };
+    } catch (cause) {
+      if (cause instanceof Deno.errors.NotFound) return; // we make the rest
+      throw new FileError("read", at, cause);
+    }
+  }
+}
+
+/** The path with what exists of it resolved. */
+function withoutLinks(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) {
+      throw new FileError("read", path, cause);
+    }
+    return join(withoutLinks(dirname(path)), basename(path));
   }
 }

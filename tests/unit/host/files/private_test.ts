@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   ensurePrivateFolder,
+  FileError,
   OpenFolderError,
 } from "../../../../lib/host/files/mod.ts";
 
@@ -107,6 +108,13 @@ Deno.test("a link of root's is followed; one of another user's, or a folder abov
     assert.ok(success);
     refused(`${folder}/theirs`, /is a link that belongs to user 65534/);
     refused(`${folder}/theirs/below`, /is a link that belongs to user 65534/);
+    Deno.symlinkSync("theirs", `${folder}/through`);
+    refused(`${folder}/through`, /theirs is a link that belongs to user/);
+    Deno.symlinkSync("loop", `${folder}/loop`);
+    assert.throws(
+      () => ensurePrivateFolder(`${folder}/loop`, MARKS),
+      (error) => error instanceof FileError && error.code === "ELOOP",
+    );
 
     make(`${folder}/open`, 0o777);
     refused(`${folder}/open/root`, /can be written by all users/);
