@@ -5,7 +5,7 @@
  * @module
  */
 import process from "node:process";
-import { UsageError } from "./cmd/command.ts";
+import { HelpRequest, UsageError } from "./cmd/command.ts";
 import { splitLeadingFlags } from "./cmd/flags.ts";
 import { type CommandEntry, COMMANDS, SOCI_COMMANDS } from "./cmd/mod.ts";
 import { VERSION } from "./cmd/version.ts";
@@ -51,6 +51,13 @@ function giveUpAllBut(needs: readonly Deno.PermissionName[]): void {
   for (const name of PERMISSIONS) {
     if (!needs.includes(name)) Deno.permissions.revokeSync({ name });
   }
+}
+
+/** Whether errors are shown with their stacks. Where the environment may not be read, they are not. */
+function debugging(): boolean {
+  const variable = "SOCI_DENO_DEBUG";
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" && Deno.env.get(variable) !== undefined;
 }
 
 /** Under which name the program acts: as itself, or as the existing tool. */
@@ -126,17 +133,18 @@ async function run(
     const here = [...path, entry.name];
     return await run(persona, here, rest, before, entry.commands);
   }
+  const debug = debugging(); // asked before the permission may be given up
   giveUpAllBut(entry.needs);
   const command = await entry.load();
-  if (rest.includes("--help") || rest.includes("-h")) {
-    console.log(command.help.trim());
-    return 0;
-  }
   // The existing tool names itself alone.
   const prefix = persona === SOCI ? "soci" : `${called} ${word}`;
   try {
     return await command.run([...before, ...rest]);
   } catch (error) {
+    if (error instanceof HelpRequest) {
+      console.log(command.help.trim());
+      return 0;
+    }
     if (error instanceof UsageError) {
       const hint = persona === SOCI
         ? ""
@@ -145,7 +153,7 @@ async function run(
       return persona.usageExitCode;
     }
     console.error(`${prefix}: ${describe(error)}`);
-    if (Deno.env.get("SOCI_DENO_DEBUG") !== undefined) console.error(error);
+    if (debug) console.error(error);
     return 1;
   }
 }

@@ -22,15 +22,43 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
-/** `node:util` parseArgs whose failures are usage errors. */
+/** `--help` or `-h` was among the flags: `main` prints the command's help. */
+export class HelpRequest extends Error {
+  override readonly name = "HelpRequest";
+}
+
+const HELP_FLAG = { type: "boolean", short: "h" } as const;
+
+/**
+ * `node:util` parseArgs whose failures are usage errors of one line.
+ * @throws HelpRequest, UsageError
+ */
 export function parseCommandLine<T extends ParseArgsConfig>(
   config: T,
 ): ReturnType<typeof parseArgs<T>> {
+  // Read leniently first: whoever asks for help may have other flags wrong.
+  const { tokens } = parseArgs({
+    args: config.args ?? [],
+    options: { ...config.options, help: HELP_FLAG },
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  });
+  for (const token of tokens) {
+    if (token.kind !== "option") continue;
+    if (token.name === "help") throw new HelpRequest();
+    // More likely a forgotten value than one that is meant. It is not shown: it may be a secret.
+    if (token.inlineValue === false && /^-./.test(token.value)) {
+      throw new UsageError(
+        `${token.rawName} lacks its value; one that begins with a dash is written --${token.name}=VALUE`,
+      );
+    }
+  }
   try {
     return parseArgs(config);
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
-    throw new UsageError(message.split(". ")[0] ?? message, { cause });
+    throw new UsageError(message.split(/\. |\n/)[0] ?? message, { cause });
   }
 }
 
