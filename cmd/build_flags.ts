@@ -1,7 +1,11 @@
 /** The flags of the commands that make ztocs, and how these tell what they do. @module */
 import type { BuildOptions, BuiltLayer } from "../lib/indexes/indexing/mod.ts";
 import type { PlatformChoice } from "../lib/remote/image/mod.ts";
-import { layerCompression, parsePlatform } from "../lib/formats/oci/mod.ts";
+import {
+  layerCompression,
+  parsePlatform,
+  type Platform,
+} from "../lib/formats/oci/mod.ts";
 import { parseSizeBytes, UsageError } from "./command.ts";
 import { Progress, type ProgressTask } from "./progress.ts";
 
@@ -84,6 +88,17 @@ export function platformChoice(values: {
       cause,
     });
   }
+}
+
+/** Reads a `--platform` that may be said once; undefined: what fits this machine. @throws UsageError */
+export function platformFlag(text: string | undefined): Platform | undefined {
+  const { platforms } = platformChoice({
+    platform: text === undefined ? undefined : [text],
+  });
+  if (platforms !== undefined && platforms.length > 1) {
+    throw new UsageError("--platform: say one");
+  }
+  return platforms?.[0];
 }
 
 /** @throws UsageError */

@@ -22,10 +22,9 @@ import {
   type ZtocLedger,
 } from "../lib/indexes/indexing/mod.ts";
 import {
-  choosePlatforms,
-  type PlatformImage,
+  type Image,
+  type ImageFamily,
   readFamily,
-  readImage,
 } from "../lib/remote/image/mod.ts";
 import { formatPlatform } from "../lib/formats/oci/mod.ts";
 import {
@@ -33,7 +32,6 @@ import {
   type Reference,
   type RegistryClient,
 } from "../lib/remote/registry/mod.ts";
-import type { ImageFamily } from "../lib/remote/image/mod.ts";
 import {
   BUILD_HELP,
   BUILD_OPTIONS,
@@ -45,7 +43,7 @@ import {
 } from "./build_flags.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
-import { GLOBAL_HELP, Session } from "./globals.ts";
+import { GLOBAL_HELP, StoreSession } from "./store_session.ts";
 import {
   REGISTRY_HELP,
   REGISTRY_OPTIONS,
@@ -76,7 +74,7 @@ ${GLOBAL_HELP}
 /** What all steps need. */
 interface Work {
   readonly flags: BuildFlags;
-  readonly session: Session;
+  readonly session: StoreSession;
   readonly client: RegistryClient;
   readonly reference: Reference;
   readonly source: ImageSource;
@@ -118,7 +116,7 @@ export const buildIndexCommand: Command = {
     const flags = readBuildFlags(values);
     const reference = parseReference(name);
     if (values.to !== undefined) reference.withTag(values.to); // checks the tag
-    await using session = await Session.open(values);
+    await using session = await StoreSession.open(values);
     const { signal } = session;
     using client = registryClient(values, reference.host);
     const remote = new RegistryPlace(client, reference);
@@ -144,16 +142,14 @@ export const buildIndexCommand: Command = {
       minLayerSizeBytes: flags.build.minLayerSizeBytes,
     });
     const family = await readFamily(source, signal);
-    const chosen = await choosePlatforms(
-      source,
-      family,
+    const chosen = await family.choose(
       { ...flags.choice, all: flags.choice.all || !family.isIndex },
       signal,
     );
     const built: BuiltImage[] = [];
     const indexes: (string | null)[] = [];
     for (const descriptor of chosen) {
-      const image = await readImage(source, descriptor, signal);
+      const image = await family.image(descriptor, signal);
       if (!work.fromRegistry && !values.local && values.to === undefined) {
         await checkSubject(remote, image, signal);
       }
@@ -224,7 +220,7 @@ function describe(built: BuiltImage, index: string | null) {
 /** An index beside an image that is not there would never be found. */
 async function checkSubject(
   remote: RegistryPlace,
-  { descriptor }: PlatformImage,
+  { descriptor }: Image,
   signal: AbortSignal,
 ): Promise<void> {
   if (await remote.has(descriptor, { signal })) return;
@@ -240,7 +236,7 @@ async function checkSubject(
 async function build(
   { flags, session, client, reference, source, sink, ledger, fromRegistry }:
     Work,
-  image: PlatformImage,
+  image: Image,
   report: BuildReport,
 ): Promise<BuiltImage> {
   const { signal } = session;

@@ -18,14 +18,9 @@ import {
   databaseLedger,
   keepConversion,
 } from "../lib/indexes/indexing/mod.ts";
-import {
-  choosePlatforms,
-  readFamily,
-  readImage,
-} from "../lib/remote/image/mod.ts";
+import { type ImageFamily, readFamily } from "../lib/remote/image/mod.ts";
 import { formatPlatform } from "../lib/formats/oci/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
-import type { ImageFamily } from "../lib/remote/image/mod.ts";
 import {
   BUILD_HELP,
   BUILD_OPTIONS,
@@ -37,7 +32,7 @@ import {
 } from "./build_flags.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
-import { GLOBAL_HELP, Session } from "./globals.ts";
+import { GLOBAL_HELP, StoreSession } from "./store_session.ts";
 
 const HELP = `
 Make a SOCI-enabled copy of an image (v2): the same layers under a new image index, which names
@@ -102,7 +97,7 @@ export const convertCommand: Command = {
       checkNewName(to);
     }
     const flags = readBuildFlags(values);
-    await using session = await Session.open(values);
+    await using session = await StoreSession.open(values);
     using report = new BuildReport({
       lines: values.json ? "none" : "each",
       minLayerSizeBytes: flags.build.minLayerSizeBytes,
@@ -160,10 +155,10 @@ async function build(
   report: BuildReport,
 ): Promise<{ family: ImageFamily; built: BuiltImage[] }> {
   const family = await readFamily(source, signal);
-  const chosen = await choosePlatforms(source, family, flags.choice, signal);
+  const chosen = await family.choose(flags.choice, signal);
   const built: BuiltImage[] = [];
   for (const descriptor of chosen) {
-    const image = await readImage(source, descriptor, signal);
+    const image = await family.image(descriptor, signal);
     const one = await buildZtocs(image, {
       ...flags.build,
       source,
@@ -182,7 +177,7 @@ async function build(
 }
 
 async function inContainerd(
-  session: Session,
+  session: StoreSession,
   report: BuildReport,
   flags: BuildFlags,
   { from, to }: { readonly from: string; readonly to: string },
@@ -210,7 +205,7 @@ async function inContainerd(
 }
 
 async function standalone(
-  session: Session,
+  session: StoreSession,
   report: BuildReport,
   flags: BuildFlags,
   { from, to, format, image }: {

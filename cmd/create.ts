@@ -7,11 +7,7 @@ import {
   databaseLedger,
   keepIndexV1,
 } from "../lib/indexes/indexing/mod.ts";
-import {
-  choosePlatforms,
-  readFamily,
-  readImage,
-} from "../lib/remote/image/mod.ts";
+import { readFamily } from "../lib/remote/image/mod.ts";
 import { formatPlatform } from "../lib/formats/oci/mod.ts";
 import {
   BUILD_HELP,
@@ -23,7 +19,7 @@ import {
 } from "./build_flags.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
-import { GLOBAL_HELP, Session } from "./globals.ts";
+import { GLOBAL_HELP, StoreSession } from "./store_session.ts";
 
 const HELP = `
 Make the SOCI index (v1) of an image in containerd's store and keep it on this machine;
@@ -51,11 +47,11 @@ export const createCommand: Command = {
     }
     if (extra.length > 0) throw new UsageError("say `create IMAGE`");
     const { choice, build } = readBuildFlags(values);
-    await using session = await Session.open(values);
+    await using session = await StoreSession.open(values);
     const { signal } = session;
     const source = await session.image(name);
     const family = await readFamily(source, signal);
-    const chosen = await choosePlatforms(source, family, choice, signal);
+    const chosen = await family.choose(choice, signal);
     const store = await session.store();
     using report = new BuildReport({
       lines: values.json ? "none" : "each",
@@ -64,7 +60,7 @@ export const createCommand: Command = {
     });
     const results = [];
     for (const descriptor of chosen) {
-      const image = await readImage(source, descriptor, signal);
+      const image = await family.image(descriptor, signal);
       const built = await buildZtocs(image, {
         ...build,
         source,

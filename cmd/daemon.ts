@@ -4,7 +4,6 @@
  * @module
  */
 import type { Config } from "../lib/config/mod.ts";
-import { RpcChannel, SnapshotsClient } from "../lib/remote/containerd/mod.ts";
 import {
   askTakeover,
   ControlServer,
@@ -21,7 +20,7 @@ import {
   type StoreStatus,
   storeStatus,
 } from "../lib/layers/serving/mod.ts";
-import { warmUp, warmUpRegistry } from "../lib/images/warmup/mod.ts";
+import { warmUpAll } from "../lib/images/warmup/mod.ts";
 import type { FaceWish } from "../lib/layers/faces/mod.ts";
 import { MOUNT_NAMES } from "../lib/layers/fs/mod.ts";
 import {
@@ -192,7 +191,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     layers: store.all().length,
   });
 
-  warmUpAll(service.address, root, store);
+  warmUpAll({
+    address: service.address,
+    scratch: `${root}/warm-up`,
+    wanted: () => store.all().length === 0,
+  });
   stack.use(
     giveBackWhenIdle(
       () => store.fetched.requests + store.all().length,
@@ -218,34 +221,6 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   await service.close();
   // With no layer nobody can be using the mounts.
   if (end === "SIGTERM" && store.all().length > 0) await store.leave();
-}
-
-/**
- * Runs what the first pull will run, while nobody waits: a call on the own socket, a stream from a
- * response, a made-up layer.
- */
-async function warmUpAll(
-  address: string,
-  root: string,
-  store: LayerStore,
-): Promise<void> {
-  try {
-    using channel = new RpcChannel({
-      socketPath: address,
-      namespace: "soci-deno",
-    });
-    const snapshots = new SnapshotsClient(channel, "");
-    const wanted = () => store.all().length === 0;
-    for (let round = 0; round < 20 && wanted(); round++) {
-      await snapshots.has("soci-deno: no such snapshot");
-      const response = await fetch("data:,warm");
-      for await (const _ of response.body ?? []);
-    }
-    await warmUpRegistry(wanted);
-    await warmUp(`${root}/warm-up`, wanted);
-  } catch (error) {
-    log.debug("could not warm up", { error: String(error) });
-  }
 }
 
 /**

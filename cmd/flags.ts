@@ -1,11 +1,16 @@
 /** The global flags, which may stand before a command or after it. @module */
 
-/** For `parseCommandLine`. */
-export const GLOBAL_OPTIONS = {
+/** For `parseCommandLine`: the flags of all that talk to containerd. */
+export const SESSION_OPTIONS = {
   address: { type: "string", short: "a" },
   namespace: { type: "string", short: "n" },
   timeout: { type: "string" },
   debug: { type: "boolean", default: false },
+} as const;
+
+/** For `parseCommandLine`: those and the flags of all that keep artifacts. */
+export const GLOBAL_OPTIONS = {
+  ...SESSION_OPTIONS,
   "content-store": { type: "string" },
   root: { type: "string" },
 } as const;
@@ -26,12 +31,16 @@ export function splitLeadingFlags(
   return { leading: args.slice(0, at), rest: args.slice(at) };
 }
 
-/** The values of {@link GLOBAL_OPTIONS}. */
-export interface GlobalValues {
+/** The values of {@link SESSION_OPTIONS}. */
+export interface SessionValues {
   readonly address?: string | undefined;
   readonly namespace?: string | undefined;
   readonly timeout?: string | undefined;
   readonly debug?: boolean | undefined;
+}
+
+/** The values of {@link GLOBAL_OPTIONS}. */
+export interface GlobalValues extends SessionValues {
   readonly "content-store"?: string | undefined;
   readonly root?: string | undefined;
 }

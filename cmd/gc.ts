@@ -11,7 +11,7 @@ import {
   parseCommandLine,
   UsageError,
 } from "./command.ts";
-import { daemonRoot, DEFAULT_ROOT } from "./daemon_root.ts";
+import { daemonRoot, DEFAULT_ROOT } from "./root.ts";
 
 const HELP = `
 Remove the caches of layers that no snapshot uses: those kept by \`[cache] keep_removed\`, those of

@@ -3,18 +3,13 @@
  * @module
  */
 import { RegistryPlace } from "../lib/remote/content/mod.ts";
-import {
-  choosePlatforms,
-  readFamily,
-  readImage,
-} from "../lib/remote/image/mod.ts";
+import { discoverIndex, readFamily } from "../lib/remote/image/mod.ts";
 import {
   type InspectedImage,
   type InspectedLayer,
   inspectImage,
 } from "../lib/indexes/indexing/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
-import { discoverIndex } from "../lib/remote/image/mod.ts";
 import { platformChoice } from "./build_flags.ts";
 import {
   type Command,
@@ -23,7 +18,7 @@ import {
   UsageError,
 } from "./command.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
-import { Session } from "./globals.ts";
+import { Session } from "./session.ts";
 import {
   REGISTRY_HELP,
   REGISTRY_OPTIONS,
@@ -72,10 +67,10 @@ export const inspectCommand: Command = {
     using client = registryClient(values, reference.host);
     const source = new RegistryPlace(client, reference);
     const family = await readFamily(source, signal);
-    const chosen = await choosePlatforms(source, family, choice, signal);
+    const chosen = await family.choose(choice, signal);
     const images: InspectedImage[] = [];
     for (const descriptor of chosen) {
-      const image = await readImage(source, descriptor, signal);
+      const image = await family.image(descriptor, signal);
       const found = await discoverIndex(
         client,
         reference,

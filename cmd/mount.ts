@@ -9,9 +9,9 @@ import {
   ensurePrivateFolder,
 } from "../lib/host/files/mod.ts";
 import { OverlayMount } from "../lib/host/mounting/mod.ts";
-import { hostPlatform, parsePlatform } from "../lib/formats/oci/mod.ts";
 import { isMountPoint } from "../lib/host/mounting/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
+import { platformFlag } from "./build_flags.ts";
 import {
   type Command,
   formatBytes,
@@ -26,6 +26,7 @@ import {
   REGISTRY_OPTIONS,
   registryClient,
 } from "./registry_flags.ts";
+import { rootFolder } from "./root.ts";
 
 /** What a root of this command has in it. */
 const ROOT_MARKS = ["slots.db"];
@@ -78,17 +79,16 @@ export const mountCommand: Command = {
     assertLinksOfRoot(values.root);
     await startLogs(values["log-level"], "text");
     const reference = parseReference(image);
-    const platform = values.platform === undefined
-      ? hostPlatform()
-      : parsePlatform(values.platform);
+    const platform = platformFlag(values.platform);
+    const root = rootFolder(values.root);
     const target = await Deno.realPath(directory);
     const started = performance.now();
 
     using client = registryClient(values, reference.host);
-    ensurePrivateFolder(values.root, ROOT_MARKS);
+    ensurePrivateFolder(root, ROOT_MARKS);
     await using store = await LayerStore.open({
-      root: values.root,
-      mountDirectory: `${values.root}/fs`,
+      root,
+      mountDirectory: `${root}/fs`,
       face: parseFace(values.face) ?? "auto",
       mountHelper: mountHelperArguments(),
     });
@@ -97,7 +97,7 @@ export const mountCommand: Command = {
     const resolved = await images.resolve(reference, platform);
     // Before anything is downloaded.
     OverlayMount.assertStackable(
-      new Set(resolved.manifest.layers.map(({ digest }) => digest)).size,
+      new Set(resolved.layers.map(({ descriptor }) => descriptor.digest)).size,
     );
     const layers = await images.openAll(resolved, stop.signal);
     {

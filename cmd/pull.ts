@@ -2,26 +2,24 @@
  * `soci-deno pull`: a lazy pull into containerd, for hosts without another client that does it.
  * @module
  */
-import { connectContainerd } from "../lib/remote/containerd/mod.ts";
-import {
-  hostPlatform,
-  parseDigest,
-  parsePlatform,
-} from "../lib/formats/oci/mod.ts";
+import { parseDigest } from "../lib/formats/oci/mod.ts";
 import { type PulledLayer, pullImage } from "../lib/images/pulling/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
+import { platformFlag } from "./build_flags.ts";
 import {
   type Command,
   formatBytes,
   parseCommandLine,
   UsageError,
 } from "./command.ts";
+import { SESSION_OPTIONS } from "./flags.ts";
 import { Progress, type ProgressTask } from "./progress.ts";
 import {
   REGISTRY_HELP,
   REGISTRY_OPTIONS,
   registryClient,
 } from "./registry_flags.ts";
+import { Session, SESSION_HELP } from "./session.ts";
 
 const HELP = `
 Pull an image into containerd lazily: its layers are offered to the snapshotter and only
@@ -30,15 +28,13 @@ downloaded when it declines. \`ctr run --snapshotter soci IMAGE ID\` then starts
 Usage: soci-deno pull [flags] IMAGE
 
 Flags:
-  -a, --address SOCKET  containerd's socket (default /run/containerd/containerd.sock;
-                        also CONTAINERD_ADDRESS)
-  -n, --namespace NAME  containerd's namespace (default "default"; also CONTAINERD_NAMESPACE)
-  --snapshotter NAME    its name in containerd's configuration (default soci;
-                        also CONTAINERD_SNAPSHOTTER)
-  --platform OS/ARCH    which image of a multi-platform one (default: this machine's)
-  --soci-index-digest D use this index and no other
-  -q, --quiet           print the manifest digest alone
-  --json                the result as JSON
+  --snapshotter NAME      its name in containerd's configuration (default soci;
+                          also CONTAINERD_SNAPSHOTTER)
+  --platform OS/ARCH      which image of a multi-platform one (default: this machine's)
+  --soci-index-digest D   use this index and no other
+  -q, --quiet             print the manifest digest alone
+  --json                  the result as JSON
+${SESSION_HELP}
 ${REGISTRY_HELP}
 `;
 
@@ -50,13 +46,12 @@ export const pullCommand: Command = {
       args,
       allowPositionals: true,
       options: {
-        address: { type: "string", short: "a" },
-        namespace: { type: "string", short: "n" },
         snapshotter: { type: "string" },
         platform: { type: "string" },
         "soci-index-digest": { type: "string" },
         quiet: { type: "boolean", short: "q", default: false },
         json: { type: "boolean", default: false },
+        ...SESSION_OPTIONS,
         ...REGISTRY_OPTIONS,
       },
     });
@@ -68,27 +63,18 @@ export const pullCommand: Command = {
     const snapshotter = values.snapshotter ??
       Deno.env.get("CONTAINERD_SNAPSHOTTER") ?? "soci";
     const started = performance.now();
+    await using session = await Session.open(values);
     using client = registryClient(values, reference.host);
-    using containerd = await connectContainerd(
-      values.address ?? Deno.env.get("CONTAINERD_ADDRESS") ??
-        "/run/containerd/containerd.sock",
-      {
-        namespace: values.namespace ?? Deno.env.get("CONTAINERD_NAMESPACE") ??
-          "default",
-        snapshotter,
-      },
-    );
     using progress = new Progress();
     const downloads = new Map<string, ProgressTask>();
     const report = !values.quiet && !values.json;
     const result = await pullImage({
       client,
-      containerd,
+      containerd: await session.containerd(),
+      signal: session.signal,
       snapshotter,
       reference,
-      platform: values.platform === undefined
-        ? hostPlatform()
-        : parsePlatform(values.platform),
+      platform: platformFlag(values.platform),
       ...(values["soci-index-digest"] !== undefined &&
         { indexDigest: parseDigest(values["soci-index-digest"]) }),
       onDownload: ({ digest, size }, bytes) => {

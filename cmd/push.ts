@@ -3,7 +3,7 @@
  * @module
  */
 import { firstOf, RegistryPlace } from "../lib/remote/content/mod.ts";
-import { choosePlatforms, readFamily } from "../lib/remote/image/mod.ts";
+import { readFamily } from "../lib/remote/image/mod.ts";
 import {
   type ExistingIndex,
   isConverted,
@@ -21,7 +21,7 @@ import { parseReference } from "../lib/remote/registry/mod.ts";
 import { platformChoice } from "./build_flags.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
-import { GLOBAL_HELP, Session } from "./globals.ts";
+import { GLOBAL_HELP, StoreSession } from "./store_session.ts";
 import {
   REGISTRY_HELP,
   REGISTRY_OPTIONS,
@@ -96,7 +96,7 @@ export const pushCommand: Command = {
     }
     const choice = platformChoice(values);
     const debug = values.debug || values["http-dump"] || values["http-trace"];
-    await using session = await Session.open({ ...values, debug });
+    await using session = await StoreSession.open({ ...values, debug });
     const { signal } = session;
     const reference = parseReference(name);
     using client = registryClient(values, reference.host);
@@ -125,7 +125,7 @@ export const pushCommand: Command = {
       const outcome = "pushed";
       results.push({ kind: "image", digest, manifest: digest, outcome });
     } else {
-      const chosen = await choosePlatforms(image, family, choice, signal);
+      const chosen = await family.choose(choice, signal);
       for (const manifest of chosen) {
         const pushed = await pushNewestIndex(manifest, options);
         if (pushed !== null) results.push({ kind: "index", ...pushed });

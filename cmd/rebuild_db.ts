@@ -5,7 +5,7 @@
 import { rebuildDatabase } from "../lib/indexes/artifacts/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
-import { GLOBAL_HELP, Session } from "./globals.ts";
+import { GLOBAL_HELP, StoreSession } from "./store_session.ts";
 
 const HELP = `
 Make the database of artifacts anew from what the content store holds: forget what is gone, find
@@ -30,7 +30,7 @@ export const rebuildDbCommand: Command = {
     if (positionals.length > 0) {
       throw new UsageError("rebuild-db takes no argument");
     }
-    await using session = await Session.open(values);
+    await using session = await StoreSession.open(values);
     const store = await session.store();
     const containerd = await session.containerdIfThere();
     const result = await rebuildDatabase(store, containerd, session.signal);

@@ -21,7 +21,7 @@ import {
   CONNECTION_HELP,
   CONNECTION_OPTIONS,
 } from "./registry_flags.ts";
-import { daemonRoot, DEFAULT_ROOT } from "./daemon_root.ts";
+import { daemonRoot, DEFAULT_ROOT } from "./root.ts";
 
 const DEFAULT_ADDRESS = "/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock";
 

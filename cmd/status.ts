@@ -6,7 +6,7 @@ import { askStatus } from "../lib/host/handover/mod.ts";
 import { type Command, formatBytes, parseCommandLine } from "./command.ts";
 import { UsageError } from "./command.ts";
 import type { DaemonStatus } from "./daemon.ts";
-import { daemonRoot, DEFAULT_ROOT } from "./daemon_root.ts";
+import { daemonRoot, DEFAULT_ROOT } from "./root.ts";
 
 const HELP = `
 Show what the running daemon serves: its layers and how much of each is here, its cache, and what

@@ -9,7 +9,7 @@ import {
 } from "../lib/host/handover/mod.ts";
 import { abandonMounts } from "../lib/layers/serving/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
-import { daemonRoot, DEFAULT_ROOT } from "./daemon_root.ts";
+import { daemonRoot, DEFAULT_ROOT } from "./root.ts";
 
 const HELP = `
 End the daemon and unmount its layers. Where none runs but one left its mounts for the next run,

@@ -2,7 +2,7 @@
 import { canonicalJson } from "../../lib/formats/oci/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
-import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";
+import { digestArgument, GLOBAL_HELP, StoreSession } from "../store_session.ts";
 
 const HELP = `
 Print a SOCI index of this machine, as JSON.
@@ -25,7 +25,7 @@ export const indexInfoCommand: Command = {
     });
     const digest = digestArgument(positionals[0], "index info DIGEST");
     if (positionals.length > 1) throw new UsageError("say one digest");
-    await using session = await Session.open(values);
+    await using session = await StoreSession.open(values);
     const store = await session.store();
     const bytes = await store.read(store.find("index", digest));
     const index = JSON.parse(new TextDecoder().decode(bytes));

@@ -4,7 +4,7 @@ import { formatPlatform, parsePlatform } from "../../lib/formats/oci/mod.ts";
 import { SOCI_MEDIA } from "../../lib/formats/soci/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
-import { GLOBAL_HELP, Session } from "../globals.ts";
+import { GLOBAL_HELP, StoreSession } from "../store_session.ts";
 import { ago, table } from "../table.ts";
 import { imageNames, namesOf } from "./names.ts";
 
@@ -41,7 +41,7 @@ export const indexListCommand: Command = {
     }
     const platforms = values.platform?.flatMap((text) => text.split(","))
       .map((text) => formatPlatform(parsePlatform(text)));
-    await using session = await Session.open(values);
+    await using session = await StoreSession.open(values);
     const store = await session.store();
     const names = await imageNames(session);
     const rows = store.database.list("index")

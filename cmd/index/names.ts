@@ -1,10 +1,10 @@
 /** Which names images have. @module */
 import type { ArtifactRecord } from "../../lib/indexes/artifacts/mod.ts";
-import type { Session } from "../globals.ts";
+import type { StoreSession } from "../store_session.ts";
 
 /** containerd's names, by what they stand for; none where containerd is not there. */
 export async function imageNames(
-  session: Session,
+  session: StoreSession,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const names = new Map<string, string[]>();
   const containerd = await session.containerdIfThere();

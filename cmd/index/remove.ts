@@ -3,7 +3,7 @@ import type { Digest } from "../../lib/formats/oci/mod.ts";
 import { SOCI_MEDIA } from "../../lib/formats/soci/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
-import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";
+import { digestArgument, GLOBAL_HELP, StoreSession } from "../store_session.ts";
 import { imageNames, namesOf } from "./names.ts";
 
 const HELP = `
@@ -42,7 +42,7 @@ export const indexRemoveCommand: Command = {
     const asked = positionals.map((text) =>
       digestArgument(text, "index remove DIGEST")
     );
-    await using session = await Session.open(values);
+    await using session = await StoreSession.open(values);
     const store = await session.store();
     const names = ref === undefined ? new Map() : await imageNames(session);
     const wanted: readonly Digest[] = ref === undefined

@@ -2,7 +2,7 @@
 import { decodePrefetch } from "../../lib/formats/soci/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
-import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";
+import { digestArgument, GLOBAL_HELP, StoreSession } from "../store_session.ts";
 
 const HELP = `
 Print a prefetch list of this machine.
@@ -25,7 +25,7 @@ export const prefetchInfoCommand: Command = {
     });
     const digest = digestArgument(positionals[0], "prefetch info DIGEST");
     if (positionals.length > 1) throw new UsageError("say one digest");
-    await using session = await Session.open(values);
+    await using session = await StoreSession.open(values);
     const store = await session.store();
     const record = store.find("prefetch", digest);
     const bytes = await store.read(record);

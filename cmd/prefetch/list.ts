@@ -2,7 +2,7 @@
 import { decodePrefetch } from "../../lib/formats/soci/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
-import { GLOBAL_HELP, Session } from "../globals.ts";
+import { GLOBAL_HELP, StoreSession } from "../store_session.ts";
 import { ago, table } from "../table.ts";
 
 const HELP = `
@@ -28,7 +28,7 @@ export const prefetchListCommand: Command = {
     if (positionals.length > 0) {
       throw new UsageError("prefetch list takes no argument");
     }
-    await using session = await Session.open(values);
+    await using session = await StoreSession.open(values);
     const store = await session.store();
     const rows = [];
     for (const record of store.database.list("prefetch")) {

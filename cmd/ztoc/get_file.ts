@@ -5,7 +5,7 @@ import { MEDIA } from "../../lib/formats/oci/mod.ts";
 import { decodeZtoc } from "../../lib/formats/ztoc/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
-import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";
+import { digestArgument, GLOBAL_HELP, StoreSession } from "../store_session.ts";
 
 const HELP = `
 Take one file out of a layer on this machine, by the layer's ztoc: only the spans that hold the
@@ -32,7 +32,7 @@ export const ztocGetFileCommand: Command = {
       throw new UsageError("say `ztoc get-file ZTOC-DIGEST PATH`");
     }
     const digest = digestArgument(text, "ztoc get-file ZTOC-DIGEST PATH");
-    await using session = await Session.open(values);
+    await using session = await StoreSession.open(values);
     const { signal } = session;
     const store = await session.store();
     const record = store.find("ztoc", digest);

@@ -4,7 +4,7 @@ import { canonicalJson } from "../../lib/formats/oci/mod.ts";
 import { decodeZtoc } from "../../lib/formats/ztoc/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
-import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";
+import { digestArgument, GLOBAL_HELP, StoreSession } from "../store_session.ts";
 
 const HELP = `
 Print what a ztoc of this machine holds, as JSON: its spans, and every file with the spans its
@@ -28,7 +28,7 @@ export const ztocInfoCommand: Command = {
     });
     const digest = digestArgument(positionals[0], "ztoc info DIGEST");
     if (positionals.length > 1) throw new UsageError("say one digest");
-    await using session = await Session.open(values);
+    await using session = await StoreSession.open(values);
     const store = await session.store();
     const record = store.find("ztoc", digest);
     const ztoc = decodeZtoc(await store.read(record));

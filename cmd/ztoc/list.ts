@@ -7,7 +7,7 @@ import type { Digest } from "../../lib/formats/oci/mod.ts";
 import { decodeIndex } from "../../lib/formats/soci/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
-import { digestArgument, GLOBAL_HELP, Session } from "../globals.ts";
+import { digestArgument, GLOBAL_HELP, StoreSession } from "../store_session.ts";
 import { imageNames, namesOf } from "../index/names.ts";
 import { table } from "../table.ts";
 
@@ -46,7 +46,7 @@ export const ztocListCommand: Command = {
       ? null
       : digestArgument(values["ztoc-digest"], "ztoc list");
     const ref = values["image-ref"];
-    await using session = await Session.open(values);
+    await using session = await StoreSession.open(values);
     const store = await session.store();
     let records = store.database.list("ztoc").filter((record) =>
       digest === null || record.digest === digest
@@ -87,7 +87,7 @@ function toJson(record: ArtifactRecord) {
 
 /** What the indexes of an image name, in the order of its layers. */
 async function ztocsOfImage(
-  session: Session,
+  session: StoreSession,
   store: ArtifactStore,
   ref: string,
 ): Promise<Set<Digest>> {

@@ -21,12 +21,11 @@ import {
 import { warmUp } from "../../lib/images/warmup/mod.ts";
 import { compileTree, LayerTree } from "../../lib/layers/tree/mod.ts";
 import type { Digest } from "../../lib/formats/oci/mod.ts";
-import { chainIdOf } from "../../lib/images/pulling/mod.ts";
 import {
   parseReference,
   RegistryClient,
 } from "../../lib/remote/registry/mod.ts";
-import { discoverIndex } from "../../lib/remote/image/mod.ts";
+import { chainIdOf, discoverIndex } from "../../lib/remote/image/mod.ts";
 import { ztocForLayer } from "../../lib/formats/soci/mod.ts";
 import { HeaderTable } from "../../lib/layers/spans/mod.ts";
 import {
@@ -261,7 +260,7 @@ async function prepareAll(
   });
   try {
     const snapshots = new SnapshotsClient(channel, "soci");
-    let parent = "";
+    let parent: Digest | "" = "";
     let firstMs = 0;
     const started = performance.now();
     for (const [i, { digest, diffId }] of image.layers.entries()) {

@@ -7,7 +7,8 @@ import {
   RpcChannel,
   SnapshotsClient,
 } from "../../lib/remote/containerd/mod.ts";
-import { chainIdOf } from "../../lib/images/pulling/mod.ts";
+import { chainIdOf } from "../../lib/remote/image/mod.ts";
+import type { Digest } from "../../lib/formats/oci/mod.ts";
 import { decodeZtoc, spanTable } from "../../lib/formats/ztoc/mod.ts";
 import {
   leftovers,
@@ -97,7 +98,7 @@ async function publish(host: string, seed: number): Promise<PulledImage> {
   await pushImage(host, `crash-${seed}:1`, image);
   const name = `${host}/crash-${seed}:1`;
   await buildIndex("--min-layer-size", "0", "--span-size", "64KiB", name);
-  const chainIds: string[] = [];
+  const chainIds: Digest[] = [];
   for (const { diffId } of image.layers) {
     chainIds.push(chainIdOf(chainIds.at(-1) ?? "", diffId));
   }

@@ -11,7 +11,6 @@ export {
   convertV2,
   type Document,
 } from "./convert.ts";
-
 export { SociError, type SociErrorCode } from "./errors.ts";
 export {
   decodeIndex,

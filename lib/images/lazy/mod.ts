@@ -1,17 +1,16 @@
 /**
- * Images served lazily: which layers are served, under which slots, from which registry.
+ * Images served lazily: from what containerd says of a layer to a directory that shows it.
  *
- * A *slot* is the small durable number of one layer served by one ztoc: the name of its directory
- * under the FUSE mount and the high half of its nodeids. `LayerStore` owns the layers of a process;
- * `ImageService` finds out what an image's layers are served by and puts them into the store.
+ * `ImageService` finds an image's index at its registry and opens its layers: by ztoc where the index has
+ * one, else downloaded whole. `ImageLayerProvider` is what the snapshotter asks: it knows which layers are
+ * open, opens an image's other layers ahead, and lets go of what no snapshot uses.
+ *
+ * It may ask registries (through `remote/image` and the registry client) and puts layers into the store
+ * of `layers/serving`. It must not know how bytes are kept, fetched or shown, nor of snapshots beyond the
+ * snapshotter's `LayerProvider`, nor of containerd.
  * @module
  */
-
-export {
-  type DiscoveryOptions,
-  ImageService,
-  type IndexedImage,
-  RegistrySpanSource,
-} from "./open.ts";
-
+export { ImageService } from "./open.ts";
+export { type DiscoveryOptions, IndexedImages } from "./images.ts";
 export { ImageLayerProvider, type ProviderOptions } from "./provider.ts";
+export { RegistrySpanSource } from "./source.ts";

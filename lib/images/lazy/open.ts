@@ -2,37 +2,31 @@ import { IndexingError } from "../../layers/builder/mod.ts";
 import {
   type Descriptor,
   type Digest,
-  isDigest,
   layerCompression,
   type Platform,
 } from "../../formats/oci/mod.ts";
 import { fileSystemUse } from "../../host/mounting/mod.ts";
 import {
-  fetchImage,
   ImageError,
-  type ResolvedImage,
-  resolveImage,
+  type ImageLayer,
+  type IndexedImage,
 } from "../../remote/image/mod.ts";
-import type {
-  Reference,
-  RegistryClient,
-  Repository,
-} from "../../remote/registry/mod.ts";
-import { discoverIndex } from "../../remote/image/mod.ts";
-import { type SociIndex, ztocForLayer } from "../../formats/soci/mod.ts";
-import { FileSpanSource, type SpanSource } from "../../layers/spans/mod.ts";
+import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
+import { ztocForLayer } from "../../formats/soci/mod.ts";
+import { FileSpanSource } from "../../layers/spans/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { ZtocError } from "../../formats/ztoc/mod.ts";
 import { TreeCompileError } from "../../layers/tree/mod.ts";
 import { Arrivals } from "./arrivals.ts";
 import { LyingZtocError } from "../../layers/store/mod.ts";
 import { WeightGate } from "./gate.ts";
+import { type DiscoveryOptions, IndexedImages } from "./images.ts";
 import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
+import { RegistrySpanSource } from "./source.ts";
 import { fetchWholeLayer } from "./whole_layer.ts";
 
 const log = logger("images");
 const MAX_ZTOC_BYTES = 256 * 2 ** 20;
-const MAX_CONFIG_BYTES = 8 * 2 ** 20;
 const SPAN_SIZE_BYTES = 4 * 2 ** 20;
 /** Layers prepared side by side. */
 const LAYERS_AT_ONCE = 6;
@@ -44,39 +38,12 @@ const ZTOC_BYTES_AT_ONCE = MAX_ZTOC_BYTES;
 const LEAST_WEIGHT = ZTOC_BYTES_AT_ONCE / 16;
 /** This part of the disk stays free of layers that are downloaded whole. */
 const DISK_RESERVE = 0.05;
-/** Images whose manifest and index are remembered, the oldest go first. */
-const MAX_REMEMBERED = 256;
-/** How long "this image has no index" is believed. */
-const NO_INDEX_TTL_MS = 60_000;
 
-/** An image with what its index says, if it has one. */
-export interface IndexedImage extends ResolvedImage {
-  readonly index: SociIndex | null;
-  /** Uncompressed digests of the layers, in order. */
-  readonly diffIds: readonly Digest[];
-  /** How long the registry took to give something small, ms. */
-  readonly roundTripMs: number;
-}
-
-/** Which ways to find an index are allowed. */
-export interface DiscoveryOptions {
-  readonly v1: boolean;
-  readonly v2: boolean;
-  /**
-   * How long an image's manifest, index and configuration, and then a ztoc, may take to come, ms, however
-   * slowly a registry gives. Default 30 000.
-   */
-  readonly timeoutMs?: number;
-}
-
-/** Serves layers of images: finds indexes, fetches ztocs, falls back to whole layers. */
+/** Serves layers of images: fetches ztocs, falls back to whole layers. */
 export class ImageService {
   readonly #gate = new WeightGate(ZTOC_BYTES_AT_ONCE);
   readonly #arrivals = new Arrivals();
-  readonly #images = new Map<
-    string,
-    { image: Promise<IndexedImage>; expiresAtMs: number }
-  >();
+  readonly #images: IndexedImages;
 
   /** Layers that containerd must unpack. Every layer of an image asks for all of them. */
   readonly #notServable = new Map<Digest, ImageError>();
@@ -84,142 +51,35 @@ export class ImageService {
   constructor(
     readonly client: RegistryClient,
     readonly store: LayerStore,
-    readonly discovery: DiscoveryOptions,
-  ) {}
-
-  /** The image of a reference for one platform, with its index. */
-  async resolve(
-    reference: Reference,
-    platform: Platform,
-  ): Promise<IndexedImage> {
-    const image = await resolveImage(this.client, reference, platform);
-    return await this.#withIndex(
-      reference,
-      image.descriptor.digest,
-      Promise.resolve(image),
-      null,
-      this.#late(),
-    );
+    discovery: DiscoveryOptions,
+  ) {
+    this.#images = new IndexedImages(client, discovery);
   }
 
-  /**
-   * The image of one manifest digest, with its index. Asked for by every layer of the image, so
-   * the answer is kept; a failure is not, and "no index" only for a minute.
-   */
+  /** The image of a reference, with its index. @param platform default: this machine's. */
+  resolve(reference: Reference, platform?: Platform): Promise<IndexedImage> {
+    return this.#images.resolve(reference, platform);
+  }
+
+  /** The image of one manifest digest, with its index. Cheap to ask for again. */
   byManifest(
     reference: Reference,
     manifestDigest: Digest,
     explicitIndex: Digest | null,
   ): Promise<IndexedImage> {
-    const key = `${reference.host}/${reference.repository}@${manifestDigest}@${
-      explicitIndex ?? ""
-    }`;
-    const known = this.#images.get(key);
-    if (known !== undefined && known.expiresAtMs > Date.now()) {
-      return known.image;
-    }
-    const late = this.#late();
-    const fetched = fetchImage(this.client, reference, {
-      mediaType: "",
-      digest: manifestDigest,
-      size: 0,
-    }, late);
-    const image = this.#withIndex(
+    const image = this.#images.byManifest(
       reference,
       manifestDigest,
-      fetched,
       explicitIndex,
-      late,
     );
     this.store.expectLayers(); // while the first requests are on their way
-    const record = { image, expiresAtMs: Infinity };
-    this.#images.delete(key); // so that it is the newest
-    this.#images.set(key, record);
-    const oldest = this.#images.keys().next();
-    if (this.#images.size > MAX_REMEMBERED && !oldest.done) {
-      this.#images.delete(oldest.value);
-    }
-    image.then(
-      ({ index }) => {
-        if (index === null) record.expiresAtMs = Date.now() + NO_INDEX_TTL_MS;
-      },
-      () => {
-        if (this.#images.get(key) === record) this.#images.delete(key);
-      },
-    );
     return image;
-  }
-
-  #late(): AbortSignal {
-    return AbortSignal.timeout(this.discovery.timeoutMs ?? 30_000);
-  }
-
-  /** Manifest, referrers and configuration are asked for side by side, as far as they are known. */
-  async #withIndex(
-    reference: Reference,
-    manifestDigest: Digest,
-    fetched: Promise<ResolvedImage>,
-    explicitIndex: Digest | null,
-    signal: AbortSignal,
-  ): Promise<IndexedImage> {
-    const [found, { diffIds, roundTripMs }, image] = await Promise.all([
-      discoverIndex(
-        this.client,
-        reference,
-        { digest: manifestDigest, bytes: fetched.then(({ bytes }) => bytes) },
-        {
-          v1: this.discovery.v1,
-          v2: this.discovery.v2,
-          explicitDigest: explicitIndex,
-          signal,
-        },
-      ),
-      fetched.then((image) => this.#configuration(image, signal)),
-      fetched,
-    ]);
-    log.debug("image resolved", {
-      image: reference.toString(),
-      manifest: manifestDigest,
-      index: found?.digest ?? null,
-      found: found?.via ?? null,
-    });
-    return { ...image, index: found?.index ?? null, diffIds, roundTripMs };
-  }
-
-  async #configuration(
-    { reference, manifest }: ResolvedImage,
-    signal: AbortSignal,
-  ): Promise<Pick<IndexedImage, "diffIds" | "roundTripMs">> {
-    const asked = performance.now();
-    const bytes = await this.client.blobBytes(reference, manifest.config, {
-      maxBytes: MAX_CONFIG_BYTES,
-      signal,
-    });
-    const roundTripMs = performance.now() - asked;
-    const fail = (why: string) =>
-      new ImageError(reference.toString(), null, `configuration ${why}`);
-    let config: { rootfs?: { diff_ids?: unknown } };
-    try {
-      config = JSON.parse(new TextDecoder().decode(bytes));
-    } catch (cause) {
-      throw fail(`is no JSON: ${String(cause)}`);
-    }
-    const ids = config?.rootfs?.diff_ids;
-    if (!Array.isArray(ids) || !ids.every(isDigest)) {
-      throw fail("lists no diff IDs");
-    }
-    if (ids.length !== manifest.layers.length) {
-      throw fail(
-        `lists ${ids.length} diff IDs for ${manifest.layers.length} layers`,
-      );
-    }
-    return { diffIds: ids, roundTripMs };
   }
 
   /** Serves one layer, as `#openLayer`, and waits until its directory is in place. */
   async openLayer(
     image: IndexedImage,
-    layer: Descriptor,
+    layer: ImageLayer,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
     const opened = await this.#openLayer(image, layer, signal);
@@ -238,12 +98,12 @@ export class ImageService {
    */
   async #openLayer(
     image: IndexedImage,
-    layer: Descriptor,
+    layer: ImageLayer,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
     const ztoc = image.index === null
       ? null
-      : ztocForLayer(image.index, layer.digest);
+      : ztocForLayer(image.index.index, layer.descriptor.digest);
     if (ztoc !== null) {
       try {
         return await this.#gate.run(
@@ -260,7 +120,7 @@ export class ImageService {
         }
         log.error("ztoc cannot be used, the layer is downloaded whole", {
           image: image.reference.toString(),
-          layer: layer.digest,
+          layer: layer.descriptor.digest,
           ztoc: ztoc.digest,
           error: error.message,
         });
@@ -274,31 +134,32 @@ export class ImageService {
 
   async #openLazily(
     image: IndexedImage,
-    layer: Descriptor,
+    layer: ImageLayer,
     ztoc: Descriptor,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
     const { reference, roundTripMs } = image;
+    const { descriptor: { digest, size }, diffId } = layer;
     const bytes = await this.#arrivals.fetch(
       { host: reference.host, roundTripMs, bytes: ztoc.size },
       () =>
         this.client.blobBytes(reference, ztoc, {
           maxBytes: MAX_ZTOC_BYTES,
-          signal: AbortSignal.any([signal, this.#late()]),
+          signal: AbortSignal.any([signal, this.#images.late()]),
         }),
     );
     const opened = this.store.add(
-      layer.digest,
+      digest,
       bytes,
-      new RegistrySpanSource(this.client, image.reference, layer.digest),
-      diffIdOf(image, layer),
+      new RegistrySpanSource(this.client, reference, digest),
+      diffId,
     );
-    if (opened.compressedSize !== layer.size) {
+    if (opened.compressedSize !== size) {
       this.store.release(opened.slot, { discard: true });
       throw new ImageError(
-        image.reference.toString(),
-        layer.digest,
-        `ztoc is for ${opened.compressedSize} bytes, the layer has ${layer.size}`,
+        reference.toString(),
+        digest,
+        `ztoc is for ${opened.compressedSize} bytes, the layer has ${size}`,
       );
     }
     return opened;
@@ -306,10 +167,9 @@ export class ImageService {
 
   async #openWhole(
     image: IndexedImage,
-    layer: Descriptor,
+    { descriptor: layer, diffId }: ImageLayer,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
-    const diffId = diffIdOf(image, layer);
     const known = this.#notServable.get(layer.digest);
     if (known !== undefined) throw known;
     const folder = `${this.store.root}/ingest`;
@@ -363,13 +223,16 @@ export class ImageService {
     this.#notServable.set(digest, error);
   }
 
-  /** Serves all layers of an image, bottom first. */
+  /**
+   * Serves all layers of an image, bottom first. One that the image has several times is served once, for
+   * its uppermost place: all that it shows it shows there.
+   */
   async openAll(
     image: IndexedImage,
     signal: AbortSignal,
   ): Promise<OpenLayer[]> {
-    const layers = image.manifest.layers.filter(({ mediaType }) =>
-      layerCompression(mediaType) !== "none"
+    const layers = uppermost(image.layers).filter(({ descriptor }) =>
+      layerCompression(descriptor.mediaType) !== "none"
     );
     const opened: OpenLayer[] = new Array(layers.length);
     const next = layers.entries();
@@ -394,55 +257,18 @@ export class ImageService {
   }
 }
 
+/** Each blob's uppermost layer, bottom first. */
+function uppermost(layers: readonly ImageLayer[]): ImageLayer[] {
+  const above = new Set<Digest>();
+  return layers.toReversed().filter(({ descriptor: { digest } }) => {
+    const covered = above.has(digest);
+    above.add(digest);
+    return !covered;
+  }).reverse();
+}
+
 /** Bytes that may still come onto the disk of a folder. @throws OsError */
 function diskRoom(folder: string): number {
   const { blocks, blocksAvailable, blockSizeBytes } = fileSystemUse(folder);
   return Math.max(0, blocksAvailable - blocks * DISK_RESERVE) * blockSizeBytes;
-}
-
-/** What the image's configuration says the layer's tar is. @throws ImageError */
-function diffIdOf(image: IndexedImage, layer: Descriptor): Digest {
-  const at = image.manifest.layers.findIndex(({ digest }) =>
-    digest === layer.digest
-  );
-  const diffId = image.diffIds[at];
-  if (diffId === undefined) {
-    throw new ImageError(
-      image.reference.toString(),
-      layer.digest,
-      "is no layer of the image",
-    );
-  }
-  return diffId;
-}
-
-/** A layer blob in a registry. */
-export class RegistrySpanSource implements SpanSource {
-  readonly host: string;
-
-  constructor(
-    readonly client: RegistryClient,
-    readonly repository: Repository,
-    readonly digest: Digest,
-  ) {
-    this.host = repository.host;
-  }
-
-  fetch(
-    start: number,
-    end: number,
-    into: Uint8Array<ArrayBuffer>,
-    signal: AbortSignal,
-    onProgress?: (filled: number) => void,
-  ): Promise<void> {
-    return this.client.range(
-      this.repository,
-      this.digest,
-      start,
-      end,
-      into,
-      signal,
-      onProgress,
-    );
-  }
 }

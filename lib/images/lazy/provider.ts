@@ -1,8 +1,13 @@
-import { type Digest, isDigest } from "../../formats/oci/mod.ts";
-import { CRI_LABELS, INDEX_DIGEST_LABEL } from "../../remote/image/mod.ts";
+import { isDigest } from "../../formats/oci/mod.ts";
+import {
+  CRI_LABELS,
+  type ImageLayer,
+  type IndexedImage,
+  layerIdentity,
+  layerOfChain,
+} from "../../remote/image/mod.ts";
 import { parseReference } from "../../remote/registry/mod.ts";
 import type {
-  Labels,
   LayerDirectory,
   LayerProvider,
   LayerRequest,
@@ -15,11 +20,8 @@ import {
   BackgroundFiller,
   type BackgroundOptions,
 } from "../../layers/serving/mod.ts";
-import {
-  type ImageService,
-  type IndexedImage,
-  RegistrySpanSource,
-} from "./open.ts";
+import type { ImageService } from "./open.ts";
+import { RegistrySpanSource } from "./source.ts";
 import type { OpenLayer } from "../../layers/serving/mod.ts";
 import { slotOf } from "../../layers/store/mod.ts";
 
@@ -33,11 +35,6 @@ export interface ProviderOptions {
   readonly background: BackgroundOptions;
   /** Caches of layers whose last snapshot was removed. */
   readonly removedLayers: "discarded" | "kept";
-}
-
-function digestLabel(labels: Labels, name: string): Digest | null {
-  const value = labels[name];
-  return value !== undefined && isDigest(value) ? value : null;
 }
 
 /** One use of a layer, for all snapshots that are built on it. */
@@ -66,17 +63,13 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   }
 
   async prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null> {
-    const { labels } = request;
-    const imageRef = labels[CRI_LABELS.imageRef];
-    const manifestDigest = digestLabel(labels, CRI_LABELS.manifestDigest);
-    const layerDigest = digestLabel(labels, CRI_LABELS.layerDigest);
-    if (
-      imageRef === undefined || manifestDigest === null || layerDigest === null
-    ) return null; // an ordinary unpack, without the labels that name the layer
+    const wanted = layerIdentity(request.labels);
+    if (wanted === null) return null; // an ordinary unpack
+    const { imageRef, manifestDigest, layerDigest, indexDigest } = wanted;
     const image = await this.images.byManifest(
       parseReference(imageRef),
       manifestDigest,
-      digestLabel(labels, INDEX_DIGEST_LABEL),
+      indexDigest,
     );
     if (image.index === null) {
       log.info("image has no index, containerd unpacks it", {
@@ -86,41 +79,34 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       });
       return null;
     }
-    const asked = this.#open(image, layerDigest);
+    const layer = layerOfChain(image, request.chainId, layerDigest);
+    const asked = this.#open(image, layer);
     this.#ask(layerDigest);
     // containerd asks layer by layer and waits; the others are made ready meanwhile.
-    for (const { digest } of image.manifest.layers) {
-      this.#openAhead(image, digest);
-    }
+    for (const layer of image.layers) this.#openAhead(image, layer);
     const { directory, owner } = await asked;
     log.info("layer is served", { image: imageRef, layer: layerDigest });
     return { directory, owner, layerDigest };
   }
 
-  #open(image: IndexedImage, layerDigest: string): Promise<OpenLayer> {
-    const known = this.#uses.get(layerDigest);
+  #open(image: IndexedImage, layer: ImageLayer): Promise<OpenLayer> {
+    const { digest } = layer.descriptor;
+    const known = this.#uses.get(digest);
     if (known !== undefined) return known.layer;
-    const layer = image.manifest.layers.find(({ digest }) =>
-      digest === layerDigest
-    );
-    if (layer === undefined) {
-      return Promise.reject(
-        new Error(`layer ${layerDigest} is not in ${image.descriptor.digest}`),
-      );
-    }
     return this.#use(
-      layerDigest,
+      digest,
       this.images.openLayer(image, layer, this.#stop.signal),
     );
   }
 
   /** Opens a layer that is likely to be asked for soon; let go of when it is not. */
-  #openAhead(image: IndexedImage, layerDigest: string): void {
-    if (this.#uses.has(layerDigest)) return;
-    this.#open(image, layerDigest).catch(() => {}); // told when it is asked for
-    const use = this.#uses.get(layerDigest);
+  #openAhead(image: IndexedImage, layer: ImageLayer): void {
+    const { digest } = layer.descriptor;
+    if (this.#uses.has(digest)) return;
+    this.#open(image, layer).catch(() => {}); // told when it is asked for
+    const use = this.#uses.get(digest);
     if (use === undefined) return;
-    use.ahead = setTimeout(() => this.releaseLayer(layerDigest), AHEAD_MS);
+    use.ahead = setTimeout(() => this.releaseLayer(digest), AHEAD_MS);
     Deno.unrefTimer(use.ahead);
   }
 
@@ -172,18 +158,22 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       if (this.images.store.serving) await layer.shown;
       return layer;
     }
-    const manifestDigest = digestLabel(labels, CRI_LABELS.manifestDigest);
-    if (from === "disk" || manifestDigest === null) return null;
+    const wanted = layerIdentity(labels);
+    if (from === "disk" || wanted === null) return null;
     log.warn("layer is not on this disk any more, its index is asked for", {
       image: imageRef,
       layer: layerDigest,
     });
     const image = await this.images.byManifest(
       reference,
-      manifestDigest,
-      digestLabel(labels, INDEX_DIGEST_LABEL),
+      wanted.manifestDigest,
+      wanted.indexDigest,
     );
-    return await this.#open(image, layerDigest);
+    // The blob's digest is what the row was made with; any position of it will do.
+    const again = image.layers.find(({ descriptor }) =>
+      descriptor.digest === layerDigest
+    );
+    return again === undefined ? null : await this.#open(image, again);
   }
 
   async releaseLayer(layerDigest: string): Promise<void> {

@@ -1,16 +1,11 @@
 /**
- * How a client pulls an image into containerd lazily: the manifest and config are stored, and each layer is
- * prepared as a snapshot that need not be downloaded.
+ * How a client pulls an image into containerd lazily: what containerd's CRI service does, for hosts
+ * without it.
  *
- * It may ask the registry and containerd. It must not know how the snapshotter serves a layer: it tells
- * the snapshotter of an image by labels, as any other client of containerd does.
+ * It may ask a registry and write to containerd: contents, snapshots and names, all under one lease that
+ * ends with the pull, however it ends. It must not know how the snapshotter serves a layer, or whether it
+ * is ours: it offers layers by the labels of `remote/image` and unpacks those that are declined.
  * @module
  */
-
-export {
-  chainIdOf,
-  type PulledLayer,
-  pullImage,
-  type PullRequest,
-  type PullResult,
-} from "./pull.ts";
+export { pullImage, type PullRequest, type PullResult } from "./pull.ts";
+export type { PulledLayer } from "./layers.ts";

@@ -2,8 +2,9 @@
  * Snapshots of container file systems for containerd: their metadata, how to mount them, and the
  * gRPC service that offers all that on a Unix socket.
  *
- * It mounts nothing and fetches nothing. containerd performs the mounts it is told; layers that are
- * served lazily come from a {@linkcode LayerProvider}. The model is told at {@linkcode Snapshotter}.
+ * It may write its database and the folders of snapshots, and listen on its socket. It mounts nothing and
+ * fetches nothing: containerd performs the mounts it is told; layers that are served lazily come from a
+ * {@linkcode LayerProvider}, and it must not know how. The model is told at {@linkcode Snapshotter}.
  *
  * ```ts
  * import { NO_LAYERS, serveSnapshots, Snapshotter } from "./mod.ts";

@@ -50,7 +50,7 @@ export interface MountSpec {
 }
 
 /** Label of `Prepare`: the name (chain ID) under which the caller will commit what it unpacks. */
-export const TARGET_LABEL = "containerd.io/snapshot.ref";
+export { TARGET_LABEL } from "../../remote/containerd/mod.ts";
 /** Marks a committed snapshot whose files are served lazily. */
 export const REMOTE_LABEL = "containerd.io/snapshot/remote";
 /** The containerd namespace a lazy layer was first prepared in. */

@@ -1,10 +1,12 @@
 /**
- * Runs the code that the first image needs before there is an image: V8 runs code that it has not seen
- * before several times slower.
+ * What a new daemon does while nobody waits: it runs the code of the first pull once or twice, so that
+ * V8 has compiled it when a pull comes (docs/performance.md says what that is worth).
  *
- * Works on a made-up layer and a made-up registry, both in memory. It must not reach a real registry,
- * nor leave anything in the daemon's root.
+ * It may call the daemon's own socket, write one scratch file and ask a registry that is made up, in
+ * memory. It must not send anything to another host, touch what is served, or be missed when it fails:
+ * no other room may need it.
  * @module
  */
-export { warmUp } from "./warm_up.ts";
+export { warmUpAll, type WarmUpOptions } from "./warm_up_all.ts";
 export { warmUpRegistry } from "./warm_up_registry.ts";
+export { warmUp } from "./warm_up.ts";

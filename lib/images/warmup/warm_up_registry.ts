@@ -5,9 +5,8 @@ import {
   MEDIA,
   sha256,
 } from "../../formats/oci/mod.ts";
-import { fetchImage } from "../../remote/image/mod.ts";
+import { readIndexedImage } from "../../remote/image/mod.ts";
 import { parseReference, RegistryClient } from "../../remote/registry/mod.ts";
-import { discoverIndex } from "../../remote/image/mod.ts";
 import {
   encodeIndex,
   makeIndex,
@@ -45,18 +44,15 @@ export async function warmUpRegistry(wanted: () => boolean): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) {
     await new Promise((resolve) => setTimeout(resolve, 0));
     if (!wanted()) return;
-    const image = fetchImage(client, reference, {
-      ...{ mediaType: "", digest, size: 0 },
-    }, signal);
-    const found = await discoverIndex(
+    const { index, layers } = await readIndexedImage(
       client,
       reference,
-      { digest, bytes: image.then(({ bytes }) => bytes) },
-      { v1: true, v2: true, explicitDigest: null, signal },
+      digest,
+      { v1: true, v2: true, signal },
     );
-    if (found === null) return;
-    await Promise.all((await image).manifest.layers.map(async (layer) => {
-      const ztoc = ztocForLayer(found.index, layer.digest);
+    if (index === null) return;
+    await Promise.all(layers.map(async ({ descriptor }) => {
+      const ztoc = ztocForLayer(index.index, descriptor.digest);
       if (ztoc === null) return;
       await client.blobBytes(reference, ztoc, { maxBytes: 2 ** 20, signal });
     }));
@@ -77,10 +73,14 @@ function madeUpImage(): { digest: Digest; files: Map<string, File> } {
     files.set(digest, { mediaType, bytes });
     return { mediaType, digest, size: bytes.length };
   };
-  const config = add(MEDIA.ociConfig, documentBytes({ rootfs: {} }));
   const layers = Array.from(
     { length: LAYERS },
     (_, layer) => add(MEDIA.ociLayerGzip, Uint8Array.of(layer)),
+  );
+  const diffIds = layers.map(({ digest }) => digest); // of something, here
+  const config = add(
+    MEDIA.ociConfig,
+    documentBytes({ rootfs: { diff_ids: diffIds } }),
   );
   const image = add(
     MEDIA.ociManifest,

@@ -2,12 +2,21 @@
  * Artifacts of this machine: SOCI indexes, ztocs and prefetch lists that were made here or found
  * here, and what is known of them.
  *
- * Their content is in a place of `lib/content`: an OCI layout below the root (`<root>/content`), or
+ * Their content is in a place of `remote/content`: an OCI layout below the root (`<root>/content`), or
  * containerd's content store. What they are is in `<root>/artifacts.sqlite`: lists, the reuse of
  * ztocs, and the choice of what to push come from there. The database can be lost at no loss:
  * {@link rebuildDatabase} makes it anew.
+ *
+ * It may write the database and that place. It must not know how artifacts are made, pushed or served, and
+ * it asks no registry.
  * @module
  */
+export {
+  type ArtifactContent,
+  ArtifactStore,
+  type StoredContent,
+  UnknownArtifactError,
+} from "./store.ts";
 export {
   ArtifactDatabase,
   ArtifactDatabaseError,
@@ -16,9 +25,3 @@ export {
   creationTime,
 } from "./database.ts";
 export { rebuildDatabase, type RebuildResult } from "./rebuild.ts";
-export {
-  type ArtifactContent,
-  ArtifactStore,
-  type StoredContent,
-  UnknownArtifactError,
-} from "./store.ts";

@@ -32,7 +32,7 @@ import {
   ztocDescriptor,
 } from "../../formats/soci/mod.ts";
 import { BUILD_TOOL, decodeZtoc } from "../../formats/ztoc/mod.ts";
-import type { PlatformImage } from "../../remote/image/mod.ts";
+import type { Image } from "../../remote/image/mod.ts";
 import type { KnownZtoc, ZtocLedger } from "./ledger.ts";
 import { sideBySide } from "./side_by_side.ts";
 import { describeZstd } from "./zstd.ts";
@@ -88,7 +88,7 @@ export interface BuiltLayer {
 /** The ztocs of an image, at their place; the index that lists them is not there yet. */
 export interface BuiltImage {
   /** The image the ztocs are of. */
-  readonly image: PlatformImage;
+  readonly image: Image;
   /** What became of each layer, in the manifest's order. */
   readonly layers: readonly BuiltLayer[];
   /** Ztocs in the order of the layers; none when no layer got one. */
@@ -111,7 +111,7 @@ interface LayerResult extends BuiltLayer {
  * A layer that cannot be indexed is left out and told; a place that fails ends the build.
  */
 export async function buildZtocs(
-  image: PlatformImage,
+  image: Image,
   options: BuildOptions,
 ): Promise<BuiltImage> {
   const { layers } = image.manifest;
@@ -142,7 +142,7 @@ export async function buildZtocs(
 }
 
 async function buildLayer(
-  image: PlatformImage,
+  image: Image,
   layer: Descriptor,
   pool: IndexerPool,
   options: BuildOptions,

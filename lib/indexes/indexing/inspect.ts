@@ -18,7 +18,7 @@ import {
   DEFAULT_SPAN_SIZE_BYTES,
   spanTable,
 } from "../../formats/ztoc/mod.ts";
-import type { PlatformImage } from "../../remote/image/mod.ts";
+import type { Image } from "../../remote/image/mod.ts";
 import { describeZstd } from "./zstd.ts";
 
 /** One layer, as its index has it. */
@@ -76,7 +76,7 @@ const USUAL_MIN_LAYER_BYTES = 10 * 2 ** 20;
 
 /** Looks at the index of an image, reading its ztocs. @throws ZtocError and the source's errors */
 export async function inspectImage(
-  image: PlatformImage,
+  image: Image,
   found: DiscoveredIndex | null,
   source: LayerSource,
   signal?: AbortSignal,

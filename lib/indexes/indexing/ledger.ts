@@ -14,7 +14,7 @@ import {
   xattrsAreDisabled,
   ztocForLayer,
 } from "../../formats/soci/mod.ts";
-import type { PlatformImage } from "../../remote/image/mod.ts";
+import type { Image } from "../../remote/image/mod.ts";
 
 /** A ztoc that was made before. */
 export interface KnownZtoc {
@@ -63,7 +63,7 @@ function indexLedger(
 export async function existingIndexLedger(
   client: RegistryClient,
   reference: Reference,
-  { descriptor, bytes }: PlatformImage,
+  { descriptor, bytes }: Image,
   options: { readonly content: LayerSource; readonly signal: AbortSignal },
 ): Promise<ZtocLedger | null> {
   const { content, signal } = options;

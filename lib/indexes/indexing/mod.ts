@@ -1,10 +1,14 @@
 /**
  * What the index tools do: make ztocs and indexes of an image, bind them to it (v2), push them, and
- * look at them. Everything works from any source to any sink of `lib/content`.
+ * look at them. Everything works from any source to any sink of `remote/content`.
  *
  * A *build* reads each layer once, as a stream, and puts its ztoc when it is finished; a *ledger*
  * remembers that, so that a build that was interrupted goes on where it was. The index is put last,
  * so there is never one whose ztocs are missing.
+ *
+ * It may read the places it is given, write to the sink it is given, and note what it made in the local
+ * store. It must not know command lines and what is printed (it tells through callbacks), nor anything of
+ * layers that are served.
  * @module
  */
 export {
@@ -20,13 +24,6 @@ export {
   convertImage,
   type ConvertOptions,
 } from "./convert.ts";
-export { NoSuchFileError, readFileOfLayer } from "./get_file.ts";
-
-export {
-  type InspectedImage,
-  type InspectedLayer,
-  inspectImage,
-} from "./inspect.ts";
 export {
   databaseLedger,
   existingIndexLedger,
@@ -42,4 +39,10 @@ export {
   type PushIndexOptions,
   pushNewestIndex,
 } from "./push_index.ts";
+export {
+  type InspectedImage,
+  type InspectedLayer,
+  inspectImage,
+} from "./inspect.ts";
 export { type ZtocInfo, ztocInfo } from "./ztoc_info.ts";
+export { NoSuchFileError, readFileOfLayer } from "./get_file.ts";

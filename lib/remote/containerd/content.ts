@@ -113,7 +113,8 @@ export class ContentClient {
   /**
    * Stores a blob; containerd checks it against the descriptor's size and digest.
    *
-   * @param ref names the upload: an interrupted one is continued by the next with the same name.
+   * @param ref names the upload: an interrupted one is continued by the next with the same name, and two
+   * at once lock each other out (`UNAVAILABLE`).
    * @returns `present` when the blob was there already.
    */
   async writeBlob(
@@ -129,6 +130,26 @@ export class ContentClient {
     } catch (error) {
       call.cancel();
       if (isRpcError(error, "ALREADY_EXISTS")) return "present";
+      throw error;
+    }
+  }
+
+  /**
+   * Stores a blob under a name of its own: nobody who stores the same is in the way, and nothing that an
+   * earlier upload left behind. An upload that fails leaves nothing.
+   * @param bytes are asked for only when the blob is not there.
+   * @returns `present` when the blob was there, or came to be there meanwhile.
+   */
+  async putBlob(
+    descriptor: Pick<Descriptor, "digest" | "size">,
+    bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    options: WriteBlobOptions = {},
+  ): Promise<"written" | "present"> {
+    const ref = `soci-deno-${crypto.randomUUID()}`;
+    try {
+      return await this.writeBlob(ref, descriptor, bytes, options);
+    } catch (error) {
+      await this.abort(ref).catch(() => {}); // else it expires by itself
       throw error;
     }
   }

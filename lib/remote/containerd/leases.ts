@@ -62,11 +62,17 @@ export class LeasesClient {
     options: LeaseOptions,
     task: (lease: string) => Promise<T>,
   ): Promise<T> {
-    const lease = await this.create(options);
+    // Made whole even when the caller leaves meanwhile: a lease cut short in the making may still come.
+    const id = await this.create({ ...options, signal: undefined });
+    let result: T;
     try {
-      return await task(lease);
-    } finally {
-      await this.delete(lease);
+      options.signal?.throwIfAborted();
+      result = await task(id);
+    } catch (error) {
+      await this.delete(id).catch(() => {}); // why it failed matters more; the lease expires
+      throw error;
     }
+    await this.delete(id);
+    return result;
   }
 }

@@ -6,6 +6,10 @@
  * and only the fields we use. Whatever else a peer sends travels on as unknown fields. `deno task
  * gen:proto` writes `gen/` from them.
  *
+ * It may open one Unix socket and no other connection. It must not know what is asked for why: leases,
+ * labels and names are its callers' words, errors come as {@linkcode ContainerdError} with containerd's
+ * code.
+ *
  * ```ts
  * import { connectContainerd, isRpcError } from "./mod.ts";
  *
@@ -53,6 +57,7 @@ export {
   type SnapshotRecord,
   type SnapshotRecordKind,
   SnapshotsClient,
+  TARGET_LABEL,
 } from "./snapshots.ts";
 export type { Mount } from "./wire.ts";
 

@@ -8,6 +8,12 @@ import {
 } from "./gen/containerd/services/snapshots/v1/snapshots_pb.ts";
 import { fromWireMount, type Mount } from "./wire.ts";
 
+/**
+ * Label of a snapshot under preparation: the chain ID it will have once its layer is there. A snapshotter
+ * that can show the layer at once answers ALREADY_EXISTS.
+ */
+export const TARGET_LABEL = "containerd.io/snapshot.ref";
+
 /** What a snapshot is for. */
 export type SnapshotRecordKind = "view" | "active" | "committed" | "unknown";
 

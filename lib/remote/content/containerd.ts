@@ -135,21 +135,11 @@ export class ContainerdPlace
     const labels = content instanceof Uint8Array
       ? gcLabels(descriptor, content)
       : {};
-    // A name of its own: what another put of the same content left behind may be wrong, and two at
-    // once would lock each other out.
-    const ref = `soci-deno-${crypto.randomUUID()}`;
-    let written: "written" | "present";
-    try {
-      written = await containerd.content.writeBlob(
-        ref,
-        descriptor,
-        checkedPieces(this.place, descriptor, content, signal),
-        { labels, lease, signal },
-      );
-    } catch (error) {
-      await containerd.content.abort(ref).catch(() => {}); // else it expires by itself
-      throw error;
-    }
+    const written = await containerd.content.putBlob(
+      descriptor,
+      checkedPieces(this.place, descriptor, content, signal),
+      { labels, lease, signal },
+    );
     if (written === "present" && Object.keys(labels).length > 0) {
       await containerd.content.updateLabels(descriptor.digest, labels, {
         signal,

@@ -12,6 +12,9 @@
  * | an OCI layout in a folder | {@link openLocalImage} | {@link LayoutFolder} |
  * | an OCI or docker-save archive | {@link openLocalImage} | {@link ArchiveWriter} |
  *
+ * It may ask registries and containerd, and read and write the folders and archives it is given. It must
+ * not know what content means beyond which documents name which content: no platforms, no indexes.
+ *
  * @example
  * ```ts
  * import { LayoutFolder } from "./mod.ts";
@@ -31,12 +34,6 @@
  * ```
  * @module
  */
-export { ArchiveWriter } from "./archive_writer.ts";
-export { both, firstOf } from "./combine.ts";
-export { ContainerdPlace, gcLabelOfIndex } from "./containerd.ts";
-export { ContentError, type ContentErrorKind, isMissing } from "./errors.ts";
-export { LayoutFolder } from "./layout.ts";
-export { type LocalImageOptions, openLocalImage } from "./local_image.ts";
 export {
   type ArtifactSink,
   type Cancellable,
@@ -46,4 +43,10 @@ export {
   type LayerSource,
   type StreamOptions,
 } from "./place.ts";
+export { ContentError, type ContentErrorKind, isMissing } from "./errors.ts";
 export { RegistryPlace } from "./registry.ts";
+export { ContainerdPlace, gcLabelOfIndex } from "./containerd.ts";
+export { type LocalImageOptions, openLocalImage } from "./local_image.ts";
+export { LayoutFolder } from "./layout.ts";
+export { ArchiveWriter } from "./archive_writer.ts";
+export { both, firstOf } from "./combine.ts";

@@ -5,6 +5,7 @@ import {
   parseManifest,
 } from "../../formats/oci/mod.ts";
 import {
+  type FetchedManifest,
   parseReference,
   type Reference,
   type RegistryClient,
@@ -25,6 +26,8 @@ import { checkBytes, checkedPieces } from "./verify.ts";
 export class RegistryPlace implements ImageSource, ArtifactSink {
   readonly place: string;
   readonly imageName: string;
+  /** The document `image` has read: whoever asks for it wants its bytes next. */
+  #named: FetchedManifest | null = null;
 
   /**
    * Asks nothing yet.
@@ -41,7 +44,8 @@ export class RegistryPlace implements ImageSource, ArtifactSink {
   }
 
   async image({ signal }: Cancellable = {}): Promise<Descriptor> {
-    return (await this.client.manifest(this.reference, { signal })).descriptor;
+    this.#named = await this.client.manifest(this.reference, { signal });
+    return this.#named.descriptor;
   }
 
   async has(
@@ -71,10 +75,12 @@ export class RegistryPlace implements ImageSource, ArtifactSink {
         signal,
       });
     }
-    const { bytes } = await this.client.manifest(this.reference, {
-      digest: content.digest,
-      signal,
-    });
+    const { bytes } = this.#named?.descriptor.digest === content.digest
+      ? this.#named
+      : await this.client.manifest(this.reference, {
+        digest: content.digest,
+        signal,
+      });
     checkBytes(this.place, content, bytes);
     return bytes;
   }

@@ -1,3 +1,5 @@
+import { formatPlatform, type Platform } from "../../formats/oci/mod.ts";
+
 /** An image cannot be pulled or served: what is wrong with which image or layer. */
 export class ImageError extends Error {
   override readonly name = "ImageError";
@@ -12,6 +14,27 @@ export class ImageError extends Error {
         ? `image ${image}: ${detail}`
         : `image ${image} layer ${layerDigest}: ${detail}`,
       options,
+    );
+  }
+}
+
+/** The image has nothing for a platform. */
+export class PlatformNotFoundError extends Error {
+  override readonly name = "PlatformNotFoundError";
+  constructor(
+    readonly platform: Platform,
+    /** What there is; null where neither the index nor the config says. */
+    readonly offered: readonly (Platform | null)[],
+  ) {
+    const names = offered.map((platform) =>
+      platform === null ? "unknown" : formatPlatform(platform)
+    );
+    super(
+      `image manifest for ${
+        formatPlatform(platform)
+      }: not found; the image has ${
+        names.join(", ") || "no platforms"
+      } (choose with --platform)`,
     );
   }
 }

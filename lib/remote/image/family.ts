@@ -1,31 +1,122 @@
 import {
   type Descriptor,
+  hostPlatform,
   isIndexMediaType,
+  matchPlatform,
   parseIndex,
+  type Platform,
 } from "../../formats/oci/mod.ts";
+import type { ImageSource } from "../content/mod.ts";
+import { PlatformNotFoundError } from "./errors.ts";
+import { type Document, Image } from "./image.ts";
 
-/** What an image's name or digest points to, and every image below it. */
-export interface ImageFamily {
-  /** Of the document itself: an index, or the single manifest. */
-  readonly descriptor: Descriptor;
-  /** The document's bytes. */
-  readonly bytes: Uint8Array;
-  /** Descriptors of runnable images, in order; SOCI indexes and attestations are left out. */
-  readonly images: readonly Descriptor[];
-  readonly isIndex: boolean;
+/** Which images of a family are meant. */
+export interface PlatformChoice {
+  /** Platforms asked for; none: this machine's, or the only one the image has. */
+  readonly platforms?: readonly Platform[] | undefined;
+  /** Every platform the image has. */
+  readonly all?: boolean | undefined;
 }
 
-/** Reads what a name points to. @throws ManifestError */
-export function familyOf(
-  descriptor: Descriptor,
-  bytes: Uint8Array,
-): ImageFamily {
-  if (!isIndexMediaType(descriptor.mediaType)) {
-    return { descriptor, bytes, images: [descriptor], isIndex: false };
+/**
+ * What an image's name stands for at a place, and every image below it. What is read of it is kept:
+ * each document comes once.
+ */
+export class ImageFamily implements Document {
+  readonly descriptor: Descriptor;
+  readonly bytes: Uint8Array;
+  /** Whether it is an index; else it is the one image's manifest. */
+  readonly isIndex: boolean;
+  /** All that the index names; the image's own descriptor where there is no index. */
+  readonly members: readonly Descriptor[];
+  /** Descriptors of runnable images, in order; SOCI indexes and attestations are left out. */
+  readonly images: readonly Descriptor[];
+  readonly #read = new Map<Descriptor, Promise<Image>>();
+
+  /** @throws ManifestError */
+  constructor(
+    /** Where it is. */
+    readonly source: ImageSource,
+    { descriptor, bytes }: Document,
+  ) {
+    this.descriptor = descriptor;
+    this.bytes = bytes;
+    this.isIndex = isIndexMediaType(descriptor.mediaType);
+    this.members = this.isIndex
+      ? parseIndex(bytes, descriptor.mediaType).manifests
+      : [descriptor];
+    this.images = this.members.filter(({ artifactType, platform }) =>
+      artifactType === undefined && platform?.os !== "unknown"
+    );
   }
-  const index = parseIndex(bytes, descriptor.mediaType);
-  const images = index.manifests.filter(({ artifactType, platform }) =>
-    artifactType === undefined && platform?.os !== "unknown"
-  );
-  return { descriptor, bytes, images, isIndex: true };
+
+  /** As a person would name it, for messages. */
+  get name(): string {
+    return this.source.imageName ?? this.descriptor.digest;
+  }
+
+  /** One of {@link ImageFamily.images}. @throws ManifestError and the source's errors */
+  image(descriptor: Descriptor, signal?: AbortSignal): Promise<Image> {
+    const known = this.#read.get(descriptor);
+    if (known !== undefined) return known;
+    const image = this.#image(descriptor, signal);
+    this.#read.set(descriptor, image);
+    image.catch(() => this.#read.delete(descriptor));
+    return image;
+  }
+
+  async #image(descriptor: Descriptor, signal?: AbortSignal): Promise<Image> {
+    const bytes = descriptor.digest === this.descriptor.digest
+      ? this.bytes
+      : await this.source.bytes(descriptor, { signal });
+    const manifest = { descriptor, bytes };
+    return await Image.of(this.source, this.name, manifest, signal);
+  }
+
+  /**
+   * The images that a choice means, in the order asked for.
+   * @throws PlatformNotFoundError
+   */
+  async choose(
+    { platforms, all = false }: PlatformChoice,
+    signal?: AbortSignal,
+  ): Promise<readonly Descriptor[]> {
+    const { images } = this;
+    if (all || (platforms === undefined && images.length === 1)) return images;
+    const known = await Promise.all(images.map(async (image) => ({
+      image,
+      platform: image.platform ?? (await this.image(image, signal)).platform,
+    })));
+    const chosen = (platforms ?? [hostPlatform()]).map((wanted) => {
+      const found = known.find(({ platform }) =>
+        platform !== null && matchPlatform(wanted, platform)
+      );
+      if (found !== undefined) return found.image;
+      throw new PlatformNotFoundError(
+        wanted,
+        known.map(({ platform }) => platform),
+      );
+    });
+    return [...new Set(chosen)];
+  }
+
+  /** The one image for a platform; where none is asked for, as {@link choose} has it. */
+  async one(
+    platform: Platform | undefined,
+    signal?: AbortSignal,
+  ): Promise<Image> {
+    const platforms = platform === undefined ? undefined : [platform];
+    const [chosen] = await this.choose({ platforms }, signal);
+    return await this.image(chosen as Descriptor, signal);
+  }
+}
+
+/** Reads what the name of a place's image stands for. @throws ManifestError and the source's errors */
+export async function readFamily(
+  source: ImageSource,
+  signal?: AbortSignal,
+): Promise<ImageFamily> {
+  const descriptor = await source.image({ signal });
+  const bytes = await source.bytes(descriptor, { signal });
+  return new ImageFamily(source, { descriptor, bytes });
 }

@@ -1,96 +1,125 @@
 import {
   type Descriptor,
-  formatPlatform,
+  type Digest,
   type ImageManifest,
-  matchPlatform,
   parseManifest,
   type Platform,
 } from "../../formats/oci/mod.ts";
-import type { Reference, RegistryClient } from "../registry/mod.ts";
-import { familyOf, type ImageFamily } from "./family.ts";
+import type { LayerSource } from "../content/mod.ts";
+import { chainIdOf } from "./chain.ts";
+import { type ImageConfig, readConfig } from "./config.ts";
 import { ImageError } from "./errors.ts";
 
-/** One image of one platform, as its registry has it. */
-export interface ResolvedImage {
-  readonly reference: Reference;
-  readonly platform: Platform | null;
-  /** Of the image manifest (not of an index above it). */
+/** A manifest or index: what points to it, and its bytes. */
+export interface Document {
   readonly descriptor: Descriptor;
-  readonly manifest: ImageManifest;
-  /** The manifest as it was served. */
+  /** As they were read. */
   readonly bytes: Uint8Array;
 }
 
-/** @throws RegistryError, ManifestError */
-export async function resolveFamily(
-  client: RegistryClient,
-  reference: Reference,
-): Promise<ImageFamily> {
-  const { bytes, descriptor } = await client.manifest(reference);
-  return familyOf(descriptor, bytes);
+/** One layer of an image, at its place among the others. */
+export interface ImageLayer {
+  /** Of the manifest's layers, from 0 at the bottom. The same blob may stand at several. */
+  readonly position: number;
+  /** Of the blob. */
+  readonly descriptor: Descriptor;
+  /** Digest of the blob's uncompressed tar. */
+  readonly diffId: Digest;
+  /** Of this layer and all below it. */
+  readonly chainId: Digest;
+  /** Chain ID of what is below; empty at the bottom. */
+  readonly parent: Digest | "";
 }
 
-/** The image of a reference for one platform. @throws ImageError, RegistryError, ManifestError */
-export async function resolveImage(
-  client: RegistryClient,
-  reference: Reference,
-  platform: Platform,
-): Promise<ResolvedImage> {
-  const family = await resolveFamily(client, reference);
-  return await imageOf(client, reference, family, platform);
-}
+/**
+ * One image of one platform, at a place. Its manifest and its config are read once, the config when it
+ * is first asked for.
+ */
+export class Image implements Document {
+  readonly manifest: ImageManifest;
+  readonly descriptor: Descriptor;
+  readonly bytes: Uint8Array;
+  #config: Promise<ImageConfig> | null = null;
+  #platform: Platform | null;
 
-/** The image of a family for one platform. @throws ImageError, RegistryError, ManifestError */
-export async function imageOf(
-  client: RegistryClient,
-  reference: Reference,
-  family: ImageFamily,
-  platform: Platform,
-): Promise<ResolvedImage> {
-  if (!family.isIndex) {
-    const { descriptor, bytes } = family;
-    return {
-      reference,
-      platform: null,
-      descriptor,
-      manifest: parseManifest(bytes, descriptor.mediaType),
-      bytes,
-    };
+  private constructor(
+    /** Where it is. */
+    readonly source: LayerSource,
+    /** As a person would name it, for messages. */
+    readonly name: string,
+    { descriptor, bytes }: Document,
+  ) {
+    this.descriptor = descriptor;
+    this.bytes = bytes;
+    this.manifest = parseManifest(bytes, descriptor.mediaType);
+    this.#platform = descriptor.platform ?? null;
   }
-  const found = family.images.find((image) =>
-    image.platform !== undefined && matchPlatform(platform, image.platform)
-  );
-  if (found === undefined) {
-    const offered = family.images.map(({ platform }) =>
-      platform === undefined ? "unknown" : formatPlatform(platform)
-    );
-    throw new ImageError(
-      reference.toString(),
-      null,
-      `has no image for ${formatPlatform(platform)}; it has ${
-        offered.join(", ") || "none"
-      } (choose with --platform)`,
-    );
-  }
-  return await fetchImage(client, reference, found);
-}
 
-/** Fetches the manifest that `descriptor` points to. @throws RegistryError, ManifestError */
-export async function fetchImage(
-  client: RegistryClient,
-  reference: Reference,
-  descriptor: Descriptor,
-  signal?: AbortSignal,
-): Promise<ResolvedImage> {
-  const { bytes, descriptor: served } = await client.manifest(
-    reference.withDigest(descriptor.digest),
-    { signal },
-  );
-  return {
-    reference,
-    platform: descriptor.platform ?? null,
-    descriptor: { ...served, mediaType: served.mediaType },
-    manifest: parseManifest(bytes, served.mediaType),
-    bytes,
-  };
+  /**
+   * An image whose manifest was read. Reads the config too where nothing else tells the platform.
+   * @throws ManifestError and the source's errors
+   */
+  static async of(
+    source: LayerSource,
+    name: string,
+    manifest: Document,
+    signal?: AbortSignal,
+  ): Promise<Image> {
+    const image = new Image(source, name, manifest);
+    image.#platform ??= (await image.config(signal)).platform;
+    return image;
+  }
+
+  /** From the index above, else from the config; null where neither says. */
+  get platform(): Platform | null {
+    return this.#platform;
+  }
+
+  /** What the config says. @throws the source's errors; asked again, it is read again */
+  config(signal?: AbortSignal): Promise<ImageConfig> {
+    this.#config ??= readConfig(this.source, this.manifest.config, signal)
+      .catch((error) => {
+        this.#config = null;
+        throw error;
+      });
+    return this.#config;
+  }
+
+  /**
+   * The layers with what the config says of them, bottom first.
+   * @throws ImageError when it does not fit the manifest; the source's errors
+   */
+  async layers(signal?: AbortSignal): Promise<readonly ImageLayer[]> {
+    const { diffIds, bytes } = await this.config(signal);
+    const { config, layers } = this.manifest;
+    if (diffIds === null) {
+      throw this.#unfit(
+        bytes === null
+          ? `has ${config.size} bytes, too many to be looked at`
+          : "lists no diff IDs",
+      );
+    }
+    if (diffIds.length !== layers.length) {
+      throw this.#unfit(
+        `lists ${diffIds.length} diff IDs for ${layers.length} layers`,
+      );
+    }
+    const known = new Map<Digest, Digest>();
+    let parent: Digest | "" = "";
+    return layers.map((descriptor, position) => {
+      const diffId = diffIds[position] as Digest;
+      // One blob has one content; whoever says two wants one of them taken for something else.
+      if (known.getOrInsert(descriptor.digest, diffId) !== diffId) {
+        throw this.#unfit(`gives layer ${descriptor.digest} two diff IDs`);
+      }
+      const chainId = chainIdOf(parent, diffId);
+      const layer = { position, descriptor, diffId, chainId, parent };
+      parent = chainId;
+      return layer;
+    });
+  }
+
+  #unfit(why: string): ImageError {
+    return new ImageError(this.name, null, `its configuration ${why}`);
+  }
 }

@@ -1,33 +1,42 @@
 /**
- * An image as it is at a place: what its name points to, its platforms, manifest and config, and which SOCI
- * index it has.
+ * One model of an image at a place: what its name stands for, the image of a platform, its manifest and
+ * config, its layers with their diff IDs and chain IDs, the labels that tell a snapshotter of them, and
+ * the index it has.
  *
- * It may read from any place of `lib/remote/content` and ask a registry for referrers. What it gives was
- * compared with its digest. It must not know what an image is wanted for, nor touch this machine.
+ * ```text
+ * ImageSource ──readFamily──► ImageFamily ──one, choose──► Image ──layers──► ImageLayer (by position)
+ *                                  │                          │
+ *                         members, images             manifest, config (each read once)
+ * registry, manifest digest ──readIndexedImage──► IndexedImage: Image, layers, index
+ * ```
+ *
+ * It works over every place of `content`, and over the registry client where only a registry can answer
+ * (referrers). It may ask places and registries; it writes nothing. It must not know what its images are
+ * for: no layer that is served, no snapshot, no containerd. All it reads comes from outside: bytes are
+ * checked against their digests by the places, what they say is checked here before anybody uses it.
  * @module
  */
-export { CRI_LABELS, INDEX_DIGEST_LABEL } from "./labels.ts";
+export { type Document, Image, type ImageLayer } from "./image.ts";
+export { ImageFamily, type PlatformChoice, readFamily } from "./family.ts";
+export { type ImageConfig, MAX_CONFIG_BYTES } from "./config.ts";
+export { chainIdOf } from "./chain.ts";
+export {
+  type IndexedImage,
+  layerOfChain,
+  readIndexedImage,
+  resolveIndexedImage,
+} from "./indexed.ts";
 export {
   type DiscoveredIndex,
   discoverIndex,
   type DiscoverOptions,
   type IndexSource,
 } from "./discover.ts";
-export { ImageError } from "./errors.ts";
-export { familyOf, type ImageFamily } from "./family.ts";
 export {
-  choosePlatforms,
-  type PlatformChoice,
-  type PlatformImage,
-  PlatformNotFoundError,
-  platformOfConfig,
-  readFamily,
-  readImage,
-} from "./platform_images.ts";
-export {
-  fetchImage,
-  imageOf,
-  type ResolvedImage,
-  resolveFamily,
-  resolveImage,
-} from "./image.ts";
+  CRI_LABELS,
+  INDEX_DIGEST_LABEL,
+  type LayerIdentity,
+  layerIdentity,
+  layerLabels,
+} from "./labels.ts";
+export { ImageError, PlatformNotFoundError } from "./errors.ts";

@@ -1,13 +1,33 @@
 /**
- * The distribution client: where images, layers and indexes are fetched from and pushed to.
+ * The distribution client (OCI distribution spec): where images, layers and indexes are fetched from and
+ * pushed to. A {@linkcode RegistryClient} asks mirrors first where there are some, logs in as it is asked
+ * to, follows redirects without the credentials, repeats what may be repeated, and bounds what it takes.
  *
- * Every body is bounded and compared with its digest, every redirect is followed by hand and loses its
- * credentials, and no error or log names a query string or a secret.
- *
- * It may use the network, credential helpers and `hosts.toml`. It must not know what an index or a
- * layer is for.
+ * It may open connections to the hosts that references, mirrors and redirects name, and read Docker's
+ * credentials and `hosts.toml`. Everything that comes back is untrusted: manifests and small blobs are
+ * checked against their digest here; streams and ranges are for their readers to check. It must not know
+ * what an image means: platforms, layers and SOCI's artifacts are content under a digest.
  * @module
  */
+export { type Cancellable, RegistryClient, type Repository } from "./client.ts";
+export {
+  InvalidReferenceError,
+  parseHost,
+  parseReference,
+  Reference,
+} from "./reference.ts";
+export type { FetchedManifest, PushedManifest } from "./manifests.ts";
+export type { BlobSource } from "./push.ts";
+export type {
+  Capability,
+  HostOptions,
+  Mirror,
+  PlaceOptions,
+  RegistryClientOptions,
+  RetryOptions,
+  TimeoutOptions,
+} from "./options.ts";
+export type { TlsOptions } from "./tls.ts";
 export {
   boundCredentials,
   type Credential,
@@ -23,23 +43,4 @@ export {
   type RegistryErrorFacts,
   type RegistryErrorKind,
 } from "./errors.ts";
-export {
-  InvalidReferenceError,
-  parseHost,
-  parseReference,
-  Reference,
-} from "./reference.ts";
-export { type Cancellable, RegistryClient, type Repository } from "./client.ts";
-export type { FetchedManifest, PushedManifest } from "./manifests.ts";
 export { hostsDir, HostsDirError } from "./hosts_dir.ts";
-export type {
-  Capability,
-  HostOptions,
-  Mirror,
-  PlaceOptions,
-  RegistryClientOptions,
-  RetryOptions,
-  TimeoutOptions,
-} from "./options.ts";
-export type { BlobSource } from "./push.ts";
-export type { TlsOptions } from "./tls.ts";

@@ -12,7 +12,7 @@ import {
   pushTree,
   putIndexV1,
 } from "../../../../lib/indexes/indexing/mod.ts";
-import { readFamily, readImage } from "../../../../lib/remote/image/mod.ts";
+import { readFamily } from "../../../../lib/remote/image/mod.ts";
 import { parseIndex } from "../../../../lib/formats/oci/mod.ts";
 import {
   parseReference,
@@ -157,7 +157,7 @@ Deno.test("an inspected image tells what its index covers and why not the rest",
   await pushImage(scene.registry.host, "a/b:1", IMAGE);
   const inspect = async () => {
     const family = await readFamily(remote);
-    const image = await readImage(remote, family.images[0]!);
+    const image = await family.image(family.images[0]!);
     const found = await discoverIndex(
       client,
       reference,

@@ -8,7 +8,7 @@ import {
   buildZtocs,
   type BuiltImage,
 } from "../../../../lib/indexes/indexing/mod.ts";
-import { readFamily, readImage } from "../../../../lib/remote/image/mod.ts";
+import { readFamily } from "../../../../lib/remote/image/mod.ts";
 import {
   type Image,
   type ImageSet,
@@ -40,7 +40,7 @@ export async function build(
   const built: BuiltImage[] = [];
   for (const descriptor of family.images) {
     built.push(
-      await buildZtocs(await readImage(source, descriptor), {
+      await buildZtocs(await family.image(descriptor), {
         source,
         sink,
         spanSizeBytes: 2 ** 20,

@@ -1,0 +1,39 @@
+/** Where state is kept: one rule for `--root` in every command. @module */
+import { basename, dirname, join, resolve } from "node:path";
+import { UsageError } from "./command.ts";
+
+/** The same as the existing daemon's, so that a host can switch by changing the binary. */
+export const DEFAULT_ROOT = "/var/lib/soci-snapshotter-grpc";
+
+/**
+ * The folder of the daemon and the index tools: `--root`, else SOCI_SNAPSHOTTER_ROOT, else the
+ * default. @throws UsageError
+ */
+export function daemonRoot(flag: string | undefined): string {
+  return rootFolder(
+    flag ?? (Deno.env.get("SOCI_SNAPSHOTTER_ROOT") || DEFAULT_ROOT),
+  );
+}
+
+/**
+ * A root as all that is below the command line knows it: absolute, normalized, without symbolic links.
+ * Another process may be started in another folder or through another link; the kernel lists mounts by
+ * the resolved path.
+ * @throws UsageError
+ */
+export function rootFolder(text: string): string {
+  if (text === "") throw new UsageError("--root: the name is empty");
+  const root = withoutLinks(resolve(text));
+  if (root === "/") throw new UsageError("--root must be a folder of its own");
+  return root;
+}
+
+/** What exists of a path decides; the rest is made later. */
+function withoutLinks(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound) || path === "/") throw error;
+    return join(withoutLinks(dirname(path)), basename(path));
+  }
+}

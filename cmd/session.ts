@@ -1,0 +1,117 @@
+/**
+ * What every command that talks to containerd shares: where it listens, in which namespace the command
+ * works, and when it gives up.
+ * @module
+ */
+import {
+  connectContainerd,
+  type Containerd,
+  isRpcError,
+} from "../lib/remote/containerd/mod.ts";
+import { logger } from "../lib/telemetry/mod.ts";
+import { UsageError } from "./command.ts";
+import type { SessionValues } from "./flags.ts";
+import { startLogs } from "./logs.ts";
+import { parseDuration } from "./table.ts";
+
+const DEFAULT_ADDRESS = "/run/containerd/containerd.sock";
+
+/** For `--help`. */
+export const SESSION_HELP =
+  `  -a, --address SOCKET    containerd's socket (default ${DEFAULT_ADDRESS};
+                          also CONTAINERD_ADDRESS)
+  -n, --namespace NAME    containerd's namespace (default "default"; also CONTAINERD_NAMESPACE)
+  --timeout DURATION      give up after this time, such as 30s or 5m (default: never)
+  --debug                 tell each request on stderr`;
+
+/** One run of a command: its connection to containerd and the end of its patience. */
+export class Session implements AsyncDisposable {
+  /** Aborts on Ctrl-C, SIGTERM, and when the time is over. Whoever works under a lease ends it then. */
+  readonly signal: AbortSignal;
+  /** What ends with the session, the last begun first. */
+  protected readonly stack = new AsyncDisposableStack();
+  readonly #address: string;
+  readonly #namespace: string;
+  #containerd: Promise<Containerd> | null = null;
+
+  protected constructor(values: SessionValues) {
+    this.#address = socketPath(
+      values.address ?? (Deno.env.get("CONTAINERD_ADDRESS") || DEFAULT_ADDRESS),
+    );
+    this.#namespace = values.namespace ??
+      (Deno.env.get("CONTAINERD_NAMESPACE") || "default");
+    if (this.#namespace === "") {
+      throw new UsageError("--namespace: the name is empty");
+    }
+    this.signal = this.#stopSignal(values.timeout ?? "0");
+  }
+
+  /** @throws UsageError */
+  static async open(values: SessionValues): Promise<Session> {
+    const session = new Session(values);
+    await session.startLogs(values);
+    return session;
+  }
+
+  /** Tells requests on stderr where `--debug` asks for it. */
+  protected async startLogs({ debug }: SessionValues): Promise<void> {
+    if (debug === true) await startLogs("debug", "text");
+  }
+
+  #stopSignal(timeout: string): AbortSignal {
+    const timeoutMs = parseDuration(timeout);
+    if (timeoutMs === null) {
+      throw new UsageError(
+        `--timeout: "${timeout}" is no duration (write 30s or 5m)`,
+      );
+    }
+    const stop = new AbortController();
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      const abort = () => stop.abort(new Error(`interrupted by ${signal}`));
+      Deno.addSignalListener(signal, abort);
+      this.stack.defer(() => Deno.removeSignalListener(signal, abort));
+    }
+    if (timeoutMs > 0) {
+      const timer = setTimeout(
+        () => stop.abort(new Error(`not done within ${timeout}`)),
+        timeoutMs,
+      );
+      this.stack.defer(() => clearTimeout(timer));
+    }
+    return stop.signal;
+  }
+
+  /** containerd, connected at the first call. @throws ContainerdError */
+  containerd(): Promise<Containerd> {
+    this.#containerd ??= connectContainerd(this.#address, {
+      namespace: this.#namespace,
+      signal: this.signal,
+    }).then((containerd) => this.stack.use(containerd));
+    return this.#containerd;
+  }
+
+  /** containerd, or null where none answers: for what it only adds names to. */
+  async containerdIfThere(): Promise<Containerd | null> {
+    try {
+      return await this.containerd();
+    } catch (error) {
+      if (!isRpcError(error)) throw error;
+      this.#containerd = null;
+      logger("containerd").debug("not there", { error });
+      return null;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stack.disposeAsync();
+  }
+}
+
+/** `/path` and `unix:///path` mean the same. @throws UsageError */
+function socketPath(address: string): string {
+  const path = address.replace(/^unix:\/\//, "");
+  if (path === "" || /^[a-z]+:\/\//.test(path)) {
+    throw new UsageError(`--address ${address}: say a path or unix://PATH`);
+  }
+  return path;
+}

@@ -1,0 +1,122 @@
+import type { Digest, Platform } from "../../formats/oci/mod.ts";
+import {
+  type DiscoverOptions,
+  type IndexedImage,
+  readIndexedImage,
+  resolveIndexedImage,
+} from "../../remote/image/mod.ts";
+import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+
+const log = logger("images");
+/** Images that are remembered; the oldest go first. */
+const MAX_REMEMBERED = 256;
+/** How long "this image has no index" is believed. */
+const NO_INDEX_TTL_MS = 60_000;
+/** For {@link DiscoveryOptions.timeoutMs}. */
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+/** Which ways to find an index are allowed. */
+export interface DiscoveryOptions {
+  readonly v1: boolean;
+  readonly v2: boolean;
+  /**
+   * How long an image's manifest, index and configuration, and then a ztoc, may take to come, ms, however
+   * slowly a registry gives. Default 30 000.
+   */
+  readonly timeoutMs?: number;
+}
+
+interface Remembered {
+  readonly image: Promise<IndexedImage>;
+  expiresAtMs: number;
+}
+
+/**
+ * Images with their indexes, as registries have them. Every layer of an image asks for its image, so an
+ * answer is kept; a failure is not, and "no index" only for a minute.
+ */
+export class IndexedImages {
+  readonly #remembered = new Map<string, Remembered>();
+
+  /** @param client stays the caller's. */
+  constructor(
+    readonly client: RegistryClient,
+    readonly discovery: DiscoveryOptions,
+  ) {}
+
+  /** The image a reference stands for now; asked anew each time. @param platform default: this machine's. */
+  async resolve(
+    reference: Reference,
+    platform?: Platform,
+  ): Promise<IndexedImage> {
+    return told(
+      await resolveIndexedImage(
+        this.client,
+        reference,
+        platform,
+        this.#options(null),
+      ),
+    );
+  }
+
+  /** The image of one manifest digest. */
+  byManifest(
+    reference: Reference,
+    manifestDigest: Digest,
+    explicitIndex: Digest | null,
+  ): Promise<IndexedImage> {
+    const key = `${reference.host}/${reference.repository}@${manifestDigest}@${
+      explicitIndex ?? ""
+    }`;
+    const known = this.#remembered.get(key);
+    if (known !== undefined && known.expiresAtMs > Date.now()) {
+      return known.image;
+    }
+    const image = readIndexedImage(
+      this.client,
+      reference,
+      manifestDigest,
+      this.#options(explicitIndex),
+    ).then(told);
+    this.#remember(key, { image, expiresAtMs: Infinity });
+    return image;
+  }
+
+  #remember(key: string, record: Remembered): void {
+    this.#remembered.delete(key); // so that it is the newest
+    this.#remembered.set(key, record);
+    const oldest = this.#remembered.keys().next();
+    if (this.#remembered.size > MAX_REMEMBERED && !oldest.done) {
+      this.#remembered.delete(oldest.value);
+    }
+    record.image.then(
+      ({ index }) => {
+        if (index === null) record.expiresAtMs = Date.now() + NO_INDEX_TTL_MS;
+      },
+      () => {
+        if (this.#remembered.get(key) === record) this.#remembered.delete(key);
+      },
+    );
+  }
+
+  /** When a registry that is slow is given up. */
+  late(): AbortSignal {
+    return AbortSignal.timeout(this.discovery.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+  }
+
+  #options(explicitDigest: Digest | null): DiscoverOptions {
+    const { v1, v2 } = this.discovery;
+    return { v1, v2, explicitDigest, signal: this.late() };
+  }
+}
+
+function told(image: IndexedImage): IndexedImage {
+  log.debug("image resolved", {
+    image: image.reference.toString(),
+    manifest: image.descriptor.digest,
+    index: image.index?.digest ?? null,
+    found: image.index?.via ?? null,
+  });
+  return image;
+}

@@ -1,0 +1,136 @@
+import {
+  isRpcError,
+  type Mount,
+  TARGET_LABEL,
+} from "../../remote/containerd/mod.ts";
+import type { Descriptor } from "../../formats/oci/mod.ts";
+import {
+  ImageError,
+  type ImageLayer,
+  layerLabels,
+} from "../../remote/image/mod.ts";
+import type { FoundImage, PullRequest } from "./pull.ts";
+
+/** How one layer came to be there. */
+export interface PulledLayer {
+  readonly descriptor: Descriptor;
+  readonly chainId: string;
+  /** `served`: by the snapshotter. `present`: it was there. `unpacked`: downloaded and unpacked. */
+  readonly outcome: "served" | "present" | "unpacked";
+}
+
+/** Makes a snapshot of each layer, bottom first: a snapshot needs its parent. */
+export async function bringLayers(
+  request: PullRequest,
+  { image, layers }: FoundImage,
+  lease: string,
+): Promise<PulledLayer[]> {
+  const { signal, reference, indexDigest = null } = request;
+  const snapshots = request.containerd.snapshots.of(request.snapshotter);
+  const present = await Promise.all(
+    layers.map(({ chainId }) => snapshots.has(chainId, { lease, signal })),
+  );
+  const about = {
+    imageRef: reference.toString(),
+    manifestDigest: image.descriptor.digest,
+    indexDigest,
+  };
+  const pulled: PulledLayer[] = [];
+  for (const layer of layers) {
+    signal?.throwIfAborted();
+    const { position, descriptor, chainId } = layer;
+    const outcome = present[position] === true ? "present" : await bringLayer(
+      request,
+      lease,
+      layer,
+      layerLabels(about, layers, layer),
+    );
+    const one: PulledLayer = { descriptor, chainId, outcome };
+    pulled.push(one);
+    request.onLayer?.(one);
+  }
+  return pulled;
+}
+
+async function bringLayer(
+  request: PullRequest,
+  lease: string,
+  layer: ImageLayer,
+  labels: Record<string, string>,
+): Promise<PulledLayer["outcome"]> {
+  const { containerd, snapshotter, signal } = request;
+  const snapshots = containerd.snapshots.of(snapshotter);
+  const { parent, chainId } = layer;
+  const key = `extract-${crypto.randomUUID()} ${chainId}`;
+  let mounts: readonly Mount[];
+  try {
+    mounts = await snapshots.prepare(key, parent, {
+      labels: { ...labels, [TARGET_LABEL]: chainId },
+      lease,
+      signal,
+    });
+  } catch (error) {
+    if (isRpcError(error, "ALREADY_EXISTS")) return "served";
+    throw error;
+  }
+  try {
+    await unpack(request, lease, layer, mounts);
+    await snapshots.commit(chainId, key, {
+      labels: { [TARGET_LABEL]: chainId },
+      lease,
+      signal,
+    });
+    return "unpacked";
+  } catch (error) {
+    // Not under the signal: it is what was begun that has to go.
+    await snapshots.remove(key, { lease }).catch(() => {}); // the lease's end takes it too
+    // Another client may have been faster.
+    if (isRpcError(error, "ALREADY_EXISTS")) return "present";
+    throw error;
+  }
+}
+
+async function unpack(
+  request: PullRequest,
+  lease: string,
+  { descriptor, diffId }: ImageLayer,
+  mounts: readonly Mount[],
+): Promise<void> {
+  const { containerd, reference, signal } = request;
+  await download(request, lease, descriptor);
+  const applied = await containerd.diff.apply(descriptor, mounts, {
+    lease,
+    signal,
+  });
+  // Under a chain ID that is not its own it would be taken for another image's layer.
+  if (applied.digest !== diffId) {
+    throw new ImageError(
+      reference.toString(),
+      descriptor.digest,
+      `its tar is ${applied.digest}, the configuration says ${diffId}`,
+    );
+  }
+}
+
+async function download(
+  request: PullRequest,
+  lease: string,
+  layer: Descriptor,
+): Promise<void> {
+  const { client, containerd, reference, signal, onDownload } = request;
+  // Read only when containerd does not have it: whether it does, it says under the lease.
+  async function* pieces() {
+    const stream = await client.blob(reference, layer, {
+      ...(signal !== undefined && { signal }),
+    });
+    for await (const chunk of stream) {
+      onDownload?.(layer, chunk.length);
+      yield chunk;
+    }
+  }
+  await containerd.content.putBlob(layer, pieces(), {
+    lease,
+    signal,
+    timeoutMs: null,
+  });
+}

@@ -1,0 +1,42 @@
+import { RpcChannel, SnapshotsClient } from "../../remote/containerd/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+import { warmUp } from "./warm_up.ts";
+import { warmUpRegistry } from "./warm_up_registry.ts";
+
+const log = logger("warmup");
+const CALLS = 20;
+
+/** What is exercised, and as long as what. */
+export interface WarmUpOptions {
+  /** The daemon's own socket, which is asked for a snapshot that is not there. */
+  readonly address: string;
+  /** Path of a file to be made and removed. */
+  readonly scratch: string;
+  /** Asked before each step; the real thing is the better exercise. */
+  readonly wanted: () => boolean;
+}
+
+/**
+ * Runs what the first pull will run, while nobody waits: a call on the own socket, a stream from a
+ * response, a registry and a layer that are made up. Never fails: nothing depends on it.
+ */
+export async function warmUpAll(
+  { address, scratch, wanted }: WarmUpOptions,
+): Promise<void> {
+  try {
+    using channel = new RpcChannel({
+      socketPath: address,
+      namespace: "soci-deno",
+    });
+    const snapshots = new SnapshotsClient(channel, "");
+    for (let call = 0; call < CALLS && wanted(); call++) {
+      await snapshots.has("soci-deno: no such snapshot");
+      const response = await fetch("data:,warm");
+      for await (const _ of response.body ?? []);
+    }
+    await warmUpRegistry(wanted);
+    await warmUp(scratch, wanted);
+  } catch (error) {
+    log.debug("could not warm up", { error: String(error) });
+  }
+}

@@ -1,0 +1,57 @@
+import {
+  type Descriptor,
+  type Digest,
+  isDigest,
+  type Platform,
+} from "../../formats/oci/mod.ts";
+import type { LayerSource } from "../content/mod.ts";
+
+/** The most bytes of a config that are looked at; real ones have some kilobytes. */
+export const MAX_CONFIG_BYTES = 8 * 2 ** 20;
+
+/** What an image's config says, as far as it matters here. */
+export interface ImageConfig {
+  /** The config as it was read; null when it is larger than {@link MAX_CONFIG_BYTES}. */
+  readonly bytes: Uint8Array | null;
+  /** What machine the image is for; null where it does not say. */
+  readonly platform: Platform | null;
+  /** Digests of the uncompressed layers, bottom first; null where there is no such list. */
+  readonly diffIds: readonly Digest[] | null;
+  /** How long its place took to give it, ms: the way there and back, since it is small. */
+  readonly tookMs: number;
+}
+
+/** Reads a config. One that is of another kind, as artifacts have it, says nothing. */
+export async function readConfig(
+  source: LayerSource,
+  descriptor: Descriptor,
+  signal?: AbortSignal,
+): Promise<ImageConfig> {
+  if (descriptor.size > MAX_CONFIG_BYTES) {
+    return { bytes: null, platform: null, diffIds: null, tookMs: 0 };
+  }
+  const asked = performance.now();
+  const bytes = await source.bytes(descriptor, { signal });
+  const tookMs = performance.now() - asked;
+  let value: Record<string, unknown>;
+  try {
+    value = Object(JSON.parse(new TextDecoder().decode(bytes)));
+  } catch {
+    value = {}; // no JSON: it says nothing
+  }
+  return { bytes, platform: platformOf(value), diffIds: idsOf(value), tookMs };
+}
+
+function platformOf(
+  { os, architecture, variant }: Record<string, unknown>,
+): Platform | null {
+  if (typeof os !== "string" || typeof architecture !== "string") return null;
+  return typeof variant === "string" && variant !== ""
+    ? { os, architecture, variant }
+    : { os, architecture };
+}
+
+function idsOf({ rootfs }: Record<string, unknown>): readonly Digest[] | null {
+  const { diff_ids: ids } = Object(rootfs);
+  return Array.isArray(ids) && ids.every(isDigest) ? ids : null;
+}

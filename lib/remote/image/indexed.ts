@@ -1,0 +1,127 @@
+import type { Descriptor, Digest, Platform } from "../../formats/oci/mod.ts";
+import { RegistryPlace } from "../content/mod.ts";
+import type { Reference, RegistryClient } from "../registry/mod.ts";
+import {
+  type DiscoveredIndex,
+  discoverIndex,
+  type DiscoverOptions,
+} from "./discover.ts";
+import { ImageError } from "./errors.ts";
+import { readFamily } from "./family.ts";
+import { type Document, Image, type ImageLayer } from "./image.ts";
+
+/** What is known of an image at its registry, without the documents that said so: it is kept for long. */
+export interface IndexedImage {
+  /** As it was asked for: host, repository, tag. */
+  readonly reference: Reference;
+  /** Of the image manifest. */
+  readonly descriptor: Descriptor;
+  /** Bottom first. */
+  readonly layers: readonly ImageLayer[];
+  /** null: it has none that may be used. */
+  readonly index: Omit<DiscoveredIndex, "bytes"> | null;
+  /** How long the registry took to give something small, ms. */
+  readonly roundTripMs: number;
+}
+
+/**
+ * The image of one manifest digest. Manifest and referrers are asked for side by side, then config and
+ * index: two round trips.
+ * @throws RegistryError, ManifestError, ImageError, SociError
+ */
+export async function readIndexedImage(
+  client: RegistryClient,
+  reference: Reference,
+  manifestDigest: Digest,
+  options: DiscoverOptions,
+): Promise<IndexedImage> {
+  const { signal } = options;
+  const manifest = client.manifest(reference, {
+    digest: manifestDigest,
+    ...(signal !== undefined && { signal }),
+  });
+  const source = new RegistryPlace(client, reference);
+  const image = manifest.then((document) =>
+    Image.of(source, reference.toString(), document, signal)
+  );
+  return await withIndex(client, reference, manifestDigest, {
+    manifest,
+    image,
+  }, options);
+}
+
+/**
+ * The image a reference stands for, of one platform (default: this machine's).
+ * @throws PlatformNotFoundError, RegistryError, ManifestError, ImageError, SociError
+ */
+export async function resolveIndexedImage(
+  client: RegistryClient,
+  reference: Reference,
+  platform: Platform | undefined,
+  options: DiscoverOptions,
+): Promise<IndexedImage> {
+  const source = new RegistryPlace(client, reference);
+  const family = await readFamily(source, options.signal);
+  const image = await family.one(platform, options.signal);
+  return await withIndex(client, reference, image.descriptor.digest, {
+    manifest: Promise.resolve(image),
+    image: Promise.resolve(image),
+  }, options);
+}
+
+async function withIndex(
+  client: RegistryClient,
+  reference: Reference,
+  digest: Digest,
+  coming: {
+    readonly manifest: Promise<Document>;
+    readonly image: Promise<Image>;
+  },
+  options: DiscoverOptions,
+): Promise<IndexedImage> {
+  const { signal } = options;
+  const [index, image, layers] = await Promise.all([
+    discoverIndex(
+      client,
+      reference,
+      { digest, bytes: coming.manifest.then(({ bytes }) => bytes) },
+      options,
+    ),
+    coming.image,
+    coming.image.then((image) => image.layers(signal)),
+  ]);
+  return {
+    reference,
+    descriptor: image.descriptor,
+    layers,
+    index: index === null ? null : {
+      index: index.index,
+      digest: index.digest,
+      version: index.version,
+      via: index.via,
+    },
+    roundTripMs: (await image.config()).tookMs,
+  };
+}
+
+/**
+ * The layer of an image that a snapshot is to hold: the one at the position whose chain ID it is.
+ * @param chainId of the snapshot to be.
+ * @param digest of the layer's blob, as the caller says.
+ * @throws ImageError when the image has no such layer there
+ */
+export function layerOfChain(
+  { reference, descriptor, layers }: IndexedImage,
+  chainId: string,
+  digest: Digest,
+): ImageLayer {
+  const layer = layers.find((one) => one.chainId === chainId);
+  if (layer?.descriptor.digest === digest) return layer;
+  throw new ImageError(
+    reference.toString(),
+    digest,
+    layer === undefined
+      ? `no layer of manifest ${descriptor.digest} has chain ID ${chainId}`
+      : `chain ID ${chainId} is that of layer ${layer.descriptor.digest}`,
+  );
+}
