@@ -1,5 +1,5 @@
 import type { Descriptor } from "../../formats/oci/mod.ts";
-import type { FoundImage, PullRequest } from "./pull.ts";
+import type { FoundImage, PullRequest } from "./request.ts";
 
 const GC_REF = "containerd.io/gc.ref";
 

@@ -9,15 +9,7 @@ import {
   type ImageLayer,
   layerLabels,
 } from "../../remote/image/mod.ts";
-import type { FoundImage, PullRequest } from "./pull.ts";
-
-/** How one layer came to be there. */
-export interface PulledLayer {
-  readonly descriptor: Descriptor;
-  readonly chainId: string;
-  /** `served`: by the snapshotter. `present`: it was there. `unpacked`: downloaded and unpacked. */
-  readonly outcome: "served" | "present" | "unpacked";
-}
+import type { FoundImage, PulledLayer, PullRequest } from "./request.ts";
 
 /** Makes a snapshot of each layer, bottom first: a snapshot needs its parent. */
 export async function bringLayers(

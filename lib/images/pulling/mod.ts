@@ -7,5 +7,5 @@
  * is ours: it offers layers by the labels of `remote/image` and unpacks those that are declined.
  * @module
  */
-export { pullImage, type PullRequest, type PullResult } from "./pull.ts";
-export type { PulledLayer } from "./layers.ts";
+export { pullImage } from "./pull.ts";
+export type { PulledLayer, PullRequest, PullResult } from "./request.ts";

@@ -1,52 +1,11 @@
-import type { Containerd } from "../../remote/containerd/mod.ts";
 import { RegistryPlace } from "../../remote/content/mod.ts";
-import {
-  type Image,
-  type ImageFamily,
-  type ImageLayer,
-  readFamily,
-} from "../../remote/image/mod.ts";
-import type { Descriptor, Digest, Platform } from "../../formats/oci/mod.ts";
-import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
-import { bringLayers, type PulledLayer } from "./layers.ts";
+import { readFamily } from "../../remote/image/mod.ts";
 import { putDocuments } from "./documents.ts";
+import { bringLayers } from "./layers.ts";
+import type { FoundImage, PullRequest, PullResult } from "./request.ts";
 
 /** A lease that is forgotten, because the process was killed, ends by itself after this time. */
 const LEASE_MS = 24 * 3600 * 1000;
-
-/** What is pulled, and how. */
-export interface PullRequest {
-  readonly client: RegistryClient;
-  readonly containerd: Containerd;
-  /** The snapshotter's name in containerd. */
-  readonly snapshotter: string;
-  readonly reference: Reference;
-  /** Default: this machine's, or the only one the image has. */
-  readonly platform?: Platform | undefined;
-  /** Use this index and no other. */
-  readonly indexDigest?: Digest | undefined;
-  /** Ends the pull; what it had begun is let go of. */
-  readonly signal?: AbortSignal | undefined;
-  readonly onLayer?: (layer: PulledLayer) => void;
-  /** Told of bytes of layers that had to be downloaded. */
-  readonly onDownload?: (layer: Descriptor, bytes: number) => void;
-}
-
-/** What a pull did. */
-export interface PullResult {
-  readonly name: string;
-  readonly target: Descriptor;
-  readonly manifest: Descriptor;
-  readonly layers: readonly PulledLayer[];
-}
-
-/** All of an image but the bytes of its layers. */
-export interface FoundImage {
-  readonly family: ImageFamily;
-  readonly image: Image;
-  /** Bottom first. */
-  readonly layers: readonly ImageLayer[];
-}
 
 /**
  * Pulls an image into containerd as its CRI service does: manifests and configuration go into the

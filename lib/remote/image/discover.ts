@@ -38,16 +38,21 @@ export interface DiscoverOptions {
   readonly v2: boolean;
   /** Use this index and no other. */
   readonly explicitDigest?: Digest | null;
+  /** Ends the search. */
   readonly signal?: AbortSignal;
 }
 
 /** The index of an image, and how it was found. */
 export interface DiscoveredIndex {
+  /** What its bytes say. */
   readonly index: SociIndex;
+  /** Of the index. */
   readonly digest: Digest;
   /** The bytes behind the digest. */
   readonly bytes: Uint8Array;
+  /** 1: it names its image; 2: its image names it. */
   readonly version: SociIndexVersion;
+  /** How it was found: asked for, named by the image, or naming it. */
   readonly via: "explicit" | "annotation" | "referrers";
 }
 

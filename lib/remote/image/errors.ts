@@ -3,8 +3,11 @@ import { formatPlatform, type Platform } from "../../formats/oci/mod.ts";
 /** An image cannot be pulled or served: what is wrong with which image or layer. */
 export class ImageError extends Error {
   override readonly name = "ImageError";
+  /** @param detail what is wrong, after the names of image and layer. */
   constructor(
+    /** As a person would name it. */
     readonly image: string,
+    /** null: it is not one layer's matter. */
     readonly layerDigest: string | null,
     detail: string,
     options?: ErrorOptions,
@@ -21,7 +24,9 @@ export class ImageError extends Error {
 /** The image has nothing for a platform. */
 export class PlatformNotFoundError extends Error {
   override readonly name = "PlatformNotFoundError";
+  /** Says both. */
   constructor(
+    /** What was asked for. */
     readonly platform: Platform,
     /** What there is; null where neither the index nor the config says. */
     readonly offered: readonly (Platform | null)[],

@@ -23,7 +23,9 @@ export interface PlatformChoice {
  * each document comes once.
  */
 export class ImageFamily implements Document {
+  /** Of the index, or of the one manifest. */
   readonly descriptor: Descriptor;
+  /** That document as it was read. */
   readonly bytes: Uint8Array;
   /** Whether it is an index; else it is the one image's manifest. */
   readonly isIndex: boolean;
@@ -33,9 +35,9 @@ export class ImageFamily implements Document {
   readonly images: readonly Descriptor[];
   readonly #read = new Map<Descriptor, Promise<Image>>();
 
-  /** @throws ManifestError */
+  /** @throws ManifestError when the document is none */
   constructor(
-    /** Where it is. */
+    /** Where it is; stays the caller's. */
     readonly source: ImageSource,
     { descriptor, bytes }: Document,
   ) {

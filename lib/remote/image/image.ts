@@ -12,6 +12,7 @@ import { ImageError } from "./errors.ts";
 
 /** A manifest or index: what points to it, and its bytes. */
 export interface Document {
+  /** With the media type its place or its parent gave it. */
   readonly descriptor: Descriptor;
   /** As they were read. */
   readonly bytes: Uint8Array;
@@ -36,8 +37,11 @@ export interface ImageLayer {
  * is first asked for.
  */
 export class Image implements Document {
+  /** What the bytes say. */
   readonly manifest: ImageManifest;
+  /** Of the manifest. */
   readonly descriptor: Descriptor;
+  /** The manifest as it was read. */
   readonly bytes: Uint8Array;
   #config: Promise<ImageConfig> | null = null;
   #platform: Platform | null;

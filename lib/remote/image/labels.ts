@@ -22,8 +22,11 @@ const MAX_LABEL_BYTES = 4096;
 
 /** Which layer of which image a snapshot is to hold. */
 export interface LayerIdentity {
+  /** The image as it was asked for. */
   readonly imageRef: string;
+  /** Of the platform's manifest. */
   readonly manifestDigest: Digest;
+  /** Of the layer's blob. */
   readonly layerDigest: Digest;
   /** Use this index and no other; null where it is to be found. */
   readonly indexDigest: Digest | null;

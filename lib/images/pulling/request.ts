@@ -1,0 +1,58 @@
+import type { Containerd } from "../../remote/containerd/mod.ts";
+import type { Descriptor, Digest, Platform } from "../../formats/oci/mod.ts";
+import type { Image, ImageFamily, ImageLayer } from "../../remote/image/mod.ts";
+import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
+
+/** What is pulled, and how. */
+export interface PullRequest {
+  /** Asked for the image; stays the caller's. */
+  readonly client: RegistryClient;
+  /** Where the image goes; stays the caller's. */
+  readonly containerd: Containerd;
+  /** The snapshotter's name in containerd. */
+  readonly snapshotter: string;
+  /** The image, and its name in containerd. */
+  readonly reference: Reference;
+  /** Default: this machine's, or the only one the image has. */
+  readonly platform?: Platform | undefined;
+  /** Use this index and no other. */
+  readonly indexDigest?: Digest | undefined;
+  /** Ends the pull; what it had begun is let go of. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each layer that is there. */
+  readonly onLayer?: (layer: PulledLayer) => void;
+  /** Told of bytes of layers that had to be downloaded. */
+  readonly onDownload?: (layer: Descriptor, bytes: number) => void;
+}
+
+/** What a pull did. */
+export interface PullResult {
+  /** In containerd. */
+  readonly name: string;
+  /** What the name stands for: an index, or the manifest. */
+  readonly target: Descriptor;
+  /** Of the platform's image. */
+  readonly manifest: Descriptor;
+  /** Bottom first. */
+  readonly layers: readonly PulledLayer[];
+}
+
+/** All of an image but the bytes of its layers. */
+export interface FoundImage {
+  /** What the reference stands for. */
+  readonly family: ImageFamily;
+  /** The platform's image of it. */
+  readonly image: Image;
+  /** Bottom first. */
+  readonly layers: readonly ImageLayer[];
+}
+
+/** How one layer came to be there. */
+export interface PulledLayer {
+  /** Of the blob. */
+  readonly descriptor: Descriptor;
+  /** Of this layer and all below it. */
+  readonly chainId: string;
+  /** `served`: by the snapshotter. `present`: it was there. `unpacked`: downloaded and unpacked. */
+  readonly outcome: "served" | "present" | "unpacked";
+}
