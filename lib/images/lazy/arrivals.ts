@@ -1,13 +1,13 @@
-import { WeightGate } from "./gate.ts";
+import { WeightedSemaphore } from "./weighted_semaphore.ts";
 
 /**
- * What layers are opened from in a millisecond, several times over on two cores: 50 MB/s. More on its
- * way than comes in a round trip at that rate would come all at once at the end, with all that is to
- * be done with it still to do.
+ * How fast two cores open layers, with room to spare: 50 MB of ztocs a second. Fetching more at a time than
+ * that rate needs for one round trip gains nothing: all ztocs would come together and late, and the opening
+ * of the first would wait for the bytes of the last.
  */
 const BYTES_PER_MS = 50_000;
 const MIN_BYTES = 512 * 1024;
-/** Of all that is on its way from a registry; whole numbers, whose sums come out even. */
+/** Of all that is on its way from one registry. A whole number, so that sums are exact. */
 const WEIGHT = 1024;
 
 /**
@@ -26,7 +26,7 @@ const WEIGHT = 1024;
  * ```
  */
 export class Arrivals {
-  readonly #gates = new Map<string, WeightGate>();
+  readonly #semaphores = new Map<string, WeightedSemaphore>();
 
   /** Runs a fetch when its turn has come; what it gives or throws. */
   fetch<T>(
@@ -41,10 +41,10 @@ export class Arrivals {
   ): Promise<T> {
     const { host, roundTripMs, bytes } = what;
     const atOnce = Math.max(MIN_BYTES, roundTripMs * BYTES_PER_MS);
-    const gate = this.#gates.getOrInsertComputed(
+    const semaphore = this.#semaphores.getOrInsertComputed(
       host,
-      () => new WeightGate(WEIGHT),
+      () => new WeightedSemaphore(WEIGHT),
     );
-    return gate.run(Math.ceil(bytes / atOnce * WEIGHT), run);
+    return semaphore.run(Math.ceil(bytes / atOnce * WEIGHT), run);
   }
 }

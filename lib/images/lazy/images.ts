@@ -18,7 +18,9 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 
 /** Which ways to find an index are allowed. */
 export interface DiscoveryOptions {
+  /** Through referrers, which anyone who may push can add. */
   readonly v1: boolean;
+  /** Through the image manifest's annotation, which the image's digest covers. */
   readonly v2: boolean;
   /**
    * How long an image's manifest, index and configuration, and then a ztoc, may take to come, ms, however
@@ -39,9 +41,11 @@ interface Remembered {
 export class IndexedImages {
   readonly #remembered = new Map<string, Remembered>();
 
-  /** @param client stays the caller's. */
+  /** Nothing is asked yet; the client stays the caller's. */
   constructor(
+    /** Asked for images. */
     readonly client: RegistryClient,
+    /** Which ways are open, and how long. */
     readonly discovery: DiscoveryOptions,
   ) {}
 

@@ -19,7 +19,7 @@ import { ZtocError } from "../../formats/ztoc/mod.ts";
 import { TreeCompileError } from "../../layers/tree/mod.ts";
 import { Arrivals } from "./arrivals.ts";
 import { LyingZtocError } from "../../layers/store/mod.ts";
-import { WeightGate } from "./gate.ts";
+import { WeightedSemaphore } from "./weighted_semaphore.ts";
 import { type DiscoveryOptions, IndexedImages } from "./images.ts";
 import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
 import { RegistrySpanSource } from "./source.ts";
@@ -41,15 +41,18 @@ const DISK_RESERVE = 0.05;
 
 /** Serves layers of images: fetches ztocs, falls back to whole layers. */
 export class ImageService {
-  readonly #gate = new WeightGate(ZTOC_BYTES_AT_ONCE);
+  readonly #opening = new WeightedSemaphore(ZTOC_BYTES_AT_ONCE);
   readonly #arrivals = new Arrivals();
   readonly #images: IndexedImages;
 
   /** Layers that containerd must unpack. Every layer of an image asks for all of them. */
   readonly #notServable = new Map<Digest, ImageError>();
 
+  /** Nothing is asked yet. @param discovery which ways to find an index are allowed. */
   constructor(
+    /** Asked for everything; stays the caller's. */
     readonly client: RegistryClient,
+    /** Gets the layers; stays the caller's. */
     readonly store: LayerStore,
     discovery: DiscoveryOptions,
   ) {
@@ -106,7 +109,7 @@ export class ImageService {
       : ztocForLayer(image.index.index, layer.descriptor.digest);
     if (ztoc !== null) {
       try {
-        return await this.#gate.run(
+        return await this.#opening.run(
           Math.max(ztoc.size, LEAST_WEIGHT),
           () => this.#openLazily(image, layer, ztoc, signal),
         );
@@ -126,7 +129,7 @@ export class ImageService {
         });
       }
     }
-    return await this.#gate.run(
+    return await this.#opening.run(
       LEAST_WEIGHT,
       () => this.#openWhole(image, layer, signal),
     );

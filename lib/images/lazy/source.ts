@@ -4,16 +4,22 @@ import type { RegistryClient, Repository } from "../../remote/registry/mod.ts";
 
 /** A layer blob in a registry. */
 export class RegistrySpanSource implements SpanSource {
+  /** The repository's host: what is on its way is bounded by host. */
   readonly host: string;
 
+  /** Nothing is asked yet. */
   constructor(
+    /** Stays the caller's. */
     readonly client: RegistryClient,
+    /** Where the blob is. */
     readonly repository: Repository,
+    /** Of the blob. */
     readonly digest: Digest,
   ) {
     this.host = repository.host;
   }
 
+  /** Fills `into` with bytes of the blob; they are not checked. @throws RegistryError */
   fetch(
     start: number,
     end: number,

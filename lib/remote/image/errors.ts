@@ -2,8 +2,10 @@ import { formatPlatform, type Platform } from "../../formats/oci/mod.ts";
 
 /** An image cannot be pulled or served: what is wrong with which image or layer. */
 export class ImageError extends Error {
-  override readonly name = "ImageError";
-  /** @param detail what is wrong, after the names of image and layer. */
+  static {
+    this.prototype.name = "ImageError";
+  }
+  /** Names image and layer, and then what is wrong with them. */
   constructor(
     /** As a person would name it. */
     readonly image: string,
@@ -23,7 +25,9 @@ export class ImageError extends Error {
 
 /** The image has nothing for a platform. */
 export class PlatformNotFoundError extends Error {
-  override readonly name = "PlatformNotFoundError";
+  static {
+    this.prototype.name = "PlatformNotFoundError";
+  }
   /** Says both. */
   constructor(
     /** What was asked for. */

@@ -10,6 +10,11 @@ import type { ImageSource } from "../content/mod.ts";
 import { PlatformNotFoundError } from "./errors.ts";
 import { type Document, Image } from "./image.ts";
 
+/** Images whose platform is looked up in their config, where the index does not tell: two requests each. */
+const MAX_LOOKED_UP = 32;
+/** Images that are kept once they were read; the oldest go first. */
+const MAX_KEPT = MAX_LOOKED_UP;
+
 /** Which images of a family are meant. */
 export interface PlatformChoice {
   /** Platforms asked for; none: this machine's, or the only one the image has. */
@@ -35,7 +40,7 @@ export class ImageFamily implements Document {
   readonly images: readonly Descriptor[];
   readonly #read = new Map<Descriptor, Promise<Image>>();
 
-  /** @throws ManifestError when the document is none */
+  /** A document that was read. @throws ManifestError when it is none */
   constructor(
     /** Where it is; stays the caller's. */
     readonly source: ImageSource,
@@ -64,6 +69,10 @@ export class ImageFamily implements Document {
     const image = this.#image(descriptor, signal);
     this.#read.set(descriptor, image);
     image.catch(() => this.#read.delete(descriptor));
+    const oldest = this.#read.keys().next();
+    if (this.#read.size > MAX_KEPT && !oldest.done) {
+      this.#read.delete(oldest.value);
+    }
     return image;
   }
 
@@ -85,21 +94,41 @@ export class ImageFamily implements Document {
   ): Promise<readonly Descriptor[]> {
     const { images } = this;
     if (all || (platforms === undefined && images.length === 1)) return images;
-    const known = await Promise.all(images.map(async (image) => ({
+    const asked = platforms ?? [hostPlatform()];
+    let offers: readonly Offer[] = images.map((image) => ({
       image,
-      platform: image.platform ?? (await this.image(image, signal)).platform,
-    })));
-    const chosen = (platforms ?? [hostPlatform()]).map((wanted) => {
-      const found = known.find(({ platform }) =>
-        platform !== null && matchPlatform(wanted, platform)
-      );
+      platform: image.platform ?? null,
+    }));
+    if (asked.some((wanted) => offerFor(wanted, offers) === undefined)) {
+      offers = await this.#lookUp(offers, signal);
+    }
+    const chosen = asked.map((wanted) => {
+      const found = offerFor(wanted, offers);
       if (found !== undefined) return found.image;
       throw new PlatformNotFoundError(
         wanted,
-        known.map(({ platform }) => platform),
+        offers.map(({ platform }) => platform),
       );
     });
     return [...new Set(chosen)];
+  }
+
+  /** Asks the configs of images whose platform the index does not tell. */
+  async #lookUp(
+    offers: readonly Offer[],
+    signal?: AbortSignal,
+  ): Promise<readonly Offer[]> {
+    const told: Offer[] = [];
+    let lookedUp = 0;
+    for (const { image, platform } of offers) {
+      told.push({
+        image,
+        platform: platform === null && lookedUp++ < MAX_LOOKED_UP
+          ? (await this.image(image, signal)).platform
+          : platform,
+      });
+    }
+    return told;
   }
 
   /** The one image for a platform; where none is asked for, as {@link choose} has it. */
@@ -111,6 +140,21 @@ export class ImageFamily implements Document {
     const [chosen] = await this.choose({ platforms }, signal);
     return await this.image(chosen as Descriptor, signal);
   }
+}
+
+/** An image, and what machine it is for; null where that is not known. */
+interface Offer {
+  readonly image: Descriptor;
+  readonly platform: Platform | null;
+}
+
+function offerFor(
+  wanted: Platform,
+  offers: readonly Offer[],
+): Offer | undefined {
+  return offers.find(({ platform }) =>
+    platform !== null && matchPlatform(wanted, platform)
+  );
 }
 
 /** Reads what the name of a place's image stands for. @throws ManifestError and the source's errors */

@@ -1,16 +1,16 @@
 /**
- * Lets work in, in the order it comes, as long as the weights of all that is inside fit; what is too
- * heavy for that goes in alone.
+ * A weighted semaphore: work enters in the order it comes, as long as the weights of all that is inside
+ * fit together. What is heavier than that enters alone.
  *
  * @example
  * ```ts
- * import { WeightGate } from "./gate.ts";
- * const gate = new WeightGate(100);
- * const sizes = await Promise.all([60, 60, 10].map((size) => gate.run(size, () => Promise.resolve(size))));
+ * import { WeightedSemaphore } from "./weighted_semaphore.ts";
+ * const semaphore = new WeightedSemaphore(100);
+ * const sizes = await Promise.all([60, 60, 10].map((size) => semaphore.run(size, () => Promise.resolve(size))));
  * if (sizes.join() !== "60,60,10") throw new Error(sizes.join());
  * ```
  */
-export class WeightGate {
+export class WeightedSemaphore {
   readonly #maxWeight: number;
   readonly #waiting: { readonly weight: number; readonly enter: () => void }[] =
     [];
