@@ -24,9 +24,18 @@ disable = true
 
 /** Makes and pushes an index; what `build-index` printed. @throws AssertionError */
 export async function buildIndex(...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await sociDeno("build-index", ...args);
-  assert.equal(code, 0, stderr);
-  return stdout;
+  return await buildIndexIn({}, ...args);
+}
+
+/** `buildIndex` with further variables in its environment. */
+export async function buildIndexIn(
+  env: Readonly<Record<string, string>>,
+  ...args: string[]
+): Promise<string> {
+  const { program, args: all } = sociDenoCommand("build-index", ...args);
+  const ran = await tryRun(program, all, { timeoutMs: 60_000, env });
+  assert.equal(ran.code, 0, ran.stderr);
+  return ran.stdout;
 }
 
 /** Runs a subcommand to its end. */

@@ -21,14 +21,14 @@ export const STOREYS: readonly Storey[] = [
     // `--doc` runs the examples of doc comments in lib as tests.
     folders: ["lib", "tests/unit"],
     flags: ["--doc", "--parallel"],
-    limitMs: 6 * MINUTE_MS,
+    limitMs: 4 * MINUTE_MS,
   },
   {
     // They share the machine: mounts, network namespaces, memory. So one at a time.
     name: "integration and end to end",
     folders: ["tests/integration", "tests/e2e"],
     flags: [],
-    limitMs: 17 * MINUTE_MS,
+    limitMs: 19 * MINUTE_MS,
   },
 ];
 

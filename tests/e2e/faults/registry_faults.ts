@@ -140,6 +140,18 @@ const TRIALS: readonly Trial[] = FAULTS.flatMap(([name, spoil, lengths]) =>
   }))
 );
 
+/**
+ * Docker's login at a host, written to a folder of its own below `parent`. It reaches the token server, which is another host than
+ * the registry's name: a login of the command line would not.
+ */
+async function dockerLogin(parent: string, host: string): Promise<string> {
+  const folder = `${parent}/docker`;
+  await Deno.mkdir(folder);
+  const auths = { [host]: { auth: btoa(LOGIN) } };
+  await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify({ auths }));
+  return folder;
+}
+
 /** Everything these faults need; each trial uses up a layer. */
 export class RegistryFaults implements AsyncDisposable {
   readonly faults: readonly Fault[];
@@ -196,7 +208,8 @@ export class RegistryFaults implements AsyncDisposable {
         caCerts: [authority.certPem],
         authorization: token,
       },
-      indexFlags: ["--tlscacert", authority.certPath, "--user", LOGIN],
+      indexFlags: ["--tlscacert", authority.certPath],
+      dockerConfig: await dockerLogin(folder, `${NAME}:${line.port}`),
       caFile: authority.certPath,
     }, { layers: trials });
     const stage = stack.use(await Stage.start(published));

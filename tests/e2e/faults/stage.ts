@@ -19,7 +19,7 @@ import {
   type PushOptions,
   TarBuilder,
 } from "../../support/images/mod.ts";
-import { buildIndex, type DaemonProcess, LazyHost } from "../host.ts";
+import { buildIndexIn, type DaemonProcess, LazyHost } from "../host.ts";
 import { READER, type ReadingPlan, type ReadingReport } from "./reader.ts";
 
 /** How long a read waits at most before it fails, as the stage's daemon is told. */
@@ -85,6 +85,8 @@ export interface StageRegistry {
   readonly push?: PushOptions;
   /** Flags for `build-index`. */
   readonly indexFlags?: readonly string[];
+  /** Folder of Docker's configuration, for `build-index`. */
+  readonly dockerConfig?: string;
   readonly caFile?: string;
 }
 
@@ -120,7 +122,9 @@ export async function publish(
     registry.push,
   );
   const image = `${registry.host}/faults:1`;
-  await buildIndex(
+  const { dockerConfig } = registry;
+  await buildIndexIn(
+    dockerConfig === undefined ? {} : { DOCKER_CONFIG: dockerConfig },
     ...["--min-layer-size", "0", "--span-size", "64KiB"],
     ...registry.indexFlags ?? [],
     image,
