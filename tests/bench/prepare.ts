@@ -18,14 +18,15 @@ import {
   RpcChannel,
   SnapshotsClient,
 } from "../../lib/remote/containerd/mod.ts";
-import { warmUp } from "../../lib/images/warmup/mod.ts";
+import { warmUp } from "../../lib/images/warmup/warm_up.ts";
 import { compileTree, LayerTree } from "../../lib/layers/tree/mod.ts";
 import type { Digest } from "../../lib/formats/oci/mod.ts";
 import {
   parseReference,
   RegistryClient,
 } from "../../lib/remote/registry/mod.ts";
-import { chainIdOf, discoverIndex } from "../../lib/remote/image/mod.ts";
+import { discoverIndex } from "../../lib/remote/image/mod.ts";
+import { chainIdOf } from "../../lib/remote/image/chain.ts";
 import { ztocForLayer } from "../../lib/formats/soci/mod.ts";
 import { HeaderTable } from "../../lib/layers/spans/mod.ts";
 import {

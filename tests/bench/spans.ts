@@ -17,7 +17,7 @@ import { HeaderTable } from "../../lib/layers/spans/mod.ts";
 import { spanHeaderDifference } from "../../lib/layers/spans/headers.ts";
 import { SpanInflater } from "../../lib/formats/deflate/mod.ts";
 import { LayerStore, type OpenLayer } from "../../lib/layers/serving/mod.ts";
-import { RegistrySpanSource } from "../../lib/images/lazy/mod.ts";
+import { RegistrySpanSource } from "../../lib/images/lazy/source.ts";
 import {
   parseReference,
   RegistryClient,

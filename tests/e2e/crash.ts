@@ -7,7 +7,7 @@ import {
   RpcChannel,
   SnapshotsClient,
 } from "../../lib/remote/containerd/mod.ts";
-import { chainIdOf } from "../../lib/remote/image/mod.ts";
+import { chainIdOf } from "../../lib/remote/image/chain.ts";
 import type { Digest } from "../../lib/formats/oci/mod.ts";
 import { decodeZtoc, spanTable } from "../../lib/formats/ztoc/mod.ts";
 import {

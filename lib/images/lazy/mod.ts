@@ -11,6 +11,5 @@
  * @module
  */
 export { ImageService } from "./open.ts";
-export { type DiscoveryOptions, IndexedImages } from "./images.ts";
+export { type DiscoveryOptions } from "./images.ts";
 export { ImageLayerProvider, type ProviderOptions } from "./provider.ts";
-export { RegistrySpanSource } from "./source.ts";

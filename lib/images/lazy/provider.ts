@@ -32,6 +32,7 @@ const AHEAD_MS = 10 * 60_000;
 
 /** What becomes of layers. */
 export interface ProviderOptions {
+  /** Whether and when layers are completed that nobody reads. */
   readonly background: BackgroundOptions;
   /** Caches of layers whose last snapshot was removed. */
   readonly removedLayers: "discarded" | "kept";
@@ -55,6 +56,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   readonly #stop = new AbortController();
   readonly #filler: BackgroundFiller;
 
+  /** Opens nothing yet. @param images stays the caller's. */
   constructor(
     readonly images: ImageService,
     readonly options: ProviderOptions,

@@ -8,5 +8,3 @@
  * @module
  */
 export { warmUpAll, type WarmUpOptions } from "./warm_up_all.ts";
-export { warmUpRegistry } from "./warm_up_registry.ts";
-export { warmUp } from "./warm_up.ts";

@@ -18,8 +18,7 @@
  */
 export { type Document, Image, type ImageLayer } from "./image.ts";
 export { ImageFamily, type PlatformChoice, readFamily } from "./family.ts";
-export { type ImageConfig, MAX_CONFIG_BYTES } from "./config.ts";
-export { chainIdOf } from "./chain.ts";
+export { type ImageConfig } from "./config.ts";
 export {
   type IndexedImage,
   layerOfChain,
@@ -34,7 +33,6 @@ export {
 } from "./discover.ts";
 export {
   CRI_LABELS,
-  INDEX_DIGEST_LABEL,
   type LayerIdentity,
   layerIdentity,
   layerLabels,

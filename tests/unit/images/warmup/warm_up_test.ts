@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { warmUp, warmUpRegistry } from "../../../../lib/images/warmup/mod.ts";
+import { warmUp } from "../../../../lib/images/warmup/warm_up.ts";
+import { warmUpRegistry } from "../../../../lib/images/warmup/warm_up_registry.ts";
 
 Deno.test("the made-up registry has an index, so all rounds are run", async () => {
   let rounds = 0;

@@ -10,7 +10,6 @@ import type {
   ImageSource,
 } from "../../../../lib/remote/content/mod.ts";
 import {
-  chainIdOf,
   ImageError,
   type IndexedImage,
   layerIdentity,
@@ -19,6 +18,7 @@ import {
   PlatformNotFoundError,
   readFamily,
 } from "../../../../lib/remote/image/mod.ts";
+import { chainIdOf } from "../../../../lib/remote/image/chain.ts";
 import { parseReference } from "../../../../lib/remote/registry/mod.ts";
 
 const utf8 = new TextEncoder();
