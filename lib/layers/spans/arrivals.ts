@@ -3,12 +3,12 @@ import { logger } from "../../telemetry/mod.ts";
 import type { ArrivingSpan, SpanBytes } from "./bytes.ts";
 import { SpanError, type SpanErrorKind } from "./errors.ts";
 import type { SpanEvictions } from "./evictions.ts";
-import type { LayerFetcher } from "./fetcher.ts";
 import type { CrossingHeader } from "./headers.ts";
 import type { InflateOutcome } from "./inflate_messages.ts";
 import { isHere, type LayerSpans } from "./layer_spans.ts";
 import type { LayerReaderOptions } from "./options.ts";
 import type { PendingSpan } from "./pending.ts";
+import type { SpanSource } from "./source.ts";
 
 const log = logger("spans");
 
@@ -41,23 +41,22 @@ export class SpanArrivals {
   }
 
   /**
-   * Makes a span readable once it is checked and inflated; fetches it again where that may help.
-   * @param fetcher what brought it.
+   * Makes a span readable once it is checked and inflated; asks for it again where that may help.
+   * @param source what brought it.
    * @param inflated what the inflate Workers make of it.
    */
   async arrived(
-    fetcher: LayerFetcher,
     pending: PendingSpan,
+    source: SpanSource,
     inflated: Promise<InflateOutcome>,
   ): Promise<void> {
     try {
-      let outcome = await inflated;
-      for (let attempt = 1;; attempt++) {
-        this.#spans.closed.throwIfAborted();
-        if (this.#accept(pending.span, outcome)) return;
-        this.#assertRetried(pending.span, outcome, attempt);
-        outcome = await fetcher.again(pending);
-      }
+      const outcome = await inflated;
+      this.#spans.closed.throwIfAborted();
+      if (this.#accept(pending.span, outcome)) return;
+      this.#assertRetried(pending, outcome);
+      if (outcome.kind === "digest") this.#options.sources.did(source, "lied");
+      this.#options.scheduler.again(pending, source);
     } catch (error) {
       this.#fail(pending, error);
     }
@@ -87,17 +86,16 @@ export class SpanArrivals {
   }
 
   /** @throws SpanError when a span that was not accepted is not to be fetched again. */
-  #assertRetried(
-    span: number,
-    outcome: InflateOutcome,
-    attempt: number,
-  ): void {
+  #assertRetried(pending: PendingSpan, outcome: InflateOutcome): void {
     if (outcome.kind === "written" || outcome.kind === "unwritten") return;
     const { kind, detail } = outcome;
+    const { span } = pending;
     const told = RETRIED.get(kind);
     const error = this.#spans.error(kind, span, detail);
-    if (told === undefined || attempt > SPAN_RETRIES) throw error;
+    const retries = SPAN_RETRIES + this.#options.sources.count - 1;
+    if (told === undefined || pending.refusals++ >= retries) throw error;
     const { layerDigest: layer, offset } = error;
+    const attempt = pending.refusals;
     log.warn(told, { layer, span, offset, attempt, detail });
   }
 

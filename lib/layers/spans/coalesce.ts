@@ -1,12 +1,16 @@
 import type { PendingSpan, ScheduledLayer } from "./pending.ts";
+import type { SpanSource } from "./source.ts";
 import { SpanState } from "./span_states.ts";
 
-/** The pending span of a layer that waits for a request; undefined when it is anything else. */
+/** The pending span of a layer that waits for a request to that source; undefined when it is anything else. */
 function queuedAt(
   { states, pending }: ScheduledLayer,
   span: number,
+  source: SpanSource | null,
 ): PendingSpan | undefined {
-  return states.at(span) === SpanState.QUEUED ? pending.get(span) : undefined;
+  if (states.at(span) !== SpanState.QUEUED) return undefined;
+  const queued = pending.get(span);
+  return queued?.source === source ? queued : undefined;
 }
 
 /**
@@ -16,13 +20,13 @@ function queuedAt(
  * @returns queued spans, in order and without gap.
  */
 export function coalesce(seed: PendingSpan, maxBytes: number): PendingSpan[] {
-  const { layer } = seed;
+  const { layer, source } = seed;
   const range = [seed];
   const urgent = seed.cls !== "background";
   let start = layer.compressedStart(seed.span);
   let end = layer.compressedEnd(seed.span);
   const take = (span: number): boolean => {
-    const pending = queuedAt(layer, span);
+    const pending = queuedAt(layer, span, source);
     if (pending === undefined || pending.cls === "background" && urgent) {
       return false;
     }
@@ -39,7 +43,7 @@ export function coalesce(seed: PendingSpan, maxBytes: number): PendingSpan[] {
   // What is asked for before the seed delays it: only what is as urgent goes there.
   for (
     let span = seed.span - 1;
-    queuedAt(layer, span)?.cls === seed.cls && take(span);
+    queuedAt(layer, span, source)?.cls === seed.cls && take(span);
     span--
   );
   return range;

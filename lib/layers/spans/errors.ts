@@ -35,3 +35,13 @@ export class SpanError extends Error {
     super(`layer ${layerDigest} span ${span} at byte ${offset}: ${detail}`);
   }
 }
+
+/** Nobody is left who a layer's bytes could be asked of. */
+export class NoSourceError extends Error {
+  /** The class's name, for logs. */
+  override readonly name = "NoSourceError";
+  /** Says so. */
+  constructor() {
+    super("no repository is left that the layer could be fetched from");
+  }
+}

@@ -8,20 +8,30 @@ import {
   type RangeRequest,
   type ScheduledLayer,
 } from "./pending.ts";
+import type { SpanSource } from "./source.ts";
+import type { SpanSources } from "./sources.ts";
 import type { SpanStates } from "./span_states.ts";
 
 /** A span that takes at least so long to come, ms, is inflated meanwhile. */
 const MIN_STREAM_MS = 5;
 const EMPTY_WINDOW = new Uint8Array(32768);
 
-/** A span's bytes have come, and are being checked and inflated. */
+/** A span's bytes have come from a source, and are being checked and inflated. */
 export type OnArrived = (
   pending: PendingSpan,
+  source: SpanSource,
   outcome: Promise<InflateOutcome>,
 ) => void;
 
+/** The beginning of a span, and where it came from. */
+interface PartialSpan {
+  readonly span: number;
+  readonly source: SpanSource;
+  readonly bytes: Uint8Array;
+}
+
 /**
- * Asks the source of one layer for ranges, and hands each span to the inflate Workers as its bytes
+ * Asks the sources of one layer for ranges, and hands each span to the inflate Workers as its bytes
  * come. It is the layer as the scheduler sees it.
  */
 export class LayerFetcher implements ScheduledLayer {
@@ -29,7 +39,7 @@ export class LayerFetcher implements ScheduledLayer {
   readonly #spans: LayerSpans;
   readonly #onArrived: OnArrived;
   /** The beginning of a span whose request was given up. */
-  #partial: { readonly span: number; readonly bytes: Uint8Array } | null = null;
+  #partial: PartialSpan | null = null;
 
   constructor(
     options: LayerReaderOptions,
@@ -41,8 +51,8 @@ export class LayerFetcher implements ScheduledLayer {
     this.#onArrived = onArrived;
   }
 
-  get host(): string {
-    return this.#options.source.host;
+  get sources(): SpanSources {
+    return this.#options.sources;
   }
 
   get states(): SpanStates {
@@ -69,14 +79,14 @@ export class LayerFetcher implements ScheduledLayer {
     request: RangeRequest,
     onBytes: (count: number) => void,
   ): Promise<void> {
-    const { pool, source, onFetched } = this.#options;
+    const { pool, onFetched } = this.#options;
     const { closed } = this.#spans;
-    const { spans, sizeBytes } = request;
+    const { spans, sizeBytes, source } = request;
     closed.throwIfAborted();
     pool.wake();
     const start = this.compressedStart(spans[0]!.span);
     const bytes = new Uint8Array(sizeBytes);
-    const kept = this.#takePartial(spans[0]!.span, bytes);
+    const kept = this.#takePartial(request, bytes);
     request.received = kept;
     let stream: InflateStream | null = null;
     const progress = (filled: number) => {
@@ -89,15 +99,20 @@ export class LayerFetcher implements ScheduledLayer {
         const from = this.compressedStart(pending.span) - start;
         const end = this.compressedEnd(pending.span) - start;
         if (end > request.received) {
-          stream ??= this.#stream(pending, from, end - request.received);
+          stream ??= this.#stream(
+            request,
+            pending,
+            from,
+            end - request.received,
+          );
           stream?.reached(bytes, request.received);
           break;
         }
         this.states.step(pending.span, "arrive");
         const outcome = stream?.finish(bytes, end) ??
-          this.#inflate(pending, bytes.slice(from, end));
+          this.#inflate(request, pending, bytes.slice(from, end));
         stream = null;
-        this.#onArrived(pending, outcome);
+        this.#onArrived(pending, source, outcome);
       }
       onBytes(count);
     };
@@ -118,7 +133,11 @@ export class LayerFetcher implements ScheduledLayer {
         next !== undefined && request.abort.signal.reason instanceof Preempted
       ) {
         const from = this.compressedStart(next.span) - start;
-        this.#keepPartial(next.span, bytes.slice(from, request.received));
+        this.#keepPartial({
+          span: next.span,
+          source,
+          bytes: bytes.slice(from, request.received),
+        });
       }
       throw error;
     } finally {
@@ -126,50 +145,41 @@ export class LayerFetcher implements ScheduledLayer {
     }
   }
 
-  /** Fetches one span anew, without waiting for its turn: what came was of no use. */
-  async again(pending: PendingSpan): Promise<InflateOutcome> {
-    const { source, onFetched } = this.#options;
-    const { closed } = this.#spans;
-    this.states.step(pending.span, "retry");
-    const start = this.compressedStart(pending.span);
-    const bytes = new Uint8Array(pending.sizeBytes);
-    await source.fetch(start, start + bytes.length, bytes, closed);
-    onFetched?.(bytes.length, pending.cls);
-    closed.throwIfAborted();
-    this.states.step(pending.span, "arrive");
-    return await this.#inflate(pending, bytes);
-  }
-
-  #takePartial(span: number, into: Uint8Array): number {
+  #takePartial({ spans, source }: RangeRequest, into: Uint8Array): number {
     const partial = this.#partial;
-    if (partial?.span !== span) return 0;
+    if (partial?.span !== spans[0]!.span) return 0;
     this.#partial = null;
+    // Bytes of two sources would not tell which of them lied.
+    if (partial.source !== source) return 0;
     into.set(partial.bytes);
     return partial.bytes.length;
   }
 
-  #keepPartial(span: number, bytes: Uint8Array): void {
-    if (bytes.length > 0) this.#partial = { span, bytes };
+  #keepPartial(partial: PartialSpan): void {
+    if (partial.bytes.length > 0) this.#partial = partial;
   }
 
   #inflate(
+    { lane }: RangeRequest,
     { span, cls }: PendingSpan,
     compressed: Uint8Array<ArrayBuffer>,
   ): Promise<InflateOutcome> {
-    return this.#options.pool.run(this.#work(span), compressed, cls);
+    return this.#options.pool.run(this.#work(span), compressed, cls, lane.name);
   }
 
   /** Has a span inflated while it comes, when somebody waits and that saves time. */
   #stream(
+    { lane }: RangeRequest,
     { span, cls }: PendingSpan,
     start: number,
     missing: number,
   ): InflateStream | null {
     const { compression, pool, scheduler } = this.#options;
     if (compression === "uncompressed" || cls === "background") return null;
-    const rate = scheduler.bytesPerMs(this.host);
+    if (lane.slow) return null; // it would take a Worker's memory for long
+    const rate = scheduler.bytesPerMs(lane.host);
     if (rate > 0 && missing / rate < MIN_STREAM_MS) return null;
-    return pool.stream(() => this.#work(span), start);
+    return pool.stream(() => this.#work(span), start, lane.name);
   }
 
   #work(span: number): InflateWork {

@@ -1,43 +1,130 @@
+import type { Lane } from "./lane.ts";
 import type { PendingSpan } from "./pending.ts";
+import { FairShares } from "./shares.ts";
+
+/** What may be asked of a slow repository, bytes, unless a single span is larger. */
+const SLOW_BYTES = 4 * 2 ** 20;
+/** For single spans that are larger than a share: two of the largest a ztoc may have. */
+const LARGE_SPAN_BYTES = 2 * 64 * 2 ** 20;
+
+/** Of which budget a span takes how much. */
+interface Held {
+  readonly lane: Lane;
+  /** Of the host's and the repository's shares. */
+  shared: number;
+  /** Of what is there for spans that are larger than a share. */
+  large: number;
+  /** Of the repository's own budget, while it is slow. */
+  slow: number;
+}
 
 /**
  * The bound on compressed bytes that are on their way or wait to be inflated: they are in memory, each
- * for a moment twice. One bound for all hosts and layers together.
+ * for a moment twice. Hosts have fair shares of it, and the repositories of a host have fair shares of
+ * the host's. What is asked of a slow repository is not in memory and counts against a small budget
+ * of that repository alone.
+ *
+ * A repository of which nothing is asked may begin with one span that is larger than its share; the
+ * rest of that span comes out of a budget for such spans, which is shared as fairly.
  */
 export class HeldBytes {
   readonly #maxBytes: number;
   readonly #onFreed: () => void;
-  readonly #spans = new Set<PendingSpan>();
-  #bytes = 0;
+  readonly #hosts: FairShares<string>;
+  readonly #lanes = new Map<string, FairShares<Lane>>();
+  readonly #large = new FairShares<string>(LARGE_SPAN_BYTES);
+  readonly #spans = new Map<PendingSpan, Held>();
 
-  /** @param onFreed told when there is more room. */
+  /**
+   * @param maxBytes of one host while it is alone; all together may have half as much again.
+   * @param onFreed told when there is more room.
+   */
   constructor(maxBytes: number, onFreed: () => void) {
     this.#maxBytes = maxBytes;
     this.#onFreed = onFreed;
+    this.#hosts = new FairShares(maxBytes);
   }
 
-  /** Bytes that may still come. */
-  get roomBytes(): number {
-    return this.#maxBytes - this.#bytes;
+  /** Bytes that may still be asked of a repository. */
+  roomOf(lane: Lane): number {
+    if (lane.slow) return Math.max(0, SLOW_BYTES - lane.slowBytes);
+    const room = Math.min(
+      this.#hosts.roomOf(lane.host),
+      this.#of(lane.host).roomOf(lane),
+    );
+    return Math.max(0, room);
   }
 
-  /** Whether a span may be asked for now. One may always, whatever its size. */
-  fits(pending: PendingSpan): boolean {
-    return this.#bytes === 0 || pending.sizeBytes <= this.roomBytes;
+  /** Whether a span may be asked for now. */
+  fits({ sizeBytes }: PendingSpan, lane: Lane): boolean {
+    const room = this.roomOf(lane);
+    if (sizeBytes <= room) return true;
+    if (lane.slow) return lane.slowBytes === 0;
+    return lane.heldBytes === lane.slowBytes &&
+      sizeBytes - room <= this.#large.roomOf(lane.host);
+  }
+
+  /** Whether a slow repository has more than its budget. */
+  isOver({ slowBytes }: Lane): boolean {
+    return slowBytes > SLOW_BYTES;
   }
 
   /** Counts a span until it is settled, or `release`d. */
-  hold(pending: PendingSpan): void {
-    this.#spans.add(pending);
-    this.#bytes += pending.sizeBytes;
+  hold(pending: PendingSpan, lane: Lane): void {
+    const { sizeBytes } = pending;
+    const shared = lane.slow ? 0 : Math.min(sizeBytes, this.roomOf(lane));
+    const large = lane.slow ? 0 : sizeBytes - shared;
+    const slow = lane.slow ? sizeBytes : 0;
+    this.#spans.set(pending, { lane, shared, large, slow });
+    lane.heldBytes += sizeBytes;
+    lane.slowBytes += slow;
+    this.#take(lane, shared, large);
     const release = () => this.release(pending);
     pending.done.then(release, release);
   }
 
+  /** A span does not come: from now on it counts against its repository's own budget. */
+  giveBack(pending: PendingSpan): void {
+    const held = this.#spans.get(pending);
+    if (held === undefined || held.slow > 0) return;
+    const { lane, shared, large } = held;
+    this.#give(lane, shared, large);
+    held.slow = shared + large;
+    held.shared = held.large = 0;
+    lane.slowBytes += held.slow;
+    this.#onFreed();
+  }
+
   /** A span takes no memory any more. */
   release(pending: PendingSpan): void {
-    if (!this.#spans.delete(pending)) return;
-    this.#bytes -= pending.sizeBytes;
+    const held = this.#spans.get(pending);
+    if (held === undefined) return;
+    this.#spans.delete(pending);
+    const { lane, shared, large, slow } = held;
+    lane.heldBytes -= shared + large + slow;
+    lane.slowBytes -= slow;
+    this.#give(lane, shared, large);
     this.#onFreed();
+  }
+
+  #of(host: string): FairShares<Lane> {
+    return this.#lanes.getOrInsertComputed(
+      host,
+      () => new FairShares(this.#maxBytes),
+    );
+  }
+
+  #take(lane: Lane, shared: number, large: number): void {
+    if (large > 0) this.#large.take(lane.host, large);
+    if (shared === 0) return;
+    this.#hosts.take(lane.host, shared);
+    this.#of(lane.host).take(lane, shared);
+  }
+
+  #give(lane: Lane, shared: number, large: number): void {
+    if (large > 0) this.#large.give(lane.host, large);
+    if (shared === 0) return;
+    this.#hosts.give(lane.host, shared);
+    this.#of(lane.host).give(lane, shared);
   }
 }

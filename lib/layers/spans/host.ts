@@ -1,7 +1,7 @@
-import { SPAN_CLASSES, type SpanClass } from "./classes.ts";
+import type { SpanClass } from "./classes.ts";
+import { Lane } from "./lane.ts";
 import { HostPace } from "./pace.ts";
 import {
-  isUrgent,
   type PendingSpan,
   Preempted,
   type RangeRequest,
@@ -13,28 +13,63 @@ const NEARLY_DONE_MS = 4;
 /** A reader waits so long, ms, for a background request to come to its span, else asks anew. */
 const NEARLY_THERE_MS = 15;
 
-/** What is asked of one host, and what is to be. */
+/**
+ * What is asked of one host, and what is to be, repository by repository. Those that hang or drip are
+ * not counted where the others' turn is decided: nothing of the line is theirs.
+ */
 export class Host {
   readonly pace = new HostPace();
-  readonly queues: Readonly<Record<SpanClass, Set<PendingSpan>>> = {
-    demand: new Set(),
-    prefetch: new Set(),
-    background: new Set(),
-  };
-  /** Range requests under way. */
-  readonly requests = new Set<RangeRequest>();
+  /** By repository; who had its turn goes to the end. */
+  readonly #lanes = new Map<string, Lane>();
   /** When something other than background last ran. */
   busyUntilMs = -Infinity;
 
-  /** The most urgent class that is queued; undefined when nothing is. */
-  get nextClass(): SpanClass | undefined {
-    return SPAN_CLASSES.find((cls) => this.queues[cls].size > 0);
+  constructor(
+    /** Its name. */
+    readonly name: string,
+  ) {}
+
+  /** The lane of a repository. */
+  lane(repository: string): Lane {
+    return this.#lanes.getOrInsertComputed(
+      repository,
+      () => new Lane(this.name, repository),
+    );
   }
 
-  /** Number of requests under way that somebody waits for, or will. */
-  get urgentRequests(): number {
+  /** All lanes, in the order of their turns. */
+  lanes(): Lane[] {
+    return [...this.#lanes.values()];
+  }
+
+  /** A lane had its turn. */
+  hadTurn(lane: Lane): void {
+    this.#lanes.delete(lane.repository);
+    this.#lanes.set(lane.repository, lane);
+  }
+
+  /** Whether something of a class waits that might come at once if there were room for it. */
+  isWaiting(classes: readonly SpanClass[]): boolean {
+    return this.lanes().some(({ slow, queues }) =>
+      !slow && classes.some((cls) => queues[cls].size > 0)
+    );
+  }
+
+  /** Number of requests under way that somebody waits for, or will, but for a lane and slow ones. */
+  urgentBeside(except: Lane | null = null): number {
     let count = 0;
-    for (const request of this.requests) if (isUrgent(request)) count++;
+    for (const lane of this.#lanes.values()) {
+      if (lane !== except && !lane.slow) count += lane.urgentRequests;
+    }
+    return count;
+  }
+
+  /** Number of requests under way, but for slow repositories. */
+  get requestCount(): number {
+    let count = 0;
+    for (const { slow, requests } of this.#lanes.values()) {
+      if (!slow) count += requests.size;
+    }
     return count;
   }
 
@@ -43,7 +78,8 @@ export class Host {
    * @param reader what it waits for; null: all of them.
    */
   yieldTo(reader: PendingSpan | null): void {
-    for (const request of this.requests) {
+    const lane = reader?.lane ?? null;
+    for (const request of this.#requests(lane?.slow ? lane : null)) {
       if (request.cls !== "background") continue;
       if (reader !== null && this.#comesSoon(request, reader)) continue;
       // Somebody waits for a part of it, and hears of the rest when that has come.
@@ -51,6 +87,11 @@ export class Host {
         restOf(request).some(({ cls }) => cls === "demand");
       if (!joined) request.abort.abort(new Preempted("a reader waits"));
     }
+  }
+
+  #requests(of: Lane | null): RangeRequest[] {
+    const lanes = of === null ? this.lanes() : [of];
+    return lanes.flatMap(({ requests }) => [...requests]);
   }
 
   /** Whether a request is worth waiting for, as it is nearly done or nearly at the reader's span. */

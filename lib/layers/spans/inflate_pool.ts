@@ -6,6 +6,8 @@ import type {
   InflateResult,
   InflateWork,
 } from "./inflate_messages.ts";
+import { FairShares } from "./shares.ts";
+import { TurnQueue } from "./turn_queue.ts";
 
 /** A piece of a span that is coming is posted once it has so many bytes. */
 const PIECE_BYTES = 64 * 1024;
@@ -32,7 +34,7 @@ interface Member {
     readonly finished: Finished;
   } | null;
   /** Spans that are coming, or whose last byte was posted. */
-  readonly streams: Map<number, Finished>;
+  readonly streams: Map<number, { finished: Finished; share: string }>;
 }
 
 /** A span that is hashed and inflated while it comes. */
@@ -60,11 +62,13 @@ export interface InflatePoolOptions {
  */
 export class InflatePool implements Disposable {
   readonly #members: Member[];
-  readonly #queues: Record<SpanClass, Waiting[]> = {
-    demand: [],
-    prefetch: [],
-    background: [],
+  readonly #queues: Readonly<Record<SpanClass, TurnQueue<Waiting>>> = {
+    demand: new TurnQueue(),
+    prefetch: new TurnQueue(),
+    background: new TurnQueue(),
   };
+  /** Spans that are coming, by who takes a share. */
+  readonly #streams: FairShares<string>;
   #nextId = 1;
 
   readonly #idleMs: number;
@@ -76,6 +80,7 @@ export class InflatePool implements Disposable {
   constructor(options: InflatePoolOptions = {}) {
     const { size = Math.min(4, navigator.hardwareConcurrency) } = options;
     this.#idleMs = options.idleMs ?? IDLE_MS;
+    this.#streams = new FairShares(Math.max(1, size * STREAMS_EACH - 1));
     this.#members = Array.from(
       { length: size },
       () => ({ worker: null, current: null, streams: new Map() }),
@@ -118,7 +123,6 @@ export class InflatePool implements Disposable {
   }
 
   #listen(member: Member, worker: Worker): void {
-    const { streams } = member;
     const endCurrent = (outcome: InflateOutcome) => {
       member.current?.finished.resolve(outcome);
       member.current = null;
@@ -126,8 +130,7 @@ export class InflatePool implements Disposable {
     };
     worker.onmessage = ({ data }: MessageEvent<InflateResult>) => {
       if (data.id === member.current?.id) return endCurrent(data.outcome);
-      streams.get(data.id)?.resolve(data.outcome);
-      streams.delete(data.id);
+      this.#endStream(member, data.id)?.resolve(data.outcome);
     };
     worker.onerror = (event) => {
       event.preventDefault();
@@ -137,8 +140,9 @@ export class InflatePool implements Disposable {
         kind: "worker",
         detail: `Worker: ${event.message}`,
       };
-      for (const finished of streams.values()) finished.resolve(outcome);
-      streams.clear();
+      for (const id of [...member.streams.keys()]) {
+        this.#endStream(member, id)?.resolve(outcome);
+      }
       endCurrent(outcome);
     };
   }
@@ -153,15 +157,19 @@ export class InflatePool implements Disposable {
     return this.#members.filter(({ worker }) => worker !== null).length;
   }
 
-  /** Checks, inflates and writes one span; `compressed` and the work's window are given up. */
+  /**
+   * Checks, inflates and writes one span; `compressed` and the work's window are given up.
+   * @param share who wants it: those of one class have their turns one after another.
+   */
   run(
     work: InflateWork,
     compressed: Uint8Array<ArrayBuffer>,
     cls: SpanClass,
+    share = "",
   ): Promise<InflateOutcome> {
     this.wake();
     const finished = Promise.withResolvers<InflateOutcome>();
-    this.#queues[cls].push({ work, compressed, finished });
+    this.#queues[cls].push(share, { work, compressed, finished });
     this.#next();
     return finished.promise;
   }
@@ -169,17 +177,24 @@ export class InflatePool implements Disposable {
   /**
    * The same for a span of which only the beginning is here.
    * @param start where it begins in the bytes that `reached` and `finish` are given.
+   * @param share who wants it: nobody takes all the places there are for spans that are coming.
    * @returns null when enough are coming already: then wait for all of it and `run`.
    */
-  stream(makeWork: () => InflateWork, start: number): InflateStream | null {
+  stream(
+    makeWork: () => InflateWork,
+    start: number,
+    share = "",
+  ): InflateStream | null {
     this.wake();
+    if (this.#streams.roomOf(share) < 1) return null;
     const member = this.#members.reduce((least, candidate) =>
       candidate.streams.size < least.streams.size ? candidate : least
     );
     if (member.streams.size >= STREAMS_EACH) return null;
     const id = this.#nextId++;
     const finished = Promise.withResolvers<InflateOutcome>();
-    member.streams.set(id, finished);
+    member.streams.set(id, { finished, share });
+    this.#streams.take(share, 1);
     post(member, { kind: "begin", id, work: makeWork() });
     let at = start;
     const piece = (kind: "piece" | "last", bytes: Uint8Array, end: number) => {
@@ -196,15 +211,23 @@ export class InflatePool implements Disposable {
         return finished.promise;
       },
       drop: () => {
-        member.streams.delete(id);
+        this.#endStream(member, id);
         post(member, { kind: "drop", id });
       },
     };
   }
 
+  #endStream({ streams }: Member, id: number): Finished | undefined {
+    const stream = streams.get(id);
+    if (stream === undefined) return undefined;
+    streams.delete(id);
+    this.#streams.give(stream.share, 1);
+    return stream.finished;
+  }
+
   #next(): void {
     for (;;) {
-      const cls = SPAN_CLASSES.find((cls) => this.#queues[cls].length > 0);
+      const cls = SPAN_CLASSES.find((cls) => this.#queues[cls].size > 0);
       if (cls === undefined) return;
       // One Worker is kept free of background work: the next reader finds it idle.
       const background = this.#members.filter(({ current }) =>
@@ -216,7 +239,7 @@ export class InflatePool implements Disposable {
       ) return;
       const member = this.#members.find(({ current }) => current === null);
       if (member === undefined) return;
-      const { work, compressed, finished } = this.#queues[cls].shift()!;
+      const { work, compressed, finished } = this.#queues[cls].next()!;
       const id = this.#nextId++;
       member.current = { id, cls, finished };
       post(member, { kind: "whole", id, work, compressed });

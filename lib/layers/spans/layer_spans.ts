@@ -15,8 +15,8 @@ export function isHere(state: SpanState | undefined): boolean {
  * The spans of one layer: their states, and what goes with a state: who waits for a span that is on
  * its way, why one failed, the bytes of one that is in memory only, the presence byte and the durable
  * mark of one that is here. The parts of a `LayerReader` change states here and nowhere else, but for
- * the scheduler, which takes the steps `send` and `preempt`, and the fetcher, which takes `arrive` and
- * `retry`.
+ * the scheduler, which takes the steps `send`, `requeue` and `retry`, and the fetcher, which takes
+ * `arrive`.
  */
 export class LayerSpans implements UncachedLayer {
   readonly states: SpanStates;

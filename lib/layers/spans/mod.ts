@@ -19,9 +19,11 @@
  * | job | file |
  * |---|---|
  * | want and wait: join, read ahead, leave | `wants.ts`, `read_ahead.ts` |
- * | choose what is fetched next: host by host, in class order demand, prefetch, background | `scheduler.ts`, `host.ts`, `coalesce.ts` |
+ * | choose what is fetched next: in class order demand, prefetch, background | `scheduler.ts`, `host.ts`, `coalesce.ts` |
+ * | choose from where: the sources of a layer and their health | `sources.ts`, `source.ts` |
+ * | keep hosts and repositories from waiting for each other | `lane.ts`, `flow.ts`, `shares.ts`, `turn_queue.ts` |
  * | bound the memory of what is on its way | `held_bytes.ts` |
- * | fetch: ranges from the `SpanSource`, each span handed on as its part is here | `fetcher.ts`, `source.ts` |
+ * | fetch: ranges from one `SpanSource`, each span handed on as its part is here | `fetcher.ts` |
  * | check, inflate and write, in Workers | `inflate_pool.ts`, `inflate_worker.ts` |
  * | arrive: try again, headers that cross spans, the mark | `arrivals.ts`, `headers.ts`, `map.ts` |
  * | read what is here | `bytes.ts`, `uncached.ts` |
@@ -45,6 +47,9 @@ export type { SpanClass } from "./classes.ts";
 export { type SchedulerOptions, SpanScheduler } from "./scheduler.ts";
 export type { PendingSpan, RangeRequest, ScheduledLayer } from "./pending.ts";
 export { FileSpanSource, type SpanSource } from "./source.ts";
+export { type SourceDeed, SpanSources } from "./sources.ts";
+export { fairShare, FairShares } from "./shares.ts";
+export { TurnQueue } from "./turn_queue.ts";
 export { SpanMap } from "./map.ts";
 export {
   type CrossingHeader,
@@ -65,4 +70,4 @@ export {
   type UncachedOptions,
   UncachedSpans,
 } from "./uncached.ts";
-export { SpanError, type SpanErrorKind } from "./errors.ts";
+export { NoSourceError, SpanError, type SpanErrorKind } from "./errors.ts";

@@ -5,7 +5,7 @@ import type { HeaderTable } from "./headers.ts";
 import type { InflatePool } from "./inflate_pool.ts";
 import type { SpanMap } from "./map.ts";
 import type { SpanScheduler } from "./scheduler.ts";
-import type { SpanSource } from "./source.ts";
+import type { SpanSources } from "./sources.ts";
 import type { UncachedSpans } from "./uncached.ts";
 
 /** What a `LayerReader` works with. It owns none of it. */
@@ -21,7 +21,7 @@ export interface LayerReaderOptions {
   /** The data file; open until `close` has resolved. */
   readonly dataFd: number;
   /** Where the missing ones come from. */
-  readonly source: SpanSource;
+  readonly sources: SpanSources;
   /** Shared by all layers. */
   readonly scheduler: SpanScheduler;
   /** Shared by all layers. */

@@ -1,5 +1,9 @@
 /** A span that is on its way, and the range request that brings it. @module */
 import type { SpanClass } from "./classes.ts";
+import type { Flow } from "./flow.ts";
+import type { Lane } from "./lane.ts";
+import type { SpanSource } from "./source.ts";
+import type { SpanSources } from "./sources.ts";
 import type { SpanStates } from "./span_states.ts";
 
 /** One span that somebody wants, from being asked for until it is here, or will not come. */
@@ -8,6 +12,14 @@ export class PendingSpan {
   waiters = 1;
   /** The range request that brings it; null while it is queued or recalled. */
   request: RangeRequest | null = null;
+  /** In whose queues it is, or was last; null before the scheduler has it. */
+  lane: Lane | null = null;
+  /** Of whom it is asked, or was last. */
+  source: SpanSource | null = null;
+  /** How often each source was asked for it in vain. */
+  readonly tried = new Map<SpanSource, number>();
+  /** How often what came was of no use. */
+  refusals = 0;
   /** Whether read-ahead wants to hear of its first reader. */
   watched = false;
   readonly #done = Promise.withResolvers<void>();
@@ -58,6 +70,12 @@ export class PendingSpan {
 export interface RangeRequest {
   /** Whose spans they are. */
   readonly layer: ScheduledLayer;
+  /** Which of the layer's sources is asked. */
+  readonly source: SpanSource;
+  /** That source's repository. */
+  readonly lane: Lane;
+  /** How it comes along. */
+  readonly flow: Flow;
   /** In order of their spans, without gap. */
   readonly spans: readonly PendingSpan[];
   /** The most urgent class among them when it went out. */
@@ -85,9 +103,9 @@ export function isUrgent(request: RangeRequest): boolean {
 
 /** A layer as the scheduler sees it. */
 export interface ScheduledLayer {
-  /** Requests are bounded for each host. */
-  readonly host: string;
-  /** The scheduler takes the steps `send` and `preempt` in it. */
+  /** Whom it may be fetched from. Requests are bounded for each host and each repository. */
+  readonly sources: SpanSources;
+  /** The scheduler takes the steps `send`, `requeue` and `retry` in it. */
   readonly states: SpanStates;
   /** What is pending, by span. */
   readonly pending: ReadonlyMap<number, PendingSpan>;
@@ -96,7 +114,7 @@ export interface ScheduledLayer {
   /** Where it ends: behind its last byte. */
   compressedEnd(span: number): number;
   /**
-   * Fetches a request's spans and hands each on as its bytes come; `next` and `received` follow.
+   * Fetches a request's spans from its source and hands each on as its bytes come; `next` and `received` follow.
    * @throws the source's error, or the abort's reason: then spans from `next` on have not come.
    */
   fetch(request: RangeRequest, onBytes: (count: number) => void): Promise<void>;
@@ -108,3 +126,6 @@ export interface ScheduledLayer {
 export class Preempted extends Error {
   override readonly name = "Preempted";
 }
+
+/** Given up because next to nothing comes: its spans are asked of another source, if there is one. */
+export class Quiet extends Preempted {}

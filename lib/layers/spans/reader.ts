@@ -7,6 +7,7 @@ import { LayerFetcher } from "./fetcher.ts";
 import { fillLayer } from "./fill.ts";
 import { LayerSpans } from "./layer_spans.ts";
 import type { LayerReaderOptions } from "./options.ts";
+import type { SpanSource } from "./source.ts";
 import { SpanState } from "./span_states.ts";
 import { SpanWants } from "./wants.ts";
 
@@ -32,11 +33,11 @@ export class LayerReader {
     const evictions = this.#evictions = new SpanEvictions(options, spans);
     const bytes = this.#bytes = new SpanBytes(options, spans, evictions);
     const arrivals = new SpanArrivals(options, spans, bytes, evictions);
-    const fetcher: LayerFetcher = this.#fetcher = new LayerFetcher(
+    const fetcher = this.#fetcher = new LayerFetcher(
       options,
       spans,
-      (pending, outcome) =>
-        spans.track(arrivals.arrived(fetcher, pending, outcome)),
+      (pending, source, outcome) =>
+        spans.track(arrivals.arrived(pending, source, outcome)),
     );
     this.#wants = new SpanWants(options, spans, fetcher, arrivals);
     options.uncached.broken.addEventListener("abort", this.#disbelieve);
@@ -135,7 +136,8 @@ export class LayerReader {
         const state = this.stateOf(span);
         return state === SpanState.PRESENT || state === SpanState.FAILED;
       },
-      requestBytes: () => scheduler.backgroundRequestBytes(this.#fetcher.host),
+      requestBytes: () =>
+        scheduler.backgroundRequestBytes(scheduler.hostOf(this.#fetcher)),
       room: () => uncached.broken.aborted ? 0 : room(),
       fetch: (first, last) =>
         this.ensureSpans(first, last, "background", signal),
@@ -153,6 +155,21 @@ export class LayerReader {
   /** Serves nothing any more: every read fails with `error`, also of what is here. */
   condemn(error: SpanError): void {
     this.#evictions.condemn(error);
+  }
+
+  /**
+   * A claimant uses the layer from a source that holds its blob, until `removeSource`. The sources
+   * own it.
+   */
+  addSource(claimant: string, source: SpanSource): void {
+    this.#options.sources.add(claimant, source);
+  }
+
+  /** One use of a claimant ends; with the last one its source is asked for nothing more. */
+  removeSource(claimant: string): void {
+    const source = this.#options.sources.remove(claimant);
+    if (source === null) return;
+    this.#options.scheduler.leave(this.#fetcher, source);
   }
 
   /** Ends all that is under way; later requests fail. Descriptors may be closed once it resolves. */

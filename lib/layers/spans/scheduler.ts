@@ -1,14 +1,21 @@
-import { isBefore, type SpanClass } from "./classes.ts";
+import { isBefore, SPAN_CLASSES, type SpanClass } from "./classes.ts";
 import { coalesce } from "./coalesce.ts";
+import { Flow } from "./flow.ts";
 import { HeldBytes } from "./held_bytes.ts";
 import { Host } from "./host.ts";
+import type { Lane } from "./lane.ts";
 import {
   isUrgent,
   type PendingSpan,
   Preempted,
+  Quiet,
   type RangeRequest,
   restOf,
+  type ScheduledLayer,
 } from "./pending.ts";
+import { fairShare } from "./shares.ts";
+import type { SpanSource } from "./source.ts";
+import { NoSourceError } from "./errors.ts";
 
 /** Compressed bytes one range request may ask for, unless a single span is larger. */
 const MAX_REQUEST_BYTES = 8 * 2 ** 20;
@@ -18,22 +25,31 @@ const FIRST_BACKGROUND_BYTES = 2 ** 20;
 const BACKGROUND_REQUEST_MS = 250;
 /** Background requests side by side: two hide each other's round trips. */
 const BACKGROUND_REQUESTS = 2;
+/** Requests side by side to a repository that hangs or drips. */
+const SLOW_REQUESTS = 4;
 /** After a reader was served another one often follows: the line is left free for so long, ms. */
 const QUIET_MS = 30;
+/** How often requests under way are looked at, ms. */
+const LOOK_MS = 250;
 
 /** How a scheduler behaves. */
 export interface SchedulerOptions {
   /** The most the background may fetch, compressed bytes a second; no bound when not given. */
   readonly backgroundBytesPerSecond?: number;
   /**
-   * The most compressed bytes that are on their way or wait to be inflated, of all hosts together: they
-   * are in memory, each for a moment twice. No bound when not given.
+   * The most compressed bytes of one host that are on their way or wait to be inflated: they are in
+   * memory, each for a moment twice. All hosts together may have half as much again, and share it so
+   * that each finds room. No bound when not given.
    */
   readonly maxHeldBytes?: number;
 }
 
 /**
- * Decides which spans of all layers are fetched next, host by host.
+ * Decides which spans of all layers are fetched next, and from where.
+ *
+ * Each span waits in the *lane* of one repository: that of the layer's source which is likely to give
+ * it. It moves to another lane when its source fails, gives next to nothing for a second, or gave
+ * wrong bytes, and there is another source; it is given up when all have failed.
  *
  * Spans are queued one by one and coalesced with their neighbours only when a request may start, so
  * what was asked for in the same turn, or while all requests were busy, goes out together. Classes
@@ -41,6 +57,10 @@ export interface SchedulerOptions {
  * neighbours that will be, as that delays nobody. The background runs only while a host has nothing
  * else to do, in pieces of a quarter second, and gives way at once: its request is given up, what came
  * is kept.
+ *
+ * Hosts do not wait for each other, and the repositories of a host have their turns one after
+ * another: bytes in memory (`HeldBytes`) and requests are shared so that each finds room. What hangs
+ * or drips for two seconds is counted no more, and has a small budget of its own.
  */
 export class SpanScheduler {
   readonly #hosts = new Map<string, Host>();
@@ -53,6 +73,8 @@ export class SpanScheduler {
   readonly #soon = new Set<Host>();
   /** Hosts that are looked at later, when the background may go on. */
   readonly #later = new Map<Host, ReturnType<typeof setTimeout>>();
+  /** Set while there are requests under way or slow lanes. */
+  #looking: ReturnType<typeof setInterval> | undefined;
 
   /** Nothing is asked for before a span is added. */
   constructor(options: SchedulerOptions = {}) {
@@ -66,24 +88,48 @@ export class SpanScheduler {
 
   /** Takes a queued span in. */
   add(pending: PendingSpan): void {
-    const host = this.#host(pending.layer.host);
-    host.queues[pending.cls].add(pending);
-    this.#added(host, pending);
+    const lane = this.#place(pending);
+    if (lane === null) return;
+    const host = this.#host(lane.host);
+    if (pending.cls === "demand") host.yieldTo(pending);
+    this.#startSoon(host);
   }
 
   /** A more urgent waiter joined a span that is queued or under way. */
   raise(pending: PendingSpan, cls: SpanClass): void {
     if (!isBefore(cls, pending.cls)) return;
-    const host = this.#host(pending.layer.host);
-    const queued = host.queues[pending.cls].delete(pending);
+    const { lane } = pending;
+    const queued = lane?.queues[pending.cls].delete(pending) ?? false;
     pending.cls = cls;
-    if (queued) host.queues[cls].add(pending);
-    this.#added(host, pending);
+    if (lane === null) return;
+    if (queued) lane.queues[cls].add(pending);
+    const host = this.#host(lane.host);
+    if (pending.cls === "demand") host.yieldTo(pending);
+    this.#startSoon(host);
   }
 
   /** Takes a queued span back. */
   remove(pending: PendingSpan): void {
-    this.#host(pending.layer.host).queues[pending.cls].delete(pending);
+    pending.lane?.queues[pending.cls].delete(pending);
+  }
+
+  /**
+   * What came of a span was of no use: it is asked for again, of another source if there is one.
+   * @param source what brought it.
+   */
+  again(pending: PendingSpan, source: SpanSource): void {
+    triedInVain(pending, source);
+    this.#queueAgain(pending, "retry");
+  }
+
+  /** A source of a layer is asked no more: what was asked of it is asked of another one. */
+  leave(layer: ScheduledLayer, source: SpanSource): void {
+    const lane = this.#laneOf(source);
+    for (const request of lane.requests) {
+      if (request.layer !== layer || request.source !== source) continue;
+      request.abort.abort(new Preempted("its source left"));
+    }
+    this.#moveQueued(lane, (pending) => pending.source === source);
   }
 
   /** Starts no more background requests, and gives up those that run. */
@@ -96,6 +142,11 @@ export class SpanScheduler {
   resumeBackground(): void {
     this.#paused = false;
     this.#startAllSoon();
+  }
+
+  /** The host that a layer's next span would be asked of; empty when there is none. */
+  hostOf({ sources }: ScheduledLayer): string {
+    return sources.pick({ isSlow: this.#isSlow })?.host ?? "";
   }
 
   /** How many compressed bytes of background one request to a host should ask for. */
@@ -114,12 +165,42 @@ export class SpanScheduler {
   }
 
   #host(name: string): Host {
-    return this.#hosts.getOrInsertComputed(name, () => new Host());
+    return this.#hosts.getOrInsertComputed(name, () => new Host(name));
   }
 
-  #added(host: Host, pending: PendingSpan): void {
-    if (pending.cls === "demand") host.yieldTo(pending);
-    this.#startSoon(host);
+  #laneOf({ host, repository = "" }: SpanSource): Lane {
+    return this.#host(host).lane(repository);
+  }
+
+  readonly #isSlow = (source: SpanSource): boolean => this.#laneOf(source).slow;
+
+  /** Puts a queued span into the lane of the source it is best asked of; null: there is none. */
+  #place(pending: PendingSpan): Lane | null {
+    const { layer: { sources }, tried } = pending;
+    const source = sources.pick({ tried, isSlow: this.#isSlow });
+    pending.source = source;
+    pending.lane = source === null ? null : this.#laneOf(source);
+    if (source === null) this.#loseSoon(pending);
+    pending.lane?.queues[pending.cls].add(pending);
+    return pending.lane;
+  }
+
+  /** There is nobody to ask: told when whoever wants it waits already. */
+  #loseSoon(pending: PendingSpan): void {
+    queueMicrotask(() => {
+      if (pending.settled || pending.lane !== null) return;
+      pending.layer.lost(pending, new NoSourceError());
+    });
+  }
+
+  /** Finds queued spans another lane. */
+  #moveQueued(lane: Lane, which: (pending: PendingSpan) => boolean): void {
+    for (const queue of Object.values(lane.queues)) {
+      for (const pending of [...queue].filter(which)) {
+        queue.delete(pending);
+        this.add(pending);
+      }
+    }
   }
 
   #startAllSoon(): void {
@@ -132,29 +213,40 @@ export class SpanScheduler {
     this.#soon.add(host);
     queueMicrotask(() => {
       this.#soon.delete(host);
-      this.#startWhatMay(host);
+      while (this.#startOne(host));
     });
   }
 
-  #startWhatMay(host: Host): void {
-    for (;;) {
-      const cls = host.nextClass;
-      if (cls === undefined || !this.#mayStart(host, cls)) return;
-      const [pending] = host.queues[cls];
-      if (!this.#held.fits(pending!)) return;
-      this.#start(host, coalesce(pending!, this.#maxRequestBytes(pending!)));
+  /** Starts the most urgent request that may; one lane after another has its turn. */
+  #startOne(host: Host): boolean {
+    for (const cls of SPAN_CLASSES) {
+      for (const lane of host.lanes()) {
+        const [pending] = lane.queues[cls];
+        if (pending === undefined || !this.#mayStart(host, lane, cls)) continue;
+        if (!this.#held.fits(pending, lane)) continue;
+        host.hadTurn(lane);
+        const maxBytes = this.#maxRequestBytes(lane, cls);
+        this.#start(host, lane, coalesce(pending, maxBytes));
+        return true;
+      }
     }
+    return false;
   }
 
-  #mayStart(host: Host, cls: SpanClass): boolean {
-    const urgent = host.urgentRequests;
+  #mayStart(host: Host, lane: Lane, cls: SpanClass): boolean {
+    const urgent = lane.urgentRequests;
     if (cls !== "background") {
+      if (lane.slow) return lane.requests.size < SLOW_REQUESTS;
+      if (urgent === 0) return true;
       // Readers to come leave room for readers that are here.
-      const limit = host.pace.requests;
-      return urgent < (cls === "demand" ? limit : Math.max(1, limit >> 1));
+      const { requests } = host.pace;
+      const limit = cls === "demand" ? requests : Math.max(1, requests >> 1);
+      return urgent < fairShare(limit, host.urgentBeside(lane));
     }
-    if (this.#paused || urgent > 0) return false;
-    if (host.requests.size >= BACKGROUND_REQUESTS) return false;
+    if (this.#paused) return false;
+    if (lane.slow) return lane.requests.size === 0;
+    if (host.urgentBeside() > 0) return false;
+    if (host.requestCount >= BACKGROUND_REQUESTS) return false;
     const fromMs = Math.max(
       host.busyUntilMs + QUIET_MS,
       this.#nextBackgroundMs,
@@ -174,26 +266,28 @@ export class SpanScheduler {
     this.#later.set(host, timer);
   }
 
-  #maxRequestBytes({ cls, layer }: PendingSpan): number {
+  #maxRequestBytes(lane: Lane, cls: SpanClass): number {
     return Math.min(
       cls === "background"
-        ? this.backgroundRequestBytes(layer.host)
+        ? this.backgroundRequestBytes(lane.host)
         : MAX_REQUEST_BYTES,
-      this.#held.roomBytes,
+      this.#held.roomOf(lane),
     );
   }
 
-  #start(host: Host, spans: readonly PendingSpan[]): void {
-    const request = makeRequest(spans);
+  #start(host: Host, lane: Lane, spans: readonly PendingSpan[]): void {
+    const request = makeRequest(lane, spans);
     const { cls, layer, sizeBytes } = request;
     for (const pending of spans) {
-      host.queues[pending.cls].delete(pending);
+      lane.queues[pending.cls].delete(pending);
       layer.states.step(pending.span, "send");
       pending.request = request;
-      this.#held.hold(pending);
+      this.#held.hold(pending, lane);
     }
-    host.requests.add(request);
+    lane.requests.add(request);
     host.pace.begin(performance.now());
+    this.#looking ??= setInterval(() => this.#look(), LOOK_MS);
+    Deno.unrefTimer(this.#looking);
     if (cls === "background") {
       this.#nextBackgroundMs =
         Math.max(this.#nextBackgroundMs, performance.now()) +
@@ -206,35 +300,43 @@ export class SpanScheduler {
   }
 
   #received(host: Host, request: RangeRequest, count: number): void {
-    const { demand, prefetch } = host.queues;
+    request.flow.received(count);
     host.pace.received(
       count,
-      demand.size + prefetch.size > 0,
+      host.isWaiting(["demand", "prefetch"]),
       performance.now(),
     );
     if (request.cls !== "background" || isUrgent(request)) return;
     // A reader had joined this request, and that is why it was not given up; now its span has come.
-    if (demand.size > 0 || host.urgentRequests > 0) host.yieldTo(null);
+    if (host.isWaiting(["demand"]) || host.urgentBeside() > 0) {
+      host.yieldTo(null);
+    }
   }
 
   #ended(host: Host, request: RangeRequest, error: unknown): void {
     const now = performance.now();
-    host.requests.delete(request);
-    const preempted = error !== null &&
-      request.abort.signal.reason instanceof Preempted;
+    const { lane, layer, source } = request;
+    lane.requests.delete(request);
+    const { reason } = request.abort.signal;
+    const preempted = error !== null && reason instanceof Preempted;
     if (preempted && request.cls === "background") {
       this.#nextBackgroundMs -= (request.sizeBytes - request.received) /
         this.#backgroundBytesPerMs;
     }
     host.pace.end(error === null || preempted ? "done" : "failed", now);
-    if (request.spans.some(({ cls }) => cls !== "background")) {
+    if (!lane.slow && request.spans.some(({ cls }) => cls !== "background")) {
       host.busyUntilMs = now;
+    }
+    if (!preempted) {
+      layer.sources.did(source, error === null ? "gave" : "failed");
     }
     for (const pending of restOf(request)) {
       if (pending.settled) continue; // its layer is no longer served
-      if (preempted) this.#queueAgain(host, pending);
-      else {
-        request.layer.lost(
+      if (!preempted || reason instanceof Quiet) triedInVain(pending, source);
+      if (preempted || hasOther(pending, source)) {
+        this.#queueAgain(pending, "requeue");
+      } else {
+        layer.lost(
           pending,
           error ?? new Error(`span ${pending.span} has not come`),
         );
@@ -243,26 +345,108 @@ export class SpanScheduler {
     this.#startSoon(host);
   }
 
-  #queueAgain(host: Host, pending: PendingSpan): void {
-    pending.layer.states.step(pending.span, "preempt");
+  #queueAgain(pending: PendingSpan, step: "requeue" | "retry"): void {
+    pending.layer.states.step(pending.span, step);
     pending.request = null;
     this.#held.release(pending);
-    host.queues[pending.cls].add(pending);
+    if (pending.waiters > 0) return this.add(pending);
+    pending.lane = null;
+    pending.layer.lost(pending, new Error("nobody waits for it any more"));
+  }
+
+  /** Looks how all requests come along. */
+  #look(): void {
+    const now = performance.now();
+    let idle = true;
+    for (const host of this.#hosts.values()) {
+      for (const lane of host.lanes()) {
+        for (const request of lane.requests) this.#lookAt(request, now);
+        lane.look(now);
+        if (lane.slow) this.#relieve(lane);
+        if (lane.slow || lane.requests.size > 0) idle = false;
+      }
+    }
+    if (!idle) return;
+    clearInterval(this.#looking);
+    this.#looking = undefined;
+  }
+
+  #lookAt(request: RangeRequest, now: number): void {
+    const { flow, lane, layer, source } = request;
+    flow.look(now);
+    const [pending] = restOf(request);
+    if (pending === undefined) return;
+    if (flow.slow) {
+      lane.gaveLittle(now);
+      for (const pending of restOf(request)) this.#held.giveBack(pending);
+    }
+    // The first time round the others may be faster; after that, what drips is better than nothing.
+    const isFirst = !pending.tried.has(source);
+    if (isFirst ? !flow.quiet : !flow.silent) return;
+    const others = layer.sources.all().filter((other) => other !== source);
+    if (!others.some((other) => isUntried(pending, other, source))) return;
+    layer.sources.did(source, "quiet");
+    request.abort.abort(new Quiet("next to nothing comes"));
+  }
+
+  /** Takes back what was asked of a slow repository beyond its budget, and what others may give. */
+  #relieve(lane: Lane): void {
+    const slow = [...lane.requests].filter(({ flow }) => flow.slow)
+      .sort((a, b) => a.received - b.received);
+    while (this.#held.isOver(lane) && slow.length > 1) {
+      const request = slow.shift()!;
+      for (const pending of restOf(request)) this.#held.release(pending);
+      request.abort.abort(new Preempted("its repository hangs or drips"));
+    }
+    if (!SPAN_CLASSES.some((cls) => lane.queues[cls].size > 0)) return;
+    this.#moveQueued(lane, ({ layer, tried, source }) => {
+      const best = layer.sources.pick({ tried, isSlow: this.#isSlow });
+      return best !== source;
+    });
   }
 
   /** Starts nothing more. */
   [Symbol.dispose](): void {
     this.#paused = true;
+    clearInterval(this.#looking);
     for (const timer of this.#later.values()) clearTimeout(timer);
   }
 }
 
-function makeRequest(spans: readonly PendingSpan[]): RangeRequest {
+/** Whether `other` was asked for a span less often than `source` will have been. */
+function isUntried(
+  { tried }: PendingSpan,
+  other: SpanSource,
+  source: SpanSource,
+): boolean {
+  return (tried.get(other) ?? 0) <= (tried.get(source) ?? 0);
+}
+
+function triedInVain({ tried }: PendingSpan, source: SpanSource): void {
+  tried.set(source, (tried.get(source) ?? 0) + 1);
+}
+
+/** Whether a source that was asked in vain is not the last one there was to ask. */
+function hasOther(
+  { tried, layer: { sources } }: PendingSpan,
+  source: SpanSource,
+): boolean {
+  const times = tried.get(source) ?? 0;
+  return sources.all().some((other) => (tried.get(other) ?? 0) < times);
+}
+
+function makeRequest(
+  lane: Lane,
+  spans: readonly PendingSpan[],
+): RangeRequest {
   const first = spans[0]!;
-  const { layer } = first;
+  const { layer, source } = first;
   return {
     layer,
+    lane,
+    source: source!, // it is in a lane
     spans,
+    flow: new Flow(performance.now()),
     cls: spans.reduce<SpanClass>(
       (most, { cls }) => isBefore(cls, most) ? cls : most,
       "background",

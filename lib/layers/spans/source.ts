@@ -2,8 +2,10 @@ import { closeFd, O, openFd, preadFully } from "../../host/os/mod.ts";
 
 /** Where the compressed bytes of a layer come from. */
 export interface SpanSource {
-  /** What is shared with other layers: requests are bounded for each host by itself. */
+  /** The registry: hosts have budgets of their own. Empty for what is on this machine. */
   readonly host: string;
+  /** The repository on that host: within the host's budget it has its own. */
+  readonly repository?: string;
   /**
    * Fills `into` with bytes [start, end) of the layer blob; `into` is end − start long and belongs
    * to the caller. Not trusted: the caller checks digests.

@@ -4,16 +4,15 @@
  * ```text
  *      want        send             arrive              write
  * MISSING ──► QUEUED ────► FETCHING ─────► INFLATING ──────────► PRESENT
- *   ▲           ▲ ▲            │            │  ▲   │               │  ▲
- *   │           │ └──preempt───┘      retry │  │   │ hold          │  │ write
- *   │           │                           ▼  │   └──────► HELD ──┼──┘
- *   │           │                  REFETCHING ─┘ arrive      │     │
- *   ├──pushOut──┼────────────────────────────────────────────┘     │
- *   │           │ gone                                             │ evict
+ *   ▲          ▲ ▲ ▲           │             │     │               │  ▲
+ *   │          │ │ └──requeue──┘             │     │ hold          │  │ write
+ *   │          │ └───────────retry───────────┘     └──────► HELD ──┼──┘
+ *   ├──pushOut─┼─────────────────────────────────────────────┘     │
+ *   │          │ gone                                              │ evict
  *   │       RECALLED ◄──want── LEAVING ◄───────────────────────────┘
  *   └───────────────gone──────────┘
  *
- * giveUp: QUEUED, FETCHING, INFLATING, REFETCHING ──► MISSING; RECALLED ──► LEAVING
+ * giveUp: QUEUED, FETCHING, INFLATING ──► MISSING; RECALLED ──► LEAVING
  * fail:   every state but PRESENT ──► FAILED, where it stays
  * ```
  *
@@ -32,8 +31,6 @@ export enum SpanState {
   FETCHING,
   /** Its compressed bytes are here: they are checked, inflated and written. */
   INFLATING,
-  /** What came was of no use: it is asked for again, by a request of its own. */
-  REFETCHING,
   /** Its bytes are in the data file, and right. The presence byte says so to all isolates. */
   PRESENT,
   /** Its bytes are right and in memory only: the disk does not take them. */
@@ -52,11 +49,11 @@ export type SpanStep =
   | "want"
   /** A range request for it goes out. */
   | "send"
-  /** That request gives way to a reader: the span waits for another one. */
-  | "preempt"
+  /** That request gives way to a reader, or to another source: the span waits for another one. */
+  | "requeue"
   /** Its compressed bytes came. */
   | "arrive"
-  /** They were of no use: they are asked for again. */
+  /** They were of no use: the span waits for another request. */
   | "retry"
   /** Its bytes are in the data file. */
   | "write"
@@ -78,7 +75,6 @@ const {
   QUEUED,
   FETCHING,
   INFLATING,
-  REFETCHING,
   PRESENT,
   HELD,
   LEAVING,
@@ -92,9 +88,9 @@ export const SPAN_STEPS: Readonly<
 > = {
   want: new Map([[MISSING, QUEUED], [LEAVING, RECALLED]]),
   send: new Map([[QUEUED, FETCHING]]),
-  preempt: new Map([[FETCHING, QUEUED]]),
-  arrive: new Map([[FETCHING, INFLATING], [REFETCHING, INFLATING]]),
-  retry: new Map([[INFLATING, REFETCHING]]),
+  requeue: new Map([[FETCHING, QUEUED]]),
+  arrive: new Map([[FETCHING, INFLATING]]),
+  retry: new Map([[INFLATING, QUEUED]]),
   write: new Map([[INFLATING, PRESENT], [HELD, PRESENT]]),
   hold: new Map([[INFLATING, HELD]]),
   pushOut: new Map([[HELD, MISSING]]),
@@ -104,7 +100,6 @@ export const SPAN_STEPS: Readonly<
     [QUEUED, MISSING],
     [FETCHING, MISSING],
     [INFLATING, MISSING],
-    [REFETCHING, MISSING],
     [RECALLED, LEAVING],
   ]),
   fail: new Map([
@@ -112,7 +107,6 @@ export const SPAN_STEPS: Readonly<
     [QUEUED, FAILED],
     [FETCHING, FAILED],
     [INFLATING, FAILED],
-    [REFETCHING, FAILED],
     [HELD, FAILED],
     [LEAVING, FAILED],
     [RECALLED, FAILED],

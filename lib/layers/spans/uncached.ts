@@ -11,7 +11,7 @@ const DISK_WARNING_MS = 60_000;
 
 /** A layer some of whose spans are in memory. */
 export interface UncachedLayer {
-  /** Newer spans, of any layer, took the memory of this one. */
+  /** Newer spans took the memory of this one. */
   pushedOut(span: number): void;
 }
 
@@ -25,7 +25,7 @@ export interface UncachedOptions {
 
 /**
  * Spans that are not on the disk, because it is full or broken: kept in memory for the readers that
- * wait for them, until newer ones push them out.
+ * wait for them, until newer ones push them out, those of the layer that has most of them first.
  */
 export class UncachedSpans {
   readonly #spans = new Map<
@@ -99,10 +99,27 @@ export class UncachedSpans {
     this.#order.push({ layer, span, size: bytes.length });
     this.#bytes += bytes.length;
     while (this.#bytes > this.#maxBytes && this.#order.length > 1) {
-      const oldest = this.#order[0]!;
+      const oldest = this.#oldestOf(this.#largest());
       this.delete(oldest.layer, oldest.span);
       oldest.layer.pushedOut(oldest.span);
     }
+  }
+
+  /** The layer that has most: it makes room, so that no layer's reading pushes all others out. */
+  #largest(): UncachedLayer {
+    const bytes = new Map<UncachedLayer, number>();
+    for (const { layer, size } of this.#order) {
+      bytes.set(layer, (bytes.get(layer) ?? 0) + size);
+    }
+    return [...bytes].reduce((most, one) => one[1] > most[1] ? one : most)[0];
+  }
+
+  #oldestOf(layer: UncachedLayer) {
+    const newest = this.#order.at(-1)!;
+    return this.#order.find((kept) =>
+      kept.layer === layer && kept !== newest
+    ) ??
+      this.#order[0]!;
   }
 
   /** Lets go of a span. */

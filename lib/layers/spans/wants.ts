@@ -29,7 +29,8 @@ export class SpanWants {
       count: spans.states.count,
       compressedStart: (span) => layer.compressedStart(span),
       compressedEnd: (span) => layer.compressedEnd(span),
-      bytesPerMs: () => options.scheduler.bytesPerMs(layer.host),
+      bytesPerMs: () =>
+        options.scheduler.bytesPerMs(options.scheduler.hostOf(layer)),
       maxBytes: options.maxReadAheadBytes ?? Infinity,
     });
   }
@@ -87,7 +88,6 @@ export class SpanWants {
       case SpanState.QUEUED:
       case SpanState.FETCHING:
       case SpanState.INFLATING:
-      case SpanState.REFETCHING:
       case SpanState.RECALLED:
         return this.#join(this.#spans.pending.get(span)!, cls);
       case undefined:

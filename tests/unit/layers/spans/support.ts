@@ -7,6 +7,7 @@ import {
   SpanMap,
   SpanScheduler,
   type SpanSource,
+  SpanSources,
   UncachedSpans,
 } from "../../../../lib/layers/spans/mod.ts";
 import { closeFd, O, openFd, truncateFd } from "../../../../lib/host/os/mod.ts";
@@ -62,7 +63,6 @@ export interface Fetch {
 
 /** Serves a blob from memory and tells what was asked; `gate` may hold a fetch up or spoil it. */
 export class MemorySource implements SpanSource {
-  readonly host = "memory";
   readonly fetches: Fetch[] = [];
   /** Awaited before bytes are given. */
   gate: (fetch: Fetch) => Promise<void> | void = () => {};
@@ -71,7 +71,11 @@ export class MemorySource implements SpanSource {
   /** Awaited before each piece. */
   pace: (filled: number, fetch: Fetch) => Promise<void> | void = () => {};
 
-  constructor(readonly blob: Uint8Array) {}
+  constructor(
+    readonly blob: Uint8Array,
+    readonly host = "memory",
+    readonly repository = "",
+  ) {}
 
   async fetch(
     start: number,
@@ -118,6 +122,8 @@ export function serve(
     readonly headers?: "checked" | "trusted";
     readonly scheduler?: SpanScheduler;
     readonly pool?: InflatePool;
+    /** Where the layer comes from; `memory` when not given. */
+    readonly from?: { readonly host: string; readonly repository?: string };
     readonly more?: Partial<LayerReaderOptions>;
   } = {},
 ): ServedTestLayer {
@@ -132,7 +138,8 @@ export function serve(
     new Uint8Array(new SharedArrayBuffer(spans.count)),
     { bootId: "x".repeat(36), trusted: options.folder !== undefined },
   );
-  const source = new MemorySource(layer.blob);
+  const { host, repository } = options.from ?? {};
+  const source = new MemorySource(layer.blob, host, repository);
   const scheduler = options.scheduler ?? new SpanScheduler();
   const pool = options.pool ?? new InflatePool({ size: options.workers ?? 1 });
   const headers = options.headers === "trusted" ? null : HeaderTable.open(
@@ -146,7 +153,7 @@ export function serve(
     compression: ztoc.compression,
     map,
     dataFd,
-    source,
+    sources: SpanSources.of(source),
     scheduler,
     pool,
     headers,
@@ -167,6 +174,7 @@ export function serve(
       headers?.[Symbol.dispose]();
       closeFd(dataFd);
       if (options.pool === undefined) pool[Symbol.dispose]();
+      if (options.scheduler === undefined) scheduler[Symbol.dispose]();
       if (options.folder === undefined) {
         Deno.removeSync(folder, { recursive: true });
       }
