@@ -2,6 +2,7 @@ import { IndexingError } from "../../layers/builder/mod.ts";
 import {
   type Descriptor,
   type Digest,
+  isDigest,
   layerCompression,
   type Platform,
 } from "../../formats/oci/mod.ts";
@@ -19,10 +20,11 @@ import { ZtocError } from "../../formats/ztoc/mod.ts";
 import { TreeCompileError } from "../../layers/tree/mod.ts";
 import { Arrivals } from "./arrivals.ts";
 import { LyingZtocError } from "../../layers/store/mod.ts";
-import { WeightedSemaphore } from "./weighted_semaphore.ts";
+import { FairSemaphore } from "./fair_semaphore.ts";
+import { KeyedSemaphores } from "./keyed_semaphores.ts";
 import { type DiscoveryOptions, IndexedImages } from "./images.ts";
 import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
-import { RegistrySpanSource } from "./source.ts";
+import { nameOf, RegistrySpanSource } from "./source.ts";
 import { fetchWholeLayer } from "./whole_layer.ts";
 
 const log = logger("images");
@@ -32,16 +34,23 @@ const SPAN_SIZE_BYTES = 4 * 2 ** 20;
 const LAYERS_AT_ONCE = 6;
 /** Layers remembered as not servable. */
 const MAX_NOT_SERVABLE = 1000;
-/** Bytes of ztocs that are fetched, decoded and compiled side by side: memory takes several times that. */
+/**
+ * Bytes of ztocs of one repository that are fetched, decoded and compiled side by side: memory takes
+ * several times that. Of large ztocs, all repositories together may have half as much again.
+ */
 const ZTOC_BYTES_AT_ONCE = MAX_ZTOC_BYTES;
 /** What a layer counts for at least, so that an image of thousands is not opened all at once. */
 const LEAST_WEIGHT = ZTOC_BYTES_AT_ONCE / 16;
+/** A ztoc of more bytes than this is large. */
+const LARGE_ZTOC_BYTES = LEAST_WEIGHT;
 /** This part of the disk stays free of layers that are downloaded whole. */
 const DISK_RESERVE = 0.05;
 
 /** Serves layers of images: fetches ztocs, falls back to whole layers. */
 export class ImageService {
-  readonly #opening = new WeightedSemaphore(ZTOC_BYTES_AT_ONCE);
+  /** Of each repository: one that gives nothing holds up no other. */
+  readonly #opening = new KeyedSemaphores(ZTOC_BYTES_AT_ONCE);
+  readonly #large = new FairSemaphore(ZTOC_BYTES_AT_ONCE);
   readonly #arrivals = new Arrivals();
   readonly #images: IndexedImages;
 
@@ -107,11 +116,17 @@ export class ImageService {
     const ztoc = image.index === null
       ? null
       : ztocForLayer(image.index.index, layer.descriptor.digest);
+    const from = nameOf(image.reference);
     if (ztoc !== null) {
+      const open = () => this.#openLazily(image, layer, ztoc, signal);
       try {
         return await this.#opening.run(
+          from,
           Math.max(ztoc.size, LEAST_WEIGHT),
-          () => this.#openLazily(image, layer, ztoc, signal),
+          () =>
+            ztoc.size > LARGE_ZTOC_BYTES
+              ? this.#large.run(from, ztoc.size, open)
+              : open(),
         );
       } catch (error) {
         // A bad ztoc must not keep the image from running; a dead registry must be told.
@@ -130,6 +145,7 @@ export class ImageService {
       }
     }
     return await this.#opening.run(
+      from,
       LEAST_WEIGHT,
       () => this.#openWhole(image, layer, signal),
     );
@@ -144,7 +160,12 @@ export class ImageService {
     const { reference, roundTripMs } = image;
     const { descriptor: { digest, size }, diffId } = layer;
     const bytes = await this.#arrivals.fetch(
-      { host: reference.host, roundTripMs, bytes: ztoc.size },
+      {
+        host: reference.host,
+        repository: reference.repository,
+        roundTripMs,
+        bytes: ztoc.size,
+      },
       () =>
         this.client.blobBytes(reference, ztoc, {
           maxBytes: MAX_ZTOC_BYTES,
@@ -224,6 +245,16 @@ export class ImageService {
     if (!(cause instanceof IndexingError) || cause.reason === "damaged") return;
     if (this.#notServable.size >= MAX_NOT_SERVABLE) this.#notServable.clear();
     this.#notServable.set(digest, error);
+  }
+
+  /** An image uses a layer that is served already: its repository is one of the layer's sources, too. */
+  shareLayer(layer: OpenLayer, reference: Reference): void {
+    const claimant = nameOf(reference);
+    if (layer.hasSource(claimant) || !isDigest(layer.layerDigest)) return;
+    layer.addSource(
+      claimant,
+      new RegistrySpanSource(this.client, reference, layer.layerDigest),
+    );
   }
 
   /**

@@ -6,7 +6,7 @@ import {
   layerIdentity,
   layerOfChain,
 } from "../../remote/image/mod.ts";
-import { parseReference } from "../../remote/registry/mod.ts";
+import { parseReference, type Reference } from "../../remote/registry/mod.ts";
 import type {
   LayerDirectory,
   LayerProvider,
@@ -94,11 +94,18 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   #open(image: IndexedImage, layer: ImageLayer): Promise<OpenLayer> {
     const { digest } = layer.descriptor;
     const known = this.#uses.get(digest);
-    if (known !== undefined) return known.layer;
+    if (known !== undefined) return this.#share(known, image.reference);
     return this.#use(
       digest,
       this.images.openLayer(image, layer, this.#stop.signal),
     );
+  }
+
+  /** A layer is served that another image uses already: either registry is enough from now on. */
+  async #share({ layer }: Use, reference: Reference): Promise<OpenLayer> {
+    const opened = await layer;
+    if (opened.isServed) this.images.shareLayer(opened, reference);
+    return opened;
   }
 
   /** Opens a layer that is likely to be asked for soon; let go of when it is not. */
@@ -145,9 +152,9 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     if (layerDigest === null || !isDigest(layerDigest)) return null;
     this.#ask(layerDigest);
     const known = this.#uses.get(layerDigest);
-    if (known !== undefined) return await known.layer;
-    if (imageRef === undefined) return null;
+    if (imageRef === undefined) return await known?.layer ?? null;
     const reference = parseReference(imageRef);
+    if (known !== undefined) return await this.#share(known, reference);
     const slot = slotOf(directory);
     const layer = this.images.store.restore(
       layerDigest,

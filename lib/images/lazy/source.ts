@@ -4,19 +4,21 @@ import type { RegistryClient, Repository } from "../../remote/registry/mod.ts";
 
 /** A layer blob in a registry. */
 export class RegistrySpanSource implements SpanSource {
-  /** The repository's host: what is on its way is bounded by host. */
+  /** The repository's host: what is on its way is bounded by host, and by repository. */
   readonly host: string;
+  readonly repository: string;
 
   /** Nothing is asked yet. */
   constructor(
     /** Stays the caller's. */
     readonly client: RegistryClient,
     /** Where the blob is. */
-    readonly repository: Repository,
+    readonly from: Repository,
     /** Of the blob. */
     readonly digest: Digest,
   ) {
-    this.host = repository.host;
+    this.host = from.host;
+    this.repository = from.repository;
   }
 
   /** Fills `into` with bytes of the blob; they are not checked. @throws RegistryError */
@@ -28,7 +30,7 @@ export class RegistrySpanSource implements SpanSource {
     onProgress?: (filled: number) => void,
   ): Promise<void> {
     return this.client.range(
-      this.repository,
+      this.from,
       this.digest,
       start,
       end,
@@ -37,4 +39,9 @@ export class RegistrySpanSource implements SpanSource {
       onProgress,
     );
   }
+}
+
+/** A repository, of whatever registry. */
+export function nameOf({ host, repository }: Repository): string {
+  return `${host}/${repository}`;
 }

@@ -3,7 +3,7 @@ import type { OpenLayer } from "./open_layer.ts";
 
 const log = logger("images");
 
-/** Layers filled side by side: one's last requests overlap with the next one's first. */
+/** Layers of one host filled side by side: one's last requests overlap with the next one's first. */
 const LAYERS_AT_ONCE = 2;
 /** After a failure a layer is tried again, ms; the wait doubles each time. */
 const FIRST_RETRY_MS = 30_000;
@@ -26,12 +26,16 @@ interface Waiting {
   readonly failures: number;
 }
 
-/** Fills layers one after another with what the line has to spare. */
+/**
+ * Fills layers one after another with what the line has to spare, host by host: those of a host that
+ * gives nothing keep nobody waiting but each other.
+ */
 export class BackgroundFiller implements Disposable {
   readonly #options: BackgroundOptions;
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   readonly #queue: Waiting[] = [];
-  #filling = 0;
+  /** How many are being filled, by host. */
+  readonly #filling = new Map<string, number>();
   #stopped = false;
 
   /** Nothing is filled before `add`. */
@@ -58,9 +62,7 @@ export class BackgroundFiller implements Disposable {
     const { maxQueue, dropPolicy } = this.#options;
     this.#queue.push(waiting);
     if (maxQueue >= 0 && this.#queue.length > maxQueue) {
-      const dropped = dropPolicy === "newest"
-        ? this.#queue.pop()
-        : this.#queue.shift();
+      const dropped = this.#drop(dropPolicy);
       log.warn("too many layers wait, one is not filled in the background", {
         layer: dropped?.layer.layerDigest,
         max_queue_size: maxQueue,
@@ -69,16 +71,35 @@ export class BackgroundFiller implements Disposable {
     this.#next();
   }
 
-  #next(): void {
-    while (this.#filling < LAYERS_AT_ONCE && !this.#stopped) {
-      const waiting = this.#queue.shift();
-      if (waiting === undefined) return;
-      this.#filling++;
-      this.#fill(waiting).finally(() => {
-        this.#filling--;
-        this.#next();
-      });
+  /** Takes one out of the queue, of the host that has most there. */
+  #drop(policy: BackgroundOptions["dropPolicy"]): Waiting | undefined {
+    const byHost = Map.groupBy(this.#queue, ({ layer }) => layer.host);
+    const most = [...byHost.values()]
+      .reduce((most, one) => one.length > most.length ? one : most);
+    const dropped = policy === "newest" ? most.at(-1) : most[0];
+    if (dropped !== undefined) {
+      this.#queue.splice(this.#queue.indexOf(dropped), 1);
     }
+    return dropped;
+  }
+
+  #next(): void {
+    for (const waiting of [...this.#queue]) {
+      if (this.#stopped) return;
+      const { host } = waiting.layer;
+      const filling = this.#filling.get(host) ?? 0;
+      if (filling >= LAYERS_AT_ONCE) continue;
+      this.#queue.splice(this.#queue.indexOf(waiting), 1);
+      this.#filling.set(host, filling + 1);
+      this.#fill(waiting).finally(() => this.#filled(host));
+    }
+  }
+
+  #filled(host: string): void {
+    const left = this.#filling.get(host)! - 1;
+    if (left > 0) this.#filling.set(host, left);
+    else this.#filling.delete(host);
+    this.#next();
   }
 
   async #fill({ layer, failures }: Waiting): Promise<void> {

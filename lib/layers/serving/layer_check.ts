@@ -5,7 +5,7 @@ import {
   type LayerReader,
   type LayerTail,
   SpanError,
-  type SpanSource,
+  type SpanSources,
 } from "../spans/mod.ts";
 import type { LayerFolder } from "../store/mod.ts";
 
@@ -14,12 +14,14 @@ const MAX_TAIL_BYTES = 64 * 2 ** 20;
 const WINDOW_BYTES = 32_768;
 /** Small layers are complete in the midst of a container's start: the cores are left to it, ms. */
 const DELAY_MS = 2_000;
+/** How long a source may take to give what lies behind a tar's end, ms. */
+const TAIL_MS = 30_000;
 
 /** What is checked. */
 export interface LayerCheckOptions {
   readonly layerDigest: string;
   readonly folder: LayerFolder;
-  readonly source: SpanSource;
+  readonly sources: SpanSources;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface LayerCheckOptions {
 export class LayerCheck {
   readonly #options: LayerCheckOptions;
   #running = false;
-  /** One layer at a time: nobody waits for it. */
+  /** One layer at a time takes a core: nobody waits for it. */
   static #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: LayerCheckOptions) {
@@ -52,11 +54,15 @@ export class LayerCheck {
     if (isChecked || this.#running || diffId === null) return null;
     this.#running = true;
     try {
-      const turn = LayerCheck.#turn.then(() =>
-        this.#run(reader, diffId, signal)
-      );
-      LayerCheck.#turn = turn.catch(() => {});
-      return await turn;
+      const turn = Promise.withResolvers<void>();
+      const before = LayerCheck.#turn;
+      LayerCheck.#turn = before.then(() => turn.promise);
+      await before;
+      try {
+        return await this.#run(reader, diffId, signal, turn.resolve);
+      } finally {
+        turn.resolve();
+      }
     } finally {
       this.#running = false;
     }
@@ -66,6 +72,7 @@ export class LayerCheck {
     reader: LayerReader,
     diffId: Digest,
     signal: AbortSignal,
+    endTurn: () => void,
   ): Promise<SpanError | null> {
     const { folder, layerDigest } = this.#options;
     await pause(DELAY_MS, undefined, { signal }).catch(() => {}); // aborted: seen below
@@ -75,7 +82,13 @@ export class LayerCheck {
         `${folder.path}/data`,
         folder.uncompressedSize,
         diffId,
-        { tail: () => this.#tail(signal), signal },
+        {
+          tail: () => {
+            endTurn(); // no other layer's check waits for this one's registry
+            return this.#tail(signal);
+          },
+          signal,
+        },
       );
       if (reader.evictions !== before) continue; // it may have read a hole
       if (digest !== diffId) {
@@ -95,7 +108,7 @@ export class LayerCheck {
 
   /** What comes behind the tar's end marker. */
   async #tail(signal: AbortSignal): Promise<LayerTail | null> {
-    const { folder, source } = this.#options;
+    const { folder, sources } = this.#options;
     const { spans, compressedSize, uncompressedSize } = folder;
     const last = spans.count - 1;
     const gzip = folder.compression === "gzip";
@@ -107,7 +120,10 @@ export class LayerCheck {
       throw new Error(`${size} bytes would have to be fetched again`);
     }
     const bytes = new Uint8Array(size);
-    await source.fetch(start, compressedSize, bytes, signal);
+    await sources.fetch(start, compressedSize, bytes, {
+      signal,
+      timeoutMs: TAIL_MS,
+    });
     return gzip
       ? {
         kind: "gzip",

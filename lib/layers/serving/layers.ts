@@ -1,7 +1,7 @@
 import type { MountKeeper } from "../../host/handover/mod.ts";
 import type { FaceChoice } from "../faces/mod.ts";
 import { type Digest, sha256 } from "../../formats/oci/mod.ts";
-import type { SpanSource } from "../spans/mod.ts";
+import { disposeSource, type SpanSource } from "../spans/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { readIfThere } from "../../host/files/mod.ts";
 import { LyingZtocError, slotOf } from "../store/mod.ts";
@@ -12,7 +12,7 @@ import {
   Machinery,
   type MachineryOptions,
 } from "./machinery.ts";
-import { disposeSource, OpenLayer } from "./open_layer.ts";
+import { OpenLayer } from "./open_layer.ts";
 import {
   layersDirectoryOf,
   start,
@@ -109,6 +109,8 @@ export class LayerStore implements AsyncDisposable {
    * Serves a layer by a ztoc whose digest was checked; a layer that is served already is shared.
    * Each call is undone by one `release`. The store takes the source over (and disposes it).
    * @param diffId what the whole tar must be; null when that was checked already.
+   * @param claimant on whose word the source is used: see `OpenLayer.addSource`. Default: that of
+   * its repository.
    * @throws ZtocError, TreeCompileError, LyingZtocError, OsError
    */
   add(
@@ -116,6 +118,7 @@ export class LayerStore implements AsyncDisposable {
     ztocBytes: Uint8Array<ArrayBuffer>,
     source: SpanSource,
     diffId: Digest | null,
+    claimant: string = sourceName(source),
   ): OpenLayer {
     const identity = { layerDigest, ztocDigest: sha256(ztocBytes) };
     const { slots } = this.#machinery;
@@ -127,12 +130,12 @@ export class LayerStore implements AsyncDisposable {
     const { slot } = slots.assign(identity);
     const known = this.#layers.get(slot);
     if (known !== undefined) {
-      disposeSource(source);
       known.share();
+      known.addSource(claimant, source);
       return known;
     }
     const layer = OpenLayer.open(
-      { slot, identity, ztocBytes, diffId, source },
+      { slot, identity, ztocBytes, diffId, source, claimant },
       this.#machinery,
     );
     this.#layers.set(slot, layer);
@@ -253,4 +256,9 @@ export class LayerStore implements AsyncDisposable {
     slots[Symbol.dispose]();
     this.#lock.close();
   }
+}
+
+/** A repository by name: whoever says nothing else is a claimant of that name. */
+function sourceName({ host, repository = "" }: SpanSource): string {
+  return `${host}/${repository}`;
 }

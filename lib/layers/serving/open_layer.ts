@@ -9,6 +9,7 @@ import {
   type SpanError,
   type SpanMap,
   type SpanSource,
+  SpanSources,
 } from "../spans/mod.ts";
 import { LayerFolder, type LayerIdentity } from "../store/mod.ts";
 import type { LayerTree } from "../tree/mod.ts";
@@ -31,6 +32,8 @@ export interface WantedLayer {
   readonly diffId: Digest | null;
   /** Where its bytes come from; the layer disposes of it. */
   readonly source: SpanSource;
+  /** On whose word: see `OpenLayer.addSource`. */
+  readonly claimant: string;
 }
 
 /** What an open layer is put together from. */
@@ -38,6 +41,7 @@ interface Parts {
   readonly folder: LayerFolder;
   readonly marks: LayerMarks;
   readonly map: SpanMap;
+  readonly sources: SpanSources;
 }
 
 /**
@@ -76,7 +80,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
 
   readonly #machinery: Machinery;
   readonly #folder: LayerFolder;
-  readonly #source: SpanSource;
+  readonly #sources: SpanSources;
   readonly #check: LayerCheck;
   readonly #reads: PatientReads;
   readonly #life = new LayerLife();
@@ -87,10 +91,10 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   private constructor(
     wanted: WantedLayer,
     tree: LayerTree,
-    { folder, marks, map }: Parts,
+    { folder, marks, map, sources }: Parts,
     machinery: Machinery,
   ) {
-    const { slot, identity: { layerDigest }, source } = wanted;
+    const { slot, identity: { layerDigest } } = wanted;
     this.slot = slot;
     this.identity = wanted.identity;
     this.owner = { uid: tree.uid[0] as number, gid: tree.gid[0] as number };
@@ -100,8 +104,8 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     this.uses = marks.uses;
     this.#machinery = machinery;
     this.#folder = folder;
-    this.#source = source;
-    this.#check = new LayerCheck({ layerDigest, folder, source });
+    this.#sources = sources;
+    this.#check = new LayerCheck({ layerDigest, folder, sources });
     const { files, scheduler, pool, uncached, maxReadAheadBytes } = machinery;
     this.reader = new LayerReader({
       layerDigest,
@@ -109,7 +113,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       compression: folder.compression,
       map,
       dataFd: folder.dataFd,
-      source,
+      sources,
       scheduler,
       pool,
       headers: folder.headers,
@@ -140,8 +144,9 @@ export class OpenLayer implements ServedLayer, CachedLayer {
    */
   static open(wanted: WantedLayer, machinery: Machinery): OpenLayer {
     using opened = new DisposableStack();
-    opened.adopt(wanted.source, disposeSource);
-    const { slot, ztocBytes, diffId } = wanted;
+    const { slot, ztocBytes, diffId, source, claimant } = wanted;
+    const sources = opened.use(new SpanSources());
+    sources.add(claimant, source);
     const { folder, tree } = LayerFolder.open({
       path: `${machinery.layersDirectory}/${slot}`,
       ztocBytes,
@@ -156,7 +161,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     const layer = new OpenLayer(
       wanted,
       tree,
-      { folder, marks, map },
+      { folder, marks, map, sources },
       machinery,
     );
     opened.move();
@@ -209,6 +214,30 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   /** A user leaves. @returns whether it was the last one: then the layer is to be closed. */
   leave(): boolean {
     return --this.#users === 0;
+  }
+
+  /**
+   * A claimant (who an image speaks for, by a name of the caller's) uses the layer from a source that
+   * was shown to hold its blob. Reads fail over between all sources. Each call is undone by one
+   * `removeSource`; all end with the layer, which owns them.
+   */
+  addSource(claimant: string, source: SpanSource): void {
+    this.reader.addSource(claimant, source);
+  }
+
+  /** One use of a claimant ends; with the last one its source is asked for nothing more. */
+  removeSource(claimant: string): void {
+    this.reader.removeSource(claimant);
+  }
+
+  /** Whether the layer may be fetched on the word of a claimant. */
+  hasSource(claimant: string): boolean {
+    return this.#sources.hasClaimant(claimant);
+  }
+
+  /** The registry its next bytes are likely to come from; empty for a file of this machine. */
+  get host(): string {
+    return this.#sources.pick()?.host ?? "";
   }
 
   /** Resolves when the bytes are here; waits as long as a read may. @throws as `PatientReads.ensure` */
@@ -266,7 +295,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     await this.#folder.settled();
     if (!keep) this.#folder.emptyData();
     this.#folder[Symbol.dispose]();
-    disposeSource(this.#source);
+    this.#sources[Symbol.dispose]();
     this.#life.take("end");
   }
 
@@ -339,11 +368,6 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       });
     }
   }
-}
-
-/** Ends a source that holds something. */
-export function disposeSource(source: SpanSource): void {
-  if (Symbol.dispose in source) (source as Disposable)[Symbol.dispose]();
 }
 
 async function whenBoth(

@@ -47,7 +47,7 @@ export type { SpanClass } from "./classes.ts";
 export { type SchedulerOptions, SpanScheduler } from "./scheduler.ts";
 export type { PendingSpan, RangeRequest, ScheduledLayer } from "./pending.ts";
 export { FileSpanSource, type SpanSource } from "./source.ts";
-export { type SourceDeed, SpanSources } from "./sources.ts";
+export { disposeSource, type SourceDeed, SpanSources } from "./sources.ts";
 export { fairShare, FairShares } from "./shares.ts";
 export { TurnQueue } from "./turn_queue.ts";
 export { SpanMap } from "./map.ts";

@@ -1,3 +1,4 @@
+import { NoSourceError } from "./errors.ts";
 import type { SpanSource } from "./source.ts";
 
 /** A source that failed is asked after the others for so long, ms; twice as long each time, at most. */
@@ -95,14 +96,14 @@ export class SpanSources implements Disposable {
     return this.#entries.find((entry) => entry.claimant === claimant);
   }
 
+  /** Whether a claimant's source is here. */
+  hasClaimant(claimant: string): boolean {
+    return this.#of(claimant) !== undefined;
+  }
+
   /** Number of sources. */
   get count(): number {
     return this.#entries.length;
-  }
-
-  /** Whether a source is still one of them. */
-  has(source: SpanSource): boolean {
-    return this.#entries.some((entry) => entry.source === source);
   }
 
   /** All of them, in the order in which they came. */
@@ -159,6 +160,37 @@ export class SpanSources implements Disposable {
     }
   }
 
+  /**
+   * Fills `into` as `SpanSource.fetch` does, from one source after another: for what the scheduler
+   * does not see to.
+   * @param options.timeoutMs how long each may take.
+   * @throws the last source's error, NoSourceError, or the signal's reason.
+   */
+  async fetch(
+    start: number,
+    end: number,
+    into: Uint8Array<ArrayBuffer>,
+    options: { readonly signal: AbortSignal; readonly timeoutMs: number },
+  ): Promise<void> {
+    const { signal, timeoutMs } = options;
+    const tried = new Map<SpanSource, number>();
+    let failure: unknown = new NoSourceError();
+    for (;;) {
+      const source = this.pick({ tried });
+      if (source === null || tried.has(source)) throw failure;
+      tried.set(source, 1);
+      const late = AbortSignal.timeout(timeoutMs);
+      try {
+        const either = AbortSignal.any([signal, late]);
+        return await source.fetch(start, end, into, either);
+      } catch (error) {
+        signal.throwIfAborted();
+        this.did(source, late.aborted ? "quiet" : "failed");
+        failure = error;
+      }
+    }
+  }
+
   /** Ends all of them. */
   [Symbol.dispose](): void {
     for (const { source } of this.#entries) disposeSource(source);
@@ -174,6 +206,6 @@ function isLess(one: readonly number[], other: readonly number[]): boolean {
 }
 
 /** Ends a source that holds something. */
-function disposeSource(source: SpanSource): void {
+export function disposeSource(source: SpanSource): void {
   if (Symbol.dispose in source) (source as Disposable)[Symbol.dispose]();
 }

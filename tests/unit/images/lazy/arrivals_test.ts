@@ -15,7 +15,7 @@ function asking(
   const done = Array.from(
     { length: count },
     (_, number) =>
-      arrivals.fetch({ host, roundTripMs, bytes: MIB }, () => {
+      arrivals.fetch({ host, repository: "a", roundTripMs, bytes: MIB }, () => {
         started.push(number);
         return new Promise<void>((resolve) => ends.push(resolve));
       }),
@@ -62,10 +62,39 @@ Deno.test("a registry that gives nothing holds up no other", async () => {
 
 Deno.test("a ztoc that cannot be had makes room like any other", async () => {
   const arrivals = new Arrivals();
-  const what = { host: "near", roundTripMs: 1, bytes: 100 * MIB };
+  const what = {
+    host: "near",
+    repository: "a",
+    roundTripMs: 1,
+    bytes: 100 * MIB,
+  };
   await assert.rejects(
     arrivals.fetch(what, () => Promise.reject(new Error("gone"))),
     /gone/,
   );
   assert.equal(await arrivals.fetch(what, () => Promise.resolve(1)), 1);
+});
+
+Deno.test("a repository that gives nothing holds up no other of its registry", async () => {
+  const arrivals = new Arrivals();
+  const started: string[] = [];
+  const ask = (repository: string, until: Promise<void>) =>
+    arrivals.fetch(
+      { host: "shared", repository, roundTripMs: 1, bytes: MIB },
+      () => {
+        started.push(repository);
+        return until;
+      },
+    );
+  ask("hung", new Promise<void>(() => {}));
+  ask("hung", new Promise<void>(() => {}));
+  await ask("well", Promise.resolve());
+  assert.deepEqual(started, ["hung", "well"]);
+});
+
+Deno.test("a registry that says it takes long is not asked for more than half a second's worth", async () => {
+  const arrivals = new Arrivals();
+  const asked = asking(arrivals, "liar", 1e9, 100);
+  await turns();
+  assert.ok(asked.started.length < 30, `${asked.started.length} MiB`);
 });

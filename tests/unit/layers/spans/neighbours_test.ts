@@ -87,7 +87,7 @@ function coming({ source }: ServedTestLayer): number {
 /** @returns how long it took, ms. @throws when it does not happen in time. */
 async function within(ms: number, what: Promise<void>): Promise<number> {
   const began = performance.now();
-  let timer;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`not within ${ms} ms`)), ms);
   });
@@ -249,4 +249,19 @@ Deno.test("in memory for a full disk, a layer that reads much pushes out its own
   assert.deepEqual(uncached.of(modest), [0]);
   assert.equal(greedy.gone.length, 43);
   assert.deepEqual(uncached.of(greedy).at(-1), 49);
+});
+
+Deno.test("spans larger than a host's share come one at a time, and hold up nobody else's", async () => {
+  await using machine = new Machine(SPAN / 2);
+  const hung = machine.layer("hung.example");
+  const well = machine.layer("well.example");
+  await machine.hang(hung);
+  assert.equal(coming(hung), 1);
+  let most = 0;
+  well.source.gate = async () => {
+    most = Math.max(most, coming(well));
+    await pause(5);
+  };
+  await within(3 * SOON_MS, machine.read(well, 0, 9));
+  assert.ok(most >= 1);
 });
