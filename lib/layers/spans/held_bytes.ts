@@ -1,5 +1,4 @@
-import type { Lane } from "./lane.ts";
-import type { PendingSpan } from "./pending.ts";
+import type { Lane, PendingSpan } from "./pending.ts";
 import { FairShares } from "./shares.ts";
 
 /** What may be asked of a slow repository, bytes, unless a single span is larger. */

@@ -1,7 +1,7 @@
 import type { SpanClass } from "./classes.ts";
-import { Lane } from "./lane.ts";
 import { HostPace } from "./pace.ts";
 import {
+  Lane,
   type PendingSpan,
   Preempted,
   type RangeRequest,

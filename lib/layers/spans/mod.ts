@@ -21,7 +21,7 @@
  * | want and wait: join, read ahead, leave | `wants.ts`, `read_ahead.ts` |
  * | choose what is fetched next: in class order demand, prefetch, background | `scheduler.ts`, `host.ts`, `coalesce.ts` |
  * | choose from where: the sources of a layer and their health | `sources.ts`, `source.ts` |
- * | keep hosts and repositories from waiting for each other | `lane.ts`, `flow.ts`, `shares.ts`, `turn_queue.ts` |
+ * | keep hosts and repositories from waiting for each other | `pending.ts`, `flow.ts`, `shares.ts`, `turn_queue.ts` |
  * | bound the memory of what is on its way | `held_bytes.ts` |
  * | fetch: ranges from one `SpanSource`, each span handed on as its part is here | `fetcher.ts` |
  * | check, inflate and write, in Workers | `inflate_pool.ts`, `inflate_worker.ts` |
@@ -45,7 +45,13 @@ export type { LayerReaderOptions } from "./options.ts";
 export { SpanState, type SpanStates, type SpanStep } from "./span_states.ts";
 export type { SpanClass } from "./classes.ts";
 export { type SchedulerOptions, SpanScheduler } from "./scheduler.ts";
-export type { PendingSpan, RangeRequest, ScheduledLayer } from "./pending.ts";
+export type {
+  Lane,
+  PendingSpan,
+  RangeRequest,
+  ScheduledLayer,
+} from "./pending.ts";
+export type { Flow } from "./flow.ts";
 export { FileSpanSource, type SpanSource } from "./source.ts";
 export { disposeSource, type SourceDeed, SpanSources } from "./sources.ts";
 export { fairShare, FairShares } from "./shares.ts";

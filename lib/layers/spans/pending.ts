@@ -1,10 +1,12 @@
-/** A span that is on its way, and the range request that brings it. @module */
-import type { SpanClass } from "./classes.ts";
+/** A span that is on its way, the range request that brings it, and whose turn that is. @module */
+import { SPAN_CLASSES, type SpanClass } from "./classes.ts";
 import type { Flow } from "./flow.ts";
-import type { Lane } from "./lane.ts";
 import type { SpanSource } from "./source.ts";
 import type { SpanSources } from "./sources.ts";
 import type { SpanStates } from "./span_states.ts";
+
+/** A repository that gave next to nothing is held for slow so long, ms, unless it goes on. */
+const SLOW_MS = 30_000;
 
 /** One span that somebody wants, from being asked for until it is here, or will not come. */
 export class PendingSpan {
@@ -99,6 +101,68 @@ export function restOf({ spans, next }: RangeRequest): readonly PendingSpan[] {
 export function isUrgent(request: RangeRequest): boolean {
   return request.cls !== "background" ||
     restOf(request).some(({ cls }) => cls !== "background");
+}
+
+/** What is asked of one repository of a host, and what is to be. */
+export class Lane {
+  /** What waits for a request, by class. */
+  readonly queues: Readonly<Record<SpanClass, Set<PendingSpan>>> = {
+    demand: new Set(),
+    prefetch: new Set(),
+    background: new Set(),
+  };
+  /** Range requests under way. */
+  readonly requests = new Set<RangeRequest>();
+  /** Bytes of spans that were asked for and are not settled, of all its requests. */
+  heldBytes = 0;
+  /** Those of them that count against the budget of slow repositories. */
+  slowBytes = 0;
+  #slowUntilMs = -Infinity;
+  #slow = false;
+
+  /** Nothing is asked of it. */
+  constructor(
+    /** The registry; empty for files of this machine. */
+    readonly host: string,
+    /** On that host. */
+    readonly repository: string,
+  ) {}
+
+  /** What tells it from all others. */
+  get name(): string {
+    return `${this.host} ${this.repository}`;
+  }
+
+  /**
+   * Whether it hangs or drips, or did a short while ago: then it has a small budget of its own, and
+   * whoever can asks elsewhere.
+   */
+  get slow(): boolean {
+    return this.#slow;
+  }
+
+  /** A request of it gives next to nothing. */
+  gaveLittle(nowMs: number): void {
+    this.#slow = true;
+    this.#slowUntilMs = nowMs + SLOW_MS;
+  }
+
+  /** Time goes by. */
+  look(nowMs: number): void {
+    if (nowMs >= this.#slowUntilMs) this.#slow = false;
+  }
+
+  /** Whether anything is queued. */
+  get isQueued(): boolean {
+    return SPAN_CLASSES.some((cls) => this.queues[cls].size > 0);
+  }
+
+  /** Number of requests under way that somebody waits for, or will. */
+  get urgentRequests(): number {
+    let count = 0;
+    for (const request of this.requests) if (isUrgent(request)) count++;
+    return count;
+  }
 }
 
 /** A layer as the scheduler sees it. */

@@ -1,11 +1,10 @@
 import { isBefore, SPAN_CLASSES, type SpanClass } from "./classes.ts";
 import { coalesce } from "./coalesce.ts";
-import { Flow } from "./flow.ts";
 import { HeldBytes } from "./held_bytes.ts";
 import { Host } from "./host.ts";
-import type { Lane } from "./lane.ts";
 import {
   isUrgent,
+  type Lane,
   type PendingSpan,
   Preempted,
   Quiet,
@@ -13,6 +12,7 @@ import {
   restOf,
   type ScheduledLayer,
 } from "./pending.ts";
+import { hasOther, isUntried, makeRequest, triedInVain } from "./requests.ts";
 import { fairShare } from "./shares.ts";
 import type { SpanSource } from "./source.ts";
 import { NoSourceError } from "./errors.ts";
@@ -398,7 +398,7 @@ export class SpanScheduler {
       for (const pending of restOf(request)) this.#held.release(pending);
       request.abort.abort(new Preempted("its repository hangs or drips"));
     }
-    if (!SPAN_CLASSES.some((cls) => lane.queues[cls].size > 0)) return;
+    if (!lane.isQueued) return;
     this.#moveQueued(lane, ({ layer, tried, source }) => {
       const best = layer.sources.pick({ tried, isSlow: this.#isSlow });
       return best !== source;
@@ -411,50 +411,4 @@ export class SpanScheduler {
     clearInterval(this.#looking);
     for (const timer of this.#later.values()) clearTimeout(timer);
   }
-}
-
-/** Whether `other` was asked for a span less often than `source` will have been. */
-function isUntried(
-  { tried }: PendingSpan,
-  other: SpanSource,
-  source: SpanSource,
-): boolean {
-  return (tried.get(other) ?? 0) <= (tried.get(source) ?? 0);
-}
-
-function triedInVain({ tried }: PendingSpan, source: SpanSource): void {
-  tried.set(source, (tried.get(source) ?? 0) + 1);
-}
-
-/** Whether a source that was asked in vain is not the last one there was to ask. */
-function hasOther(
-  { tried, layer: { sources } }: PendingSpan,
-  source: SpanSource,
-): boolean {
-  const times = tried.get(source) ?? 0;
-  return sources.all().some((other) => (tried.get(other) ?? 0) < times);
-}
-
-function makeRequest(
-  lane: Lane,
-  spans: readonly PendingSpan[],
-): RangeRequest {
-  const first = spans[0]!;
-  const { layer, source } = first;
-  return {
-    layer,
-    lane,
-    source: source!, // it is in a lane
-    spans,
-    flow: new Flow(performance.now()),
-    cls: spans.reduce<SpanClass>(
-      (most, { cls }) => isBefore(cls, most) ? cls : most,
-      "background",
-    ),
-    abort: new AbortController(),
-    next: 0,
-    received: 0,
-    sizeBytes: layer.compressedEnd(spans.at(-1)!.span) -
-      layer.compressedStart(first.span),
-  };
 }

@@ -29,7 +29,10 @@ export class FairShares<K> {
   readonly #held = new Map<K, number>();
   #total = 0;
 
-  /** @param max what one may have while it is alone; Infinity: no bound. */
+  /**
+   * Nobody has anything yet.
+   * @param max what one may have while it is alone; Infinity: no bound.
+   */
   constructor(max: number) {
     this.#max = max;
   }

@@ -1,0 +1,53 @@
+/** From whom a span was asked in vain, and range requests to one source. @module */
+import { isBefore, type SpanClass } from "./classes.ts";
+import { Flow } from "./flow.ts";
+import type { Lane, PendingSpan, RangeRequest } from "./pending.ts";
+import type { SpanSource } from "./source.ts";
+
+/** Whether `other` was asked for a span less often than `source` will have been. */
+export function isUntried(
+  { tried }: PendingSpan,
+  other: SpanSource,
+  source: SpanSource,
+): boolean {
+  return (tried.get(other) ?? 0) <= (tried.get(source) ?? 0);
+}
+
+/** A source was asked for a span in vain. */
+export function triedInVain({ tried }: PendingSpan, source: SpanSource): void {
+  tried.set(source, (tried.get(source) ?? 0) + 1);
+}
+
+/** Whether a source that was asked in vain is not the last one there was to ask. */
+export function hasOther(
+  { tried, layer: { sources } }: PendingSpan,
+  source: SpanSource,
+): boolean {
+  const times = tried.get(source) ?? 0;
+  return sources.all().some((other) => (tried.get(other) ?? 0) < times);
+}
+
+/** A range request for spans that wait for the same source. */
+export function makeRequest(
+  lane: Lane,
+  spans: readonly PendingSpan[],
+): RangeRequest {
+  const first = spans[0]!;
+  const { layer, source } = first;
+  return {
+    layer,
+    lane,
+    source: source!, // it is in a lane
+    spans,
+    flow: new Flow(performance.now()),
+    cls: spans.reduce<SpanClass>(
+      (most, { cls }) => isBefore(cls, most) ? cls : most,
+      "background",
+    ),
+    abort: new AbortController(),
+    next: 0,
+    received: 0,
+    sizeBytes: layer.compressedEnd(spans.at(-1)!.span) -
+      layer.compressedStart(first.span),
+  };
+}
