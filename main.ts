@@ -32,7 +32,9 @@ function overview(
 function describe(error: unknown): string {
   const parts: string[] = [];
   for (let e: unknown = error; e !== undefined && parts.length < 5;) {
-    const message = e instanceof Error ? e.message : String(e);
+    // grpc-js says its code in front and a note behind, which the error above it has said better.
+    const message = (e instanceof Error ? e.message : String(e))
+      .replace(/^\d+ [A-Z_]+: /, "").replace(/\s*Resolution note:\s*$/, "");
     if (message !== "" && !parts.some((part) => part.includes(message))) {
       parts.push(message);
     }

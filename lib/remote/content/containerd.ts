@@ -205,9 +205,8 @@ export class ContainerdPlace
 
   /** Lets go of what was put and nothing names yet. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#lease !== null) {
-      await this.containerd.leases.delete(await this.#lease);
-    }
+    const lease = await this.#lease?.catch(() => null); // told when it was asked for
+    if (lease != null) await this.containerd.leases.delete(lease);
   }
 }
 

@@ -76,3 +76,14 @@ Deno.test("a command that fails says why, also where it may not read the environ
   assert.match(err, /^soci-deno mount-helper: /);
   assert.doesNotMatch(err, /NotCapable/);
 });
+
+Deno.test("a containerd that is not there is told once, with its socket", async () => {
+  const { code, err } = await run("pull", [
+    ...["pull", "--address", "unix:///no/such/socket"],
+    "registry.example/a:1",
+  ]);
+  assert.equal(code, 1);
+  const [line = ""] = err.split("\n");
+  assert.equal(line.match(/No connection established/g)?.length, 1, line);
+  assert.match(line, /\/no\/such\/socket/);
+});
