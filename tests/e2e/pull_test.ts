@@ -135,6 +135,48 @@ for (
   });
 }
 
+Deno.test("nor does a pull that is ended at any other moment", async () => {
+  await using registry = startRegistry();
+  await using containerd = await startContainerd();
+  const layers = Array.from({ length: 8 }, (_, at) => layer(`${at}`, 20_000));
+  for (let round = 0; round < 12; round++) {
+    const own = layer(`round ${round}`, 1000 + round);
+    const name = `round-${round}:1`;
+    const image = makeImage({ layers: [own, ...layers] });
+    await pushImage(registry.host, name, image);
+    registry.reset();
+    const { program, args } = sociDenoCommand(
+      ...["pull", "--address", containerd.address, "--snapshotter"],
+      ...["overlayfs", `${registry.host}/${name}`],
+    );
+    const child = new Deno.Command(program, {
+      args,
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const output = child.output();
+    while (registry.requests.length === 0) await pause(5);
+    await pause(round * 20);
+    try {
+      child.kill("SIGTERM");
+    } catch {
+      // it was faster
+    }
+    const { code, stderr } = await output;
+    if (code !== 0) {
+      assert.match(new TextDecoder().decode(stderr), /interrupted by SIGTERM/);
+    }
+    const { leases, snapshots } = await traces(containerd);
+    assert.deepEqual(leases, [], `round ${round}`);
+    assert.deepEqual(
+      snapshots.filter((name) => name.includes("extract-")),
+      [],
+      `round ${round}`,
+    );
+    assert.deepEqual(await uploads(containerd), [], `round ${round}`);
+  }
+});
+
 Deno.test("a layer that is not what the image's configuration says is not kept under its name", async () => {
   await using registry = startRegistry();
   await using containerd = await startContainerd();

@@ -11,6 +11,9 @@ import {
 } from "../../remote/image/mod.ts";
 import type { FoundImage, PulledLayer, PullRequest } from "./request.ts";
 
+/** How long a call may go on after the pull was ended, ms. */
+const GRACE_MS = 5000;
+
 /** Makes a snapshot of each layer, bottom first: a snapshot needs its parent. */
 export async function bringLayers(
   request: PullRequest,
@@ -56,16 +59,21 @@ async function bringLayer(
   const key = `extract-${crypto.randomUUID()} ${chainId}`;
   let mounts: readonly Mount[];
   try {
-    mounts = await snapshots.prepare(key, parent, {
-      labels: { ...labels, [TARGET_LABEL]: chainId },
-      lease,
+    mounts = await finishing(
       signal,
-    });
+      (signal) =>
+        snapshots.prepare(key, parent, {
+          labels: { ...labels, [TARGET_LABEL]: chainId },
+          lease,
+          signal,
+        }),
+    );
   } catch (error) {
     if (isRpcError(error, "ALREADY_EXISTS")) return "served";
     throw error;
   }
   try {
+    signal?.throwIfAborted();
     await unpack(request, lease, layer, mounts);
     await snapshots.commit(chainId, key, {
       labels: { [TARGET_LABEL]: chainId },
@@ -79,6 +87,29 @@ async function bringLayer(
     // Another client may have been faster.
     if (isRpcError(error, "ALREADY_EXISTS")) return "present";
     throw error;
+  }
+}
+
+/**
+ * A call that is better finished than cut: containerd may go on with one that was cut, and what it makes
+ * then is nobody's. Cut all the same when it takes long.
+ */
+async function finishing<T>(
+  signal: AbortSignal | undefined,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const cut = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const onAbort = () => {
+    timer = setTimeout(() => cut.abort(signal?.reason), GRACE_MS);
+  };
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await call(cut.signal);
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+    clearTimeout(timer);
   }
 }
 
