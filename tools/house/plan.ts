@@ -58,7 +58,6 @@ export const PLAN: Plan = {
       "the loop that answers the kernel: one function a request, read as one table",
     "lib/layers/fs/handler.ts":
       "one method for each request the kernel can make of a layer",
-    "lib/layers/fs/service.ts": "waits to be cut: mounts, slots, reads",
   },
   generated: ["lib/remote/containerd/gen", "lib/formats/deflate/kernel.gen.ts"],
   forTests: {

@@ -20,10 +20,10 @@ export {
   LayerFileSystem,
   type LayerFileSystemOptions,
   type LayerMarks,
-  MOUNT_NAMES,
   type ServedLayer,
-  type ServedMount,
 } from "./service.ts";
+export { MOUNT_NAMES } from "./mounts.ts";
+export type { ServedMount } from "./fuse_mount.ts";
 export {
   PresenceArena,
   ReadersAtWork,

@@ -1,0 +1,181 @@
+import { DeferredReplies, INTERRUPT_BIT } from "../../host/fuse/mod.ts";
+import { ERRNO, isBeingKilled } from "../../host/os/mod.ts";
+import { type FailedReads, WaitingThread } from "./failed_reads.ts";
+import { type RequestRing, RING_INTERRUPT, RingItem } from "./shared.ts";
+
+/** How soon the kernel shall ask again about a request that has not reached us. */
+const INTERRUPT_AGAIN_MS = 5;
+/** How soon a killed reader is let go, ms. */
+const KILL_POLL_MS = 50;
+
+/** What a layer gives to reads of it. */
+export interface ReadableLayer {
+  /** Bytes of its data file; a blob is longer, to whole blocks. */
+  readonly dataBytes: number;
+  readonly failed: FailedReads;
+  readonly layer: {
+    /** Resolves when the bytes are here; rejects when they cannot be had. */
+    ensure(offset: number, length: number, signal: AbortSignal): Promise<void>;
+    /** Copies bytes that are here; false when some are gone again. */
+    copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean;
+  };
+}
+
+/** Whom the reads ask. */
+export interface DeferredReadsOptions {
+  /** Where Workers put what they cannot answer. */
+  readonly ring: RequestRing;
+  /** The layer of a slot; undefined when it is not served any more. */
+  readonly layerOf: (slot: number) => ReadableLayer | undefined;
+  /** The descriptor of a mount by its number in ring items. */
+  readonly descriptorOf: (mount: number) => number | undefined;
+  /** Told when a read fails for good. */
+  readonly onReadError: (slot: number, offset: number, error: unknown) => void;
+}
+
+interface WaitingRead {
+  readonly cancel: AbortController;
+  readonly thread: number;
+}
+
+/**
+ * Reads that the FUSE Workers could not answer, because bytes were missing: they wait here, and are
+ * answered as soon as the bytes have come, or cannot come, or the reader is killed.
+ *
+ * ```text
+ *            ┌──── gone again ─────┐
+ *            ▼                     │
+ * ring ──► waiting ──► bytes are here ──► copied, answered
+ *            ├──► they cannot be had ───► EIO
+ *            └──► its thread is killed ─► EINTR
+ * ```
+ */
+export class DeferredReads {
+  readonly #options: DeferredReadsOptions;
+  readonly #replies = new DeferredReplies();
+  /** By mount and unique. */
+  readonly #waiting = new Map<string, WaitingRead>();
+  #answers = true;
+
+  /** Nothing is answered before {@linkcode DeferredReads.run}. */
+  constructor(options: DeferredReadsOptions) {
+    this.#options = options;
+  }
+
+  /** Answers until `stop` is called. */
+  async run(): Promise<void> {
+    const { ring } = this.#options;
+    const item = new RingItem();
+    while (this.#answers) {
+      const seen = ring.doorbell();
+      while (ring.take(item)) this.#take(item);
+      await ring.changed(seen);
+    }
+  }
+
+  /** Answers nothing more. What waits, waits on: a successor is asked the same. */
+  stop(): void {
+    this.#answers = false;
+    this.#options.ring.wake();
+  }
+
+  /** `stop`, and nobody waits for bytes any more. */
+  abandon(): void {
+    this.stop();
+    for (const { cancel } of this.#waiting.values()) cancel.abort();
+  }
+
+  #take(item: RingItem): void {
+    const { mount, uniqueLo, uniqueHi, slot, offset, length } = item;
+    const id = `${mount}/${uniqueHi}/${uniqueLo}`;
+    if (item.kind === RING_INTERRUPT) {
+      if (this.#waiting.has(id)) this.#interrupt(id);
+      else this.#askInterruptAgain(mount, uniqueLo, uniqueHi);
+      return;
+    }
+    const cancel = new AbortController();
+    const again = Object.assign(new RingItem(), item);
+    this.#waiting.set(id, { cancel, thread: item.thread });
+    this.#fill(again, cancel.signal).then((result) => {
+      this.#waiting.delete(id);
+      const fd = this.#descriptorOf(mount);
+      if (fd === undefined) return;
+      const answer = result === 0
+        ? this.#readInto(slot, offset, length)
+        : result;
+      if (answer === null) return this.#take(again);
+      this.#replies.send(fd, uniqueLo, uniqueHi, answer);
+    });
+  }
+
+  /** Where to answer; undefined when nothing is to be answered any more. */
+  #descriptorOf(mount: number): number | undefined {
+    return this.#answers ? this.#options.descriptorOf(mount) : undefined;
+  }
+
+  /**
+   * Lets a waiting read go if its thread is being killed. Another signal may have come: then the
+   * read goes on, and since the kernel tells of no further signal, we keep looking.
+   */
+  #interrupt(id: string): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined || waiting.cancel.signal.aborted) return;
+    if (isBeingKilled(waiting.thread)) {
+      waiting.cancel.abort(); // answered -EINTR by `#take`
+    } else setTimeout(() => this.#interrupt(id), KILL_POLL_MS);
+  }
+
+  /**
+   * The signal may have overtaken its request, which another Worker has in hand. EAGAIN makes the
+   * kernel tell again; if the request is answered by then it is not known any more (ENOENT), and that
+   * is all.
+   */
+  #askInterruptAgain(mount: number, uniqueLo: number, uniqueHi: number): void {
+    const again = setTimeout(() => {
+      const fd = this.#descriptorOf(mount);
+      if (fd === undefined) return;
+      this.#replies.send(
+        fd,
+        (uniqueLo | INTERRUPT_BIT) >>> 0,
+        uniqueHi,
+        -ERRNO.EAGAIN,
+      );
+    }, INTERRUPT_AGAIN_MS);
+    Deno.unrefTimer(again);
+  }
+
+  /** 0 when the bytes are in the data file, else a negative errno. */
+  async #fill(
+    { slot, offset, length, thread }: RingItem,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const known = this.#options.layerOf(slot);
+    if (known === undefined) return -ERRNO.ESTALE;
+    if (known.failed.repeats(thread, offset, length, performance.now())) {
+      return -ERRNO.EIO;
+    }
+    using waiting = new WaitingThread(thread);
+    try {
+      const held = Math.min(length, known.dataBytes - offset);
+      await known.layer.ensure(offset, held, signal);
+      return 0;
+    } catch (error) {
+      if (signal.aborted) return -ERRNO.EINTR;
+      const waited = waiting.waitedAllTheTime();
+      known.failed.add(thread, offset, length, waited, performance.now());
+      this.#options.onReadError(slot, offset, error);
+      return -ERRNO.EIO;
+    }
+  }
+
+  /** Bytes read, a negative errno, or null when they are gone again. */
+  #readInto(slot: number, offset: number, length: number): number | null {
+    const known = this.#options.layerOf(slot);
+    if (known === undefined) return -ERRNO.ESTALE;
+    // Less than `length` only at a blob's end, where zeros fill the last block.
+    const held = Math.min(length, known.dataBytes - offset);
+    const { payload } = this.#replies;
+    payload.fill(0, held, length);
+    return known.layer.copy(offset, payload.subarray(0, held)) ? length : null;
+  }
+}

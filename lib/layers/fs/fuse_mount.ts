@@ -1,0 +1,173 @@
+import {
+  mountFuse,
+  type Negotiated,
+  requestResend,
+} from "../../host/fuse/mod.ts";
+import { unmount } from "../../host/mounting/mod.ts";
+import { closeFd, OsError } from "../../host/os/mod.ts";
+import type { Life } from "./life.ts";
+import { MountWorker, type MountWorkerOwner } from "./mount_worker.ts";
+import type { MountsState, MountsStep } from "./mounts_life.ts";
+import type { ReadersAtWork } from "./shared.ts";
+import type { FuseWorkerEvent, FuseWorkerStart } from "./worker.ts";
+
+/** How long the Workers may take to see that their mount is gone, ms. */
+const END_MS = 2_000;
+
+/** One of the file system's mounts, as another process would serve it. */
+export interface ServedMount {
+  /** Of `MOUNT_NAMES`. */
+  readonly name: string;
+  /** Its directory. */
+  readonly mountpoint: string;
+  /** What requests are read from. */
+  readonly fd: number;
+  /** What the kernel and the first process that served it agreed on. */
+  readonly negotiated: Negotiated;
+}
+
+/** What a mount is made from. */
+export interface FuseMountOptions {
+  /** Of `MOUNT_NAMES`. */
+  readonly name: string;
+  /** Its directory; made when it is missing. */
+  readonly mountpoint: string;
+  /** What a process that is gone mounted, to be served on. */
+  readonly taken: ServedMount | undefined;
+  /** Numbers of its Workers among all of them. */
+  readonly workers: readonly number[];
+  /** Where the Workers say that they copy. */
+  readonly readers: ReadersAtWork;
+  /** What the Workers are told, but for the descriptor and their number. */
+  readonly start: Omit<FuseWorkerStart, "fd" | "worker">;
+  /** The life of all mounts. */
+  readonly life: Life<MountsState, MountsStep>;
+  /** Told of faults of ours that readers met; they are served on. */
+  readonly onFault: (detail: string) => void;
+}
+
+/**
+ * One mount, and the Workers that answer on its descriptor: the kernel gives each request to one of them.
+ */
+export class FuseMount implements MountWorkerOwner {
+  readonly #options: FuseMountOptions;
+  /** What requests are read from; owned. */
+  readonly fd: number;
+  readonly #workers: readonly MountWorker[];
+  readonly #negotiated = Promise.withResolvers<Negotiated>();
+
+  /** Mounts, or takes over, and starts the Workers. @throws OsError, Deno's errors */
+  constructor(options: FuseMountOptions) {
+    const { mountpoint, taken } = options;
+    this.#options = options;
+    this.#negotiated.promise.catch(() => {}); // whoever waits for it sees the failure
+    if (taken === undefined) {
+      Deno.mkdirSync(mountpoint, { recursive: true, mode: 0o755 });
+      this.fd = mountFuse({ mountpoint, source: "soci-deno" });
+    } else {
+      this.fd = taken.fd;
+      this.#negotiated.resolve(taken.negotiated);
+    }
+    this.#workers = options.workers.map((number) =>
+      new MountWorker(number, this)
+    );
+  }
+
+  /** Resolves when the Workers could begin; rejects when one cannot. */
+  async loaded(): Promise<void> {
+    await Promise.all(this.#workers.map(({ loaded }) => loaded));
+  }
+
+  /** Begins to answer. @throws OsError when what the kernel had asked a predecessor cannot be had. */
+  begin(): void {
+    // Before anything is read here: what was asked twice would be answered twice.
+    if (this.#options.taken !== undefined) requestResend(this.fd);
+    for (const worker of this.#workers) this.#start(worker);
+  }
+
+  /** Resolves when the kernel is answered; rejects when the mount goes before. */
+  async served(): Promise<ServedMount> {
+    await Promise.all(this.#workers.map(({ serving }) => serving));
+    return await this.described();
+  }
+
+  /** What another process needs to serve it, once it is served. */
+  async described(): Promise<ServedMount> {
+    const { name, mountpoint } = this.#options;
+    const negotiated = await this.#negotiated.promise;
+    return { name, mountpoint, fd: this.fd, negotiated };
+  }
+
+  /** Workers that break down are not replaced any more. */
+  letEnd(): void {
+    for (const worker of this.#workers) worker.letEnd();
+  }
+
+  /** Takes it away for new users; those inside keep it until they leave. @throws what is no OsError */
+  unmount(): void {
+    try {
+      unmount(this.#options.mountpoint);
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error; // someone unmounted it before us
+    }
+  }
+
+  /**
+   * Ends the Workers and gives the descriptor back: the connection ends with it, once their reads have
+   * returned.
+   * @param began whether they were told to begin.
+   */
+  async close({ began }: { readonly began: boolean }): Promise<void> {
+    if (began) {
+      await Promise.race([
+        Promise.all(this.#workers.map(({ ended }) => ended)),
+        new Promise((resolve) => setTimeout(resolve, END_MS)),
+      ]);
+    }
+    for (const worker of this.#workers) worker.terminate();
+    closeFd(this.fd);
+    try {
+      Deno.removeSync(this.#options.mountpoint);
+    } catch {
+      // still busy below a lazy unmount: an empty folder stays behind
+    }
+  }
+
+  #start(worker: MountWorker): void {
+    const { start } = this.#options;
+    worker.post({ ...start, fd: this.fd, worker: worker.number });
+  }
+
+  /** Another Worker has taken the place of one that broke down; its readers have waited meanwhile. */
+  onReplaced(worker: MountWorker): void {
+    try {
+      // What the old one had taken and not answered. What others are at comes twice; the kernel
+      // knows the first answer and refuses the second.
+      requestResend(this.fd);
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      this.#options.onFault(error.message);
+    }
+    this.#start(worker);
+  }
+
+  onTold(event: FuseWorkerEvent): void {
+    // The kernel's INIT reaches one Worker of a mount.
+    if (event.kind === "negotiated") this.#negotiated.resolve(event.negotiated);
+    else if (event.kind === "fault") this.#options.onFault(event.error);
+  }
+
+  onBroken(why: string): "replace" | "end" {
+    if (this.#options.life.state !== "served") return "end";
+    this.#options.onFault(`Worker broke down: ${why}`);
+    return "replace";
+  }
+
+  onGone(worker: MountWorker): void {
+    this.#options.readers.abandon(worker.number);
+  }
+
+  onEnded(failure: Error): void {
+    this.#negotiated.reject(failure);
+  }
+}

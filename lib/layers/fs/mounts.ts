@@ -1,0 +1,135 @@
+import { FuseMount, type ServedMount } from "./fuse_mount.ts";
+import { Life } from "./life.ts";
+import { MOUNTS_STEPS, type MountsState } from "./mounts_life.ts";
+import type {
+  PresenceArena,
+  ReadersAtWork,
+  RequestRing,
+  SlotTable,
+  SpanStarts,
+} from "./shared.ts";
+
+/** Names of the mounts: for layers without extended attributes, and for those with. */
+export const MOUNT_NAMES = ["n", "x"] as const;
+
+/** The mount whose blobs EROFS reads. */
+export const BLOB_MOUNT = "n";
+
+/** What the main isolate and the Workers share in memory; `shared.ts` tells what each is. */
+export interface SharedStructures {
+  readonly slots: SlotTable;
+  readonly arena: PresenceArena;
+  readonly starts: SpanStarts;
+  /** Use marks, one for each presence byte. */
+  readonly uses: Uint8Array<SharedArrayBuffer>;
+  readonly ring: RequestRing;
+  readonly readers: ReadersAtWork;
+}
+
+/** How the mounts are made and served. */
+export interface FuseMountsOptions {
+  /** Folder that holds `<slot>/tree` and `<slot>/data`. */
+  readonly layersDirectory: string;
+  /** Empty folder for the mountpoints. */
+  readonly mountDirectory: string;
+  /** What the Workers answer from. */
+  readonly shared: SharedStructures;
+  /** Whether reads of blobs go past the kernel's cache, see `LayerHandlerOptions`. */
+  readonly directBlobs: boolean;
+  /** Workers that answer on each mount. */
+  readonly workersPerMount: number;
+  /** Mounts of a process that is gone, by name, to be served on instead of new ones. */
+  readonly taken: readonly ServedMount[];
+  /** Told of faults of ours that readers of a mount met; it is served on. */
+  readonly onFault: (mountpoint: string, detail: string) => void;
+}
+
+/** The FUSE mounts of the file system and the Workers that answer on them. */
+export class FuseMounts implements AsyncDisposable {
+  readonly #options: FuseMountsOptions;
+  readonly #life = new Life("the mounts", MOUNTS_STEPS, "silent");
+  readonly #mounts: FuseMount[] = [];
+
+  /** Nothing is mounted before {@linkcode FuseMounts.open}. */
+  constructor(options: FuseMountsOptions) {
+    this.#options = options;
+  }
+
+  /** Where they are in their life. */
+  get state(): MountsState {
+    return this.#life.state;
+  }
+
+  /** Mounts, or takes over, and loads the Workers. @throws OsError, Deno's errors; then it is to be disposed of. */
+  async open(): Promise<void> {
+    for (const name of MOUNT_NAMES) this.#mounts.push(this.#mount(name));
+    await Promise.all(this.#mounts.map((mount) => mount.loaded()));
+  }
+
+  /** Begins to answer; resolves when all mounts are served. @throws OsError; Error when one is unmounted */
+  async serve(): Promise<void> {
+    this.#life.take("serve");
+    for (const mount of this.#mounts) mount.begin();
+    await Promise.all(this.#mounts.map((mount) => mount.served()));
+  }
+
+  /** What another process needs to serve them. Only while they are served. */
+  all(): Promise<ServedMount[]> {
+    return Promise.all(this.#mounts.map((mount) => mount.described()));
+  }
+
+  /** The descriptor of the mount with that number in ring items. */
+  descriptor(index: number): number | undefined {
+    return this.#mounts[index]?.fd;
+  }
+
+  /** Leaves them to a successor. */
+  leave(): void {
+    this.#life.take("leave");
+    for (const mount of this.#mounts) mount.letEnd();
+  }
+
+  /** Unmounts, and waits for the Workers. What was left to a successor stays. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const before = this.#life.take("close");
+    if (before === "left" || before === "closed") return;
+    for (const mount of this.#mounts) {
+      mount.letEnd();
+      mount.unmount();
+    }
+    for (const mount of this.#mounts) {
+      await mount.close({ began: before === "served" });
+    }
+  }
+
+  #mount(name: string): FuseMount {
+    const { shared, mountDirectory, workersPerMount } = this.#options;
+    const taken = this.#options.taken.find((mount) => mount.name === name);
+    const mountpoint = taken?.mountpoint ?? `${mountDirectory}/${name}`;
+    const index = this.#mounts.length;
+    return new FuseMount({
+      name,
+      mountpoint,
+      taken,
+      workers: Array.from(
+        { length: workersPerMount },
+        (_, nth) => index * workersPerMount + nth,
+      ),
+      readers: shared.readers,
+      start: {
+        mount: index,
+        xattrs: name === "x",
+        directBlobs: this.#options.directBlobs && name === BLOB_MOUNT,
+        layersDirectory: this.#options.layersDirectory,
+        slots: shared.slots.memory,
+        presence: shared.arena.memory,
+        starts: shared.starts.memory,
+        uses: shared.uses.buffer,
+        ring: shared.ring.memory,
+        readers: shared.readers.memory,
+      },
+      life: this.#life,
+      onFault: (detail) => this.#options.onFault(mountpoint, detail),
+    });
+  }
+}
