@@ -34,7 +34,7 @@ const S_IFREG = 0o100000;
 const S_IFDIR = 0o040000;
 const S_IFLNK = 0o120000;
 
-/** What one `Uint8Array` and the trees that `lib/layerfs` opens may have. */
+/** What one `Uint8Array` and the trees that `lib/layers` opens may have. */
 const MAX_IMAGE_BYTES = 2 ** 31;
 /** Block addresses are 32 bits; the last one means "no block". */
 const MAX_BLOCKS = 2 ** 32 - 1;

@@ -1,7 +1,7 @@
 import { DeferredReplies, INTERRUPT_BIT } from "../../host/fuse/mod.ts";
 import { ERRNO, isBeingKilled } from "../../host/os/mod.ts";
 import { type FailedReads, WaitingThread } from "./failed_reads.ts";
-import { type RequestRing, RING_INTERRUPT, RingItem } from "./shared.ts";
+import { type RequestRing, RING_INTERRUPT, RingItem } from "./shared/mod.ts";
 
 /** How soon the kernel shall ask again about a request that has not reached us. */
 const INTERRUPT_AGAIN_MS = 5;

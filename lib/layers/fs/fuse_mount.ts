@@ -8,7 +8,7 @@ import { closeFd, OsError } from "../../host/os/mod.ts";
 import type { Life } from "./life.ts";
 import { MountWorker, type MountWorkerOwner } from "./mount_worker.ts";
 import type { MountsState, MountsStep } from "./mounts_life.ts";
-import type { ReadersAtWork } from "./shared.ts";
+import type { ReadersAtWork } from "./shared/mod.ts";
 import type { FuseWorkerEvent, FuseWorkerStart } from "./worker.ts";
 
 /** How long the Workers may take to see that their mount is gone, ms. */

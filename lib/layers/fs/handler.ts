@@ -28,7 +28,7 @@ import {
   RingItem,
   SlotTable,
   SpanStarts,
-} from "./shared.ts";
+} from "./shared/mod.ts";
 import { blobBytes, BLOBS_DIRECTORY } from "../tree/mod.ts";
 import { LayerTree } from "../tree/mod.ts";
 

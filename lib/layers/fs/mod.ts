@@ -4,18 +4,22 @@
  * directories carry `trusted.overlay.opaque`.
  *
  * On disk a layer is a folder `<slot>` with
- * - `tree`: its file tree, compiled once from the ztoc (`format.ts`),
+ * - `tree`: its file tree, compiled once from the ztoc (the room `tree`),
  * - `data`: a sparse file of the uncompressed tar, filled span by span.
  *
- * Where the kernel can (`chooseFace`), a layer is an EROFS mount instead: an image of its tree,
- * `<slot>/erofs`, whose data is the layer's *blob*, a file on our FUSE mount. Then only reads reach
- * us (`erofs_face.ts`).
+ * Where the kernel can, a layer is an EROFS mount instead (the room `faces`): an image of its tree,
+ * `<slot>/erofs`, whose data is the layer's *blob*, a file on our FUSE mount. Then only reads reach us.
  *
- * `compileTree` makes the first; `LayerFileSystem` shows the layers and asks each `ServedLayer` for
- * the bytes it lacks. What the isolates share in memory is told in `shared.ts`.
+ * `LayerFileSystem` shows layers and asks each `ServedLayer` for the bytes it lacks. Under it:
+ * - `FuseMounts`, `FuseMount` and `MountWorker` are the mounts and the Workers that answer on them, who
+ *   find what they need in a layer's folder and in `shared/mod.ts`;
+ * - a `LayerHandler` in each Worker answers the kernel;
+ * - `DeferredReads` are reads whose bytes were missing: they wait in the main isolate.
+ *
+ * It may touch the kernel's FUSE device and mounts, and files of layers. It must not know where a
+ * layer's bytes come from, nor what images are.
  * @module
  */
-
 export {
   LayerFileSystem,
   type LayerFileSystemOptions,
@@ -29,6 +33,7 @@ export {
   ReadersAtWork,
   RequestRing,
   RingItem,
+  type SlotRow,
   SlotTable,
   SpanStarts,
-} from "./shared.ts";
+} from "./shared/mod.ts";

@@ -1,30 +1,13 @@
 import { FuseMount, type ServedMount } from "./fuse_mount.ts";
 import { Life } from "./life.ts";
 import { MOUNTS_STEPS, type MountsState } from "./mounts_life.ts";
-import type {
-  PresenceArena,
-  ReadersAtWork,
-  RequestRing,
-  SlotTable,
-  SpanStarts,
-} from "./shared.ts";
+import type { SharedMemory } from "./shared/mod.ts";
 
 /** Names of the mounts: for layers without extended attributes, and for those with. */
 export const MOUNT_NAMES = ["n", "x"] as const;
 
 /** The mount whose blobs EROFS reads. */
 export const BLOB_MOUNT = "n";
-
-/** What the main isolate and the Workers share in memory; `shared.ts` tells what each is. */
-export interface SharedStructures {
-  readonly slots: SlotTable;
-  readonly arena: PresenceArena;
-  readonly starts: SpanStarts;
-  /** Use marks, one for each presence byte. */
-  readonly uses: Uint8Array<SharedArrayBuffer>;
-  readonly ring: RequestRing;
-  readonly readers: ReadersAtWork;
-}
 
 /** How the mounts are made and served. */
 export interface FuseMountsOptions {
@@ -33,7 +16,7 @@ export interface FuseMountsOptions {
   /** Empty folder for the mountpoints. */
   readonly mountDirectory: string;
   /** What the Workers answer from. */
-  readonly shared: SharedStructures;
+  readonly shared: SharedMemory;
   /** Whether reads of blobs go past the kernel's cache, see `LayerHandlerOptions`. */
   readonly directBlobs: boolean;
   /** Workers that answer on each mount. */
@@ -121,12 +104,7 @@ export class FuseMounts implements AsyncDisposable {
         xattrs: name === "x",
         directBlobs: this.#options.directBlobs && name === BLOB_MOUNT,
         layersDirectory: this.#options.layersDirectory,
-        slots: shared.slots.memory,
-        presence: shared.arena.memory,
-        starts: shared.starts.memory,
-        uses: shared.uses.buffer,
-        ring: shared.ring.memory,
-        readers: shared.readers.memory,
+        shared: shared.buffers(),
       },
       life: this.#life,
       onFault: (detail) => this.#options.onFault(mountpoint, detail),

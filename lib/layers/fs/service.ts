@@ -4,23 +4,14 @@ import { dataBytes, type LayerTree } from "../tree/mod.ts";
 import { DeferredReads } from "./deferred_reads.ts";
 import { FailedReads } from "./failed_reads.ts";
 import type { ServedMount } from "./fuse_mount.ts";
-import {
-  BLOB_MOUNT,
-  FuseMounts,
-  MOUNT_NAMES,
-  type SharedStructures,
-} from "./mounts.ts";
-import {
-  PresenceArena,
-  ReadersAtWork,
-  RequestRing,
-  SlotTable,
-  SpanStarts,
-} from "./shared.ts";
+import { BLOB_MOUNT, FuseMounts, MOUNT_NAMES } from "./mounts.ts";
+import { SharedMemory } from "./shared/mod.ts";
 
 /** A layer as the file system sees it. */
 export interface ServedLayer {
+  /** Names its directory and, for good, its inodes. */
   readonly slot: number;
+  /** Spans of its data. */
   readonly spanCount: number;
   /** Whether any entry has extended attributes: decides on which mount it is shown. */
   readonly hasXattrs: boolean;
@@ -54,8 +45,9 @@ export interface LayerFileSystemOptions {
   readonly workersPerMount?: number;
 }
 
+/** Layers served at once, and spans of all of them: memory that takes room only where it is used. */
 const MAX_LAYERS = 32_768;
-const ARENA_BYTES = 16 * 2 ** 20;
+const MAX_SPANS = 16 * 2 ** 20;
 const RING_ITEMS = 4096;
 /**
  * Two: one copies a megabyte while the other answers small questions. A Worker costs about 14 MiB,
@@ -94,7 +86,7 @@ interface Served {
  */
 export class LayerFileSystem implements AsyncDisposable {
   readonly #options: LayerFileSystemOptions;
-  readonly #shared: SharedStructures;
+  readonly #shared: SharedMemory;
   readonly #layers = new Map<number, Served>();
   readonly #directBlobs: boolean;
   readonly #helper: MountHelper;
@@ -106,16 +98,12 @@ export class LayerFileSystem implements AsyncDisposable {
   private constructor(options: LayerFileSystemOptions) {
     this.#options = options;
     const workersPerMount = options.workersPerMount ?? WORKERS_PER_MOUNT;
-    this.#shared = {
-      slots: new SlotTable(SlotTable.allocate(MAX_LAYERS)),
-      arena: new PresenceArena(new SharedArrayBuffer(ARENA_BYTES)),
-      starts: new SpanStarts(SpanStarts.allocate(ARENA_BYTES)),
-      uses: new Uint8Array(new SharedArrayBuffer(ARENA_BYTES)),
-      ring: new RequestRing(RequestRing.allocate(RING_ITEMS)),
-      readers: new ReadersAtWork(
-        ReadersAtWork.allocate(workersPerMount * MOUNT_NAMES.length),
-      ),
-    };
+    this.#shared = new SharedMemory({
+      layers: MAX_LAYERS,
+      spans: MAX_SPANS,
+      ringItems: RING_ITEMS,
+      workers: workersPerMount * MOUNT_NAMES.length,
+    });
     const { layersDirectory, mountDirectory } = options;
     this.#helper = new MountHelper(options.mountHelper ?? null);
     this.#directBlobs = options.face === "erofs";

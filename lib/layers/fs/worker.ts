@@ -1,12 +1,18 @@
 /**
- * A FUSE Worker: serves one mount, by itself or beside others, from a blocking loop until it is unmounted. It is told everything
- * in its first message and never reads another one.
+ * A FUSE Worker: serves one mount, by itself or beside others, from a blocking loop until it is
+ * unmounted. It is told everything in its first message and never reads another one.
  * @module
  */
 /// <reference lib="deno.worker" />
 import { FuseLoop, type Negotiated } from "../../host/fuse/mod.ts";
 import { LayerHandler } from "./handler.ts";
-import { ReadersAtWork, RequestRing, SlotTable, SpanStarts } from "./shared.ts";
+import {
+  ReadersAtWork,
+  RequestRing,
+  type SharedBuffers,
+  SlotTable,
+  SpanStarts,
+} from "./shared/mod.ts";
 
 /** First and only message to the Worker. */
 export interface FuseWorkerStart {
@@ -17,12 +23,7 @@ export interface FuseWorkerStart {
   /** See `LayerHandlerOptions`. */
   readonly directBlobs: boolean;
   readonly layersDirectory: string;
-  readonly slots: SharedArrayBuffer;
-  readonly presence: SharedArrayBuffer;
-  readonly starts: SharedArrayBuffer;
-  readonly uses: SharedArrayBuffer;
-  readonly ring: SharedArrayBuffer;
-  readonly readers: SharedArrayBuffer;
+  readonly shared: SharedBuffers;
   /** Number of this Worker in `readers`. */
   readonly worker: number;
 }
@@ -42,14 +43,15 @@ const scope = self as unknown as DedicatedWorkerGlobalScope;
 const send = (event: FuseWorkerEvent) => scope.postMessage(event);
 
 scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
+  const { shared } = data;
   const handler = new LayerHandler({
     layersDirectory: data.layersDirectory,
-    slots: new SlotTable(data.slots),
-    presence: new Uint8Array(data.presence),
-    starts: new SpanStarts(data.starts),
-    uses: new Uint8Array(data.uses),
-    ring: new RequestRing(data.ring),
-    readers: new ReadersAtWork(data.readers),
+    slots: new SlotTable(shared.slots),
+    presence: new Uint8Array(shared.presence),
+    starts: new SpanStarts(shared.starts),
+    uses: new Uint8Array(shared.uses),
+    ring: new RequestRing(shared.ring),
+    readers: new ReadersAtWork(shared.readers),
     worker: data.worker,
     mount: data.mount,
     directBlobs: data.directBlobs,

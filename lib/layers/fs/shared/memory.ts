@@ -1,0 +1,71 @@
+import { PresenceArena } from "./presence.ts";
+import { ReadersAtWork } from "./readers.ts";
+import { RequestRing } from "./request_ring.ts";
+import { SlotTable } from "./slot_table.ts";
+import { SpanStarts } from "./span_starts.ts";
+
+/** How much there is room for. */
+export interface SharedSizes {
+  /** Layers that are served at once. */
+  readonly layers: number;
+  /** Spans of all of them, and one more for each layer. */
+  readonly spans: number;
+  /** Reads on their way to the main isolate, a power of two. */
+  readonly ringItems: number;
+  /** FUSE Workers. */
+  readonly workers: number;
+}
+
+/** The same memory as a Worker is told of it. */
+export interface SharedBuffers {
+  /** Of `SlotTable`. */
+  readonly slots: SharedArrayBuffer;
+  /** The presence arena. */
+  readonly presence: SharedArrayBuffer;
+  /** Of `SpanStarts`. */
+  readonly starts: SharedArrayBuffer;
+  /** The use marks. */
+  readonly uses: SharedArrayBuffer;
+  /** Of `RequestRing`. */
+  readonly ring: SharedArrayBuffer;
+  /** Of `ReadersAtWork`. */
+  readonly readers: SharedArrayBuffer;
+}
+
+/** The main isolate's side of all that is shared. */
+export class SharedMemory {
+  /** Which slots are served. */
+  readonly slots: SlotTable;
+  /** Whose presence bytes are whose. */
+  readonly arena: PresenceArena;
+  /** Where spans begin. */
+  readonly starts: SpanStarts;
+  /** Use marks, one for each presence byte. */
+  readonly uses: Uint8Array<SharedArrayBuffer>;
+  /** Reads that Workers could not answer. */
+  readonly ring: RequestRing;
+  /** Workers that copy just now. */
+  readonly readers: ReadersAtWork;
+
+  /** Allocates it; pages are taken only where they are used. */
+  constructor({ layers, spans, ringItems, workers }: SharedSizes) {
+    this.slots = new SlotTable(SlotTable.allocate(layers));
+    this.arena = new PresenceArena(new SharedArrayBuffer(spans));
+    this.starts = new SpanStarts(SpanStarts.allocate(spans));
+    this.uses = new Uint8Array(new SharedArrayBuffer(spans));
+    this.ring = new RequestRing(RequestRing.allocate(ringItems));
+    this.readers = new ReadersAtWork(ReadersAtWork.allocate(workers));
+  }
+
+  /** What a Worker needs to see it. */
+  buffers(): SharedBuffers {
+    return {
+      slots: this.slots.memory,
+      presence: this.arena.memory,
+      starts: this.starts.memory,
+      uses: this.uses.buffer,
+      ring: this.ring.memory,
+      readers: this.readers.memory,
+    };
+  }
+}

@@ -1,0 +1,50 @@
+const GRACE_POLL_MS = 1;
+
+/**
+ * Which Workers are between looking at presence bytes and the end of the copy that followed. A reply
+ * that the kernel copies straight from the data file cannot be checked afterwards; so whoever takes
+ * bytes away first clears their presence, then waits until each Worker has left the read it was in.
+ *
+ * A Worker's word is odd while it reads. One writer a word.
+ */
+export class ReadersAtWork {
+  readonly #words: Int32Array;
+
+  /** One isolate's view of it. @param memory made by `ReadersAtWork.allocate`. */
+  constructor(readonly memory: SharedArrayBuffer) {
+    this.#words = new Int32Array(memory);
+  }
+
+  /** Memory for that many Workers. */
+  static allocate(workers: number): SharedArrayBuffer {
+    return new SharedArrayBuffer(workers * 4);
+  }
+
+  /** Before presence bytes are looked at. */
+  enter(worker: number): void {
+    Atomics.add(this.#words, worker, 1);
+  }
+
+  /** After the bytes were copied. */
+  leave(worker: number): void {
+    Atomics.add(this.#words, worker, 1);
+  }
+
+  /** A Worker broke down, maybe in the middle of a read: it copies nothing any more. */
+  abandon(worker: number): void {
+    if ((Atomics.load(this.#words, worker) & 1) !== 0) this.leave(worker);
+  }
+
+  /** Resolves when no read that is under way now is any more: within microseconds, as a rule. */
+  async left(): Promise<void> {
+    const seen = Array.from(
+      this.#words,
+      (_, worker) => Atomics.load(this.#words, worker),
+    );
+    for (const [worker, word] of seen.entries()) {
+      while (
+        (word & 1) !== 0 && Atomics.load(this.#words, worker) === word
+      ) await new Promise((resolve) => setTimeout(resolve, GRACE_POLL_MS));
+    }
+  }
+}

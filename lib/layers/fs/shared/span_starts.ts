@@ -1,0 +1,41 @@
+/**
+ * Where the spans of served layers begin in their data files: a number for each presence byte, and
+ * one more for each layer, its data's size. Written by the main isolate before the layer is in the
+ * slot table, never changed while it is.
+ */
+export class SpanStarts {
+  readonly #starts: Float64Array;
+
+  /** One isolate's view of it. @param memory made by `SpanStarts.allocate`. */
+  constructor(readonly memory: SharedArrayBuffer) {
+    this.#starts = new Float64Array(memory);
+  }
+
+  /** Memory for the spans of an arena of that many bytes. Takes room only where it is used. */
+  static allocate(arenaBytes: number): SharedArrayBuffer {
+    return new SharedArrayBuffer(arenaBytes * 8);
+  }
+
+  /** Tells of a layer whose presence bytes begin at `arenaOffset`. Main isolate only. */
+  write(arenaOffset: number, starts: Float64Array): void {
+    this.#starts.set(starts, arenaOffset);
+  }
+
+  /** Bytes of the data of a layer of `count` spans. */
+  dataBytes(arenaOffset: number, count: number): number {
+    return this.#starts[arenaOffset + count] as number;
+  }
+
+  /** The span of `count` that holds byte `offset` of the data. */
+  spanAt(arenaOffset: number, count: number, offset: number): number {
+    let low = 0;
+    let high = count - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if ((this.#starts[arenaOffset + middle] as number) <= offset) {
+        low = middle;
+      } else high = middle - 1;
+    }
+    return low;
+  }
+}
