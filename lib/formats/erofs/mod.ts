@@ -12,6 +12,12 @@
  * again: see `isErofsImageOf`.
  * @module
  */
+export { BLOCK } from "./format.ts";
+export { S } from "./modes.ts";
 export { isErofsImageOf } from "./superblock.ts";
 export type { ErofsSource, ErofsTree } from "./tree.ts";
-export { ErofsUnsupportedError, writeErofsImage } from "./writer.ts";
+export {
+  ErofsUnsupportedError,
+  MAX_IMAGE_BYTES,
+  writeErofsImage,
+} from "./writer.ts";

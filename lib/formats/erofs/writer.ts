@@ -14,6 +14,7 @@ import {
   NID_BYTES,
   XATTR_HEADER_BYTES,
 } from "./format.ts";
+import { S } from "./modes.ts";
 import { writeSuperblock } from "./superblock.ts";
 import type { ErofsSource, ErofsTree } from "./tree.ts";
 import { writeXattrs, xattrBytes } from "./xattrs.ts";
@@ -29,13 +30,8 @@ export class ErofsUnsupportedError extends Error {
   }
 }
 
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
-const S_IFDIR = 0o040000;
-const S_IFLNK = 0o120000;
-
 /** What one `Uint8Array` and the trees that `lib/layers` opens may have. */
-const MAX_IMAGE_BYTES = 2 ** 31;
+export const MAX_IMAGE_BYTES = 2 ** 31;
 /** Block addresses are 32 bits; the last one means "no block". */
 const MAX_BLOCKS = 2 ** 32 - 1;
 const CHUNK_BYTES = 2 ** (BLOCK_BITS + MAX_CHUNK_BLOCK_BITS);
@@ -78,7 +74,7 @@ export function writeErofsImage(
   const parents = parentsOf(tree);
   for (let inode = 0; inode < tree.inodes; inode++) {
     const at = (plan.nids[inode] as number) * NID_BYTES;
-    const type = (tree.mode[inode] as number) & S_IFMT;
+    const type = (tree.mode[inode] as number) & S.IFMT;
     const bodyBytes = plan.bodyBytes[inode] as number;
     const block = plan.block[inode] as number;
     const inline = bodyBytes > 0 && block === 0;
@@ -86,7 +82,7 @@ export function writeErofsImage(
     let format = inline ? FORMAT_INLINE : FORMAT_PLAIN;
     let size = bodyBytes;
     let location = block;
-    if (type === S_IFREG) {
+    if (type === S.IFREG) {
       size = tree.size[inode] as number;
       if (size > 0) {
         format = FORMAT_CHUNKED;
@@ -94,7 +90,7 @@ export function writeErofsImage(
         const chunksAt = (at + chunksBehind(xattrs)) / 4;
         writeChunks(tree, inode, image.words, chunksAt, source.blobBytes);
       }
-    } else if (type !== S_IFDIR && type !== S_IFLNK) {
+    } else if (type !== S.IFDIR && type !== S.IFLNK) {
       location = tree.rdev[inode] as number;
     }
     writeInode(tree, inode, image.words, at / 4, {
@@ -106,7 +102,7 @@ export function writeErofsImage(
     if (xattrs > 0) writeXattrs(tree, inode, bytes, at + INODE_BYTES);
     if (bodyBytes === 0) continue;
     const bodyAt = inline ? at + INODE_BYTES + xattrs : block * BLOCK;
-    if (type === S_IFLNK) bytes.set(tree.target(inode), bodyAt);
+    if (type === S.IFLNK) bytes.set(tree.target(inode), bodyAt);
     else {
       const parent = parents[inode] as number;
       directories.write(inode, parent, image, bodyAt, plan.nids);
@@ -126,14 +122,14 @@ function layOut(tree: ErofsTree, directories: DirectoryLayout): Plan {
   };
   let at = INODES_AT;
   for (let inode = 0; inode < count; inode++) {
-    const type = (tree.mode[inode] as number) & S_IFMT;
+    const type = (tree.mode[inode] as number) & S.IFMT;
     const xattrs = xattrBytes(tree, inode);
     if (typeof xattrs === "string") {
       throw new ErofsUnsupportedError(inode, xattrs);
     }
-    const body = type === S_IFDIR
+    const body = type === S.IFDIR
       ? directories.bytes(inode)
-      : type === S_IFLNK
+      : type === S.IFLNK
       ? tree.count[inode] as number
       : 0;
     plan.xattrBytes[inode] = xattrs;
@@ -145,7 +141,7 @@ function layOut(tree: ErofsTree, directories: DirectoryLayout): Plan {
     while (inline && (at + head) % BLOCK + body > BLOCK) at += NID_BYTES;
     plan.nids[inode] = at / NID_BYTES;
     if (body > 0 && !inline) plan.block[inode] = 1; // placed below
-    if (type === S_IFREG && (tree.size[inode] as number) > 0) {
+    if (type === S.IFREG && (tree.size[inode] as number) > 0) {
       at += chunksBehind(xattrs) + chunks(tree, inode) * CHUNK_INDEX_BYTES;
     } else at += head + (inline ? body : 0);
     at = Math.ceil(at / NID_BYTES) * NID_BYTES;
@@ -167,7 +163,7 @@ function layOut(tree: ErofsTree, directories: DirectoryLayout): Plan {
 function parentsOf(tree: ErofsTree): Uint32Array {
   const parents = new Uint32Array(tree.inodes);
   for (let inode = 0; inode < tree.inodes; inode++) {
-    if (((tree.mode[inode] as number) & S_IFMT) !== S_IFDIR) continue;
+    if (((tree.mode[inode] as number) & S.IFMT) !== S.IFDIR) continue;
     const first = tree.first[inode] as number;
     const end = first + (tree.count[inode] as number);
     for (let dirent = first; dirent < end; dirent++) {

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { Ztoc } from "../ztoc/mod.ts";
 
 const utf8 = new TextEncoder();
@@ -5,7 +6,7 @@ const XATTR_PREFIX = utf8.encode("SCHILY.xattr.");
 const OPAQUE_MARKER = utf8.encode(".wh..wh..opq");
 
 function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
-  return prefix.every((byte, i) => bytes[i] === byte);
+  return Buffer.compare(bytes.subarray(0, prefix.length), prefix) === 0;
 }
 
 /**

@@ -8,6 +8,17 @@ export type TarEntryType =
   | "block"
   | "fifo";
 
+/** The typeflag of each in a ustar header (POSIX.1-1988). */
+export const TYPE_FLAG: Readonly<Record<TarEntryType, string>> = {
+  reg: "0",
+  hardlink: "1",
+  symlink: "2",
+  char: "3",
+  block: "4",
+  dir: "5",
+  fifo: "6",
+};
+
 /** A point in time; `nanos` counts forward from `seconds` and is in [0, 10^9). */
 export interface TarTime {
   /** Seconds since 1970, may be negative. */

@@ -1,8 +1,6 @@
+import { BLOCK_BYTES } from "./block.ts";
 import { TarError } from "./errors.ts";
 import { cString, numeric, octal } from "./fields.ts";
-
-/** Bytes of a header block; all of a tar is aligned to it. */
-export const BLOCK_BYTES = 512;
 
 /** What one header block says by itself. */
 export interface RawHeader {

@@ -9,11 +9,13 @@
  * names the place.
  * @module
  */
+export { BLOCK_BYTES, wholeBlocks } from "./block.ts";
 export {
   MAX_PATH_BYTES,
   type TarEntry,
   type TarEntryType,
   type TarTime,
+  TYPE_FLAG,
 } from "./entry.ts";
 export { TarError, type TarErrorCode } from "./errors.ts";
 export {

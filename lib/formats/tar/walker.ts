@@ -4,15 +4,12 @@ import {
   type TarEntry,
   type TarEntryType,
   type TarTime,
+  TYPE_FLAG,
 } from "./entry.ts";
+import { BLOCK_BYTES } from "./block.ts";
 import { TarError } from "./errors.ts";
 import { cString, decimal, paxTime } from "./fields.ts";
-import {
-  BLOCK_BYTES,
-  isZeroBlock,
-  type RawHeader,
-  readHeaderBlock,
-} from "./header.ts";
+import { isZeroBlock, type RawHeader, readHeaderBlock } from "./header.ts";
 import { byteText, parsePax, type PaxRecord, sortedRecords } from "./pax.ts";
 
 /** What a {@link TarWalker} calls. */
@@ -21,15 +18,11 @@ export interface TarWalkerOptions {
   readonly onEntry: (entry: TarEntry) => void;
 }
 
-/** Typeflags of entries; everything else is an extension, passed over, or not supported. */
+/** What typeflags make; everything else is an extension, passed over, or not supported. */
 const ENTRY_TYPE: ReadonlyMap<string, TarEntryType> = new Map([
-  ["0", "reg"],
-  ["1", "hardlink"],
-  ["2", "symlink"],
-  ["3", "char"],
-  ["4", "block"],
-  ["5", "dir"],
-  ["6", "fifo"],
+  ...(Object.keys(TYPE_FLAG) as TarEntryType[]).map((type) =>
+    [TYPE_FLAG[type], type] as const
+  ),
   // "Contiguous": a hint to file systems that are no more.
   ["7", "reg"],
 ]);

@@ -1,5 +1,10 @@
 import { type Digest, DigestStream } from "../oci/mod.ts";
-import { type TarEntry, TarWalker } from "../tar/mod.ts";
+import {
+  BLOCK_BYTES,
+  type TarEntry,
+  TarWalker,
+  wholeBlocks,
+} from "../tar/mod.ts";
 import { ZtocError } from "./errors.ts";
 import { encodeZtocSource } from "./encode.ts";
 import { EntryList } from "./entry_list.ts";
@@ -186,8 +191,7 @@ export class ZtocBuilder {
     if (entry.type === "reg" && entry.headerOffset > this.#dataEnd) {
       this.#entries.add(placeholder(entry.headerOffset));
     }
-    this.#dataEnd = Math.ceil((entry.offset + entry.size) / BLOCK_BYTES) *
-      BLOCK_BYTES;
+    this.#dataEnd = wholeBlocks(entry.offset + entry.size);
     this.#entries.add(entry);
   }
 }
@@ -223,7 +227,6 @@ export const PLACEHOLDER_NAME: Uint8Array = new TextEncoder().encode(
   ".wh..wh.passed-over",
 );
 const NOTHING = new Uint8Array(0);
-const BLOCK_BYTES = 512;
 
 function tooLarge(): ZtocError {
   return new ZtocError(

@@ -1,5 +1,10 @@
 import { type Digest, isDigest } from "../oci/mod.ts";
-import { MAX_PATH_BYTES, type TarEntryType } from "../tar/mod.ts";
+import {
+  BLOCK_BYTES,
+  MAX_PATH_BYTES,
+  type TarEntryType,
+  wholeBlocks,
+} from "../tar/mod.ts";
 import { ZtocError } from "./errors.ts";
 import { FlatBufferReader, type Table } from "./flatbuffer_reader.ts";
 import {
@@ -31,7 +36,6 @@ const MAX_NAMES = 8;
 const MAX_TEXT_BYTES = 256;
 /** The most PAX records of one layer. */
 const MAX_RECORDS = 2 ** 22;
-const BLOCK_BYTES = 512;
 const NO_XATTRS: ZtocEntry["xattrs"] = [];
 
 /**
@@ -245,6 +249,6 @@ function checkEntryOrder({ entries, uncompressedSize }: Ztoc): void {
         `entry ${i} at ${offset}, ${size} bytes, does not fit after ${header}`,
       );
     }
-    header = Math.ceil((offset + size) / BLOCK_BYTES) * BLOCK_BYTES;
+    header = wholeBlocks(offset + size);
   }
 }

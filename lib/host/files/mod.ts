@@ -21,6 +21,7 @@ export {
   writeWholeSync,
 } from "./whole.ts";
 export {
+  bytesOnDisk,
   namesIn,
   readIfThere,
   readTextIfThere,

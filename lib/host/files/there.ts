@@ -32,6 +32,14 @@ export function statIfThere(path: string): Deno.FileInfo | null {
   return ifThere("read", path, () => Deno.statSync(path));
 }
 
+/** Unit of `st_blocks`, whatever the file system's own block size (stat(2)). */
+const STAT_BLOCK_BYTES = 512;
+
+/** Bytes that a file or folder takes on disk; fewer than its size where it has holes. */
+export function bytesOnDisk({ blocks }: Deno.FileInfo): number {
+  return (blocks ?? 0) * STAT_BLOCK_BYTES;
+}
+
 /** Names in a folder, in no order; none when it is not there. @throws FileError */
 export function namesIn(folder: string): string[] {
   return ifThere(

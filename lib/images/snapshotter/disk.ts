@@ -1,8 +1,7 @@
+import { bytesOnDisk } from "../../host/files/mod.ts";
 import { listMounts } from "../../host/mounting/mod.ts";
 import type { SnapshotUsage } from "./types.ts";
 
-/** Unit of `st_blocks`, whatever the file system's own block size. */
-const STAT_BLOCK_BYTES = 512;
 /** Entries that are looked at between two turns of the event loop's other work. */
 const BATCH = 64;
 
@@ -16,7 +15,7 @@ export async function diskUsage(directory: string): Promise<SnapshotUsage> {
       return false;
     }
     seen.add(info.ino);
-    sizeBytes += (info.blocks ?? 0) * STAT_BLOCK_BYTES;
+    sizeBytes += bytesOnDisk(info);
     return true;
   };
   count(root);

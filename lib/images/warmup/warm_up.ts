@@ -3,6 +3,7 @@ import { compileZtoc } from "../../layers/store/mod.ts";
 import { LayerTree } from "../../layers/tree/mod.ts";
 import { type Digest, sha256 } from "../../formats/oci/mod.ts";
 import { HeaderTable } from "../../layers/spans/mod.ts";
+import { BLOCK_BYTES } from "../../formats/tar/mod.ts";
 import {
   BUILD_TOOL,
   decodeZtoc,
@@ -17,7 +18,6 @@ import {
 const FILES = 3000;
 const FILES_PER_DIRECTORY = 20;
 const ROUNDS = 2;
-const BLOCK = 512;
 const SPAN_BYTES = 2 ** 20;
 
 /**
@@ -66,8 +66,8 @@ function madeUpZtoc(): Uint8Array<ArrayBuffer> {
     const directory = Math.floor(file / FILES_PER_DIRECTORY);
     const name = `usr/lib/directory-${directory}/file-${file}`;
     const link = file % 10 === 0;
-    const size = link ? 0 : BLOCK;
-    at += BLOCK;
+    const size = link ? 0 : BLOCK_BYTES;
+    at += BLOCK_BYTES;
     entries.push({
       name: encoder.encode(name),
       type: link ? "symlink" : "reg",
@@ -86,7 +86,7 @@ function madeUpZtoc(): Uint8Array<ArrayBuffer> {
     });
     at += size;
   }
-  const uncompressedSize = at + 2 * BLOCK;
+  const uncompressedSize = at + 2 * BLOCK_BYTES;
   const count = Math.ceil(uncompressedSize / SPAN_BYTES);
   const digest: Digest = sha256(none);
   return encodeZtoc({

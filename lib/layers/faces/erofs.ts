@@ -1,4 +1,8 @@
-import { isErofsImageOf, writeErofsImage } from "../../formats/erofs/mod.ts";
+import {
+  isErofsImageOf,
+  MAX_IMAGE_BYTES,
+  writeErofsImage,
+} from "../../formats/erofs/mod.ts";
 import { namesIn, writeWhole } from "../../host/files/mod.ts";
 import {
   ERRNO,
@@ -24,7 +28,6 @@ const EROFS_DIRECTORY = "e";
 const IMAGE_FILE = "erofs";
 /** When it is looked for mounts that were under way when the last process was killed, ms. */
 const STRAYS_AFTER_MS = [50, 200, 2_000];
-const MAX_IMAGE_BYTES = 2 ** 31;
 
 /** What the face needs to know. */
 export interface ErofsFaceOptions {

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { abortConnection, mountFuse } from "../../host/fuse/mod.ts";
 import { closeFd, LIBC_PATH } from "../../host/os/mod.ts";
 import {
@@ -181,7 +182,7 @@ function isPattern(found: Readable, offset: number): boolean {
     ({ at, bytes }) => {
       const expected = new Uint8Array(bytes.length);
       fillProbePattern(expected, offset + at);
-      return bytes.every((byte, i) => byte === expected[i]);
+      return Buffer.compare(bytes, expected) === 0;
     },
   );
 }

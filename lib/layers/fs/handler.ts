@@ -18,7 +18,6 @@ import {
   preadFully,
 } from "../../host/os/mod.ts";
 import { DataFile } from "./data_file.ts";
-import { S } from "../tree/mod.ts";
 import { PRESENT } from "../presence/mod.ts";
 import {
   type ReadersAtWork,
@@ -29,8 +28,13 @@ import {
   SlotTable,
   SpanStarts,
 } from "./shared/mod.ts";
-import { blobBytes, BLOBS_DIRECTORY } from "../tree/mod.ts";
-import { LayerTree } from "../tree/mod.ts";
+import {
+  blobBytes,
+  BLOBS_DIRECTORY,
+  LayerTree,
+  MAX_TREE_BYTES,
+  S,
+} from "../tree/mod.ts";
 
 /** Nodeid of the mount's own root directory (FUSE_ROOT_ID). */
 const ROOT_LO = 1;
@@ -41,7 +45,6 @@ const BLOBS_NAME = new TextEncoder().encode(BLOBS_DIRECTORY);
 const BLOB_LO = 0xffff_ffff;
 /** Open trees and data files a Worker keeps; the least recently used goes first. */
 const MAX_OPEN_LAYERS = 512;
-const MAX_TREE_BYTES = 2 ** 31;
 
 interface OpenLayer {
   readonly slot: number;

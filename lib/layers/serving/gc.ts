@@ -1,12 +1,9 @@
-import { namesIn, removeFolder } from "../../host/files/mod.ts";
+import { bytesOnDisk, namesIn, removeFolder } from "../../host/files/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { slotOf, SlotTableStore, takeLock } from "../store/mod.ts";
 import { layersDirectoryOf } from "./start.ts";
 
 const log = logger("images");
-
-/** What `du` counts blocks in. */
-const STAT_BLOCK_BYTES = 512;
 
 /** What was removed. */
 export interface CollectedGarbage {
@@ -67,9 +64,9 @@ export function removeLayersBut(
 }
 
 function bytesBelow(path: string): number {
-  const { isDirectory, blocks } = Deno.lstatSync(path);
-  const own = (blocks ?? 0) * STAT_BLOCK_BYTES;
-  if (!isDirectory) return own;
+  const info = Deno.lstatSync(path);
+  const own = bytesOnDisk(info);
+  if (!info.isDirectory) return own;
   return namesIn(path).reduce(
     (sum, name) => sum + bytesBelow(`${path}/${name}`),
     own,

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { WINDOW_BYTES } from "../../formats/deflate/mod.ts";
 import type { Digest } from "../../formats/oci/mod.ts";
 import {
   hashLayer,
@@ -11,7 +12,6 @@ import type { LayerFolder } from "../store/mod.ts";
 
 /** The most compressed bytes fetched again to see what lies behind a tar's end. */
 const MAX_TAIL_BYTES = 64 * 2 ** 20;
-const WINDOW_BYTES = 32_768;
 /** Small layers are complete in the midst of a container's start: the cores are left to it, ms. */
 const DELAY_MS = 2_000;
 /** How long a source may take to give what lies behind a tar's end, ms. */

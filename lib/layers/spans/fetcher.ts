@@ -1,3 +1,4 @@
+import { WINDOW_BYTES } from "../../formats/deflate/mod.ts";
 import type { InflateOutcome, InflateWork } from "./inflate_messages.ts";
 import type { InflateStream } from "./inflate_pool.ts";
 import type { LayerSpans } from "./layer_spans.ts";
@@ -14,7 +15,7 @@ import type { SpanStates } from "./span_states.ts";
 
 /** A span that takes at least so long to come, ms, is inflated meanwhile. */
 const MIN_STREAM_MS = 5;
-const EMPTY_WINDOW = new Uint8Array(32768);
+const EMPTY_WINDOW = new Uint8Array(WINDOW_BYTES);
 
 /** A span's bytes have come from a source, and are being checked and inflated. */
 export type OnArrived = (

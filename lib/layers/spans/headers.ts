@@ -21,6 +21,7 @@
  * @module
  */
 import { crc32 } from "node:zlib";
+import { wholeBlocks } from "../../formats/tar/mod.ts";
 import { writeWholeSync } from "../../host/files/mod.ts";
 import {
   closeFd,
@@ -43,7 +44,6 @@ import { headerDifference, recordsIn, RecordWriter } from "./header_record.ts";
 const MAGIC = 0x52444853; // "SHDR"
 const VERSION = 2;
 const HEAD_BYTES = 32;
-const BLOCK_BYTES = 512;
 /** Some extension headers (PAX, global, GNU name and link target) of 1 MiB and the entry's own. */
 const MAX_HEADER_BYTES = 6 * (2 ** 20 + 1024) + 512;
 const MAX_FILE_BYTES = 2 ** 31 - 1;
@@ -231,7 +231,7 @@ function buildHeaderFile(
       ranges[span * 2 + 1] = writer.length;
     }
     headerStart = Math.min(
-      Math.ceil((entry.offset + entry.size) / BLOCK_BYTES) * BLOCK_BYTES,
+      wholeBlocks(entry.offset + entry.size),
       uncompressedSize,
     );
   };

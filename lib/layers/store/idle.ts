@@ -1,12 +1,14 @@
 import { logger } from "../../telemetry/mod.ts";
 import type { IdleLayers } from "../spans/mod.ts";
-import { removeFolder, statIfThere } from "../../host/files/mod.ts";
+import {
+  bytesOnDisk,
+  removeFolder,
+  statIfThere,
+} from "../../host/files/mod.ts";
 
 const log = logger("images");
 /** In a layer's folder: nobody used it when it was last served. */
 const MARK = "unused";
-/** What `stat` counts blocks in. */
-const STAT_BLOCK_BYTES = 512;
 
 /**
  * Caches of layers that no snapshot uses any more, kept for the next image that has them. The least
@@ -82,7 +84,7 @@ export class IdleLayerFolders implements IdleLayers {
 
   #count(slot: number): void {
     const stat = statIfThere(`${this.#layersDirectory}/${slot}/data`);
-    const bytes = (stat?.blocks ?? 0) * STAT_BLOCK_BYTES;
+    const bytes = stat === null ? 0 : bytesOnDisk(stat);
     this.#layers.set(slot, bytes);
     this.#bytes += bytes;
   }

@@ -2,18 +2,21 @@
  * The files of a layer's folder that are made once: its ztoc, the tree that is made of it, its diff ID.
  * @module
  */
-import { compileTree, LayerTree, TreeFormatError } from "../tree/mod.ts";
+import { Buffer } from "node:buffer";
+import {
+  compileTree,
+  LayerTree,
+  MAX_TREE_BYTES,
+  TreeFormatError,
+} from "../tree/mod.ts";
 import { putOnDisk, readIfThere, writeWhole } from "../../host/files/mod.ts";
 import { OsError, readWholeFile } from "../../host/os/mod.ts";
 import type { SpanTable, Ztoc } from "../../formats/ztoc/mod.ts";
 
-const MAX_TREE_BYTES = 2 ** 31 - 1;
-
 /** Whether the file holds just these bytes. */
 export function holds(path: string, bytes: Uint8Array): boolean {
   const found = readIfThere(path);
-  return found !== null && found.length === bytes.length &&
-    found.every((byte, i) => byte === bytes[i]);
+  return found !== null && Buffer.compare(found, bytes) === 0;
 }
 
 /** The tree in a file; null when there is none that can be used. */

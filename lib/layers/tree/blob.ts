@@ -1,9 +1,8 @@
+import { BLOCK } from "../../formats/erofs/mod.ts";
 import type { LayerTree } from "./tree.ts";
 
 /** Name of the directory at a mount's root that holds each layer's data as one file, by slot. */
 export const BLOBS_DIRECTORY = "b";
-
-const BLOCK = 512;
 
 /** Bytes of a layer's data. */
 export function dataBytes(tree: LayerTree): number {

@@ -29,6 +29,9 @@ export const TREE_MAGIC = 0x54434f53; // "SOCT"
  */
 export const TREE_VERSION = 1;
 
+/** The largest tree file that is opened. */
+export const MAX_TREE_BYTES = 2 ** 31 - 1;
+
 /** Word positions in the header. */
 export const HEADER = {
   magic: 0,

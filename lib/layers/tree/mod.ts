@@ -17,6 +17,6 @@ export {
   TreeFormatError,
 } from "./tree.ts";
 export { S } from "./modes.ts";
-export { TREE_VERSION } from "./format.ts";
+export { MAX_TREE_BYTES, TREE_VERSION } from "./format.ts";
 export { TreeCompileError } from "./tree_builder.ts";
 export { compileTree, type TreeInput } from "./compile.ts";

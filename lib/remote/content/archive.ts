@@ -4,7 +4,12 @@ import {
   isDigest,
   MAX_MANIFEST_BYTES,
 } from "../../formats/oci/mod.ts";
-import { TarError, TarWalker } from "../../formats/tar/mod.ts";
+import {
+  BLOCK_BYTES,
+  TarError,
+  TarWalker,
+  wholeBlocks,
+} from "../../formats/tar/mod.ts";
 import { ContentError } from "./errors.ts";
 import { filePart } from "./file_part.ts";
 import { LAYOUT_FILE, parseIndexJson } from "./layout.ts";
@@ -23,7 +28,6 @@ interface Part {
 
 /** The most files an archive may hold: one a blob. */
 const MAX_PARTS = 100_000;
-const BLOCK_BYTES = 512;
 
 /** First bytes of files that are packed as a whole, and what unpacks them. */
 const PACKED: ReadonlyArray<readonly [magic: readonly number[], tool: string]> =
@@ -142,7 +146,7 @@ async function listParts(path: string): Promise<Map<string, Part>> {
             size: entry.size,
           });
         }
-        skipTo = offset + Math.ceil(entry.size / BLOCK_BYTES) * BLOCK_BYTES;
+        skipTo = offset + wholeBlocks(entry.size);
       },
     });
   }

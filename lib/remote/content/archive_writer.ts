@@ -1,11 +1,11 @@
 import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
+import { BLOCK_BYTES, TYPE_FLAG, wholeBlocks } from "../../formats/tar/mod.ts";
 import { Draft } from "../../host/files/mod.ts";
 import { ContentError } from "./errors.ts";
 import { indexJson, LAYOUT_FILE, LAYOUT_JSON, REF_NAME } from "./layout.ts";
 import type { ArtifactSink, Cancellable, Content } from "./place.ts";
 import { checkBytes, checkedPieces } from "./verify.ts";
 
-const BLOCK_BYTES = 512;
 /** Twelve octal digits are less; larger blobs get a base-256 size as GNU and Go write it. */
 const MAX_OCTAL_SIZE = 8 ** 11 - 1;
 
@@ -70,12 +70,12 @@ export class ArchiveWriter implements ArtifactSink, AsyncDisposable {
   async #write(draft: Draft, signal: AbortSignal | undefined) {
     const write = (bytes: Uint8Array) => draft.write(bytes);
     const whole = async (name: string, mode: number, bytes: Uint8Array) => {
-      await write(header({ name, mode, size: bytes.length, type: "0" }));
+      await write(header({ name, mode, size: bytes.length, type: "reg" }));
       await write(bytes);
       await write(padding(bytes.length));
     };
     for (const name of ["blobs/", "blobs/sha256/"]) {
-      await write(header({ name, mode: 0o755, size: 0, type: "5" }));
+      await write(header({ name, mode: 0o755, size: 0, type: "dir" }));
     }
     const held = [...this.#held.values()].sort((a, b) =>
       a.descriptor.digest < b.descriptor.digest ? -1 : 1
@@ -83,7 +83,7 @@ export class ArchiveWriter implements ArtifactSink, AsyncDisposable {
     for (const { descriptor, content } of held) {
       const { digest, size } = descriptor;
       const name = `blobs/sha256/${digest.slice("sha256:".length)}`;
-      await write(header({ name, mode: 0o444, size, type: "0" }));
+      await write(header({ name, mode: 0o444, size, type: "reg" }));
       const pieces = checkedPieces(this.place, descriptor, content, signal);
       for await (const piece of pieces) await write(piece);
       await write(padding(size));
@@ -101,7 +101,7 @@ export class ArchiveWriter implements ArtifactSink, AsyncDisposable {
 }
 
 function padding(size: number): Uint8Array {
-  return new Uint8Array((BLOCK_BYTES - size % BLOCK_BYTES) % BLOCK_BYTES);
+  return new Uint8Array(wholeBlocks(size) - size);
 }
 
 /** One ustar header block; see POSIX.1-1988. */
@@ -110,7 +110,7 @@ function header(
     readonly name: string;
     readonly mode: number;
     readonly size: number;
-    readonly type: "0" | "5";
+    readonly type: "reg" | "dir";
   },
 ): Uint8Array {
   const block = new Uint8Array(BLOCK_BYTES);
@@ -133,7 +133,7 @@ function header(
   }
   octal(136, 12, 0);
   text(148, " ".repeat(8));
-  text(156, type);
+  text(156, TYPE_FLAG[type]);
   text(257, "ustar\0");
   text(263, "00");
   octal(329, 8, 0);
