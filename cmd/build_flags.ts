@@ -1,4 +1,5 @@
 /** The flags of the commands that make ztocs, and how these tell what they do. @module */
+import { DEFAULT_SPAN_SIZE_BYTES } from "../lib/formats/ztoc/mod.ts";
 import type { BuildOptions, BuiltLayer } from "../lib/indexes/indexing/mod.ts";
 import type { PlatformChoice } from "../lib/remote/image/mod.ts";
 import {
@@ -13,7 +14,7 @@ import { Progress, type ProgressTask } from "./progress.ts";
 export const BUILD_OPTIONS = {
   platform: { type: "string", short: "p", multiple: true },
   "all-platforms": { type: "boolean", default: false },
-  "span-size": { type: "string", default: "4194304" },
+  "span-size": { type: "string", default: String(DEFAULT_SPAN_SIZE_BYTES) },
   "min-layer-size": { type: "string", default: "10485760" },
   optimizations: { type: "string", multiple: true },
   force: { type: "boolean", short: "f", default: false },

@@ -2,6 +2,7 @@
  * `soci-deno gc`: gives back the disk of layers nobody uses.
  * @module
  */
+import { statIfThere } from "../lib/host/files/mod.ts";
 import { collectGarbage } from "../lib/layers/serving/mod.ts";
 import { RootInUseError } from "../lib/layers/store/mod.ts";
 import { Snapshotter } from "../lib/images/snapshotter/mod.ts";
@@ -44,10 +45,7 @@ export const gcCommand: Command = {
       throw new UsageError(`gc takes no argument "${positionals[0]}"`);
     }
     const root = daemonRoot(values.root);
-    try {
-      Deno.statSync(`${root}/lock`);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (statIfThere(`${root}/lock`) === null) {
       console.error(`soci-deno gc: nothing was ever served from ${root}`);
       return Promise.resolve(1);
     }

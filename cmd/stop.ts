@@ -2,6 +2,7 @@
  * `soci-deno stop`: ends the daemon for good, or clears away what one left.
  * @module
  */
+import { statIfThere } from "../lib/host/files/mod.ts";
 import {
   askTakeover,
   MountKeeper,
@@ -46,10 +47,7 @@ export const stopCommand: Command = {
       console.log(`ended process ${daemon.pid}`);
       return 0;
     }
-    try {
-      Deno.statSync(`${root}/lock`);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (statIfThere(`${root}/lock`) === null) {
       console.error(`soci-deno stop: no daemon ever ran on ${root}`);
       return 1;
     }

@@ -6,7 +6,8 @@
  *
  * Rooms: `serving` (the layers of a process, open and shut), `store` (their folders on disk), `fs`
  * (answers the kernel), `faces` (FUSE tree or EROFS image), `tree` (the compiled file tree), `spans`
- * (which bytes are here and how the rest comes), `builder` (a ztoc is made while bytes pass).
+ * (which bytes are here and how the rest comes), `presence` (the
+ * byte that tells all isolates so), `builder` (a ztoc is made while bytes pass).
  *
  * The wing has no names of its own: each room is entered by its own `mod.ts`.
  * @module

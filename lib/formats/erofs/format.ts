@@ -19,7 +19,8 @@
  */
 
 export const BLOCK_BITS = 9;
-export const BLOCK = 1 << BLOCK_BITS;
+/** Bytes of a block of an image. */
+export const BLOCK: number = 1 << BLOCK_BITS;
 
 export const SUPERBLOCK_AT = 1024;
 export const DEVICE_SLOT_BYTES = 128;

@@ -16,7 +16,11 @@ import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
 import { ztocForLayer } from "../../formats/soci/mod.ts";
 import { FileSpanSource } from "../../layers/spans/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
-import { ZtocError } from "../../formats/ztoc/mod.ts";
+import {
+  DEFAULT_SPAN_SIZE_BYTES,
+  MAX_ZTOC_BYTES,
+  ZtocError,
+} from "../../formats/ztoc/mod.ts";
 import { TreeCompileError } from "../../layers/tree/mod.ts";
 import { Arrivals } from "./arrivals.ts";
 import { LyingZtocError } from "../../layers/store/mod.ts";
@@ -28,8 +32,6 @@ import { nameOf, RegistrySpanSource } from "./source.ts";
 import { fetchWholeLayer } from "./whole_layer.ts";
 
 const log = logger("images");
-const MAX_ZTOC_BYTES = 256 * 2 ** 20;
-const SPAN_SIZE_BYTES = 4 * 2 ** 20;
 /** Layers prepared side by side. */
 const LAYERS_AT_ONCE = 6;
 /** Layers remembered as not servable. */
@@ -207,7 +209,7 @@ export class ImageService {
         layer,
         diffId,
         path,
-        spanSizeBytes: SPAN_SIZE_BYTES,
+        spanSizeBytes: DEFAULT_SPAN_SIZE_BYTES,
         maxBytes: diskRoom(folder),
         signal,
       });

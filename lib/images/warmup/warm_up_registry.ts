@@ -1,3 +1,4 @@
+import { DEFAULT_SPAN_SIZE_BYTES } from "../../formats/ztoc/mod.ts";
 import {
   descriptorJson,
   type Digest,
@@ -96,7 +97,12 @@ function madeUpImage(): { digest: Digest; files: Map<string, File> } {
     layers: layers.map((layer, at) => {
       const ztoc = new Uint8Array(64 * 1024).fill(at);
       const { digest, size } = add(MEDIA.octetStream, ztoc);
-      return ztocDescriptor({ digest, size, layer, spanSizeBytes: 2 ** 22 });
+      return ztocDescriptor({
+        digest,
+        size,
+        layer,
+        spanSizeBytes: DEFAULT_SPAN_SIZE_BYTES,
+      });
     }),
   });
   const { digest, size } = add(MEDIA.ociManifest, encodeIndex(index));

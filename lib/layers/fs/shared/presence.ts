@@ -23,6 +23,7 @@ export class PresenceArena {
   #resting: (Run & { readonly untilMs: number })[] = [];
 
   /**
+   * Everything is free.
    * @param memory zeros, a byte for each span there is room for.
    * @param options.quarantineMs how long a run rests before it is used again.
    */
