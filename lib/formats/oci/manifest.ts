@@ -68,6 +68,10 @@ export const MAX_MANIFEST_BYTES = 4 * 2 ** 20;
 /** The most layers or manifests one list may hold. */
 export const MAX_DESCRIPTORS = 10_000;
 
+/** What to tell of an image of Docker's first format, which has no layers that could be indexed. */
+export const SCHEMA_1_ADVICE =
+  "in Docker's old manifest format (schema 1), which is not supported; push it again as OCI or schema 2 (for example: skopeo copy --format oci)";
+
 type Json = Record<string, unknown>;
 
 function isObject(value: unknown): value is Json {
@@ -87,6 +91,9 @@ function parseObject(bytes: Uint8Array): Json {
     throw new ManifestError("manifest is no JSON", { cause });
   }
   if (!isObject(value)) throw new ManifestError("manifest is no JSON object");
+  if (value.schemaVersion === 1) {
+    throw new ManifestError(`the image is ${SCHEMA_1_ADVICE}`);
+  }
   if (value.schemaVersion !== 2) {
     throw new ManifestError(
       `manifest has schemaVersion ${String(value.schemaVersion)}, not 2`,
@@ -235,4 +242,37 @@ export function parseIndex(
     manifests: parseList(value.manifests ?? [], "manifests"),
     ...commonFields(value),
   };
+}
+
+/** The entries of an index that can be used, and how many cannot. */
+export interface IndexEntries {
+  readonly entries: readonly Descriptor[];
+  /** Entries that are no descriptors, or have digests of other algorithms than SHA-256. */
+  readonly passedOver: number;
+}
+
+/**
+ * Reads what can be read of an index that others write to: one odd entry does not hide the others.
+ * @returns null where the document is no index at all.
+ */
+export function readIndexEntries(bytes: Uint8Array): IndexEntries | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return null; // no JSON, so no index
+  }
+  if (!isObject(value)) return null;
+  if (value.layers !== undefined || value.config !== undefined) return null;
+  const list = value.manifests ?? (value.schemaVersion === 2 ? [] : null);
+  if (!Array.isArray(list)) return null;
+  const entries: Descriptor[] = [];
+  for (const item of list.slice(0, MAX_DESCRIPTORS)) {
+    try {
+      entries.push(parseDescriptor(item, "manifests[]"));
+    } catch (error) {
+      if (!(error instanceof ManifestError)) throw error;
+    }
+  }
+  return { entries, passedOver: list.length - entries.length };
 }

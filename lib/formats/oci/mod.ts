@@ -5,6 +5,7 @@
  */
 export * from "./digest.ts";
 export * from "./document.ts";
+export * from "./document_type.ts";
 export * from "./json.ts";
 export * from "./manifest.ts";
 export * from "./media.ts";

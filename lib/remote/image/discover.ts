@@ -57,7 +57,7 @@ export interface DiscoveredIndex {
 }
 
 /** Referrers tried before giving up: pushing many broken ones must not cost many requests. */
-const MAX_CANDIDATES = 8;
+const MAX_CANDIDATES = 16;
 
 /**
  * Finds the SOCI index of an image: the one asked for by digest, else the one its manifest names
@@ -115,13 +115,16 @@ export async function discoverIndex<Name>(
   }
   if (!options.v1) return null;
   const candidates = await (early ?? askReferrers());
-  let broken: SociError | null = null;
+  let broken: SociError | RegistryError | null = null;
   for (const { digest } of candidates.slice(0, MAX_CANDIDATES)) {
     try {
       const found = await fetch(digest, "referrers");
       if (found?.index.subject?.digest === image.digest) return found;
     } catch (error) {
-      if (!(error instanceof SociError)) throw error;
+      options.signal?.throwIfAborted();
+      const ofThisOne = error instanceof SociError ||
+        error instanceof RegistryError;
+      if (!ofThisOne) throw error;
       broken ??= error; // another referrer may still be good
     }
   }

@@ -5,6 +5,7 @@ import {
   matchPlatform,
   parseIndex,
   type Platform,
+  readIndexEntries,
 } from "../../formats/oci/mod.ts";
 import type { ImageSource } from "../content/mod.ts";
 import { PlatformNotFoundError } from "./errors.ts";
@@ -34,7 +35,7 @@ export class ImageFamily implements Document {
   readonly bytes: Uint8Array;
   /** Whether it is an index; else it is the one image's manifest. */
   readonly isIndex: boolean;
-  /** All that the index names; the image's own descriptor where there is no index. */
+  /** All that the index names and that can be read; the image's own descriptor where there is no index. */
   readonly members: readonly Descriptor[];
   /** Descriptors of runnable images, in order; SOCI indexes and attestations are left out. */
   readonly images: readonly Descriptor[];
@@ -50,7 +51,7 @@ export class ImageFamily implements Document {
     this.bytes = bytes;
     this.isIndex = isIndexMediaType(descriptor.mediaType);
     this.members = this.isIndex
-      ? parseIndex(bytes, descriptor.mediaType).manifests
+      ? readMembers(bytes, descriptor.mediaType)
       : [descriptor];
     this.images = this.members.filter(({ artifactType, platform }) =>
       artifactType === undefined && platform?.os !== "unknown"
@@ -155,6 +156,17 @@ function offerFor(
   return offers.find(({ platform }) =>
     platform !== null && matchPlatform(wanted, platform)
   );
+}
+
+/** One odd entry does not hide the others; a document of odd entries alone says what is wrong with it. */
+function readMembers(
+  bytes: Uint8Array,
+  mediaType: string,
+): readonly Descriptor[] {
+  const read = readIndexEntries(bytes);
+  return read === null || read.entries.length === 0
+    ? parseIndex(bytes, mediaType).manifests
+    : read.entries;
 }
 
 /** Reads what the name of a place's image stands for. @throws ManifestError and the source's errors */

@@ -1,3 +1,4 @@
+import { forbiddenLead, givenAddress } from "./addresses.ts";
 import { discard } from "./body.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
 import type { Credential, CredentialStore } from "./credentials.ts";
@@ -158,17 +159,19 @@ export class Authenticator {
     { parameters }: Challenge,
     credential: Exclude<Credential, { kind: "bearer" }> | null,
   ): Promise<Pass> {
-    const realm = URL.parse(parameters.get("realm") ?? "");
-    if (realm === null || !/^https?:$/.test(realm.protocol)) {
+    const named = parameters.get("realm") ?? "";
+    const realm = named === ""
+      ? null
+      : givenAddress(named, new URL("/", to.root));
+    if (realm === null) {
       throw unauthorized(to, "its challenge names no token server");
     }
     // The registry names who gets the password. Over TLS it is to be trusted with that, but a
     // token server in clear text would give it to everybody on the way.
-    if (
-      realm.protocol === "http:" && to.root.protocol === "https:" &&
-      !isLoopback(realm.host)
-    ) {
-      throw unauthorized(to, "its token server is plain HTTP, which is unsafe");
+    const local = isLoopback(realm.host) && isLoopback(to.root.host);
+    const lead = local ? null : forbiddenLead(to.root, realm);
+    if (lead !== null) {
+      throw unauthorized(to, `its token server would be asked ${lead}`);
     }
     const { answer, read } = await fetchToken(this.http, to, {
       realm,

@@ -9,133 +9,111 @@ import {
   registryError,
 } from "./context.ts";
 import { type Endpoint, endpointUrl } from "./endpoint.ts";
+import type { RegistryError } from "./errors.ts";
 import type { Reference } from "./reference.ts";
-import { Retrier, retrying, type RetryPolicy, Transient } from "./retry.ts";
+import { Retrier, retrying, type RetryPolicy } from "./retry.ts";
+import {
+  endedEarly,
+  noteWhole,
+  PROGRESS_BYTES,
+  refusesRanges,
+} from "./without_ranges.ts";
 
-/** So much is thrown away to get at a range, where the registry gives the whole blob instead. */
-const MAX_SKIP_BYTES = 2 ** 20;
-/** After so much, a failure is the first one again. */
-const PROGRESS_BYTES = 2 ** 20;
-
-/** Where one read stands. */
-interface Span {
+/** The rest of a blob, from one byte on. */
+interface Rest {
   readonly digest: Digest;
   /** The first byte wanted now. */
   readonly start: number;
-  readonly end: number;
-  /** The blob's size, where it is known. */
-  readonly size?: number;
+  /** The blob's size. */
+  readonly size: number;
 }
 
-/** Asks for part of a blob; the answer's body starts at `start` after `skip` bytes. */
-async function openSpan(
+/** An answer whose body starts at the wanted byte after `skip` bytes. */
+interface Opened {
+  readonly answer: Answer;
+  readonly skip: number;
+}
+
+/** Asks for the rest of a blob: by a range where there is a beginning, and the place knows ranges. */
+async function openRest(
   context: Context,
   endpoint: Endpoint,
-  { digest, start, end, size }: Span,
+  rest: Rest,
   signal: AbortSignal | undefined,
-): Promise<{ answer: Answer; skip: number }> {
-  const whole = start === 0 && end === size;
+): Promise<Opened> {
+  const { digest, start, size } = rest;
+  if (start > 0 && !context.withoutRanges.has(endpoint.root.href)) {
+    const opened = await openRange(context, endpoint, rest, signal);
+    if (opened !== null) return opened;
+  }
   const answer = await context.transport.exchange(endpoint, {
     method: "GET",
     url: endpointUrl(endpoint, `blobs/${digest}`),
-    headers: whole ? {} : { range: `bytes=${start}-${end - 1}` },
     scopes: pullScopes(endpoint),
-    // A refused rest of a blob means that its size was a lie.
-    accept: size === undefined ? [200, 206] : [200, 206, 416],
-    doing: whole
-      ? `reading blob ${brief(digest)}`
-      : `reading bytes ${start} to ${end} of blob ${brief(digest)}`,
+    accept: [200],
+    doing: `reading blob ${brief(digest)}`,
     rememberRedirect: true,
     signal,
+  }).catch((error) => {
+    noteWhole(context, endpoint, digest, "refused");
+    throw error;
   });
-  const fail = async (
-    detail: string,
-    kind: "range" | "integrity" = "range",
-  ): Promise<never> => {
+  const said = answer.header("content-length");
+  if (said !== null && Number(said) < size) {
     await answer[Symbol.asyncDispose]();
-    throw registryError(endpoint, kind, `blob ${brief(digest)}: ${detail}`);
-  };
-  if (answer.status === 416) {
-    return await fail(`it is shorter than its ${size} bytes`, "integrity");
+    throw tooShort(endpoint, digest, size);
   }
-  if (answer.status === 200) {
-    return start <= MAX_SKIP_BYTES
-      ? { answer, skip: start }
-      : await fail("the registry gave the whole of it for a range");
-  }
-  const given = /^bytes (\d+)-(\d+)\/(?:\d+|\*)$/i
-    .exec(answer.header("content-range") ?? "");
-  if (Number(given?.[1]) !== start || Number(given?.[2]) !== end - 1) {
-    return await fail(
-      `asked for bytes ${start}-${end - 1}, got "${
-        answer.header("content-range") ?? answer.header("content-type")
-      }"`,
-    );
-  }
-  return { answer, skip: 0 };
+  noteWhole(context, endpoint, digest, "given");
+  return { answer, skip: start };
 }
 
-function endedEarly(endpoint: Endpoint, digest: Digest, left: number): Error {
-  return new Transient(
-    registryError(
-      endpoint,
-      "unavailable",
-      `blob ${brief(digest)} ended ${left} bytes early`,
-    ),
-  );
-}
-
-/** Fills `into` with bytes of a blob; a broken connection goes on where it broke. */
-export async function readRange(
+/** Null where the place will not give a part: all of the blob is to be asked for then. */
+async function openRange(
   context: Context,
-  reference: Pick<Reference, "host" | "repository">,
-  digest: Digest,
-  start: number,
-  endExclusive: number,
-  into: Uint8Array,
-  signal?: AbortSignal,
-  onProgress?: (filled: number) => void,
-): Promise<void> {
-  if (
-    !(Number.isSafeInteger(start) && start >= 0) ||
-    endExclusive - start !== into.length
-  ) {
-    throw new RangeError(
-      `bytes ${start} to ${endExclusive} do not fill ${into.length}`,
-    );
-  }
-  if (into.length === 0) return;
-  await reading(context, reference, (endpoint, policy) => {
-    let filled = 0;
-    return retrying(policy, signal, async (retrier) => {
-      const before = filled;
-      const span = { digest, start: start + filled, end: endExclusive };
-      const opened = await openSpan(context, endpoint, span, signal);
-      await using answer = opened.answer;
-      let { skip } = opened;
-      await receiving(endpoint, signal, async () => {
-        for await (let chunk of answer.chunks()) {
-          if (skip > 0) {
-            const dropped = Math.min(skip, chunk.length);
-            skip -= dropped;
-            chunk = chunk.subarray(dropped);
-          }
-          const part = chunk.subarray(0, into.length - filled);
-          into.set(part, filled);
-          filled += part.length;
-          onProgress?.(filled);
-          if (filled - before >= PROGRESS_BYTES) retrier.progressed();
-          if (filled === into.length && answer.status === 200) break;
-          if (part.length < chunk.length) {
-            throw registryError(endpoint, "range", "more came than asked for");
-          }
-        }
-      });
-      if (filled < into.length) {
-        throw endedEarly(endpoint, digest, into.length - filled);
-      }
+  endpoint: Endpoint,
+  { digest, start, size }: Rest,
+  signal: AbortSignal | undefined,
+): Promise<Opened | null> {
+  let answer: Answer;
+  try {
+    answer = await context.transport.exchange(endpoint, {
+      method: "GET",
+      url: endpointUrl(endpoint, `blobs/${digest}`),
+      headers: { range: `bytes=${start}-${size - 1}` },
+      scopes: pullScopes(endpoint),
+      accept: [200, 206, 416],
+      doing: `reading blob ${brief(digest)} from byte ${start} on`,
+      rememberRedirect: true,
+      signal,
     });
-  });
+  } catch (error) {
+    if (!refusesRanges(error)) throw error;
+    return null;
+  }
+  const given = answer.header("content-range") ?? "";
+  const from = /^\s*bytes[\s=]+(\d+)-/i.exec(given)?.[1];
+  if (Number(from) === start) return { answer, skip: 0 };
+  if (answer.status === 200 && given === "") return { answer, skip: start };
+  await answer[Symbol.asyncDispose]();
+  if (answer.status !== 416) return null;
+  // A refused rest of a blob means that its size was a lie.
+  const held = /\*\/(\d+)/.exec(given)?.[1];
+  if (held === undefined || Number(held) < size) {
+    throw tooShort(endpoint, digest, size);
+  }
+  return null;
+}
+
+function tooShort(
+  endpoint: Endpoint,
+  digest: Digest,
+  size: number,
+): RegistryError {
+  return registryError(
+    endpoint,
+    "integrity",
+    `blob ${brief(digest)}: it is shorter than its ${size} bytes`,
+  );
 }
 
 /** A blob's bytes from `offset` on; the first answer is here when this returns. */
@@ -151,7 +129,7 @@ export function streamBlob(
   }
   if (offset === size) return Promise.resolve(ReadableStream.from([]));
   return reading(context, reference, async (endpoint, policy) => {
-    const span = { digest, start: offset, end: size, size };
+    const rest = { digest, start: offset, size };
     // Cancelling must end a read that waits for the network, which a generator cannot do.
     const cancelled = new AbortController();
     const either = signal === undefined
@@ -160,9 +138,9 @@ export function streamBlob(
     const first = await retrying(
       policy,
       either,
-      () => openSpan(context, endpoint, span, either),
+      () => openRest(context, endpoint, rest, either),
     );
-    const chunks = blobChunks(context, endpoint, policy, span, first, either);
+    const chunks = blobChunks(context, endpoint, policy, rest, first, either);
     return new ReadableStream({
       async pull(controller) {
         const { value, done } = await chunks.next();
@@ -182,23 +160,26 @@ async function* blobChunks(
   context: Context,
   endpoint: Endpoint,
   policy: RetryPolicy,
-  { digest, start, end, size }: Required<Span>,
-  first: { answer: Answer; skip: number },
+  { digest, start, size }: Rest,
+  first: Opened,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
   const retrier = new Retrier(policy, signal);
-  let opened: typeof first | null = first;
-  for (let at = start; at < end;) {
+  let opened: Opened | null = first;
+  for (let at = start; at < size;) {
     const before = at;
     try {
-      opened ??= await openSpan(
+      opened ??= await openRest(
         context,
         endpoint,
-        { digest, start: at, end, size },
+        { digest, start: at, size },
         signal,
       );
       await using answer = opened.answer;
       let { skip } = opened;
+      // Bytes that came before are no progress: a place that breaks off again and again would have
+      // the whole blob sent for every piece.
+      const resumed = skip === 0;
       opened = null;
       const chunks = answer.chunks();
       while (true) {
@@ -208,17 +189,17 @@ async function* blobChunks(
         skip -= dropped;
         const chunk = next.value.subarray(dropped);
         at += chunk.length;
-        if (at > end) {
+        if (at > size) {
           throw registryError(
             endpoint,
             "integrity",
             `blob ${brief(digest)} is longer than its ${size} bytes`,
           );
         }
-        if (at - before >= PROGRESS_BYTES) retrier.progressed();
+        if (resumed && at - before >= PROGRESS_BYTES) retrier.progressed();
         if (chunk.length > 0) yield chunk as Uint8Array<ArrayBuffer>;
       }
-      if (at < end) throw endedEarly(endpoint, digest, end - at);
+      if (at < size) throw endedEarly(endpoint, digest, size - at);
     } catch (error) {
       await retrier.failed(error);
     }
@@ -241,16 +222,16 @@ export async function fetchBlob(
         `blob ${brief(digest)} has ${size} bytes, over ${maxBytes}`,
       );
     }
-    const span = { digest, start: 0, end: size, size };
+    const rest = { digest, start: 0, size };
     const bytes = new Uint8Array(size);
     let at = 0;
     const first = size === 0 ? null : await retrying(
       policy,
       signal,
-      () => openSpan(context, endpoint, span, signal),
+      () => openRest(context, endpoint, rest, signal),
     );
     if (first !== null) {
-      const chunks = blobChunks(context, endpoint, policy, span, first, signal);
+      const chunks = blobChunks(context, endpoint, policy, rest, first, signal);
       for await (const chunk of chunks) {
         bytes.set(chunk, at);
         at += chunk.length;

@@ -10,6 +10,8 @@ export interface Challenge {
 const MAX_HEADER_LENGTH = 8192;
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+/;
+/** What stands unquoted: more than the specification lets, as registries write addresses so. */
+const UNQUOTED = /^[^\s",]+/;
 const QUOTED = /^"((?:[^"\\]|\\.)*)"/;
 const SEPARATORS = /^[\s,]+/;
 
@@ -43,8 +45,13 @@ export function parseChallenges(header: string): Challenge[] {
       rest = rest.slice(equals.length);
       const quoted = QUOTED.exec(rest);
       const value = quoted?.[1]?.replace(/\\(.)/g, "$1") ??
-        TOKEN.exec(rest)?.[0];
-      if (value === undefined || current === null) break;
+        UNQUOTED.exec(rest)?.[0];
+      const ticket = value === undefined && /^(?:,|$)/.test(rest);
+      if (current === null || (value === undefined && !ticket)) break;
+      if (value === undefined) {
+        rest = rest.replace(SEPARATORS, "");
+        continue; // a ticket in the place of parameters, such as Negotiate's
+      }
       rest = rest.slice(quoted?.[0].length ?? value.length);
       current.parameters.set(name.toLowerCase(), value);
     }

@@ -1,5 +1,5 @@
 import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
-import { fetchBlob, readRange, streamBlob } from "./blobs.ts";
+import { fetchBlob, streamBlob } from "./blobs.ts";
 import { type Context, makeContext } from "./context.ts";
 import {
   type FetchedManifest,
@@ -9,9 +9,12 @@ import {
   resolveManifest,
 } from "./manifests.ts";
 import type { RegistryClientOptions } from "./options.ts";
-import { type BlobSource, hasBlob, mountBlob, uploadBlob } from "./push.ts";
+import { hasBlob, mountBlob, uploadBlob } from "./push.ts";
+import { readRange } from "./ranges.ts";
 import type { Reference } from "./reference.ts";
-import { listReferrers, putReferrer } from "./referrers.ts";
+import { listReferrers } from "./referrers.ts";
+import { putReferrer } from "./referrers_tag.ts";
+import type { BlobSource } from "./upload.ts";
 
 /** A repository: a {@link Reference}, of which tag and digest do not matter. */
 export type Repository = Pick<Reference, "host" | "repository">;
@@ -89,7 +92,8 @@ export class RegistryClient implements Disposable {
 
   /**
    * Fills `into`, which is as long as the range. After an error its content is of no use. The bytes
-   * are not checked: a range has no digest here.
+   * are not checked: a range has no digest here. An error of kind `range` means that the blob can be
+   * had whole only; places that give no ranges are remembered for a while, and not asked for any.
    * @param onProgress told how many bytes of `into` are filled, as they come; from the beginning again
    * when another place is asked.
    */

@@ -4,6 +4,7 @@ import { type Endpoint, readEndpoints, writeEndpoint } from "./endpoint.ts";
 import { RegistryError, type RegistryErrorKind } from "./errors.ts";
 import { connectionFailure } from "./http.ts";
 import type { Capability, RegistryClientOptions } from "./options.ts";
+import { RecentSet } from "./memory.ts";
 import type { Reference } from "./reference.ts";
 import { retrying, type RetryPolicy, retryPolicy } from "./retry.ts";
 import { Transport } from "./transport.ts";
@@ -13,14 +14,22 @@ export interface Context {
   readonly options: RegistryClientOptions;
   readonly policy: RetryPolicy;
   readonly transport: Transport;
-  /** When a mirror that failed may be asked again, by its root. */
-  readonly restingMirrors: Map<string, number>;
+  /** Places that did not answer and are left alone, by their root. */
+  readonly resting: RecentSet;
   /** Hosts seen to have no referrers API: their fallback tag is asked for at once. */
-  readonly withoutReferrersApi: Set<string>;
+  readonly withoutReferrersApi: RecentSet;
+  /** Places seen to give no parts of blobs, by their root: a host's repository. */
+  readonly withoutRanges: RecentSet;
+  /** Blobs of places that refused a part of them; see `noteWhole`. */
+  readonly refusedRange: RecentSet;
 }
 
-/** How long a mirror that did not answer is left alone. */
-const MIRROR_REST_MS = 30_000;
+/** How long a place that did not answer is left alone. */
+const REST_MS = 30_000;
+/** How long hosts are believed to lack what they lacked. */
+const LACK_MS = 10 * 60_000;
+/** Hosts and repositories that something is remembered of. */
+const MAX_REMEMBERED = 1024;
 /** A mirror is a convenience: it is not waited for as long as the registry itself. */
 const MIRROR_RETRIES = 1;
 
@@ -30,9 +39,15 @@ export function makeContext(options: RegistryClientOptions): Context {
     options,
     policy: retryPolicy(options.retry),
     transport: new Transport(options),
-    restingMirrors: new Map(),
-    withoutReferrersApi: new Set(),
+    resting: remembered(REST_MS),
+    withoutReferrersApi: remembered(LACK_MS),
+    withoutRanges: remembered(LACK_MS),
+    refusedRange: remembered(LACK_MS),
   };
+}
+
+function remembered(keptMs: number): RecentSet {
+  return new RecentSet({ maxEntries: MAX_REMEMBERED, keptMs });
 }
 
 /** An error about one place. */
@@ -44,7 +59,10 @@ export function registryError(
   return new RegistryError({ kind, host, repository, detail });
 }
 
-/** Reads from the first place that gives, mirrors before the registry itself. */
+/**
+ * Reads from the first place that gives, mirrors before the registry itself.
+ * @throws RegistryError of the registry itself; of kind `range` where a mirror has the whole blob.
+ */
 export async function reading<T>(
   context: Context,
   reference: Pick<Reference, "host" | "repository">,
@@ -57,23 +75,29 @@ export async function reading<T>(
     ...context.policy,
     retries: Math.min(MIRROR_RETRIES, context.policy.retries),
   };
+  let withoutRanges: RegistryError | null = null;
   for (const mirror of endpoints) {
-    const until = context.restingMirrors.get(mirror.root.href) ?? 0;
-    if (performance.now() < until) continue;
+    const { href } = mirror.root;
+    if (context.resting.has(href)) continue;
     try {
       return await read(mirror, policy);
     } catch (error) {
       // Whatever is wrong with a mirror, the registry itself may still be right.
       if (!(error instanceof RegistryError)) throw error;
-      if (error.kind !== "not-found") {
-        context.restingMirrors.set(
-          mirror.root.href,
-          performance.now() + MIRROR_REST_MS,
-        );
-      }
+      if (error.kind === "range") withoutRanges ??= error;
+      else if (error.kind !== "not-found") context.resting.add(href);
     }
   }
-  return await read(origin, context.policy);
+  if (withoutRanges === null) return await read(origin, context.policy);
+  // Where the registry cannot be reached, the mirror's whole blob is as good as any.
+  if (context.resting.has(origin.root.href)) throw withoutRanges;
+  try {
+    return await read(origin, policy);
+  } catch (error) {
+    if (!(error instanceof RegistryError)) throw error;
+    if (error.kind === "unavailable") context.resting.add(origin.root.href);
+    throw withoutRanges;
+  }
 }
 
 /** Repeats a write to the registry itself, or to what is configured in its stead. */

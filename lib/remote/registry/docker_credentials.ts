@@ -34,34 +34,130 @@ function dockerConfigPath(): string {
 }
 
 /**
- * Credentials from Docker's config.json: `credHelpers`, then `credsStore`, then `auths`. The file
+ * Credentials from Docker's config.json: for each part of the registry that the file names, the
+ * longest path first, `credHelpers`, then `credsStore`, then `auths`. The file
  * is read at every question, so a new login needs no restart. No file means no credentials.
  * @throws CredentialError from `get`, for a broken file or a failing helper.
  */
 export function dockerCredentials(path?: string): CredentialStore {
   return {
-    async get(host) {
+    async get(host, repository) {
       const file = path ?? dockerConfigPath();
       const config = await readConfig(file);
       if (config === null) return null;
-      const keys = hostKeys(host);
-      const helper = keys.map((key) => config.credHelpers[key])
-        .find((name): name is string => typeof name === "string") ||
-        config.credsStore;
-      if (helper !== "") {
-        const answer = await askHelper(helper, keys[0]!);
-        // A store may be set while older logins still are in the file.
-        if (answer !== null) return answer;
+      const names = hostNames(host);
+      const { auths, credHelpers, credsStore } = config;
+      for (const scope of scopesOf(config, names, repository)) {
+        const helper = scope.helperKeys.map((key) => credHelpers[key])
+          .find((name): name is string => typeof name === "string") ||
+          credsStore;
+        if (helper !== "") {
+          const answer = await askHelper(helper, scope.asked);
+          // A store may be set while older logins still are in the file.
+          if (answer !== null) return answer;
+        }
+        const entry = scope.authKeys.map((key) => ({ key, value: auths[key] }))
+          .find(({ value }) => typeof value === "object" && value !== null);
+        const found = entry === undefined
+          ? null
+          : credentialOf(entry.value as object, entry.key, file);
+        if (found !== null) return found;
       }
-      return fromAuths(config.auths, keys, file);
+      return null;
     },
   };
 }
 
 /** The names a host may have in the file, the likeliest first. */
-function hostKeys(host: string): string[] {
+function hostNames(host: string): string[] {
   const hub = HUB_HOSTS.has(host) ? [HUB_KEY, ...HUB_HOSTS] : [];
   return [...new Set([...hub, host])];
+}
+
+/** A part of a registry that the file has entries for. */
+interface CredentialScope {
+  /** Keys of `auths`, the preferred first. */
+  readonly authKeys: readonly string[];
+  /** Keys of `credHelpers`. */
+  readonly helperKeys: readonly string[];
+  /** What a helper is asked for. */
+  readonly asked: string;
+}
+
+/**
+ * The parts of a registry a repository is in, the longest path first and the whole host last: as
+ * podman and Kubernetes read the file, and people who write it by hand expect.
+ */
+function scopesOf(
+  { auths, credHelpers }: DockerConfig,
+  names: readonly string[],
+  repository: string,
+): CredentialScope[] {
+  const parts = repository.split("/");
+  const helpers = keysByPath(Object.keys(credHelpers), names, parts);
+  const inline = keysByPath(Object.keys(auths), names, parts);
+  const depths = new Set([...helpers.keys(), ...inline.keys(), 0]);
+  return [...depths].sort((a, b) => b - a).map((depth) => ({
+    authKeys: inline.get(depth) ?? [],
+    helperKeys: helpers.get(depth) ?? [],
+    asked: depth === 0
+      ? names[0]!
+      : [names.at(-1), ...parts.slice(0, depth)].join("/"),
+  }));
+}
+
+/** The keys that cover a repository, by the number of its path's components they name. */
+function keysByPath(
+  keys: readonly string[],
+  names: readonly string[],
+  parts: readonly string[],
+): Map<number, string[]> {
+  const ranked = keys.flatMap((key) => {
+    const { host, path } = readKey(key);
+    const rank = names.includes(key)
+      ? names.indexOf(key)
+      : names.includes(host)
+      ? names.length
+      : names.some((name) => matchesPattern(host, name))
+      ? names.length + 1
+      : null;
+    if (rank === null) return [];
+    // Docker's own old key has a path that is none.
+    const covered = names.includes(key) ? [] : path;
+    return covered.every((part, at) => part === parts[at])
+      ? [{ key, rank, depth: covered.length }]
+      : [];
+  }).sort((a, b) => a.rank - b.rank);
+  const found = new Map<number, string[]>();
+  for (const { key, depth } of ranked) {
+    found.getOrInsertComputed(depth, () => []).push(key);
+  }
+  return found;
+}
+
+/** `https://host/v1/`, `host/` and `host` are the same entry to Docker. */
+function readKey(key: string): { host: string; path: readonly string[] } {
+  const [host = "", ...path] = key.replace(/^https?:\/\//, "").split("/")
+    .filter((part) => part !== "");
+  if (/^v[12]$/.test(path[0] ?? "")) path.shift();
+  return { host, path };
+}
+
+/** Kubernetes' `*.example.com`: each `*` stands for something within one label. */
+function matchesPattern(pattern: string, host: string): boolean {
+  if (!pattern.includes("*") || pattern.length > 300) return false;
+  const labels = pattern.split(".");
+  const names = host.split(".");
+  return labels.length === names.length &&
+    labels.every((label, at) =>
+      new RegExp(
+        `^${
+          label.split(/\*+/).map((text) => text.replace(/[^\w-]/g, "\\$&"))
+            .join("[^.]*")
+        }$`,
+        "i",
+      ).test(names[at]!)
+    );
 }
 
 async function readConfig(file: string): Promise<DockerConfig | null> {
@@ -93,20 +189,11 @@ async function readConfig(file: string): Promise<DockerConfig | null> {
   };
 }
 
-/** `https://host/v1/` and `host` are the same entry to Docker. */
-function bareHost(key: string): string {
-  return key.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
-}
-
-function fromAuths(
-  auths: Readonly<Record<string, unknown>>,
-  keys: readonly string[],
+function credentialOf(
+  entry: object,
+  name: string,
   file: string,
 ): Credential | null {
-  const name = keys.find((key) => Object.hasOwn(auths, key)) ??
-    Object.keys(auths).find((key) => keys.includes(bareHost(key)));
-  const entry = name === undefined ? null : auths[name];
-  if (typeof entry !== "object" || entry === null) return null;
   const fields = entry as Record<string, unknown>;
   const text = (key: string) =>
     typeof fields[key] === "string" ? fields[key] as string : "";

@@ -31,7 +31,7 @@ type Place = Pick<Reference, "host" | "repository">;
 type Placing = Pick<RegistryClientOptions, "plainHttp" | "mirrors" | "hosts">;
 
 /** The registry of a reference itself, where it is configured to be. */
-function originEndpoint(
+export function originEndpoint(
   { host, repository }: Place,
   { plainHttp, hosts }: Placing,
 ): Endpoint {

@@ -6,8 +6,12 @@ export type RegistryErrorKind =
   | "forbidden"
   /** The registry does not have it. */
   | "not-found"
-  /** The registry cannot give a part of a blob. */
+  /** The registry gives no parts of blobs: a blob can be had whole only. */
   | "range"
+  /** The registry does not take an artifact beside an image, or not its tag. */
+  | "no-artifacts"
+  /** A document of a format that is not supported, which the message names. */
+  | "unsupported"
   /** No answer, too many requests, or a server error, after all retries. */
   | "unavailable"
   /** The bytes are not what their digest or size says. */
@@ -21,7 +25,10 @@ const ADVICE: Readonly<Record<RegistryErrorKind, string>> = {
   "unauthorized": "log in to this registry (docker login) and try again",
   "forbidden": "ask for access to this repository, or log in as someone else",
   "not-found": "check the name, the tag and that it was pushed",
-  "range": "this registry cannot load lazily; pull the image as a whole",
+  "range": "this registry gives no parts of blobs; the layer is taken whole",
+  "no-artifacts":
+    "push a converted image instead, which needs neither (build-index --to TAG)",
+  "unsupported": "push the image again as OCI (skopeo copy --format oci)",
   "unavailable": "check the network and the registry, then try again",
   "integrity":
     "do not use this content; check the registry, mirror or proxy between",

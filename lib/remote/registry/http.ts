@@ -1,4 +1,5 @@
 import { logger, redactUrl } from "../../telemetry/mod.ts";
+import { forbiddenLead, givenAddress } from "./addresses.ts";
 import { Answer, discard, IdleTimeout, Watchdog } from "./body.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
@@ -21,6 +22,11 @@ export interface HttpRequest {
   /** The `Authorization` header; it goes to `authorizedOrigin` alone. */
   readonly authorization?: string | null;
   readonly authorizedOrigin?: string;
+  /**
+   * Whether the body may be sent where a redirect leads. Default: it is not, as it may be a secret
+   * for one server only; a blob's bytes are none.
+   */
+  readonly redirectedWrites?: "followed";
 }
 
 const log = logger("registry");
@@ -59,9 +65,10 @@ export class Http implements Disposable {
     for (let hop = 0; hop <= MAX_HOPS; hop++) {
       const answer = await this.#hop(to, request, url);
       if (!REDIRECTS.has(answer.status)) return answer;
+      const { status } = answer;
       const location = answer.header("location");
       await discard(answer);
-      url = nextHop(to, request, url, location);
+      url = nextHop(to, request, url, { status, location });
     }
     throw protocolError(to, `over ${MAX_HOPS} redirects`);
   }
@@ -148,27 +155,26 @@ function protocolError(
   return new RegistryError({ kind: "protocol", host, repository, detail });
 }
 
+/** A redirect that keeps method and body (RFC 9110 §15.4). */
+const KEEPS_METHOD = new Set([307, 308]);
+
 function nextHop(
   to: Endpoint,
-  { method }: HttpRequest,
+  { method, redirectedWrites }: HttpRequest,
   from: URL,
-  location: string | null,
+  { status, location }: { status: number; location: string | null },
 ): URL {
-  const next = location === null ? null : URL.parse(location, from);
-  if (next === null || !/^https?:$/.test(next.protocol)) {
-    throw protocolError(to, "a redirect leads nowhere");
+  const next = givenAddress(location, from);
+  if (next === null) throw protocolError(to, "a redirect leads nowhere");
+  const lead = forbiddenLead(from, next);
+  if (lead !== null) {
+    throw protocolError(to, `a redirect leads ${lead}, ${redactUrl(next)}`);
   }
-  if (from.protocol === "https:" && next.protocol === "http:") {
-    throw protocolError(
-      to,
-      `a redirect leads from HTTPS to plain HTTP, ${redactUrl(next)}`,
-    );
-  }
-  if (method !== "GET" && method !== "HEAD") {
+  const reads = method === "GET" || method === "HEAD";
+  const follows = redirectedWrites === "followed" && KEEPS_METHOD.has(status);
+  if (!reads && !follows) {
     throw protocolError(to, `a ${method} is redirected to ${redactUrl(next)}`);
   }
-  // User info in a location would become credentials of its own.
-  next.username = next.password = "";
   return next;
 }
 

@@ -1,12 +1,17 @@
 import {
+  bareMediaType,
   type Descriptor,
   type Digest,
+  documentMediaType,
   isDigest,
+  isIndexMediaType,
+  isManifestMediaType,
+  isSchema1MediaType,
   MAX_MANIFEST_BYTES,
   MEDIA,
   sha256,
 } from "../../formats/oci/mod.ts";
-import { discard } from "./body.ts";
+import { type Answer, discard } from "./body.ts";
 import {
   brief,
   type Context,
@@ -33,7 +38,14 @@ const ACCEPT = [
   MEDIA.ociManifest,
   MEDIA.dockerIndex,
   MEDIA.dockerManifest,
+  // Whatever else there is: better named here than refused there.
+  "*/*;q=0.1",
 ].join(", ");
+
+/** HEAD is refused so by registries and proxies that do not know it; GET then says what is the matter. */
+const HEAD_REFUSED = [400, 401, 403, 404, 405, 406, 410, 415, 501];
+/** Statuses by which registries refuse to write what is there already: tags may be immutable. */
+const WRITE_REFUSED = new Set([400, 403, 405, 409, 412, 422]);
 
 /** What a reference points to, by HEAD where the registry's answer is full, else by GET. */
 export async function resolveManifest(
@@ -52,8 +64,7 @@ export async function resolveManifest(
           url: manifestUrl(endpoint, name),
           headers: { accept: ACCEPT },
           scopes: pullScopes(endpoint),
-          // Some registries do not know HEAD here; GET then says what is the matter.
-          accept: [200, 400, 405, 406, 501],
+          accept: [200, ...HEAD_REFUSED],
           doing: `looking up ${name}`,
           signal,
         });
@@ -62,8 +73,10 @@ export async function resolveManifest(
         const size = answer.header("content-length");
         const digest = answer.header("docker-content-digest") ??
           reference.digest;
-        const mediaType = mediaTypeOf(answer.header("content-type"));
-        if (size === null || !isDigest(digest) || mediaType === "") return null;
+        const mediaType = bareMediaType(answer.header("content-type"));
+        const known = isIndexMediaType(mediaType) ||
+          isManifestMediaType(mediaType);
+        if (size === null || !isDigest(digest) || !known) return null;
         checkName(endpoint, name, digest);
         return { mediaType, digest, size: Number(size) };
       }),
@@ -101,6 +114,18 @@ export function fetchManifest(
           signal,
         );
         const digest = sha256(bytes);
+        const mediaType = documentMediaType(
+          bytes,
+          answer.header("content-type"),
+        );
+        // Before the digest: that of a signed document is of a part of it.
+        if (isSchema1MediaType(mediaType)) {
+          throw registryError(
+            endpoint,
+            "unsupported",
+            `manifest ${name} is in Docker's old format (schema 1), which is not supported`,
+          );
+        }
         checkName(endpoint, name, digest);
         const said = answer.header("docker-content-digest");
         if (isDigest(said) && said !== digest) {
@@ -110,7 +135,6 @@ export function fetchManifest(
             `manifest ${name} has digest ${brief(digest)}, not ${brief(said)}`,
           );
         }
-        const mediaType = mediaTypeOf(answer.header("content-type"));
         return { bytes, descriptor: { mediaType, digest, size: bytes.length } };
       }),
     isDigest(name) ? "pull" : "resolve",
@@ -152,24 +176,57 @@ export function putManifest(
   const bytes = new Uint8Array(manifest.bytes);
   const digest = sha256(bytes);
   const name = options.tag ?? digest;
+  const descriptor = { mediaType, digest, size: bytes.length };
   return writing(context, reference, options.signal, async (endpoint) => {
-    const answer = await context.transport.exchange(endpoint, {
-      method: "PUT",
-      url: manifestUrl(endpoint, name),
-      headers: { "content-type": mediaType },
-      body: bytes,
-      scopes: pushScopes(endpoint),
-      accept: [200, 201, 202],
-      doing: `pushing manifest ${name}`,
-      signal: options.signal,
-    });
+    let answer: Answer;
+    try {
+      answer = await context.transport.exchange(endpoint, {
+        method: "PUT",
+        url: manifestUrl(endpoint, name),
+        headers: { "content-type": mediaType },
+        body: bytes,
+        scopes: pushScopes(endpoint),
+        accept: [200, 201, 202],
+        doing: `pushing manifest ${name}`,
+        signal: options.signal,
+      });
+    } catch (error) {
+      const same = error instanceof RegistryError &&
+        WRITE_REFUSED.has(error.status ?? 0) &&
+        await isThere(context, endpoint, name, digest, options.signal);
+      if (!same) throw error;
+      return { descriptor, subjectNoted: false };
+    }
     const subjectNoted = answer.header("oci-subject") !== null;
     await discard(answer);
-    return {
-      descriptor: { mediaType, digest, size: bytes.length },
-      subjectNoted,
-    };
+    return { descriptor, subjectNoted };
   });
+}
+
+/** Whether a name stands for these very bytes; tried once. */
+async function isThere(
+  context: Context,
+  endpoint: Endpoint,
+  name: string,
+  digest: Digest,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  try {
+    const answer = await context.transport.exchange(endpoint, {
+      method: "GET",
+      url: manifestUrl(endpoint, name),
+      headers: { accept: ACCEPT },
+      scopes: pushScopes(endpoint),
+      accept: [200],
+      doing: `reading manifest ${name}`,
+      signal,
+    });
+    const bytes = await wholeBody(endpoint, answer, MAX_MANIFEST_BYTES, signal);
+    return sha256(bytes) === digest;
+  } catch {
+    signal?.throwIfAborted();
+    return false; // the refusal to write is what the caller is told
+  }
 }
 
 /** Names come from outside: one with a slash or dots in it would be another address. */
@@ -178,11 +235,6 @@ function manifestUrl(endpoint: Endpoint, name: string): URL {
     throw registryError(endpoint, "protocol", `"${name}" is no tag or digest`);
   }
   return endpointUrl(endpoint, `manifests/${name}`);
-}
-
-/** A content type without its parameters. */
-export function mediaTypeOf(contentType: string | null): string {
-  return (contentType ?? "").split(";")[0]!.trim();
 }
 
 function checkName(endpoint: Endpoint, name: string, digest: Digest): void {

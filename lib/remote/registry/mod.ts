@@ -17,7 +17,7 @@ export {
   Reference,
 } from "./reference.ts";
 export type { FetchedManifest, PushedManifest } from "./manifests.ts";
-export type { BlobSource } from "./push.ts";
+export type { BlobSource } from "./upload.ts";
 export type {
   Capability,
   HostOptions,

@@ -1,22 +1,29 @@
 import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
-import { discard } from "./body.ts";
+import { type Answer, discard } from "./body.ts";
 import {
   brief,
   type Context,
+  pullScopes,
   pushScopes,
-  registryError,
   writing,
 } from "./context.ts";
 import { type Endpoint, endpointUrl } from "./endpoint.ts";
-import type { RequestBody } from "./http.ts";
+import { RegistryError } from "./errors.ts";
 import type { Reference } from "./reference.ts";
-
-/** A blob to push: all its bytes, or a stream that can be opened again for another try. */
-export type BlobSource = Uint8Array | (() => ReadableStream<Uint8Array>);
+import { Transient } from "./retry.ts";
+import {
+  type BlobSource,
+  Upload,
+  uploadPlace,
+  type UploadWay,
+} from "./upload.ts";
 
 type Place = Pick<Reference, "host" | "repository">;
 
-/** Whether the repository holds a blob. */
+/** HEAD of a blob is refused so by registries and proxies that do not know it. */
+const HEAD_REFUSED = [400, 401, 403, 405, 406, 410, 415, 501];
+
+/** Whether the repository holds a blob. Where HEAD is refused, its first byte is asked for. */
 export function hasBlob(
   context: Context,
   reference: Place,
@@ -24,188 +31,148 @@ export function hasBlob(
   signal?: AbortSignal,
 ): Promise<boolean> {
   return writing(context, reference, signal, async (endpoint) => {
+    const url = endpointUrl(endpoint, `blobs/${digest}`);
+    const doing = `looking for blob ${brief(digest)}`;
     const answer = await context.transport.exchange(endpoint, {
       method: "HEAD",
-      url: endpointUrl(endpoint, `blobs/${digest}`),
+      url,
       scopes: pushScopes(endpoint),
-      accept: [200, 404],
-      doing: `looking for blob ${brief(digest)}`,
+      accept: [200, 404, ...HEAD_REFUSED],
+      doing,
       signal,
     });
     await discard(answer);
-    return answer.status === 200;
+    if (answer.status === 200 || answer.status === 404) {
+      return answer.status === 200;
+    }
+    const first = await context.transport.exchange(endpoint, {
+      method: "GET",
+      url,
+      headers: { range: "bytes=0-0" },
+      scopes: pushScopes(endpoint),
+      // Where this is refused too nothing is known: the upload will tell what is the matter.
+      accept: [200, 206, 404, 416, ...HEAD_REFUSED],
+      doing,
+      signal,
+    });
+    await first[Symbol.asyncDispose]();
+    return [200, 206, 416].includes(first.status);
   });
 }
 
-/** Uploads a blob the repository does not hold. */
-export function uploadBlob(
+/** Ways to upload, the one with the fewest requests first. */
+const WAYS_OF_BYTES: readonly UploadWay[] = ["put", "patch", "chunks"];
+const WAYS_OF_STREAMS: readonly UploadWay[] = ["patch", "chunks", "put"];
+/** Statuses by which registries refuse a way to upload and not the blob. */
+const WAY_REFUSED = new Set([400, 404, 405, 411, 413, 415, 416, 422, 501]);
+
+/** Codes that say it is the blob, or the repository, whatever the way. */
+const ABOUT_BLOB =
+  /\b(?:DIGEST_INVALID|SIZE_INVALID|NAME_INVALID|NAME_UNKNOWN)\b/;
+
+/**
+ * Uploads a blob the repository does not hold: in one request where the registry takes it so, else in
+ * whatever way it does.
+ */
+export async function uploadBlob(
   context: Context,
   reference: Place,
-  { digest, size }: Pick<Descriptor, "digest" | "size">,
+  descriptor: Pick<Descriptor, "digest" | "size">,
   source: BlobSource,
   signal?: AbortSignal,
 ): Promise<void> {
-  return writing(context, reference, signal, async (endpoint) => {
-    if (source instanceof Uint8Array && source.length !== size) {
-      throw registryError(
-        endpoint,
-        "integrity",
-        `blob ${brief(digest)} has ${source.length} bytes, not ${size}`,
-      );
-    }
-    let place = await startUpload(context, endpoint, signal);
-    if (typeof source === "function") {
-      // A streamed body has no length here, which a closing PUT needs at many registries; one
-      // PATCH of unknown length is what Docker itself sends, so all of them take it.
-      place = await send(context, endpoint, {
-        method: "PATCH",
-        url: place,
-        body: (touch) => watched(source(), touch),
-        digest,
+  const ways = source instanceof Uint8Array ? WAYS_OF_BYTES : WAYS_OF_STREAMS;
+  let refusal: RegistryError | null = null;
+  for (const way of ways) {
+    try {
+      return await writing(
+        context,
+        reference,
         signal,
-      });
+        (endpoint) =>
+          new Upload(context, endpoint, descriptor, source, signal).send(way),
+      );
+    } catch (error) {
+      const refused = error instanceof RegistryError &&
+        WAY_REFUSED.has(error.status ?? 0) && !ABOUT_BLOB.test(error.detail);
+      if (!refused) throw error;
+      // The first way is the usual one: what is said to it is what is the matter.
+      refusal ??= error;
     }
-    await send(context, endpoint, {
-      method: "PUT",
-      url: withDigest(place, digest),
-      body: typeof source === "function"
-        ? new Uint8Array(0)
-        : new Uint8Array(source),
-      digest,
-      signal,
-    });
-  });
+  }
+  throw refusal;
 }
 
-/** Takes a blob over from another repository of the registry; false where it will not. */
-export function mountBlob(
+/** A registry that will not take a blob over is not asked again and again. */
+const MOUNT_RETRIES = 1;
+
+/**
+ * Takes a blob over from another repository of the registry.
+ * @returns false where it will not, however it says so: the blob is to be uploaded then.
+ */
+export async function mountBlob(
   context: Context,
   reference: Place,
   digest: Digest,
   fromRepository: string,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  return writing(context, reference, signal, async (endpoint) => {
-    const answer = await context.transport.exchange(endpoint, {
-      method: "POST",
-      url: endpointUrl(endpoint, "blobs/uploads/", {
-        mount: digest,
-        from: fromRepository,
-      }),
-      scopes: [...pushScopes(endpoint), `repository:${fromRepository}:pull`],
-      accept: [201, 202],
-      doing: `mounting blob ${brief(digest)}`,
-      signal,
+  const patience = {
+    ...context,
+    policy: {
+      ...context.policy,
+      retries: Math.min(MOUNT_RETRIES, context.policy.retries),
+    },
+  };
+  try {
+    return await writing(patience, reference, signal, async (endpoint) => {
+      const answer = await context.transport.exchange(endpoint, {
+        method: "POST",
+        url: endpointUrl(endpoint, "blobs/uploads/", {
+          mount: digest,
+          from: fromRepository,
+        }),
+        scopes: [
+          ...pushScopes(endpoint),
+          ...pullScopes({ ...endpoint, repository: fromRepository }),
+        ],
+        accept: [200, 201, 202, 204],
+        doing: `mounting blob ${brief(digest)}`,
+        redirectedWrites: "followed",
+        signal,
+      });
+      await discard(answer);
+      if (answer.status === 201) return true;
+      await cancel(context, endpoint, answer, signal);
+      return false;
     });
-    await discard(answer);
-    if (answer.status === 201) return true;
-    const location = answer.header("location");
-    if (location !== null) await cancel(context, endpoint, location, signal);
-    return false;
-  });
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (error instanceof RegistryError || error instanceof Transient) {
+      return false;
+    }
+    throw error;
+  }
 }
 
 /** Ends an upload nobody wants; a registry that will not ends it by time. */
 async function cancel(
   context: Context,
   endpoint: Endpoint,
-  location: string,
+  answer: Answer,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   try {
-    const answer = await context.transport.exchange(endpoint, {
+    const ended = await context.transport.exchange(endpoint, {
       method: "DELETE",
-      url: new URL(location, endpoint.root),
+      url: uploadPlace(endpoint, answer, null),
       scopes: pushScopes(endpoint),
       accept: [200, 202, 204],
       doing: "ending an upload",
       signal,
     });
-    await discard(answer);
+    await discard(ended);
   } catch {
     signal?.throwIfAborted(); // all else does not matter to the caller
   }
-}
-
-async function startUpload(
-  context: Context,
-  endpoint: Endpoint,
-  signal: AbortSignal | undefined,
-): Promise<URL> {
-  const answer = await context.transport.exchange(endpoint, {
-    method: "POST",
-    url: endpointUrl(endpoint, "blobs/uploads/"),
-    scopes: pushScopes(endpoint),
-    accept: [202],
-    doing: "starting an upload",
-    signal,
-  });
-  await discard(answer);
-  return uploadPlace(endpoint, answer.header("location"));
-}
-
-async function send(
-  context: Context,
-  endpoint: Endpoint,
-  { method, url, body, digest, signal }: {
-    readonly method: "PATCH" | "PUT";
-    readonly url: URL;
-    readonly body: RequestBody;
-    readonly digest: Digest;
-    readonly signal: AbortSignal | undefined;
-  },
-): Promise<URL> {
-  const answer = await context.transport.exchange(endpoint, {
-    method,
-    url,
-    headers: { "content-type": "application/octet-stream" },
-    body,
-    scopes: pushScopes(endpoint),
-    accept: method === "PUT" ? [201, 204] : [202],
-    doing: `pushing blob ${brief(digest)}`,
-    signal,
-  });
-  await discard(answer);
-  return method === "PUT"
-    ? url
-    : uploadPlace(endpoint, answer.header("location"));
-}
-
-/** Where an upload goes on. Another host there gets the bytes, and no credentials. */
-function uploadPlace(endpoint: Endpoint, location: string | null): URL {
-  const url = location === null ? null : URL.parse(location, endpoint.root);
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw registryError(endpoint, "protocol", "an upload has no location");
-  }
-  if (url.protocol === "http:" && endpoint.root.protocol === "https:") {
-    throw registryError(
-      endpoint,
-      "protocol",
-      "an upload leads from HTTPS to plain HTTP",
-    );
-  }
-  return url;
-}
-
-function withDigest(place: URL, digest: Digest): URL {
-  const url = new URL(place);
-  // Added as text: what the registry put into the query may be signed as it stands.
-  url.search = url.search === ""
-    ? `?digest=${digest}`
-    : `${url.search}&digest=${digest}`;
-  return url;
-}
-
-function watched(
-  source: ReadableStream<Uint8Array>,
-  touch: () => void,
-): ReadableStream<Uint8Array<ArrayBuffer>> {
-  return source.pipeThrough(
-    new TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>({
-      transform(chunk, controller) {
-        touch();
-        controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
-      },
-    }),
-  );
 }

@@ -1,14 +1,14 @@
 import {
-  canonicalJson,
   type Descriptor,
   type Digest,
   MAX_DESCRIPTORS,
   MAX_MANIFEST_BYTES,
   MEDIA,
-  parseIndex,
   parseManifest,
+  readIndexEntries,
 } from "../../formats/oci/mod.ts";
-import { discard } from "./body.ts";
+import { logger, redactUrl } from "../../telemetry/mod.ts";
+import { forbiddenLead, givenAddress } from "./addresses.ts";
 import {
   type Context,
   pullScopes,
@@ -16,29 +16,40 @@ import {
   registryError,
   wholeBody,
 } from "./context.ts";
-import { type Endpoint, endpointUrl } from "./endpoint.ts";
-import {
-  type FetchedManifest,
-  findManifest,
-  mediaTypeOf,
-  type PushedManifest,
-  putManifest,
-} from "./manifests.ts";
-import type { RegistryClientOptions } from "./options.ts";
+import { type Endpoint, endpointUrl, originEndpoint } from "./endpoint.ts";
+import { RegistryError } from "./errors.ts";
+import { nextLink } from "./link.ts";
+import { fetchManifest } from "./manifests.ts";
 import type { Reference } from "./reference.ts";
-import { retrying, type RetryPolicy } from "./retry.ts";
+import { taggedReferrers } from "./referrers_tag.ts";
+import { retrying, type RetryPolicy, sleep } from "./retry.ts";
 
 type Place = Pick<Reference, "host" | "repository">;
 
+const log = logger("registry");
 const MAX_PAGES = 100;
-const MAX_TAG_WRITES = 5;
+/** Entries whose own manifest is asked what they are, because the list does not say. */
+const MAX_ASKED = 16;
+/** How long the API is waited for before the fallback tag is asked too, ms. */
+const TAG_PATIENCE_MS = 2_000;
 
-/** The tag that lists referrers where there is no API (distribution specification 1.1). */
-export function fallbackTag(digest: Digest): string {
-  return digest.replace(":", "-");
-}
+/** How long the API is waited for in all, ms: a registry that never answers has none. */
+const API_PATIENCE_MS = 30_000;
 
-/** The manifests that name `digest` as their subject, by the API or the fallback tag. */
+/** What the referrers API said. */
+type ApiAnswer =
+  | { readonly kind: "listed"; readonly items: readonly Descriptor[] }
+  /** There is no such API here, or not for us. */
+  | { readonly kind: "absent" }
+  | { readonly kind: "failed"; readonly error: unknown };
+
+/**
+ * The manifests that name `digest` as their subject, of one artifact type where it is given.
+ *
+ * The API and the fallback tag are two ways to the same list, and registries have one, the other or
+ * both, one of them out of order. Whichever lists something is believed; only when neither does, and
+ * the API failed so that it may yet have something, is that an error.
+ */
 export async function listReferrers(
   context: Context,
   reference: Place,
@@ -47,218 +58,251 @@ export async function listReferrers(
   signal?: AbortSignal,
 ): Promise<Descriptor[]> {
   const { withoutReferrersApi } = context;
+  const enough = new AbortController();
+  const either = signal === undefined
+    ? enough.signal
+    : AbortSignal.any([signal, enough.signal]);
+  const matching = (items: readonly Descriptor[]) =>
+    ofType(context, reference, items, artifactType, signal);
+  let asked: Promise<Descriptor[]> | null = null;
+  const tagged = () => {
+    asked ??= taggedReferrers(context, reference, digest, signal)
+      .then(matching);
+    asked.catch(() => {}); // told when it is needed
+    return asked;
+  };
   // A host that had no API may have got one meanwhile, so it is asked too, but not waited for.
-  const tagged = withoutReferrersApi.has(reference.host)
-    ? fromTag(context, reference, digest, signal)
-    : null;
-  tagged?.catch(() => {}); // told below when it is needed
-  const offered = await reading(
-    context,
-    reference,
-    (endpoint, policy) =>
-      fromApi(context, endpoint, policy, digest, artifactType, signal),
+  if (withoutReferrersApi.has(reference.host)) tagged();
+  const api = askApi(context, reference, digest, artifactType, either);
+  const early = sleep(TAG_PATIENCE_MS, either).then(tagged).then(
+    (found) => found.length > 0 ? found : null,
+    () => null, // seen below, if the API has nothing
   );
-  if (offered === null) withoutReferrersApi.add(reference.host);
-  else withoutReferrersApi.delete(reference.host);
-  const listed = offered ??
-    await (tagged ?? fromTag(context, reference, digest, signal));
-  // The API's own filter is optional, so it is never trusted to have worked.
-  return listed.filter((item) =>
-    artifactType === undefined || item.artifactType === artifactType
-  );
+  try {
+    const first = await Promise.race([
+      api,
+      early.then((found) => found ?? new Promise<never>(() => {})),
+    ]);
+    signal?.throwIfAborted();
+    if (Array.isArray(first)) return first;
+    const answer = first as ApiAnswer;
+    if (answer.kind === "listed") withoutReferrersApi.delete(reference.host);
+    else withoutReferrersApi.add(reference.host);
+    const listed = answer.kind === "listed" ? await matching(answer.items) : [];
+    if (listed.length > 0) return listed;
+    return await byTag(tagged, answer);
+  } finally {
+    enough.abort(new DOMException("the list is known", "AbortError"));
+  }
 }
 
-/** Null where the registry has no such API. */
-async function fromApi(
+async function byTag(
+  tagged: () => Promise<Descriptor[]>,
+  api: ApiAnswer,
+): Promise<Descriptor[]> {
+  let found: Descriptor[] = [];
+  try {
+    found = await tagged();
+  } catch (error) {
+    if (!(error instanceof RegistryError) || api.kind === "absent") throw error;
+  }
+  if (found.length === 0 && api.kind === "failed") throw api.error;
+  return found;
+}
+
+async function askApi(
   context: Context,
-  endpoint: Endpoint,
-  policy: RetryPolicy,
+  reference: Place,
   digest: Digest,
   artifactType: string | undefined,
-  signal: AbortSignal | undefined,
-): Promise<Descriptor[] | null> {
-  const found: Descriptor[] = [];
-  let url: URL | null = endpointUrl(
-    endpoint,
-    `referrers/${digest}`,
-    artifactType === undefined ? {} : { artifactType },
-  );
-  for (let page = 0; url !== null; page++) {
-    if (page === MAX_PAGES || found.length > MAX_DESCRIPTORS) {
-      throw registryError(endpoint, "too-large", "the referrers do not end");
+  signal: AbortSignal,
+): Promise<ApiAnswer> {
+  let answered = false;
+  const late = AbortSignal.timeout(API_PATIENCE_MS);
+  const either = AbortSignal.any([signal, late]);
+  try {
+    const items = await reading(
+      context,
+      reference,
+      async (endpoint, policy) => {
+        const list = new ApiList(context, endpoint, policy, either);
+        const found = await list.read(digest, artifactType);
+        answered = true;
+        if (found.length > 0) return found;
+        // A proxy may keep no list of what its origin has.
+        throw registryError(endpoint, "not-found", "there are no referrers");
+      },
+    );
+    return { kind: "listed", items };
+  } catch (cause) {
+    const error = late.aborted && !signal.aborted
+      ? registryError(
+        originEndpoint(reference, context.options),
+        "unavailable",
+        `listing referrers: no answer within ${API_PATIENCE_MS} ms`,
+      )
+      : cause;
+    if (!(error instanceof RegistryError)) return { kind: "failed", error };
+    if (error.kind !== "not-found") return { kind: "failed", error };
+    return answered ? { kind: "listed", items: [] } : { kind: "absent" };
+  }
+}
+
+/** One question to one referrers API. */
+class ApiList {
+  readonly #found: Descriptor[] = [];
+  readonly #seen = new Set<string>();
+  #bytes = 0;
+
+  constructor(
+    private readonly context: Context,
+    private readonly endpoint: Endpoint,
+    private readonly policy: RetryPolicy,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /**
+   * All pages. What stands in the way of a later page does not hide what came before.
+   * @throws RegistryError; `not-found` where there is no such API.
+   */
+  async read(
+    digest: Digest,
+    artifactType: string | undefined,
+  ): Promise<Descriptor[]> {
+    let url: URL | null = endpointUrl(
+      this.endpoint,
+      `referrers/${digest}`,
+      artifactType === undefined ? {} : { artifactType },
+    );
+    while (url !== null) {
+      try {
+        url = await this.#page(url);
+      } catch (error) {
+        this.signal.throwIfAborted();
+        if (this.#found.length === 0) throw error;
+        log.warn("later pages of referrers cannot be read", {
+          host: this.endpoint.host,
+          repository: this.endpoint.repository,
+          error: String(error),
+        });
+        break;
+      }
     }
-    const here: URL = url;
-    const next = await retrying(policy, signal, async () => {
+    return this.#found;
+  }
+
+  /** Reads a page. @returns where the next one is */
+  async #page(url: URL): Promise<URL | null> {
+    const { context, endpoint, policy, signal } = this;
+    if (
+      this.#seen.has(url.href) || this.#seen.size === MAX_PAGES ||
+      this.#found.length > MAX_DESCRIPTORS || this.#bytes > MAX_MANIFEST_BYTES
+    ) throw registryError(endpoint, "too-large", "the referrers do not end");
+    this.#seen.add(url.href);
+    const { bytes, next } = await retrying(policy, signal, async () => {
       const answer = await context.transport.exchange(endpoint, {
         method: "GET",
-        url: here,
-        headers: { accept: MEDIA.ociIndex },
+        url,
+        headers: { accept: `${MEDIA.ociIndex}, application/json;q=0.5` },
         scopes: pullScopes(endpoint),
-        accept: page === 0 ? [200, 400, 404, 405, 501] : [200],
+        accept: [200],
         doing: "listing referrers",
         signal,
       });
-      const isIndex =
-        mediaTypeOf(answer.header("content-type")) === MEDIA.ociIndex;
-      // Some registries answer unknown addresses with a page of their own and status 200.
-      if (answer.status !== 200 || !isIndex) {
-        await discard(answer);
-        return { items: null, link: null };
-      }
       const bytes = await wholeBody(
         endpoint,
         answer,
         MAX_MANIFEST_BYTES,
         signal,
       );
-      return {
-        items: indexItems(endpoint, bytes),
-        link: nextPage(endpoint, here, answer.header("link")),
-      };
+      const link = nextLink(answer.header("link"));
+      return { bytes, next: link === null ? null : { link, from: answer.url } };
+    }).catch((error) => {
+      throw isLack(error)
+        ? registryError(endpoint, "not-found", "it has no referrers API")
+        : error;
     });
-    if (next.items === null) {
-      if (page === 0) return null;
-      throw registryError(endpoint, "protocol", "a page of referrers is none");
+    this.#bytes += bytes.length;
+    // The content type is not looked at: JSON is what proxies make of an index. Some registries
+    // answer unknown addresses with a page of their own and status 200.
+    const list = readIndexEntries(bytes);
+    if (list === null) {
+      throw registryError(endpoint, "not-found", "it lists no referrers");
     }
-    found.push(...next.items);
-    url = next.link;
+    if (list.passedOver > 0) {
+      log.debug("referrers are passed over", { count: list.passedOver });
+    }
+    this.#found.push(...list.entries);
+    return next === null ? null : this.#follow(next.link, next.from);
   }
-  return found;
+
+  /** Another host is not followed: the list is the registry's own, and so are our credentials. */
+  #follow(link: string, from: URL): URL {
+    const { endpoint } = this;
+    const next = givenAddress(link, from);
+    const { origin } = endpoint.root;
+    const elsewhere = next === null || next.origin !== origin ||
+      forbiddenLead(endpoint.root, next) !== null;
+    if (elsewhere) {
+      const where = next === null ? "nowhere" : redactUrl(next);
+      throw registryError(
+        endpoint,
+        "protocol",
+        `the next page is elsewhere, ${where}`,
+      );
+    }
+    for (const [key, value] of Object.entries(endpoint.query)) {
+      if (!next.searchParams.has(key)) next.searchParams.set(key, value);
+    }
+    return next;
+  }
 }
 
-async function fromTag(
+/** Statuses below 500 that pass by themselves. */
+const PASSING = new Set([408, 425, 429]);
+
+/** Whether a registry says in some way that it has no referrers API, or none for us. */
+function isLack(error: unknown): boolean {
+  if (!(error instanceof RegistryError)) return false;
+  const { kind, status = 0 } = error;
+  return kind === "unauthorized" || status === 501 ||
+    (status >= 400 && status < 500 && !PASSING.has(status));
+}
+
+/** Those of a list that are of a type; the API's own filter is never trusted to have worked. */
+async function ofType(
   context: Context,
   reference: Place,
-  digest: Digest,
+  items: readonly Descriptor[],
+  artifactType: string | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Descriptor[]> {
-  const tag = fallbackTag(digest);
-  const found = await findManifest(context, reference, tag, signal);
-  if (found === null) return [];
-  // The tag may as well be an image's that somebody named so.
-  if (found.descriptor.mediaType !== MEDIA.ociIndex) return [];
-  return [...parseIndex(found.bytes).manifests];
+  if (artifactType === undefined) return [...items];
+  const known = items.filter((item) => item.artifactType === artifactType);
+  const unsaid = items.filter((item) =>
+    item.artifactType === undefined && item.mediaType !== MEDIA.ociIndex
+  ).slice(0, MAX_ASKED);
+  const asked = await Promise.all(unsaid.map(async (item) => {
+    const type = await typeOf(context, reference, item, signal);
+    return type === artifactType ? { ...item, artifactType } : null;
+  }));
+  return [...known, ...asked.filter((item) => item !== null)];
 }
 
-function indexItems(endpoint: Endpoint, bytes: Uint8Array): Descriptor[] {
-  try {
-    return [...parseIndex(bytes).manifests];
-  } catch (error) {
-    const why = error instanceof Error ? error.message : "";
-    throw registryError(endpoint, "protocol", `listing referrers: ${why}`);
-  }
-}
-
-/** Reads `Link: <…>; rel="next"`; another host is not followed with our credentials. */
-function nextPage(
-  endpoint: Endpoint,
-  here: URL,
-  header: string | null,
-): URL | null {
-  const link = /<([^<>]{1,4096})>\s*;[^,]*\brel="?next"?/i.exec(header ?? "");
-  if (link === null) return null;
-  const next = URL.parse(link[1]!, here);
-  if (next === null || next.origin !== here.origin) {
-    throw registryError(endpoint, "protocol", "the next page is elsewhere");
-  }
-  return next;
-}
-
-/** Pushes a manifest with a subject, so that {@link listReferrers} finds it at any registry. */
-export async function putReferrer(
+/** What a manifest says it is: its artifact type, else that of its config. */
+async function typeOf(
   context: Context,
   reference: Place,
-  manifest: { readonly bytes: Uint8Array; readonly mediaType: string },
-  subject: Descriptor,
-  signal?: AbortSignal,
-): Promise<PushedManifest> {
-  const options = signal === undefined ? {} : { signal };
-  const pushed = await putManifest(context, reference, manifest, options);
-  if (!pushed.subjectNoted) {
-    const item = referrerItem(manifest, pushed.descriptor);
-    await addToTag(context, reference, subject.digest, item, signal);
-  }
-  return pushed;
-}
-
-/** A referrer as lists show it: with its artifact type and annotations. */
-function referrerItem(
-  { bytes, mediaType }: { bytes: Uint8Array; mediaType: string },
-  { digest, size }: Descriptor,
-): Descriptor {
-  const index = mediaType === MEDIA.ociIndex;
-  const { artifactType, annotations } = index
-    ? parseIndex(bytes, mediaType)
-    : parseManifest(bytes, mediaType);
-  const type = artifactType ??
-    (index ? undefined : parseManifest(bytes, mediaType).config.mediaType);
-  return {
-    mediaType,
-    digest,
-    size,
-    ...(annotations !== undefined && { annotations }),
-    ...(type !== undefined && { artifactType: type }),
-  };
-}
-
-/**
- * Adds an entry to the fallback tag, keeping all others as they are. Registries have no
- * compare-and-swap, so what was written is read again: another writer may have come between.
- */
-async function addToTag(
-  context: Context,
-  reference: Place,
-  subject: Digest,
-  item: Descriptor,
+  { digest }: Descriptor,
   signal: AbortSignal | undefined,
-): Promise<void> {
-  const tag = fallbackTag(subject);
-  // Read from where it is written to: another place may be behind.
-  const direct = { ...context, options: writtenOnly(context.options) };
-  for (let write = 0; write < MAX_TAG_WRITES; write++) {
-    const found = await findManifest(direct, reference, tag, signal);
-    if (found !== null && lists(found, item)) return;
-    // Taken as they stand: other writers' fields that are not known here must live on.
-    const index = found === null
-      ? { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [] }
-      : JSON.parse(new TextDecoder().decode(found.bytes));
-    index.manifests = [...index.manifests ?? [], item];
-    const bytes = new TextEncoder().encode(canonicalJson(index));
-    const options = { tag, ...(signal !== undefined && { signal }) };
-    const list = { bytes, mediaType: MEDIA.ociIndex };
-    await putManifest(context, reference, list, options);
+): Promise<string | null> {
+  try {
+    const { bytes } = await fetchManifest(context, reference, digest, signal);
+    const { artifactType, config } = parseManifest(bytes);
+    return artifactType ?? config.mediaType;
+  } catch (error) {
+    signal?.throwIfAborted();
+    log.debug("referrer cannot be read", { digest, error: String(error) });
+    return null;
   }
-  const found = await findManifest(direct, reference, tag, signal);
-  if (found === null || !lists(found, item)) {
-    const { host, repository } = reference;
-    throw registryError(
-      { host, repository, root: new URL("http://unused/"), query: {} },
-      "unavailable",
-      `other writers keep overwriting tag ${tag}`,
-    );
-  }
-}
-
-/** The options without places that are only read from. */
-function writtenOnly(options: RegistryClientOptions): RegistryClientOptions {
-  const { hosts } = options;
-  return {
-    ...options,
-    mirrors: () => [],
-    ...(hosts !== undefined && {
-      hosts: (host) => {
-        const known = hosts(host);
-        return known && {
-          ...known,
-          mirrors: known.mirrors.filter(({ capabilities }) =>
-            capabilities?.includes("push")
-          ),
-        };
-      },
-    }),
-  };
-}
-
-function lists({ bytes }: FetchedManifest, { digest }: Descriptor): boolean {
-  return parseIndex(bytes).manifests.some((item) => item.digest === digest);
 }

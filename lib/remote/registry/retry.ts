@@ -38,7 +38,7 @@ export function retryAfterMs(
 }
 
 /** Waits, or throws the signal's reason at once when it aborts. */
-function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     const onAbort = () => {

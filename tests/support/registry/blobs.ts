@@ -1,6 +1,7 @@
 import type { Digest } from "../../../lib/formats/oci/mod.ts";
 import { type Fault, spoil } from "./faults.ts";
 import { failure, type LogEntry } from "./http.ts";
+import { oddRange, type RangeStyle } from "./ranges.ts";
 import type { Store } from "./store.ts";
 
 /** Answers GET and HEAD of a blob, with single ranges, counting what is sent. */
@@ -8,13 +9,24 @@ export async function serveBlob(
   store: Store,
   digest: Digest,
   request: Request,
-  entry: LogEntry,
-  fault: Fault | null,
+  { entry, fault, ranges }: {
+    readonly entry: LogEntry;
+    readonly fault: Fault | null;
+    readonly ranges: RangeStyle;
+  },
 ): Promise<Response> {
   const { size } = await Deno.stat(store.blobFile(digest));
+  const asked = request.headers.get("range");
   const range = fault?.kind === "whole"
     ? { start: 0, end: size, partial: false }
-    : readRange(request.headers.get("range"), size);
+    : readRange(asked, size);
+  if (asked !== null && range?.partial === true) {
+    const read = (start: number, end: number) => store.read(digest, start, end);
+    const odd = await oddRange(ranges, range, size, read);
+    if (odd !== null && odd.body !== null) {
+      return counted(new Response(spoil(odd.body, fault), odd), entry);
+    }
+  }
   if (range === null) {
     return failure(416, "RANGE_INVALID", {
       "content-range": `bytes */${size}`,
@@ -34,6 +46,11 @@ export async function serveBlob(
   const status = partial ? 206 : 200;
   if (request.method === "HEAD") return new Response(null, { status, headers });
   const body = spoil(await store.read(digest, start, end), fault);
+  return counted(new Response(body, { status, headers }), entry);
+}
+
+/** The same answer; its bytes are counted as they go out. */
+function counted(answer: Response, entry: LogEntry): Response {
   const count = new TransformStream<
     Uint8Array<ArrayBuffer>,
     Uint8Array<ArrayBuffer>
@@ -43,7 +60,8 @@ export async function serveBlob(
       controller.enqueue(chunk);
     },
   });
-  return new Response(body.pipeThrough(count), { status, headers });
+  const { status, headers, body } = answer;
+  return new Response(body?.pipeThrough(count) ?? null, { status, headers });
 }
 
 function readRange(

@@ -15,4 +15,11 @@ export type { RegistryAuth } from "./auth.ts";
 export { noise, streamOf } from "./content.ts";
 export type { Fault, Faults } from "./faults.ts";
 export type { LogEntry } from "./http.ts";
-export { type RegistryOptions, startRegistry, TestRegistry } from "./server.ts";
+export * from "./quirks.ts";
+export type { RangeStyle } from "./ranges.ts";
+export {
+  type Intercept,
+  type RegistryOptions,
+  startRegistry,
+  TestRegistry,
+} from "./server.ts";

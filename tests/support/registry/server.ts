@@ -1,5 +1,6 @@
 import {
   type Descriptor,
+  type Digest,
   isDigest,
   MEDIA,
 } from "../../../lib/formats/oci/mod.ts";
@@ -8,6 +9,7 @@ import { serveBlob } from "./blobs.ts";
 import { Faults, type Subject } from "./faults.ts";
 import { failure, type LogEntry } from "./http.ts";
 import { serveManifest, serveReferrers, serveTags } from "./manifests.ts";
+import type { RangeStyle } from "./ranges.ts";
 import { Signer } from "./storage.ts";
 import { Store } from "./store.ts";
 import { continueUpload, startUpload } from "./uploads.ts";
@@ -33,6 +35,12 @@ export interface RegistryOptions {
 const ROUTE =
   /^\/v2\/(.+)\/(manifests|blobs\/uploads|blobs|referrers|tags)\/([^/]*)$/;
 
+/** Takes the place of an answer where it gives one. */
+export type Intercept = (
+  path: string,
+  request: Request,
+) => Response | null | Promise<Response | null>;
+
 /** A running registry. */
 export class TestRegistry implements AsyncDisposable {
   readonly faults = new Faults();
@@ -44,8 +52,9 @@ export class TestRegistry implements AsyncDisposable {
   /** These may be changed at any time. */
   redirect: { lifeMs: number } | null;
   /** Answers in the registry's place where it gives something; null: nobody does. */
-  intercept: ((path: string, request: Request) => Response | null) | null =
-    null;
+  intercept: Intercept | null = null;
+  /** How parts of blobs are given, here and where blobs are redirected to. */
+  ranges: RangeStyle = { kind: "served" };
   referrersApi: boolean;
   readonly #pageSize: number;
   readonly #tls: boolean;
@@ -172,7 +181,17 @@ export class TestRegistry implements AsyncDisposable {
     }
     const fault = this.faults.take("blobs");
     return await this.#faulty(fault) ??
-      await serveBlob(this.store, digest, request, entry, fault);
+      await this.#blobBytes(digest, request, entry, fault);
+  }
+
+  #blobBytes(
+    digest: Digest,
+    request: Request,
+    entry: LogEntry,
+    fault: ReturnType<Faults["take"]>,
+  ): Promise<Response> {
+    const { store, ranges } = this;
+    return serveBlob(store, digest, request, { entry, fault, ranges });
   }
 
   async #registry(
@@ -180,7 +199,7 @@ export class TestRegistry implements AsyncDisposable {
     path: string,
     entry: LogEntry,
   ): Promise<Response> {
-    const other = this.intercept?.(path, request) ?? null;
+    const other = await this.intercept?.(path, request) ?? null;
     if (other !== null) return other;
     if (path === "/token") return await this.gate.token(request);
     if (path === "/v2/" || path === "/v2") {
@@ -249,7 +268,7 @@ export class TestRegistry implements AsyncDisposable {
       }://127.0.0.1:${port}${path}`;
       return new Response(null, { status: 307, headers: { location } });
     }
-    return await serveBlob(this.store, object, request, entry, fault);
+    return await this.#blobBytes(object, request, entry, fault);
   }
 
   async #faulty(fault: ReturnType<Faults["take"]>): Promise<Response | null> {

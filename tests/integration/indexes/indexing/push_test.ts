@@ -18,7 +18,7 @@ import {
   parseReference,
   RegistryClient,
 } from "../../../../lib/remote/registry/mod.ts";
-import { fallbackTag } from "../../../../lib/remote/registry/referrers.ts";
+import { fallbackTag } from "../../../../lib/remote/registry/referrers_tag.ts";
 import { discoverIndex } from "../../../../lib/remote/image/mod.ts";
 import { SOCI_MEDIA } from "../../../../lib/formats/soci/mod.ts";
 import {

@@ -9,7 +9,7 @@ import {
   RegistryClient,
   staticCredentials,
 } from "../../../../lib/remote/registry/mod.ts";
-import { fallbackTag } from "../../../../lib/remote/registry/referrers.ts";
+import { fallbackTag } from "../../../../lib/remote/registry/referrers_tag.ts";
 import { startDockerRegistry } from "../../../support/host/mod.ts";
 import { noise, streamOf } from "../../../support/registry/mod.ts";
 import { fails, QUICK } from "./helpers.ts";

@@ -145,6 +145,8 @@ scene(
 scene("a fresh target that refuses is an error without its signature", {
   registry: { redirect: { lifeMs: -1 } },
 }, async (s) => {
-  const error = await fails("forbidden", readPart(s, 0, 100));
+  const { reference, client, blob } = s;
+  const whole = client.blobBytes(reference, blob, { maxBytes: 1e6 });
+  const error = await fails("forbidden", whole);
   assert.ok(!error.message.includes("signature"), error.message);
 });

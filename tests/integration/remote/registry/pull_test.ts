@@ -68,11 +68,6 @@ scene("a range past the end is an error", {}, async (s) => {
   await fails("range", read(BLOB_BYTES - 5, BLOB_BYTES + 5));
 });
 
-scene("a small whole answer to a range is read and cut", {}, async (s) => {
-  s.registry.faults.add({ kind: "whole" });
-  await readPart(s, 1000, 2000);
-});
-
 scene("another range than asked for is refused", {}, async (s) => {
   s.registry.faults.add({ kind: "shift" });
   await fails("range", readPart(s, 1000, 2000));

@@ -9,7 +9,7 @@ import {
   parseReference,
   staticCredentials,
 } from "../../../../lib/remote/registry/mod.ts";
-import { fallbackTag } from "../../../../lib/remote/registry/referrers.ts";
+import { fallbackTag } from "../../../../lib/remote/registry/referrers_tag.ts";
 import { noise, streamOf } from "../../../support/registry/mod.ts";
 import { fails, scene } from "./helpers.ts";
 

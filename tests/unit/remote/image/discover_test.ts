@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import {
   type Descriptor,
   type Digest,
+  MEDIA,
   sha256,
 } from "../../../../lib/formats/oci/mod.ts";
 import { RegistryError } from "../../../../lib/remote/registry/mod.ts";
 import {
   discoverIndex,
   type DiscoverOptions,
+  familyOf,
   type IndexSource,
 } from "../../../../lib/remote/image/mod.ts";
 import {
@@ -169,4 +171,48 @@ Deno.test("bytes that are not those of the digest are an error", async () => {
     discoverIndex(source, "repo", image(INDEX_DIGEST), { v1: true, v2: true }),
     isSociError("digest"),
   );
+});
+
+Deno.test("a referrer that cannot be had does not hide the one that can", async () => {
+  const { source } = sourceOf([], [otherV1, v1]);
+  for (const kind of ["forbidden", "too-large", "unavailable"] as const) {
+    const odd: IndexSource<string> = {
+      referrers: source.referrers,
+      manifest: (name, options) =>
+        options.digest === sha256(otherV1)
+          ? Promise.reject(
+            new RegistryError({ kind, host: "h", repository: "r", detail: "" }),
+          )
+          : source.manifest(name, options),
+    };
+    const found = await discoverIndex(odd, "repo", image(), {
+      v1: true,
+      v2: true,
+    });
+    assert.equal(found?.digest, INDEX_DIGEST);
+  }
+});
+
+Deno.test("one odd entry of an index of images does not hide the others", () => {
+  const good = {
+    mediaType: MEDIA.ociManifest,
+    digest: IMAGE,
+    size: 5,
+    platform: { os: "linux", architecture: "amd64" },
+  };
+  const bytes = utf8.encode(JSON.stringify({
+    schemaVersion: 2,
+    mediaType: MEDIA.ociIndex,
+    manifests: [
+      { ...good, digest: `sha512:${"a".repeat(128)}` },
+      { ...good, platform: { os: 5 } },
+      good,
+    ],
+  }));
+  const descriptor = {
+    mediaType: MEDIA.ociIndex,
+    digest: sha256(bytes),
+    size: bytes.length,
+  };
+  assert.deepEqual(familyOf(descriptor, bytes).images, [good]);
 });

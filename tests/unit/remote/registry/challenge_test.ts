@@ -43,3 +43,21 @@ Deno.test("a header that cannot be read gives no challenge", () => {
 Deno.test("a broken parameter ends the list", () => {
   assert.deepEqual(plain('Bearer realm="open'), [{ scheme: "bearer" }]);
 });
+
+Deno.test("addresses are read unquoted, too", () => {
+  const header =
+    "Bearer realm=https://auth.example/token?a=b,service=reg,scope=repository:a/b:pull";
+  assert.deepEqual(plain(header), [{
+    scheme: "bearer",
+    realm: "https://auth.example/token?a=b",
+    service: "reg",
+    scope: "repository:a/b:pull",
+  }]);
+});
+
+Deno.test("a ticket instead of parameters does not hide the next challenge", () => {
+  assert.deepEqual(
+    plain('Negotiate YII=, Basic realm="x"').map(({ scheme }) => scheme),
+    ["negotiate", "basic"],
+  );
+});

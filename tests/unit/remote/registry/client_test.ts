@@ -143,22 +143,131 @@ Deno.test("a token server's short trouble passes", async () => {
   assert.equal(asked, 2);
 });
 
-Deno.test("an upload is not led from HTTPS to plain HTTP", async () => {
-  const { client } = clientOf((url) =>
-    url.pathname.endsWith("/uploads/")
-      ? new Response(null, {
-        status: 202,
-        headers: { location: "http://r.example/up" },
-      })
-      : new Response(null, { status: 404 })
-  );
-  const promise = client.pushBlob(
+/** A client of a registry that leads uploads somewhere, and that upload. */
+function uploadLedTo(location: string | null, more: HeadersInit = {}) {
+  const { client, sent } = clientOf((url) => {
+    if (!url.pathname.endsWith("/uploads/")) {
+      return new Response(null, {
+        status: url.search.includes("digest=") ? 201 : 404,
+      });
+    }
+    const headers = new Headers(more);
+    if (location !== null) headers.set("location", location);
+    return new Response(null, { status: 202, headers });
+  }, anna);
+  const push = client.pushBlob(
     parseReference("r.example/a"),
     { digest, size: 2 },
     new TextEncoder().encode("{}"),
   );
-  assert.equal(await kindOf(promise), "protocol");
+  return { push, sent };
+}
+
+for (
+  const location of [
+    "http://up.example/up",
+    "http://r.example:8080/up",
+    "https://169.254.169.254/up",
+    "https://[fe80::1]/up",
+    "https://127.0.0.1/up",
+    "https://localhost/up",
+    "https://2130706433/up",
+    "https://[::ffff:169.254.169.254]/up",
+    "https://0.0.0.0/up",
+    "ftp://r.example/up",
+    "https://",
+    "",
+  ]
+) {
+  Deno.test(`an upload is not led to "${location}"`, async () => {
+    const { push, sent } = uploadLedTo(location);
+    assert.equal(await kindOf(push), "protocol");
+    assert.equal(sent.length, 2);
+  });
+}
+
+for (
+  const [location, address] of [
+    ["https://r.example/up/1", "https://r.example/up/1"],
+    ["https://u:p@up.example/1?a=%2B#x", "https://up.example/1?a=%2B"],
+    ["//up.example/1", "https://up.example/1"],
+    ["/v2/a/blobs/uploads/1?s=1", "https://r.example/v2/a/blobs/uploads/1?s=1"],
+    ["1?s=1", "https://r.example/v2/a/blobs/uploads/1?s=1"],
+    ["?s=1", "https://r.example/v2/a/blobs/uploads/?s=1"],
+    ["http://r.example/up/1", "https://r.example/up/1"],
+    ["http://r.example:80/up/1", "https://r.example/up/1"],
+  ] as const
+) {
+  Deno.test(`an upload goes on at "${location}"`, async () => {
+    const { push, sent } = uploadLedTo(location);
+    assert.equal(await kindOf(push), "none");
+    const { url, authorization } = sent.at(-1)!;
+    assert.ok(url.startsWith(address), url);
+    assert.match(url.slice(address.length), /^[?&]digest=sha256:/);
+    assert.equal(authorization, null);
+  });
+}
+
+Deno.test("an upload without location goes on at its number", async () => {
+  const { push, sent } = uploadLedTo(null, { "docker-upload-uuid": "a-1" });
+  assert.equal(await kindOf(push), "none");
+  assert.match(sent.at(-1)!.url, /\/v2\/a\/blobs\/uploads\/a-1\?digest=/);
+  const odd = uploadLedTo(null, { "docker-upload-uuid": "../../b" });
+  assert.equal(await kindOf(odd.push), "protocol");
 });
+
+for (
+  const location of [
+    "https://169.254.169.254/latest/meta-data",
+    "https://127.0.0.1:10250/pods",
+    "https://localhost/x",
+    "https://[::1]/x",
+  ]
+) {
+  Deno.test(`a redirect to ${location} is refused`, async () => {
+    const { client, sent } = clientOf(() =>
+      new Response(null, { status: 307, headers: { location } })
+    );
+    const promise = client.manifest(parseReference("r.example/a"));
+    assert.equal(await kindOf(promise), "protocol");
+    assert.equal(sent.length, 1);
+  });
+}
+
+for (
+  const [realm, address] of [
+    ['realm="/token"', "https://r.example/token"],
+    ["realm=/token", "https://r.example/token"],
+    ['realm="//auth.example/token"', "https://auth.example/token"],
+    ["realm=https://auth.example/token", "https://auth.example/token"],
+    ['realm="http://r.example/token"', "https://r.example/token"],
+  ] as const
+) {
+  Deno.test(`a token is asked for where the challenge says ${realm}`, async () => {
+    const { client, sent } = clientOf((url, { authorization }) => {
+      if (url.pathname === "/token") return Response.json({ token: "t" });
+      return authorization === "Bearer t" ? manifest() : new Response(null, {
+        status: 401,
+        headers: { "www-authenticate": `Bearer ${realm},service=s` },
+      });
+    }, anna);
+    await client.manifest(parseReference("r.example/a"));
+    assert.ok(sent[1]!.url.startsWith(`${address}?service=s&`), sent[1]!.url);
+  });
+}
+
+for (const realm of ["https://169.254.169.254/t", "https://localhost/t"]) {
+  Deno.test(`a password does not go to a token server at ${realm}`, async () => {
+    const { client, sent } = clientOf(() =>
+      new Response(null, {
+        status: 401,
+        headers: { "www-authenticate": `Bearer realm="${realm}"` },
+      }), anna);
+    const promise = client.manifest(parseReference("r.example/a"));
+    assert.equal(await kindOf(promise), "unauthorized");
+    assert.equal(sent.length, 1);
+  });
+}
 
 Deno.test("a registry that knows no HEAD is asked by GET", async () => {
   let heads = 0;
@@ -183,29 +292,89 @@ Deno.test("a tag that is an address is refused unsent", async () => {
   assert.equal(sent.length, 0);
 });
 
-Deno.test("pages of referrers on another host are not followed", async () => {
-  const { client } = clientOf(() =>
-    new Response('{"schemaVersion":2,"manifests":[]}', {
-      headers: {
-        "content-type": MEDIA.ociIndex,
-        link: '<https://evil.example/next>; rel="next"',
-      },
-    })
-  );
-  const promise = client.referrers(parseReference("r.example/a"), digest);
-  assert.equal(await kindOf(promise), "protocol");
+const entry = (of: string) => ({
+  mediaType: MEDIA.ociManifest,
+  digest: sha256(new TextEncoder().encode(of)),
+  size: 2,
+  artifactType: "x/y",
 });
 
-Deno.test("pages of referrers without end are refused", async () => {
-  const { client, sent } = clientOf((url) =>
-    new Response('{"schemaVersion":2,"manifests":[]}', {
-      headers: {
-        "content-type": MEDIA.ociIndex,
-        link: `<${url.pathname}?n=1>; rel="next"`,
-      },
-    })
+const page = (manifests: unknown[], link: string | null) =>
+  new Response(JSON.stringify({ schemaVersion: 2, manifests }), {
+    headers: {
+      "content-type": MEDIA.ociIndex,
+      ...(link !== null && { link }),
+    },
+  });
+
+for (
+  const elsewhere of [
+    "https://evil.example/next",
+    "https://r.example:8443/next",
+    "http://169.254.169.254/latest/meta-data",
+    "http://127.0.0.1:10250/pods",
+    "file:///etc/passwd",
+    "https://",
+  ]
+) {
+  Deno.test(`a page of referrers at ${elsewhere} is not asked for, what came before is kept`, async () => {
+    const { client, sent } = clientOf((url) =>
+      url.pathname.includes("/referrers/")
+        ? page([entry("a")], `<${elsewhere}>; rel="next"`)
+        : new Response(null, { status: 404 })
+    );
+    const found = await client.referrers(
+      parseReference("r.example/a"),
+      digest,
+      "x/y",
+    );
+    assert.deepEqual(found, [entry("a")]);
+    assert.equal(sent.length, 1);
+  });
+}
+
+Deno.test("pages of referrers without end are left, what came is kept", async () => {
+  let asked = 0;
+  const { client } = clientOf((url) => {
+    if (!url.pathname.includes("/referrers/")) {
+      return new Response(null, { status: 404 });
+    }
+    asked++;
+    const next = `<${url.pathname}?n=${asked}>; rel=next`;
+    return page(asked === 1 ? [entry("a")] : [], next);
+  });
+  const found = await client.referrers(
+    parseReference("r.example/a"),
+    digest,
+    "x/y",
   );
-  const promise = client.referrers(parseReference("r.example/a"), digest);
-  assert.equal(await kindOf(promise), "too-large");
-  assert.equal(sent.length, 100);
+  assert.deepEqual(found, [entry("a")]);
+  assert.equal(asked, 100);
+});
+
+Deno.test("a page of referrers that leads to itself is read once", async () => {
+  const { client, sent } = clientOf((url) =>
+    url.pathname.includes("/referrers/")
+      ? page([entry("a")], `<${url.href}>; rel="next"`)
+      : new Response(null, { status: 404 })
+  );
+  await client.referrers(parseReference("r.example/a"), digest, "x/y");
+  assert.equal(sent.length, 1);
+});
+
+Deno.test("pages of referrers are followed where the registry names itself by HTTP", async () => {
+  const { client, sent } = clientOf((url) =>
+    !url.pathname.includes("/referrers/")
+      ? new Response(null, { status: 404 })
+      : url.search.includes("n=2")
+      ? page([entry("b")], null)
+      : page([entry("a")], `<http://r.example${url.pathname}?n=2>; rel=next`)
+  );
+  const found = await client.referrers(
+    parseReference("r.example/a"),
+    digest,
+    "x/y",
+  );
+  assert.deepEqual(found, [entry("a"), entry("b")]);
+  assert.match(sent[1]!.url, /^https:/);
 });

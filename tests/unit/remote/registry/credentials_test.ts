@@ -177,3 +177,92 @@ Deno.test("the first store that knows a host answers", async () => {
   assert.deepEqual(await store.get("one.example", "x"), password("a", "b"));
   assert.deepEqual(await store.get("two.example", "x"), password("c", "d"));
 });
+
+const paths = {
+  "r.example": { auth: btoa("host:1") },
+  "r.example/team": { auth: btoa("team:1") },
+  "https://r.example/team/app": { auth: btoa("app:1") },
+  "r.example/teamwork": { auth: btoa("work:1") },
+  "other.example/team": { auth: btoa("other:1") },
+};
+
+for (
+  const [repository, username] of [
+    ["x", "host"],
+    ["team", "team"],
+    ["team/other", "team"],
+    ["team/application", "team"],
+    ["team/app", "app"],
+    ["team/app/deep", "app"],
+    ["teamwork/x", "work"],
+    ["teams", "host"],
+  ] as const
+) {
+  Deno.test(`the longest path that covers ${repository} is ${username}'s`, async () => {
+    await withDocker({ auths: paths }, {}, async (file) => {
+      assert.deepEqual(
+        await dockerCredentials(file).get("r.example", repository),
+        password(username, "1"),
+      );
+    });
+  });
+}
+
+Deno.test("a path's entry is for no one outside of it", async () => {
+  const auths = {
+    "r.example/teama": { auth: btoa("a:1") },
+    "r.example/teamb": { auth: btoa("b:1") },
+  };
+  await withDocker({ auths }, {}, async (file) => {
+    const store = dockerCredentials(file);
+    assert.equal(await store.get("r.example", "teamc/x"), null);
+    assert.deepEqual(
+      await store.get("r.example", "teamb/x"),
+      password("b", "1"),
+    );
+  });
+});
+
+Deno.test("a star stands for something within one label, and a plain name comes before it", async () => {
+  const auths = {
+    "*.r.example": { auth: btoa("star:1") },
+    "a.r.example": { auth: btoa("plain:1") },
+    "*.r.example/team": { auth: btoa("deep:1") },
+    "r-*.example:5000": { auth: btoa("port:1") },
+  };
+  await withDocker({ auths }, {}, async (file) => {
+    const store = dockerCredentials(file);
+    const name = async (host: string, repository: string) =>
+      (await store.get(host, repository) as { username?: string } | null)
+        ?.username ?? null;
+    assert.equal(await name("a.r.example", "x"), "plain");
+    assert.equal(await name("b.r.example", "x"), "star");
+    assert.equal(await name("a.r.example", "team/x"), "deep");
+    assert.equal(await name("r-1.example:5000", "x"), "port");
+    assert.equal(await name("r-1.example", "x"), null);
+    assert.equal(await name("r.example", "x"), null);
+    assert.equal(await name("b.c.r.example", "x"), null);
+    assert.equal(await name("b-r.example", "x"), null);
+  });
+});
+
+Deno.test("helpers are asked for the path they are named for, and the host where they know none", async () => {
+  const helper = `read host
+case "$host" in
+  r.example/team) echo '{"Username":"team","Secret":"1"}' ;;
+  r.example) echo '{"Username":"host","Secret":"1"}' ;;
+  *) echo "credentials not found in native keychain"; exit 1 ;;
+esac`;
+  const config = {
+    credsStore: "paths",
+    auths: { "r.example/team": {}, "r.example/none": {} },
+  };
+  await withDocker(config, { paths: helper }, async (file) => {
+    const store = dockerCredentials(file);
+    const user = async (repository: string) =>
+      await store.get("r.example", repository);
+    assert.deepEqual(await user("team/x"), password("team", "1"));
+    assert.deepEqual(await user("none/x"), password("host", "1"));
+    assert.deepEqual(await user("x"), password("host", "1"));
+  });
+});

@@ -1,0 +1,59 @@
+import { isLoopback } from "./endpoint.ts";
+
+/**
+ * An address a registry gave, as it is used. Registries behind a proxy that ends TLS often name
+ * themselves by plain HTTP: the same host and port is asked by HTTPS then.
+ * @param from what the address is relative to: the request that was answered.
+ * @returns null where it is no HTTP address.
+ */
+export function givenAddress(location: string | null, from: URL): URL | null {
+  const url = location === null ? null : URL.parse(location, from);
+  if (url === null || !/^https?:$/.test(url.protocol)) return null;
+  // User info in an address would become credentials of its own.
+  url.username = url.password = "";
+  if (
+    from.protocol === "https:" && url.protocol === "http:" &&
+    url.hostname === from.hostname &&
+    (url.port === "" || url.port === "443" || url.port === from.port)
+  ) {
+    url.protocol = "https:";
+    url.port = from.port;
+  }
+  return url;
+}
+
+/** Why a registry may not lead us to an address; null where it may. */
+export function forbiddenLead(from: URL, to: URL): string | null {
+  if (from.protocol === "https:" && to.protocol === "http:") {
+    return "from HTTPS to plain HTTP";
+  }
+  const inner = innerKind(to.hostname);
+  return inner === null || inner === innerKind(from.hostname)
+    ? null
+    : `to ${inner}`;
+}
+
+/**
+ * What an address is that means something else on every machine. A registry elsewhere has nothing
+ * there; what is there (a cloud's metadata, a node's own services) is not for it to have asked.
+ */
+function innerKind(hostname: string): string | null {
+  const name = hostname.toLowerCase().replace(/\.$/, "");
+  // The URL parser has brought every way to write an IPv4 address into one form.
+  const mapped = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/.exec(name);
+  if (mapped !== null) {
+    const [high, low] = [mapped[1]!, mapped[2]!].map((hex) =>
+      parseInt(hex, 16)
+    );
+    return innerKind(
+      [high! >> 8, high! & 255, low! >> 8, low! & 255].join("."),
+    );
+  }
+  if (isLoopback(name) || name === "[::]" || /^0\.\d+\.\d+\.\d+$/.test(name)) {
+    return "this machine itself";
+  }
+  if (/^169\.254\./.test(name) || /^\[fe[89ab][0-9a-f]:/.test(name)) {
+    return "a link-local address";
+  }
+  return null;
+}

@@ -1,0 +1,66 @@
+/** One link of a `Link` header (RFC 8288 §3). */
+export interface Link {
+  /** As written: relative or absolute. */
+  readonly target: string;
+  /** By lower-case name; of a name that comes twice, the first. */
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+/** A header longer than this is not looked at: addresses in it may be signed, so they are long. */
+const MAX_HEADER_LENGTH = 16_384;
+
+const BETWEEN = /[\s,]*/y;
+const TARGET = /<([^<>]*)>/y;
+const PARAMETER =
+  /\s*;\s*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?)?/y;
+
+/**
+ * Reads a `Link` header, which may hold several links and may be several headers joined by commas.
+ * What cannot be read ends the list.
+ *
+ * @example
+ * ```ts
+ * import { parseLinks } from "./link.ts";
+ * const [link] = parseLinks('<https://r.example/v2/?a=1,2>; title="a, b"; rel="last next"');
+ * if (link?.parameters.get("rel") !== "last next") throw new Error("read wrongly");
+ * ```
+ */
+export function parseLinks(header: string): Link[] {
+  const links: Link[] = [];
+  if (header.length > MAX_HEADER_LENGTH) return links;
+  let at = 0;
+  const next = (pattern: RegExp) => {
+    pattern.lastIndex = at;
+    const found = pattern.exec(header);
+    if (found !== null) at = pattern.lastIndex;
+    return found;
+  };
+  while (true) {
+    next(BETWEEN);
+    const target = next(TARGET)?.[1];
+    if (target === undefined) return links;
+    const parameters = new Map<string, string>();
+    for (
+      let found = next(PARAMETER);
+      found !== null;
+      found = next(PARAMETER)
+    ) {
+      const [, name, quoted, plain = ""] = found;
+      if (name === undefined || parameters.has(name.toLowerCase())) continue;
+      const value = quoted?.replace(/\\(.)/g, "$1") ?? plain;
+      parameters.set(name.toLowerCase(), value);
+    }
+    links.push({ target, parameters });
+    if (!/^\s*(?:,|$)/.test(header.slice(at))) return links;
+  }
+}
+
+/** Where the next page is, as written; null on the last page. */
+export function nextLink(header: string | null): string | null {
+  const found = parseLinks(header ?? "").find(({ parameters }) =>
+    // A link with an anchor is about another document than this one.
+    !parameters.has("anchor") &&
+    (parameters.get("rel") ?? "").toLowerCase().split(/\s+/).includes("next")
+  );
+  return found?.target ?? null;
+}

@@ -1,0 +1,238 @@
+import {
+  canonicalJson,
+  type Descriptor,
+  type Digest,
+  MEDIA,
+  parseIndex,
+  parseManifest,
+  readIndexEntries,
+} from "../../formats/oci/mod.ts";
+import { type Context, registryError } from "./context.ts";
+import { originEndpoint } from "./endpoint.ts";
+import { RegistryError } from "./errors.ts";
+import {
+  type FetchedManifest,
+  fetchManifest,
+  findManifest,
+  type PushedManifest,
+  putManifest,
+} from "./manifests.ts";
+import type { RegistryClientOptions } from "./options.ts";
+import type { Reference } from "./reference.ts";
+
+type Place = Pick<Reference, "host" | "repository">;
+
+const MAX_TAG_WRITES = 5;
+/** Statuses by which registries refuse a manifest for what it is, not for who sends it. */
+const REFUSED = new Set([400, 404, 405, 406, 409, 412, 415, 422, 501]);
+
+/** The tag that lists referrers where there is no API (distribution specification 1.1). */
+export function fallbackTag(digest: Digest): string {
+  return digest.replace(":", "-");
+}
+
+/** What the fallback tag lists; nothing where there is none, or something else stands there. */
+export async function taggedReferrers(
+  context: Context,
+  reference: Place,
+  digest: Digest,
+  signal?: AbortSignal,
+): Promise<Descriptor[]> {
+  const tag = fallbackTag(digest);
+  let found: FetchedManifest;
+  try {
+    found = await fetchManifest(context, reference, tag, signal);
+  } catch (error) {
+    if (error instanceof RegistryError && isAbsence(error)) return [];
+    throw error;
+  }
+  // The tag may as well be an image's: somebody named it so, or the registry takes it for a digest.
+  return [...readIndexEntries(found.bytes)?.entries ?? []];
+}
+
+/** Registries say of a tag that is not there also that it may not be read. */
+function isAbsence({ kind }: RegistryError): boolean {
+  return kind === "not-found" || kind === "forbidden" ||
+    kind === "unauthorized" || kind === "unsupported";
+}
+
+/** Pushes a manifest with a subject, so that a client of any kind finds it at any registry. */
+export async function putReferrer(
+  context: Context,
+  reference: Place,
+  manifest: { readonly bytes: Uint8Array; readonly mediaType: string },
+  subject: Descriptor,
+  signal?: AbortSignal,
+): Promise<PushedManifest> {
+  const options = signal === undefined ? {} : { signal };
+  const pushed = await putManifest(context, reference, manifest, options)
+    .catch((error) => {
+      throw asNoArtifacts(error, "it does not take the index");
+    });
+  if (!pushed.subjectNoted) {
+    const item = referrerItem(manifest, pushed.descriptor);
+    await addToTag(context, reference, subject.digest, item, signal);
+  }
+  return pushed;
+}
+
+/** The same error, with what to do where a registry takes no artifacts or keeps tags as they are. */
+function asNoArtifacts(error: unknown, what: string): unknown {
+  if (!(error instanceof RegistryError)) return error;
+  const { host, repository, status, detail } = error;
+  if (status === undefined || !REFUSED.has(status)) return error;
+  return new RegistryError({
+    kind: "no-artifacts",
+    host,
+    repository,
+    status,
+    detail: `${what}: ${detail}`,
+    cause: error,
+  });
+}
+
+/** A referrer as lists show it: with its artifact type and annotations. */
+function referrerItem(
+  { bytes, mediaType }: { bytes: Uint8Array; mediaType: string },
+  { digest, size }: Descriptor,
+): Descriptor {
+  const index = mediaType === MEDIA.ociIndex;
+  const { artifactType, annotations } = index
+    ? parseIndex(bytes, mediaType)
+    : parseManifest(bytes, mediaType);
+  const type = artifactType ??
+    (index ? undefined : parseManifest(bytes, mediaType).config.mediaType);
+  return {
+    mediaType,
+    digest,
+    size,
+    ...(annotations !== undefined && { annotations }),
+    ...(type !== undefined && { artifactType: type }),
+  };
+}
+
+/** A fallback tag's list as others left it. */
+type TagList = Record<string, unknown> & { manifests?: unknown[] | null };
+
+/**
+ * Adds an entry to the fallback tag, keeping all others as they are. Registries have no
+ * compare-and-swap, so what was written is read again: another writer may have come between.
+ */
+async function addToTag(
+  context: Context,
+  reference: Place,
+  subject: Digest,
+  item: Descriptor,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const tag = fallbackTag(subject);
+  // Read from where it is written to: another place may be behind.
+  const direct = { ...context, options: writtenOnly(context.options) };
+  for (let write = 0; write < MAX_TAG_WRITES; write++) {
+    const list = await readTag(direct, reference, subject, signal);
+    if (list !== null && lists(list, item)) return;
+    // Taken as they stand: other writers' fields that are not known here must live on.
+    const index = {
+      schemaVersion: 2,
+      ...list,
+      mediaType: MEDIA.ociIndex,
+      manifests: [...list?.manifests ?? [], item],
+    };
+    const bytes = new TextEncoder().encode(canonicalJson(index));
+    await putManifest(context, reference, {
+      bytes,
+      mediaType: MEDIA.ociIndex,
+    }, { tag, ...(signal !== undefined && { signal }) }).catch((error) => {
+      throw asNoArtifacts(
+        error,
+        `tag ${tag}, which lists what belongs to the image, cannot be written`,
+      );
+    });
+  }
+  const list = await readTag(direct, reference, subject, signal);
+  if (list === null || !lists(list, item)) {
+    throw registryError(
+      originEndpoint(reference, context.options),
+      list === null ? "no-artifacts" : "unavailable",
+      list === null
+        ? `tag ${tag} does not keep what is written to it`
+        : `other writers keep overwriting tag ${tag}`,
+    );
+  }
+}
+
+/**
+ * The list of a fallback tag; null where there is none yet.
+ * @throws RegistryError also where something else stands in its place
+ */
+async function readTag(
+  context: Context,
+  reference: Place,
+  subject: Digest,
+  signal: AbortSignal | undefined,
+): Promise<TagList | null> {
+  const tag = fallbackTag(subject);
+  let found: FetchedManifest | null;
+  try {
+    found = await findManifest(context, reference, tag, signal);
+  } catch (error) {
+    if (!(error instanceof RegistryError) || !isAbsence(error)) throw error;
+    // Artifactory says so of a tag that is not there. It is not to be taken for that where nothing
+    // may be read: the tag would be written anew without what others put there.
+    if (!await mayRead(context, reference, subject, signal)) throw error;
+    return null;
+  }
+  if (found === null) return null;
+  if (readIndexEntries(found.bytes) !== null) {
+    return JSON.parse(new TextDecoder().decode(found.bytes));
+  }
+  // GitLab takes the tag for the digest it is made of, and gives the image itself.
+  if (found.descriptor.digest === subject) return null;
+  throw registryError(
+    originEndpoint(reference, context.options),
+    "no-artifacts",
+    `tag ${tag}, which lists what belongs to the image, is something else there`,
+  );
+}
+
+/** Whether we may read what is in the repository, seen by an image that is there or is not. */
+async function mayRead(
+  context: Context,
+  reference: Place,
+  subject: Digest,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  try {
+    await findManifest(context, reference, subject, signal);
+    return true;
+  } catch (error) {
+    if (error instanceof RegistryError && isAbsence(error)) return false;
+    throw error;
+  }
+}
+
+/** The options without places that are only read from. */
+function writtenOnly(options: RegistryClientOptions): RegistryClientOptions {
+  const { hosts } = options;
+  return {
+    ...options,
+    mirrors: () => [],
+    ...(hosts !== undefined && {
+      hosts: (host) => {
+        const known = hosts(host);
+        return known && {
+          ...known,
+          mirrors: known.mirrors.filter(({ capabilities }) =>
+            capabilities?.includes("push")
+          ),
+        };
+      },
+    }),
+  };
+}
+
+function lists({ manifests }: TagList, { digest }: Descriptor): boolean {
+  return manifests?.some((item) =>
+    (Object(item) as Partial<Descriptor>).digest === digest
+  ) ?? false;
+}

@@ -1,0 +1,184 @@
+import assert from "node:assert/strict";
+import { sha256 } from "../../../../lib/formats/oci/mod.ts";
+import { RegistryClient } from "../../../../lib/remote/registry/mod.ts";
+import {
+  type RangeStyle,
+  startRegistry,
+} from "../../../support/registry/mod.ts";
+import { BLOB_BYTES, fails, QUICK, readPart, scene } from "./helpers.ts";
+
+/** Answers that hold what was asked for, in another form. */
+const TAKEN: readonly RangeStyle[] = [
+  { kind: "ok" },
+  { kind: "wider", bytes: 1000 },
+  { kind: "narrower", bytes: 70_000 },
+];
+
+for (const style of TAKEN) {
+  scene(
+    `a part is taken from an answer that is ${style.kind}`,
+    {},
+    async (s) => {
+      s.registry.ranges = style;
+      await readPart(s, 1000, 200_000);
+      await readPart(s, 0, 1);
+      await readPart(s, BLOB_BYTES - 1, BLOB_BYTES);
+      assert.ok(s.registry.requests.every(({ range }) => range !== null));
+    },
+  );
+}
+
+const NONE: readonly RangeStyle[] = [
+  { kind: "ignored" },
+  { kind: "unlabelled" },
+  { kind: "multipart" },
+];
+
+for (const style of NONE) {
+  scene(
+    `a registry whose parts are ${style.kind} is remembered as one without`,
+    {},
+    async (s) => {
+      s.registry.ranges = style;
+      await fails("range", readPart(s, 1000, 2000));
+      await fails("range", readPart(s, 1000, 2000));
+      assert.equal(s.registry.requests.length, 1);
+      await s.client.blobBytes(s.reference, s.blob, { maxBytes: BLOB_BYTES });
+    },
+  );
+}
+
+for (const status of [400, 403, 405, 406, 412, 416, 501]) {
+  scene(
+    `parts refused by ${status} are remembered once the whole blob came`,
+    {},
+    async (s) => {
+      s.registry.ranges = { kind: "refused", status };
+      await fails("range", readPart(s, 1000, 2000));
+      await fails("range", readPart(s, 1000, 2000));
+      assert.equal(s.registry.requests.length, 2); // it may be the blob that is refused
+      await s.client.blobBytes(s.reference, s.blob, { maxBytes: BLOB_BYTES });
+      await fails("range", readPart(s, 1000, 2000));
+      assert.equal(s.registry.requests.length, 3);
+    },
+  );
+}
+
+scene(
+  "a blob that is refused does not make its registry one without parts",
+  {},
+  async (s) => {
+    const { registry, client, reference, blob } = s;
+    registry.faults.add({ kind: "status", status: 403, times: 2 });
+    const error = await fails("range", readPart(s, 1000, 2000));
+    assert.equal((error.cause as { kind?: string }).kind, "forbidden");
+    await fails(
+      "forbidden",
+      client.blobBytes(reference, blob, { maxBytes: 1e6 }),
+    );
+    const other = registry.addBlob("team/app", new Uint8Array(10));
+    await client.blobBytes(reference, other, { maxBytes: 10 });
+    await readPart(s, 1000, 2000);
+  },
+);
+
+scene(
+  "a part that is all of the blob may come as the whole of it",
+  {},
+  async (s) => {
+    s.registry.ranges = { kind: "ignored" };
+    await readPart(s, 0, BLOB_BYTES);
+    await readPart(s, 0, BLOB_BYTES);
+  },
+);
+
+scene(
+  "a registry that gives crumbs is not asked crumb by crumb",
+  {},
+  async (s) => {
+    s.registry.ranges = { kind: "narrower", bytes: 1000 };
+    await fails("range", readPart(s, 0, 200_000));
+    assert.equal(s.registry.requests.length, 1);
+  },
+);
+
+scene("signed addresses that refuse parts are a registry without them", {
+  registry: { redirect: { lifeMs: 60_000 } },
+}, async (s) => {
+  s.registry.ranges = { kind: "refused", status: 403 };
+  await fails("range", readPart(s, 1000, 2000));
+  await s.client.blobBytes(s.reference, s.blob, { maxBytes: BLOB_BYTES });
+  const { length } = s.registry.requests;
+  await fails("range", readPart(s, 1000, 2000));
+  assert.equal(s.registry.requests.length, length);
+});
+
+for (const kind of ["ignored", "multipart", "unlabelled"] as const) {
+  scene(
+    `a stream that breaks off goes on where parts are ${kind}`,
+    {},
+    async (s) => {
+      const { client, reference, blob, bytes, registry } = s;
+      registry.ranges = { kind };
+      registry.faults.add({ kind: "truncate", afterBytes: 100_000, times: 2 });
+      const stream = await client.blob(reference, blob);
+      assert.equal(sha256(await new Response(stream).bytes()), sha256(bytes));
+    },
+  );
+}
+
+for (const status of [400, 403, 416]) {
+  scene(
+    `a stream that breaks off goes on where parts are refused by ${status}`,
+    {},
+    async (s) => {
+      const { client, reference, blob, bytes, registry } = s;
+      registry.ranges = { kind: "refused", status };
+      registry.faults.add({ kind: "truncate", afterBytes: 100_000, times: 1 });
+      const stream = await client.blob(reference, blob);
+      if (status === 416) {
+        // Without a size beside it that is how a blob's end is told.
+        await assert.rejects(new Response(stream).bytes());
+        return;
+      }
+      assert.equal(sha256(await new Response(stream).bytes()), sha256(bytes));
+    },
+  );
+}
+
+scene(
+  "a place that breaks off again and again is not sent for the whole blob for ever",
+  {},
+  async (s) => {
+    s.registry.ranges = { kind: "ignored" };
+    s.registry.faults.add({ kind: "truncate", afterBytes: 200_000 });
+    const stream = await s.client.blob(s.reference, s.blob);
+    await assert.rejects(new Response(stream).bytes());
+    assert.equal(s.registry.requests.length, 1 + QUICK.retry.retries);
+  },
+);
+
+Deno.test("a mirror without parts is passed over for a registry that has them, and used where that is gone", async () => {
+  const registry = startRegistry();
+  await using mirror = startRegistry();
+  mirror.ranges = { kind: "ignored" };
+  const bytes = new Uint8Array(1000).fill(7);
+  const blob = registry.addBlob("a/b", bytes);
+  mirror.addBlob("a/b", bytes);
+  using client = new RegistryClient({
+    ...QUICK,
+    mirrors: () => [{ url: mirror.url }],
+  });
+  const place = { host: registry.host, repository: "a/b" };
+  const into = new Uint8Array(10);
+  await client.range(place, blob.digest, 5, 15, into);
+  await client.range(place, blob.digest, 5, 15, into);
+  assert.equal(mirror.requests.length, 1);
+  assert.equal(registry.requests.length, 2);
+  // It is not at rest for that: whatever is no part comes from it as before.
+  await client.blobBytes(place, blob, { maxBytes: 1000 });
+  assert.equal(registry.requests.length, 2);
+  await registry.close();
+  await fails("range", client.range(place, blob.digest, 5, 15, into));
+  await client.blobBytes(place, blob, { maxBytes: 1000 });
+});
