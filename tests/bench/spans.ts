@@ -17,7 +17,7 @@ import { HeaderTable } from "../../lib/layers/spans/mod.ts";
 import { spanHeaderDifference } from "../../lib/layers/spans/headers.ts";
 import { SpanInflater } from "../../lib/formats/deflate/mod.ts";
 import { LayerStore, type OpenLayer } from "../../lib/layers/serving/mod.ts";
-import { RegistrySpanSource } from "../../lib/images/lazy/source.ts";
+import { RegistryBlobs } from "../../lib/images/lazy/source.ts";
 import {
   parseReference,
   RegistryClient,
@@ -89,7 +89,11 @@ async function serve(bench: Bench): Promise<Served> {
   const layer = store.add(
     bench.layer.digest,
     bench.ztocBytes,
-    new RegistrySpanSource(bench.client, reference, bench.layer.digest),
+    new RegistryBlobs(bench.client, `${root}/ingest`).source(
+      reference,
+      bench.layer.digest,
+      () => bench.ztoc.compressedSize,
+    ),
     null,
   );
   await layer.shown;

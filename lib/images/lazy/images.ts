@@ -7,6 +7,7 @@ import {
 } from "../../remote/image/mod.ts";
 import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
+import { Failures, WHILE_PULLING } from "./failures.ts";
 
 const log = logger("images");
 /** Images that are remembered; the oldest go first. */
@@ -29,6 +30,12 @@ export interface DiscoveryOptions {
   readonly timeoutMs?: number;
 }
 
+/** How an image is asked for. */
+export interface ByManifestOptions {
+  /** What to do where that failed lately, for another layer. */
+  readonly failed?: "believe" | "ask again";
+}
+
 interface Remembered {
   readonly image: Promise<IndexedImage>;
   expiresAtMs: number;
@@ -36,10 +43,11 @@ interface Remembered {
 
 /**
  * Images with their indexes, as registries have them. Every layer of an image asks for its image, so an
- * answer is kept; a failure is not, and "no index" only for a minute.
+ * answer is kept: "no index" for a minute only, and a failure as long as the image is pulled.
  */
 export class IndexedImages {
   readonly #remembered = new Map<string, Remembered>();
+  readonly #failures = new Failures(WHILE_PULLING);
 
   /** Nothing is asked yet; the client stays the caller's. */
   constructor(
@@ -64,11 +72,12 @@ export class IndexedImages {
     );
   }
 
-  /** The image of one manifest digest. */
+  /** The image of one manifest digest. @param options.failed default: `believe`. */
   byManifest(
     reference: Reference,
     manifestDigest: Digest,
     explicitIndex: Digest | null,
+    options: ByManifestOptions = {},
   ): Promise<IndexedImage> {
     const key = `${reference.host}/${reference.repository}@${manifestDigest}@${
       explicitIndex ?? ""
@@ -76,6 +85,10 @@ export class IndexedImages {
     const known = this.#remembered.get(key);
     if (known !== undefined && known.expiresAtMs > Date.now()) {
       return known.image;
+    }
+    const failure = this.#failures.of(key);
+    if (failure !== null && options.failed !== "ask again") {
+      return Promise.reject(failure.error);
     }
     const image = readIndexedImage(
       this.client,
@@ -96,9 +109,11 @@ export class IndexedImages {
     }
     record.image.then(
       ({ index }) => {
+        this.#failures.forget(key);
         if (index === null) record.expiresAtMs = Date.now() + NO_INDEX_TTL_MS;
       },
-      () => {
+      (error) => {
+        this.#failures.add(key, error);
         if (this.#remembered.get(key) === record) this.#remembered.delete(key);
       },
     );

@@ -6,7 +6,6 @@ import {
   layerCompression,
   type Platform,
 } from "../../formats/oci/mod.ts";
-import { fileSystemUse } from "../../host/mounting/mod.ts";
 import {
   ImageError,
   type ImageLayer,
@@ -26,9 +25,13 @@ import { Arrivals } from "./arrivals.ts";
 import { LyingZtocError } from "../../layers/store/mod.ts";
 import { FairSemaphore } from "./fair_semaphore.ts";
 import { KeyedSemaphores } from "./keyed_semaphores.ts";
-import { type DiscoveryOptions, IndexedImages } from "./images.ts";
+import {
+  type ByManifestOptions,
+  type DiscoveryOptions,
+  IndexedImages,
+} from "./images.ts";
 import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
-import { nameOf, RegistrySpanSource } from "./source.ts";
+import { diskRoom, nameOf, RegistryBlobs } from "./source.ts";
 import { fetchWholeLayer } from "./whole_layer.ts";
 
 const log = logger("images");
@@ -45,8 +48,6 @@ const ZTOC_BYTES_AT_ONCE = MAX_ZTOC_BYTES;
 const LEAST_WEIGHT = ZTOC_BYTES_AT_ONCE / 16;
 /** A ztoc of more bytes than this is large. */
 const LARGE_ZTOC_BYTES = LEAST_WEIGHT;
-/** This part of the disk stays free of layers that are downloaded whole. */
-const DISK_RESERVE = 0.05;
 
 /** Serves layers of images: fetches ztocs, falls back to whole layers. */
 export class ImageService {
@@ -55,9 +56,11 @@ export class ImageService {
   readonly #large = new FairSemaphore(ZTOC_BYTES_AT_ONCE);
   readonly #arrivals = new Arrivals();
   readonly #images: IndexedImages;
+  /** What layers are read from. */
+  readonly blobs: RegistryBlobs;
 
   /** Layers that containerd must unpack. Every layer of an image asks for all of them. */
-  readonly #notServable = new Map<Digest, ImageError>();
+  readonly #notServable = new Map<Digest, Error>();
 
   /** Nothing is asked yet. @param discovery which ways to find an index are allowed. */
   constructor(
@@ -68,6 +71,7 @@ export class ImageService {
     discovery: DiscoveryOptions,
   ) {
     this.#images = new IndexedImages(client, discovery);
+    this.blobs = new RegistryBlobs(client, `${store.root}/ingest`);
   }
 
   /** The image of a reference, with its index. @param platform default: this machine's. */
@@ -75,16 +79,21 @@ export class ImageService {
     return this.#images.resolve(reference, platform);
   }
 
-  /** The image of one manifest digest, with its index. Cheap to ask for again. */
+  /**
+   * The image of one manifest digest, with its index. Cheap to ask for again, also where it failed.
+   * @param options.failed default: `believe`.
+   */
   byManifest(
     reference: Reference,
     manifestDigest: Digest,
     explicitIndex: Digest | null,
+    options: ByManifestOptions = {},
   ): Promise<IndexedImage> {
     const image = this.#images.byManifest(
       reference,
       manifestDigest,
       explicitIndex,
+      options,
     );
     this.store.expectLayers(); // while the first requests are on their way
     return image;
@@ -177,7 +186,7 @@ export class ImageService {
     const opened = this.store.add(
       digest,
       bytes,
-      new RegistrySpanSource(this.client, reference, digest),
+      this.blobs.source(reference, digest, () => size),
       diffId,
     );
     if (opened.compressedSize !== size) {
@@ -242,9 +251,7 @@ export class ImageService {
 
   /** Keeps in mind that a layer's format stands in the way: no download would change that. */
   #remember(digest: Digest, error: unknown): void {
-    if (!(error instanceof ImageError)) return;
-    const { cause } = error;
-    if (!(cause instanceof IndexingError) || cause.reason === "damaged") return;
+    if (!isOfFormat(error)) return;
     if (this.#notServable.size >= MAX_NOT_SERVABLE) this.#notServable.clear();
     this.#notServable.set(digest, error);
   }
@@ -255,7 +262,11 @@ export class ImageService {
     if (layer.hasSource(claimant) || !isDigest(layer.layerDigest)) return;
     layer.addSource(
       claimant,
-      new RegistrySpanSource(this.client, reference, layer.layerDigest),
+      this.blobs.source(
+        reference,
+        layer.layerDigest,
+        () => layer.compressedSize,
+      ),
     );
   }
 
@@ -293,6 +304,19 @@ export class ImageService {
   }
 }
 
+/**
+ * Whether it is the layer's form that stands in the way. Whoever made the ztoc, here or elsewhere, its
+ * digest was right: other bytes would be another layer.
+ */
+function isOfFormat(error: unknown): error is Error {
+  if (error instanceof TreeCompileError || error instanceof ZtocError) {
+    return true;
+  }
+  if (error instanceof LyingZtocError) return true;
+  return error instanceof ImageError && error.cause instanceof IndexingError &&
+    error.cause.reason !== "damaged";
+}
+
 /** Each blob's uppermost layer, bottom first. */
 function uppermost(layers: readonly ImageLayer[]): ImageLayer[] {
   const above = new Set<Digest>();
@@ -301,10 +325,4 @@ function uppermost(layers: readonly ImageLayer[]): ImageLayer[] {
     above.add(digest);
     return !covered;
   }).reverse();
-}
-
-/** Bytes that may still come onto the disk of a folder. @throws OsError */
-function diskRoom(folder: string): number {
-  const { blocks, blocksAvailable, blockSizeBytes } = fileSystemUse(folder);
-  return Math.max(0, blocksAvailable - blocks * DISK_RESERVE) * blockSizeBytes;
 }

@@ -1,4 +1,4 @@
-import { isDigest } from "../../formats/oci/mod.ts";
+import { type Digest, isDigest, parseManifest } from "../../formats/oci/mod.ts";
 import {
   CRI_LABELS,
   type ImageLayer,
@@ -21,7 +21,7 @@ import {
   type BackgroundOptions,
 } from "../../layers/serving/mod.ts";
 import type { ImageService } from "./open.ts";
-import { RegistrySpanSource } from "./source.ts";
+import { Failures, WHILE_PULLING } from "./failures.ts";
 import type { OpenLayer } from "../../layers/serving/mod.ts";
 import { slotOf } from "../../layers/store/mod.ts";
 
@@ -46,6 +46,14 @@ interface Use {
   ahead: ReturnType<typeof setTimeout> | null;
 }
 
+/** The same layer may be well at another registry. */
+function failureKey(
+  { reference: { host, repository } }: IndexedImage,
+  layerDigest: string,
+): string {
+  return `${host}/${repository}@${layerDigest}`;
+}
+
 /** Gives the snapshotter layers of images that have an index; leaves all others to containerd. */
 export class ImageLayerProvider implements LayerProvider, Disposable {
   /**
@@ -53,6 +61,8 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
    * is served; which one that is the `OpenLayer` says (`identity`).
    */
   readonly #uses = new Map<string, Use>();
+  /** Layers that could not be opened lately: containerd unpacks them. */
+  readonly #failures = new Failures(WHILE_PULLING);
   readonly #stop = new AbortController();
   readonly #filler: BackgroundFiller;
 
@@ -82,6 +92,8 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       return null;
     }
     const layer = layerOfChain(image, request.chainId, layerDigest);
+    const failure = this.#failures.of(failureKey(image, layerDigest));
+    if (failure !== null) throw failure.error;
     const asked = this.#open(image, layer);
     this.#ask(layerDigest);
     // containerd asks layer by layer and waits; the others are made ready meanwhile.
@@ -95,10 +107,13 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     const { digest } = layer.descriptor;
     const known = this.#uses.get(digest);
     if (known !== undefined) return this.#share(known, image.reference);
-    return this.#use(
-      digest,
-      this.images.openLayer(image, layer, this.#stop.signal),
+    const opening = this.images.openLayer(image, layer, this.#stop.signal);
+    const key = failureKey(image, digest);
+    opening.then(
+      () => this.#failures.forget(key),
+      (error) => this.#failures.add(key, error),
     );
+    return this.#use(digest, opening);
   }
 
   /** A layer is served that another image uses already: either registry is enough from now on. */
@@ -112,6 +127,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   #openAhead(image: IndexedImage, layer: ImageLayer): void {
     const { digest } = layer.descriptor;
     if (this.#uses.has(digest)) return;
+    if (this.#failures.of(failureKey(image, digest)) !== null) return;
     this.#open(image, layer).catch(() => {}); // told when it is asked for
     const use = this.#uses.get(digest);
     if (use === undefined) return;
@@ -132,7 +148,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     this.#uses.set(layerDigest, use);
     layer.then(
       (opened) => this.#filler.add(opened),
-      () => this.#end(layerDigest, use), // the next Prepare tries again
+      () => this.#end(layerDigest, use), // not kept as if it were open
     );
     return layer;
   }
@@ -158,7 +174,12 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     const slot = slotOf(directory);
     const layer = this.images.store.restore(
       layerDigest,
-      () => new RegistrySpanSource(this.images.client, reference, layerDigest),
+      () =>
+        this.images.blobs.source(
+          reference,
+          layerDigest,
+          () => this.#sizeOf(snapshot, layerDigest),
+        ),
       slot === null ? {} : { slot },
     );
     if (layer !== null) {
@@ -177,12 +198,33 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       reference,
       wanted.manifestDigest,
       wanted.indexDigest,
+      { failed: "ask again" },
     );
     // The blob's digest is what the row was made with; any position of it will do.
     const again = image.layers.find(({ descriptor }) =>
       descriptor.digest === layerDigest
     );
     return again === undefined ? null : await this.#open(image, again);
+  }
+
+  /** Bytes of a layer's blob, as the manifest has it that it came with. */
+  async #sizeOf({ labels }: StoredLayer, layerDigest: Digest): Promise<number> {
+    const wanted = layerIdentity(labels);
+    if (wanted === null) {
+      throw new Error(`no manifest is known that layer ${layerDigest} is of`);
+    }
+    const { imageRef, manifestDigest: digest } = wanted;
+    const { bytes, descriptor } = await this.images.client.manifest(
+      parseReference(imageRef),
+      { digest },
+    );
+    const layer = parseManifest(bytes, descriptor.mediaType).layers.find((
+      one,
+    ) => one.digest === layerDigest);
+    if (layer === undefined) {
+      throw new Error(`layer ${layerDigest} is not in manifest ${digest}`);
+    }
+    return layer.size;
   }
 
   async releaseLayer(layerDigest: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { NotYetHere } from "../spans/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import type { OpenLayer } from "./open_layer.ts";
 
@@ -8,6 +9,9 @@ const LAYERS_AT_ONCE = 2;
 /** After a failure a layer is tried again, ms; the wait doubles each time. */
 const FIRST_RETRY_MS = 30_000;
 const LAST_RETRY_MS = 15 * 60_000;
+
+/** Where bytes come in their order only, and not for us yet, ms. */
+const NOT_YET_MS = 1_000;
 
 /** When and whether the rest of a layer is fetched. */
 export interface BackgroundOptions {
@@ -108,6 +112,9 @@ export class BackgroundFiller implements Disposable {
     } catch (error) {
       // Released meanwhile: nothing is left to fill.
       if (this.#stopped || !layer.isServed) return;
+      if (error instanceof NotYetHere) {
+        return this.#later({ layer, failures }, NOT_YET_MS);
+      }
       const delayMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
       log.warn("background fetch stopped, to be tried again", {
         layer: layer.layerDigest,

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { RegistryError } from "../../remote/registry/mod.ts";
-import { type LayerReader, SpanError } from "../spans/mod.ts";
+import { type LayerReader, NotYetHere, SpanError } from "../spans/mod.ts";
 
 /** How long a registry that failed is left alone before a waiting reader asks again, ms: at first, at most. */
 const FIRST_REST_MS = 100;
@@ -59,15 +59,22 @@ export class PatientReads {
   ): Promise<void> {
     const late = new AbortController();
     let failure: unknown;
-    const timer = setTimeout(
-      () =>
+    // When some bytes came last, where they come in their order only.
+    let arrivedMs = () => -Infinity;
+    let timer: ReturnType<typeof setTimeout>;
+    const wait = (ms: number) => {
+      timer = setTimeout(() => {
+        // Its turn comes as long as others get what they wait for.
+        const silentMs = performance.now() - arrivedMs();
+        if (silentMs < this.#waitMs) return wait(this.#waitMs - silentMs);
         late.abort(
           new ReadTimeoutError(this.#reader.layerDigest, this.#waitMs, {
             cause: failure,
           }),
-        ),
-      this.#waitMs,
-    );
+        );
+      }, ms);
+    };
+    wait(this.#waitMs);
     const either = AbortSignal.any([signal, late.signal]);
     try {
       for (
@@ -75,7 +82,9 @@ export class PatientReads {
         restMs = Math.min(2 * restMs, LAST_REST_MS)
       ) {
         try {
-          return await this.#reader.ensure(offset, length, "demand", either);
+          return await this.#inTurn(offset, length, either, (turn) => {
+            arrivedMs = turn.lastArrivalMs;
+          });
         } catch (error) {
           if (either.aborted || !mayPass(error)) throw error;
           failure = error;
@@ -84,7 +93,25 @@ export class PatientReads {
           .catch(() => either.throwIfAborted());
       }
     } finally {
-      clearTimeout(timer);
+      clearTimeout(timer!);
+    }
+  }
+
+  /** As the reader's own `ensure`, and comes again where bytes come in their order only. */
+  async #inTurn(
+    offset: number,
+    length: number,
+    signal: AbortSignal,
+    onTurn: (turn: NotYetHere) => void,
+  ): Promise<void> {
+    while (true) {
+      try {
+        return await this.#reader.ensure(offset, length, "demand", signal);
+      } catch (error) {
+        if (!(error instanceof NotYetHere)) throw error;
+        onTurn(error);
+        await error.arrived(signal);
+      }
     }
   }
 }

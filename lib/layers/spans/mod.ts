@@ -52,7 +52,7 @@ export type {
   ScheduledLayer,
 } from "./pending.ts";
 export type { Flow } from "./flow.ts";
-export { FileSpanSource, type SpanSource } from "./source.ts";
+export { FileSpanSource, NotYetHere, type SpanSource } from "./source.ts";
 export { disposeSource, type SourceDeed, SpanSources } from "./sources.ts";
 export { fairShare, FairShares } from "./shares.ts";
 export { TurnQueue } from "./turn_queue.ts";

@@ -14,7 +14,7 @@ import {
 } from "./pending.ts";
 import { hasOther, isUntried, makeRequest, triedInVain } from "./requests.ts";
 import { fairShare } from "./shares.ts";
-import type { SpanSource } from "./source.ts";
+import { NotYetHere, type SpanSource } from "./source.ts";
 import { NoSourceError } from "./errors.ts";
 
 /** Compressed bytes one range request may ask for, unless a single span is larger. */
@@ -323,7 +323,8 @@ export class SpanScheduler {
       this.#nextBackgroundMs -= (request.sizeBytes - request.received) /
         this.#backgroundBytesPerMs;
     }
-    host.pace.end(error === null || preempted ? "done" : "failed", now);
+    const wasWell = error === null || preempted || error instanceof NotYetHere;
+    host.pace.end(wasWell ? "done" : "failed", now);
     if (!lane.slow && request.spans.some(({ cls }) => cls !== "background")) {
       host.busyUntilMs = now;
     }

@@ -10,7 +10,8 @@ export interface SpanSource {
    * Fills `into` with bytes [start, end) of the layer blob; `into` is end − start long and belongs
    * to the caller. Not trusted: the caller checks digests.
    * @param onProgress told how many bytes of `into` are here, from its beginning on, as they come.
-   * @throws when not all bytes could be had, or the signal's reason.
+   * @throws NotYetHere where the bytes come later, in their order; when not all bytes could be had, or
+   * the signal's reason.
    */
   fetch(
     start: number,
@@ -19,6 +20,43 @@ export interface SpanSource {
     signal: AbortSignal,
     onProgress?: (filled: number) => void,
   ): Promise<void>;
+}
+
+/**
+ * A source gives its bytes in one order only, and those asked for come later. Asking does not hold up
+ * what others want meanwhile: whoever waits does so by `arrived` and asks again.
+ */
+export class NotYetHere extends Error {
+  override readonly name = "NotYetHere";
+
+  /**
+   * @param arrived resolves when the bytes are here; rejects with what keeps them from coming, or the
+   * signal's reason.
+   * @param lastArrivalMs when some bytes came last, by `performance.now()`.
+   */
+  constructor(
+    readonly arrived: (signal: AbortSignal) => Promise<void>,
+    readonly lastArrivalMs: () => number,
+  ) {
+    super("the bytes come later, in their order");
+  }
+}
+
+/** Fetches as {@link SpanSource.fetch} does, and waits for bytes that come later. */
+export async function fetchInTime(
+  source: SpanSource,
+  range: { readonly start: number; readonly end: number },
+  into: Uint8Array<ArrayBuffer>,
+  signal: AbortSignal,
+): Promise<void> {
+  while (true) {
+    try {
+      return await source.fetch(range.start, range.end, into, signal);
+    } catch (error) {
+      if (!(error instanceof NotYetHere)) throw error;
+      await error.arrived(signal);
+    }
+  }
 }
 
 /** A layer blob in a local file. */

@@ -1,5 +1,5 @@
 import { NoSourceError } from "./errors.ts";
-import type { SpanSource } from "./source.ts";
+import { fetchInTime, type SpanSource } from "./source.ts";
 
 /** A source that failed is asked after the others for so long, ms; twice as long each time, at most. */
 const FIRST_REST_MS = 10_000;
@@ -182,7 +182,7 @@ export class SpanSources implements Disposable {
       const late = AbortSignal.timeout(timeoutMs);
       try {
         const either = AbortSignal.any([signal, late]);
-        return await source.fetch(start, end, into, either);
+        return await fetchInTime(source, { start, end }, into, either);
       } catch (error) {
         signal.throwIfAborted();
         this.did(source, late.aborted ? "quiet" : "failed");

@@ -1,0 +1,274 @@
+import { closeFd, O, openFd, preadFully } from "../../host/os/mod.ts";
+import {
+  type Descriptor,
+  type Digest,
+  DigestStream,
+} from "../../formats/oci/mod.ts";
+import { NotYetHere } from "../../layers/spans/mod.ts";
+import {
+  type RegistryClient,
+  RegistryError,
+  type Repository,
+} from "../../remote/registry/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+import { ByteRanges } from "./byte_ranges.ts";
+import type { WeightedSemaphore } from "./weighted_semaphore.ts";
+
+const log = logger("images");
+/** Bytes that come so soon are waited for; for others the asker is told to come again. */
+const SOON_BYTES = 2 ** 20;
+/** Read at a time, so that other work gets its turn. */
+const PIECE_BYTES = 2 ** 20;
+/** How long a failed download is left alone, ms: at first, at most. */
+const FIRST_REST_MS = 1_000;
+const LAST_REST_MS = 60_000;
+/** A file all of which was given is kept so long, ms: the layer is checked as a whole meanwhile. */
+const IDLE_MS = 5 * 60_000;
+
+/** What a {@link WholeStream} is made of. */
+export interface WholeStreamOptions {
+  readonly client: RegistryClient;
+  readonly repository: Repository;
+  readonly blob: Pick<Descriptor, "digest" | "size">;
+  /** Where its file goes. */
+  readonly folder: string;
+  /** Bytes there is room for in that folder. */
+  readonly room: () => number;
+  /** Bounds how many run at once. */
+  readonly gate: WeightedSemaphore;
+}
+
+/** There is no room for a blob that can only be had whole. */
+export class NoRoomError extends Error {
+  override readonly name = "NoRoomError";
+  constructor(
+    readonly digest: Digest,
+    readonly sizeBytes: number,
+    readonly roomBytes: number,
+  ) {
+    super(
+      `layer ${digest} must be taken whole, as its registry gives no parts: ${sizeBytes} bytes, and there is room for ${roomBytes}; free disk space below --root`,
+    );
+  }
+}
+
+/**
+ * A blob of a registry that gives no parts: downloaded once, from its beginning to its end, into a
+ * file without a name. Who wants bytes that are in the file gets them at once, who wants those that
+ * come next gets them as they come, and all others are told to come again (`NotYetHere`).
+ *
+ * A download that breaks off goes on where it was, after a rest, when somebody asks again. What came
+ * is not trusted: readers compare their spans, and a blob of another digest is not kept.
+ */
+export class WholeStream implements Disposable {
+  readonly #options: WholeStreamOptions;
+  readonly #stop = new AbortController();
+  readonly #given = new ByteRanges();
+  #digest = new DigestStream();
+  #file: { readonly writer: Deno.FsFile; readonly fd: number } | null = null;
+  #filled = 0;
+  #running = false;
+  #untouched = true;
+  #failure: { readonly error: unknown; readonly untilMs: number } | null = null;
+  #failures = 0;
+  #lastArrivalMs = performance.now();
+  #grown = Promise.withResolvers<void>();
+  #idle: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: WholeStreamOptions) {
+    this.#options = options;
+    this.#grown.promise.catch(() => {}); // seen by those who wait
+  }
+
+  /** Whether nothing of the blob ever came: it may be the blob that is refused, and not its parts. */
+  get untouched(): boolean {
+    return this.#untouched;
+  }
+
+  /** As `SpanSource.fetch`. @throws NotYetHere, RegistryError, NoRoomError, the signal's reason */
+  async fetch(
+    start: number,
+    end: number,
+    into: Uint8Array<ArrayBuffer>,
+    signal: AbortSignal,
+    onProgress?: (filled: number) => void,
+  ): Promise<void> {
+    this.#begin();
+    if (start > this.#filled + SOON_BYTES) {
+      throw new NotYetHere(
+        (signal) => this.#reached(end, signal),
+        () => this.#lastArrivalMs,
+      );
+    }
+    for (let at = start; at < end;) {
+      if (at >= this.#filled) await this.#reached(at + 1, signal);
+      const to = Math.min(end, this.#filled, at + PIECE_BYTES);
+      const part = into.subarray(at - start, to - start);
+      if (preadFully(this.#file!.fd, part, at) < part.length) {
+        throw new RangeError(`the file of ${this.#blob.digest} is cut off`);
+      }
+      at = to;
+      onProgress?.(at - start);
+      if (at < end) await Promise.resolve();
+    }
+    this.#gave(start, end);
+  }
+
+  get #blob() {
+    return this.#options.blob;
+  }
+
+  /** Waits until the first `end` bytes are here. */
+  async #reached(end: number, signal: AbortSignal): Promise<void> {
+    while (this.#filled < end) {
+      signal.throwIfAborted();
+      this.#begin();
+      await orAborted(this.#grown.promise, signal);
+    }
+  }
+
+  /** Downloads what is missing, unless that is under way. @throws what the last try failed with */
+  #begin(): void {
+    this.#stop.signal.throwIfAborted();
+    if (this.#running || this.#filled === this.#blob.size) return;
+    if (this.#failure !== null && performance.now() < this.#failure.untilMs) {
+      throw this.#failure.error;
+    }
+    this.#running = true;
+    this.#failure = null;
+    this.#options.gate.run(1, () => this.#download()).then(
+      () => this.#ended(null),
+      (error) => this.#ended(error),
+    );
+  }
+
+  #ended(error: unknown): void {
+    this.#running = false;
+    const { promise, resolve, reject } = this.#grown;
+    promise.catch(() => {}); // nobody may wait
+    this.#grown = Promise.withResolvers();
+    if (error === null) {
+      this.#failures = 0;
+      return resolve();
+    }
+    const restMs = Math.min(LAST_REST_MS, FIRST_REST_MS * 2 ** this.#failures);
+    this.#failures++;
+    this.#failure = { error, untilMs: performance.now() + restMs };
+    reject(error);
+    if (this.#stop.signal.aborted) return this.#close();
+    log.warn("layer could not be taken whole, to be tried again", {
+      layer: this.#blob.digest,
+      bytes: this.#filled,
+      restMs,
+      error: String(error),
+    });
+  }
+
+  async #download(): Promise<void> {
+    const { client, repository, blob, room } = this.#options;
+    const { signal } = this.#stop;
+    signal.throwIfAborted();
+    const missing = blob.size - this.#filled;
+    const free = room();
+    if (missing > free) throw new NoRoomError(blob.digest, missing, free);
+    const file = this.#file ??= this.#open();
+    const stream = await client.blob(repository, blob, {
+      offset: this.#filled,
+      signal,
+    });
+    this.#untouched = false;
+    if (this.#filled === 0) {
+      log.info("registry gives no parts of blobs, the layer is taken whole", {
+        host: repository.host,
+        repository: repository.repository,
+        layer: blob.digest,
+        bytes: blob.size,
+      });
+    }
+    for await (const chunk of stream) {
+      await writeAll(file.writer, chunk);
+      this.#digest.update(chunk);
+      this.#filled += chunk.length;
+      this.#lastArrivalMs = performance.now();
+      if (this.#filled < blob.size) this.#wake();
+    }
+    const found = this.#digest.finish();
+    if (found === blob.digest) return;
+    this.#close();
+    throw new RegistryError({
+      kind: "integrity",
+      host: repository.host,
+      repository: repository.repository,
+      detail: `the bytes of blob ${blob.digest} have digest ${found}`,
+    });
+  }
+
+  #wake(): void {
+    const { resolve } = this.#grown;
+    this.#grown = Promise.withResolvers();
+    this.#grown.promise.catch(() => {}); // seen by those who wait
+    resolve();
+  }
+
+  #open() {
+    const path = `${this.#options.folder}/whole-${crypto.randomUUID()}`;
+    const writer = Deno.openSync(path, {
+      createNew: true,
+      write: true,
+      mode: 0o600,
+    });
+    try {
+      return { writer, fd: openFd(path, O.RDONLY) };
+    } catch (error) {
+      writer.close();
+      throw error;
+    } finally {
+      Deno.removeSync(path); // a process that is killed leaves nothing
+    }
+  }
+
+  #gave(start: number, end: number): void {
+    this.#given.add(start, end);
+    clearTimeout(this.#idle);
+    const { size } = this.#blob;
+    if (this.#filled < size || !this.#given.covers(0, size)) return;
+    this.#idle = setTimeout(() => this.#close(), IDLE_MS);
+    Deno.unrefTimer(this.#idle);
+  }
+
+  /** Lets go of the file: what is asked for from now on has to be downloaded again. */
+  #close(): void {
+    clearTimeout(this.#idle);
+    if (this.#file !== null) {
+      this.#file.writer.close();
+      closeFd(this.#file.fd);
+    }
+    this.#file = null;
+    this.#filled = 0;
+    this.#digest = new DigestStream();
+    this.#given.clear();
+  }
+
+  /** Ends the download; who waits gets an error. */
+  [Symbol.dispose](): void {
+    this.#stop.abort(new Error("the layer is no longer served"));
+    if (!this.#running) this.#close();
+  }
+}
+
+/** Waits for what others wait for too; leaves when the signal says so. */
+function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const leave = () => reject(signal.reason);
+    signal.addEventListener("abort", leave, { once: true });
+    promise.then(resolve, reject).finally(() =>
+      signal.removeEventListener("abort", leave)
+    );
+  });
+}
+
+async function writeAll(file: Deno.FsFile, chunk: Uint8Array): Promise<void> {
+  for (let done = 0; done < chunk.length;) {
+    done += await file.write(chunk.subarray(done));
+  }
+}
