@@ -5,7 +5,10 @@ import {
   type RegistrySpanSource,
 } from "../../../../lib/images/lazy/source.ts";
 import { NoRoomError } from "../../../../lib/images/lazy/whole_stream.ts";
-import { fetchInTime, NotYetHere } from "../../../../lib/layers/spans/source.ts";
+import {
+  fetchInTime,
+  NotYetHere,
+} from "../../../../lib/layers/spans/source.ts";
 import { RegistryClient } from "../../../../lib/remote/registry/mod.ts";
 import {
   noise,

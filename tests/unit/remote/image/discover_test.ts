@@ -5,11 +5,12 @@ import {
   MEDIA,
   sha256,
 } from "../../../../lib/formats/oci/mod.ts";
+import type { ImageSource } from "../../../../lib/remote/content/mod.ts";
 import { RegistryError } from "../../../../lib/remote/registry/mod.ts";
 import {
   discoverIndex,
   type DiscoverOptions,
-  familyOf,
+  ImageFamily,
   type IndexSource,
 } from "../../../../lib/remote/image/mod.ts";
 import {
@@ -214,5 +215,14 @@ Deno.test("one odd entry of an index of images does not hide the others", () => 
     digest: sha256(bytes),
     size: bytes.length,
   };
-  assert.deepEqual(familyOf(descriptor, bytes).images, [good]);
+  const source: ImageSource = {
+    place: "here",
+    imageName: "app",
+    image: () => Promise.resolve(descriptor),
+    has: () => Promise.resolve(true),
+    bytes: () => Promise.resolve(bytes),
+    stream: () => Promise.resolve(ReadableStream.from([bytes])),
+  };
+  const family = new ImageFamily(source, { descriptor, bytes });
+  assert.deepEqual(family.images, [good]);
 });
