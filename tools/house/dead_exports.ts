@@ -1,7 +1,7 @@
 /** Exports that nobody takes. @module */
 import type { Export, Module } from "./facts.ts";
 import type { Plan } from "./plan.ts";
-import { isGenerated, roomOf, type Violation } from "./rules.ts";
+import { isDoor, isGenerated, roomOf, type Violation } from "./rules.ts";
 
 /**
  * Names that are exported for nobody. A name of a file is wanted by another file that imports it, a
@@ -28,7 +28,7 @@ export function deadExports(
         .filter((path) => isOutside(path, module.path, plan));
       if (takers.some((path) => ours.has(path))) continue;
       if (one.isType && shown.has(one.name)) continue;
-      if (isDoor(module.path)) {
+      if (isDoor(module.path, plan)) {
         // A class may be there to be named in a type, an error to be told from others, and what the
         // door's comment shows has to be had.
         if (shown.has(one.name) || one.name.endsWith("Error")) continue;
@@ -37,7 +37,7 @@ export function deadExports(
       const where = `${module.path}:${one.line}: ${one.name}`;
       if (takers.length === 0) {
         found.push(`${where} is exported for nobody`);
-      } else if (isDoor(module.path)) {
+      } else if (isDoor(module.path, plan)) {
         found.push(`${where} is at the door for tests alone (${takers[0]})`);
       } else if (
         one.ownUses === 0 && !(`${module.path} ${one.name}` in plan.forTests)
@@ -49,13 +49,9 @@ export function deadExports(
   return found;
 }
 
-function isDoor(path: string): boolean {
-  return path.endsWith("/mod.ts");
-}
-
 /** For a door: another room. For a file: another file. */
 function isOutside(taker: string, giver: string, plan: Plan): boolean {
-  if (!isDoor(giver)) return taker !== giver;
+  if (!isDoor(giver, plan)) return taker !== giver;
   return roomOf(taker, plan) !== roomOf(giver, plan);
 }
 
@@ -96,7 +92,7 @@ function shownTypes(
   const inRoom = product.filter(({ path }) => roomOf(path, plan) === room);
   const declared = new Map<string, Export[]>();
   for (const { path, exports } of inRoom) {
-    if (path !== module.path && !isDoor(module.path)) continue;
+    if (path !== module.path && !isDoor(module.path, plan)) continue;
     for (const one of exports) {
       if (one.from !== null) continue;
       declared.set(one.name, [...declared.get(one.name) ?? [], one]);

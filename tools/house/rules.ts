@@ -43,6 +43,14 @@ export function roomOf(path: string, plan: Plan): string | null {
   return file === undefined ? null : `${wing}/${room}`;
 }
 
+/** Whether a file is the `mod.ts` of a room or a wing; a folder inside a room may have one of its own. */
+export function isDoor(path: string, plan: Plan): boolean {
+  const room = roomOf(path, plan);
+  return room === null
+    ? /^lib\/\w+\/mod\.ts$/.test(path)
+    : path === `lib/${room}/mod.ts`;
+}
+
 /** What each room imports, in the plan's order. */
 export function roomGraph(
   modules: readonly Module[],
@@ -133,7 +141,7 @@ function* roomsEnteredByTheirDoor(
     if (kind === "worker") {
       if (from === to) continue;
       yield `${path}:${line}: starts ${target}, a Worker of another room`;
-    } else if (from !== to && to !== "cmd" && !target.endsWith("/mod.ts")) {
+    } else if (from !== to && to !== "cmd" && !isDoor(target, plan)) {
       yield `${path}:${line}: enters ${to} by ${target} and not by its mod.ts`;
     } else if (to === null) {
       yield `${path}:${line}: imports ${target}, the opening of a wing`;

@@ -28,12 +28,3 @@ export {
 } from "./service.ts";
 export { MOUNT_NAMES } from "./mounts.ts";
 export type { ServedMount } from "./fuse_mount.ts";
-export {
-  PresenceArena,
-  ReadersAtWork,
-  RequestRing,
-  RingItem,
-  type SlotRow,
-  SlotTable,
-  SpanStarts,
-} from "./shared/mod.ts";

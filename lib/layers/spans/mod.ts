@@ -54,8 +54,7 @@ export type {
 export type { Flow } from "./flow.ts";
 export { FileSpanSource, NotYetHere, type SpanSource } from "./source.ts";
 export { disposeSource, type SourceDeed, SpanSources } from "./sources.ts";
-export { fairShare, FairShares } from "./shares.ts";
-export { TurnQueue } from "./turn_queue.ts";
+export { FairShares } from "./shares.ts";
 export { SpanMap } from "./map.ts";
 export {
   type CrossingHeader,

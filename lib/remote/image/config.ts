@@ -7,7 +7,7 @@ import {
 import type { LayerSource } from "../content/mod.ts";
 
 /** The most bytes of a config that are looked at; real ones have some kilobytes. */
-export const MAX_CONFIG_BYTES = 8 * 2 ** 20;
+const MAX_CONFIG_BYTES = 8 * 2 ** 20;
 
 /** What an image's config says, as far as it matters here. */
 export interface ImageConfig {

@@ -14,8 +14,7 @@ export const CRI_LABELS = {
 } as const;
 
 /** Names the index to use, whatever else could be found. */
-export const INDEX_DIGEST_LABEL =
-  "containerd.io/snapshot/remote/soci.index.digest";
+const INDEX_DIGEST_LABEL = "containerd.io/snapshot/remote/soci.index.digest";
 
 /** The most bytes of a label's key and value together, as containerd has it. */
 const MAX_LABEL_BYTES = 4096;

@@ -66,6 +66,17 @@ Deno.test("a name that nobody takes is dead, in a file and at a door", () => {
   );
 });
 
+Deno.test("a folder inside a room has no door: its mod.ts is for the room", () => {
+  assert.deepEqual(
+    dead({
+      "lib/host/os/parts/a.ts": "export const a = 1;",
+      "lib/host/os/parts/mod.ts": `export { a } from "./a.ts";`,
+      "lib/host/os/b.ts": `import { a } from "./parts/mod.ts"; a;`,
+    }),
+    [],
+  );
+});
+
 Deno.test("tests may take a name from inside a room, and make no door for it", () => {
   const used = { [FILE]: "export const a = 1;\nconsole.log(a);" };
   assert.deepEqual(

@@ -131,6 +131,15 @@ const HARM: readonly (readonly [
     [/enters host\/os by lib\/host\/os\/gen\/long.ts/],
   ],
   [
+    "a room entered by a folder inside it",
+    {
+      "lib/host/os/parts/mod.ts": "",
+      "lib/host/os/a.ts": `import "./parts/mod.ts";`,
+      "lib/images/lazy/a.ts": `import "../../host/os/parts/mod.ts";`,
+    },
+    [/enters host\/os by lib\/host\/os\/parts\/mod.ts/],
+  ],
+  [
     "a command that enters a room by the window",
     { "cmd/a.ts": `import "../lib/images/lazy/worker.ts";` },
     [/enters images\/lazy by lib\/images\/lazy\/worker.ts/],

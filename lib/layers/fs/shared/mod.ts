@@ -15,13 +15,8 @@
  * A Worker blocked in `read(2)` gets no message, so everything it must learn it reads from here.
  * @module
  */
-export {
-  type SharedBuffers,
-  SharedMemory,
-  type SharedSizes,
-} from "./memory.ts";
+export { type SharedBuffers, SharedMemory } from "./memory.ts";
 export { type SlotRow, SlotTable } from "./slot_table.ts";
-export { PresenceArena } from "./presence.ts";
 export { SpanStarts } from "./span_starts.ts";
 export { ReadersAtWork } from "./readers.ts";
 export {

@@ -1,6 +1,7 @@
 /** Pushes numbered items into a ring, for shared_test.ts. @module */
 /// <reference lib="deno.worker" />
-import { RequestRing, RingItem } from "../../../../lib/layers/fs/mod.ts";
+import { RingItem } from "../../../../lib/layers/fs/shared/mod.ts";
+import { RequestRing } from "../../../../lib/layers/fs/shared/mod.ts";
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 

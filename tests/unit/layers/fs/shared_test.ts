@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
+import { RingItem } from "../../../../lib/layers/fs/shared/mod.ts";
 import {
-  PresenceArena,
   RequestRing,
-  RingItem,
   SlotTable,
   SpanStarts,
-} from "../../../../lib/layers/fs/mod.ts";
+} from "../../../../lib/layers/fs/shared/mod.ts";
+import { PresenceArena } from "../../../../lib/layers/fs/shared/presence.ts";
 import { MISSING, PRESENT } from "../../../../lib/layers/presence/mod.ts";
 
 Deno.test("a slot is found with its place in the arena while it is served", () => {

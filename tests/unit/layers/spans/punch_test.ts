@@ -4,7 +4,7 @@ import {
   ReadersAtWork,
   SlotTable,
   SpanStarts,
-} from "../../../../lib/layers/fs/mod.ts";
+} from "../../../../lib/layers/fs/shared/mod.ts";
 import { SpanMap } from "../../../../lib/layers/spans/mod.ts";
 import { spanTable } from "../../../../lib/formats/ztoc/mod.ts";
 import { TarBuilder } from "../../../support/images/mod.ts";

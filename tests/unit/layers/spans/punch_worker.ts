@@ -3,13 +3,13 @@
 import { NodeId, ReadReply } from "../../../../lib/host/fuse/mod.ts";
 import { libc } from "../../../../lib/host/os/libc.ts";
 import { LayerHandler } from "../../../../lib/layers/fs/handler.ts";
+import { RingItem } from "../../../../lib/layers/fs/shared/mod.ts";
 import {
   ReadersAtWork,
   RequestRing,
-  RingItem,
   SlotTable,
   SpanStarts,
-} from "../../../../lib/layers/fs/mod.ts";
+} from "../../../../lib/layers/fs/shared/mod.ts";
 
 /** What the Worker reads. */
 export interface PunchReader {

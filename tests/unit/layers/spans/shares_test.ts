@@ -1,10 +1,8 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import {
-  fairShare,
-  FairShares,
-  TurnQueue,
-} from "../../../../lib/layers/spans/mod.ts";
+import { FairShares } from "../../../../lib/layers/spans/mod.ts";
+import { fairShare } from "../../../../lib/layers/spans/shares.ts";
+import { TurnQueue } from "../../../../lib/layers/spans/turn_queue.ts";
 
 Deno.test("alone one has all there is for one; whoever comes still finds room, however many there are", () => {
   const shares = new FairShares<number>(12);
