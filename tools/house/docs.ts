@@ -5,7 +5,8 @@
  * @module
  */
 import type { Module } from "./facts.ts";
-import { PRODUCT, readModules, ROOT } from "./mod.ts";
+import { PLAN, PRODUCT, readModules, ROOT } from "./mod.ts";
+import { isDoor } from "./rules.ts";
 
 /** One finding, as `lib/host/os/errno.ts:19: exported symbol is missing JSDoc documentation`. */
 export type DocFinding = string;
@@ -51,7 +52,7 @@ function isOfPackage(
 if (import.meta.main) {
   const modules = readModules(ROOT, PRODUCT);
   const doors = modules.map(({ path }) => path)
-    .filter((path) => /^lib\/.*\/mod\.ts$/.test(path));
+    .filter((path) => isDoor(path, PLAN));
   const root = ROOT.pathname;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["doc", "--lint", ...doors],
