@@ -246,6 +246,7 @@ export function parseIndex(
 
 /** The entries of an index that can be used, and how many cannot. */
 export interface IndexEntries {
+  /** Those that can be used, in the index's order. */
   readonly entries: readonly Descriptor[];
   /** Entries that are no descriptors, or have digests of other algorithms than SHA-256. */
   readonly passedOver: number;

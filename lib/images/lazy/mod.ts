@@ -11,5 +11,7 @@
  * @module
  */
 export { ImageService } from "./open.ts";
-export { type DiscoveryOptions } from "./images.ts";
+export type { ByManifestOptions, DiscoveryOptions } from "./images.ts";
 export { ImageLayerProvider, type ProviderOptions } from "./provider.ts";
+export type { RegistryBlobs, RegistrySpanSource } from "./source.ts";
+export type { WholeStream } from "./whole_stream.ts";

@@ -75,6 +75,7 @@ export class WholeStream implements Disposable {
   #grown = Promise.withResolvers<void>();
   #idle: ReturnType<typeof setTimeout> | undefined;
 
+  /** Fetches nothing before somebody asks. */
   constructor(options: WholeStreamOptions) {
     this.#options = options;
     this.#grown.promise.catch(() => {}); // seen by those who wait

@@ -27,9 +27,12 @@ export interface SpanSource {
  * what others want meanwhile: whoever waits does so by `arrived` and asks again.
  */
 export class NotYetHere extends Error {
-  override readonly name = "NotYetHere";
+  static {
+    this.prototype.name = "NotYetHere";
+  }
 
   /**
+   * Says when to ask again.
    * @param arrived resolves when the bytes are here; rejects with what keeps them from coming, or the
    * signal's reason.
    * @param lastArrivalMs when some bytes came last, by `performance.now()`.

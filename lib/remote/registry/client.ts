@@ -21,6 +21,7 @@ export type Repository = Pick<Reference, "host" | "repository">;
 
 /** Lets a caller leave. */
 export interface Cancellable {
+  /** Ends the call early; its reason is what is thrown then. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -46,6 +47,7 @@ export interface Cancellable {
 export class RegistryClient implements Disposable {
   readonly #context: Context;
 
+  /** Asks nothing yet. */
   constructor(options: RegistryClientOptions = {}) {
     this.#context = makeContext(options);
   }

@@ -42,24 +42,6 @@ export function anonymous(): CredentialStore {
   return { get: () => Promise.resolve(null) };
 }
 
-/**
- * One name and password. They go to every host that asks, unless hosts are named: name them
- * where references come from elsewhere.
- */
-export function staticCredentials(
-  username: string,
-  password: string,
-  hosts?: readonly string[],
-): CredentialStore {
-  const credential = passwordCredential(username, password);
-  return {
-    get: (host) =>
-      Promise.resolve(
-        hosts === undefined || hosts.includes(host) ? credential : null,
-      ),
-  };
-}
-
 /** A login for one host. */
 export interface Login {
   /** As in image references: `docker.io`, `localhost:5000`. */

@@ -6,7 +6,9 @@ import {
 
 /** Docker's credentials cannot be used; the message holds no secret. */
 export class CredentialError extends Error {
-  override readonly name = "CredentialError";
+  static {
+    this.prototype.name = "CredentialError";
+  }
 }
 
 /** The key Docker keeps its Hub's credentials under. */

@@ -38,26 +38,37 @@ const ADVICE: Readonly<Record<RegistryErrorKind, string>> = {
 
 /** The facts of a {@link RegistryError}. */
 export interface RegistryErrorFacts {
+  /** What a caller would do differently about. */
   readonly kind: RegistryErrorKind;
   /** The host asked, with its port. */
   readonly host: string;
+  /** The repository asked for; empty where no single one is meant. */
   readonly repository: string;
   /** What happened, without secrets. */
   readonly detail: string;
   /** The HTTP status, where there was one. */
   readonly status?: number;
+  /** The error below it; it goes into no message. */
   readonly cause?: unknown;
 }
 
 /** A registry did not give or take what was asked. Its message is one line. */
 export class RegistryError extends Error {
-  override readonly name = "RegistryError";
+  static {
+    this.prototype.name = "RegistryError";
+  }
+  /** What a caller would do differently about. */
   readonly kind: RegistryErrorKind;
+  /** The host asked, with its port. */
   readonly host: string;
+  /** The repository asked for; empty where no single one is meant. */
   readonly repository: string;
+  /** What happened, on one line and without secrets. */
   readonly detail: string;
+  /** The HTTP status, where there was one. */
   readonly status: number | undefined;
 
+  /** The message says where, what, and what to do next. */
   constructor(facts: RegistryErrorFacts) {
     const { kind, host, repository, status, cause } = facts;
     const detail = oneLine(facts.detail);

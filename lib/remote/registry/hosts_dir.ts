@@ -6,7 +6,9 @@ import type { TlsOptions } from "./tls.ts";
 
 /** A hosts directory says something that cannot be used. */
 export class HostsDirError extends Error {
-  override readonly name = "HostsDirError";
+  static {
+    this.prototype.name = "HostsDirError";
+  }
 }
 
 type Table = Record<string, unknown>;

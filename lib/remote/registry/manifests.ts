@@ -29,7 +29,9 @@ import { retrying } from "./retry.ts";
 
 /** A manifest's exact bytes and what points to them. */
 export interface FetchedManifest {
+  /** As the registry has them, compared with their digest; nobody else uses them. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Of these bytes, with the type the registry says. */
   readonly descriptor: Descriptor;
 }
 
@@ -160,6 +162,7 @@ export async function findManifest(
 
 /** What a push of a manifest came to. */
 export interface PushedManifest {
+  /** Of what was pushed. */
   readonly descriptor: Descriptor;
   /** The registry knows the manifest as a referrer of its subject by itself. */
   readonly subjectNoted: boolean;

@@ -35,7 +35,7 @@ export {
   firstCredentials,
   type Login,
   passwordCredential,
-  staticCredentials,
+  type TokenServers,
 } from "./credentials.ts";
 export { CredentialError, dockerCredentials } from "./docker_credentials.ts";
 export {

@@ -67,10 +67,13 @@ export interface RegistryClientOptions {
   readonly hosts?: (host: string) => HostOptions | undefined;
   /** Mirrors of a host, asked in this order before the host itself; for reading only. */
   readonly mirrors?: (host: string) => readonly Mirror[];
+  /** `User-Agent` of every request. Default: `soci-deno`. */
   readonly userAgent?: string;
   /** Whether each request is logged, on level debug. Default: yes. */
   readonly logged?: boolean;
+  /** How often and how patiently a request is tried again. */
   readonly retry?: RetryOptions;
+  /** How long a silent registry is waited for. */
   readonly timeouts?: TimeoutOptions;
   /** Default: the global `fetch`. */
   readonly fetch?: typeof fetch;

@@ -2,7 +2,9 @@ import { type Digest, isDigest } from "../../formats/oci/mod.ts";
 
 /** Text that names no image. */
 export class InvalidReferenceError extends Error {
-  override readonly name = "InvalidReferenceError";
+  static {
+    this.prototype.name = "InvalidReferenceError";
+  }
 }
 
 /**
@@ -10,7 +12,10 @@ export class InvalidReferenceError extends Error {
  * Grammar: the `distribution/reference` rules (host[:port]/path[:tag][@digest]).
  */
 export class Reference {
-  /** @param host `docker.io`, `localhost:5000`: as written, not where requests go. */
+  /**
+   * Not checked: use `parseReference` for text from outside.
+   * @param host `docker.io`, `localhost:5000`: as written, not where requests go.
+   */
   constructor(
     readonly host: string,
     /** Path below the host, such as `library/redis`. */

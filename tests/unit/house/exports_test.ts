@@ -1,10 +1,20 @@
 import assert from "node:assert/strict";
 import {
+  BESIDE,
   deadExports,
   PLAN,
   type Plan,
+  PRODUCT,
   readModule,
+  readModules,
+  ROOT,
 } from "../../../tools/house/mod.ts";
+
+Deno.test("the product exports nothing for nobody", () => {
+  const product = readModules(ROOT, PRODUCT);
+  const beside = readModules(ROOT, BESIDE);
+  assert.deepEqual(deadExports(product, beside, PLAN), []);
+});
 
 /** What is dead in a small house with these files; those of tests are taken by their folder. */
 function dead(

@@ -5,9 +5,9 @@ import {
   type CredentialStore,
   parseReference,
   RegistryClient,
-  staticCredentials,
 } from "../../../../lib/remote/registry/mod.ts";
 import { fails, readPart, scene } from "./helpers.ts";
+import { staticCredentials } from "../../../support/registry/static_credentials.ts";
 
 const basic = { kind: "basic", username: "anna", password: "secret" } as const;
 const bearer = {

@@ -7,12 +7,12 @@ import {
 import {
   parseReference,
   RegistryClient,
-  staticCredentials,
 } from "../../../../lib/remote/registry/mod.ts";
 import { fallbackTag } from "../../../../lib/remote/registry/referrers_tag.ts";
 import { startDockerRegistry } from "../../../support/host/mod.ts";
 import { noise, streamOf } from "../../../support/registry/mod.ts";
 import { fails, QUICK } from "./helpers.ts";
+import { staticCredentials } from "../../../support/registry/static_credentials.ts";
 
 const encode = (value: unknown) =>
   new TextEncoder().encode(JSON.stringify(value));

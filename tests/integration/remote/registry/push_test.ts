@@ -5,13 +5,11 @@ import {
   MEDIA,
   sha256,
 } from "../../../../lib/formats/oci/mod.ts";
-import {
-  parseReference,
-  staticCredentials,
-} from "../../../../lib/remote/registry/mod.ts";
+import { parseReference } from "../../../../lib/remote/registry/mod.ts";
 import { fallbackTag } from "../../../../lib/remote/registry/referrers_tag.ts";
 import { noise, streamOf } from "../../../support/registry/mod.ts";
 import { fails, scene } from "./helpers.ts";
+import { staticCredentials } from "../../../support/registry/static_credentials.ts";
 
 const encode = (value: unknown) =>
   new TextEncoder().encode(JSON.stringify(value));

@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { sha256 } from "../../../../lib/formats/oci/mod.ts";
-import {
-  parseReference,
-  staticCredentials,
-} from "../../../../lib/remote/registry/mod.ts";
+import { parseReference } from "../../../../lib/remote/registry/mod.ts";
 import { noise, streamOf } from "../../../support/registry/mod.ts";
 import { fails, type Scene, scene } from "./helpers.ts";
+import { staticCredentials } from "../../../support/registry/static_credentials.ts";
 
 const BYTES = noise(20_000_000, 9);
 const BLOB = { digest: sha256(BYTES), size: BYTES.length };

@@ -5,8 +5,8 @@ import {
   RegistryClient,
   type RegistryClientOptions,
   RegistryError,
-  staticCredentials,
 } from "../../../../lib/remote/registry/mod.ts";
+import { staticCredentials } from "../../../support/registry/static_credentials.ts";
 
 interface Seen {
   readonly url: string;

@@ -3,8 +3,8 @@ import {
   CredentialError,
   dockerCredentials,
   firstCredentials,
-  staticCredentials,
 } from "../../../../lib/remote/registry/mod.ts";
+import { staticCredentials } from "../../../support/registry/static_credentials.ts";
 
 /** Runs `body` with a folder that holds the given config.json and helper programs. */
 async function withDocker(
