@@ -92,7 +92,8 @@ function shownTypes(
   const inRoom = product.filter(({ path }) => roomOf(path, plan) === room);
   const declared = new Map<string, Export[]>();
   for (const { path, exports } of inRoom) {
-    if (path !== module.path && !isDoor(module.path, plan)) continue;
+    // A mod.ts shows what all of its room declares; another file shows its own.
+    if (path !== module.path && !module.path.endsWith("/mod.ts")) continue;
     for (const one of exports) {
       if (one.from !== null) continue;
       declared.set(one.name, [...declared.get(one.name) ?? [], one]);

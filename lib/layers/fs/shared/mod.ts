@@ -16,7 +16,8 @@
  * @module
  */
 export { type SharedBuffers, SharedMemory } from "./memory.ts";
-export { SlotTable } from "./slot_table.ts";
+export type { PresenceArena } from "./presence.ts";
+export { type SlotRow, SlotTable } from "./slot_table.ts";
 export { SpanStarts } from "./span_starts.ts";
 export { ReadersAtWork } from "./readers.ts";
 export {
