@@ -6,13 +6,13 @@ import type {
 } from "./messages.ts";
 import { ringMemory, RingWriter } from "./ring.ts";
 
-/** A layer could not be indexed: its bytes are not what they claim, or the format forbids it. */
+/** A layer could not be indexed: its bytes are damaged, or the format does not allow it. */
 export class IndexingError extends Error {
   static {
     this.prototype.name = "IndexingError";
   }
 
-  /** Says of a layer why it has no ztoc. @param reason what a caller would do differently about. */
+  /** The message says why the layer has no ztoc. @param reason what a caller can distinguish. */
   constructor(readonly reason: IndexingReason, message: string) {
     super(message);
   }
@@ -20,9 +20,9 @@ export class IndexingError extends Error {
 
 /** How a layer is read. */
 export interface IndexLayerOptions {
-  /** How the stream is packed; zstd is unpacked before. */
+  /** How the stream is compressed; zstd is decompressed before. */
   readonly compression: "gzip" | "uncompressed";
-  /** Least uncompressed bytes of a span. */
+  /** Minimum size of a span, uncompressed bytes. */
   readonly spanSizeBytes: number;
   /** Written into the ztoc. */
   readonly buildTool: string;
@@ -30,15 +30,15 @@ export interface IndexLayerOptions {
    * Whether the tar is hashed too (default `compute`); without it a layer takes a fifth less time.
    */
   readonly diffId?: "compute" | "skip";
-  /** Told the number of compressed bytes each time some were handed to the Worker. */
+  /** Called with the number of compressed bytes each time some were passed to the Worker. */
   readonly onProgress?: (bytes: number) => void;
-  /** Ends the pass: the Worker is stopped, and comes again with the next layer. */
+  /** Aborts the pass: the Worker is stopped, and started again with the next layer. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * Frees a chunk at once: its few bytes of object are no reason for the garbage collector to run, so
- * 50 MB of them would pile up. One that is a view into something larger is left alone.
+ * Frees a chunk's memory at once. The garbage collector sees only small objects and has no reason to
+ * run, so 50 MB of chunks would pile up. A chunk that is a view into a larger buffer is left alone.
  */
 function release({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) {
@@ -51,13 +51,13 @@ export class LayerIndexer implements Disposable {
   readonly #worker: Worker;
   #receive: (message: FromIndexer) => void = () => {};
   #ring: RingWriter | null = null;
-  /** What the Worker died of, maybe while nobody waited for it. */
+  /** Why the Worker died, perhaps while nobody waited for it. */
   #fault: string | null = null;
 
   constructor() {
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), {
       type: "module",
-      // Hostile layer bytes are handled here, so the Worker may touch nothing.
+      // This Worker handles hostile bytes, so it has no permission at all.
       deno: { permissions: "none" },
     });
     this.#worker.onmessage = ({ data }: MessageEvent<FromIndexer>) =>
@@ -74,7 +74,7 @@ export class LayerIndexer implements Disposable {
   }
 
   /**
-   * Indexes one layer from a stream of its blob's bytes; its chunks are given up.
+   * Indexes one layer from a stream of its blob's bytes; takes ownership of the chunks.
    * @throws IndexingError when the bytes cannot be indexed; the stream's own error, or the signal's
    * reason otherwise.
    */

@@ -1,7 +1,7 @@
 /**
- * What the main isolate and an indexing Worker say to each other. One Worker indexes one layer at a
- * time: it gets `start` with a ring, reads the ring to its end without looking at other messages,
- * and closes with `done`, `failed` or, where the sender gave up, `dropped`.
+ * Messages between the main isolate and an indexing Worker. A Worker indexes one layer at a time: it
+ * gets `start` with a ring, reads the ring to its end without looking at other messages, and answers
+ * with `done`, `failed` or, if the sender gave up, `dropped`.
  * @module
  */
 import type { RingMemory } from "./ring.ts";
@@ -32,9 +32,9 @@ export type FromIndexer =
  * Why a layer cannot be indexed:
  * - `damaged`: its bytes are broken, cut short or not of the format they claim.
  * - `sparse`: it holds a sparse file, whose bytes in the tar are not those of the file.
- * - `unsupported`: the format has no words for what it holds.
- * - `too-large`: over a bound of ours.
- * - `internal`: a fault of ours, or of the machine.
+ * - `unsupported`: the ztoc format cannot describe what it holds.
+ * - `too-large`: it exceeds one of our limits.
+ * - `internal`: a bug, or a fault of the machine.
  */
 export type IndexingReason =
   | "damaged"
@@ -49,7 +49,7 @@ export interface IndexedLayer {
   readonly ztoc: Uint8Array<ArrayBuffer>;
   /** `sha256:…` of the compressed bytes that went in. */
   readonly digest: string;
-  /** `sha256:…` of the whole uncompressed stream; null where it was not asked for. */
+  /** `sha256:…` of the whole uncompressed stream; null if it was not requested. */
   readonly diffId: string | null;
   /** How many spans the layer has. */
   readonly spanCount: number;

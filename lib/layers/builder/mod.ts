@@ -1,6 +1,6 @@
 /**
- * Building ztocs: a layer's bytes go in once, its ztoc, digest and diff ID come out. The work is
- * done in Workers without any permission, since the bytes come from outside.
+ * Building ztocs: a layer's bytes go in once, its ztoc, digest and diff ID come out. The work is done in
+ * Workers without any permission, because the bytes are untrusted.
  * @module
  */
 export {

@@ -6,8 +6,8 @@ import {
 import type { IndexedLayer } from "./messages.ts";
 
 /**
- * Indexers for several layers at once. A Worker is started when it is first needed and used again: its
- * start takes 50 ms, more than many a layer.
+ * Indexers for several layers at once. A Worker is started when it is first needed, and reused: its
+ * start takes 50 ms, longer than indexing many a layer.
  */
 export class IndexerPool implements Disposable {
   readonly #idle: LayerIndexer[] = [];
@@ -15,9 +15,9 @@ export class IndexerPool implements Disposable {
   readonly #waiting: Array<() => void> = [];
 
   /**
-   * No Worker is started yet.
-   * @throws RangeError when the size is no whole number from 1 on.
-   * @param size the most layers indexed side by side; further ones wait.
+   * Starts no Worker yet.
+   * @throws RangeError when the size is not a whole number of at least 1.
+   * @param size the most layers indexed concurrently; further ones wait.
    */
   constructor(readonly size: number) {
     if (!Number.isSafeInteger(size) || size < 1) {
@@ -25,7 +25,7 @@ export class IndexerPool implements Disposable {
     }
   }
 
-  /** Like `LayerIndexer.index`, as soon as a Worker is free. The stream is not read before. */
+  /** Like `LayerIndexer.index`, as soon as a Worker is free. The stream is not read before that. */
   async index(
     stream: ReadableStream<Uint8Array>,
     options: IndexLayerOptions,
@@ -67,8 +67,8 @@ export class IndexerPool implements Disposable {
 }
 
 /**
- * Layers with their places, the largest first: begun last, it would be worked on alone while the
- * other Workers have nothing left to do.
+ * Layers with their positions, the largest first. A large layer that starts last would run alone while
+ * the other Workers have nothing left to do.
  */
 export function largestFirst<L extends { readonly size: number }>(
   layers: readonly L[],

@@ -1,9 +1,9 @@
 /**
- * Bytes from one isolate to another through shared memory: one writer that may not block, one reader
- * that does. A message for every chunk would cost 130 µs each on both sides, a tenth of a core at the
- * speed at which layers are indexed, and leave its buffers to the garbage collector.
+ * Passes bytes from one isolate to another through shared memory: one writer that must not block, one
+ * reader that blocks. A message per chunk would cost 130 µs on each side (a tenth of a core at the speed
+ * at which layers are indexed) and leave its buffers to the garbage collector.
  *
- * Both sides count bytes modulo 2^32; the difference is what lies in the ring.
+ * Both sides count bytes modulo 2^32; the difference is the number of bytes in the ring.
  * @module
  */
 
@@ -20,14 +20,14 @@ const STATE = 2;
 const ENDED = 1;
 const GIVEN_UP = 2;
 /**
- * Doorbells: the sleeper notes the count, looks whether there is something to do, and sleeps while
- * the count is the same; so nothing that happens in between is missed.
+ * Doorbells: the sleeper reads the count, checks whether there is something to do, and sleeps only while
+ * the count is unchanged. So it misses nothing that happens in between.
  */
 const FOR_READER = 3;
 const FOR_WRITER = 4;
 const WORDS = 5;
 
-/** Bytes the ring holds: enough to keep a reader busy, little enough to have many. A power of two. */
+/** Bytes the ring holds: enough to keep a reader busy, few enough for many rings. A power of two. */
 const CAPACITY_BYTES = 4 * 2 ** 20;
 
 /** New memory for one ring. */
@@ -78,7 +78,7 @@ export class RingWriter {
     this.#stop(ENDED);
   }
 
-  /** Says that no more will come and nothing is to be made of what came. */
+  /** Ends the ring early; the reader must discard what it got. */
   giveUp(): void {
     this.#stop(GIVEN_UP);
   }
@@ -86,7 +86,7 @@ export class RingWriter {
   #stop(state: number): void {
     Atomics.compareExchange(this.#control, STATE, 0, state);
     ring(this.#control, FOR_READER);
-    ring(this.#control, FOR_WRITER); // its last write may wait for a reader that is gone
+    ring(this.#control, FOR_WRITER); // a last write may still wait for a reader that is gone
   }
 }
 
@@ -102,7 +102,7 @@ export type RingEnd = "ended" | "given-up";
 export class RingReader {
   readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #data: Uint8Array<SharedArrayBuffer>;
-  /** What is read is copied here, since most of the platform takes no shared memory. */
+  /** Bytes are copied here, because most platform APIs do not accept shared memory. */
   readonly #piece = new Uint8Array(PIECE_BYTES);
 
   constructor({ control, data }: RingMemory) {
@@ -110,7 +110,7 @@ export class RingReader {
     this.#data = new Uint8Array(data);
   }
 
-  /** Blocks until the ring has ended; `take` gets each piece, valid during the call. */
+  /** Blocks until the ring has ended; `take` gets each piece, which is valid during the call. */
   readAll(take: (piece: Uint8Array<ArrayBuffer>) => void): RingEnd {
     for (;;) {
       const bell = Atomics.load(this.#control, FOR_READER);
@@ -144,5 +144,7 @@ export class RingReader {
   }
 }
 
-/** Bytes taken at once: in the processor's cache while they are hashed and inflated. */
+/**
+ * Bytes taken at once: few enough to stay in the processor's cache while they are hashed and inflated.
+ */
 const PIECE_BYTES = 256 * 1024;

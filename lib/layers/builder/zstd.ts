@@ -1,11 +1,11 @@
 /**
- * What can be said of a zstd layer from its first and last bytes (RFC 8878, and the seekable format of
- * zstd's `contrib`): a ztoc has no word for zstd, so no such layer gets one, and whoever asked for an
- * index is told what would help.
+ * What the first and last bytes of a zstd layer tell about it (RFC 8878, and the seekable format of
+ * zstd's `contrib`). The ztoc format cannot describe zstd, so such a layer gets no ztoc, and the user
+ * who asked for an index is told what would help.
  * @module
  */
 
-/** What a few bytes of a zstd blob tell. */
+/** What these bytes of a zstd blob tell. */
 export interface ZstdFacts {
   /** Independent frames: with several, the layer could be read lazily. null: not known. */
   readonly frames: number | null;
@@ -13,9 +13,9 @@ export interface ZstdFacts {
   readonly tarSizeBytes: number | null;
 }
 
-/** Bytes wanted of the blob's beginning. */
+/** Bytes needed from the blob's beginning. */
 export const ZSTD_HEAD_BYTES = 18;
-/** Bytes wanted of its end. */
+/** Bytes needed from its end. */
 export const ZSTD_TAIL_BYTES = 9;
 
 const FRAME_MAGIC = 0xfd2fb528;
@@ -25,9 +25,9 @@ const CHUNKED_ANNOTATION =
   "io.github.containers.zstd-chunked.manifest-position";
 
 /**
- * Reads what there is to know.
- * @param head the first bytes of the blob, `ZSTD_HEAD_BYTES` if it has as many.
- * @param tail the last, `ZSTD_TAIL_BYTES`.
+ * Reads these facts.
+ * @param head the first `ZSTD_HEAD_BYTES` of the blob, or all if it is shorter.
+ * @param tail the last `ZSTD_TAIL_BYTES`.
  */
 export function zstdFacts(
   head: Uint8Array,

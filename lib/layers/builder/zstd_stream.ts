@@ -1,12 +1,12 @@
 /**
- * Decompresses zstd of any number of frames. The platform's decoder stops at the end of the first one
- * without a word, so the stream is cut at frame borders and each frame gets a decoder of its own.
+ * Decompresses zstd of any number of frames. The platform's decoder silently stops at the end of the
+ * first frame, so the stream is cut at frame borders and each frame gets its own decoder.
  * @module
  */
 import { Readable } from "node:stream";
 import { createZstdDecompress } from "node:zlib";
 
-/** Bytes that are no zstd stream. */
+/** The bytes are not a zstd stream. */
 export class ZstdError extends Error {
   static {
     this.prototype.name = "ZstdError";
@@ -50,7 +50,7 @@ type Part =
 /** Follows the structure of frames without decoding them. */
 class FrameWalker {
   #part: Part = "magic";
-  /** Bytes of the part that are still to come. */
+  /** Bytes of the part that have not arrived yet. */
   #left = 4;
   /** Little-endian value of the bytes of a part that is a number. */
   #value = 0;
@@ -70,7 +70,7 @@ class FrameWalker {
 
   /** Cuts bytes into pieces of frames; what is between frames is dropped. */
   *walk(bytes: Uint8Array<ArrayBuffer>): Generator<Piece> {
-    let from = 0; // of the frame's bytes that were not given out
+    let from = 0; // start of the frame's bytes that were not emitted yet
     let at = 0;
     while (at < bytes.length) {
       const isNumber = this.#part !== "skipped" && this.#part !== "header" &&
@@ -89,7 +89,7 @@ class FrameWalker {
       // Parts without bytes are over at once.
       while (this.#left === 0) this.#enter();
       if (this.#part === "descriptor") {
-        // Given out only now: a magic that is spread over chunks may be that of a skipped frame.
+        // Emitted only now: a magic that is split between chunks could be that of a skippable frame.
         yield { bytes: MAGIC_BYTES, endsFrame: false };
         from = at;
       }

@@ -26,7 +26,7 @@ import type { LayerTree } from "../tree/mod.ts";
 /** Directory below the mounts' that holds the EROFS mountpoints, by slot. */
 const EROFS_DIRECTORY = "e";
 const IMAGE_FILE = "erofs";
-/** When it is looked for mounts that were under way when the last process was killed, ms. */
+/** When to look for mounts that were being made when the last process was killed, ms. */
 const STRAYS_AFTER_MS = [50, 200, 2_000];
 
 /** What the face needs to know. */
@@ -35,18 +35,18 @@ export interface ErofsFaceOptions {
   readonly layersDirectory: string;
   /** Folder of the FUSE mounts, where `e/<slot>` is made. */
   readonly mountDirectory: string;
-  /** The FUSE mount whose blobs are used: `n`. */
+  /** The FUSE mount whose blobs are used, as `n`. */
   readonly blobMount: string;
   /**
-   * The FUSE mounts are those of the last process, so its EROFS mounts are alive: they are found
-   * and used. Else they are dead, and taken away.
+   * true: the FUSE mounts were taken over from the last process, so its EROFS mounts are alive and are
+   * reused. false: they are dead and are unmounted.
    */
   readonly adopt: boolean;
-  /** `fuse`: only layers whose EROFS mount is found are shown so. */
+  /** `fuse`: EROFS is used only for layers whose EROFS mount exists already. */
   readonly face: Face;
   /** Makes the mounts. */
   readonly helper: MountHelper;
-  /** Told when a layer has to be shown by the FUSE tree. */
+  /** Called when a layer has to be shown by the FUSE tree. */
   readonly onFallback: (slot: number, reason: string) => void;
 }
 
@@ -67,37 +67,38 @@ export interface FuseDirectory {
 }
 
 /**
- * Shows layers as EROFS mounts: an image of the layer's tree, with the layer's blob on our own FUSE
- * mount for its data. The kernel answers everything but reads by itself.
+ * Shows layers as EROFS mounts: an image of the layer's tree, whose data is the layer's blob on our own
+ * FUSE mount. The kernel answers everything but reads by itself.
  *
- * Mounting asks our FUSE Workers for the blob, so it waits until `start` says that they serve, and is
- * done by a helper process. This one asks as soon as an image is written and waits for no other
- * layer's mount: while many layers are opened, each wait would be one for all that is under way here.
- * A mount is the layer's from `show` to `hide`; it outlives this process unless `close` is called.
+ * A mount call opens the blob through our FUSE Workers. So mounting waits until `start` says that they
+ * serve, and is done by a helper process. This class requests a mount as soon as the image is written
+ * and does not wait for the mounts of other layers: while many layers are opened, the main thread is
+ * busy and would read each answer late. A mount belongs to the layer from `show` to `hide`; it outlives
+ * this process unless `close` is called.
  */
 export class ErofsFace {
   readonly #options: ErofsFaceOptions;
   /** How far the kernel reads ahead in each mount. */
   readonly readAhead: MountReadAhead;
   readonly #folder: string;
-  /** Slots with a mount, or one under way. */
+  /** Slots with a mount, or one being made. */
   readonly #mounted = new Set<number>();
-  /** Slots whose mount was found and not asked for yet. */
+  /** Slots whose mount was found and not claimed yet. */
   readonly #found = new Set<number>();
-  /** The last thing asked for, of slots where something is under way. */
+  /** By slot, the last operation that is queued or running: operations of a slot run in order. */
   readonly #turns = new Map<number, Promise<void>>();
-  /** What all turns wait for: that the mounts are served. */
+  /** Resolves when the FUSE mounts are served; all operations wait for it. */
   #begin: Promise<void>;
-  /** Mounts are taken away one after another: each takes a thread. */
+  /** Layers are unmounted one after another, because each unmount occupies a thread. */
   #takingAway: Promise<unknown> = Promise.resolve();
   #started = false;
-  /** The mounts are a successor's, or gone. */
+  /** The mounts belong to a successor, or are gone. */
   #ended = false;
   readonly #serving = Promise.withResolvers<void>();
 
   /**
-   * Looks for mounts of the last process; nothing is mounted before `start`.
-   * @throws OsError when dead mounts cannot be taken away.
+   * Looks for mounts of the last process. Nothing is mounted before `start`.
+   * @throws OsError when dead mounts cannot be unmounted.
    */
   constructor(options: ErofsFaceOptions) {
     this.#options = options;
@@ -113,8 +114,8 @@ export class ErofsFace {
   }
 
   /**
-   * The FUSE mounts are answered from here on. Mounts that were found and that no layer was shown
-   * by until now are of layers that are gone.
+   * The FUSE mounts are served from now on. Mounts that were found but that no layer has claimed belong
+   * to removed layers.
    */
   start(): void {
     this.#started = true;
@@ -127,8 +128,8 @@ export class ErofsFace {
   }
 
   /**
-   * Takes away mounts that the last process's helper had begun when that was killed: it waited for an
-   * answer that we have given since.
+   * Unmounts what the last process's helper was mounting when that process was killed. The helper's call
+   * waited for an answer, which we have given since.
    */
   #sweepStrays(): void {
     for (const slot of mountedSlots(this.#folder)) {
@@ -142,7 +143,7 @@ export class ErofsFace {
   /**
    * Shows a layer whose folder is in place.
    * @param fuse where the FUSE tree shows it, and when it can.
-   * @returns that directory, when the face is `fuse` or there can be no image.
+   * @returns `fuse`, if the face is `fuse` or no image can be made.
    */
   show(slot: number, tree: LayerTree, fuse: FuseDirectory): ShownLayer {
     const mountpoint = this.#mountpoint(slot);
@@ -158,9 +159,9 @@ export class ErofsFace {
     try {
       const image = newImage(path, tree);
       saved = image === null ? Promise.resolve() : writeWhole(path, image);
-      saved.catch(() => {}); // told when its turn has come
+      saved.catch(() => {}); // awaited later, in the slot's own turn
     } catch (error) {
-      // Not to be said in EROFS: no reason not to show the layer.
+      // EROFS cannot represent this layer; the FUSE tree still can.
       this.#options.onFallback(
         slot,
         error instanceof Error ? error.message : String(error),
@@ -172,7 +173,7 @@ export class ErofsFace {
       slot,
       () => this.#mount(slot, path, saved, fuse),
     );
-    shown.catch(() => {}); // told to whoever waits for it
+    shown.catch(() => {}); // reported to the callers that wait for it
     return { directory: mountpoint, shown };
   }
 
@@ -197,7 +198,7 @@ export class ErofsFace {
         data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
       });
     if (failure === null) return this.readAhead.mounted(slot, devices);
-    // The directory was promised: the FUSE tree is put in its place.
+    // The directory was promised to the caller, so the FUSE tree is mounted there.
     onFallback(slot, `${failure}; the kernel's log (dmesg) may say more`);
     await fuse.ready;
     const { failure: bound } = await helper.mount({
@@ -208,11 +209,11 @@ export class ErofsFace {
       data: "",
     });
     if (bound === null) return;
-    removeIfEmpty(target); // nobody shall take it for an empty layer
+    removeIfEmpty(target); // it must not look like an empty layer
     throw new Error(`layer cannot be shown in ${target}: ${bound}`);
   }
 
-  /** Takes a layer's mount away; those inside keep it until they leave. */
+  /** Unmounts a layer; processes inside keep it until they leave. */
   hide(slot: number): void {
     this.#found.delete(slot);
     this.readAhead.forget(slot);
@@ -226,11 +227,11 @@ export class ErofsFace {
       while (await unmountElsewhere(mountpoint));
       removeIfEmpty(mountpoint);
     });
-    this.#takingAway = away.catch(() => {}); // told to whoever waits for this one
+    this.#takingAway = away.catch(() => {}); // reported to the caller of this one
     return away;
   }
 
-  /** Takes away what the last process left of layers that are not shown. */
+  /** Unmounts what the last process left of layers that are not shown. */
   sweep(shown: ReadonlySet<number>): void {
     for (const slot of [...this.#mounted]) {
       if (!shown.has(slot)) this.hide(slot);

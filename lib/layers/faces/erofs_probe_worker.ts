@@ -47,7 +47,7 @@ class ProbeHandler implements FuseHandler {
     return 0;
   }
 
-  /** As layers' blobs are opened. */
+  /** The same flags as for the blobs of layers. */
   open(): number {
     return FOPEN.DIRECT_IO;
   }

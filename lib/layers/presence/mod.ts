@@ -6,7 +6,7 @@
  * |---|---|---|
  * | `MISSING` | are not in the data file, or are about to go | asks the main isolate |
  * | `PRESENT` | are in the data file, checked | copies them without asking |
- * | `WATCHED` | are in the data file, checked | asks all the same, once: it has come to a place that read-ahead wants to hear of |
+ * | `WATCHED` | are in the data file, checked | asks the main isolate once: read-ahead wants to know when a reader gets here |
  *
  * ```text
  * MISSING ──(1)──► PRESENT ◄──(3)──► WATCHED
@@ -14,31 +14,31 @@
  *    └──────(2)───────┴─────────────────┘
  * ```
  *
- * **Who writes.** The main isolate alone, and in it the layer's span map alone. So it may look and
- * then write without a lock; what it must not do is write in an order that a reader can catch.
+ * **Who writes.** Only the main isolate, and in it only the layer's span map. So it may read and then
+ * write without a lock. But it must write in an order that is safe for a reader at any moment.
  *
- * 1. *Came.* The bytes are in the file, and digest and headers were seen to be right, before the byte
- *    is set.
- * 2. *Goes.* The byte is cleared first. Then the layer's generation in the slot table is raised, and
- *    the writer waits until every reader has left the read it was in. Only then may the bytes go: by a
- *    hole, or by a new write.
- * 3. *Watched*, and no longer: at any time while the bytes are here.
+ * 1. *Arrival.* Before the byte is set, the span's bytes are in the file, and digest and headers are
+ *    checked.
+ * 2. *Eviction.* The byte is cleared first. Then the layer's generation in the slot table is raised, and
+ *    the writer waits until every reader has left the read it was in. Only then may a hole or a new
+ *    write destroy the bytes.
+ * 3. *Watching* may begin and end at any time while the bytes are in the file.
  *
- * **Who reads.** FUSE Workers, before each copy, between saying that they read and saying that they
- * are done. Only `PRESENT` lets them copy: a value they do not know is one more reason to ask.
+ * **Who reads.** FUSE Workers, before each copy. They announce a read before they look, and its end
+ * after they have copied (`ReadersAtWork`). Only `PRESENT` lets them copy; for any other value they ask.
  *
- * **Memory order.** Loads and stores are `Atomics`, which are sequentially consistent. So a reader
- * that said that it reads and then saw `PRESENT` is either seen by a writer that cleared the byte, and
- * waited for, or it sees the cleared byte. A whole range of bytes may be cleared by a plain `fill`
- * while no slot refers to it: publishing the slot is the atomic store that orders it.
+ * **Memory order.** Loads and stores are `Atomics`, which are sequentially consistent. So there are two
+ * cases. Either a writer that has cleared the byte sees the reader's announcement and waits for it, or
+ * the reader sees the cleared byte. While no slot refers to a range of bytes, a plain `fill` may clear
+ * it: the atomic store that publishes the slot orders it.
  *
  * This room is imported by FUSE Workers: it holds the values and imports nothing.
  * @module
  */
 
-/** The span's bytes are not in the data file. Memory that was never written says so. */
+/** The span's bytes are not in the data file. The value of fresh memory. */
 export const MISSING = 0;
 /** The span's bytes are in the data file: readers copy them without asking. */
 export const PRESENT = 1;
-/** The span's bytes are in the data file, and the next reader asks all the same. */
+/** The span's bytes are in the data file, but the next reader still asks the main isolate. */
 export const WATCHED = 2;

@@ -12,16 +12,16 @@ import type { SpanSource } from "./source.ts";
 
 const log = logger("spans");
 
-/** How often a span with a wrong digest, or one whose Worker broke down, is fetched again. */
+/** How often a span is fetched again after a wrong digest or a crashed Worker. */
 const SPAN_RETRIES = 3;
 
-/** What is told when a span that failed so is fetched again. */
+/** Log line for each error after which a span is fetched again. */
 const RETRIED: ReadonlyMap<SpanErrorKind, string> = new Map([
   ["digest", "span has a wrong digest, fetching it again"],
   ["worker", "a Worker broke down over a span, fetching it again"],
 ]);
 
-/** Arrive and check: how spans of one layer that came become readable. */
+/** Arrival and checks: how the spans of one layer become readable. */
 export class SpanArrivals {
   readonly #options: LayerReaderOptions;
   readonly #spans: LayerSpans;
@@ -41,9 +41,9 @@ export class SpanArrivals {
   }
 
   /**
-   * Makes a span readable once it is checked and inflated; asks for it again where that may help.
-   * @param source what brought it.
-   * @param inflated what the inflate Workers make of it.
+   * Makes a span readable once it is checked and inflated; requests it again if that may help.
+   * @param source the source of its bytes.
+   * @param inflated the outcome from the inflate Worker.
    */
   async arrived(
     pending: PendingSpan,
@@ -63,14 +63,14 @@ export class SpanArrivals {
   }
 
   /**
-   * Takes a span that is right.
-   * @returns false when it is not, or is not where it can be believed.
+   * Accepts a span that is right.
+   * @returns false when it is not, or when it is only on a disk that is no longer trusted.
    * @throws SpanError when its headers are not what the ztoc says.
    */
   #accept(span: number, outcome: InflateOutcome): boolean {
     const { uncached } = this.#options;
     if (outcome.kind === "written") {
-      if (uncached.broken.aborted) return false; // not to the disk the next time
+      if (uncached.broken.aborted) return false; // the next try stays in memory
       this.#checkCrossing({ span, bytes: null });
       this.#spans.written(span);
       this.#writeHeld();
@@ -85,7 +85,7 @@ export class SpanArrivals {
     return false;
   }
 
-  /** @throws SpanError when a span that was not accepted is not to be fetched again. */
+  /** @throws SpanError when a span that was not accepted must not be fetched again. */
   #assertRetried(pending: PendingSpan, outcome: InflateOutcome): void {
     if (outcome.kind === "written" || outcome.kind === "unwritten") return;
     const { kind, detail } = outcome;
@@ -101,7 +101,7 @@ export class SpanArrivals {
 
   #fail(pending: PendingSpan, error: unknown): void {
     if (pending.settled) {
-      // Closed or condemned meanwhile: nobody waits. Anything else is a fault of ours.
+      // Closed or condemned meanwhile: there are no waiters. Anything else is a bug.
       if (this.#spans.closed.aborted) return;
       throw error;
     }
@@ -111,14 +111,15 @@ export class SpanArrivals {
     const { kind, span, offset, layerDigest: layer, message } = error;
     log.error("span failed", { layer, span, offset, kind, detail: message });
     if (kind === "header" || kind === "inflate") {
-      // The bytes are those the digest wants: other ones will not come.
+      // The digest is right, so fetching again would give the same bytes.
       this.#spans.fail(span, error);
     } else this.#spans.giveUp(pending, error);
     if (kind === "header") this.#options.onLie?.(error);
   }
 
   /**
-   * Headers that lie in this span and others, if all of them are here now: the last one to come looks.
+   * Checks headers that this span shares with others, if all of those spans are here: the last one to
+   * arrive does the check.
    * @throws SpanError
    */
   #checkCrossing(arriving: ArrivingSpan): void {
@@ -132,7 +133,7 @@ export class SpanArrivals {
         (offset, length) => {
           const bytes = new Uint8Array(length);
           if (!this.#bytes.copyWith(arriving, offset, bytes)) {
-            // What the disk does not give back is missing now: the next try does without.
+            // A span that could not be read back is missing now; the next try fetches it.
             throw this.#spans.error(
               "worker",
               span,
@@ -159,7 +160,7 @@ export class SpanArrivals {
     return true;
   }
 
-  /** The other spans of a header that lies were believed until now. */
+  /** Withdraws the other spans of a wrong header, which were trusted until now. */
   #withdrawOthers(
     { firstSpan, lastSpan }: CrossingHeader,
     except: number,
@@ -172,12 +173,12 @@ export class SpanArrivals {
     }
   }
 
-  /** Tries to write a span that is in memory only, unless the disk was just full. */
+  /** Tries to write a span that is only in memory, unless the disk was full a moment ago. */
   tryDisk(span: number): void {
     if (this.#write(span)) this.#writeHeld();
   }
 
-  /** There is room on the disk: it may take the spans that are in memory only, too. */
+  /** A write succeeded, so tries to write the spans that are only in memory, too. */
   #writeHeld(): void {
     for (const span of this.#options.uncached.of(this.#spans)) {
       if (!this.#write(span)) return;

@@ -7,13 +7,13 @@ import { SpanState } from "./span_states.ts";
 
 const log = logger("spans");
 
-/** A span that nobody may see yet: its bytes are in memory, or (null) in the data file. */
+/** A span that readers may not see yet: its bytes are in memory, or (null) in the data file. */
 export interface ArrivingSpan {
   readonly span: number;
   readonly bytes: Uint8Array<ArrayBuffer> | null;
 }
 
-/** Copies bytes of one layer that are here, wherever they are. */
+/** Copies bytes of one layer, from memory or from the data file. */
 export class SpanBytes {
   readonly #options: LayerReaderOptions;
   readonly #spans: LayerSpans;
@@ -30,8 +30,8 @@ export class SpanBytes {
   }
 
   /**
-   * Copies bytes without waiting, so that nothing can take them away meanwhile.
-   * @returns false when some are not here: ask for them again.
+   * Copies bytes that are here. It is synchronous, so nothing can be evicted meanwhile.
+   * @returns false when some are missing: request them again.
    */
   copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean {
     const { spans } = this.#options;
@@ -44,7 +44,7 @@ export class SpanBytes {
     return this.copyWith(null, offset, into);
   }
 
-  /** The same of spans that are known to be here, and of one that has just come. */
+  /** The same for spans that are known to be here, and one that has just arrived. */
   copyWith(
     arriving: ArrivingSpan | null,
     offset: number,
@@ -77,7 +77,10 @@ export class SpanBytes {
     return this.#options.uncached.get(this.#spans, span) ?? null;
   }
 
-  /** Reads a part of one span from the data file; what the disk does not give back is missing again. */
+  /**
+   * Reads a part of one span from the data file. If the disk cannot return it, the span is missing
+   * again.
+   */
   #readFile(span: number, at: number, part: Uint8Array<ArrayBuffer>): boolean {
     const { dataFd, layerDigest, uncached } = this.#options;
     try {

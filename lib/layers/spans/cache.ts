@@ -5,30 +5,33 @@ import type { SpanMap } from "./map.ts";
 
 const log = logger("spans");
 
-/** When the budget is passed, so much of it is freed, so that it is not passed by every span. */
+/**
+ * Share of the budget that is freed when the budget is exceeded, so that not every span exceeds it
+ * again.
+ */
 const FREED_SHARE = 1 / 16;
-/** How long to wait when nothing could be given up, ms. */
+/** How long to wait when nothing could be evicted, ms. */
 const RETRY_MS = 100;
-/** How often use marks are looked at, ms: uses closer together count as one. */
+/** How often use marks are collected, ms: uses closer together count as one. */
 const LOOK_MS = 15_000;
 
 /** One layer in the cache. */
 export interface CachedLayer {
   /** How large its spans are. */
   readonly spans: SpanTable;
-  /** Which of them are here. */
+  /** Which of them are present. */
   readonly map: SpanMap;
-  /** Gives them up. */
+  /** Evicts them. */
   readonly reader: Pick<LayerReader, "evict">;
-  /** One byte a span, set by whoever reads it; cleared here. */
+  /** Use marks, one byte per span: set by readers, cleared here. */
   readonly uses: Uint8Array;
 }
 
-/** Layers on disk that nobody serves; they go before any span of a served one. */
+/** Layers on disk that are not served; they are removed before any span of a served layer is evicted. */
 export interface IdleLayers {
-  /** Bytes they take. */
+  /** Bytes that they take. */
   readonly bytes: number;
-  /** Removes some, at least so many bytes while there are any. */
+  /** Removes layers until at least so many bytes are freed, or none is left. */
   free(bytes: number): void;
 }
 
@@ -40,12 +43,12 @@ interface Member {
 }
 
 /**
- * Keeps the spans of all layers within a budget of uncompressed bytes: the least recently used ones
- * go, while their layers are mounted and in use.
+ * Keeps the spans of all layers within a budget of uncompressed bytes: it evicts the least recently used
+ * ones, while their layers stay mounted and in use.
  *
- * Readers leave a mark in a byte a span, nothing more, so using a span costs nothing. The marks are
- * looked at now and then, when a part of the budget has come, and when room is needed; between two
- * looks all uses are one.
+ * A reader only sets a span's use byte, which costs next to nothing. The marks are collected from time
+ * to time, after a part of the budget has arrived, and when room is needed. Between two collections all
+ * uses count as one.
  */
 export class SpanCache implements Disposable {
   readonly #members = new Map<CachedLayer, Member>();
@@ -54,16 +57,16 @@ export class SpanCache implements Disposable {
   readonly #looking: ReturnType<typeof setInterval> | undefined;
   #bytes = 0;
   #clock = 1;
-  /** Bytes that came since use marks were last looked at. */
+  /** Bytes that arrived since use marks were last collected. */
   #arrivedBytes = 0;
   #evicting: ReturnType<typeof setTimeout> | undefined;
   #started = false;
   #evictedBytes = 0;
 
   /**
-   * A cache that gives nothing up before `start`.
+   * A cache that evicts nothing before `start`.
    * @param options.maxBytes the budget; everything is kept when it is not given or 0.
-   * @param options.idle gives its bytes up before any served layer does.
+   * @param options.idle its layers are removed before anything of a served layer is evicted.
    */
   constructor(
     options: { readonly maxBytes?: number; readonly idle?: IdleLayers } = {},
@@ -75,13 +78,13 @@ export class SpanCache implements Disposable {
     Deno.unrefTimer(this.#looking);
   }
 
-  /** Begins to give spans up; before, another process may still be reading them. */
+  /** Begins to evict; until now another process may still have been reading the spans. */
   start(): void {
     this.#started = true;
     this.#evictSoon();
   }
 
-  /** Bytes of all present spans, and of layers nobody serves. */
+  /** Bytes of all present spans, and of layers that are not served. */
   get bytes(): number {
     return this.#bytes + (this.#idle?.bytes ?? 0);
   }
@@ -91,17 +94,17 @@ export class SpanCache implements Disposable {
     return this.#maxBytes;
   }
 
-  /** Uncompressed bytes given up so far. */
+  /** Uncompressed bytes evicted so far. */
   get evictedBytes(): number {
     return this.#evictedBytes;
   }
 
-  /** Room for what nobody asked for: it must not push out what somebody did. */
+  /** Room for background data, which must not evict what readers have used. */
   get roomBytes(): number {
     return Math.max(0, this.#maxBytes - this.bytes);
   }
 
-  /** Counts a layer and what is here of it. */
+  /** Adds a layer and counts its present spans. */
   add(layer: CachedLayer): void {
     const member: Member = {
       layer,
@@ -116,7 +119,7 @@ export class SpanCache implements Disposable {
     this.#evictSoon();
   }
 
-  /** A layer is no longer served; nothing of it is given up any more. */
+  /** A layer is no longer served; nothing of it is evicted any more. */
   remove(layer: CachedLayer): void {
     const member = this.#members.get(layer);
     if (member === undefined) return;
@@ -124,7 +127,7 @@ export class SpanCache implements Disposable {
     this.#bytes -= member.bytes;
   }
 
-  /** A span of a layer has come. */
+  /** A span of a layer has arrived. */
   present(layer: CachedLayer, span: number): void {
     const member = this.#members.get(layer);
     if (member === undefined) return;
@@ -136,7 +139,7 @@ export class SpanCache implements Disposable {
     this.#evictSoon();
   }
 
-  /** Spans of a layer have gone. */
+  /** Spans of a layer were evicted or withdrawn. */
   gone(layer: CachedLayer): void {
     const member = this.#members.get(layer);
     if (member === undefined) return;
@@ -149,7 +152,7 @@ export class SpanCache implements Disposable {
     member.bytes = bytes;
   }
 
-  /** In a turn of its own: whoever waited for the newest span reads it first. */
+  /** Evicts in a later turn of the event loop, so that the newest span's waiters read it first. */
   #evictSoon(delayMs = 0): void {
     if (!this.#started || this.bytes <= this.#maxBytes) return;
     this.#evicting ??= setTimeout(async () => {
@@ -163,7 +166,7 @@ export class SpanCache implements Disposable {
     }, delayMs);
   }
 
-  /** Takes use marks over into the clock. */
+  /** Collects use marks into `lastUse`. */
   #look(): void {
     const now = ++this.#clock;
     this.#arrivedBytes = 0;
@@ -209,7 +212,7 @@ export class SpanCache implements Disposable {
     });
   }
 
-  /** Evicts nothing more. */
+  /** Stops evicting. */
   [Symbol.dispose](): void {
     clearInterval(this.#looking);
     clearTimeout(this.#evicting);

@@ -1,7 +1,10 @@
-/** Who waits: a reader now; a reader that will come, by its own pace or a recorded order; nobody. */
+/**
+ * How urgent a span is: a reader waits now; a reader is expected (read-ahead or a recorded order);
+ * nobody waits.
+ */
 export type SpanClass = "demand" | "prefetch" | "background";
 
-/** First served first. */
+/** The most urgent class first. */
 export const SPAN_CLASSES: readonly SpanClass[] = [
   "demand",
   "prefetch",

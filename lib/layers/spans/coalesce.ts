@@ -2,7 +2,7 @@ import type { PendingSpan, ScheduledLayer } from "./pending.ts";
 import type { SpanSource } from "./source.ts";
 import { SpanState } from "./span_states.ts";
 
-/** The pending span of a layer that waits for a request to that source; undefined when it is anything else. */
+/** The pending span at that position, if it is queued for that source; otherwise undefined. */
 function queuedAt(
   { states, pending }: ScheduledLayer,
   span: number,
@@ -14,10 +14,10 @@ function queuedAt(
 }
 
 /**
- * Coalesces queued neighbours of a span into one range: those as urgent as it, and behind them less
- * urgent ones, as they delay nobody.
+ * Coalesces queued neighbours of a span into one range: neighbours of the same urgency and, after them,
+ * less urgent ones, which delay nobody.
  * @param maxBytes compressed bytes of the range, unless that one span alone has more.
- * @returns queued spans, in order and without gap.
+ * @returns queued spans, in order and without a gap.
  */
 export function coalesce(seed: PendingSpan, maxBytes: number): PendingSpan[] {
   const { layer, source } = seed;
@@ -40,7 +40,7 @@ export function coalesce(seed: PendingSpan, maxBytes: number): PendingSpan[] {
     return true;
   };
   for (let span = seed.span + 1; take(span); span++);
-  // What is asked for before the seed delays it: only what is as urgent goes there.
+  // Spans before the seed delay it, so only equally urgent ones are added there.
   for (
     let span = seed.span - 1;
     queuedAt(layer, span, source)?.cls === seed.cls && take(span);

@@ -3,7 +3,8 @@
  * - `inflate`: the digest is right but the bytes do not inflate: the ztoc is wrong.
  * - `header`: a tar header in the span is not what the ztoc says: the ztoc lies.
  * - `layer`: the whole layer does not have its digest: the ztoc lies.
- * - `worker`: a fault of ours, or of the machine: whoever worked on it broke down. It may go well again.
+ * - `worker`: the Worker that handled it crashed, by a bug or a fault of the machine. A retry may
+ *   succeed.
  * - `disk`: the cache could not be written or read.
  * - `closed`: the layer is no longer served.
  */
@@ -36,7 +37,7 @@ export class SpanError extends Error {
   }
 }
 
-/** Nobody is left who a layer's bytes could be asked of. */
+/** There is no source left for a layer's bytes. */
 export class NoSourceError extends Error {
   /** The class's name, for logs. */
   override readonly name = "NoSourceError";

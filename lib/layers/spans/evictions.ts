@@ -7,7 +7,7 @@ import { SpanState } from "./span_states.ts";
 
 const log = logger("spans");
 
-/** Evict and condemn: how spans of one layer go. */
+/** Eviction, withdrawal and condemnation of the spans of one layer. */
 export class SpanEvictions {
   readonly #options: LayerReaderOptions;
   readonly #spans: LayerSpans;
@@ -18,14 +18,13 @@ export class SpanEvictions {
     this.#spans = spans;
   }
 
-  /** How often spans were given up. */
+  /** How often spans were evicted. */
   get count(): number {
     return this.#count;
   }
 
   /**
-   * Gives up spans and their room on disk. They are missing when this returns, and their disk blocks
-   * are free when it resolves.
+   * Evicts spans. They are missing when this returns, and their disk blocks are free when it resolves.
    */
   async evict(wanted: readonly number[]): Promise<void> {
     const { map, onGone } = this.#options;
@@ -38,7 +37,7 @@ export class SpanEvictions {
       this.#punch(victims);
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
-      // They are missing, and their blocks stay until they are fetched again.
+      // The spans are missing, but their blocks stay allocated until they are fetched again.
       log.warn("cache could not be made smaller", {
         layer: this.#options.layerDigest,
         error: error.message,
@@ -62,7 +61,7 @@ export class SpanEvictions {
 
   #punch(victims: readonly number[]): void {
     const { spans, dataFd, uncached } = this.#options;
-    // Another reader may be opened over the same files once this one is closed.
+    // After `close`, another reader may have opened the same files.
     if (this.#spans.ended || uncached.broken.aborted) return;
     for (const span of victims) {
       const start = spans.start(span);
@@ -76,7 +75,7 @@ export class SpanEvictions {
     this.#options.scheduler.add(this.#spans.pending.get(span)!);
   }
 
-  /** What is in the data file may not be what was written there. */
+  /** The data file can no longer be trusted: all its spans are missing. */
   disbelieve(): void {
     const all = Array.from(
       { length: this.#spans.states.count },
@@ -85,13 +84,13 @@ export class SpanEvictions {
     this.#spans.track(this.evict(all));
   }
 
-  /** A span that was believed until now is wrong for good: it is not given to anybody any more. */
+  /** A span that was trusted until now is wrong for good: no reader gets it any more. */
   withdraw(span: number, error: SpanError): void {
     this.#spans.track(this.evict([span]));
     this.#spans.fail(span, error);
   }
 
-  /** Serves nothing any more: every read fails with `error`, also of what is here. */
+  /** Stops serving: every read fails with `error`, even of present spans. */
   condemn(error: SpanError): void {
     this.#spans.refuse(error);
     this.disbelieve();

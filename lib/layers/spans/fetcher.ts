@@ -13,11 +13,11 @@ import type { SpanSource } from "./source.ts";
 import type { SpanSources } from "./sources.ts";
 import type { SpanStates } from "./span_states.ts";
 
-/** A span that takes at least so long to come, ms, is inflated meanwhile. */
+/** A span that takes at least so long to arrive, ms, is inflated while it arrives. */
 const MIN_STREAM_MS = 5;
 const EMPTY_WINDOW = new Uint8Array(WINDOW_BYTES);
 
-/** A span's bytes have come from a source, and are being checked and inflated. */
+/** Called when a span's bytes have arrived from a source, and are being checked and inflated. */
 export type OnArrived = (
   pending: PendingSpan,
   source: SpanSource,
@@ -32,14 +32,14 @@ interface PartialSpan {
 }
 
 /**
- * Asks the sources of one layer for ranges, and hands each span to the inflate Workers as its bytes
- * come. It is the layer as the scheduler sees it.
+ * Requests ranges from the sources of one layer, and passes each span to the inflate Workers as its
+ * bytes arrive. The scheduler sees a layer through this class.
  */
 export class LayerFetcher implements ScheduledLayer {
   readonly #options: LayerReaderOptions;
   readonly #spans: LayerSpans;
   readonly #onArrived: OnArrived;
-  /** The beginning of a span whose request was given up. */
+  /** The beginning of a span whose request was cancelled. */
   #partial: PartialSpan | null = null;
 
   constructor(
@@ -92,7 +92,7 @@ export class LayerFetcher implements ScheduledLayer {
     let stream: InflateStream | null = null;
     const progress = (filled: number) => {
       const count = kept + filled - request.received;
-      if (count <= 0) return; // a retry begins where it likes
+      if (count <= 0) return; // a retry inside the source may start earlier
       closed.throwIfAborted();
       request.received += count;
       for (; request.next < spans.length; request.next++) {
@@ -150,7 +150,7 @@ export class LayerFetcher implements ScheduledLayer {
     const partial = this.#partial;
     if (partial?.span !== spans[0]!.span) return 0;
     this.#partial = null;
-    // Bytes of two sources would not tell which of them lied.
+    // A mix of two sources' bytes would not show which of them lied.
     if (partial.source !== source) return 0;
     into.set(partial.bytes);
     return partial.bytes.length;
@@ -168,7 +168,7 @@ export class LayerFetcher implements ScheduledLayer {
     return this.#options.pool.run(this.#work(span), compressed, cls, lane.name);
   }
 
-  /** Has a span inflated while it comes, when somebody waits and that saves time. */
+  /** Inflates a span while it arrives, if a reader waits and it saves time. */
   #stream(
     { lane }: RangeRequest,
     { span, cls }: PendingSpan,
@@ -177,7 +177,7 @@ export class LayerFetcher implements ScheduledLayer {
   ): InflateStream | null {
     const { compression, pool, scheduler } = this.#options;
     if (compression === "uncompressed" || cls === "background") return null;
-    if (lane.slow) return null; // it would take a Worker's memory for long
+    if (lane.slow) return null; // it would occupy a Worker's memory for a long time
     const rate = scheduler.bytesPerMs(lane.host);
     if (rate > 0 && missing / rate < MIN_STREAM_MS) return null;
     return pool.stream(() => this.#work(span), start, lane.name);

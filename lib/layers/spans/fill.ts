@@ -1,26 +1,26 @@
 import type { SpanTable } from "../../formats/ztoc/mod.ts";
 import { SpanError } from "./errors.ts";
 
-/** Requests side by side: two hide each other's round trips. */
+/** Concurrent requests: two hide each other's round trips. */
 const REQUESTS = 2;
 
 /** What `fillLayer` fills. */
 export interface Fillable {
   readonly spans: SpanTable;
-  /** Whether a span is not to be fetched: here already, or never right. */
+  /** Whether a span need not be fetched: it is present, or has failed for good. */
   isSettled(span: number): boolean;
   /** Compressed bytes that one request should ask for. */
   requestBytes(): number;
-  /** Uncompressed bytes that may still come into the cache. */
+  /** How many more uncompressed bytes the cache may take. */
   room(): number;
   /** Fetches spans `first` to `last`. */
   fetch(first: number, last: number): Promise<void>;
 }
 
 /**
- * Fetches all of a layer that is missing, in order, as far as there is room.
- * @throws SpanError (but `closed`) of the first span that failed, once all others are here; what else
- * went wrong, at once.
+ * Fetches all missing spans of a layer, in order, as far as there is room.
+ * @throws the SpanError of the first span that failed, once all others are here; a `closed` one or any
+ * other error at once.
  */
 export async function fillLayer(layer: Fillable): Promise<void> {
   const { spans } = layer;

@@ -1,42 +1,42 @@
 /**
- * Whether what was asked for is coming.
+ * Whether the bytes of a request are arriving.
  * @module
  */
 
-/** A request is looked at in pieces of time as long as this, ms. */
+/** Progress is measured in intervals of this length, ms. */
 const PIECE_MS = 500;
-/** The slowest that is not taken for next to nothing, bytes a ms: half a Mbit/s. */
+/** Below this rate, bytes per ms, a request counts as giving next to nothing: half a Mbit/s. */
 const LEAST_BYTES_PER_MS = 64;
-/** So many pieces of next to nothing make a request quiet: what else there is should be tried. */
+/** After so many intervals of next to nothing a request is quiet: other sources should be tried. */
 const QUIET_PIECES = 2;
-/** So many make it slow: others need not wait for what it holds. */
+/** After so many it is slow: its bytes no longer count against the shares of others. */
 const SLOW_PIECES = 4;
-/** So many of nothing at all make it silent. No more are kept. */
+/** After so many intervals without a byte it is silent. Only so many intervals are kept. */
 const SILENT_PIECES = 8;
 
-/** How a request comes along. */
+/** Watches the progress of one request. */
 export class Flow {
   #fromMs: number;
   #bytes = 0;
-  /** Bytes of the last pieces, the newest last. */
+  /** Bytes of the last intervals, the newest last. */
   #pieces: number[] = [];
 
-  /** It goes out now. */
+  /** The request is sent now. */
   constructor(nowMs: number) {
     this.#fromMs = nowMs;
   }
 
-  /** Bytes came. */
+  /** Bytes arrived. */
   received(bytes: number): void {
     this.#bytes += bytes;
   }
 
-  /** Time goes by: to be called about twice in `PIECE_MS`. */
+  /** Advances the time; call it about twice per `PIECE_MS`. */
   look(nowMs: number): void {
     const elapsedMs = nowMs - this.#fromMs;
     if (elapsedMs < PIECE_MS) return;
     this.#fromMs = nowMs;
-    // Nobody looked for so long: it was this process that stood still.
+    // `look` was not called for so long: this process was stalled, not the request.
     if (elapsedMs > 3 * PIECE_MS) this.#pieces = [];
     else this.#pieces.push(this.#bytes);
     this.#bytes = 0;

@@ -1,6 +1,6 @@
 /**
- * What one tar header says, as bytes that can be compared: the same function writes the ztoc's word
- * and the layer's own. Little-endian; see `FIELDS` for the places.
+ * What one tar header says, as bytes that can be compared. The same function writes the expected record
+ * (from the ztoc) and the actual one (from the layer). Little-endian; see `FIELDS` for the places.
  * @module
  */
 import {
@@ -26,7 +26,7 @@ const TYPES: readonly TarEntry["type"][] = [
   "fifo",
 ];
 
-/** [start, end) of each field in a record's fixed part; named in messages. */
+/** [start, end) of each field in a record's fixed part; messages use these names. */
 const FIELDS = {
   type: [4, 8],
   offset: [16, 24],
@@ -52,7 +52,7 @@ export class RecordWriter {
   #modTime = "";
   #time = parseModTime("");
 
-  /** The ztoc's word about an entry whose header begins at `headerStart`. */
+  /** Writes what the ztoc says of an entry whose header begins at `headerStart`. */
   expected(entry: ZtocEntry, headerStart: number): void {
     if (entry.modTime !== this.#modTime) {
       this.#modTime = entry.modTime;
@@ -61,9 +61,9 @@ export class RecordWriter {
     this.#put(entry, headerStart, entry.offset, this.#time, entry.xattrs);
   }
 
-  /** The layer's own word: an entry parsed from its header at `headerStart`. */
+  /** Writes what the layer says: an entry parsed from its header at `headerStart`. */
   actual(entry: TarEntry, headerStart: number): void {
-    // What a ztoc can say of this time (`formatModTime`): years outside 0 to 9999 are lost.
+    // A ztoc cannot hold years outside 0 to 9999 (`formatModTime`), so these compare as it writes them.
     const { seconds } = entry.mtime;
     const time = seconds >= 0 && seconds < 2 ** 37
       ? entry.mtime
@@ -105,7 +105,7 @@ export class RecordWriter {
     view.setFloat64(at + 16, offset, true);
     view.setFloat64(at + 24, entry.size, true);
     view.setFloat64(at + 32, entry.mode, true);
-    view.setUint32(at + 40, entry.uid, true); // modulo 2^32, as ztocs have it
+    view.setUint32(at + 40, entry.uid, true); // modulo 2^32, as in ztocs
     view.setUint32(at + 44, entry.gid, true);
     view.setFloat64(at + 48, entry.devMajor, true);
     view.setFloat64(at + 56, entry.devMinor, true);
@@ -142,18 +142,18 @@ export class RecordWriter {
     this.#view = new DataView(larger.buffer);
   }
 
-  /** What was written: a view, valid until the next call. */
+  /** The bytes written so far: a view, valid until the next call. */
   bytes(): Uint8Array<ArrayBuffer> {
     return this.#bytes.subarray(0, this.length);
   }
 
-  /** Begins anew in the same memory. */
+  /** Starts again in the same memory. */
   clear(): void {
     this.length = 0;
   }
 }
 
-/** A record of the ztoc's word. */
+/** An expected record, written from the ztoc. */
 export interface HeaderRecord {
   /** The whole record: a view. */
   readonly bytes: Uint8Array;
@@ -180,9 +180,9 @@ export function* recordsIn(bytes: Uint8Array): Generator<HeaderRecord> {
 const scratch = new RecordWriter();
 
 /**
- * Compares a record with the header bytes the layer has there.
+ * Compares a record with the header bytes of the layer at its place.
  * @param region the tar's bytes from the record's `headerStart` to its `offset`.
- * @returns null when they say the same, else what differs, for the log.
+ * @returns null when they agree, else what differs, for the log.
  */
 export function headerDifference(
   record: HeaderRecord,
@@ -208,7 +208,7 @@ export function headerDifference(
     : `entry ${nameOf(record.bytes)}: ${differences(record.bytes, actual)}`;
 }
 
-/** A record that stands for no entry is shown to nobody; but there must be none. */
+/** For a record that marks "no entry here": reports an entry that is there nevertheless. */
 function entryBetween(
   { headerStart, offset }: HeaderRecord,
   region: Uint8Array,

@@ -1,14 +1,14 @@
 /**
  * Checks the layer's tar headers against what the ztoc says of them.
  *
- * A ztoc is made by someone else, and names, modes and owners are served from it before any byte of
- * the layer is here. Span digests do not help: they are the ztoc's own. So when a span arrives, each
- * header inside it must say exactly what the ztoc says; the entries of a ztoc leave no gap (each
- * header begins where the data before it ends), so nothing can be hidden between them either; what
- * comes behind the last one is checked to be no entry.
+ * A ztoc comes from somebody else, and names, modes and owners are served from it before any byte of the
+ * layer has arrived. Span digests do not help: they are part of the same ztoc. So when a span arrives,
+ * each header inside it must say exactly what the ztoc says. The entries of a ztoc leave no gap (each
+ * header begins where the data before it ends), so nothing can be hidden between them. After the last
+ * entry, a check makes sure that no further entry follows.
  *
- * The ztoc's word lies in a file, one record an entry (`header_record.ts`), in tar order, so that it
- * takes no memory and inflate Workers can read their part of it by themselves:
+ * What the ztoc says is kept in a file, one record per entry (`header_record.ts`), in tar order. So it
+ * takes no memory, and inflate Workers can read the part they need themselves:
  *
  * | section | element | count |
  * |---|---|---|
@@ -17,7 +17,7 @@
  * | crossing headers: start and end in the file, first and last span | four f64 | crossing headers |
  * | records | bytes | |
  *
- * A header that crosses a border of spans is checked when the last of its spans arrives.
+ * A header that crosses a span border is checked when the last of its spans arrives.
  * @module
  */
 import { crc32 } from "node:zlib";
@@ -44,19 +44,21 @@ import { headerDifference, recordsIn, RecordWriter } from "./header_record.ts";
 const MAGIC = 0x52444853; // "SHDR"
 const VERSION = 2;
 const HEAD_BYTES = 32;
-/** Some extension headers (PAX, global, GNU name and link target) of 1 MiB and the entry's own. */
+/**
+ * A few extension headers (PAX, global, GNU name and link target) of 1 MiB each, and the entry's own.
+ */
 const MAX_HEADER_BYTES = 6 * (2 ** 20 + 1024) + 512;
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 
-/** A header that does not lie in one span: it crosses a border of spans. */
+/** A header that spans share: it crosses a span border. */
 export interface CrossingHeader {
-  /** Where its record begins in the file. */
+  /** Start of its record in the file. */
   readonly start: number;
   /** Where it ends: behind its last byte. */
   readonly end: number;
   /** The span it begins in. */
   readonly firstSpan: number;
-  /** The span it ends in; all between hold a part of it. */
+  /** The span it ends in; the spans between hold parts of it. */
   readonly lastSpan: number;
 }
 
@@ -135,7 +137,7 @@ export class HeaderTable implements Disposable {
   }
 
   /**
-   * Compares a header that crosses borders of spans with the layer.
+   * Compares a header that crosses span borders with the layer.
    * @param read gives bytes of the tar; all of the header's spans must be here.
    * @returns null, or what differs.
    * @throws OsError when the file cannot be read.
@@ -161,7 +163,10 @@ export class HeaderTable implements Disposable {
   }
 }
 
-/** A torn file would look like a span without headers, which is then believed. @throws OsError */
+/**
+ * Throws on a short read: a torn file would look like a span without headers, which would pass. @throws
+ * OsError
+ */
 function readRecords(
   fd: number,
   into: Uint8Array<ArrayBuffer>,
@@ -173,7 +178,7 @@ function readRecords(
 }
 
 /**
- * Compares all headers that lie in a span with the ztoc's word.
+ * Compares all headers that lie in a span with what the ztoc says.
  * @param bytes the span's bytes of the tar, from offset `spanStart` on.
  * @returns null, or what differs.
  * @throws OsError when the records of the headers cannot be read.
@@ -257,7 +262,7 @@ function buildHeaderFile(
   return bytes;
 }
 
-/** An entry that stands for none; see `PLACEHOLDER_NAME`. */
+/** An entry for the end marker, where no real entry is; see `PLACEHOLDER_NAME`. */
 function placeholder(offset: number): ZtocEntry {
   const nothing = new Uint8Array(0);
   return {

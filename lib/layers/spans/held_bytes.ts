@@ -1,30 +1,30 @@
 import type { Lane, PendingSpan } from "./pending.ts";
 import { FairShares } from "./shares.ts";
 
-/** What may be asked of a slow repository, bytes, unless a single span is larger. */
+/** The most bytes in flight from a slow repository, unless a single span is larger. */
 const SLOW_BYTES = 4 * 2 ** 20;
 /** For single spans that are larger than a share: two of the largest a ztoc may have. */
 const LARGE_SPAN_BYTES = 2 * 64 * 2 ** 20;
 
-/** Of which budget a span takes how much. */
+/** How much a span takes from each budget. */
 interface Held {
   readonly lane: Lane;
   /** Of the host's and the repository's shares. */
   shared: number;
-  /** Of what is there for spans that are larger than a share. */
+  /** Of the budget for spans that are larger than a share. */
   large: number;
   /** Of the repository's own budget, while it is slow. */
   slow: number;
 }
 
 /**
- * The bound on compressed bytes that are on their way or wait to be inflated: they are in memory, each
- * for a moment twice. Hosts have fair shares of it, and the repositories of a host have fair shares of
- * the host's. What is asked of a slow repository is not in memory and counts against a small budget
- * of that repository alone.
+ * Bounds the compressed bytes that are in flight or wait to be inflated. They are in memory, each of
+ * them twice for a moment. Each host has a fair share of the bound, and each repository a fair share of
+ * its host's. Bytes in flight from a slow repository are not in memory yet, so they count against a
+ * small budget of that repository alone.
  *
- * A repository of which nothing is asked may begin with one span that is larger than its share; the
- * rest of that span comes out of a budget for such spans, which is shared as fairly.
+ * A repository with nothing in flight may begin with one span that is larger than its share. The excess
+ * comes out of a separate budget for such spans, which is shared fairly too.
  */
 export class HeldBytes {
   readonly #maxBytes: number;
@@ -35,8 +35,8 @@ export class HeldBytes {
   readonly #spans = new Map<PendingSpan, Held>();
 
   /**
-   * @param maxBytes of one host while it is alone; all together may have half as much again.
-   * @param onFreed told when there is more room.
+   * @param maxBytes bound of one host while it is alone; all hosts together may have 1.5 times as much.
+   * @param onFreed called when there is more room.
    */
   constructor(maxBytes: number, onFreed: () => void) {
     this.#maxBytes = maxBytes;
@@ -44,7 +44,7 @@ export class HeldBytes {
     this.#hosts = new FairShares(maxBytes);
   }
 
-  /** Bytes that may still be asked of a repository. */
+  /** How many more bytes may be requested from a repository. */
   roomOf(lane: Lane): number {
     if (lane.slow) return Math.max(0, SLOW_BYTES - lane.slowBytes);
     const room = Math.min(
@@ -54,7 +54,7 @@ export class HeldBytes {
     return Math.max(0, room);
   }
 
-  /** Whether a span may be asked for now. */
+  /** Whether a span may be requested now. */
   fits({ sizeBytes }: PendingSpan, lane: Lane): boolean {
     const room = this.roomOf(lane);
     if (sizeBytes <= room) return true;
@@ -68,7 +68,7 @@ export class HeldBytes {
     return slowBytes > SLOW_BYTES;
   }
 
-  /** Counts a span until it is settled, or `release`d. */
+  /** Counts a span until it is settled or `release` is called. */
   hold(pending: PendingSpan, lane: Lane): void {
     const { sizeBytes } = pending;
     const shared = lane.slow ? 0 : Math.min(sizeBytes, this.roomOf(lane));
@@ -82,7 +82,7 @@ export class HeldBytes {
     pending.done.then(release, release);
   }
 
-  /** A span does not come: from now on it counts against its repository's own budget. */
+  /** A span is stalled: from now on it counts against its repository's own budget. */
   giveBack(pending: PendingSpan): void {
     const held = this.#spans.get(pending);
     if (held === undefined || held.slow > 0) return;

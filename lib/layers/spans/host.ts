@@ -8,18 +8,24 @@ import {
   restOf,
 } from "./pending.ts";
 
-/** A background request that is over so soon, ms, is not worth a new connection. */
+/**
+ * A background request that will end within this time, ms, is not cancelled: a new connection costs
+ * more.
+ */
 const NEARLY_DONE_MS = 4;
-/** A reader waits so long, ms, for a background request to come to its span, else asks anew. */
+/**
+ * If a background request will reach a reader's span within this time, ms, the reader waits for it; else
+ * a new request is made.
+ */
 const NEARLY_THERE_MS = 15;
 
 /**
- * What is asked of one host, and what is to be, repository by repository. Those that hang or drip are
- * not counted where the others' turn is decided: nothing of the line is theirs.
+ * Running and queued requests of one host, by repository. Repositories that hang or trickle are not
+ * counted when the scheduler decides whether others may start: they use next to no bandwidth.
  */
 export class Host {
   readonly pace = new HostPace();
-  /** By repository; who had its turn goes to the end. */
+  /** By repository, in round-robin order: a lane that had its turn goes to the end. */
   readonly #lanes = new Map<string, Lane>();
   /** When something other than background last ran. */
   busyUntilMs = -Infinity;
@@ -48,14 +54,17 @@ export class Host {
     this.#lanes.set(lane.repository, lane);
   }
 
-  /** Whether something of a class waits that might come at once if there were room for it. */
+  /** Whether a span of one of these classes is queued that could start at once if there were room. */
   isWaiting(classes: readonly SpanClass[]): boolean {
     return this.lanes().some(({ slow, queues }) =>
       !slow && classes.some((cls) => queues[cls].size > 0)
     );
   }
 
-  /** Number of requests under way that somebody waits for, or will, but for a lane and slow ones. */
+  /**
+   * Number of running requests that a reader waits for, or will; without those of one lane and of slow
+   * lanes.
+   */
   urgentBeside(except: Lane | null = null): number {
     let count = 0;
     for (const lane of this.#lanes.values()) {
@@ -64,7 +73,7 @@ export class Host {
     return count;
   }
 
-  /** Number of requests under way, but for slow repositories. */
+  /** Number of running requests, without those of slow repositories. */
   get requestCount(): number {
     let count = 0;
     for (const { slow, requests } of this.#lanes.values()) {
@@ -74,15 +83,16 @@ export class Host {
   }
 
   /**
-   * Gives up background requests that a reader would wait behind.
-   * @param reader what it waits for; null: all of them.
+   * Cancels background requests that would delay a reader.
+   * @param reader the span it waits for; null: cancels all.
    */
   yieldTo(reader: PendingSpan | null): void {
     const lane = reader?.lane ?? null;
     for (const request of this.#requests(lane?.slow ? lane : null)) {
       if (request.cls !== "background") continue;
       if (reader !== null && this.#comesSoon(request, reader)) continue;
-      // Somebody waits for a part of it, and hears of the rest when that has come.
+      // A reader waits for a part of this request; once that part is here, the request is looked at
+      // again.
       const joined = reader?.request !== request &&
         restOf(request).some(({ cls }) => cls === "demand");
       if (!joined) request.abort.abort(new Preempted("a reader waits"));
@@ -94,7 +104,9 @@ export class Host {
     return lanes.flatMap(({ requests }) => [...requests]);
   }
 
-  /** Whether a request is worth waiting for, as it is nearly done or nearly at the reader's span. */
+  /**
+   * Whether a request is worth waiting for, because it is nearly done or nearly at the reader's span.
+   */
   #comesSoon(request: RangeRequest, reader: PendingSpan): boolean {
     const { layer, next, received, sizeBytes, spans } = request;
     const leftMs = this.pace.transferMs(sizeBytes - received);

@@ -1,7 +1,7 @@
-/** What the main isolate and an inflate Worker say to each other. @module */
+/** Messages between the main isolate and an inflate Worker. @module */
 import type { SpanHeaders } from "./headers.ts";
 
-/** What is to be made of a span's bytes. */
+/** What to do with a span's bytes. */
 export interface InflateWork {
   /**
    * Data file; shared by all threads of the process, open until the answer is here. null: the bytes
@@ -45,13 +45,13 @@ export type InflateRequest =
 export type InflateOutcome =
   /** The bytes are in the data file. */
   | { readonly kind: "written" }
-  /** They are right but could not be written: here they are. */
+  /** They are right but could not be written; this message carries them. */
   | {
     readonly kind: "unwritten";
     readonly bytes: Uint8Array<ArrayBuffer>;
     readonly detail: string;
   }
-  /** They are not to be used; after `worker`, nothing is known of them. */
+  /** They must not be used. For `worker`, it is not known whether they are right. */
   | {
     readonly kind: "digest" | "inflate" | "header" | "worker";
     readonly detail: string;

@@ -11,9 +11,9 @@ import { TurnQueue } from "./turn_queue.ts";
 
 /** A piece of a span that is coming is posted once it has so many bytes. */
 const PIECE_BYTES = 64 * 1024;
-/** Workers that had nothing to do for so long, ms, are stopped: each takes 11 MB and its buffers. */
+/** Workers are stopped after they were idle for so long, ms: each takes 11 MB and its buffers. */
 const IDLE_MS = 120_000;
-/** Spans of one Worker that may be coming: each holds some MiB of memory. */
+/** Spans that one Worker may inflate while they arrive: each holds some MiB of memory. */
 const STREAMS_EACH = 2;
 
 type Finished = PromiseWithResolvers<InflateOutcome>;
@@ -25,9 +25,9 @@ interface Waiting {
 }
 
 interface Member {
-  /** Null while there was nothing to do for long. */
+  /** Null while it is stopped because it was idle. */
   worker: Worker | null;
-  /** One span at a time: what waits here can still be overtaken, what was posted cannot. */
+  /** One span at a time: a queued span can still be overtaken, a posted one cannot. */
   current: {
     readonly id: number;
     readonly cls: SpanClass;
@@ -37,7 +37,7 @@ interface Member {
   readonly streams: Map<number, { finished: Finished; share: string }>;
 }
 
-/** A span that is hashed and inflated while it comes. */
+/** A span that is hashed and inflated while it arrives. */
 export interface InflateStream {
   /** More of the span is here: all of `bytes` up to `end`. Copies what it takes. */
   reached(bytes: Uint8Array, end: number): void;
@@ -56,9 +56,9 @@ export interface InflatePoolOptions {
 }
 
 /**
- * Workers that check, inflate and write spans, those that are waited for first. They are there from
- * the start, go when there is nothing to do for long, and come again with the next span, or with
- * `wake` while it is still on its way.
+ * Workers that check, inflate and write spans; spans with waiting readers go first. The Workers run from
+ * the start, stop after a long idle time, and start again with the next span, or by `wake` while that
+ * span is still in flight.
  */
 export class InflatePool implements Disposable {
   readonly #members: Member[];
@@ -67,7 +67,7 @@ export class InflatePool implements Disposable {
     prefetch: new TurnQueue(),
     background: new TurnQueue(),
   };
-  /** Spans that are coming, by who takes a share. */
+  /** Number of streams by the share they count against. */
   readonly #streams: FairShares<string>;
   #nextId = 1;
 
@@ -88,7 +88,7 @@ export class InflatePool implements Disposable {
     this.wake();
   }
 
-  /** Starts Workers that were stopped, so that they are up when the next span has come. */
+  /** Starts stopped Workers, so that they are ready when the next span has arrived. */
   wake(): void {
     this.#usedMs = performance.now();
     if (this.#idle !== undefined) return;
@@ -134,7 +134,7 @@ export class InflatePool implements Disposable {
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      // The Worker is gone with its spans, which are fetched again; another takes its place.
+      // The Worker died with its spans. They are fetched again, and a new Worker replaces it.
       this.#start(member);
       const outcome: InflateOutcome = {
         kind: "worker",
@@ -158,8 +158,8 @@ export class InflatePool implements Disposable {
   }
 
   /**
-   * Checks, inflates and writes one span; `compressed` and the work's window are given up.
-   * @param share who wants it: those of one class have their turns one after another.
+   * Checks, inflates and writes one span; `compressed` and the work's window are transferred.
+   * @param share who wants it: within a class, shares are served round-robin.
    */
   run(
     work: InflateWork,
@@ -175,10 +175,10 @@ export class InflatePool implements Disposable {
   }
 
   /**
-   * The same for a span of which only the beginning is here.
+   * The same for a span of which only the beginning has arrived.
    * @param start where it begins in the bytes that `reached` and `finish` are given.
-   * @param share who wants it: nobody takes all the places there are for spans that are coming.
-   * @returns null when enough are coming already: then wait for all of it and `run`.
+   * @param share who wants it: no share can take all places for streams.
+   * @returns null when all places are taken: then wait for the whole span and call `run`.
    */
   stream(
     makeWork: () => InflateWork,
@@ -229,7 +229,7 @@ export class InflatePool implements Disposable {
     for (;;) {
       const cls = SPAN_CLASSES.find((cls) => this.#queues[cls].size > 0);
       if (cls === undefined) return;
-      // One Worker is kept free of background work: the next reader finds it idle.
+      // One Worker never does background work, so the next reader finds it idle.
       const background = this.#members.filter(({ current }) =>
         current?.cls === "background"
       ).length;
@@ -246,7 +246,7 @@ export class InflatePool implements Disposable {
     }
   }
 
-  /** Stops the Workers; spans under way never end, so end them first. */
+  /** Stops the Workers. Promises of spans in progress never settle, so end those spans first. */
   [Symbol.dispose](): void {
     clearTimeout(this.#idle);
     for (const { worker } of this.#members) worker?.terminate();
@@ -263,6 +263,6 @@ function post({ worker }: Member, request: InflateRequest): void {
   if ("work" in request && request.work.checkpoint !== null) {
     transfer.push(request.work.checkpoint.window.buffer);
   }
-  // Whoever posts has woken it, and it stays while it is busy.
+  // `wake` was called before, and a busy Worker is not stopped.
   worker!.postMessage(request, transfer);
 }

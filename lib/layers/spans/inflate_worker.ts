@@ -1,8 +1,7 @@
 /**
- * Checks a span's digest, inflates it, checks the tar headers in it and writes it into the data
- * file. A span that comes over a slow line is hashed and inflated as it comes, so that little is left
- * to do when its last byte is here. Nothing reaches the file before digest and headers were seen to
- * be right.
+ * Checks a span's digest, inflates it, checks the tar headers in it and writes it into the data file. A
+ * span that arrives over a slow connection is hashed and inflated while it arrives, so that little is
+ * left to do after its last byte. Nothing is written to the file before digest and headers are checked.
  * @module
  */
 /// <reference lib="deno.worker" />
@@ -25,7 +24,7 @@ class SpanTask {
   readonly #work: InflateWork;
   readonly #hash = new DigestStream();
   readonly #inflater: SpanInflater | null;
-  /** Of a span that is not compressed. */
+  /** The bytes of a span that is not compressed. */
   #plain: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #failure: unknown = null;
 
@@ -50,7 +49,7 @@ class SpanTask {
     try {
       this.#inflater.push(compressed);
     } catch (error) {
-      this.#failure = error; // whose fault it is, the digest will tell
+      this.#failure = error; // the digest will show whether source or ztoc is at fault
     }
   }
 
@@ -83,7 +82,7 @@ class SpanTask {
     return write(this.#work, bytes);
   }
 
-  /** Gives its memory to the next one. */
+  /** Leaves its memory to the next span. */
   [Symbol.dispose](): void {
     if (this.#inflater !== null) spare.push(this.#inflater);
   }
@@ -105,7 +104,7 @@ function write(
   } catch (error) {
     if (!(error instanceof OsError)) throw error;
     try {
-      punchHole(fd, offset, size); // what was written of it helps nobody
+      punchHole(fd, offset, size); // a part of a span is of no use
     } catch (failure) {
       if (!(failure instanceof OsError)) throw failure;
       // The blocks stay until the span is written again: nothing reads them before.
@@ -121,7 +120,7 @@ function finish(id: number, task: SpanTask): void {
   try {
     outcome = task.finish();
   } catch (error) {
-    // No judgement of the bytes: memory or a descriptor gave out.
+    // This says nothing about the bytes: memory or a descriptor ran out.
     outcome = { kind: "worker", detail: String(error) };
   }
   task[Symbol.dispose]();

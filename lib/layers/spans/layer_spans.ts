@@ -12,11 +12,10 @@ export function isHere(state: SpanState | undefined): boolean {
 }
 
 /**
- * The spans of one layer: their states, and what goes with a state: who waits for a span that is on
- * its way, why one failed, the bytes of one that is in memory only, the presence byte and the durable
- * mark of one that is here. The parts of a `LayerReader` change states here and nowhere else, but for
- * the scheduler, which takes the steps `send`, `requeue` and `retry`, and the fetcher, which takes
- * `arrive`.
+ * The spans of one layer: their states and what belongs to each state. A pending span has waiters, a
+ * failed one a reason. A span that is only in memory has its bytes, and one in the data file a presence
+ * byte and a durable mark. The parts of a `LayerReader` change states only here, with two exceptions:
+ * the scheduler takes the steps `send`, `requeue` and `retry`, and the fetcher takes `arrive`.
  */
 export class LayerSpans implements UncachedLayer {
   readonly states: SpanStates;
@@ -28,7 +27,7 @@ export class LayerSpans implements UncachedLayer {
   #verdict: SpanError | null = null;
   readonly #closed = new AbortController();
   #ended = false;
-  /** What uses descriptors. */
+  /** Tasks that use descriptors. */
   readonly #tasks = new Set<Promise<void>>();
 
   constructor(options: LayerReaderOptions) {
@@ -37,7 +36,7 @@ export class LayerSpans implements UncachedLayer {
     this.states = new SpanStates(spans.count, (span) => map.has(span));
   }
 
-  /** What is pending, by span. */
+  /** Pending spans by number. */
   get pending(): ReadonlyMap<number, PendingSpan> {
     return this.#pending;
   }
@@ -47,7 +46,7 @@ export class LayerSpans implements UncachedLayer {
     return this.#closed.signal;
   }
 
-  /** Whether `close` was called: the files may be another reader's soon. */
+  /** Whether `close` was called: another reader may open the files soon. */
   get ended(): boolean {
     return this.#ended;
   }
@@ -77,12 +76,12 @@ export class LayerSpans implements UncachedLayer {
     if (this.states.at(span) === SpanState.PRESENT) {
       return this.#options.map.watch(span);
     }
-    // One in memory only needs no mark: its readers ask anyway.
+    // A span that is only in memory needs no mark: its readers ask anyway.
     const pending = this.#pending.get(span);
     if (pending !== undefined) pending.watched = true;
   }
 
-  /** A span's bytes are in the data file, and right: every reader may see them. */
+  /** A span's bytes are in the data file and checked: every reader may see them. */
   written(span: number): void {
     const { map, uncached, onPresent, onComplete } = this.#options;
     const wasHeld = this.states.at(span) === SpanState.HELD;
@@ -101,7 +100,7 @@ export class LayerSpans implements UncachedLayer {
     if (this.states.presentCount === this.states.count) onComplete?.();
   }
 
-  /** A span's bytes are right, and only in memory. */
+  /** A span's bytes are checked, but only in memory. */
   held(span: number, bytes: Uint8Array<ArrayBuffer>): void {
     this.states.step(span, "hold");
     this.#options.uncached.put(this, span, bytes);
@@ -112,14 +111,14 @@ export class LayerSpans implements UncachedLayer {
     this.states.step(span, "pushOut");
   }
 
-  /** A pending span will not come; whoever wants it next asks anew. */
+  /** A pending span will not arrive. The next reader that wants it starts a new request. */
   giveUp(pending: PendingSpan, error: unknown): void {
     this.#unqueue(pending);
     this.#settle(pending)?.reject(error);
     this.states.step(pending.span, "giveUp");
   }
 
-  /** A span will never be right; those who wait for it are told. It must not be PRESENT. */
+  /** A span failed for good; its waiters get the error. It must not be PRESENT. */
   fail(span: number, error: SpanError): void {
     const pending = this.#pending.get(span);
     if (pending !== undefined) this.#unqueue(pending);
@@ -131,7 +130,7 @@ export class LayerSpans implements UncachedLayer {
     this.states.step(span, "fail");
   }
 
-  /** All spans fail, for one reason. None must be PRESENT. */
+  /** All spans fail for one reason. None may be PRESENT. */
   failAll(error: SpanError): void {
     this.#verdict = error;
     for (let span = 0; span < this.states.count; span++) this.fail(span, error);
@@ -147,18 +146,18 @@ export class LayerSpans implements UncachedLayer {
     return pending;
   }
 
-  /** Has `close` wait for something that uses descriptors. */
+  /** Makes `close` wait for a task that uses descriptors. */
   track(task: Promise<void>): void {
     const tracked = task.finally(() => this.#tasks.delete(tracked));
     this.#tasks.add(tracked);
   }
 
-  /** Wants are refused from now on, and what is being fetched ends with the reason. */
+  /** Refuses new wants from now on, and aborts running fetches with the reason. */
   refuse(reason: Error): void {
     if (!this.closed.aborted) this.#closed.abort(reason);
   }
 
-  /** Ends all that is under way or in memory; resolves when nothing uses descriptors. */
+  /** Ends all tasks and drops bytes in memory; resolves when nothing uses the descriptors. */
   async close(): Promise<void> {
     this.#ended = true;
     this.refuse(new Error("the layer is no longer served"));

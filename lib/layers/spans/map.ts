@@ -17,19 +17,19 @@ const BOOT_ID_BYTES = 36;
 
 /** In the file: the span's bytes were written, and the page cache vouches for them until a reboot. */
 const WRITTEN = 1;
-/** In the file: the span's bytes were on disk before this was. */
+/** In the file: the span's bytes were on disk before this mark was. */
 const SYNCED = 2;
-/** In memory only: WRITTEN, and a sync that covers it is under way. */
+/** In memory only: WRITTEN, and a running sync covers it. */
 const SYNCING = 3;
 
 /**
  * The durable list of present spans of one layer: a 64-byte header (magic, version, count, boot ID)
  * and one byte a span.
  *
- * Bytes are written before their span is marked, so after a crash of the daemon every mark holds.
- * After a crash of the machine the order of page write-back is unknown: marks of another boot count
- * only when they were made after an fdatasync of the data (`SYNCED`). A span that is given up loses
- * its mark, durably, before its bytes go.
+ * Bytes are written before their span is marked, so after a crash of the daemon every mark is true.
+ * After a crash of the machine the order of page write-back is unknown, so marks of another boot count
+ * only if they were made after an fdatasync of the data (`SYNCED`). When a span is evicted, its mark is
+ * removed durably before its bytes are.
  */
 export class SpanMap implements Disposable {
   readonly #fd: number;
@@ -42,7 +42,7 @@ export class SpanMap implements Disposable {
   private constructor(
     fd: number,
     marks: Uint8Array<ArrayBuffer>,
-    /** Presence bytes, shared with the readers of the data file; written here only. */
+    /** Presence bytes, shared with the readers of the data file; written only here. */
     readonly presence: Uint8Array,
   ) {
     this.#fd = fd;
@@ -77,7 +77,7 @@ export class SpanMap implements Disposable {
 
   /**
    * Marks a span whose bytes are in the data file.
-   * @throws OsError when the mark cannot be made durable; the span is present all the same.
+   * @throws OsError when the mark cannot be made durable; the span is still present.
    */
   mark(span: number): void {
     this.#marks[span] = WRITTEN;
@@ -87,7 +87,7 @@ export class SpanMap implements Disposable {
   }
 
   /**
-   * Gives spans up: they are missing at once. Their bytes may be destroyed when this resolves.
+   * Marks spans missing, at once. Their bytes may be destroyed when this resolves.
    * @throws OsError: then their bytes must stay.
    */
   async clear(spans: readonly number[]): Promise<void> {
@@ -99,7 +99,7 @@ export class SpanMap implements Disposable {
       this.#byte[0] = 0;
       pwriteFully(this.#fd, this.#byte, HEADER_BYTES + span);
     }
-    // Marks that were never said to outlive the machine need not be taken back durably.
+    // Marks that are only WRITTEN do not count after a reboot, so they need not be removed durably.
     if (durable) await dataSyncElsewhere(this.#fd);
   }
 
@@ -128,12 +128,12 @@ export class SpanMap implements Disposable {
   }
 
   /**
-   * Makes all marks of now outlive the machine: syncs the data, then the marks. Both descriptors
-   * must stay open until then. @throws OsError
+   * Makes all marks that exist now survive a power loss: syncs the data, then the marks. Both
+   * descriptors must stay open until this resolves. @throws OsError
    */
   sync(dataFd: number): Promise<void> {
     const syncing = this.#syncing.then(() => this.#sync(dataFd));
-    this.#syncing = syncing.catch(() => {}); // told to this caller, not to the next
+    this.#syncing = syncing.catch(() => {}); // reported to this caller, not to the next one
     return syncing;
   }
 
@@ -147,14 +147,14 @@ export class SpanMap implements Disposable {
       replace(marks, SYNCING, WRITTEN);
       throw error;
     }
-    // Spans given up meanwhile are no longer SYNCING, even if they are here again.
+    // Spans that were evicted meanwhile are no longer SYNCING, even if they have arrived again.
     replace(marks, SYNCING, SYNCED);
     if (this.#frozen) return;
     pwriteFully(this.#fd, marks, HEADER_BYTES);
     await dataSyncElsewhere(this.#fd);
   }
 
-  /** `sync` before this returns, for the end of the process. @throws OsError */
+  /** A blocking `sync`, for the end of the process. @throws OsError */
   syncNow(dataFd: number): void {
     if (!this.#marks.some((mark) => mark === WRITTEN || mark === SYNCING)) {
       return;
@@ -166,12 +166,12 @@ export class SpanMap implements Disposable {
     dataSync(this.#fd);
   }
 
-  /** Writes no more to the file from now on, so that another map may be opened over it. */
+  /** Stops all writes to the file, so that another map may be opened over it. */
   freeze(): void {
     this.#frozen = true;
   }
 
-  /** Closes the file once no sync runs. */
+  /** Closes the file after a running sync. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = this.#frozen = true;
@@ -193,7 +193,7 @@ function replace(marks: Uint8Array, from: number, to: number): void {
   }
 }
 
-/** The whole file as it shall be: only marks that can be believed, and this boot's ID. */
+/** The contents to start with: only marks that can be trusted, and the ID of this boot. */
 function readTrusted(
   fd: number,
   count: number,

@@ -16,11 +16,11 @@ export interface LayerReaderOptions {
   readonly spans: SpanTable;
   /** Whether spans are gzip pieces, or plain bytes. */
   readonly compression: "gzip" | "uncompressed";
-  /** Which of them are here; changed by this reader alone. */
+  /** Which of them are present; changed by this reader alone. */
   readonly map: SpanMap;
   /** The data file; open until `close` has resolved. */
   readonly dataFd: number;
-  /** Where the missing ones come from. */
+  /** Where missing ones are fetched from. */
   readonly sources: SpanSources;
   /** Shared by all layers. */
   readonly scheduler: SpanScheduler;
@@ -28,21 +28,24 @@ export interface LayerReaderOptions {
   readonly pool: InflatePool;
   /** The tar headers spans must hold; null: not checked. Open until `close` has resolved. */
   readonly headers: HeaderTable | null;
-  /** Where spans go that the disk does not take, and whether it can be believed. */
+  /** Keeps spans that could not be written to disk, and knows whether the disk can be trusted. */
   readonly uncached: UncachedSpans;
-  /** The most bytes to read ahead; a part of the cache's budget, or it would push out itself. */
+  /**
+   * The most bytes to read ahead; only a part of the cache's budget, or read-ahead would evict its own
+   * spans.
+   */
   readonly maxReadAheadBytes?: number;
-  /** Told the compressed bytes of each range fetched. */
+  /** Called with the compressed bytes of each range fetched. */
   readonly onFetched?: (bytes: number, cls: SpanClass) => void;
-  /** A span's bytes are in the data file now. */
+  /** Called when a span's bytes are in the data file. */
   readonly onPresent?: (span: number) => void;
-  /** Every span is present. */
+  /** Called when every span is present. */
   readonly onComplete?: () => void;
   /**
-   * Spans are missing again and their bytes are about to go, once what this gives resolves: when
-   * nobody is copying who saw them present.
+   * Called when spans are missing again and their bytes are about to be destroyed. That waits until the
+   * returned promise resolves: when every reader that saw them present has finished its copy.
    */
   readonly onGone?: () => Promise<void>;
-  /** The ztoc was found to lie about the layer. */
+  /** Called when the ztoc was found to lie about the layer. */
   readonly onLie?: (error: SpanError) => void;
 }

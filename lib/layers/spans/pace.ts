@@ -1,17 +1,17 @@
 /**
- * How much to ask of one host at a time, learned from what it gives.
+ * How many requests to run against one host, learned from its throughput.
  * @module
  */
 
-/** Ranges asked for side by side. */
+/** Bounds for concurrent range requests. */
 const MIN_REQUESTS = 4;
 const FIRST_REQUESTS = 8;
 const MAX_REQUESTS = 32;
-/** Figures are taken over at least so long, ms, so that one lucky piece says nothing. */
+/** The rate is measured over at least so long, ms, so that one lucky chunk does not count. */
 const WINDOW_MS = 200;
-/** How much of the known rate stays after a burst too short for a window. */
+/** Factor on the known rate after a burst that is too short for a window. */
 const BURST_DECAY = 0.95;
-/** A change of the rate that is more than noise. */
+/** A rate change by this factor is more than noise. */
 const NOTICEABLE = 1.05;
 
 /** Watches one host's transfers. */
@@ -19,11 +19,11 @@ export class HostPace {
   #requests = FIRST_REQUESTS;
   #step = 1;
   #bytesPerMs = 0;
-  /** The window under way: it lasts while anything is transferred. */
+  /** The current window: it lasts while anything is transferred. */
   #windowStartMs = 0;
   #windowBytes = 0;
   #active = 0;
-  /** Whether requests waited during all of the window: only then does the limit limit. */
+  /** Whether requests were queued during the whole window: only then was the limit the bottleneck. */
   #saturated = false;
   #lastRate = 0;
 
@@ -32,7 +32,7 @@ export class HostPace {
     return this.#requests;
   }
 
-  /** What the host gives to all requests together, bytes a ms; 0 while that is not known. */
+  /** The host's throughput over all requests, bytes per ms; 0 while unknown. */
   get bytesPerMs(): number {
     return this.#bytesPerMs;
   }
@@ -47,7 +47,7 @@ export class HostPace {
     if (this.#active++ === 0) this.#startWindow(nowMs);
   }
 
-  /** Bytes came; `waiting` tells whether more requests wait for their turn. */
+  /** Bytes arrived; `waiting` says whether more requests are queued. */
   received(bytes: number, waiting: boolean, nowMs: number): void {
     this.#windowBytes += bytes;
     this.#saturated &&= waiting;
@@ -57,13 +57,13 @@ export class HostPace {
     this.#startWindow(nowMs);
   }
 
-  /** A request is over. A failure makes the host's life easier. */
+  /** A request has ended. A failure lowers the number of requests. */
   end(outcome: "done" | "failed", nowMs: number): void {
     if (outcome === "failed") {
       this.#requests = Math.max(MIN_REQUESTS, this.#requests >> 1);
     }
     if (--this.#active > 0) return;
-    // Short bursts count too. Their round trip makes them look slow, so they lower the rate slowly.
+    // Short bursts count too. The round trip makes them look slow, so they lower the rate only a little.
     const elapsed = nowMs - this.#windowStartMs;
     if (elapsed > 0 && this.#windowBytes > 0) {
       const rate = this.#windowBytes / elapsed;
@@ -77,13 +77,13 @@ export class HostPace {
     this.#saturated = true;
   }
 
-  /** Takes the new rate over and, when the limit was what limited, tries a better one. */
+  /** Adopts the new rate and, if the limit was the bottleneck, tries another limit. */
   #learn(rate: number): void {
     this.#bytesPerMs = this.#bytesPerMs === 0
       ? rate
       : this.#bytesPerMs * 0.5 + rate * 0.5;
     if (!this.#saturated) return;
-    // Hill climbing: on in the same direction while that pays, else back.
+    // Hill climbing: continue in the same direction while the rate rises, else turn back.
     if (rate < this.#lastRate * NOTICEABLE && this.#lastRate > 0) {
       this.#step = -this.#step;
     }

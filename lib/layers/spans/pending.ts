@@ -1,42 +1,42 @@
-/** A span that is on its way, the range request that brings it, and whose turn that is. @module */
+/** A pending span, the range request that fetches it, and the lane (queue) of its repository. @module */
 import { SPAN_CLASSES, type SpanClass } from "./classes.ts";
 import type { Flow } from "./flow.ts";
 import type { SpanSource } from "./source.ts";
 import type { SpanSources } from "./sources.ts";
 import type { SpanStates } from "./span_states.ts";
 
-/** A repository that gave next to nothing is held for slow so long, ms, unless it goes on. */
+/** How long, ms, a repository counts as slow after it gave next to nothing; longer if it stays so. */
 const SLOW_MS = 30_000;
 
-/** One span that somebody wants, from being asked for until it is here, or will not come. */
+/** One wanted span, from the request until it has arrived or failed. */
 export class PendingSpan {
-  /** Those who wait; a queued span that nobody waits for any more is dropped. */
+  /** Number of waiters; a queued span without waiters is dropped. */
   waiters = 1;
-  /** The range request that brings it; null while it is queued or recalled. */
+  /** The range request that fetches it; null while it is queued or recalled. */
   request: RangeRequest | null = null;
-  /** In whose queues it is, or was last; null before the scheduler has it. */
+  /** The lane it is queued in, or was last; null before the scheduler has it. */
   lane: Lane | null = null;
-  /** Of whom it is asked, or was last. */
+  /** The source it is requested from, or was last. */
   source: SpanSource | null = null;
-  /** How often each source was asked for it in vain. */
+  /** How often each source failed to deliver it. */
   readonly tried = new Map<SpanSource, number>();
-  /** How often what came was of no use. */
+  /** How often the bytes that arrived were unusable. */
   refusals = 0;
-  /** Whether read-ahead wants to hear of its first reader. */
+  /** Whether its first reader triggers more read-ahead. */
   watched = false;
   readonly #done = Promise.withResolvers<void>();
   #settled = false;
 
-  /** One waits. Its layer takes the step `want` with it. */
+  /** Begins with one waiter. Its layer takes the step `want` together with this. */
   constructor(
     /** Whose span it is. */
     readonly layer: ScheduledLayer,
     /** Number of the span. */
     readonly span: number,
-    /** The first of those who wait. Raised when a more urgent one joins, never lowered. */
+    /** Class of the most urgent waiter. Raised when a more urgent one joins, never lowered. */
     public cls: SpanClass,
   ) {
-    this.#done.promise.catch(() => {}); // each waiter has its own handle
+    this.#done.promise.catch(() => {}); // each waiter handles the error itself
   }
 
   /** Resolves when the span is here. */
@@ -44,7 +44,7 @@ export class PendingSpan {
     return this.#done.promise;
   }
 
-  /** Whether it is over: another one may be pending for the same span by now. */
+  /** Whether it has arrived or failed: by now another one may be pending for the same span. */
   get settled(): boolean {
     return this.#settled;
   }
@@ -55,13 +55,13 @@ export class PendingSpan {
     return layer.compressedEnd(span) - layer.compressedStart(span);
   }
 
-  /** Tells all who wait that the span is here. */
+  /** Tells all waiters that the span is here. */
   resolve(): void {
     this.#settled = true;
     this.#done.resolve();
   }
 
-  /** Tells all who wait that it will not come. */
+  /** Tells all waiters that it will not arrive. */
   reject(error: unknown): void {
     this.#settled = true;
     this.#done.reject(error);
@@ -76,66 +76,66 @@ export interface RangeRequest {
   readonly source: SpanSource;
   /** That source's repository. */
   readonly lane: Lane;
-  /** How it comes along. */
+  /** Watches its progress. */
   readonly flow: Flow;
-  /** In order of their spans, without gap. */
+  /** In ascending order, without a gap. */
   readonly spans: readonly PendingSpan[];
-  /** The most urgent class among them when it went out. */
+  /** The most urgent class among them when it was sent. */
   readonly cls: SpanClass;
-  /** Gives it up; by `Preempted` its spans are queued again. */
+  /** Cancels it; with the reason `Preempted` its spans are queued again. */
   readonly abort: AbortController;
-  /** Index in `spans` of the next one to come. */
+  /** Index in `spans` of the next one to arrive. */
   next: number;
-  /** Compressed bytes that have come. */
+  /** Compressed bytes that have arrived. */
   received: number;
   /** Compressed bytes of all its spans. */
   readonly sizeBytes: number;
 }
 
-/** What has not come yet of a request. */
+/** The spans of a request that have not arrived yet. */
 export function restOf({ spans, next }: RangeRequest): readonly PendingSpan[] {
   return spans.slice(next);
 }
 
-/** Whether somebody waits, or will, for what has not come yet of a request. */
+/** Whether a reader waits, or will soon, for the rest of a request. */
 export function isUrgent(request: RangeRequest): boolean {
   return request.cls !== "background" ||
     restOf(request).some(({ cls }) => cls !== "background");
 }
 
-/** What is asked of one repository of a host, and what is to be. */
+/** Running and queued requests of one repository of a host. */
 export class Lane {
-  /** What waits for a request, by class. */
+  /** Queued spans by class. */
   readonly queues: Readonly<Record<SpanClass, Set<PendingSpan>>> = {
     demand: new Set(),
     prefetch: new Set(),
     background: new Set(),
   };
-  /** Range requests under way. */
+  /** Running range requests. */
   readonly requests = new Set<RangeRequest>();
-  /** Bytes of spans that were asked for and are not settled, of all its requests. */
+  /** Bytes of requested spans that are not settled, over all its requests. */
   heldBytes = 0;
   /** Those of them that count against the budget of slow repositories. */
   slowBytes = 0;
   #slowUntilMs = -Infinity;
   #slow = false;
 
-  /** Nothing is asked of it. */
+  /** A lane without requests. */
   constructor(
     /** The registry; empty for files of this machine. */
     readonly host: string,
-    /** On that host. */
+    /** Its name on that host. */
     readonly repository: string,
   ) {}
 
-  /** What tells it from all others. */
+  /** Unique among all lanes. */
   get name(): string {
     return `${this.host} ${this.repository}`;
   }
 
   /**
-   * Whether it hangs or drips, or did a short while ago: then it has a small budget of its own, and
-   * whoever can asks elsewhere.
+   * Whether it hangs or trickles, or did so recently. It then has a small budget of its own, and its
+   * spans are requested elsewhere where possible.
    */
   get slow(): boolean {
     return this.#slow;
@@ -157,7 +157,7 @@ export class Lane {
     return SPAN_CLASSES.some((cls) => this.queues[cls].size > 0);
   }
 
-  /** Number of requests under way that somebody waits for, or will. */
+  /** Number of running requests that a reader waits for, or will. */
   get urgentRequests(): number {
     let count = 0;
     for (const request of this.requests) if (isUrgent(request)) count++;
@@ -167,29 +167,33 @@ export class Lane {
 
 /** A layer as the scheduler sees it. */
 export interface ScheduledLayer {
-  /** Whom it may be fetched from. Requests are bounded for each host and each repository. */
+  /** Where it may be fetched from. Requests are bounded per host and per repository. */
   readonly sources: SpanSources;
   /** The scheduler takes the steps `send`, `requeue` and `retry` in it. */
   readonly states: SpanStates;
-  /** What is pending, by span. */
+  /** Pending spans by number. */
   readonly pending: ReadonlyMap<number, PendingSpan>;
   /** Where a span begins in the layer blob, bytes. */
   compressedStart(span: number): number;
   /** Where it ends: behind its last byte. */
   compressedEnd(span: number): number;
   /**
-   * Fetches a request's spans from its source and hands each on as its bytes come; `next` and `received` follow.
-   * @throws the source's error, or the abort's reason: then spans from `next` on have not come.
+   * Fetches a request's spans from its source and passes each on once its bytes have arrived. Keeps
+   * `next` and `received` up to date.
+   * @throws the source's error, or the abort's reason: then spans from `next` on have not arrived.
    */
   fetch(request: RangeRequest, onBytes: (count: number) => void): Promise<void>;
-  /** A span has not come, and is not asked for again by itself. */
+  /** A span has failed and is not retried automatically. */
   lost(pending: PendingSpan, error: unknown): void;
 }
 
-/** Why a range request was given up: its spans are queued again. */
+/** Reason for cancelling a range request whose spans are queued again. */
 export class Preempted extends Error {
   override readonly name = "Preempted";
 }
 
-/** Given up because next to nothing comes: its spans are asked of another source, if there is one. */
+/**
+ * Cancelled because next to nothing arrives: its spans are requested from another source, if there is
+ * one.
+ */
 export class Quiet extends Preempted {}

@@ -1,29 +1,29 @@
-/** Never more compressed bytes than this are ahead of a reader, nor more than may be. */
+/** The most compressed bytes ahead of a reader; `maxBytes` may lower it. */
 const MAX_BYTES = 16 * 2 ** 20;
-/** Nor for more than the host gives in this time, ms. */
+/** Nor more than the host delivers in this time, ms. */
 const MAX_MS = 1000;
-/** Readers of one layer that are told apart. */
+/** The most concurrent readers of one layer that are tracked separately. */
 const MAX_STREAMS = 8;
 /**
- * Spans asked for in order before anything is read ahead. Programs that start up read two neighbours
- * now and then without wanting the next: with 2 an import of Python modules fetched 19 % too much.
+ * Sequential spans before read-ahead begins. Programs that start up sometimes read two neighbours
+ * without wanting the next: with 2, an import of Python modules fetched 19 % too much.
  */
 const LEAST_IN_ORDER = 3;
 
 interface Stream {
   /** The last span that was asked for. */
   at: number;
-  /** The first span behind what was read ahead. */
+  /** The first span after those that were read ahead. */
   next: number;
-  /** A reader that goes on in order asks for this one at the latest. */
+  /** The watched span: a sequential reader triggers the next read-ahead here at the latest. */
   watch: number;
-  /** Spans asked for one after another so far. */
+  /** Spans read sequentially so far. */
   inOrder: number;
   /** Spans to read ahead at a time; 0 before the first time. */
   window: number;
 }
 
-/** What to read ahead: spans `first` to `last`, and where the reader shall tell that it came by. */
+/** What to read ahead: spans `first` to `last`, and the span to watch for the reader. */
 export interface Ahead {
   readonly first: number;
   readonly last: number;
@@ -35,19 +35,19 @@ export interface ReadAheadOptions {
   readonly count: number;
   compressedStart(span: number): number;
   compressedEnd(span: number): number;
-  /** What the layer's host gives, compressed bytes a ms; 0 while that is not known. */
+  /** The throughput of the layer's host, compressed bytes per ms; 0 while unknown. */
   bytesPerMs(): number;
-  /** The most bytes to have ahead of a reader. */
+  /** The most compressed bytes ahead of a reader. */
   readonly maxBytes: number;
 }
 
 /**
- * Guesses which spans a reader wants next. A reader that took three spans one after another gets the
- * following ones before it asks: one, then two, four, … up to a second of the line. It is told apart from
- * random reading by the spans it asks for alone; the first jump elsewhere starts over with nothing.
+ * Guesses which spans a reader wants next. For a reader that read three spans in sequence, the following
+ * ones are fetched before it asks: one, then two, four, … up to one second's worth of bandwidth. Only
+ * the requested spans tell sequential from random reading; after a jump the window starts again at zero.
  *
- * Reads of spans that are here are not seen, so one span inside each window is *watched*: its next
- * reader asks although it is here, and the window after is fetched while this one is still read.
+ * Reads of present spans are not reported. So one span inside each window is *watched*: its next reader
+ * asks although the span is present, and the next window is fetched while this one is still being read.
  */
 export class ReadAhead {
   readonly #options: ReadAheadOptions;

@@ -11,7 +11,7 @@ import type { SpanSource } from "./source.ts";
 import { SpanState } from "./span_states.ts";
 import { SpanWants } from "./wants.ts";
 
-/** A span that was given up between its arrival and its reading is fetched again so often. */
+/** How often a read is retried when its span is evicted between arrival and copy. */
 const READ_TRIES = 8;
 
 /**
@@ -26,7 +26,7 @@ export class LayerReader {
   readonly #wants: SpanWants;
   readonly #evictions: SpanEvictions;
 
-  /** Asks for nothing before somebody does. */
+  /** Fetches nothing by itself. */
   constructor(options: LayerReaderOptions) {
     this.#options = options;
     const spans = this.#spans = new LayerSpans(options);
@@ -45,12 +45,12 @@ export class LayerReader {
 
   readonly #disbelieve = () => this.#evictions.disbelieve();
 
-  /** How often spans were given up: the same number twice means that none went in between. */
+  /** Counts evictions: if the number is unchanged, no span was evicted in between. */
   get evictions(): number {
     return this.#evictions.count;
   }
 
-  /** Whether all of the layer is in the data file. */
+  /** Whether the whole layer is in the data file. */
   get complete(): boolean {
     const { presentCount, count } = this.#spans.states;
     return presentCount === count;
@@ -67,8 +67,7 @@ export class LayerReader {
   }
 
   /**
-   * Resolves when bytes [offset, offset + length) are here: `copy` gives them until others take
-   * their place.
+   * Resolves when bytes [offset, offset + length) are here: `copy` returns them until they are evicted.
    * @throws SpanError, or the source's error, or the signal's reason.
    */
   async ensure(
@@ -99,8 +98,8 @@ export class LayerReader {
   }
 
   /**
-   * Copies bytes that are here, without waiting, so that nothing can take them away meanwhile.
-   * @returns false when some are not: ask for them again.
+   * Copies bytes that are here. It is synchronous, so nothing can be evicted meanwhile.
+   * @returns false when some are missing: call `ensure` again.
    */
   copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean {
     return this.#bytes.copy(offset, into);
@@ -121,8 +120,8 @@ export class LayerReader {
   }
 
   /**
-   * Fetches all that is missing, in order, behind everything else, as far as there is room.
-   * @param room uncompressed bytes that may still come into the cache.
+   * Fetches all missing spans, in order and in the background class, as far as there is room.
+   * @param room how many more uncompressed bytes the cache may take.
    * @throws as `fillLayer`
    */
   async fill(
@@ -145,34 +144,33 @@ export class LayerReader {
   }
 
   /**
-   * Gives up spans and their room on disk. They are missing when this returns, and their disk blocks
-   * are free when it resolves.
+   * Evicts spans. They are missing when this returns, and their disk blocks are free when it resolves.
    */
   evict(wanted: readonly number[]): Promise<void> {
     return this.#evictions.evict(wanted);
   }
 
-  /** Serves nothing any more: every read fails with `error`, also of what is here. */
+  /** Stops serving: every read fails with `error`, even of present spans. */
   condemn(error: SpanError): void {
     this.#evictions.condemn(error);
   }
 
   /**
-   * A claimant uses the layer from a source that holds its blob, until `removeSource`. The sources
-   * own it.
+   * Adds a source that holds the layer's blob, on behalf of a claimant, until `removeSource`. The source
+   * is owned by `SpanSources`.
    */
   addSource(claimant: string, source: SpanSource): void {
     this.#options.sources.add(claimant, source);
   }
 
-  /** One use of a claimant ends; with the last one its source is asked for nothing more. */
+  /** Drops one reference of a claimant; after the last one its source gets no more requests. */
   removeSource(claimant: string): void {
     const source = this.#options.sources.remove(claimant);
     if (source === null) return;
     this.#options.scheduler.leave(this.#fetcher, source);
   }
 
-  /** Ends all that is under way; later requests fail. Descriptors may be closed once it resolves. */
+  /** Ends all running work; later requests fail. Descriptors may be closed once it resolves. */
   async close(): Promise<void> {
     this.#options.uncached.broken.removeEventListener(
       "abort",

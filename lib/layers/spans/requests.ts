@@ -1,10 +1,10 @@
-/** From whom a span was asked in vain, and range requests to one source. @module */
+/** Failed tries of a span by source, and range requests to one source. @module */
 import { isBefore, type SpanClass } from "./classes.ts";
 import { Flow } from "./flow.ts";
 import type { Lane, PendingSpan, RangeRequest } from "./pending.ts";
 import type { SpanSource } from "./source.ts";
 
-/** Whether `other` was asked for a span less often than `source` will have been. */
+/** Whether `other` was tried less often for a span than `source`, counting its current try. */
 export function isUntried(
   { tried }: PendingSpan,
   other: SpanSource,
@@ -13,12 +13,12 @@ export function isUntried(
   return (tried.get(other) ?? 0) <= (tried.get(source) ?? 0);
 }
 
-/** A source was asked for a span in vain. */
+/** Counts a failed try of a source for a span. */
 export function triedInVain({ tried }: PendingSpan, source: SpanSource): void {
   tried.set(source, (tried.get(source) ?? 0) + 1);
 }
 
-/** Whether a source that was asked in vain is not the last one there was to ask. */
+/** Whether there is still another source to try after one has failed. */
 export function hasOther(
   { tried, layer: { sources } }: PendingSpan,
   source: SpanSource,

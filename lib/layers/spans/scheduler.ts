@@ -19,17 +19,17 @@ import { NoSourceError } from "./errors.ts";
 
 /** Compressed bytes one range request may ask for, unless a single span is larger. */
 const MAX_REQUEST_BYTES = 8 * 2 ** 20;
-/** While a host's rate is unknown. */
+/** Size of a background request while the host's rate is unknown. */
 const FIRST_BACKGROUND_BYTES = 2 ** 20;
-/** A background request is as large as the host gives in this time, ms. */
+/** A background request asks for as many bytes as the host delivers in this time, ms. */
 const BACKGROUND_REQUEST_MS = 250;
-/** Background requests side by side: two hide each other's round trips. */
+/** Concurrent background requests: two hide each other's round trips. */
 const BACKGROUND_REQUESTS = 2;
-/** Requests side by side to a repository that hangs or drips. */
+/** Concurrent requests to a repository that hangs or trickles. */
 const SLOW_REQUESTS = 4;
-/** After a reader was served another one often follows: the line is left free for so long, ms. */
+/** After a reader was served, another one often follows: the background pauses for so long, ms. */
 const QUIET_MS = 30;
-/** How often requests under way are looked at, ms. */
+/** How often the progress of running requests is checked, ms. */
 const LOOK_MS = 250;
 
 /** How a scheduler behaves. */
@@ -37,9 +37,9 @@ export interface SchedulerOptions {
   /** The most the background may fetch, compressed bytes a second; no bound when not given. */
   readonly backgroundBytesPerSecond?: number;
   /**
-   * The most compressed bytes of one host that are on their way or wait to be inflated: they are in
-   * memory, each for a moment twice. All hosts together may have half as much again, and share it so
-   * that each finds room. No bound when not given.
+   * The most compressed bytes of one host that are in flight or wait to be inflated: they are in memory,
+   * each of them twice for a moment. All hosts together may have 1.5 times as much, in fair shares. No
+   * bound when not given.
    */
   readonly maxHeldBytes?: number;
 }
@@ -47,36 +47,36 @@ export interface SchedulerOptions {
 /**
  * Decides which spans of all layers are fetched next, and from where.
  *
- * Each span waits in the *lane* of one repository: that of the layer's source which is likely to give
- * it. It moves to another lane when its source fails, gives next to nothing for a second, or gave
- * wrong bytes, and there is another source; it is given up when all have failed.
+ * Each span waits in the *lane* (the queue) of one repository: that of the layer's most promising
+ * source. When that source fails, gives next to nothing for a second, or gave wrong bytes, the span
+ * moves to the lane of another source, if there is one. It fails when all sources have failed.
  *
- * Spans are queued one by one and coalesced with their neighbours only when a request may start, so
- * what was asked for in the same turn, or while all requests were busy, goes out together. Classes
- * are served strictly in order; behind the spans that are waited for, a request takes along
- * neighbours that will be, as that delays nobody. The background runs only while a host has nothing
- * else to do, in pieces of a quarter second, and gives way at once: its request is given up, what came
- * is kept.
+ * Spans are queued one by one and coalesced with their neighbours only when a request may start. So
+ * spans that were wanted in the same turn of the event loop, or while all requests were busy, are
+ * fetched together. Classes are served strictly in order. After the spans with waiting readers, a
+ * request also takes less urgent neighbours, which delays nobody. The background runs only while a host
+ * has nothing else to do, in requests of a quarter second, and yields at once: its request is cancelled,
+ * and the bytes that arrived are kept.
  *
- * Hosts do not wait for each other, and the repositories of a host have their turns one after
- * another: bytes in memory (`HeldBytes`) and requests are shared so that each finds room. What hangs
- * or drips for two seconds is counted no more, and has a small budget of its own.
+ * Hosts do not wait for each other, and the repositories of a host are served round-robin. Bytes in
+ * memory (`HeldBytes`) and requests are shared fairly. A request that hangs or trickles for two seconds
+ * no longer counts against the shares; its repository gets a small budget of its own.
  */
 export class SpanScheduler {
   readonly #hosts = new Map<string, Host>();
   readonly #held: HeldBytes;
   readonly #backgroundBytesPerMs: number;
-  /** When the bound on background bytes allows the next request. */
+  /** When the background's rate limit allows the next request. */
   #nextBackgroundMs = 0;
   #paused = false;
-  /** Hosts that are looked at when this turn of the event loop is over. */
+  /** Hosts to schedule after this turn of the event loop. */
   readonly #soon = new Set<Host>();
-  /** Hosts that are looked at later, when the background may go on. */
+  /** Hosts to schedule later, when the background may continue. */
   readonly #later = new Map<Host, ReturnType<typeof setTimeout>>();
-  /** Set while there are requests under way or slow lanes. */
+  /** Set while there are running requests or slow lanes. */
   #looking: ReturnType<typeof setInterval> | undefined;
 
-  /** Nothing is asked for before a span is added. */
+  /** Starts idle; see `add`. */
   constructor(options: SchedulerOptions = {}) {
     this.#backgroundBytesPerMs =
       (options.backgroundBytesPerSecond || Infinity) / 1000;
@@ -95,7 +95,7 @@ export class SpanScheduler {
     this.#startSoon(host);
   }
 
-  /** A more urgent waiter joined a span that is queued or under way. */
+  /** A more urgent waiter joined a span that is queued or being fetched. */
   raise(pending: PendingSpan, cls: SpanClass): void {
     if (!isBefore(cls, pending.cls)) return;
     const { lane } = pending;
@@ -114,15 +114,16 @@ export class SpanScheduler {
   }
 
   /**
-   * What came of a span was of no use: it is asked for again, of another source if there is one.
-   * @param source what brought it.
+   * The bytes that arrived for a span were unusable: requests it again, from another source if there is
+   * one.
+   * @param source the source of those bytes.
    */
   again(pending: PendingSpan, source: SpanSource): void {
     triedInVain(pending, source);
     this.#queueAgain(pending, "retry");
   }
 
-  /** A source of a layer is asked no more: what was asked of it is asked of another one. */
+  /** A source of a layer was removed: its pending spans are requested from another source. */
   leave(layer: ScheduledLayer, source: SpanSource): void {
     const lane = this.#laneOf(source);
     for (const request of lane.requests) {
@@ -132,7 +133,7 @@ export class SpanScheduler {
     this.#moveQueued(lane, (pending) => pending.source === source);
   }
 
-  /** Starts no more background requests, and gives up those that run. */
+  /** Starts no more background requests, and cancels running ones. */
   pauseBackground(): void {
     this.#paused = true;
     for (const host of this.#hosts.values()) host.yieldTo(null);
@@ -144,12 +145,12 @@ export class SpanScheduler {
     this.#startAllSoon();
   }
 
-  /** The host that a layer's next span would be asked of; empty when there is none. */
+  /** The host that a layer's next span would be requested from; empty when there is none. */
   hostOf({ sources }: ScheduledLayer): string {
     return sources.pick({ isSlow: this.#isSlow })?.host ?? "";
   }
 
-  /** How many compressed bytes of background one request to a host should ask for. */
+  /** How many compressed bytes one background request to a host should ask for. */
   backgroundRequestBytes(host: string): number {
     const rate = this.bytesPerMs(host);
     return Math.min(
@@ -159,7 +160,7 @@ export class SpanScheduler {
     );
   }
 
-  /** What a host gives, compressed bytes a ms; 0 while that is not known. */
+  /** A host's throughput, compressed bytes per ms; 0 while unknown. */
   bytesPerMs(host: string): number {
     return this.#hosts.get(host)?.pace.bytesPerMs ?? 0;
   }
@@ -174,7 +175,7 @@ export class SpanScheduler {
 
   readonly #isSlow = (source: SpanSource): boolean => this.#laneOf(source).slow;
 
-  /** Puts a queued span into the lane of the source it is best asked of; null: there is none. */
+  /** Puts a queued span into the lane of its best source; null: there is no source. */
   #place(pending: PendingSpan): Lane | null {
     const { layer: { sources }, tried } = pending;
     const source = sources.pick({ tried, isSlow: this.#isSlow });
@@ -185,7 +186,7 @@ export class SpanScheduler {
     return pending.lane;
   }
 
-  /** There is nobody to ask: told when whoever wants it waits already. */
+  /** There is no source. Reported in a later turn, when the caller has begun to wait. */
   #loseSoon(pending: PendingSpan): void {
     queueMicrotask(() => {
       if (pending.settled || pending.lane !== null) return;
@@ -193,7 +194,7 @@ export class SpanScheduler {
     });
   }
 
-  /** Finds queued spans another lane. */
+  /** Moves queued spans to another lane. */
   #moveQueued(lane: Lane, which: (pending: PendingSpan) => boolean): void {
     for (const queue of Object.values(lane.queues)) {
       for (const pending of [...queue].filter(which)) {
@@ -207,7 +208,7 @@ export class SpanScheduler {
     for (const host of this.#hosts.values()) this.#startSoon(host);
   }
 
-  /** Requests of one turn of the event loop are looked at together. */
+  /** Schedules after this turn of the event loop, so that all spans wanted in it are seen together. */
   #startSoon(host: Host): void {
     if (this.#soon.has(host)) return;
     this.#soon.add(host);
@@ -217,7 +218,7 @@ export class SpanScheduler {
     });
   }
 
-  /** Starts the most urgent request that may; one lane after another has its turn. */
+  /** Starts the most urgent request that may start, with the lanes in round-robin order. */
   #startOne(host: Host): boolean {
     for (const cls of SPAN_CLASSES) {
       for (const lane of host.lanes()) {
@@ -238,7 +239,7 @@ export class SpanScheduler {
     if (cls !== "background") {
       if (lane.slow) return lane.requests.size < SLOW_REQUESTS;
       if (urgent === 0) return true;
-      // Readers to come leave room for readers that are here.
+      // Prefetching leaves room for waiting readers.
       const { requests } = host.pace;
       const limit = cls === "demand" ? requests : Math.max(1, requests >> 1);
       return urgent < fairShare(limit, host.urgentBeside(lane));
@@ -307,7 +308,7 @@ export class SpanScheduler {
       performance.now(),
     );
     if (request.cls !== "background" || isUrgent(request)) return;
-    // A reader had joined this request, and that is why it was not given up; now its span has come.
+    // This request was not cancelled because a reader had joined it. Now that reader's span has arrived.
     if (host.isWaiting(["demand"]) || host.urgentBeside() > 0) {
       host.yieldTo(null);
     }
@@ -355,7 +356,7 @@ export class SpanScheduler {
     pending.layer.lost(pending, new Error("nobody waits for it any more"));
   }
 
-  /** Looks how all requests come along. */
+  /** Checks the progress of all requests. */
   #look(): void {
     const now = performance.now();
     let idle = true;
@@ -381,7 +382,7 @@ export class SpanScheduler {
       lane.gaveLittle(now);
       for (const pending of restOf(request)) this.#held.giveBack(pending);
     }
-    // The first time round the others may be faster; after that, what drips is better than nothing.
+    // On the first try another source may be faster; after that, a trickle is better than nothing.
     const isFirst = !pending.tried.has(source);
     if (isFirst ? !flow.quiet : !flow.silent) return;
     const others = layer.sources.all().filter((other) => other !== source);
@@ -390,7 +391,7 @@ export class SpanScheduler {
     request.abort.abort(new Quiet("next to nothing comes"));
   }
 
-  /** Takes back what was asked of a slow repository beyond its budget, and what others may give. */
+  /** Requeues spans of a slow repository that are beyond its budget or that another source may give. */
   #relieve(lane: Lane): void {
     const slow = [...lane.requests].filter(({ flow }) => flow.slow)
       .sort((a, b) => a.received - b.received);

@@ -1,10 +1,10 @@
-/** How many times the bound of one all together may have. */
+/** All together may have this many times the bound of one. */
 const TOGETHER = 1.5;
 
 /**
- * What one may have of something that several share: alone, all of `max`; beside others, two thirds
- * of what those leave of half as much again. So however many come, the last one still finds room, and
- * nobody has to give anything back for that.
+ * How much one user may have of a shared resource. Alone it may have all of `max`. Beside others it may
+ * have two thirds of what they leave of 1.5 × `max`. So however many users come, the last one still
+ * finds room, and nobody has to give anything back for it.
  * @param others what all others have together.
  */
 export function fairShare(max: number, others: number): number {
@@ -13,7 +13,7 @@ export function fairShare(max: number, others: number): number {
 }
 
 /**
- * A bound that many share, each up to its `fairShare`: none can take what another one needs.
+ * A bound that many users share, each up to its `fairShare`, so that none can starve another.
  *
  * @example
  * ```ts
@@ -42,19 +42,19 @@ export class FairShares<K> {
     return this.#held.get(key) ?? 0;
   }
 
-  /** What one may still take; not over zero when others came since it took what it has. */
+  /** What one may still take; zero or less if others have come since it took its share. */
   roomOf(key: K): number {
     const mine = this.heldBy(key);
     return fairShare(this.#max, this.#total - mine) - mine;
   }
 
-  /** One has so much more, whether there is room or not. */
+  /** Adds to what one has, whether there is room or not. */
   take(key: K, amount: number): void {
     this.#held.set(key, this.heldBy(key) + amount);
     this.#total += amount;
   }
 
-  /** One has so much less. */
+  /** Subtracts from what one has. */
   give(key: K, amount: number): void {
     const left = this.heldBy(key) - amount;
     if (left > 0) this.#held.set(key, left);

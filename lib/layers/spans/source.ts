@@ -2,16 +2,17 @@ import { closeFd, O, openFd, preadFully } from "../../host/os/mod.ts";
 
 /** Where the compressed bytes of a layer come from. */
 export interface SpanSource {
-  /** The registry: hosts have budgets of their own. Empty for what is on this machine. */
+  /** The registry; each host has its own budget. Empty for files of this machine. */
   readonly host: string;
-  /** The repository on that host: within the host's budget it has its own. */
+  /** The repository on that host; it has its own share of the host's budget. */
   readonly repository?: string;
   /**
    * Fills `into` with bytes [start, end) of the layer blob; `into` is end − start long and belongs
    * to the caller. Not trusted: the caller checks digests.
-   * @param onProgress told how many bytes of `into` are here, from its beginning on, as they come.
-   * @throws NotYetHere where the bytes come later, in their order; when not all bytes could be had, or
-   * the signal's reason.
+   * @param onProgress called as bytes arrive, with the number of bytes from the beginning of `into` that
+   * are here.
+   * @throws NotYetHere if the source gives its bytes in order and these come later; an error if not all
+   * bytes could be fetched; or the signal's reason.
    */
   fetch(
     start: number,
@@ -23,8 +24,8 @@ export interface SpanSource {
 }
 
 /**
- * A source gives its bytes in one order only, and those asked for come later. Asking does not hold up
- * what others want meanwhile: whoever waits does so by `arrived` and asks again.
+ * The source gives its bytes in one order only, and the requested ones come later. The request ends at
+ * once, so that it does not block others: wait for `arrived`, then request again.
  */
 export class NotYetHere extends Error {
   static {
@@ -33,9 +34,9 @@ export class NotYetHere extends Error {
 
   /**
    * Says when to ask again.
-   * @param arrived resolves when the bytes are here; rejects with what keeps them from coming, or the
+   * @param arrived resolves when the bytes are here; rejects with the error that stopped them, or the
    * signal's reason.
-   * @param lastArrivalMs when some bytes came last, by `performance.now()`.
+   * @param lastArrivalMs when bytes last arrived, by `performance.now()`.
    */
   constructor(
     readonly arrived: (signal: AbortSignal) => Promise<void>,

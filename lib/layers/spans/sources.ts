@@ -1,17 +1,20 @@
 import { NoSourceError } from "./errors.ts";
 import { fetchInTime, type SpanSource } from "./source.ts";
 
-/** A source that failed is asked after the others for so long, ms; twice as long each time, at most. */
+/**
+ * For so long, ms, a source that failed is tried only after the others; the time doubles with each
+ * failure, up to a maximum.
+ */
 const FIRST_REST_MS = 10_000;
 const LAST_REST_MS = 10 * 60_000;
-/** One that gave wrong bytes, for so long, ms. */
+/** The same for a source that gave wrong bytes, ms. */
 const DISTRUST_MS = 10 * 60_000;
 
 /** What a source did. */
 export type SourceDeed =
-  /** It gave what was asked for, as far as that can be seen before the bytes are checked. */
+  /** It delivered; the bytes are not checked yet. */
   | "gave"
-  /** It said that it does not, or broke off. */
+  /** It refused, or broke off. */
   | "failed"
   /** It gave next to nothing for a while. */
   | "quiet"
@@ -28,12 +31,12 @@ interface Entry {
 }
 
 /**
- * Where the bytes of one layer may come from: every repository that holds its blob, for as long as
- * somebody uses the layer on that repository's word. What any of them gives is checked, so which one
- * is asked decides how soon bytes come and never which bytes are read.
+ * Where the bytes of one layer may come from: every repository that holds its blob, for as long as an
+ * image from that repository uses the layer. All bytes are checked, so the choice of source decides only
+ * how soon bytes arrive, never which bytes are read.
  *
- * They are asked in the order in which they came, those that failed, hang or lied lately after the
- * others. Nobody is left out for good: when all have failed, all are tried again.
+ * Sources are tried in the order in which they were added. Those that failed, hung or lied recently come
+ * after the others. No source is excluded for good: when all have failed, all are tried again.
  *
  * @example
  * ```ts
@@ -52,7 +55,7 @@ interface Entry {
 export class SpanSources implements Disposable {
   #entries: Entry[] = [];
 
-  /** One source, used by nobody in particular: it stays until the end. */
+  /** A single source without a claimant: it stays until disposal. */
   static of(source: SpanSource): SpanSources {
     const sources = new SpanSources();
     sources.add("", source);
@@ -60,8 +63,8 @@ export class SpanSources implements Disposable {
   }
 
   /**
-   * A claimant uses the layer from this source; it is taken over and disposed of with its last use.
-   * When that claimant is here already, one more use is counted and `source` is disposed of at once.
+   * Adds a claimant's source and takes ownership: it is disposed of with the claimant's last reference.
+   * If the claimant is known already, its reference count is raised and `source` is disposed of at once.
    */
   add(claimant: string, source: SpanSource): void {
     const known = this.#of(claimant);
@@ -81,8 +84,8 @@ export class SpanSources implements Disposable {
   }
 
   /**
-   * One use of a claimant ends; with the last one its source is no longer one of them.
-   * @returns the source that left, if one did.
+   * Drops one reference of a claimant; with the last one its source is removed.
+   * @returns the removed source, if there is one.
    */
   remove(claimant: string): SpanSource | null {
     const entry = this.#of(claimant);
@@ -106,15 +109,16 @@ export class SpanSources implements Disposable {
     return this.#entries.length;
   }
 
-  /** All of them, in the order in which they came. */
+  /** All of them, in the order in which they were added. */
   all(): SpanSource[] {
     return this.#entries.map(({ source }) => source);
   }
 
   /**
-   * Which one to ask now.
-   * @param options.tried how often each was asked in vain already: the least often asked goes first.
-   * @param options.isSlow whether a source's repository hangs or drips.
+   * Picks the source to try now.
+   * @param options.tried how often each has failed already: the source with the fewest failures goes
+   * first.
+   * @param options.isSlow whether a source's repository hangs or trickles.
    * @returns null when there is none.
    */
   pick(
@@ -148,7 +152,7 @@ export class SpanSources implements Disposable {
     nowMs = performance.now(),
   ): void {
     const entry = this.#entries.find((entry) => entry.source === source);
-    if (entry === undefined) return; // it left meanwhile
+    if (entry === undefined) return; // removed meanwhile
     if (deed === "gave") {
       entry.failures = 0;
       entry.restsUntilMs = -Infinity;
@@ -161,8 +165,8 @@ export class SpanSources implements Disposable {
   }
 
   /**
-   * Fills `into` as `SpanSource.fetch` does, from one source after another: for what the scheduler
-   * does not see to.
+   * Fills `into` as `SpanSource.fetch` does, trying one source after another: for fetches that do not go
+   * through the scheduler.
    * @param options.timeoutMs how long each may take.
    * @throws the last source's error, NoSourceError, or the signal's reason.
    */
@@ -205,7 +209,7 @@ function isLess(one: readonly number[], other: readonly number[]): boolean {
   return false;
 }
 
-/** Ends a source that holds something. */
+/** Disposes of a source, if it is disposable. */
 export function disposeSource(source: SpanSource): void {
   if (Symbol.dispose in source) (source as Disposable)[Symbol.dispose]();
 }

@@ -16,58 +16,58 @@
  * fail:   every state but PRESENT ──► FAILED, where it stays
  * ```
  *
- * A span that is PRESENT cannot fail at once: readers may be copying its bytes, so it leaves first.
- * One that is leaving is not fetched before its bytes have gone: the hole would take the new ones.
+ * A PRESENT span cannot fail at once: readers may be copying its bytes, so it must leave first. A
+ * LEAVING span is not fetched before its bytes are gone: punching the hole would destroy the new ones.
  * @module
  */
 
-/** Where a span is. */
+/** The states of a span. */
 export enum SpanState {
-  /** Its bytes are not here, and nobody waits for them. */
+  /** Its bytes are not here, and it has no waiters. */
   MISSING,
-  /** Somebody wants it; no range request asks for it yet. */
+  /** It is wanted, but no range request asks for it yet. */
   QUEUED,
   /** A range request asks for it. */
   FETCHING,
-  /** Its compressed bytes are here: they are checked, inflated and written. */
+  /** Its compressed bytes have arrived and are being checked, inflated and written. */
   INFLATING,
-  /** Its bytes are in the data file, and right. The presence byte says so to all isolates. */
+  /** Its bytes are in the data file and checked. The presence byte tells all isolates. */
   PRESENT,
-  /** Its bytes are right and in memory only: the disk does not take them. */
+  /** Its bytes are checked, but only in memory: they could not be written to the disk. */
   HELD,
-  /** It was given up. Readers may still be copying its bytes, which are about to go. */
+  /** It is being evicted. Readers may still be copying its bytes, which will be destroyed. */
   LEAVING,
-  /** It is leaving, and somebody wants it again: it is queued when its bytes have gone. */
+  /** It is leaving but wanted again: it is queued when its bytes are gone. */
   RECALLED,
-  /** It will never be right: its ztoc lies, or does not fit the layer. */
+  /** It cannot be right: its ztoc lies, or does not match the layer. */
   FAILED,
 }
 
-/** What can happen to a span. */
+/** The steps between states. */
 export type SpanStep =
-  /** Somebody asks for it. */
+  /** It is requested. */
   | "want"
-  /** A range request for it goes out. */
+  /** A range request for it is sent. */
   | "send"
-  /** That request gives way to a reader, or to another source: the span waits for another one. */
+  /** That request is cancelled for a reader or another source; the span waits for another request. */
   | "requeue"
-  /** Its compressed bytes came. */
+  /** Its compressed bytes have arrived. */
   | "arrive"
-  /** They were of no use: the span waits for another request. */
+  /** They were unusable; the span waits for another request. */
   | "retry"
   /** Its bytes are in the data file. */
   | "write"
-  /** The disk did not take its bytes: they stay in memory. */
+  /** Its bytes could not be written; they stay in memory. */
   | "hold"
-  /** Others need that memory. */
+  /** Other spans need that memory. */
   | "pushOut"
-  /** It is given up. */
+  /** It is evicted. */
   | "evict"
-  /** Nobody copies its bytes any more: they may go. */
+  /** No reader copies its bytes any more, so they may be destroyed. */
   | "gone"
-  /** Nobody waits for it any more, or those who do are told why it does not come. */
+  /** It has no waiters any more, or its waiters get an error. */
   | "giveUp"
-  /** It is found to be wrong for good. */
+  /** It turns out that it cannot be right. */
   | "fail";
 
 const {
@@ -82,7 +82,7 @@ const {
   FAILED,
 } = SpanState;
 
-/** Every step there is: from which state to which. */
+/** Every allowed step: from which state to which. */
 export const SPAN_STEPS: Readonly<
   Record<SpanStep, ReadonlyMap<SpanState, SpanState>>
 > = {
@@ -114,17 +114,17 @@ export const SPAN_STEPS: Readonly<
   ]),
 };
 
-/** A step that the table does not have: a fault of ours. The span's state is what it was. */
+/** A step that the table does not allow: a bug. The span's state is unchanged. */
 export class SpanStepError extends Error {
   /** The class's name, for logs. */
   override readonly name = "SpanStepError";
-  /** Who asked for which step, and in which state. */
+  /** The message names span, step and state. */
   constructor(
     /** Number of the span. */
     readonly span: number,
     /** undefined: there is no such span. */
     readonly from: SpanState | undefined,
-    /** What the table does not have for that state. */
+    /** The step that the table does not allow in that state. */
     readonly step: SpanStep,
   ) {
     const state = from === undefined ? "no span" : SpanState[from];
@@ -138,8 +138,8 @@ export class SpanStates {
   #presentCount = 0;
 
   /**
-   * Spans are PRESENT or MISSING, and nothing else, in the beginning.
-   * @param isPresent which are in the data file already.
+   * At first each span is either PRESENT or MISSING.
+   * @param isPresent whether a span is in the data file already.
    */
   constructor(count: number, isPresent: (span: number) => boolean) {
     this.#states = new Uint8Array(count);

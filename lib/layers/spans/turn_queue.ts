@@ -1,6 +1,6 @@
 /**
- * Things that wait, by who brought them. They go in turns, one of each after another, so nobody waits
- * behind all that another one brought.
+ * A round-robin queue: items wait by owner, and `next` takes one item of each owner in turn. So nobody
+ * waits behind all items of another owner.
  *
  * @example
  * ```ts
@@ -14,22 +14,22 @@
  * ```
  */
 export class TurnQueue<T> {
-  /** Whose turn is next comes first; nobody is in here with nothing. */
+  /** The next owner comes first. Owners without items are not in the map. */
   readonly #waiting = new Map<string, T[]>();
   #size = 0;
 
-  /** How many wait. */
+  /** Number of waiting items. */
   get size(): number {
     return this.#size;
   }
 
-  /** One more waits. */
+  /** Adds an item. */
   push(who: string, item: T): void {
     this.#waiting.getOrInsertComputed(who, () => []).push(item);
     this.#size++;
   }
 
-  /** Takes what is next; undefined when nothing waits. */
+  /** Takes the next item; undefined when the queue is empty. */
   next(): T | undefined {
     const first = this.#waiting.entries().next();
     if (first.done) return undefined;

@@ -2,30 +2,31 @@ import { logger } from "../../telemetry/mod.ts";
 
 const log = logger("spans");
 
-/** What the disk would not take, of all layers together. */
+/** The most bytes kept in memory because the disk is full or broken, over all layers. */
 const MAX_BYTES = 64 * 2 ** 20;
-/** How long a full disk is left alone before a span in memory is tried again, ms. */
+/** After the disk was full, how long to wait before another write is tried, ms. */
 const DISK_REST_MS = 5_000;
-/** How often a full disk is told of, ms. */
+/** How often a full disk is logged, ms. */
 const DISK_WARNING_MS = 60_000;
 
 /** A layer some of whose spans are in memory. */
 export interface UncachedLayer {
-  /** Newer spans took the memory of this one. */
+  /** The span was dropped to make room for newer ones. */
   pushedOut(span: number): void;
 }
 
-/** How much is kept, and how a disk that fails is treated. */
+/** How much is kept, and how a failing disk is treated. */
 export interface UncachedOptions {
-  /** Bytes kept at most, but for the newest span. 64 MiB when not given. */
+  /** The most bytes kept; the newest span may exceed it. 64 MiB when not given. */
   readonly maxBytes?: number;
-  /** How long a full disk is left alone, ms. Five seconds when not given. */
+  /** How long not to write after the disk was full, ms. Five seconds when not given. */
   readonly diskRestMs?: number;
 }
 
 /**
- * Spans that are not on the disk, because it is full or broken: kept in memory for the readers that
- * wait for them, until newer ones push them out, those of the layer that has most of them first.
+ * Spans that could not be written because the disk is full or broken. They are kept in memory for their
+ * waiting readers until newer ones need the room. The layer with the most bytes here loses its spans
+ * first.
  */
 export class UncachedSpans {
   readonly #spans = new Map<
@@ -41,13 +42,13 @@ export class UncachedSpans {
   #warnedAtMs = -Infinity;
   readonly #broken = new AbortController();
 
-  /** Nothing is held, and the disk is believed. */
+  /** Starts empty, with a disk that is trusted. */
   constructor(options: UncachedOptions = {}) {
     this.#maxBytes = options.maxBytes ?? MAX_BYTES;
     this.#diskRestMs = options.diskRestMs ?? DISK_REST_MS;
   }
 
-  /** The disk did not take something: it is left alone for a while, and told of now and then. */
+  /** A write failed because the disk is full: no write is tried for a while; logged now and then. */
   diskFull(detail: string): void {
     if (this.broken.aborted) return;
     const now = performance.now();
@@ -60,8 +61,8 @@ export class UncachedSpans {
   }
 
   /**
-   * The disk gave an error where bytes should be. One that does may give zeros next, for writes that
-   * the kernel could not finish: from now on nothing on it is believed, and nothing is written.
+   * The disk returned an I/O error. After that it may return zeros for writes that the kernel could not
+   * finish. So from now on nothing on it is believed, and nothing is written to it.
    */
   diskBroken(detail: string): void {
     if (this.#broken.signal.aborted) return;
@@ -105,7 +106,7 @@ export class UncachedSpans {
     }
   }
 
-  /** The layer that has most: it makes room, so that no layer's reading pushes all others out. */
+  /** The layer with the most bytes. It makes room, so that no layer can push all others out. */
   #largest(): UncachedLayer {
     const bytes = new Map<UncachedLayer, number>();
     for (const { layer, size } of this.#order) {
@@ -122,7 +123,7 @@ export class UncachedSpans {
       this.#order[0]!;
   }
 
-  /** Lets go of a span. */
+  /** Drops a span. */
   delete(layer: UncachedLayer, span: number): void {
     const at = this.#order.findIndex((kept) =>
       kept.layer === layer && kept.span === span

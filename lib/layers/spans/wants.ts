@@ -6,7 +6,7 @@ import type { PendingSpan, ScheduledLayer } from "./pending.ts";
 import { ReadAhead } from "./read_ahead.ts";
 import { SpanState } from "./span_states.ts";
 
-/** Want and wait: what readers of one layer ask for, and what is asked for ahead of them. */
+/** Requests and waiters: what readers of one layer want, and what is read ahead for them. */
 export class SpanWants {
   readonly #options: LayerReaderOptions;
   readonly #spans: LayerSpans;
@@ -36,12 +36,12 @@ export class SpanWants {
   }
 
   /**
-   * Asks for spans `first` to `last`, and for what a reader like this one wants next.
-   * @returns what to wait for; null when all of them are here.
-   * @throws SpanError when one will never be.
+   * Requests spans `first` to `last`, and the read-ahead that this request suggests.
+   * @returns the pending spans to wait for; null when all spans are here.
+   * @throws SpanError when one has failed for good.
    */
   ask(first: number, last: number, cls: SpanClass): PendingSpan[] | null {
-    let waits: PendingSpan[] | null = null; // none is made for a read of what is here
+    let waits: PendingSpan[] | null = null; // allocated only when a span is missing
     for (let span = first; span <= last; span++) {
       const pending = this.#want(span, cls);
       if (pending !== null) (waits ??= []).push(pending);
@@ -50,7 +50,7 @@ export class SpanWants {
     return waits;
   }
 
-  /** Resolves when all of that is here. @throws as `LayerReader.ensure` */
+  /** Resolves when all pending spans are here. @throws as `LayerReader.ensure` */
   async wait(
     waits: readonly PendingSpan[],
     signal: AbortSignal,
@@ -71,7 +71,7 @@ export class SpanWants {
     }
   }
 
-  /** What brings a span; null when it is here. @throws SpanError */
+  /** Joins or starts the pending span; null when the span is here. @throws SpanError */
   #want(span: number, cls: SpanClass): PendingSpan | null {
     switch (this.#spans.states.at(span)) {
       case SpanState.PRESENT:
@@ -83,7 +83,7 @@ export class SpanWants {
         throw this.#spans.failure(span);
       case SpanState.MISSING:
         return this.#queue(span, cls);
-      case SpanState.LEAVING: // queued when its bytes have gone
+      case SpanState.LEAVING: // queued when its bytes are gone
         return this.#begin(span, cls);
       case SpanState.QUEUED:
       case SpanState.FETCHING:
@@ -116,7 +116,7 @@ export class SpanWants {
     return pending;
   }
 
-  /** One waits no more; when nobody does, what is not on its way yet is not fetched at all. */
+  /** Drops one waiter. After the last one, a span that is still queued is not fetched. */
   #leave(pending: PendingSpan, reason: unknown): void {
     if (--pending.waiters > 0 || pending.settled) return;
     const state = this.#spans.states.at(pending.span);
@@ -127,7 +127,7 @@ export class SpanWants {
   #lookAhead(first: number, last: number): void {
     const { map, uncached } = this.#options;
     for (let span = first; span <= last; span++) map.unwatch(span);
-    if (uncached.broken.aborted) return; // there is little room for it
+    if (uncached.broken.aborted) return; // only memory is left, and there is little of it
     const ahead = this.#readAhead.asked(first, last);
     if (ahead === null) return;
     for (let span = ahead.first; span <= ahead.last; span++) {

@@ -12,7 +12,7 @@ import type {
 
 /**
  * Compares a complete data file with the layer's diff ID.
- * @param options.tail asked for only when the data file alone does not have that digest.
+ * @param options.tail called only when the data file alone does not have that digest.
  * @returns the digest of data and tail: the diff ID when all is right.
  * @throws Error when the file cannot be read, what `tail` throws, or the signal's reason.
  */

@@ -1,6 +1,6 @@
-/** What the main isolate and the Worker that hashes whole layers say to each other. @module */
+/** Messages between the main isolate and the Worker that hashes whole layers. @module */
 
-/** The end of a layer's stream that its ztoc does not count: padding behind the tar's end marker. */
+/** The end of a layer's stream that its ztoc does not cover: padding after the tar's end marker. */
 export type LayerTail =
   /** Compressed bytes from the last span's beginning to the blob's end. */
   | {
@@ -14,7 +14,7 @@ export type LayerTail =
   /** The bytes themselves. */
   | { readonly kind: "plain"; readonly bytes: Uint8Array<ArrayBuffer> };
 
-/** First the file, then maybe what comes behind it. */
+/** First the file, then maybe the tail after it. */
 export type WholeLayerQuestion =
   | {
     readonly kind: "file";
@@ -23,7 +23,7 @@ export type WholeLayerQuestion =
   }
   | { readonly kind: "tail"; readonly tail: LayerTail };
 
-/** The digest of all that was told so far, or why there is none. */
+/** The digest of everything sent so far, or why there is none. */
 export interface WholeLayerResult {
   readonly digest: string | null;
   readonly error: string | null;

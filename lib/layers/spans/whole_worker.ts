@@ -1,4 +1,4 @@
-/** Hashes one layer, resting as long as it works: nobody waits for it. @module */
+/** Hashes one layer and sleeps half of the time, because nobody waits for the result. @module */
 /// <reference lib="deno.worker" />
 import { createHash } from "node:crypto";
 import { SpanInflater } from "../../formats/deflate/mod.ts";
@@ -10,7 +10,7 @@ import type {
 } from "./whole_messages.ts";
 
 const CHUNK_BYTES = 2 ** 20;
-/** The most a stream may hold behind its tar: more is no padding. */
+/** The most bytes a stream may hold after its tar: more is not padding. */
 const MAX_TAIL_BYTES = 64 * 2 ** 20;
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;

@@ -1,6 +1,6 @@
 import type { LayerIdentity } from "./identity.ts";
 
-/** State on disk was written by a release that does it another way. Nothing was changed. */
+/** The state on disk was written by a release with another format. Nothing was changed. */
 export class StateVersionError extends Error {
   /** The class's name, for logs. */
   override readonly name = "StateVersionError";

@@ -7,12 +7,12 @@ import {
 } from "../../host/files/mod.ts";
 
 const log = logger("images");
-/** In a layer's folder: nobody used it when it was last served. */
+/** Marker file in a layer's folder: the layer had no users when it was last served. */
 const MARK = "unused";
 
 /**
- * Caches of layers that no snapshot uses any more, kept for the next image that has them. The least
- * recently used one goes first when room is needed.
+ * Caches of layers that no snapshot uses any more, kept for the next image that has them. When room is
+ * needed, the least recently used one is removed first.
  */
 export class IdleLayerFolders implements IdleLayers {
   readonly #layersDirectory: string;

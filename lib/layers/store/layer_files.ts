@@ -13,7 +13,7 @@ import { putOnDisk, readIfThere, writeWhole } from "../../host/files/mod.ts";
 import { OsError, readWholeFile } from "../../host/os/mod.ts";
 import type { SpanTable, Ztoc } from "../../formats/ztoc/mod.ts";
 
-/** Whether the file holds just these bytes. */
+/** Whether the file holds exactly these bytes. */
 export function holds(path: string, bytes: Uint8Array): boolean {
   const found = readIfThere(path);
   return found !== null && Buffer.compare(found, bytes) === 0;
@@ -55,7 +55,9 @@ export interface NewFile {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Writes files that are either whole or not there, and the folder, to disk. @throws FileError */
+/**
+ * Writes files, each complete or absent under its name, and syncs them and the folder. @throws FileError
+ */
 export async function saveFiles(
   folder: string,
   files: readonly NewFile[],

@@ -33,11 +33,11 @@ export interface LayerFolderOptions {
   readonly diffId: Digest | null;
   /** Whether tar headers are compared with the ztoc as they come. */
   readonly headers: "checked" | "trusted";
-  /** Puts on disk what is new. */
+  /** Writes new files to disk. */
   readonly saver: LayerSaver;
 }
 
-/** An open folder, and the layer's file tree, which is of use only while the layer is put in place. */
+/** An open folder, and the layer's file tree, which is needed only while the layer is being set up. */
 export interface OpenedFolder {
   /** Open. */
   readonly folder: LayerFolder;
@@ -45,7 +45,7 @@ export interface OpenedFolder {
   readonly tree: LayerTree;
 }
 
-/** What is kept of a ztoc as long as its layer is open: nothing of its files. */
+/** The part of a ztoc that stays in memory while its layer is open: nothing about its files. */
 type ZtocFacts = Pick<
   Ztoc,
   "compression" | "compressedSize" | "uncompressedSize"
@@ -65,7 +65,7 @@ type ZtocFacts = Pick<
  * | `checked` | the diff ID that the whole tar was seen to have | once |
  * | `unused` | no snapshot uses the layer, it is kept for the next that does (`IdleLayerFolders`) | |
  *
- * A ztoc is mostly names. It is decoded in here, and what comes out are the compact parts.
+ * A ztoc is mostly file names. It is decoded here, and only its compact parts leave this class.
  */
 export class LayerFolder implements Disposable {
   /** Of the folder. */
@@ -84,7 +84,7 @@ export class LayerFolder implements Disposable {
   readonly dataFd: number;
   /** What the whole tar must be; null when nobody knows. */
   readonly diffId: Digest | null;
-  /** Resolves when all that is made once is on disk, and the layer's slot with it. */
+  /** Resolves when the files that are made once, and the layer's slot, are on disk. */
   readonly saved: Promise<void>;
   /** Whether marks of present spans may be believed. */
   readonly #isDataOld: boolean;
@@ -119,8 +119,8 @@ export class LayerFolder implements Disposable {
   }
 
   /**
-   * Opens the folder of a layer, or makes it; what is missing in it, torn or of another version is
-   * made again.
+   * Opens the folder of a layer, or makes it. A file that is missing, torn or of another version is made
+   * again.
    * @throws ZtocError, TreeCompileError, OsError
    */
   static open(options: LayerFolderOptions): OpenedFolder {
@@ -143,7 +143,7 @@ export class LayerFolder implements Disposable {
       const bytes = new TextEncoder().encode(known.diffId ?? "");
       files.push({ name: "diff-id", bytes });
     }
-    const saved = options.saver.save(path, files); // goes on while the rest is made
+    const saved = options.saver.save(path, files); // continues while the rest is made
     using opened = new DisposableStack();
     const headers = options.headers === "trusted" ? null : opened.use(
       HeaderTable[isNew ? "make" : "open"](`${path}/headers`, ztoc, spans),
@@ -154,7 +154,7 @@ export class LayerFolder implements Disposable {
   }
 
   /**
-   * Which spans are here: in the folder's file, and in `presence`, which is set from it.
+   * Opens the map of present spans from the folder's file, and sets `presence` from it.
    * @param bootId of this run of the machine.
    * @throws OsError
    */
@@ -178,7 +178,9 @@ export class LayerFolder implements Disposable {
     });
   }
 
-  /** Gives the disk of `data` back: a FUSE Worker may keep the file open after its name is gone. */
+  /**
+   * Frees the disk blocks of `data` at once: a FUSE Worker may keep the file open after it is unlinked.
+   */
   emptyData(): void {
     try {
       truncateFd(this.dataFd, 0);
@@ -190,12 +192,14 @@ export class LayerFolder implements Disposable {
     }
   }
 
-  /** Resolves when nothing is being written that is made once, however that ended. */
+  /**
+   * Resolves when the files that are made once are no longer being written, whether that worked or not.
+   */
   async settled(): Promise<void> {
-    await this.saved.catch(() => {}); // told to whoever waits for the layer
+    await this.saved.catch(() => {}); // reported to the callers that wait for the layer
   }
 
-  /** Removes the folder, once nothing is being written into it. What is open of it stays open. */
+  /** Removes the folder once nothing is being written into it. Its open files stay open. */
   async remove(): Promise<void> {
     await this.settled();
     removeFolder(this.path);

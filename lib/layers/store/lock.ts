@@ -4,7 +4,7 @@ import { logger } from "../../telemetry/mod.ts";
 
 const log = logger("images");
 
-/** A process has the root: one a root. */
+/** Another process holds the root's lock; only one process may use a root. */
 export class RootInUseError extends Error {
   /** The class's name, for logs. */
   override readonly name = "RootInUseError";
@@ -20,11 +20,12 @@ export class RootInUseError extends Error {
 }
 
 /**
- * Takes the lock of a root; closing the file gives it back.
+ * Takes the lock of a root; closing the file releases it.
  *
- * A predecessor that was killed while the kernel waited for its own answer (it was mounting a layer
- * by EROFS) cannot end, and so keeps its lock, until somebody answers in its place. That is what
- * the next daemon does: such a lock does not count.
+ * A predecessor may have been killed while it was mounting a layer by EROFS. Its mount call then waits
+ * in the kernel for an answer that the killed process itself should give, so it cannot end and keeps its
+ * lock until another process answers in its place. The next daemon does that, so the lock of such a
+ * process is ignored.
  * @throws RootInUseError
  */
 export function takeLock(path: string): Deno.FsFile {
@@ -46,7 +47,7 @@ export function takeLock(path: string): Deno.FsFile {
   return signed(fresh);
 }
 
-/** Writes into a lock whose it is. */
+/** Writes this process's ID and start time into the lock file. */
 function signed(file: Deno.FsFile): Deno.FsFile {
   file.truncateSync();
   writeAllSync(

@@ -1,5 +1,6 @@
 /**
- * What is on disk of layers, whoever serves them. One process has a root at a time, by a lock.
+ * What is on disk about layers, whichever process serves them. A lock lets one process at a time use a
+ * root.
  *
  * ```text
  * <root>/lock            held by the process that owns all below (`takeLock`)
@@ -10,11 +11,11 @@
  * A *slot* is the small durable number of one layer served by one ztoc (`LayerIdentity`): the name of
  * its folder, and the high half of its nodeids. It is never given to another layer.
  *
- * Files are whole or not there. After an unclean stop of the machine nothing unproved is believed;
- * what is the truth about what is told in docs/restarts.md.
+ * A file is either complete or absent. After an unclean stop of the machine, only what can be verified
+ * is believed; docs/restarts.md says which record is the truth about what.
  *
  * It may touch those files, decode a ztoc and compile its tree. It must not know how a layer is shown,
- * how missing bytes come, or which snapshots use it.
+ * how missing bytes are fetched, or which snapshots use it.
  * @module
  */
 export type { LayerIdentity } from "./identity.ts";

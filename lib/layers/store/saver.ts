@@ -3,11 +3,11 @@ import { type NewFile, saveFiles } from "./layer_files.ts";
 import { SharedRun } from "./shared_run.ts";
 import type { SlotTableStore } from "./slots.ts";
 
-/** Puts on disk what a power loss must not take from a layer, while the main thread goes on. */
+/** Syncs the parts of a layer that must survive a power loss, without blocking the main thread. */
 export class LayerSaver {
   /** What is being written, by folder. */
   readonly #underWay = new Map<string, Promise<void>>();
-  /** The names in the folder of layers. */
+  /** Syncs the folder that holds the layers' folders. */
   readonly #names: SharedRun;
   readonly #slots: SlotTableStore;
 
@@ -18,8 +18,8 @@ export class LayerSaver {
   }
 
   /**
-   * Writes a layer's new files. Resolves when they are on disk, and with them the folder's name and
-   * the layer's slot: whoever commits a snapshot on the layer relies on these, too.
+   * Writes a layer's new files. Resolves when they are on disk together with the folder's name and the
+   * layer's slot: a snapshot that is committed on the layer relies on these, too.
    * @throws FileError
    */
   save(folder: string, files: readonly NewFile[]): Promise<void> {
@@ -28,23 +28,26 @@ export class LayerSaver {
     const saved = this.#save(folder, files, before).finally(() => {
       if (this.#underWay.get(folder) === saved) this.#underWay.delete(folder);
     });
-    saved.catch(() => {}); // whoever waits for the layer sees the failure
+    saved.catch(() => {}); // the callers that wait for the layer get the error
     this.#underWay.set(folder, saved);
     return saved;
   }
 
-  /** @param before what the same drafts are being written for: the layer was closed and opened again. */
+  /**
+   * @param before an earlier save into the same folder, whose draft files have the same names: the layer
+   * was closed and opened again.
+   */
   async #save(
     folder: string,
     files: readonly NewFile[],
     before?: Promise<void>,
   ): Promise<void> {
-    await before?.catch(() => {}); // told to whoever waits for that
+    await before?.catch(() => {}); // reported to the caller of that save
     await saveFiles(folder, files);
     await Promise.all([this.#names.run(), this.#slots.sync()]);
   }
 
-  /** Resolves when nothing is being written of what was asked for until now, however that ended. */
+  /** Resolves when every save requested so far has ended, whether it worked or not. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#underWay.values());
   }

@@ -1,5 +1,6 @@
 /**
- * Runs something for all who ask for it while it is under way, once more and not once each.
+ * Coalesces calls of a task: one run at a time, and all callers that ask during a run share the one run
+ * after it. (A caller cannot join the run in progress: that began before its request.)
  *
  * @example
  * ```ts
@@ -15,17 +16,19 @@ export class SharedRun {
   #running: Promise<void> | null = null;
   #next: Promise<void> | null = null;
 
-  /** @param work that does for one asking what it does for many; one run at a time. */
+  /**
+   * @param work the task; a run that begins after a request serves that request. Never run concurrently.
+   */
   constructor(work: () => Promise<void>) {
     this.#work = work;
   }
 
-  /** Resolves when a run that began after this call is over; rejects as it does. */
+  /** Resolves when a run that began after this call has ended; rejects if that run does. */
   run(): Promise<void> {
-    if (this.#next !== null) return this.#next; // has not begun
+    if (this.#next !== null) return this.#next; // has not begun yet: join it
     if (this.#running === null) return this.#start();
     return this.#next = this.#running
-      .catch(() => {}) // told to whoever waits for that one
+      .catch(() => {}) // reported to the callers of that run
       .then(() => this.#start());
   }
 

@@ -39,7 +39,7 @@ export class SlotTableStore implements Disposable {
   constructor(path: string, options: { access?: "own" | "read" } = {}) {
     const readOnly = options.access === "read";
     this.#database = new DatabaseSync(path, { readOnly });
-    // Where SQLite writes what is not in the database file yet, in whole transactions.
+    // SQLite appends each transaction to this file before it reaches the database file.
     this.#syncing = new SharedRun(() => putOnDisk(`${path}-wal`));
     const version = Number(
       this.#database.prepare("PRAGMA user_version").get()?.user_version,
@@ -78,14 +78,14 @@ export class SlotTableStore implements Disposable {
   }
 
   /**
-   * Resolves when all that was said until now outlives the machine. What was not may be lost with it,
-   * never with this process alone. @throws FileError
+   * Resolves when every change made so far would survive a power loss. Changes that were not synced may
+   * be lost in one, but not when only this process ends. @throws FileError
    */
   sync(): Promise<void> {
     return this.#syncing.run();
   }
 
-  /** The layer's slot; a new one is to be synced before others rely on it. */
+  /** The layer's slot; assigns one if it has none. Call `sync` before others rely on a new slot. */
   assign({ layerDigest, ztocDigest }: LayerIdentity): SlotRecord {
     const known = this.#database
       .prepare(
@@ -105,14 +105,14 @@ export class SlotTableStore implements Disposable {
     return { slot, layerDigest, ztocDigest };
   }
 
-  /** Remembers that a ztoc lies about a layer; for good once that is synced. */
+  /** Remembers that a ztoc lies about a layer; durable after `sync`. */
   condemn({ layerDigest, ztocDigest }: LayerIdentity, reason: string): void {
     this.#database.prepare(
       "INSERT OR REPLACE INTO condemned (layer_digest, ztoc_digest, reason) VALUES (?, ?, ?)",
     ).run(layerDigest, ztocDigest, reason);
   }
 
-  /** Why a ztoc is not to be used for a layer; null when nothing is known against it. */
+  /** Why a ztoc must not be used for a layer; null if it may be. */
   condemned({ layerDigest, ztocDigest }: LayerIdentity): string | null {
     const row = this.#database.prepare(
       "SELECT reason FROM condemned WHERE layer_digest = ? AND ztoc_digest = ?",

@@ -9,7 +9,7 @@ export function dataBytes(tree: LayerTree): number {
   return tree.spanStarts[tree.spans] as number;
 }
 
-/** Bytes of a layer's blob: its data, filled with zeros to a whole block. */
+/** Bytes of a layer's blob: its data, padded with zeros to a whole block. */
 export function blobBytes(dataBytes: number): number {
   return Math.ceil(dataBytes / BLOCK) * BLOCK;
 }

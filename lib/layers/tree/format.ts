@@ -1,7 +1,7 @@
 /**
- * The layer tree file: one compact binary a layer, made once from its ztoc, read by every process
- * and Worker that serves the layer. Ours alone (no other tool reads it), rebuilt when the version
- * or the checksum does not fit.
+ * The layer tree file: one compact binary per layer, made once from its ztoc and read by every process
+ * and Worker that serves the layer. The format is private (no other tool reads it); a file with another
+ * version or a wrong checksum is rebuilt.
  *
  * Little-endian, sections in this order, each starting on 8 bytes:
  *
@@ -24,8 +24,8 @@
 
 export const TREE_MAGIC = 0x54434f53; // "SOCT"
 /**
- * Version of the tree file; goes up with every change of its layout or of what compiling makes of a
- * ztoc.
+ * Version of the tree file. Raise it with every change of the layout, or of the tree that is compiled
+ * from a ztoc.
  */
 export const TREE_VERSION = 1;
 

@@ -1,9 +1,11 @@
-/** Names of a tree while it is put together: each once, numbered, found by a hash of its bytes. */
+/**
+ * The names of a tree while it is built: each stored once, numbered, and found by a hash of its bytes.
+ */
 
-/** Longest search in a table before the input is taken for one made to collide. */
+/** Longest search in a table before the input counts as a collision attack. */
 const MAX_PROBES = 4096;
 
-/** Names were chosen so that the table becomes a list; the caller says of which entry. */
+/** The names were chosen to collide; the caller adds which entry it was. */
 export class CollisionError extends Error {
   override readonly name = "CollisionError";
 }
@@ -11,7 +13,7 @@ export class CollisionError extends Error {
 /** Number of a name in its table. */
 export type NameId = number;
 
-/** Grows by doubling; keeps what is there. */
+/** Grows an array by doubling; keeps its contents. */
 export function grown<T extends Uint32Array | Float64Array | Uint8Array>(
   array: T,
   least: number,
@@ -33,7 +35,7 @@ export class NameTable {
   #hash = new Uint32Array(1 << 12);
   /** Name number + 1, or 0. */
   #slots = new Uint32Array(1 << 13);
-  // Differs from run to run, so that nobody can prepare names that collide.
+  // Random in each run, so that nobody can prepare names that collide.
   readonly #seed = crypto.getRandomValues(new Uint32Array(1))[0] as number;
 
   /** All stored bytes, one name after another. */
@@ -157,7 +159,7 @@ export class DirentTable {
     return found === 0 ? -1 : this.#inode[found - 1] as number;
   }
 
-  /** Puts an inode there, in place of what was there. @throws CollisionError */
+  /** Sets the inode of a name, replacing an earlier one. @throws CollisionError */
   set(parent: number, name: NameId, inode: number): void {
     const at = this.#slot(parent, name);
     const found = this.#slots[at] as number;

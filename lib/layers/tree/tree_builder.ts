@@ -25,7 +25,7 @@ const MAX_NAME_BYTES = 255;
 const MAX_TARGET_BYTES = 4095;
 /** S_ISUID, S_ISGID, S_ISVTX and the permission bits. */
 const PERMISSIONS = 0o7777;
-/** Linux has no other: unpacking leaves a link's mode out. */
+/** The only mode of a symlink on Linux: unpacking ignores the tar's mode. */
 const LINK_MODE = S.IFLNK | 0o777;
 const SLASH = 0x2f;
 const DOT = 0x2e;
@@ -70,8 +70,8 @@ function startsWith(
 }
 
 /**
- * Puts entries, in tar order, into a tree of numbered inodes; the root is 0. Columns and hash tables
- * of numbers, no object a file: a layer may have a million of them.
+ * Puts entries, in tar order, into a tree of numbered inodes; the root is 0. It uses columns and hash
+ * tables of numbers instead of an object per file: a layer may have a million files.
  */
 export class TreeBuilder {
   readonly names = new NameTable();
@@ -101,7 +101,7 @@ export class TreeBuilder {
   #lastSeconds = 0;
   #lastNanos = 0;
 
-  /** @param dataSize bytes of the tar: no file's data may lie beyond. */
+  /** @param dataSize bytes of the tar: no file's data may extend beyond it. */
   constructor(dataSize: number) {
     this.#dataSize = dataSize;
     this.#newDirectory();
@@ -127,7 +127,7 @@ export class TreeBuilder {
     const { name } = entry;
     let end = trimmedEnd(name);
     const start = lastComponent(name, end);
-    // `a/.` names the directory `a`: rare enough to go the long way.
+    // `a/.` names the directory `a`: rare, so it takes the slow path.
     if (end - start === 1 && name[start] === DOT) {
       end = trimmedEnd(name.subarray(0, start));
       if (end > 0) {
@@ -139,7 +139,7 @@ export class TreeBuilder {
       return;
     }
     const whiteout = startsWith(name, start, end, WHITEOUT_PREFIX);
-    // A whiteout's prefix does not count: it hides a name of full length.
+    // A whiteout's prefix does not count: the name that it hides may have the full length.
     this.#checkComponent(name, start, end, number, whiteout ? 4 : 0);
     const parent = this.#parentOf(name, start, number);
     if (whiteout) return this.#whiteout(parent, name, start, end);
@@ -151,7 +151,7 @@ export class TreeBuilder {
       this.#applyMetadata(existing, entry); // a directory again: its children stay
       return;
     }
-    if (wasDirectory) this.#lastParent = -1; // may be what is replaced
+    if (wasDirectory) this.#lastParent = -1; // it may be the directory that is replaced
     const inode = this.#newInode();
     this.#applyMetadata(inode, entry);
     this.#applyContent(inode, entry, number);
@@ -184,7 +184,7 @@ export class TreeBuilder {
 
   #link(parent: number, id: NameId, entry: ZtocEntry, number: number): void {
     const target = this.#linkTarget(entry, number);
-    // The link's header speaks for the file: it is what unpacking would apply last.
+    // The link's header sets the file's metadata: unpacking would apply it last.
     const type = (this.mode[target] as number) & S.IFMT;
     const xattrs = this.xattrs.get(target);
     this.#applyMetadata(target, entry);
@@ -303,7 +303,7 @@ export class TreeBuilder {
       (size === 1 || (size === 2 && name[from + 1] === DOT));
     if (size === 0 || dots) return;
     const id = this.names.put(name, from, end);
-    // A real entry of the same layer stands above a whiteout of its name.
+    // A real entry of the same layer wins over a whiteout of its name.
     if (this.dirents.find(parent, id) >= 0) return;
     const inode = this.#newInode();
     this.mode[inode] = S.IFCHR;
