@@ -11,9 +11,11 @@ import {
   missingTagForbidden,
   missingTagIsSubject,
   referrersAnswered,
+  startRegistry,
   together,
 } from "../../../support/registry/mod.ts";
-import { fails, type Scene, scene } from "./helpers.ts";
+import { fails, QUICK, type Scene, scene } from "./helpers.ts";
+import { RegistryClient } from "../../../../lib/remote/registry/mod.ts";
 
 const encode = (value: unknown) =>
   new TextEncoder().encode(JSON.stringify(value));
@@ -422,3 +424,28 @@ for (const status of [400, 404, 405, 415, 422, 501]) {
     },
   );
 }
+
+Deno.test("a mirror that knows of no referrers does not hide the registry's", async () => {
+  await using registry = startRegistry();
+  const image = registry.addManifest(REPOSITORY, {
+    schemaVersion: 2,
+    config: { ...config, mediaType: MEDIA.ociConfig },
+    layers: [],
+  });
+  const { digest } = registry.addManifest(REPOSITORY, artifact(image));
+  for (const status of [200, 403, 404, 500]) {
+    await using mirror = startRegistry();
+    mirror.intercept = referrersAnswered(() =>
+      status === 200
+        ? Response.json(listed([]))
+        : new Response("no", { status })
+    );
+    using client = new RegistryClient({
+      ...QUICK,
+      mirrors: () => [{ url: mirror.url }],
+    });
+    const place = { host: registry.host, repository: REPOSITORY };
+    const found = await client.referrers(place, image.digest, TYPE);
+    assert.deepEqual(found.map((item) => item.digest), [digest]);
+  }
+});
