@@ -8,7 +8,7 @@ import { ErofsUnusableError, probeErofs } from "./erofs_probe.ts";
  */
 export type Face = "fuse" | "erofs";
 
-/** What is asked for: `auto` is `erofs` where this kernel can. */
+/** The requested face; `auto` means `erofs` if this kernel supports it. */
 export type FaceWish = Face | "auto";
 
 /** What was chosen, and why. */
@@ -20,10 +20,10 @@ export interface FaceChoice {
 }
 
 /**
- * Chooses by trying, at the first start after the machine's (a kernel does not change while it runs).
- * @param options.testedFile keeps what the kernel has passed.
+ * Chooses by a self-test, at the first start after each boot (a running kernel does not change).
+ * @param options.testedFile records that the kernel has passed.
  * @param options.mountHelper makes the mounts of the test, see `MountHelper`.
- * @throws ErofsUnusableError when `erofs` is asked for and cannot be had.
+ * @throws ErofsUnusableError when `erofs` is requested but not possible.
  */
 export async function chooseFace(
   wish: FaceWish,

@@ -13,22 +13,22 @@ import {
   probeImage,
 } from "./erofs_probe_layout.ts";
 
-/** The kernel cannot show layers by EROFS, or must not be let to; the message says why. */
+/** The kernel cannot show layers by EROFS, or not safely; the message says why. */
 export class ErofsUnusableError extends Error {
   static {
     this.prototype.name = "ErofsUnusableError";
   }
 }
 
-/** Longer than any sound kernel needs, ms. */
+/** Longer than any working kernel needs, ms. */
 const PROBE_TIMEOUT_MS = 10_000;
 const READ_BYTES = 1 << 20;
 
 /**
- * Tries on this very kernel what the EROFS face needs, with a FUSE server of its own: that an image
- * is mounted straight from a file, with its data on a FUSE mount; that overlayfs takes two
- * directories of it; and that bytes the server cannot give are an error to whoever reads them,
- * never zeros, also where a read or a page can be had in part.
+ * Tests on the running kernel what the EROFS face needs, with its own FUSE server: that an image can be
+ * mounted directly from a file, with its data on a FUSE mount; that overlayfs accepts two directories of
+ * it; and that a read of bytes which the server cannot give is an error and never returns zeros, even if
+ * a part of the read or the page is available.
  * @param folder for the test's own mounts and files; made and removed.
  * @param mountHelper makes the mounts, see `MountHelper`.
  * @throws ErofsUnusableError; OsError when not even FUSE can be mounted.
@@ -45,7 +45,7 @@ export async function probeErofs(
   };
   const mountpoints = [paths.overlay, paths.erofs, paths.fuse];
   for (const path of mountpoints) {
-    while (await unmountElsewhere(path)); // of a test that was cut off
+    while (await unmountElsewhere(path)); // left by an interrupted test
     Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
   }
   Deno.writeFileSync(paths.image, probeImage(), { mode: 0o600 });
@@ -61,7 +61,7 @@ export async function probeErofs(
       serving(worker, fd).then(() => tryAll(helper, paths)),
       new Promise((_, reject) => {
         timer = setTimeout(() => {
-          abortConnection(paths.fuse); // frees whoever hangs
+          abortConnection(paths.fuse); // frees hanging readers
           reject(new ErofsUnusableError("its self-test hangs"));
         }, PROBE_TIMEOUT_MS);
       }),
@@ -115,7 +115,8 @@ async function tryAll(
     );
   }
   for (const { name, offset, size } of PROBE_FILES) {
-    // Through overlayfs, as containers read, then page by page what the first try left behind.
+    // First through overlayfs, as containers read; then page by page, to see what the first read left in
+    // the cache.
     const whole = await readable(`${paths.overlay}/${name}`, size, READ_BYTES);
     const pages = await readable(`${paths.erofs}/a/${name}`, size, 4096);
     const lost = offset + size > PROBE_BLOB.goodBytes;
@@ -137,16 +138,16 @@ async function tryAll(
 }
 
 interface Readable {
-  /** What came before the first error or the end. */
+  /** The bytes before the first error or the end. */
   readonly bytes: Uint8Array;
-  /** What pages behind the first error said, if they said anything. */
+  /** The bytes of pages after the first error that could be read. */
   readonly behind: readonly {
     readonly at: number;
     readonly bytes: Uint8Array;
   }[];
 }
 
-/** Reads a file in steps, all of them whatever the others gave. */
+/** Reads a file in steps, and continues after a step that fails. */
 async function readable(
   path: string,
   size: number,
@@ -162,7 +163,7 @@ async function readable(
     await file.seek(at, Deno.SeekMode.Start);
     const count = await file.read(buffer).catch(() => null);
     if (count === null || count === 0) {
-      failed = true; // an error is what we hope for where data is lost
+      failed = true; // for lost data an error is the right answer
       at += buffer.length;
     } else {
       const found = buffer.subarray(0, count);

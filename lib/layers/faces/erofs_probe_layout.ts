@@ -5,7 +5,7 @@ import { S } from "../tree/mod.ts";
 export const PROBE_BLOB = {
   name: "blob",
   sizeBytes: 512 * 1024,
-  /** Any READ that touches a byte from here on fails. */
+  /** Any READ that touches a byte at or after this offset fails. */
   goodBytes: 256 * 1024,
 } as const;
 
@@ -17,13 +17,13 @@ export const PROBE_FILES = [
   { name: "good", offset: 512, size: 100_000 },
   /** Cannot be read at all. */
   { name: "lost", offset: goodBytes + 4096, size: 100_000 },
-  /** Its first half can be read, and what reads ahead runs from the one into the other. */
+  /** Its first half can be read, and read-ahead runs from it into the second half. */
   { name: "torn", offset: goodBytes - 64 * 1024, size: 128 * 1024 },
-  /** Its first page can be read in part. */
+  /** A part of its first page can be read. */
   { name: "torn-page", offset: goodBytes - 512, size: 4096 },
 ] as const;
 
-/** The blob's bytes from `offset` on: none is zero, so that a zero is a hole. */
+/** The blob's bytes from `offset` on. None is zero, so a zero means a hole. */
 export function fillProbePattern(into: Uint8Array, offset: number): void {
   for (let i = 0; i < into.length; i++) into[i] = (offset + i) % 251 + 1;
 }

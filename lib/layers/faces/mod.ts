@@ -1,9 +1,9 @@
 /**
- * The two ways to show a layer to the kernel: as a tree that our FUSE Workers answer for (any kernel), or
- * as an EROFS image of the tree (where the kernel can), of which only reads reach us.
+ * The two ways to show a layer to the kernel: as a tree that our FUSE Workers serve (any kernel), or as
+ * an EROFS image of the tree (if the kernel supports it), so that only reads reach us.
  *
- * A kernel is tried once after it has booted, with a made-up image; the outcome is kept. A layer that
- * EROFS cannot hold falls back to the FUSE tree by itself.
+ * The kernel is tested once per boot, with a small test image, and the result is kept. A single layer
+ * that EROFS cannot represent falls back to the FUSE tree.
  *
  * It may mount and make files in a layer's folder. It must not know where a layer's bytes come from.
  * @module

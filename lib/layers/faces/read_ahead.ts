@@ -4,22 +4,24 @@ import { OsError, writeText } from "../../host/os/mod.ts";
 /** Where the kernel shows the read-ahead of each mounted file system (Documentation/ABI, bdi). */
 const DEVICES = "/sys/class/bdi";
 const DEVICE = /^erofs-\d+$/;
-/** The kernel's own. A page fault reads so much around itself, also what is not here yet. */
+/** The kernel's default. A page fault reads this much around itself, even if it is not cached yet. */
 const CAREFUL_KB = 128;
-/** Large folios: fewer page faults, and fewer READs. */
+/** Larger folios: fewer page faults, and fewer READs. */
 const GENEROUS_KB = 1024;
 const FILE = "read-ahead-device";
-/** A pull makes many mounts one after another; what only a successor needs is written behind them, ms. */
+/**
+ * A pull makes many mounts in a row. Files that only a successor needs are written so much later, ms.
+ */
 const KEEP_AFTER_MS = 1_000;
 
 /**
- * How far the kernel reads ahead in EROFS mounts: far where all of a layer is here, else no further
- * than it does by itself, since what it reads ahead would be fetched.
+ * Sets the kernel's read-ahead of EROFS mounts: large for complete layers, else the kernel's default,
+ * because missing bytes that it reads ahead would have to be fetched.
  *
- * No interface tells which device is a mount's; but names are never given again, and the mount helper
- * makes one mount at a time: so it is the only one that is new after the mount. Where more than one
- * is, nothing is changed. The name is kept in the layer's folder, for a process that takes the mounts
- * over.
+ * No interface says which device belongs to a mount. But device names are never reused, and the mount
+ * helper makes one mount at a time, so the mount's device is the only new one after it. If there is more
+ * than one new device, nothing is changed. The name is kept in the layer's folder, for a process that
+ * takes over the mounts.
  */
 export class MountReadAhead {
   readonly #layersDirectory: string;
@@ -44,14 +46,14 @@ export class MountReadAhead {
     this.#apply(slot);
   }
 
-  /** A mount of the last process is used. */
+  /** A mount of the last process is reused. */
   adopt(slot: number): void {
     const device = readTextIfThere(this.#file(slot));
     if (device !== null && DEVICE.test(device)) this.#devices.set(slot, device);
     this.#apply(slot);
   }
 
-  /** All of a layer is here, or some of it no more. */
+  /** A layer is complete now, or no longer. */
   set(slot: number, all: "here" | "not here"): void {
     const generous = all === "here";
     if (generous === this.#generous.has(slot)) return;
@@ -73,7 +75,7 @@ export class MountReadAhead {
     try {
       writeText(`${DEVICES}/${device}/read_ahead_kb`, String(kb));
     } catch (error) {
-      // Read-only in a container, or the mount is gone: it stays as it is.
+      // Read-only in a container, or the mount is gone: the setting stays unchanged.
       if (!(error instanceof OsError)) throw error;
     }
   }
@@ -83,7 +85,7 @@ export class MountReadAhead {
     try {
       Deno.writeTextFileSync(this.#file(slot), device, { mode: 0o600 });
     } catch (error) {
-      if (!(error instanceof Error)) throw error; // full disk: a successor does not know then
+      if (!(error instanceof Error)) throw error; // full disk: a successor will not know the device
     }
   }
 

@@ -11,24 +11,25 @@ import {
 } from "../../host/os/mod.ts";
 
 /**
- * Replies at least this long are made by the kernel from the mapped file: one copy less. For shorter
- * ones that gains little, and what is mapped counts as this process's memory until it is dropped.
+ * Replies of at least this length are sent directly from a mapping of the file, which saves a copy. For
+ * shorter ones the gain is small, and mapped pages count as this process's memory until they are
+ * dropped.
  */
 const MAPPED_REPLY_BYTES = 64 * 1024;
-/** How much of a stream may pass before its bytes are dropped here. */
+/** After so many sequential bytes, their pages are dropped from the data file's cache. */
 const STREAM_BYTES = 8 * 2 ** 20;
 
 /**
  * A layer's data file, as one Worker reads it.
  *
- * What the kernel was given it keeps in its page cache for the FUSE file; that the data file's own
- * pages hold the same bytes is of no use any more. So behind a stream of large reads they are dropped.
- * Small reads leave them: their neighbours are soon asked for.
+ * The kernel caches the bytes of a reply for the FUSE file, so the data file's own cached pages are of
+ * no more use. After a stream of large reads they are dropped. Small reads keep them: their neighbours
+ * will be read soon.
  */
 export class DataFile implements Disposable {
   readonly #fd: number;
   readonly #mapping: FileMapping | null;
-  /** The file offset of the next `pread`: taken from memory, it needs no bigint of its own. */
+  /** The file offset of the next `pread`, kept in memory so that no bigint is allocated. */
   readonly #offset = new BigInt64Array(1);
   readonly #offsetWords = new Uint32Array(this.#offset.buffer);
   #streamStart = 0;
@@ -44,8 +45,8 @@ export class DataFile implements Disposable {
   }
 
   /**
-   * Answers with `held` bytes that are in the file, and zeros up to `length`: all of it, or -EIO (a
-   * short answer inside a file would become zeros).
+   * Answers with `held` bytes from the file and zeros up to `length`: completely, or with -EIO (the
+   * kernel would fill a short answer inside a file with zeros).
    */
   read(
     position: number,
@@ -79,7 +80,7 @@ export class DataFile implements Disposable {
     return length;
   }
 
-  /** After a reply: its pages count as this process's memory no more, and a stream's are dropped. */
+  /** After a reply: unmaps its pages from this process, and drops the cached pages of a stream. */
   tidy(): void {
     if (this.#mappedBytes > 0) {
       this.#mapping?.release(this.#mappedAt, this.#mappedBytes);
@@ -91,7 +92,7 @@ export class DataFile implements Disposable {
     this.#streamStart = this.#streamEnd;
   }
 
-  /** Requests of a stream come to several Workers, and not quite in order. */
+  /** Detects a stream, whose requests reach several Workers and not quite in order. */
   #follow(position: number, length: number): void {
     const end = position + length;
     if (
@@ -109,7 +110,7 @@ export class DataFile implements Disposable {
   }
 }
 
-/** Null where a file cannot be mapped (it is empty, or memory is short): then it is read. */
+/** Null if a file cannot be mapped (it is empty, or memory is short): then `pread` is used. */
 function mapped(fd: number): FileMapping | null {
   try {
     const size = fileSize(fd);

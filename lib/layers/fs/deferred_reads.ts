@@ -3,33 +3,33 @@ import { ERRNO, isBeingKilled } from "../../host/os/mod.ts";
 import { type FailedReads, WaitingThread } from "./failed_reads.ts";
 import { type RequestRing, RING_INTERRUPT, RingItem } from "./shared/mod.ts";
 
-/** How soon the kernel shall ask again about a request that has not reached us. */
+/** How soon the kernel should repeat the interrupt of a request that has not reached us. */
 const INTERRUPT_AGAIN_MS = 5;
-/** How soon a killed reader is let go, ms. */
+/** How often a waiting reader is checked for being killed, ms. */
 const KILL_POLL_MS = 50;
 
-/** What a layer gives to reads of it. */
+/** A layer, as reads of it see it. */
 export interface ReadableLayer {
   /** Bytes of its data file; a blob is longer, to whole blocks. */
   readonly dataBytes: number;
   readonly failed: FailedReads;
   readonly layer: {
-    /** Resolves when the bytes are here; rejects when they cannot be had. */
+    /** Resolves when the bytes are here; rejects when they cannot be fetched. */
     ensure(offset: number, length: number, signal: AbortSignal): Promise<void>;
-    /** Copies bytes that are here; false when some are gone again. */
+    /** Copies bytes that are here; false when some were evicted again. */
     copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean;
   };
 }
 
-/** Whom the reads ask. */
+/** What the reads need. */
 export interface DeferredReadsOptions {
-  /** Where Workers put what they cannot answer. */
+  /** Where Workers put reads that they cannot answer. */
   readonly ring: RequestRing;
   /** The layer of a slot; undefined when it is not served any more. */
   readonly layerOf: (slot: number) => ReadableLayer | undefined;
   /** The descriptor of a mount by its number in ring items. */
   readonly descriptorOf: (mount: number) => number | undefined;
-  /** Told when a read fails for good. */
+  /** Called when a read fails for good. */
   readonly onReadError: (slot: number, offset: number, error: unknown) => void;
 }
 
@@ -39,8 +39,8 @@ interface WaitingRead {
 }
 
 /**
- * Reads that the FUSE Workers could not answer, because bytes were missing: they wait here, and are
- * answered as soon as the bytes have come, or cannot come, or the reader is killed.
+ * Reads that the FUSE Workers could not answer because bytes were missing. They wait here and are
+ * answered as soon as the bytes have arrived, have failed to arrive, or the reader is killed.
  *
  * ```text
  *            ┌──── gone again ─────┐
@@ -73,13 +73,13 @@ export class DeferredReads {
     }
   }
 
-  /** Answers nothing more. What waits, waits on: a successor is asked the same. */
+  /** Answers nothing more. Waiting reads keep waiting: the kernel resends them to a successor. */
   stop(): void {
     this.#answers = false;
     this.#options.ring.wake();
   }
 
-  /** `stop`, and nobody waits for bytes any more. */
+  /** Like `stop`, and cancels the waits for bytes. */
   abandon(): void {
     this.stop();
     for (const { cancel } of this.#waiting.values()) cancel.abort();
@@ -108,14 +108,14 @@ export class DeferredReads {
     });
   }
 
-  /** Where to answer; undefined when nothing is to be answered any more. */
+  /** The descriptor to answer on; undefined after `stop`. */
   #descriptorOf(mount: number): number | undefined {
     return this.#answers ? this.#options.descriptorOf(mount) : undefined;
   }
 
   /**
-   * Lets a waiting read go if its thread is being killed. Another signal may have come: then the
-   * read goes on, and since the kernel tells of no further signal, we keep looking.
+   * Ends a waiting read if its thread is being killed. For any other signal the read continues. The
+   * kernel does not report a second signal, so the thread is polled.
    */
   #interrupt(id: string): void {
     const waiting = this.#waiting.get(id);
@@ -126,9 +126,9 @@ export class DeferredReads {
   }
 
   /**
-   * The signal may have overtaken its request, which another Worker has in hand. EAGAIN makes the
-   * kernel tell again; if the request is answered by then it is not known any more (ENOENT), and that
-   * is all.
+   * The interrupt may have overtaken its request, which another Worker still holds. EAGAIN makes the
+   * kernel repeat the interrupt. If the request is answered by then, the kernel no longer knows it
+   * (ENOENT), which is harmless.
    */
   #askInterruptAgain(mount: number, uniqueLo: number, uniqueHi: number): void {
     const again = setTimeout(() => {
@@ -168,11 +168,11 @@ export class DeferredReads {
     }
   }
 
-  /** Bytes read, a negative errno, or null when they are gone again. */
+  /** Bytes read, a negative errno, or null when they were evicted again. */
   #readInto(slot: number, offset: number, length: number): number | null {
     const known = this.#options.layerOf(slot);
     if (known === undefined) return -ERRNO.ESTALE;
-    // Less than `length` only at a blob's end, where zeros fill the last block.
+    // Less than `length` only at a blob's end, where zeros pad the last block.
     const held = Math.min(length, known.dataBytes - offset);
     const { payload } = this.#replies;
     payload.fill(0, held, length);

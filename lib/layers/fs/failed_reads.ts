@@ -1,15 +1,15 @@
 import { waitsBegun } from "../../host/os/mod.ts";
 
-/** When a read has waited this long, ms, it is noted how often its thread began to wait. */
+/** After a read has waited this long, ms, the thread's count of waits is noted. */
 const NOTE_MS = 100;
-/** A failed read is remembered until the kernel has not gone on from it for this long, ms, ... */
+/** A failed read is forgotten when the kernel has not continued from it for this long, ms, ... */
 const REPEAT_MS = 50;
-/** ... and this long, ms, in all. */
+/** ... and after this long, ms, in any case. */
 const REPEATS_MS = 1000;
 
 /**
- * Whether the thread that made a read did nothing else but wait for it. When the kernel reads ahead,
- * the thread goes on, and may come to wait for those bytes just before they fail.
+ * Whether the thread that made a read did nothing but wait for it. For read-ahead the thread continues,
+ * and may start to wait for those bytes only shortly before they fail.
  */
 export class WaitingThread implements Disposable {
   #begun: number | null = null;
@@ -22,7 +22,7 @@ export class WaitingThread implements Disposable {
     }, NOTE_MS);
   }
 
-  /** Whether it waited all the time, but for the first tenth of a second. */
+  /** Whether it waited all the time, except for the first tenth of a second. */
   waitedAllTheTime(): boolean {
     return this.#begun !== null && this.#begun === waitsBegun(this.thread);
   }
@@ -43,15 +43,15 @@ interface FailedRead {
 /**
  * Reads of one layer that failed while their threads waited for them.
  *
- * One read of a program becomes several of ours when they fail: the kernel asks again for what it
- * read ahead, page by page, here and in EROFS, and goes on behind it. The program would wait as long
- * again for each. They come at once, of the same thread, and begin where one that failed began or
- * ended or between; everything else is a read of its own, which waits as long as a read may.
+ * When one read of a program fails, the kernel turns it into several requests: it retries the read-ahead
+ * page by page, here and in EROFS, and then continues after it. The program would wait the full time for
+ * each of them. Such repeats come at once, from the same thread, and begin inside a failed read or at
+ * its end. Any other read is a new one, which may wait the full time.
  */
 export class FailedReads {
   #recent: FailedRead[] = [];
 
-  /** Whether a read that begins at `nowMs` goes on with one that has just failed. */
+  /** Whether a read that begins at `nowMs` continues one that has just failed. */
   repeats(
     thread: number,
     offset: number,
@@ -71,8 +71,8 @@ export class FailedReads {
   }
 
   /**
-   * A read of a thread failed. It is remembered when the thread waited for it all the time, or waits
-   * for the next part of what has just failed.
+   * A read of a thread failed. It is remembered if the thread waited for it all the time, or if it
+   * repeats a read that has just failed.
    */
   add(
     thread: number,
@@ -88,7 +88,7 @@ export class FailedReads {
       thread,
       offset,
       end: offset + length,
-      atMs: before?.atMs ?? nowMs, // it is the same failure, and lasts no longer
+      atMs: before?.atMs ?? nowMs, // the same failure: its time limit is not extended
       repeatedMs: nowMs,
     });
   }

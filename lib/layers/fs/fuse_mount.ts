@@ -11,10 +11,10 @@ import type { MountsState, MountsStep } from "./mounts_life.ts";
 import type { ReadersAtWork } from "./shared/mod.ts";
 import type { FuseWorkerEvent, FuseWorkerStart } from "./worker.ts";
 
-/** How long the Workers may take to see that their mount is gone, ms. */
+/** How long the Workers may take to notice that their mount is gone, ms. */
 const END_MS = 2_000;
 
-/** One of the file system's mounts, as another process would serve it. */
+/** One of the file system's mounts, with all that another process needs to serve it. */
 export interface ServedMount {
   /** Of `MOUNT_NAMES`. */
   readonly name: string;
@@ -32,17 +32,17 @@ export interface FuseMountOptions {
   readonly name: string;
   /** Its directory; made when it is missing. */
   readonly mountpoint: string;
-  /** What a process that is gone mounted, to be served on. */
+  /** A mount of an ended process, to be served from now on. */
   readonly taken: ServedMount | undefined;
   /** Numbers of its Workers among all of them. */
   readonly workers: readonly number[];
-  /** Where the Workers say that they copy. */
+  /** Where the Workers announce that they are copying. */
   readonly readers: ReadersAtWork;
-  /** What the Workers are told, but for the descriptor and their number. */
+  /** The Workers' start message, without the descriptor and their number. */
   readonly start: Omit<FuseWorkerStart, "fd" | "worker">;
   /** The life of all mounts. */
   readonly life: Life<MountsState, MountsStep>;
-  /** Told of faults of ours that readers met; they are served on. */
+  /** Called for an internal error that a reader met; serving continues. */
   readonly onFault: (detail: string) => void;
 }
 
@@ -60,7 +60,7 @@ export class FuseMount implements MountWorkerOwner {
   constructor(options: FuseMountOptions) {
     const { mountpoint, taken } = options;
     this.#options = options;
-    this.#negotiated.promise.catch(() => {}); // whoever waits for it sees the failure
+    this.#negotiated.promise.catch(() => {}); // the callers that wait for it get the error
     if (taken === undefined) {
       Deno.mkdirSync(mountpoint, { recursive: true, mode: 0o755 });
       this.fd = mountFuse({ mountpoint, source: "soci-deno" });
@@ -73,19 +73,19 @@ export class FuseMount implements MountWorkerOwner {
     );
   }
 
-  /** Resolves when the Workers could begin; rejects when one cannot. */
+  /** Resolves when the Workers are ready to begin; rejects when one cannot be. */
   async loaded(): Promise<void> {
     await Promise.all(this.#workers.map(({ loaded }) => loaded));
   }
 
-  /** Begins to answer. @throws OsError when what the kernel had asked a predecessor cannot be had. */
+  /** Begins to answer. @throws OsError when the kernel cannot resend the predecessor's open requests. */
   begin(): void {
-    // Before anything is read here: what was asked twice would be answered twice.
+    // Before anything is read here: a request that was read before the resend would be answered twice.
     if (this.#options.taken !== undefined) requestResend(this.fd);
     for (const worker of this.#workers) this.#start(worker);
   }
 
-  /** Resolves when the kernel is answered; rejects when the mount goes before. */
+  /** Resolves when the kernel is being answered; rejects when the mount goes away before. */
   async served(): Promise<ServedMount> {
     await Promise.all(this.#workers.map(({ serving }) => serving));
     return await this.described();
@@ -98,12 +98,12 @@ export class FuseMount implements MountWorkerOwner {
     return { name, mountpoint, fd: this.fd, negotiated };
   }
 
-  /** Workers that break down are not replaced any more. */
+  /** From now on Workers that crash are not replaced. */
   letEnd(): void {
     for (const worker of this.#workers) worker.letEnd();
   }
 
-  /** Takes it away for new users; those inside keep it until they leave. @throws what is no OsError */
+  /** Unmounts lazily: processes inside keep the mount until they leave. @throws any error but OsError */
   unmount(): void {
     try {
       unmount(this.#options.mountpoint);
@@ -113,8 +113,8 @@ export class FuseMount implements MountWorkerOwner {
   }
 
   /**
-   * Ends the Workers and gives the descriptor back: the connection ends with it, once their reads have
-   * returned.
+   * Ends the Workers and closes the descriptor. The connection ends with it, once the Workers' reads
+   * have returned.
    * @param began whether they were told to begin.
    */
   async close({ began }: { readonly began: boolean }): Promise<void> {
@@ -138,11 +138,11 @@ export class FuseMount implements MountWorkerOwner {
     worker.post({ ...start, fd: this.fd, worker: worker.number });
   }
 
-  /** Another Worker has taken the place of one that broke down; its readers have waited meanwhile. */
+  /** A crashed Worker was replaced; its readers have waited meanwhile. */
   onReplaced(worker: MountWorker): void {
     try {
-      // What the old one had taken and not answered. What others are at comes twice; the kernel
-      // knows the first answer and refuses the second.
+      // Resends what the old one had taken and not answered. Requests that other Workers hold come
+      // twice; the kernel accepts the first answer and refuses the second.
       requestResend(this.fd);
     } catch (error) {
       if (!(error instanceof OsError)) throw error;

@@ -41,16 +41,16 @@ const ROOT_LO = 1;
 /** Nodeid of the directory of blobs. */
 const BLOBS_LO = 2;
 const BLOBS_NAME = new TextEncoder().encode(BLOBS_DIRECTORY);
-/** Low word of a layer's blob: no tree has so many inodes. */
+/** Low word of a layer's blob: no tree has that many inodes. */
 const BLOB_LO = 0xffff_ffff;
-/** Open trees and data files a Worker keeps; the least recently used goes first. */
+/** The most open trees and data files of a Worker; the least recently used one is closed first. */
 const MAX_OPEN_LAYERS = 512;
 
 interface OpenLayer {
   readonly slot: number;
   readonly row: number;
   readonly data: DataFile;
-  /** Read when somebody asks for more than the blob. */
+  /** Opened when more than the blob is requested. */
   tree: LayerTree | null;
   lastUse: number;
 }
@@ -70,7 +70,7 @@ export interface LayerHandlerOptions {
   readonly worker: number;
   /** Number of this mount in ring items. */
   readonly mount: number;
-  /** Whether reads of blobs go past the kernel's cache: for EROFS, which keeps one of its own. */
+  /** Whether reads of blobs bypass the kernel's cache: for EROFS, which has its own. */
   readonly directBlobs: boolean;
 }
 
@@ -84,7 +84,7 @@ export class LayerHandler implements FuseHandler {
   readonly #open = new Map<number, OpenLayer>();
   readonly #item = new RingItem();
   readonly #entry = new NodeId();
-  /** Whose data file the last read was answered from. */
+  /** The data file that the last read was answered from. */
   #reading: DataFile | null = null;
   #last: OpenLayer | null = null;
   #clock = 0;
@@ -191,7 +191,7 @@ export class LayerHandler implements FuseHandler {
     if (node.hi === 0) {
       const slots = this.#options.slots.slots();
       const inRoot = node.lo === ROOT_LO;
-      if (inRoot && first === 0) { // the blobs come before the layers
+      if (inRoot && first === 0) { // the directory of blobs comes before the layers
         child.hi = 0;
         child.lo = BLOBS_LO;
         if (!emit(child, BLOBS_NAME, 0, BLOBS_NAME.length)) return 0;
@@ -277,7 +277,7 @@ export class LayerHandler implements FuseHandler {
     uniqueHi: number,
     thread: number,
   ): number {
-    this.answered(); // a fault may have kept the last one from it
+    this.answered(); // an error may have prevented this after the last read
     const layer = this.#layer(node.hi);
     if (layer === null) return -ERRNO.ESTALE;
     const { data } = layer;
@@ -305,16 +305,16 @@ export class LayerHandler implements FuseHandler {
       return length;
     }
     const { slots, readers, worker } = this.#options;
-    // From here to `answered` no bytes that were present are taken away.
+    // From here to `answered`, bytes that are present are not destroyed.
     readers.enter(worker);
     this.#reading = data;
     const generation = slots.generation(layer.row);
     if (!slots.holds(layer.row, layer.slot)) return -ERRNO.ESTALE;
     const present = this.#isPresent(layer, position, held);
-    // Unchanged: the presence bytes were this layer's while we looked at them.
+    // Unchanged: the presence bytes belonged to this layer while we looked at them.
     if (present && slots.generation(layer.row) === generation) {
       const answer = data.read(position, held, length, reply);
-      // What the disk does not give back is fetched again by the main isolate.
+      // If the disk cannot return the bytes, the main isolate fetches them again.
       if (answer === length) return length;
     }
     this.answered();
@@ -397,7 +397,7 @@ export class LayerHandler implements FuseHandler {
     }
     const row = slot === 0 ? -1 : this.#options.slots.find(slot);
     if (row < 0) return null;
-    // Files of removed layers would stay open, and on disk, as long as nobody asks for them.
+    // Otherwise files of removed layers would stay open, and on disk, for as long as they are not used.
     for (const layer of [...this.#open.values()]) {
       if (!this.#options.slots.holds(layer.row, layer.slot)) this.#close(layer);
     }

@@ -1,9 +1,9 @@
-/** What each step makes of each state. A step that a state does not have cannot be taken in it. */
+/** For each state, the allowed steps and the state that each leads to. */
 export type Steps<State extends string, Step extends string> = Readonly<
   Record<State, Readonly<Partial<Record<Step, State>>>>
 >;
 
-/** A step that the table of a life does not have: a fault of ours. */
+/** A step that the table does not allow: a bug. */
 export class LifeError extends Error {
   override readonly name = "LifeError";
 
@@ -13,7 +13,7 @@ export class LifeError extends Error {
   }
 }
 
-/** Where something is in its life, and how it got there: by a table alone. */
+/** A state machine whose steps are a table. */
 export class Life<State extends string, Step extends string> {
   readonly #what: string;
   readonly #steps: Steps<State, Step>;
@@ -21,8 +21,8 @@ export class Life<State extends string, Step extends string> {
 
   /**
    * @param what names it in errors.
-   * @param steps all there are.
-   * @param first how it begins.
+   * @param steps all allowed steps.
+   * @param first the initial state.
    */
   constructor(what: string, steps: Steps<State, Step>, first: State) {
     this.#what = what;

@@ -2,28 +2,28 @@ import { LIBC_PATH } from "../../host/os/mod.ts";
 import { Life, type Steps } from "./life.ts";
 import type { FuseWorkerEvent, FuseWorkerStart } from "./worker.ts";
 
-/** How long to wait before a Worker that broke down is replaced, ms: at first, at most. */
+/** Backoff before a crashed Worker is replaced, ms: at first, at most. */
 const FIRST_REVIVAL_MS = 50;
 const LAST_REVIVAL_MS = 5_000;
 
-/** Where a Worker is in its life. */
+/** The states of a Worker. */
 export type WorkerState =
   /** Its code is being loaded. */
   | "loading"
-  /** It can take its message. */
+  /** It is ready for its start message. */
   | "loaded"
   /** It answers the kernel. */
   | "serving"
-  /** It broke down; another one will take its place. */
+  /** It crashed and will be replaced. */
   | "broken"
-  /** It answers no more, and none takes its place. */
+  /** It answers no more and is not replaced. */
   | "ended";
 
 /** What happens to a Worker. */
 export type WorkerStep = "load" | "serve" | "break" | "replace" | "end";
 
 /**
- * The life of a Worker, and of whoever takes its place.
+ * The life of a Worker and its replacements.
  *
  * ```text
  *         load            serve
@@ -34,7 +34,7 @@ export type WorkerStep = "load" | "serve" | "break" | "replace" | "end";
  *  └────────────replace──────────── broken      every state ──end──► ended
  * ```
  *
- * What a Worker says once it is broken or has ended comes late, and changes nothing.
+ * Messages of a Worker that is broken or has ended are too late, and are ignored.
  */
 export const WORKER_STEPS: Steps<WorkerState, WorkerStep> = {
   loading: { load: "loaded", break: "broken", end: "ended" },
@@ -50,21 +50,21 @@ export const WORKER_STEPS: Steps<WorkerState, WorkerStep> = {
   ended: { load: "ended", serve: "ended", break: "ended", end: "ended" },
 };
 
-/** What a Worker's owner does about it. */
+/** How a Worker's owner reacts. */
 export interface MountWorkerOwner {
-  /** It took the place of one that broke down, and can take its message. */
+  /** The replacement of a crashed Worker is ready for its start message. */
   onReplaced(worker: MountWorker): void;
-  /** It told something of the requests it answers. */
+  /** It reported an event about its requests. */
   onTold(event: FuseWorkerEvent): void;
-  /** It broke down: whether another one shall take its place. */
+  /** It crashed. @returns whether to replace it. */
   onBroken(why: string): "replace" | "end";
-  /** The one that broke down is gone: it copies nothing any more. */
+  /** The crashed Worker is gone: it copies nothing any more. */
   onGone(worker: MountWorker): void;
   /** It answers no more, and none takes its place. */
   onEnded(failure: Error): void;
 }
 
-/** One of the Workers that answer on a mount, and whoever takes its place when it breaks down. */
+/** One of the Workers that answer on a mount, and its replacement after a crash. */
 export class MountWorker {
   readonly #owner: MountWorkerOwner;
   readonly #life = new Life("a FUSE Worker", WORKER_STEPS, "loading");
@@ -88,7 +88,7 @@ export class MountWorker {
     this.#worker = this.#start();
   }
 
-  /** Resolves when it can take its message for the first time; rejects when it ends before. */
+  /** Resolves when it is ready for its start message the first time; rejects when it ends before. */
   get loaded(): Promise<void> {
     return this.#loaded.promise;
   }
@@ -98,17 +98,17 @@ export class MountWorker {
     return this.#serving.promise;
   }
 
-  /** Resolves when it answers no more, and none takes its place. */
+  /** Resolves when it answers no more and is not replaced. */
   get ended(): Promise<void> {
     return this.#ended.promise;
   }
 
-  /** Its one message. */
+  /** Sends its start message, the only one it gets. */
   post(start: FuseWorkerStart): void {
     this.#worker.postMessage(start);
   }
 
-  /** None takes its place any more. */
+  /** From now on it is not replaced. */
   letEnd(): void {
     clearTimeout(this.#replacing);
     if (this.#life.state === "broken") this.#end("it broke down");

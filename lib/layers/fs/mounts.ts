@@ -17,13 +17,13 @@ export interface FuseMountsOptions {
   readonly mountDirectory: string;
   /** What the Workers answer from. */
   readonly shared: SharedMemory;
-  /** Whether reads of blobs go past the kernel's cache, see `LayerHandlerOptions`. */
+  /** Whether reads of blobs bypass the kernel's cache, see `LayerHandlerOptions`. */
   readonly directBlobs: boolean;
   /** Workers that answer on each mount. */
   readonly workersPerMount: number;
-  /** Mounts of a process that is gone, by name, to be served on instead of new ones. */
+  /** Mounts of an ended process, to be served instead of making new ones. */
   readonly taken: readonly ServedMount[];
-  /** Told of faults of ours that readers of a mount met; it is served on. */
+  /** Called for an internal error that a reader of a mount met; serving continues. */
   readonly onFault: (mountpoint: string, detail: string) => void;
 }
 
@@ -38,12 +38,14 @@ export class FuseMounts implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Where they are in their life. */
+  /** Their state. */
   get state(): MountsState {
     return this.#life.state;
   }
 
-  /** Mounts, or takes over, and loads the Workers. @throws OsError, Deno's errors; then it is to be disposed of. */
+  /**
+   * Mounts, or takes over, and loads the Workers. @throws OsError, Deno's errors; then dispose of it.
+   */
   async open(): Promise<void> {
     for (const name of MOUNT_NAMES) this.#mounts.push(this.#mount(name));
     await Promise.all(this.#mounts.map((mount) => mount.loaded()));
@@ -66,13 +68,13 @@ export class FuseMounts implements AsyncDisposable {
     return this.#mounts[index]?.fd;
   }
 
-  /** Leaves them to a successor. */
+  /** Leaves the mounts to a successor. */
   leave(): void {
     this.#life.take("leave");
     for (const mount of this.#mounts) mount.letEnd();
   }
 
-  /** Unmounts, and waits for the Workers. What was left to a successor stays. */
+  /** Unmounts, and waits for the Workers. Mounts that were left to a successor stay. */
   async [Symbol.asyncDispose](): Promise<void> {
     const before = this.#life.take("close");
     if (before === "left" || before === "closed") return;

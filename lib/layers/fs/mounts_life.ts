@@ -1,12 +1,12 @@
 import type { Steps } from "./life.ts";
 
-/** Where the mounts are in their life, all together. */
+/** The states of the mounts, all together. */
 export type MountsState =
-  /** They are mounted, and nobody answers: whoever touches them waits. */
+  /** They are mounted but not answered: every access waits. */
   | "silent"
-  /** Workers answer the kernel, and are replaced when they break down. */
+  /** Workers answer the kernel, and are replaced when they crash. */
   | "served"
-  /** They are a successor's. Workers answer what they can until this process ends. */
+  /** They belong to a successor. Workers answer what they can until this process ends. */
   | "left"
   /** They are unmounted. */
   | "closed";
@@ -25,7 +25,8 @@ export type MountsStep = "serve" | "leave" | "close";
  *   └────close────┴─────► closed
  * ```
  *
- * What is left is not ours to close, and what is closed cannot be left: those steps change nothing.
+ * Mounts that were left are not closed by this process, and closed mounts cannot be left: these steps
+ * change nothing.
  */
 export const MOUNTS_STEPS: Steps<MountsState, MountsStep> = {
   silent: { serve: "served", leave: "left", close: "closed" },

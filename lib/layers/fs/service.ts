@@ -15,11 +15,11 @@ export interface ServedLayer {
   readonly spanCount: number;
   /** Whether any entry has extended attributes: decides on which mount it is shown. */
   readonly hasXattrs: boolean;
-  /** Resolves when `<slot>/tree` is in place; it is when nothing is said. */
+  /** Resolves when `<slot>/tree` is in place. If it is not given, the file is in place already. */
   readonly saved?: Promise<void>;
-  /** Resolves when the bytes are here; rejects when they cannot be had. */
+  /** Resolves when the bytes are here; rejects when they cannot be fetched. */
   ensure(offset: number, length: number, signal: AbortSignal): Promise<void>;
-  /** Copies bytes that are here; false when some are gone again. */
+  /** Copies bytes that are here; false when some were evicted again. */
   copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean;
 }
 
@@ -29,42 +29,45 @@ export interface LayerFileSystemOptions {
   readonly layersDirectory: string;
   /** Empty folder for the mountpoints. */
   readonly mountDirectory: string;
-  /** How layers are shown; `fuse` when not said. */
+  /** How layers are shown; default `fuse`. */
   readonly face?: Face;
-  /** Starts the process that makes EROFS mounts, see `MountHelper`; a thread makes them when not said. */
+  /**
+   * Starts the process that makes EROFS mounts, see `MountHelper`. If it is not given, a thread makes
+   * them.
+   */
   readonly mountHelper?: readonly string[];
-  /** Told when a layer has to be shown by the FUSE tree all the same. */
+  /** Called when a layer has to be shown by the FUSE tree after all. */
   readonly onFallback?: (slot: number, reason: string) => void;
-  /** Told when a read fails for good. */
+  /** Called when a read fails for good. */
   readonly onReadError?: (slot: number, offset: number, error: unknown) => void;
-  /** Told of faults of ours that readers of a mount met; it is served on. */
+  /** Called for an internal error that a reader of a mount met; serving continues. */
   readonly onFault?: (mountpoint: string, detail: string) => void;
-  /** Mounts of a process that is gone, by name, to be served on instead of new ones. */
+  /** Mounts of an ended process, to be served instead of making new ones. */
   readonly taken?: readonly ServedMount[];
   /** Workers that answer on each mount; default `WORKERS_PER_MOUNT`. */
   readonly workersPerMount?: number;
 }
 
-/** Layers served at once, and spans of all of them: memory that takes room only where it is used. */
+/** The most layers served at once, and the most spans of all of them. Unused entries take no memory. */
 const MAX_LAYERS = 32_768;
 const MAX_SPANS = 16 * 2 ** 20;
 const RING_ITEMS = 4096;
 /**
- * Two: one copies a megabyte while the other answers small questions. A Worker costs about 14 MiB,
- * and on two cores, which readers need as well, a third gains nothing (docs/performance.md).
+ * Two: one copies a megabyte while the other answers small requests. A Worker costs about 14 MiB, and on
+ * two cores, which the readers need too, a third one gains nothing (docs/performance.md).
  */
 const WORKERS_PER_MOUNT = navigator.hardwareConcurrency > 2 ? 2 : 1;
 
-/** A layer's bytes in the memory that the FUSE Workers share. Given back once, when disposed of. */
+/** A layer's bytes in the memory that the FUSE Workers share. Disposal releases them. */
 export interface LayerMarks extends Disposable {
   /** Where they are in that memory. */
   readonly arena: number;
   /**
-   * One a span: 0 missing, 1 present, anything else present but to be asked for. Kept up to date by
-   * whoever reserved them.
+   * One per span: 0 missing, 1 present, anything else present but the reader must ask. The caller that
+   * reserved them keeps them up to date.
    */
   readonly presence: Uint8Array;
-  /** One a span, set by every read; whoever reserved them may clear them. */
+  /** One per span, set by every read; the caller that reserved them may clear them. */
   readonly uses: Uint8Array;
 }
 
@@ -76,13 +79,13 @@ interface Served {
 }
 
 /**
- * All served layers as directories of two FUSE mounts: `x` for layers with extended attributes and
- * `n` for those without, where the kernel is told once that there are none (asking for each file
- * costs more than all other metadata together).
+ * All served layers as directories of two FUSE mounts: `x` for layers with extended attributes and `n`
+ * for those without, where the kernel is told once that there are none (a request per file would cost
+ * more than all other metadata together).
  *
- * `open` mounts (or takes what a predecessor mounted), then layers are added, then `serve` answers
- * the kernel. Until then whoever touches the mounts waits, and nobody learns that a layer of a
- * predecessor is not there yet. Unmounted at the end, unless `detach` was called.
+ * First `open` mounts (or takes over a predecessor's mounts), then layers are added, then `serve` starts
+ * to answer the kernel. Until then every access to the mounts waits, so nobody sees that a predecessor's
+ * layer is not restored yet. Disposal unmounts, unless `detach` was called.
  */
 export class LayerFileSystem implements AsyncDisposable {
   readonly #options: LayerFileSystemOptions;
@@ -147,7 +150,7 @@ export class LayerFileSystem implements AsyncDisposable {
     return system;
   }
 
-  /** Mounts, or takes over, and answers nothing yet. @throws OsError */
+  /** Mounts, or takes over, but answers nothing yet. @throws OsError */
   static async open(
     options: LayerFileSystemOptions,
   ): Promise<LayerFileSystem> {
@@ -166,15 +169,15 @@ export class LayerFileSystem implements AsyncDisposable {
     this.#readsDone = this.#reads.run();
     await this.#mounts.serve();
     this.#erofs.start();
-    await this.#erofs.settled(); // layers added before are in place from here on
+    await this.#erofs.settled(); // layers that were added before are in place from now on
   }
 
-  /** Whether the kernel is answered. */
+  /** Whether the kernel is being answered. */
   get serving(): boolean {
     return this.#mounts.state !== "silent";
   }
 
-  /** Resolves when no mount of a layer is under way. */
+  /** Resolves when no mount of a layer is in progress. */
   settled(): Promise<void> {
     return this.#erofs.settled();
   }
@@ -185,8 +188,8 @@ export class LayerFileSystem implements AsyncDisposable {
   }
 
   /**
-   * Leaves the mounts to a successor. The Workers answer what they can until this process ends;
-   * what they cannot stays unanswered, and is asked again there. Layers stay listed.
+   * Leaves the mounts to a successor. The Workers answer what they can until this process ends; all
+   * other requests stay unanswered, and the kernel resends them to the successor. Layers stay listed.
    */
   detach(): void {
     this.#mounts.leave();
@@ -199,7 +202,7 @@ export class LayerFileSystem implements AsyncDisposable {
     return this.#mounts.state === "left";
   }
 
-  /** Memory for the marks of a layer that is about to be added; all of its spans are missing. */
+  /** Reserves memory for the marks of a layer that will be added; all its spans are missing. */
   reserve(spanCount: number): LayerMarks {
     const arena = this.#shared.arena.allocate(spanCount + 1);
     let isHeld = true;
@@ -249,33 +252,33 @@ export class LayerFileSystem implements AsyncDisposable {
     }
   }
 
-  /** Layers are about to be added: what takes time to start is started. */
+  /** Layers will be added soon: starts what takes time to start. */
   expectLayers(): void {
     if (this.#options.face === "erofs") this.#helper.wake();
   }
 
   /** Where the FUSE tree shows a layer. */
   directory({ slot, hasXattrs }: { slot: number; hasXattrs: boolean }): string {
-    // Where files are opened for EROFS, opening others would cost a question each.
+    // On the mount where blobs are opened for EROFS, every other open would cost a request, too.
     const mount = hasXattrs || this.#directBlobs ? "x" : "n";
     return `${this.#options.mountDirectory}/${mount}/${slot}`;
   }
 
   /**
-   * Presence bytes of a layer were cleared, and the bytes of those spans are about to go. Resolves
-   * when no Worker that saw them present is still copying.
+   * Call it after presence bytes of a layer were cleared and before the bytes of those spans are
+   * destroyed. Resolves when no Worker that saw them present is still copying.
    */
   spansGone(slot: number): Promise<void> {
     this.#shared.slots.spansGone(slot);
     return this.#shared.readers.left();
   }
 
-  /** All bytes of a layer are in its data file now, or some no more. */
+  /** A layer is complete in its data file now, or no longer. */
   spansHere(slot: number, all: "here" | "not here"): void {
     this.#erofs.readAhead.set(slot, all);
   }
 
-  /** Takes away what the last process left of layers that were not added again. */
+  /** Unmounts what the last process left of layers that were not added again. */
   sweep(): void {
     this.#erofs.sweep(new Set(this.#layers.keys()));
   }
@@ -297,7 +300,7 @@ export class LayerFileSystem implements AsyncDisposable {
       return await this.#readsDone;
     }
     if (this.#mounts.state === "closed") return;
-    // While their FUSE mount is served; when it never was, nothing is asked for.
+    // While their FUSE mount is still served. If it never was, no EROFS mount was requested.
     await this.#erofs.close();
     await this.#helper[Symbol.asyncDispose]();
     this.#reads.abandon();

@@ -1,6 +1,6 @@
 /**
- * A FUSE Worker: serves one mount, by itself or beside others, from a blocking loop until it is
- * unmounted. It is told everything in its first message and never reads another one.
+ * A FUSE Worker: serves one mount, alone or with others, in a blocking loop until it is unmounted. Its
+ * first message holds everything; it never reads another one.
  * @module
  */
 /// <reference lib="deno.worker" />
@@ -29,8 +29,8 @@ export interface FuseWorkerStart {
 }
 
 /**
- * From the Worker: it is loaded and waits for its message; it is about to serve; the kernel asked
- * INIT (of new mounts only); a request met a fault of ours; it is done.
+ * From the Worker, in this order: it is loaded and waits for its message; it is about to serve; the
+ * kernel has sent INIT (new mounts only); a request met an internal error; it is done.
  */
 export type FuseWorkerEvent =
   | { readonly kind: "loaded" }

@@ -4,19 +4,19 @@ import { RequestRing } from "./request_ring.ts";
 import { SlotTable } from "./slot_table.ts";
 import { SpanStarts } from "./span_starts.ts";
 
-/** How much there is room for. */
+/** Capacities. */
 export interface SharedSizes {
   /** Layers that are served at once. */
   readonly layers: number;
   /** Spans of all of them, and one more for each layer. */
   readonly spans: number;
-  /** Reads on their way to the main isolate, a power of two. */
+  /** Reads queued for the main isolate; a power of two. */
   readonly ringItems: number;
   /** FUSE Workers. */
   readonly workers: number;
 }
 
-/** The same memory as a Worker is told of it. */
+/** The same memory, in the form that is sent to a Worker. */
 export interface SharedBuffers {
   /** Of `SlotTable`. */
   readonly slots: SharedArrayBuffer;
@@ -36,7 +36,7 @@ export interface SharedBuffers {
 export class SharedMemory {
   /** Which slots are served. */
   readonly slots: SlotTable;
-  /** Whose presence bytes are whose. */
+  /** Allocates presence bytes to layers. */
   readonly arena: PresenceArena;
   /** Where spans begin. */
   readonly starts: SpanStarts;
@@ -44,10 +44,10 @@ export class SharedMemory {
   readonly uses: Uint8Array<SharedArrayBuffer>;
   /** Reads that Workers could not answer. */
   readonly ring: RequestRing;
-  /** Workers that copy just now. */
+  /** Workers that are copying at the moment. */
   readonly readers: ReadersAtWork;
 
-  /** Allocates it; pages are taken only where they are used. */
+  /** Allocates it; unused pages take no memory. */
   constructor({ layers, spans, ringItems, workers }: SharedSizes) {
     this.slots = new SlotTable(SlotTable.allocate(layers));
     this.arena = new PresenceArena(new SharedArrayBuffer(spans));
@@ -57,7 +57,7 @@ export class SharedMemory {
     this.readers = new ReadersAtWork(ReadersAtWork.allocate(workers));
   }
 
-  /** What a Worker needs to see it. */
+  /** What a Worker needs to access it. */
   buffers(): SharedBuffers {
     return {
       slots: this.slots.memory,

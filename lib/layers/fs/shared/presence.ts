@@ -1,6 +1,9 @@
 import { MISSING } from "../../presence/mod.ts";
 
-/** How long the bytes of a removed layer stay unused, ms: far longer than any Worker's request. */
+/**
+ * How long the presence bytes of a removed layer are not reused, ms: far longer than any Worker's
+ * request.
+ */
 const QUARANTINE_MS = 10_000;
 
 interface Run {
@@ -9,23 +12,23 @@ interface Run {
 }
 
 /**
- * Hands out runs of bytes of the presence arena. Main isolate only.
+ * Allocates ranges of bytes of the presence arena. Main isolate only.
  *
- * A Worker may be in the middle of a read when its layer is removed. Were the layer's bytes given
- * to another one at once, that read could take the other's PRESENT for its own and serve a hole. So
- * a run is MISSING from its release on, and rests before it is used again.
+ * A Worker may be in the middle of a read when its layer is removed. If another layer got the same bytes
+ * at once, that read could mistake the other layer's PRESENT for its own and serve a hole. So a range is
+ * set to MISSING when it is released, and rests before it is reused.
  */
 export class PresenceArena {
-  /** All presence bytes; whose they are is said by what was allocated. */
+  /** All presence bytes, of all layers. */
   readonly bytes: Uint8Array;
   readonly #quarantineMs: number;
   #free: Run[];
   #resting: (Run & { readonly untilMs: number })[] = [];
 
   /**
-   * Everything is free.
-   * @param memory zeros, a byte for each span there is room for.
-   * @param options.quarantineMs how long a run rests before it is used again.
+   * Starts with everything free.
+   * @param memory zeros, one byte for each span of the capacity.
+   * @param options.quarantineMs how long a range rests before it is reused.
    */
   constructor(
     readonly memory: SharedArrayBuffer,
@@ -36,7 +39,7 @@ export class PresenceArena {
     this.#free = [{ start: 0, length: this.bytes.length }];
   }
 
-  /** A run of `length` bytes, all MISSING. @throws RangeError when the arena is full. */
+  /** Allocates `length` bytes, all MISSING. @throws RangeError when the arena is full. */
   allocate(length: number): number {
     this.#reclaim();
     const at = this.#free.findIndex((run) => run.length >= length);
@@ -50,7 +53,7 @@ export class PresenceArena {
     return start;
   }
 
-  /** Gives a run back. */
+  /** Releases a range. */
   release(start: number, length: number): void {
     if (length === 0) return;
     this.bytes.fill(MISSING, start, start + length);
@@ -61,7 +64,7 @@ export class PresenceArena {
     });
   }
 
-  /** Frees the runs that have rested, joining neighbours. */
+  /** Frees the ranges that have rested, joining neighbours. */
   #reclaim(): void {
     const now = performance.now();
     const rested = this.#resting.filter(({ untilMs }) => untilMs <= now);

@@ -1,11 +1,11 @@
 const GRACE_POLL_MS = 1;
 
 /**
- * Which Workers are between looking at presence bytes and the end of the copy that followed. A reply
- * that the kernel copies straight from the data file cannot be checked afterwards; so whoever takes
- * bytes away first clears their presence, then waits until each Worker has left the read it was in.
+ * Which Workers are in a read: between looking at presence bytes and the end of the copy after it. A
+ * reply that the kernel copies directly from the data file cannot be checked afterwards. So an eviction
+ * first clears the presence bytes, then waits until each Worker has left the read it was in.
  *
- * A Worker's word is odd while it reads. One writer a word.
+ * A Worker's word is odd while it reads. Each word has one writer.
  */
 export class ReadersAtWork {
   readonly #words: Int32Array;
@@ -30,12 +30,12 @@ export class ReadersAtWork {
     Atomics.add(this.#words, worker, 1);
   }
 
-  /** A Worker broke down, maybe in the middle of a read: it copies nothing any more. */
+  /** A Worker crashed, perhaps in the middle of a read: it copies nothing any more. */
   abandon(worker: number): void {
     if ((Atomics.load(this.#words, worker) & 1) !== 0) this.leave(worker);
   }
 
-  /** Resolves when no read that is under way now is any more: within microseconds, as a rule. */
+  /** Resolves when all reads that are running now have ended: usually within microseconds. */
   async left(): Promise<void> {
     const seen = Array.from(
       this.#words,

@@ -1,6 +1,6 @@
 /** Kind of a ring item: a read whose bytes are missing. */
 export const RING_READ = 0;
-/** Kind of a ring item: a signal came to whoever waits for the read of that `unique`. */
+/** Kind of a ring item: the thread that waits for the read with that `unique` got a signal. */
 export const RING_INTERRUPT = 1;
 
 /** An item of the ring. One instance is reused: copy what you keep. */
@@ -25,13 +25,13 @@ export class RingItem {
 
 const ITEM_WORDS = 9;
 const HEAD = 0; // items ever taken
-const TAIL = 1; // items ever promised to a pusher
+const TAIL = 1; // items ever reserved by a pusher
 const DOORBELL = 2; // changes with each push
 const HEADER_WORDS = 4;
 
 /**
- * A bounded queue from many Workers to one reader. A pusher reserves a place by raising TAIL, fills
- * it, then sets its `ready` word; the reader takes places in order once ready. Counters wrap.
+ * A bounded queue from many Workers to one reader. A pusher reserves a place by raising TAIL, fills it,
+ * then sets its `ready` word. The reader takes ready places in order. Counters wrap around.
  */
 export class RequestRing {
   readonly #words: Int32Array;

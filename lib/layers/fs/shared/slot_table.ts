@@ -48,9 +48,9 @@ export class SlotTable {
   }
 
   /**
-   * Changes whenever the row is given up, and whenever spans of its layer are. A reader that sees the
-   * same number before and after it looked at presence bytes and read knows that they were this
-   * layer's all the while, and that it read no hole.
+   * Changes whenever the row is released, and whenever spans of its layer are evicted. If a reader sees
+   * the same number before and after it looked at presence bytes and read, then the bytes belonged to
+   * this layer throughout, and it read no hole.
    */
   generation(row: SlotRow): number {
     return Atomics.load(this.#rows, row * ROW_WORDS + 3);
@@ -73,8 +73,8 @@ export class SlotTable {
   }
 
   /**
-   * Spans of a served layer are MISSING again, and their bytes are about to go: Workers that are
-   * reading look again. Main isolate only.
+   * Call it when spans of a served layer are MISSING again, before their bytes are destroyed: Workers
+   * that are reading check again. Main isolate only.
    */
   spansGone(slot: number): void {
     const row = this.find(slot);

@@ -1,7 +1,7 @@
 /**
- * Where the spans of served layers begin in their data files: a number for each presence byte, and
- * one more for each layer, its data's size. Written by the main isolate before the layer is in the
- * slot table, never changed while it is.
+ * Where the spans of served layers begin in their data files: a number for each presence byte, plus one
+ * for each layer, the size of its data. The main isolate writes them before the layer is in the slot
+ * table, and does not change them while it is.
  */
 export class SpanStarts {
   readonly #starts: Float64Array;
@@ -11,12 +11,12 @@ export class SpanStarts {
     this.#starts = new Float64Array(memory);
   }
 
-  /** Memory for the spans of an arena of that many bytes. Takes room only where it is used. */
+  /** Memory for the spans of an arena of that many bytes. Unused parts take no memory. */
   static allocate(arenaBytes: number): SharedArrayBuffer {
     return new SharedArrayBuffer(arenaBytes * 8);
   }
 
-  /** Tells of a layer whose presence bytes begin at `arenaOffset`. Main isolate only. */
+  /** Writes the starts of a layer whose presence bytes begin at `arenaOffset`. Main isolate only. */
   write(arenaOffset: number, starts: Float64Array): void {
     this.#starts.set(starts, arenaOffset);
   }
