@@ -1,9 +1,9 @@
 /**
- * Files of this machine, as everything above wants them: written whole or not at all, read when they
- * are there, removed when they are.
+ * Files of this machine, as all other rooms use them: written completely or not at all, and read or
+ * removed if they exist.
  *
- * It may touch the file system, through Deno alone: what uses this room needs no libc, so the tools
- * that only make indexes load none. It must not know what the files are for.
+ * It may touch the file system, through Deno alone. So users of this room need no libc, and the tools
+ * that only make indexes do not load it. It must not know what the files are for.
  *
  * Every failure is a `FileError`, or an `OpenFolderError`, that names the file.
  * @module

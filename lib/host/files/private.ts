@@ -11,7 +11,7 @@ const WRITABLE_BY_ALL = 0o002;
 const STICKY = 0o1000;
 const ROOT = 0;
 
-/** Made by `mkfs` where a file system of its own is mounted for the folder. */
+/** Made by `mkfs`; present if the folder is the root of a file system. */
 const LOST_AND_FOUND = "lost+found";
 
 /** A folder that other users of the host could enter, or put something into; the message says why. */
@@ -27,9 +27,9 @@ export class OpenFolderError extends Error {
 }
 
 /**
- * Makes a folder that only root enters, or closes one that is there. It is closed when it is root's,
- * nobody else could have put anything into it, and it is empty or has one of `marks` in it: a folder
- * that is open for others' sake is not ours to close.
+ * Makes a folder that only root may enter, or makes an existing one private. An existing one must belong
+ * to root, nobody else may have been able to put anything into it, and it must be empty or contain one
+ * of `marks`: a folder that was opened to others on purpose is left alone.
  *
  * ```
  * missing ────────────────────────────────────► made, 0700
@@ -39,7 +39,7 @@ export class OpenFolderError extends Error {
  * ```
  *
  * @param path may lead through symbolic links of root's.
- * @param marks names of files of ours, one of which such a folder has.
+ * @param marks names of our files; a folder of ours has at least one of them.
  * @throws OpenFolderError; FileError, as where the disk is read-only and the mode has to change.
  */
 export function ensurePrivateFolder(
@@ -91,8 +91,8 @@ export function ensurePrivateFolder(
 }
 
 /**
- * Who owns a symbolic link says where it leads: none on the way may be another user's. To be asked
- * before links are resolved, after which nothing is seen of them.
+ * The owner of a symbolic link controls its target, so no link on the path may belong to another user.
+ * Call this before links are resolved, because afterwards they cannot be seen.
  * @throws OpenFolderError
  */
 export function assertLinksOfRoot(path: string): void {
@@ -101,7 +101,7 @@ export function assertLinksOfRoot(path: string): void {
   for (const next of waiting) assertLinksOn(next, seen, waiting);
 }
 
-/** Looks at each link once, and leaves where it leads for later. */
+/** Checks each link once, and queues its target. */
 function assertLinksOn(
   path: string,
   seen: Set<string>,
@@ -121,7 +121,7 @@ function assertLinksOn(
 }
 
 /**
- * Who may change a folder above can put another one in its place.
+ * A user who may change a parent folder can replace the folder.
  * @param real a path without links.
  * @throws OpenFolderError
  */
@@ -143,7 +143,7 @@ function assertFoldersOfRoot(real: string): void {
   }
 }
 
-/** What of a path is there, from the top. @throws FileError */
+/** The existing part of a path, from the top. @throws FileError */
 function* onTheWay(path: string) {
   const above: string[] = [];
   for (let at = resolve(path);; at = dirname(at)) {

@@ -1,5 +1,6 @@
 /**
- * Files and folders that need not be there. Not being there is an answer, all else an error.
+ * Files and folders that need not exist. A missing one is a normal result; any other failure is an
+ * error.
  * @module
  */
 import { FileError, type FileStep } from "./errors.ts";
@@ -11,7 +12,7 @@ function ifThere<T>(step: FileStep, path: string, work: () => T): T | null {
   } catch (cause) {
     if (
       cause instanceof Deno.errors.NotFound ||
-      cause instanceof Deno.errors.NotADirectory // above it is a file
+      cause instanceof Deno.errors.NotADirectory // a parent is a file
     ) return null;
     throw new FileError(step, path, cause);
   }
@@ -35,7 +36,7 @@ export function statIfThere(path: string): Deno.FileInfo | null {
 /** Unit of `st_blocks`, whatever the file system's own block size (stat(2)). */
 const STAT_BLOCK_BYTES = 512;
 
-/** Bytes that a file or folder takes on disk; fewer than its size where it has holes. */
+/** Bytes that a file or folder takes on disk; fewer than its size if it has holes. */
 export function bytesOnDisk({ blocks }: Deno.FileInfo): number {
   return (blocks ?? 0) * STAT_BLOCK_BYTES;
 }
@@ -54,7 +55,7 @@ export function removeIfThere(path: string): boolean {
   return ifThere("remove", path, () => (Deno.removeSync(path), true)) ?? false;
 }
 
-/** Removes a folder with all that is in it; what is gone already is fine. @throws FileError */
+/** Removes a folder and its contents; a missing one is not an error. @throws FileError */
 export function removeFolder(path: string): void {
   ifThere("remove", path, () => Deno.removeSync(path, { recursive: true }));
 }

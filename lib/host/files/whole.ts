@@ -29,8 +29,8 @@ export function writeAllSync(to: SyncWriter, bytes: Uint8Array): void {
 /** How a file is written whole. */
 export interface DraftOptions {
   /**
-   * Where the draft lies, on the same file system; nothing may be there. Not given: `<path>.new`, for a
-   * file that one process alone writes. What an earlier run left there is overwritten.
+   * Path of the draft, on the same file system; it must not exist. Default: `<path>.new`, for a file
+   * that only one process writes; a leftover of an earlier run is overwritten.
    */
   readonly draftPath?: string;
   /** Permissions, whatever the umask; `umask`: as the umask leaves them. Default: 0o600. */
@@ -40,9 +40,9 @@ export interface DraftOptions {
 }
 
 /**
- * A file that appears under its name when it is whole. Whoever reads the name finds the old file or the
- * new one, never a part, whenever this process or the machine stops: `sync: "data"` makes that hold for
- * the machine, too.
+ * A file that appears under its name only when it is complete. A reader finds the old file or the new
+ * one, never a part of it, even if this process is killed at any moment. With `sync: "data"` this also
+ * holds for a crash of the machine.
  *
  * ```
  * create ──► write* ──► finish ──► the file is there
@@ -95,7 +95,10 @@ export class Draft implements Disposable {
     }
   }
 
-  /** {@linkcode Draft.write}, done before it returns: for what takes less time than to hear of it. @throws FileError */
+  /**
+   * {@linkcode Draft.write}, but synchronous: for short writes, where waiting for a callback would take
+   * longer. @throws FileError
+   */
   writeSync(bytes: Uint8Array): void {
     try {
       writeAllSync(this.#file, bytes);
@@ -104,7 +107,9 @@ export class Draft implements Disposable {
     }
   }
 
-  /** Gives the file its name, in place of what has it. @throws FileError: the draft is still to be disposed of. */
+  /**
+   * Gives the file its name, replacing an existing file. @throws FileError: then dispose of the draft.
+   */
   async finish(): Promise<void> {
     if (this.#options.sync === "data") {
       try {
@@ -116,7 +121,10 @@ export class Draft implements Disposable {
     this.#rename();
   }
 
-  /** {@linkcode Draft.finish}, done before it returns: with `sync: "data"` for small files alone. @throws FileError */
+  /**
+   * {@linkcode Draft.finish}, but synchronous: use `sync: "data"` only for small files. @throws
+   * FileError
+   */
   finishSync(): void {
     if (this.#options.sync === "data") {
       try {
@@ -150,14 +158,14 @@ export class Draft implements Disposable {
     try {
       Deno.removeSync(this.#draft);
     } catch {
-      // Why there is no file was told already; the next draft of this name overwrites what stays.
+      // The original error was reported already; the next draft of this name overwrites the leftover.
     }
   }
 }
 
 const PRIVATE = 0o600;
 
-/** What is written at once: handing it to another thread and hearing of it takes longer. */
+/** Up to this size a write is synchronous: passing it to another thread and waiting takes longer. */
 const AT_ONCE_BYTES = 256 * 1024;
 
 const bytesOf = (content: Uint8Array | string): Uint8Array =>
@@ -176,7 +184,7 @@ export async function writeWhole(
   await draft.finish();
 }
 
-/** {@linkcode writeWhole} of a small file, done before it returns. @throws FileError */
+/** {@linkcode writeWhole} of a small file, but synchronous. @throws FileError */
 export function writeWholeSync(
   path: string,
   content: Uint8Array | string,
@@ -187,7 +195,10 @@ export function writeWholeSync(
   draft.finishSync();
 }
 
-/** Puts the bytes of a file, or the names in a folder, on disk while this thread goes on. @throws FileError */
+/**
+ * Syncs the bytes of a file, or the names in a folder, to disk without blocking this thread. @throws
+ * FileError
+ */
 export async function putOnDisk(path: string): Promise<void> {
   try {
     using file = Deno.openSync(path);

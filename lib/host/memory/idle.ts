@@ -6,37 +6,37 @@ import {
   trimHeap,
 } from "../os/mod.ts";
 
-/** How often it is looked whether work has ended, ms. */
+/** How often to check whether work has ended, ms. */
 const LOOK_MS = 5_000;
 
 const MAX_MAPS_BYTES = 16 * 2 ** 20;
-/** Of the program's mappings that of its code; V8 has small ones of its own. */
+/** A mapping of at least this size is the program's code; V8 has smaller ones of its own. */
 const LARGE_BYTES = 16 * 2 ** 20;
 
-/** Buffers from so many bytes on are returned when they are freed. */
+/** Buffers of at least so many bytes are returned to the system when they are freed. */
 const RETURNED_BYTES = 32 * 1024;
 
 /**
- * Lets large buffers lie on pages of their own, so that their memory goes back when they are freed.
- * This is how malloc begins, but it gives that up for sizes that were freed once.
+ * Puts large buffers on their own pages, so that their memory is returned when they are freed. malloc
+ * starts out like this, but stops doing it for sizes that were freed once.
  */
 export function keepLargeBuffersApart(): void {
   mapBuffersFrom(RETURNED_BYTES);
 }
 
 /**
- * Gives memory back to the system each time work has ended: what a pull or many readers leave as
- * garbage would stay until as much again is needed, which on an idle host is never. Takes some tens of
- * milliseconds, when nobody waits.
+ * Returns memory to the system each time work has ended. Otherwise the garbage of a pull or of many
+ * readers would stay until as much memory is needed again, which on an idle host is never. It takes some
+ * tens of milliseconds, at a time when nobody waits.
  * @param activity a count that changes while there is work.
- * @param shrink what can be made smaller before.
+ * @param shrink called first, to make caches smaller.
  */
 export function giveBackWhenIdle(
   activity: () => number,
   shrink: () => Promise<void>,
 ): Disposable {
   let seen = activity();
-  let given = NaN; // what start-up left, first
+  let given = NaN; // so that the garbage of start-up is collected first
   const timer = setInterval(() => {
     const now = activity();
     if (now === seen && now !== given) {
@@ -54,8 +54,8 @@ export function giveBackWhenIdle(
 }
 
 /**
- * Lets go of the pages of this program's code: they count as ours, though they are the page cache's.
- * Those that are used come back with a page fault each, from there.
+ * Drops the pages of this program's code. They count as this process's memory although the page cache
+ * has them. Pages that are still used come back from there, with a page fault each.
  */
 function forgetProgram(): void {
   const path = Deno.execPath();

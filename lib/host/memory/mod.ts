@@ -1,9 +1,9 @@
 /**
- * Memory that goes back to the machine: the allocator is told so, and the pages of the program's own code
- * are given up while there is nothing to do.
+ * Returns memory to the machine: configures the allocator for it, and drops the pages of the program's
+ * own code while it is idle.
  *
- * It may use libc through `lib/host/os`. It must not know what the program does; it sees only that it
- * rests.
+ * It may use libc through `lib/host/os`. It must not know what the program does; it sees only when it is
+ * idle.
  * @module
  */
 export { giveBackWhenIdle, keepLargeBuffersApart } from "./idle.ts";

@@ -14,13 +14,13 @@ const SCM_RIGHTS = 1;
 const MSG_NOSIGNAL = 0x4000;
 const CMSG_HEADER_BYTES = 16;
 const MSGHDR_BYTES = 56;
-/** A pipe's room where nobody changed it (pipe(7)). */
+/** A pipe's default capacity (pipe(7)). */
 const PIPE_BYTES = 64 * 1024;
 const MAX_SOCKET_PATH_BYTES = 107;
 
 /**
- * A descriptor of a process (close-on-exec), of which poll(2) tells when the process has ended. The caller owns
- * it. @throws OsError ESRCH when the process is gone.
+ * A descriptor of a process (close-on-exec); poll(2) on it reports when the process has ended. The
+ * caller owns it. @throws OsError ESRCH when the process is gone.
  */
 export function openProcess(pid: number): number {
   const process = Number(libc.syscall(SYS_PIDFD_OPEN, BigInt(pid), 0n, 0n));
@@ -28,8 +28,8 @@ export function openProcess(pid: number): number {
 }
 
 /**
- * A descriptor of another process, as one of our own (close-on-exec): both name the same open file.
- * Needs the right to trace that process; Linux 5.6.
+ * Duplicates a descriptor of another process into this one (close-on-exec): both refer to the same open
+ * file. Needs the right to trace that process; Linux 5.6.
  * @throws OsError ESRCH when the process is gone, EBADF when it has no such descriptor.
  */
 export function takeDescriptor(pid: number, fd: number): number {
@@ -46,8 +46,8 @@ export function takeDescriptor(pid: number, fd: number): number {
 }
 
 /**
- * A pipe, close-on-exec. Both descriptors are the caller's.
- * @param options.reads `waiting` (default), or `at once`: they fail with EAGAIN where nothing is there.
+ * A pipe, close-on-exec. The caller owns both descriptors.
+ * @param options.reads `waiting` (default), or `at once`: a read of an empty pipe fails with EAGAIN.
  * @throws OsError
  */
 export function makePipe(
@@ -70,13 +70,13 @@ export function setCloseOnExec(fd: number): void {
 }
 
 /**
- * A descriptor, open also in a program that takes this process's place, that gives this text once.
+ * A descriptor that stays open across exec and from which this text can be read once.
  * @param text at most what a pipe holds, 64 KiB.
  * @throws OsError
  */
 export function inheritedText(text: string): number {
   const bytes = cString(text).slice(0, -1);
-  // A full pipe would block: this is its own reader.
+  // Writing to a full pipe would block for ever, because nobody reads yet.
   if (bytes.length > PIPE_BYTES) throw new RangeError("too long for a pipe");
   const { readEnd, writeEnd } = makePipe();
   try {
@@ -119,7 +119,7 @@ export function sendDescriptors(
   view.setBigUint64(vector, arena.address(arena.put(payload)), true);
   view.setBigUint64(vector + 8, BigInt(payload.length), true);
   view.setBigUint64(header, arena.address(name), true);
-  // An abstract name has no closing zero: each byte counts.
+  // An abstract name has no terminating zero: its length is exact.
   view.setUint32(header + 8, 2 + path.length - 1, true);
   view.setBigUint64(header + 16, arena.address(vector), true);
   view.setBigUint64(header + 24, 1n, true);

@@ -1,6 +1,6 @@
 /**
- * Calls that wait: for the disk, for another process, or for our own FUSE Workers. They run on another thread, while the
- * calling one goes on. Nothing else in this house makes such a call.
+ * Calls that wait: for the disk, for another process, or for our own FUSE Workers. They run on another
+ * thread and do not block the caller. All non-blocking calls go through this file.
  * @module
  */
 import { LIBC_PATH } from "./libc.ts";
@@ -40,14 +40,14 @@ const symbols = {
 const calls = Deno.dlopen(LIBC_PATH, symbols).symbols;
 type Calls = typeof calls;
 
-/** Arguments of the calls under way. */
+/** Arguments of running calls. */
 const HELD = new Set<readonly unknown[]>();
 
 /**
- * Makes a call on another thread. Its buffers are held here until it has returned: the caller may let
- * go of them at once, but must not change them before. Recent releases of Deno hold the memory, too, but
- * nothing in its documentation promises that.
- * @returns the call's result, below zero when it failed; why (errno) is lost on the way.
+ * Makes a call on another thread. Its buffers are held here until it has returned, so the caller need
+ * not keep them, but must not change them before. Recent releases of Deno also hold the memory, but its
+ * documentation does not promise that.
+ * @returns the call's result, below zero when it failed; errno is lost.
  */
 export async function callElsewhere<Name extends keyof Calls>(
   name: Name,

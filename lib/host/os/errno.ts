@@ -40,7 +40,7 @@ export class OsError extends Error {
 const scratch = new Uint8Array(4);
 const scratchView = new DataView(scratch.buffer);
 
-/** The calling thread's errno, to be read right after the call that failed. */
+/** The calling thread's errno; read it right after the failed call. */
 export function lastErrno(): number {
   libc.copyFrom(scratch, libc.errnoLocation(), 4n);
   return scratchView.getInt32(0, true);

@@ -31,7 +31,7 @@ export function openFd(path: string, flags: number, mode = 0o600): number {
   return fd >= 0 ? fd : raise("open", path);
 }
 
-/** Writes a text in one call, as files of the kernel want it. @throws OsError */
+/** Writes a text in a single call, as the kernel's own files (/proc, /sys) require. @throws OsError */
 export function writeText(path: string, text: string): void {
   const fd = openFd(path, O.RDWR);
   try {
@@ -53,7 +53,7 @@ export function fileSize(fd: number): number {
   return size >= 0 ? size : raise("lseek", `descriptor ${fd}`);
 }
 
-/** Gives the file this size in bytes; what is added is a hole. @throws OsError */
+/** Sets the file's size in bytes; an extension is a hole. @throws OsError */
 export function truncateFd(fd: number, sizeBytes: number): void {
   if (libc.ftruncate(fd, BigInt(sizeBytes)) < 0) {
     raise("ftruncate", `descriptor ${fd}`);
@@ -114,7 +114,7 @@ export function pwriteFully(
   }
 }
 
-/** Makes a folder. @returns false when there is something of that name. @throws OsError */
+/** Makes a folder. @returns false when the name exists already. @throws OsError */
 export function makeFolder(path: string, mode: number): boolean {
   if (libc.mkdir(cString(path), mode) === 0) return true;
   const errno = lastErrno();
@@ -127,7 +127,7 @@ export function dataSync(fd: number): void {
   if (libc.fdatasync(fd) < 0) raise("fdatasync", `descriptor ${fd}`);
 }
 
-/** What a descriptor of this process leads to, as `/proc/self/fd` names it. @throws OsError */
+/** The target of a descriptor of this process, as named in `/proc/self/fd`. @throws OsError */
 export function descriptorTarget(fd: number): string {
   const path = `/proc/self/fd/${fd}`;
   const into = new Uint8Array(4096);
@@ -138,8 +138,8 @@ export function descriptorTarget(fd: number): string {
 }
 
 /**
- * Puts the file's bytes on disk while this thread goes on. The descriptor must stay open until then.
- * @throws OsError, EIO whatever the reason
+ * Syncs the file's bytes to disk without blocking this thread. The descriptor must stay open until then.
+ * @throws OsError, always with EIO
  */
 export async function dataSyncElsewhere(fd: number): Promise<void> {
   if (await callElsewhere("fdatasync", fd) < 0) {
@@ -151,8 +151,8 @@ export async function dataSyncElsewhere(fd: number): Promise<void> {
 const PUNCH_HOLE = 0x01 | 0x02;
 
 /**
- * Gives the disk blocks of a range back; it reads as zeros from then on. Blocks that are only partly
- * in the range stay allocated and their part is zeroed. @throws OsError
+ * Frees the disk blocks of a range, which then reads as zeros. Blocks that are only partly in the range
+ * stay allocated, and that part is zeroed. @throws OsError
  */
 export function punchHole(fd: number, offset: number, length: number): void {
   const result = libc.fallocate(fd, PUNCH_HOLE, BigInt(offset), BigInt(length));

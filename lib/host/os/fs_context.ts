@@ -13,7 +13,7 @@ const SYS = {
 /** uapi/linux/mount.h */
 const FSOPEN_CLOEXEC = 1n;
 const FSMOUNT_CLOEXEC = 1n;
-/** RDONLY, NOSUID and NODEV: `LOWER_FLAGS` in this call's words. */
+/** RDONLY, NOSUID and NODEV: `LOWER_FLAGS` as attributes of this call. */
 const MOUNT_ATTRIBUTES = 1n | 2n | 4n;
 const MOVE_MOUNT_F_EMPTY_PATH = 4n;
 const CONFIG = { setFlag: 0n, setString: 1n, create: 6n } as const;
@@ -24,8 +24,8 @@ const MAX_STRING_BYTES = 256;
 type Text = Uint8Array<ArrayBuffer>;
 
 /**
- * A file system that is being put together (fsopen(2)), read-only, nosuid and nodev. What looks paths up runs off the
- * calling thread: the paths may be on our own FUSE mounts.
+ * A file system that is being configured (fsopen(2)); read-only, nosuid and nodev. Calls that look up
+ * paths run on another thread, because the paths may be on our own FUSE mounts.
  */
 export class FsContext implements Disposable {
   /** Folders with short names for long paths. */
@@ -33,13 +33,13 @@ export class FsContext implements Disposable {
 
   private constructor(readonly fd: number) {}
 
-  /** Begins one. @returns null where the kernel has no such call, or no such file system to be made by it. */
+  /** Begins one. @returns null if the kernel has no such call, or cannot make this file system by it. */
   static open(type: string): FsContext | null {
     const fd = libc.fsopen(SYS.fsopen, cString(type), FSOPEN_CLOEXEC);
     return fd < 0 ? null : new FsContext(fd);
   }
 
-  /** Sets a parameter; whether the kernel takes it. `log` says why not. */
+  /** Sets a parameter. @returns whether the kernel accepts it; `log` says why not. */
   async set(key: string, value: string): Promise<boolean> {
     const text = cString(value);
     if (text.length > MAX_STRING_BYTES) {
@@ -48,7 +48,7 @@ export class FsContext implements Disposable {
     return await this.#config(CONFIG.setString, key, text);
   }
 
-  /** Makes the file system and mounts it; whether that was possible. `log` says why not. */
+  /** Makes the file system and mounts it. @returns whether that worked; `log` says why not. */
   async mountAt(target: string): Promise<boolean> {
     if (!await this.#config(CONFIG.setFlag, "ro", null)) return false;
     if (!await this.#config(CONFIG.create, null, null)) return false;
@@ -74,7 +74,7 @@ export class FsContext implements Disposable {
     }
   }
 
-  /** What the kernel said since it was asked last, in one line; empty when nothing. */
+  /** The kernel's messages since the last call, in one line; empty if there are none. */
   log(): string {
     const lines: string[] = [];
     const into = new Uint8Array(4096);
@@ -112,7 +112,7 @@ export class FsContext implements Disposable {
     ) >= 0;
   }
 
-  /** Gives up what was not mounted; a mount that was made stays. */
+  /** Drops an unfinished file system; a finished mount stays. */
   [Symbol.dispose](): void {
     closeFd(this.fd);
     for (const folder of this.#links) {

@@ -2,12 +2,12 @@
  * Calls for hot paths. They allocate nothing and throw nothing: a result below zero means failure, and
  * `lastErrno`, asked right afterwards, says which. Counts are below 2^32.
  *
- * They stay one line each, so that V8 puts the call itself where they are used.
+ * Each stays one line, so that V8 inlines it at its callers.
  * @module
  */
 import { libc } from "./libc.ts";
 
-/** read(2): fills up to `count` bytes of `into`; how many came. */
+/** read(2): fills up to `count` bytes of `into`. @returns the bytes read. */
 export function readSome(
   fd: number,
   into: Uint8Array<ArrayBuffer>,
@@ -16,7 +16,10 @@ export function readSome(
   return libc.readCount(fd, into, count);
 }
 
-/** pread(2): {@linkcode readSome} from `offset`, whose maker keeps it in memory and so makes no bigint. */
+/**
+ * pread(2): {@linkcode readSome} from `offset`. The caller keeps the offset in memory, so no bigint is
+ * allocated.
+ */
 export function readSomeAt(
   fd: number,
   into: Uint8Array<ArrayBuffer>,
@@ -26,7 +29,7 @@ export function readSomeAt(
   return libc.preadCount(fd, into, count, offset);
 }
 
-/** write(2): the first `count` bytes of `from`; how many were taken. */
+/** write(2): writes the first `count` bytes of `from`. @returns the bytes written. */
 export function writeSome(
   fd: number,
   from: Uint8Array<ArrayBuffer>,
@@ -36,9 +39,10 @@ export function writeSome(
 }
 
 /**
- * writev(2): the bytes that `vectors` tells of, as one message; how many were taken.
- * @param vectors `count` times `struct iovec`: address and length, 64 bits each. What they point at must
- * not be moved or freed meanwhile; where it cannot be read the call fails with EFAULT.
+ * writev(2): writes the bytes that `vectors` points at, as one message, and returns how many were
+ * written.
+ * @param vectors `count` times `struct iovec`: address and length, 64 bits each. The bytes they point at
+ * must not be moved or freed meanwhile; if they cannot be read, the call fails with EFAULT.
  */
 export function writeGathered(
   fd: number,
@@ -49,7 +53,7 @@ export function writeGathered(
 }
 
 /**
- * poll(2), without waiting: of how many descriptors there is something to tell.
+ * poll(2) without waiting: the number of descriptors with events.
  * @param descriptors `count` times `struct pollfd`: descriptor, then events and returned events, 16 bits
  * each.
  */

@@ -1,12 +1,12 @@
 /**
- * The C library, opened once per isolate. Only buffers and numbers cross the border: pointer views
- * would need unscoped FFI.
+ * The C library, opened once per isolate. Only buffers and numbers are passed: pointer views would need
+ * unscoped FFI.
  * @module
  */
 
 /**
- * The library's path. `--allow-ffi` must name the very same string (`/usr/lib/…` would be another
- * grant even where it is the same file).
+ * The library's path. `--allow-ffi` must name exactly this string (`/usr/lib/…` would be another grant
+ * even if it is the same file).
  */
 export const LIBC_PATH = Deno.build.arch === "aarch64"
   ? "/lib/aarch64-linux-gnu/libc.so.6"
@@ -19,8 +19,8 @@ const symbols = {
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
   pwrite: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
-  // The same three where each request passes: a count that is a plain number is no bigint to make. The
-  // callee takes a whole register; Deno's trampolines and libffi fill its upper half with zeros.
+  // The same three calls for the path of each request: the count is a plain number, so no bigint is
+  // allocated. The callee reads a whole register; Deno's trampolines and libffi zero its upper half.
   readCount: {
     name: "read",
     parameters: ["i32", "buffer", "u32"],
@@ -101,7 +101,7 @@ const symbols = {
 } as const;
 
 /**
- * The calls, for this room alone: others get functions that say what they do. Results below zero mean
+ * The calls, for this room alone: other rooms get functions with telling names. Results below zero mean
  * failure; ask `raise` for the error. Calls that run on another thread are in `elsewhere.ts`.
  */
 export const libc = Deno.dlopen(LIBC_PATH, symbols).symbols;

@@ -6,17 +6,17 @@ const PROT_READ = 1;
 const MAP_SHARED = 1;
 const POSIX_FADV_DONTNEED = 4;
 const PAGE = 4096;
-/** A page fault maps neighbours along with its page, at most of one large page. */
+/** A page fault also maps neighbouring pages, at most those of one large page. */
 const AROUND = 2 * 2 ** 20;
 
 /**
- * A file's bytes in our address space, for the kernel to copy from (`writev`). JavaScript never looks
- * at them, it only does arithmetic with their address: so a page that cannot be read makes the call
- * fail (EFAULT), and never kills the process as touching it would.
+ * A file's bytes in our address space, for the kernel to copy from (`writev`). JavaScript never touches
+ * them; it only computes with their address. So an unreadable page makes the call fail (EFAULT), where
+ * touching it would kill the process.
  */
 export class FileMapping implements Disposable {
   readonly #fd: number;
-  /** Address and length for a call: taken from memory, they need no bigints of their own. */
+  /** Address and length for a call, kept in memory so that no bigints are allocated. */
   readonly #range = new BigInt64Array(2);
   readonly #rangeWords = new Uint32Array(this.#range.buffer);
   /** Address of the first byte; addresses are below 2^47. */
@@ -36,7 +36,7 @@ export class FileMapping implements Disposable {
     this.sizeBytes = sizeBytes;
   }
 
-  /** A range and what is near it counts no more as this process's memory; the page cache keeps it. */
+  /** Removes a range and its surroundings from this process's memory; the page cache keeps the pages. */
   release(offset: number, length: number): void {
     const start = Math.floor(offset / AROUND) * AROUND;
     const end = Math.min(
@@ -57,8 +57,8 @@ export class FileMapping implements Disposable {
   }
 
   /**
-   * Lets go of a range in the page cache too, where it is on disk and nobody else maps it. The bytes
-   * stay readable; the next reader brings them from disk.
+   * Drops a range from the page cache too, if it is on disk and nobody else maps it. The bytes stay
+   * readable: the next reader loads them from disk.
    */
   drop(offset: number, length: number): void {
     this.release(offset, length);
@@ -79,7 +79,7 @@ export class FileMapping implements Disposable {
   }
 }
 
-/** Where a buffer lies. It must be larger than what V8 keeps on its own moving heap, and reachable. */
+/** The address of a buffer. It must be too large for V8's own moving heap, and stay reachable. */
 export function addressOf(bytes: Uint8Array<ArrayBuffer>): number {
   return Number(libc.addressOf(bytes, bytes, 0n));
 }

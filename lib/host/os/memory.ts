@@ -2,9 +2,9 @@ import { cString } from "./files.ts";
 import { libc } from "./libc.ts";
 
 /**
- * Memory for structures that hold addresses of one another, as `sendmsg` and `posix_spawn` want them.
- * One buffer, larger than what V8 keeps on its own (moving) heap: addresses stay valid as long as
- * the arena is reachable.
+ * Memory for structures that hold addresses of one another, as `sendmsg` and `posix_spawn` need them. It
+ * is one buffer that is too large for V8's own (moving) heap, so addresses stay valid as long as the
+ * arena is reachable.
  */
 export class Arena {
   readonly bytes: Uint8Array<ArrayBuffer>;

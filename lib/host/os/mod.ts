@@ -4,9 +4,9 @@
  *
  * It may touch the kernel, through libc alone. It must not know who asks: neither FUSE nor layers.
  *
- * Failed calls throw `OsError`. Two kinds do not: those of hot paths (`readSome` …), which return what
- * the kernel did, and those that run on another thread (`…Elsewhere`), where errno is lost. What another
- * thread reads is held until it has done so; `libc` itself stays in here.
+ * Failed calls throw `OsError`. Two kinds do not: calls of hot paths (`readSome` …), which return the
+ * kernel's result, and calls that run on another thread (`…Elsewhere`), where errno is lost. Buffers of
+ * such a call are held until it has returned. `libc` itself is not exported.
  * @module
  */
 export { LIBC_PATH } from "./libc.ts";

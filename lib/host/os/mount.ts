@@ -11,9 +11,9 @@ import { libc } from "./libc.ts";
 export const MS = { RDONLY: 1, NOSUID: 2, NODEV: 4, BIND: 4096 } as const;
 
 /**
- * How layers, and all made of them, are mounted on the host. Setuid programs and device nodes of an
- * image are for its containers, whose overlay has flags of its own; on the host they would be every
- * local user's. A bind mount inherits these flags: who makes one for a container says `suid,dev`.
+ * Flags for every mount of layers on the host. Setuid programs and device nodes of an image are for its
+ * containers, whose overlay has its own flags; on the host every local user could use them. A bind mount
+ * inherits these flags, so a bind mount for a container needs the options `suid,dev`.
  */
 export const LOWER_FLAGS: number = MS.RDONLY | MS.NOSUID | MS.NODEV;
 
@@ -48,16 +48,16 @@ export function mountFileSystem(options: MountOptions): void {
 }
 
 /**
- * Takes a mount away, at once for new users and as soon as the last one is done for those inside
- * (MNT_DETACH). @throws OsError
+ * Unmounts lazily (MNT_DETACH): at once for new users, and for those inside when the last one leaves.
+ * @throws OsError
  */
 export function unmount(target: string): void {
   if (libc.umount2(cString(target), MNT_DETACH) < 0) raise("umount", target);
 }
 
 /**
- * Mounts a file system that may need answers of this process: off the calling thread.
- * @returns false when the kernel refuses; why is lost on the way, its log (dmesg) may tell.
+ * Mounts a file system that may need answers from this process, on another thread.
+ * @returns false when the kernel refuses; the reason is lost, but its log (dmesg) may have it.
  */
 export async function mountElsewhere(options: MountOptions): Promise<boolean> {
   const { source, target, type, flags, data } = options;
@@ -72,7 +72,7 @@ export async function mountElsewhere(options: MountOptions): Promise<boolean> {
   return result >= 0;
 }
 
-/** `unmount` off the calling thread. @returns false when nothing is mounted there. */
+/** `unmount` on another thread. @returns false when nothing is mounted there. */
 export async function unmountElsewhere(target: string): Promise<boolean> {
   return await callElsewhere("umount2", cString(target), MNT_DETACH) >= 0;
 }
@@ -83,13 +83,13 @@ export interface FileSystemUse {
   readonly blockSizeBytes: number;
   /** Blocks there are. */
   readonly blocks: number;
-  /** Blocks nobody uses. */
+  /** Free blocks. */
   readonly blocksFree: number;
   /** Blocks that users other than root may take. */
   readonly blocksAvailable: number;
   /** Inodes there are; 0 where the file system makes them as needed. */
   readonly files: number;
-  /** Inodes nobody uses. */
+  /** Free inodes. */
   readonly filesFree: number;
 }
 

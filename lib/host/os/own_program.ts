@@ -3,17 +3,18 @@ import { raise } from "./errno.ts";
 import { cString, readWholeFile } from "./files.ts";
 import { Arena } from "./memory.ts";
 
-/** This very program, as the kernel has it open: also when another file has its name by now. */
+/** This program as the kernel has it open, even if another file has its name by now. */
 const OPEN_PROGRAM = "/proc/self/exe";
-/** How the kernel marks the name of a file that has it no more (proc(5)). */
+/** How the kernel marks the name of a file that was unlinked (proc(5)). */
 const DELETED = / \(deleted\)$/;
 
 let replacement: string | null = null;
 
 /**
- * What starts this program again, or another process of it. That is its file, as long as that has its
- * name. Packages replace programs by rename: then it is the file that is open still, which fits what
- * this process left and says; should that not run, it is what has the name now.
+ * The path to start this program again, or another process of it. Normally that is its file name.
+ * Packages replace programs by rename; then it is the file that is still open, because that version
+ * matches this process's state and protocol. If that file cannot be run, it is the file that has the
+ * name now.
  */
 export function ownProgram(): string {
   const path = Deno.execPath();
@@ -27,7 +28,7 @@ function exists(path: string): boolean {
     Deno.lstatSync(path);
     return true;
   } catch {
-    return false; // whatever keeps us from seeing it keeps us from starting it
+    return false; // if it cannot be inspected, it cannot be started either
   }
 }
 
@@ -41,7 +42,7 @@ function runs(program: string): boolean {
       stderr: "null",
     }).outputSync().success;
   } catch {
-    return false; // no proc, no memory: its file may do
+    return false; // no proc, no memory: the file by name may work
   }
 }
 

@@ -10,8 +10,8 @@ const FOR_EVER = -1;
 const WNOHANG = 1;
 
 /**
- * Waits for another process to end, on a thread of its own in which the kernel sleeps: told at once, at
- * no cost until then. It need not be a child.
+ * Waits for another process to end, on its own thread that sleeps in the kernel. So the end is noticed
+ * at once, and waiting costs nothing. The process need not be a child.
  */
 export class ProcessWatch implements AsyncDisposable {
   /** `stopped`: by `stop`, before the process ended. */
@@ -24,7 +24,7 @@ export class ProcessWatch implements AsyncDisposable {
     this.#stop = () => {
       if (stopped) return;
       stopped = true;
-      closeFd(writeEnd); // its reader is told
+      closeFd(writeEnd); // this wakes the waiting thread
     };
     this.over = this.#wait(pid, process, readEnd)
       .finally(() => {
@@ -55,7 +55,7 @@ export class ProcessWatch implements AsyncDisposable {
       await callElsewhere("poll", polled, 2n, FOR_EVER);
     }
     if (told(1)) return "stopped";
-    libc.waitpid(pid, new Uint8Array(64), WNOHANG); // a child's exit is taken
+    libc.waitpid(pid, new Uint8Array(64), WNOHANG); // reaps a child
     return "ended";
   }
 

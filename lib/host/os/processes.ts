@@ -9,17 +9,18 @@ const POSIX_SPAWN_SETSID = 0x80;
 /** At least as large as posix_spawn_file_actions_t (80) and posix_spawnattr_t (336) of glibc. */
 const OPAQUE_BYTES = 512;
 const SHELL = "/bin/sh";
-/** Tells who looks at the process list what this shell is. */
+/** Shows in the process list what this shell is for. */
 const HOLDER_NAME = "soci-deno-holder";
-/** How soon a holder sees that its state is gone, s. */
+/** How often a holder checks whether its state file still exists, s. */
 const HOLDER_LOOKS_S = 2;
 
 /**
- * What a holder does. It waits for our word that its ID is written down; without it, it is nobody's and
- * ends. Then it sleeps as long as the state ($1) is there and names it: `"pid": ID,` stands in it. A
- * state that cannot be read, as on a disk that fails, is still there. `sleep` gets none of the
- * descriptors: it may outlive a holder that is killed. They are closed in a subshell, as some shells close
- * them in themselves for as long as a command runs.
+ * The holder's shell script. First it waits for a message that its ID is written down; if none comes, it
+ * has no owner and ends. Then it sleeps as long as the state file ($1) exists and names it by a line
+ * `"pid": ID,`. A state file that exists but cannot be read, for example on a failing disk, counts as
+ * present. `sleep` gets none of the descriptors, because it may outlive a holder that is killed. They
+ * are closed in a subshell, because some shells would otherwise close them in the shell itself while a
+ * command runs.
  */
 function holderScript(descriptors: number): string {
   const none = Array.from({ length: descriptors }, (_, i) => `${3 + i}<&-`);
@@ -83,15 +84,15 @@ const spawnSymbols = {
 } as const;
 
 /**
- * Starts a process that does nothing but hold these descriptors (as 3, 4, … in it): in a session of
- * its own, with no other descriptor of ours, and no folder kept busy. It ends with `endProcess`, and by
- * itself when the file at `statePath` is gone or does not say `"pid": ID,` of it.
+ * Starts a process that only holds these descriptors (there they are 3, 4, …). It has its own session,
+ * none of our other descriptors, and no working directory that would keep a folder busy. It ends by
+ * `endProcess`, and by itself when the file at `statePath` is gone or has no line `"pid": ID,` for it.
  *
  * `Deno.Command` closes what it does not know, and clearing close-on-exec would leak the
  * descriptors into whatever is spawned at that moment; `posix_spawn` changes them in the child.
  *
- * @param remember is given its process ID and writes it down. Should this process die (or
- * `remember` throw) before that is done, the holder ends by itself: none is ever left over.
+ * @param remember called with its process ID, to write it down. If this process dies, or `remember`
+ * throws, before that is done, the holder ends by itself. So no holder is ever left over.
  * @throws OsError; TypeError where libc lacks a call (glibc before 2.34).
  */
 export function spawnHolder(
@@ -126,7 +127,7 @@ function spawnShell(
   stdin: number,
   fds: readonly number[],
 ): number {
-  // Opened when it is needed: an older libc without these calls serves all else.
+  // Opened only when needed: an older libc without these calls can do everything else.
   const c = Deno.dlopen(LIBC_PATH, spawnSymbols).symbols;
   const arena = new Arena(16384);
   const actions = arena.from(arena.take(OPAQUE_BYTES));
@@ -138,7 +139,7 @@ function spawnShell(
   check(c.actions(actions), "posix_spawn_file_actions_init");
   try {
     const sources = [stdin, ...fds];
-    // Above all of them, so that no target is a source still to come.
+    // Above all of them, so that no target overwrites a descriptor that is still to be copied.
     const above = Math.max(3 + fds.length, ...sources.map((fd) => fd + 1));
     sources.forEach((fd, i) =>
       check(c.dup2(actions, fd, above + i), "adddup2")
@@ -182,16 +183,16 @@ export function signalProcess(pid: number, signal: "SIGINT" | "SIGTERM"): void {
   }
 }
 
-/** Kills a process and, where it is a child of ours, takes its exit. One that is gone is no error. */
+/** Kills a process and, if it is our child, reaps it. A process that is gone is not an error. */
 export function endProcess(pid: number): void {
   if (pid <= 1) throw new RangeError(`process ${pid} is not ours to end`);
   if (libc.kill(pid, SIGKILL) < 0) return;
-  libc.waitpid(pid, new Uint8Array(64), 0); // ECHILD when it has another parent: init takes it
+  libc.waitpid(pid, new Uint8Array(64), 0); // ECHILD if it has another parent: init reaps it
 }
 
 /**
- * When a process started, in clock ticks since boot: with its ID it names one process for good.
- * Null when there is none, or only its exit is left.
+ * When a process started, in clock ticks since boot. Together with its ID this identifies a process
+ * uniquely. Null if there is no such process, or only a zombie.
  */
 export function processStart(pid: number): string | null {
   try {
@@ -208,8 +209,8 @@ export function processStart(pid: number): string | null {
 }
 
 /**
- * Whether a process was killed and only waits, with whatever it has open, for a system call that
- * does not return: an unkillable wait, such as for an answer of FUSE. None of its threads runs.
+ * Whether a process was killed but cannot end, and keeps its files open, because it is in a system call
+ * that does not return: an unkillable wait, such as for an answer from FUSE. None of its threads runs.
  */
 export function isStuckDying(pid: number, started: string): boolean {
   try {
@@ -232,7 +233,7 @@ function threadState(folder: string): { state: string; started: string } {
   return { state: fields[0] ?? "", started: fields[19] ?? "" };
 }
 
-/** Names this run of the machine: another one after every boot. @throws OsError */
+/** The ID of the machine's current boot; it changes with every boot. @throws OsError */
 export function bootId(): string {
   return new TextDecoder().decode(
     readWholeFile("/proc/sys/kernel/random/boot_id", 4096),

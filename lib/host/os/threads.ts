@@ -2,13 +2,13 @@ import { ERRNO, OsError } from "./errno.ts";
 import { readWholeFile } from "./files.ts";
 
 const MAX_STATUS_BYTES = 64 * 1024;
-/** CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: left alone, they do not end a process. */
+/** CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: by default they do not end a process. */
 const HARMLESS = [17, 18, 19, 20, 21, 22, 23, 28].reduce(
   (mask, signal) => mask | 1n << BigInt(signal - 1),
   0n,
 );
 
-/** What the kernel tells of a thread; null when it is gone. @throws OsError */
+/** The kernel's status of a thread; null when it is gone. @throws OsError */
 function statusOf(thread: number): string | null {
   try {
     return new TextDecoder().decode(
@@ -24,8 +24,8 @@ function statusOf(thread: number): string | null {
 }
 
 /**
- * How often a thread began to wait for something, since it began: while it waits the number stays.
- * Null for 0, a thread this process cannot see, and for one that is gone.
+ * How often a thread has begun to wait since it started. While it waits, the number does not change.
+ * Null for 0 (a thread that this process cannot see) and for a thread that is gone.
  */
 export function waitsBegun(thread: number): number | null {
   if (thread === 0) return null;
@@ -35,9 +35,8 @@ export function waitsBegun(thread: number): number | null {
 }
 
 /**
- * Whether a thread (its number, as in /proc) is on its way out, though it may be held up in the
- * kernel: a signal waits for it that will end it, or it is gone. False for 0, a thread this process
- * cannot see.
+ * Whether a thread (its number, as in /proc) is being killed, even if it is still blocked in the kernel:
+ * a fatal signal is pending, or it is gone. False for 0, a thread that this process cannot see.
  */
 export function isBeingKilled(thread: number): boolean {
   if (thread === 0) return false;
