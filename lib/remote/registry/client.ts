@@ -13,7 +13,7 @@ import { hasBlob, mountBlob, uploadBlob } from "./push.ts";
 import { readRange } from "./ranges.ts";
 import type { Reference } from "./reference.ts";
 import { listReferrers } from "./referrers.ts";
-import { putReferrer } from "./referrers_tag.ts";
+import { putReferrer } from "./push_referrer.ts";
 import type { BlobSource } from "./upload.ts";
 
 /** A repository: a {@link Reference}, of which tag and digest do not matter. */

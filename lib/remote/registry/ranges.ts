@@ -165,9 +165,10 @@ export async function readRange(
             if (filled - before >= PROGRESS_BYTES) retrier.progressed();
             if (filled === wanted && opened.end > endExclusive) break;
             if (part.length < chunk.length) {
+              context.withoutRanges.add(endpoint.root.href);
               throw registryError(
                 endpoint,
-                "integrity",
+                "range",
                 `blob ${brief(digest)}: more came than asked for`,
               );
             }

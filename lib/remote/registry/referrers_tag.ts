@@ -14,7 +14,6 @@ import {
   type FetchedManifest,
   fetchManifest,
   findManifest,
-  type PushedManifest,
   putManifest,
 } from "./manifests.ts";
 import type { RegistryClientOptions } from "./options.ts";
@@ -56,28 +55,8 @@ function isAbsence({ kind }: RegistryError): boolean {
     kind === "unauthorized" || kind === "unsupported";
 }
 
-/** Pushes a manifest with a subject, so that a client of any kind finds it at any registry. */
-export async function putReferrer(
-  context: Context,
-  reference: Place,
-  manifest: { readonly bytes: Uint8Array; readonly mediaType: string },
-  subject: Descriptor,
-  signal?: AbortSignal,
-): Promise<PushedManifest> {
-  const options = signal === undefined ? {} : { signal };
-  const pushed = await putManifest(context, reference, manifest, options)
-    .catch((error) => {
-      throw asNoArtifacts(error, "it does not take the index");
-    });
-  if (!pushed.subjectNoted) {
-    const item = referrerItem(manifest, pushed.descriptor);
-    await addToTag(context, reference, subject.digest, item, signal);
-  }
-  return pushed;
-}
-
 /** The same error, with what to do where a registry takes no artifacts or keeps tags as they are. */
-function asNoArtifacts(error: unknown, what: string): unknown {
+export function asNoArtifacts(error: unknown, what: string): unknown {
   if (!(error instanceof RegistryError)) return error;
   const { host, repository, status, detail } = error;
   if (status === undefined || !REFUSED.has(status)) return error;
@@ -92,7 +71,7 @@ function asNoArtifacts(error: unknown, what: string): unknown {
 }
 
 /** A referrer as lists show it: with its artifact type and annotations. */
-function referrerItem(
+export function referrerItem(
   { bytes, mediaType }: { bytes: Uint8Array; mediaType: string },
   { digest, size }: Descriptor,
 ): Descriptor {
@@ -118,7 +97,7 @@ type TagList = Record<string, unknown> & { manifests?: unknown[] | null };
  * Adds an entry to the fallback tag, keeping all others as they are. Registries have no
  * compare-and-swap, so what was written is read again: another writer may have come between.
  */
-async function addToTag(
+export async function addToTag(
   context: Context,
   reference: Place,
   subject: Digest,
@@ -126,8 +105,7 @@ async function addToTag(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const tag = fallbackTag(subject);
-  // Read from where it is written to: another place may be behind.
-  const direct = { ...context, options: writtenOnly(context.options) };
+  const direct = whereWritten(context);
   for (let write = 0; write < MAX_TAG_WRITES; write++) {
     const list = await readTag(direct, reference, subject, signal);
     if (list !== null && lists(list, item)) return;
@@ -209,6 +187,11 @@ async function mayRead(
     if (error instanceof RegistryError && isAbsence(error)) return false;
     throw error;
   }
+}
+
+/** The same context, without places that are only read from: they may be behind. */
+export function whereWritten(context: Context): Context {
+  return { ...context, options: writtenOnly(context.options) };
 }
 
 /** The options without places that are only read from. */

@@ -182,3 +182,22 @@ Deno.test("a mirror without parts is passed over for a registry that has them, a
   await fails("range", client.range(place, blob.digest, 5, 15, into));
   await client.blobBytes(place, blob, { maxBytes: 1000 });
 });
+
+scene(
+  "a registry whose parts are longer than they say is one without parts",
+  {},
+  async (s) => {
+    const { registry, bytes } = s;
+    registry.intercept = (path, { headers }) => {
+      if (!path.includes("/blobs/") || !headers.has("range")) return null;
+      const body = ReadableStream.from([bytes.subarray(1000, 3000)]);
+      return new Response(body, {
+        status: 206,
+        headers: { "content-range": `bytes 1000-1999/${bytes.length}` },
+      });
+    };
+    await fails("range", readPart(s, 1000, 2000));
+    await fails("range", readPart(s, 1000, 2000));
+    assert.equal(registry.requests.length, 1);
+  },
+);

@@ -449,3 +449,25 @@ Deno.test("a mirror that knows of no referrers does not hide the registry's", as
     assert.deepEqual(found.map((item) => item.digest), [digest]);
   }
 });
+
+for (const status of [404, 500]) {
+  scene(
+    `an index that its registry noted and does not list (${status}) is listed by the tag`,
+    {},
+    async (s) => {
+      const subject = addSubject(s);
+      s.registry.intercept = referrersAnswered(() =>
+        new Response("no", { status })
+      );
+      const bytes = artifact(subject);
+      const { subjectNoted } = await s.client.pushReferrer(
+        s.reference,
+        bytes,
+        MEDIA.ociManifest,
+        subject,
+      );
+      assert.ok(subjectNoted);
+      assert.deepEqual(await digestsOf(s, subject), [sha256(bytes)]);
+    },
+  );
+}
