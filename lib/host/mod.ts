@@ -1,8 +1,8 @@
 /**
- * This machine: libc, files, mounts, the kernel's FUSE protocol, memory, and what passes from one process
- * to the next.
+ * This machine: libc, files, mounts, the kernel's FUSE protocol, memory, and the hand-over from one
+ * process to the next.
  *
- * It may touch the kernel; `os` alone calls libc. It must not know images, layers or formats: it would
+ * It may touch the kernel; `os` alone calls libc. It must not know images, layers or formats: it could
  * serve any other file system as well.
  *
  * Rooms: `os` (calls into libc), `files` (files written whole, folders), `fuse` (the protocol),

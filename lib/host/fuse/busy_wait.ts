@@ -1,19 +1,21 @@
 import { pollNow } from "../os/mod.ts";
 
 const POLLIN = 1;
-/** Looks before giving up: 50 … 100 µs, about what whoever asks one question after another takes. */
+/**
+ * Polls before giving up: 50 … 100 µs, about the gap between requests of a client that sends one after
+ * another.
+ */
 const LOOKS = 200;
-/** A question that came so soon, ms, would have been met by looking. */
+/** If a request came this soon, ms, polling would have caught it. */
 const SOON_MS = 0.1;
 
 /**
- * Waits for the next request without sleeping, as long as requests follow each other closely.
+ * Busy-waits for the next request, as long as requests follow each other closely.
  *
- * To wake a sleeping thread costs more than to answer: of 52 µs from one LOOKUP's question to the
- * next, the server works 4 (docs/performance.md). So after an answer it looks for the next question
- * for a moment, but only if the last one came that soon: where requests are rare it sleeps at once,
- * and one vain wait is all that is wasted at the end of a burst. Never with a single core, where the
- * asker could not run meanwhile.
+ * Waking a sleeping thread costs more than answering: of 52 µs from one LOOKUP to the next, the server
+ * works 4 (docs/performance.md). So after an answer it polls for the next request for a moment, but only
+ * if the last one came that soon. Where requests are rare it sleeps at once, so the end of a burst
+ * wastes only one wait. It never busy-waits on a single core, where the client could not run meanwhile.
  */
 export class BusyWait {
   readonly #poll: Uint8Array<ArrayBuffer>;
@@ -26,7 +28,7 @@ export class BusyWait {
     this.#poll = new Uint8Array(Int32Array.of(fd, POLLIN).buffer);
   }
 
-  /** Whether a request is there, or an error to be read; false: sleep, and tell `slept`. */
+  /** Whether a request, or an error, can be read now; if not, sleep and then call `slept`. */
   met(): boolean {
     if (!this.#spinning) return false;
     for (let look = 0; look < LOOKS; look++) {

@@ -41,11 +41,11 @@ export class StatFs {
  */
 export class ReadReply {
   /**
-   * Address of bytes in this process that the reply is to be made of, instead of `payload`: the
-   * kernel copies them from there, once instead of twice. 0: they are in `payload`.
+   * Address of the reply's bytes in this process, if they are not in `payload`: the kernel copies them
+   * directly from there, once instead of twice. 0: they are in `payload`.
    */
   address = 0;
-  /** true: fill `payload`, the kernel could not read at the address given before. */
+  /** true: fill `payload`, because the kernel could not read at the address given before. */
   copyOnly = false;
 
   /** One for each loop. @param payload the reply's own buffer, `MAX_READ_BYTES` long. */
@@ -85,8 +85,8 @@ export interface FuseHandler {
   /** Fills `into`; 0 or a negative errno. */
   attributes(node: NodeId, into: Attributes): number;
   /**
-   * How a file is opened: flags of `FOPEN`, or a negative errno. -ENOSYS: like every other file of
-   * this mount, whose opening the kernel asks about no more, with its cache kept.
+   * How a file is opened: flags of `FOPEN`, or a negative errno. -ENOSYS: the kernel sends no more OPEN
+   * requests for this mount, and opens its files with their cache kept.
    */
   open(node: NodeId): number;
   /** Writes the link's target; its length or a negative errno. */
@@ -127,12 +127,12 @@ export interface FuseHandler {
     uniqueHi: number,
     thread: number,
   ): number;
-  /** The reply to the last `read` is with the kernel: its bytes are not needed there any more. */
+  /** The kernel has the reply to the last `read`: its bytes are no longer needed. */
   answered(): void;
   /**
-   * A waiting request's thread got a signal, of whatever kind; the kernel tells once. Only a thread
-   * that is being killed must be let go, with -EINTR: to others that is a failed read, which whoever
-   * runs into it by a page fault or through another file system does not expect.
+   * The thread of a waiting request got some signal; the kernel reports only the first one. Answer
+   * -EINTR only if the thread is being killed. For any other thread that would be a failed read, which
+   * code that reads by a page fault or through another file system does not expect.
    */
   interrupt(uniqueLo: number, uniqueHi: number): void;
   /** Fills `into`. */

@@ -4,14 +4,14 @@
  * `FuseHandler`.
  *
  * Terms. The kernel names what it knows by 64-bit *nodeids* that we choose; here they are pairs of
- * 32-bit words, because the high and the low word mean different things to the file systems above.
- * It keeps three caches: dentries (name → nodeid, also "no such name"), attributes, and pages. What
- * is served here never changes, so all three are told to keep what they have for ever. There is no
- * open state at all: OPEN (unless the handler has something to say about it) and OPENDIR are answered
- * ENOSYS once and the kernel stops asking; nothing is remembered of an open file. So whoever holds the
- * descriptor can answer any request, even in another process. A successor does not repeat INIT: what
- * was negotiated holds for the mount's life. It calls `requestResend` first, so that requests its
- * predecessor took and never answered come again.
+ * 32-bit words, because the high and the low word mean different things to the file systems above. It
+ * keeps three caches: dentries (name → nodeid, also "no such name"), attributes, and pages. What is
+ * served here never changes, so all three may keep their entries for ever. There is no open state: OPEN
+ * (unless the handler handles it) and OPENDIR are answered with ENOSYS once, and then the kernel no
+ * longer sends them; nothing is remembered about an open file. So any process that holds the descriptor
+ * can answer any request. A successor does not repeat INIT: what was negotiated holds for the mount's
+ * life. It calls `requestResend` first, so that the kernel resends the requests that its predecessor
+ * took and never answered.
  *
  * A `FuseLoop` belongs to one thread, sits in a blocking `read` and answers every request in place
  * from one reused buffer. A read whose bytes are not here yet is *deferred*: the handler keeps its

@@ -65,9 +65,9 @@ export function mountDevice(mountpoint: string): string | null {
 const CONNECTIONS = "/sys/fs/fuse/connections";
 
 /**
- * Frees everyone who waits on the mount with ENOTCONN, whether or not its server lives. Who waits for
- * ever in the kernel can hold up all of `sync` and unmounting, so `fusectl` is mounted where the
- * system has not done that.
+ * Ends all waiting requests on the mount with ENOTCONN, whether or not its server lives. A process that
+ * waits in the kernel for ever can block `sync` and unmounting, so this mounts `fusectl` if the system
+ * has not done so.
  * @returns whether the connection was found.
  */
 export function abortConnection(mountpoint: string): boolean {

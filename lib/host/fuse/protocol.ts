@@ -54,25 +54,27 @@ export const INIT_FLAGS = (1 << 0) | // ASYNC_READ
 
 /** INIT flag: the reply's flags2 counts. */
 export const INIT_EXT = 1 << 30;
-/** flags2: the kernel asks again what it had asked a server that is gone (FUSE_HAS_RESEND, 6.9). */
+/**
+ * flags2: the kernel can resend requests that an ended server has not answered (FUSE_HAS_RESEND, 6.9).
+ */
 export const HAS_RESEND = 1 << 7;
-/** Notification that makes it do so. */
+/** The notification that triggers it. */
 export const NOTIFY_RESEND = 7;
 
 export const PROTOCOL_MAJOR = 7;
 /** Minor version whose structures are used. */
 export const PROTOCOL_MINOR = 41;
 /**
- * Requests the kernel may have in flight in the background (read-ahead). Reads that wait for the
- * network count; were it small, they would hold up cached reads.
+ * Background requests (read-ahead) that the kernel may have in flight. Reads that wait for the network
+ * count too, so a small limit would block cached reads.
  */
 export const MAX_BACKGROUND = 2048;
 
 /** Flags of OPEN's reply (FOPEN_*). */
 export const FOPEN = {
-  /** Reads go past the kernel's cache of the file: for whoever keeps one of his own. */
+  /** Reads bypass the kernel's cache of the file: for users that have a cache of their own. */
   DIRECT_IO: 1,
-  /** What the kernel has of the file stays valid. */
+  /** The kernel's cached pages of the file stay valid. */
   KEEP_CACHE: 2,
 } as const;
 

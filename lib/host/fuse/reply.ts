@@ -11,8 +11,8 @@ export class DeferredReplies {
   );
 
   /**
-   * Sends the first `result` bytes of `payload`, or, when negative, that error.
-   * A request that is gone by now (its process died, or the mount) is no failure.
+   * Sends the first `result` bytes of `payload`, or, when negative, that error. If the request no longer
+   * exists (its process died, or the mount), that is not an error.
    */
   send(fd: number, uniqueLo: number, uniqueHi: number, result: number): void {
     const length = OUT_HEADER_BYTES + Math.max(0, result);

@@ -2,15 +2,14 @@ import { raise, writeSome } from "../os/mod.ts";
 import type { Negotiated } from "./loop.ts";
 import { HAS_RESEND, NOTIFY_RESEND, OUT_HEADER_BYTES } from "./protocol.ts";
 
-/** Whether a mount's requests can be asked again, and so another process can take it over. */
+/** Whether the kernel can resend a mount's requests, so that another process can take it over. */
 export function canResend({ flags2 }: Negotiated): boolean {
   return (flags2 & HAS_RESEND) !== 0;
 }
 
 /**
- * Has the kernel ask again all that was asked on this descriptor and not answered. Whoever read
- * those requests must be gone, or its late answers meet requests that are no more (harmless: they
- * fail with ENOENT).
+ * Makes the kernel resend all requests on this descriptor that were read but not answered. The process
+ * that read them should be gone; late answers of it would fail with ENOENT, which is harmless.
  * @throws OsError EINVAL on a kernel that does not know it.
  */
 export function requestResend(fd: number): void {

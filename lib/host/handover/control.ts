@@ -3,14 +3,14 @@ import { endProcess, processStart, signalProcess } from "../os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 
 const log = logger("handover");
-/** Changes when the conversation does; a predecessor of another one is left alone. */
+/** Protocol version; a predecessor with another version is left alone. */
 const PROTOCOL = 1;
 const MAX_LINE_BYTES = 4096;
-/** Who may connect may end the daemon: root alone. */
+/** A process that may connect may end the daemon, so only root may. */
 const SOCKET_MODE = 0o600;
 /** How long a predecessor may take to answer at all. */
 const ANSWER_MS = 5_000;
-/** How long it may take to let calls under way finish and to close its books. */
+/** How long it may take to finish running calls and to save and close its state. */
 const QUIET_MS = 60_000;
 /** How long it may take to end when it is told to. */
 const END_MS = 5_000;
@@ -41,7 +41,7 @@ interface Message {
   readonly pid?: number;
 }
 
-/** One end of the conversation: a JSON object a line. */
+/** One end of the connection: one JSON object per line. */
 class Line implements Disposable {
   readonly #connection: Deno.Conn;
   readonly #buffer = new Uint8Array(MAX_LINE_BYTES);
@@ -92,13 +92,13 @@ function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
     .finally(() => clearTimeout(timer));
 }
 
-/** A successor that wants to begin, as the predecessor sees it. */
+/** A successor that wants to take over, as the predecessor sees it. */
 export interface Takeover {
-  /** Says that all books are closed, and waits for what becomes of the successor. */
+  /** Reports that all state is saved and closed, and waits for what becomes of the successor. */
   quiet(): Promise<"ready" | "gone">;
 }
 
-/** Where a running daemon can be asked how it is, or to give way. */
+/** The socket on which a running daemon answers status requests and takeovers. */
 export class ControlServer implements Disposable {
   readonly #listener: Deno.Listener<Deno.Conn>;
   readonly #status: () => unknown;
@@ -115,7 +115,7 @@ export class ControlServer implements Disposable {
 
   /**
    * Listens on a Unix socket, replacing what is there: the caller holds the daemon's lock.
-   * @param path in a folder that only root enters.
+   * @param path in a folder that only root may enter.
    * @param options.status what a `status` question is answered with, as JSON.
    */
   static listen(
@@ -191,8 +191,8 @@ export class Predecessor implements Disposable {
   }
 
   /**
-   * Has it finish calls and close its books; it answers reads of what it has still. Should it die
-   * instead there is nothing left to wait for.
+   * Makes it finish its calls and save and close its state; it still answers reads of cached bytes. If
+   * it dies instead, there is nothing left to wait for.
    * @throws TakeoverError when it takes too long.
    */
   async quiet(): Promise<void> {
@@ -220,7 +220,7 @@ export class Predecessor implements Disposable {
       await this.#line.say({ say: "ready" });
       await within(END_MS, "ending", this.#line.hear());
     } catch (error) {
-      if (started === null) return; // it was dead before it could be told
+      if (started === null) return; // it died before the message reached it
       log.warn("the last daemon does not end by itself", {
         pid: this.pid,
         error: String(error),
@@ -230,13 +230,16 @@ export class Predecessor implements Disposable {
     }
   }
 
-  /** Has it unmount everything and end, instead of passing anything on. */
+  /** Makes it unmount everything and end, without a hand-over. */
   async stop(): Promise<void> {
     signalProcess(this.pid, "SIGINT");
     await within(QUIET_MS, "unmounting", this.#line.hear());
   }
 
-  /** Hangs up; a predecessor that closed its books and was not ended takes its successor for dead. */
+  /**
+   * Closes the connection. A predecessor that is quiet but was not ended then assumes that its successor
+   * died.
+   */
   [Symbol.dispose](): void {
     this.#line[Symbol.dispose]();
   }
@@ -256,7 +259,7 @@ async function connect(path: string): Promise<Deno.Conn | null> {
 }
 
 /**
- * Asks the daemon that listens at `path` how it is.
+ * Asks the daemon that listens at `path` for its status.
  * @returns its answer, parsed and not checked; null when none runs.
  * @throws TakeoverError when it does not answer, or not in JSON.
  */

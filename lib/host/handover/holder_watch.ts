@@ -2,10 +2,10 @@ import { ERRNO, OsError, ProcessWatch } from "../os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 
 const log = logger("handover");
-/** After a try that failed, the next one, ms. */
+/** Delay after a failed try, ms. */
 const AGAIN_MS = 1_000;
 
-/** Looks after a holder process and has it replaced when it ends. */
+/** Watches a holder process and has it replaced when it ends. */
 export class HolderWatch {
   readonly #watch: ProcessWatch | null;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -17,7 +17,7 @@ export class HolderWatch {
   /**
    * @param options.replace starts another holder.
    * @param options.notBefore when it may do so, as `performance.now()` says it.
-   * @returns null where the kernel cannot tell of other processes' ends.
+   * @returns null if the kernel cannot report the end of other processes.
    */
   static start(
     pid: number,
@@ -55,7 +55,7 @@ export class HolderWatch {
     this.#timer = setTimeout(() => {
       try {
         replace();
-      } catch (error) { // a disk that takes no state now may do so later
+      } catch (error) { // writing the state to a full disk may succeed later
         log.error("no other holder process can be started", {
           error: String(error),
         });
@@ -65,7 +65,7 @@ export class HolderWatch {
     Deno.unrefTimer(this.#timer);
   }
 
-  /** Stops looking; resolves when nothing of it is under way. */
+  /** Stops watching; resolves when nothing is running any more. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
     await this.#watch?.stop();

@@ -30,7 +30,7 @@ import {
 } from "./state.ts";
 
 const log = logger("handover");
-/** A holder that ends at once is not replaced at once: whatever ends it may do so for ever. */
+/** Minimum time between two holders, ms: whatever ends a holder may end every new one, too. */
 const BETWEEN_HOLDERS_MS = 1_000;
 /** Number of the first descriptor in the holder process. */
 const FIRST_HELD = 3;
@@ -48,21 +48,22 @@ export interface LivingMount {
 }
 
 /**
- * - `taken`: here are the predecessor's mounts; the descriptors are the caller's. Nothing was asked
- *   of the kernel yet.
+ * - `taken`: the predecessor's mounts; the caller owns the descriptors. The kernel was not asked to
+ *   resend anything yet.
  * - `fresh`: there was no predecessor.
- * - `lost`: there was one, but its mounts cannot be served on; `why` says so. They are to be detached.
+ * - `lost`: there was one, but its mounts cannot be served any more; `why` gives the reason. Detach
+ *   them.
  */
 export type TakeResult =
   | { readonly kind: "taken"; readonly mounts: readonly LivingMount[] }
   | { readonly kind: "fresh" }
   | { readonly kind: "lost"; readonly why: string };
 
-/** Where a keeper writes what it did, and who helps. */
+/** Where a keeper writes its state, and who keeps the descriptors. */
 export interface MountKeeperOptions {
   /** The state file. */
   readonly statePath: string;
-  /** Keeps descriptors where it can; else a process of our own does. */
+  /** Keeps the descriptors, if it can; otherwise a holder process does. */
   readonly manager?: ServiceManager;
 }
 
@@ -112,7 +113,7 @@ export class MountKeeper implements AsyncDisposable {
     }
     if (state.bootId !== bootId()) {
       removeState(this.#path);
-      return { kind: "fresh" }; // its mounts ended with the machine's last run
+      return { kind: "fresh" }; // its mounts ended with the last boot
     }
     for (const name of names) {
       const kept = state.mounts.find((mount) => mount.name === name);
@@ -141,11 +142,11 @@ export class MountKeeper implements AsyncDisposable {
         return lost(`the descriptor kept for ${name} is no FUSE device`);
       }
     }
-    for (const fd of given.values()) closeFd(fd); // of mounts that are no more
+    for (const fd of given.values()) closeFd(fd); // their mounts no longer exist
     return { kind: "taken", mounts };
   }
 
-  /** Whether mounts of ours lie where the state does. */
+  /** Whether mounts of ours exist below the folder of the state file. */
   #mountsLeft(): boolean {
     const folder = this.#path.slice(0, this.#path.lastIndexOf("/") + 1);
     return listMounts().some(({ mountpoint, type }) =>
@@ -187,8 +188,8 @@ export class MountKeeper implements AsyncDisposable {
   }
 
   /**
-   * From now on the mounts outlive this process, however it ends. To be called again (cheap) to
-   * make sure that they still do. A machine where that is not possible is told in the log.
+   * From now on the mounts outlive this process, however it ends. Call it again (it is cheap) to make
+   * sure that they still do. If the machine does not allow it, the log says so.
    */
   keep(mounts: readonly LivingMount[]): void {
     const before = this.#stateIfAny();
@@ -228,7 +229,7 @@ export class MountKeeper implements AsyncDisposable {
     }
   }
 
-  /** Whoever kills the holder shall not have killed the mounts with the next crash. */
+  /** Replaces a holder that was killed; otherwise the next crash would end the mounts. */
   #watchOver(
     holder: HandoverState["holder"],
     mounts: readonly LivingMount[],
@@ -244,15 +245,15 @@ export class MountKeeper implements AsyncDisposable {
     });
   }
 
-  /** Stops looking after the holder, which stays. */
+  /** Stops watching the holder; the holder stays. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#watch?.stop();
     this.#watch = null;
   }
 
   /**
-   * Ends the keeping: whoever waits on a kept mount that nobody serves gets an error now. Called
-   * when the mounts are detached for good.
+   * Stops keeping the descriptors, so waiting readers of a mount that nobody serves get an error now.
+   * Called when the mounts are detached for good.
    */
   release(): void {
     for (
@@ -275,7 +276,7 @@ export class MountKeeper implements AsyncDisposable {
       );
   }
 
-  /** Whatever release wrote the state. */
+  /** Ends the holder, whatever release wrote the state. */
   #endHolder(): void {
     this.#watch?.stop();
     this.#watch = null;
@@ -285,7 +286,7 @@ export class MountKeeper implements AsyncDisposable {
     }
   }
 
-  /** A state that cannot be read says nothing of mounts. */
+  /** The state, or null if there is none or it cannot be read. */
   #stateIfAny(): HandoverState | null {
     try {
       return readState(this.#path);

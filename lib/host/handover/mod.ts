@@ -1,10 +1,10 @@
 /**
- * How a daemon's work passes to its successor, so that nobody who uses the mounts notices.
+ * How a daemon's work passes to its successor without being noticed by users of the mounts.
  *
- * Terms. A FUSE mount lives as long as somebody has its descriptor open. The *holder* does that
- * beyond the daemon's life: the service manager's descriptor store where there is one, else a tiny
- * process of our own. The *state file* in the daemon's root says which mounts there are, what was
- * negotiated for them and who the holder is.
+ * Terms. A FUSE mount lives as long as somebody has its descriptor open. The *holder* keeps it open
+ * beyond the daemon's life: the service manager's descriptor store if there is one, else a tiny process
+ * of our own. The *state file* in the daemon's root says which mounts there are, what was negotiated for
+ * them and who the holder is.
  *
  * ```
  *            mounts anew                  SIGKILL, crash, SIGTERM
@@ -13,12 +13,12 @@
  *     └──── detach, release ───┴────────────────────────────────────────┘
  * ```
  *
- * `MountKeeper` is the whole of that. A successor calls `take`, restores what it will be asked for,
- * only then serves. Nothing before may touch the mounts: nobody would answer.
+ * `MountKeeper` implements all of that. A successor calls `take`, restores its layers, and only then
+ * serves. Before that nothing may access the mounts, because nobody would answer.
  *
  * `ControlServer` and `askTakeover` are for a successor that comes while its predecessor lives: the
- * predecessor closes its books first, answers on as long as it can, and ends when the successor is
- * ready. `ServiceManager` speaks systemd's protocol.
+ * predecessor first saves and closes its state, keeps answering reads as long as it can, and ends when
+ * the successor is ready. `ServiceManager` implements systemd's protocol.
  * @module
  */
 export {

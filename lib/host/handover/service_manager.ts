@@ -6,7 +6,7 @@ const log = logger("handover");
 const LISTEN_FDS_START = 3;
 const MAX_LISTEN_FDS = 1024;
 
-/** Begins the names of our descriptors in the service manager's store. */
+/** Prefix of our descriptors' names in the service manager's store. */
 export const STORE_PREFIX = "soci-deno-";
 
 /** A descriptor the service manager gave us at start. */
@@ -32,9 +32,9 @@ export interface ServiceEnvironment {
 }
 
 /**
- * systemd, or whatever speaks its protocol (sd_notify(3), sd_listen_fds(3)): it is told when the
- * daemon is ready and when it stops, keeps descriptors for the next run, and gives them, and
- * listening sockets, at start. Without one every method does nothing.
+ * systemd, or another service manager with its protocol (sd_notify(3), sd_listen_fds(3)). It is notified
+ * when the daemon is ready and when it stops. It keeps descriptors for the next run and passes them, and
+ * listening sockets, at start. Without a service manager every method does nothing.
  */
 export class ServiceManager {
   readonly #socket: string | null;
@@ -51,7 +51,9 @@ export class ServiceManager {
     this.given = givenDescriptors(environment);
   }
 
-  /** By this process's environment, which is then cleared of it: our children are not meant. */
+  /**
+   * From this process's environment. Removes the variables, because they are not meant for our children.
+   */
   static fromEnvironment(): ServiceManager {
     const take = (name: string) => {
       const value = Deno.env.get(name);
@@ -73,12 +75,12 @@ export class ServiceManager {
       .map(({ fd }) => fd);
   }
 
-  /** Whether there is one. */
+  /** Whether there is a service manager. */
   get present(): boolean {
     return this.#socket !== null;
   }
 
-  /** Says something, such as `READY=1`. A manager that does not listen is no failure of ours. */
+  /** Sends a message, such as `READY=1`. A manager that does not listen is not an error. */
   notify(message: string, fds: readonly number[] = []): void {
     if (this.#socket === null) return;
     try {
@@ -94,12 +96,12 @@ export class ServiceManager {
     }
   }
 
-  /** Has it keep a copy of a descriptor until it is closed for good, or `forget` is called. */
+  /** Makes it keep a copy of a descriptor until `forget` is called or the descriptor hangs up. */
   store(name: string, fd: number): void {
     this.notify(`FDSTORE=1\nFDNAME=${name}`, [fd]);
   }
 
-  /** Has it close what it keeps by that name. */
+  /** Makes it close the descriptors that it keeps by that name. */
   forget(name: string): void {
     this.notify(`FDSTOREREMOVE=1\nFDNAME=${name}`);
   }

@@ -7,8 +7,8 @@ import {
 } from "../files/mod.ts";
 
 /**
- * Changes when a field's meaning does. A process takes over only what it understands; `bootId` and
- * `holder` mean the same in every schema, so that any release can end a holder.
+ * Raise it when the meaning of a field changes. A process takes over only a schema that it knows.
+ * `bootId` and `holder` mean the same in every schema, so that any release can end a holder.
  */
 export const HANDOVER_SCHEMA = 1;
 
@@ -17,7 +17,7 @@ const word = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 const schema = v.object({
   schema: v.literal(HANDOVER_SCHEMA),
-  /** Of the machine's run in which it was written; meaningless in another one. */
+  /** ID of the boot in which it was written; after another boot the state is meaningless. */
   bootId: v.string(),
   mounts: v.array(v.object({
     name: v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,32}$/)),
@@ -31,7 +31,7 @@ const schema = v.object({
   holder: v.nullable(v.object({ pid, started: v.string() })),
 });
 
-/** Of all else in the file. Releases that wrote none are understood. */
+/** Checksum of everything else in the file. Files of releases that wrote none are accepted. */
 const checksumSchema = v.object({ checksum: v.optional(v.string()) });
 
 /** What one process leaves to the next: which mounts there are and who holds their descriptors. */
@@ -44,7 +44,7 @@ export class HandoverStateError extends Error {
 
 /**
  * The state in a file; null when there is no file.
- * @throws HandoverStateError when it is torn or damaged, or of a release that does it another way.
+ * @throws HandoverStateError when it is torn or damaged, or from a release with another format.
  */
 export function readState(path: string): HandoverState | null {
   const text = readTextIfThere(path);
@@ -95,10 +95,10 @@ export function readHolder(
 }
 
 /**
- * Replaces the file at once; it is on disk before it has its name. Mounts do not outlive the machine, but
- * the next run shall find a whole state that says so.
+ * Replaces the file atomically; it is on disk before it gets its name. Mounts do not survive a reboot,
+ * but the next boot should find a complete state that shows this.
  *
- * `"pid": ID,` of the holder stands in it, which looks for that.
+ * The file contains the line `"pid": ID,` of the holder, which looks for it.
  * @throws FileError
  */
 export function writeState(path: string, state: HandoverState): void {

@@ -9,16 +9,16 @@ import {
 import { logger } from "../../telemetry/mod.ts";
 import { isMountPoint } from "./mounts.ts";
 
-/** A helper that has nothing to do goes after so long, ms: it takes as much memory as any Deno. */
+/** An idle helper ends after so long, ms: it takes as much memory as any Deno process. */
 const IDLE_MS = 2_000;
 /** Where the kernel lists the backing devices of mounted file systems (Documentation/ABI, bdi). */
 const DEVICES = "/sys/class/bdi";
 const log = logger("mounting");
 const encoder = new TextEncoder();
 
-/** What came of a mount. */
+/** The result of a mount. */
 export interface MountAnswer {
-  /** What the kernel said; null when the mount is made. */
+  /** The kernel's error; null when the mount succeeded. */
   readonly failure: string | null;
   /** Names in `/sys/class/bdi` that are new since the mount: its own, and others made meanwhile. */
   readonly devices: readonly string[];
@@ -33,12 +33,12 @@ interface Running {
 }
 
 /**
- * Makes mounts that need answers of this process, such as of its FUSE Workers, in a process of its
- * own. Were this one killed inside such a mount call, after its Worker had taken the question, the
- * thread in the call could not be ended by anything but the answer: the process would stay, and
- * whoever watches it would not start the next one.
+ * Makes mounts in a separate process, because they need answers from this one (its FUSE Workers). If
+ * this process made such a mount call itself and were killed in it, after its Worker had taken the
+ * request, nothing but the answer could end the calling thread. The process would stay, and its
+ * supervisor would not start the next one.
  *
- * The other process is started when it is needed, ends when it has nothing to do, and with this one.
+ * The helper is started when it is needed. It ends when it is idle, and together with this process.
  */
 export class MountHelper implements AsyncDisposable {
   readonly #arguments: readonly string[] | null;
@@ -67,7 +67,7 @@ export class MountHelper implements AsyncDisposable {
   /** Mounts, after what was asked for before. */
   async mount(options: MountOptions): Promise<MountAnswer> {
     return await this.#ask(options) ??
-      // Somebody killed it: before the mount, or after.
+      // It was killed, either before the mount or after it.
       (isMountPoint(options.target)
         ? without(null)
         : await this.#ask(options)) ??
@@ -78,17 +78,17 @@ export class MountHelper implements AsyncDisposable {
   async #ask(options: MountOptions): Promise<MountAnswer | null> {
     this.wake();
     const running = this.#running;
-    if (running === null) { // no other process can be had
+    if (running === null) { // no helper process can be started
       const made = await mountElsewhere(options);
       return without(made ? null : "the kernel's log (dmesg) says why");
     }
     clearTimeout(this.#idle);
-    running.child.ref(); // whoever waits for a mount waits for it
+    running.child.ref(); // keeps this process alive while a mount is awaited
     const answer = new Promise<MountAnswer | null>((resolve) =>
       running.waiting.push(resolve)
     );
     running.stdin.write(encoder.encode(`${JSON.stringify(options)}\n`))
-      .catch(() => {}); // it has ended: `ended` tells whoever waits
+      .catch(() => {}); // it has ended: `ended` reports that to the callers
     const given = await answer;
     this.#restWhenIdle();
     return given;
@@ -169,8 +169,8 @@ export class MountHelper implements AsyncDisposable {
 }
 
 /**
- * The other process: a request on each line of standard input, an answer on each of the output. Once
- * its owner is gone it begins no mount any more: nobody would know of it.
+ * The helper process: one request per line of standard input, one answer per line of standard output.
+ * Once its owner is gone it starts no more mounts, because nobody would know of them.
  * @param owner process ID of who started it.
  */
 export async function serveMounts(owner: number): Promise<void> {
@@ -207,7 +207,7 @@ function devices(): string[] {
   }
 }
 
-/** An answer where nobody looked for devices. */
+/** An answer without devices. */
 function without(failure: string | null): MountAnswer {
   return { failure, devices: [] };
 }

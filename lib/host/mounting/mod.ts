@@ -1,10 +1,10 @@
 /**
  * What is mounted on this machine, and how mounts are made and taken away.
  *
- * A mount call may need answers of this very process, when its source lies on one of our FUSE mounts: on
- * the calling thread it would wait for ever. So there are three ways: `mountFileSystem` where that cannot
- * be, `mountElsewhere` on a thread of this process, and `MountHelper` in another process, where the call
- * cannot keep this one from ending.
+ * If the source of a mount lies on one of our FUSE mounts, the mount call needs answers from this
+ * process, and on the main thread it would wait for ever. So there are three ways: `mountFileSystem` for
+ * sources where that cannot happen, `mountElsewhere` on another thread of this process, and
+ * `MountHelper` in another process, so that a blocked call cannot keep this process from ending.
  *
  * It may touch the kernel's mount table, through `os`. It must not know what is mounted: neither images
  * nor layers, nor what the program that starts the helper is called.

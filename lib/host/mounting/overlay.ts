@@ -10,7 +10,7 @@ import {
 
 /** Lower directories that overlayfs takes (`OVL_MAX_STACK`, fs/overlayfs). */
 const MAX_LOWER_DIRECTORIES = 500;
-/** mount(2) takes one page of options, and cuts off what is longer without a word. */
+/** mount(2) takes one page of options, and silently cuts off the rest. */
 const MAX_OPTIONS_BYTES = 4095;
 
 /** Layers cannot be stacked. The message says what to do. */
@@ -34,8 +34,7 @@ export interface OverlayOptions {
 }
 
 /**
- * Layers over one another, read-only and without effect of setuid bits and device nodes, from
- * `mount` until it is disposed of.
+ * Stacked layers, read-only and with setuid bits and device nodes disabled, from `mount` until disposal.
  *
  * Made by the kernel's newer mount calls, which take each layer by itself (Linux 6.8), or by mount(2),
  * whose one page of options is enough for some hundred.
@@ -49,9 +48,9 @@ export class OverlayMount implements Disposable {
   ) {}
 
   /**
-   * Mounts layers. One that is named several times counts once, where it is uppermost: overlayfs
-   * refuses it twice, and its lower places show nothing that the upper one does not. The calls may
-   * wait for our own FUSE Workers, so they run off this thread.
+   * Mounts layers. A layer that is named several times is used once, at its uppermost place: overlayfs
+   * refuses duplicates, and a lower copy would show nothing new. The calls may wait for our own FUSE
+   * Workers, so they run on another thread.
    * @throws OverlayError
    */
   static async mount(

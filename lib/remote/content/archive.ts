@@ -29,7 +29,7 @@ interface Part {
 /** The most files an archive may hold: one a blob. */
 const MAX_PARTS = 100_000;
 
-/** First bytes of files that are packed as a whole, and what unpacks them. */
+/** First bytes of compressed archives, and the tool that unpacks each. */
 const PACKED: ReadonlyArray<readonly [magic: readonly number[], tool: string]> =
   [
     [[0x1f, 0x8b], "gunzip"],
@@ -39,8 +39,8 @@ const PACKED: ReadonlyArray<readonly [magic: readonly number[], tool: string]> =
   ];
 
 /**
- * An OCI image layout in a tar archive, read in place: the headers once, content where it lies.
- * `docker save` of Docker 25 and newer writes such archives too.
+ * An OCI image layout in a tar archive, read in place: the headers are read once, and content is read
+ * where it lies. `docker save` of Docker 25 and newer writes such archives too.
  */
 export class ArchiveReader implements LayerSource {
   private constructor(
@@ -121,8 +121,7 @@ function whyNot(parts: ReadonlyMap<string, Part>): string {
 }
 
 /**
- * Where the files of an archive lie. Only headers are read: the walker is told of each file's data
- * as if it had been pushed.
+ * Finds where the files of an archive lie. Only headers are read; the data of each file is skipped.
  */
 async function listParts(path: string): Promise<Map<string, Part>> {
   using file = await Deno.open(path);

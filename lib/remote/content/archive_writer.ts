@@ -18,9 +18,9 @@ interface Held {
  * Writes an OCI archive: a tar of an image layout. The same content gives the same bytes, sorted by
  * name and without times, as the existing tools write it.
  *
- * Small content is kept in memory until {@link ArchiveWriter.finish}; large content is given as a
- * way to read it and goes straight from there into the archive. The file appears under its name
- * when it is complete.
+ * Small content is kept in memory until {@link ArchiveWriter.finish}. Large content is passed as a way
+ * to read it, and is copied directly from there into the archive. The file appears under its name when
+ * it is complete.
  */
 export class ArchiveWriter implements ArtifactSink, AsyncDisposable {
   readonly #held = new Map<Digest, Held>();
@@ -93,7 +93,7 @@ export class ArchiveWriter implements ArtifactSink, AsyncDisposable {
     await write(new Uint8Array(2 * BLOCK_BYTES));
   }
 
-  /** Lets go of what was put and not finished. */
+  /** Drops an unfinished archive. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#held.clear();
     return Promise.resolve();

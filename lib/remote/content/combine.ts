@@ -10,7 +10,7 @@ import type {
   StreamOptions,
 } from "./place.ts";
 
-/** An image whose content may lie at several places: the first that has it gives it. */
+/** An image whose content may lie at several places: the first place that has it is used. */
 export function firstOf(
   image: ImageSource,
   places: readonly LayerSource[],
@@ -39,7 +39,7 @@ export function firstOf(
   };
 }
 
-/** Puts everything at two places; names are given at both. */
+/** Puts all content and names at two places. */
 export function both(
   first: ArtifactSink,
   second: ArtifactSink,

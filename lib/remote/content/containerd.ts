@@ -22,21 +22,21 @@ import { checkedPieces, checkWhole, collect } from "./verify.ts";
 
 const GC_REF = "containerd.io/gc.ref.content";
 /**
- * The label by which an image's manifest keeps a SOCI index v1, which nothing else names. One an
- * index: with one for all, a second index would let the first be collected.
+ * The label by which an image's manifest keeps a SOCI index v1, which nothing else names. Each index has
+ * its own label: with a shared one, a second index would make containerd collect the first.
  */
 export function gcLabelOfIndex(index: Digest): string {
   return `${GC_REF}.soci-index.${index.slice("sha256:".length, 19)}`;
 }
 
-/** A forgotten lease of a process that died ends by itself after this time. */
+/** The lease of a process that died expires after this time. */
 const LEASE_MS = 24 * 3600 * 1000;
 
 /**
  * containerd's content store, and an image by its name there.
  *
- * What is put is held by a lease until the place is disposed of, and by labels from what names it:
- * manifests hold their blobs, indexes their manifests, names their indexes.
+ * A lease holds new content until the place is disposed of. Labels hold it afterwards: manifests hold
+ * their blobs, indexes their manifests, names their indexes.
  */
 export class ContainerdPlace
   implements ImageSource, ArtifactSink, AsyncDisposable {
@@ -203,7 +203,7 @@ export class ContainerdPlace
     return this.#lease;
   }
 
-  /** Lets go of what was put and nothing names yet. */
+  /** Ends the lease: content that nothing names may be collected. */
   async [Symbol.asyncDispose](): Promise<void> {
     const lease = await this.#lease?.catch(() => null); // told when it was asked for
     if (lease != null) await this.containerd.leases.delete(lease);

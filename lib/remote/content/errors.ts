@@ -14,7 +14,7 @@ export type ContentErrorKind =
   | "unusable"
   | "invalid";
 
-/** A place does not give or take content. Its message is one line. */
+/** A place could not read or write content. The message is one line. */
 export class ContentError extends Error {
   static {
     this.prototype.name = "ContentError";
@@ -37,7 +37,7 @@ export class ContentError extends Error {
   }
 }
 
-/** Whether an error of any place says that it does not have what was asked for. */
+/** Whether an error, of any place, means that the requested content does not exist there. */
 export function isMissing(error: unknown): boolean {
   return (error instanceof ContentError && error.kind === "not-found") ||
     (error instanceof RegistryError && error.kind === "not-found") ||

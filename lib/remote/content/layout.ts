@@ -96,7 +96,7 @@ export class LayoutFolder implements LayerSource, ArtifactSink {
   }
 
   #path(digest: Digest): string {
-    // The type promises hex digits only, but paths are worth a second look.
+    // The type promises hex digits only, but a path is worth a second check.
     if (!isDigest(digest)) throw new RangeError("no digest");
     return `${this.place}/blobs/sha256/${digest.slice("sha256:".length)}`;
   }
@@ -200,7 +200,7 @@ export class LayoutFolder implements LayerSource, ArtifactSink {
     }
   }
 
-  /** Two processes that change the index at once must not lose each other's entries. */
+  /** Locked, so that two processes that change the index at once do not lose each other's entries. */
   async #changeEntries(
     change: (entries: readonly Descriptor[]) => Descriptor[],
   ): Promise<void> {

@@ -1,9 +1,9 @@
 /**
  * Places: where images and artifacts are read from and written to.
  *
- * Everything is content under a digest. A {@link LayerSource} gives content, an {@link ImageSource}
- * also says which image is meant, an {@link ArtifactSink} takes content. The tools that make, bind
- * and move indexes know only these three, so each of them works with every place:
+ * Everything is content under a digest. A {@link LayerSource} gives content, an {@link ImageSource} also
+ * says which image is meant, an {@link ArtifactSink} takes content. The index tools use only these
+ * three, so each tool works with every place:
  *
  * | place | source | sink |
  * |---|---|---|
@@ -13,7 +13,7 @@
  * | an OCI or docker-save archive | {@link openLocalImage} | {@link ArchiveWriter} |
  *
  * It may ask registries and containerd, and read and write the folders and archives it is given. It must
- * not know what content means beyond which documents name which content: no platforms, no indexes.
+ * not know what content means, except which content a document names: no platforms, no indexes.
  *
  * @example
  * ```ts

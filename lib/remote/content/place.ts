@@ -1,8 +1,8 @@
 import type { Descriptor } from "../../formats/oci/mod.ts";
 
-/** Lets a caller leave. */
+/** A call that can be aborted. */
 export interface Cancellable {
-  /** Ends the call early; its reason is what is thrown then. */
+  /** Aborts the call, which then throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -20,8 +20,8 @@ export type ContentId = Pick<Descriptor, "mediaType" | "digest" | "size">;
 /**
  * A place that content is read from by digest: manifests, configs, layers, ztocs.
  *
- * What a source gives under a digest never changes. `bytes` checks what it gives; `stream` leaves
- * that to its reader, who sees all bytes anyway. Nothing is copied to be read.
+ * Content under a digest never changes. `bytes` checks the content; `stream` leaves that to its reader,
+ * which sees all bytes anyway. Reading makes no copy on disk.
  */
 export interface LayerSource {
   /** The place as a person would name it, for messages. */
@@ -34,7 +34,7 @@ export interface LayerSource {
    */
   bytes(content: ContentId, options?: Cancellable): Promise<Uint8Array>;
   /**
-   * Content piece by piece, not checked. Whoever does not read it to its end cancels it.
+   * Content piece by piece, not checked. Cancel the stream if you do not read it to its end.
    * @throws as `bytes`, also while it is read
    */
   stream(
@@ -62,9 +62,9 @@ export type Content =
 /**
  * A place that content is written to.
  *
- * Content is put before what names it: layers and ztocs, then manifests, then indexes, then names.
- * Nothing is seen at the place before it is whole and checked; a put that fails or is aborted
- * leaves nothing behind that a later one would trip over.
+ * Put content before the documents that name it: layers and ztocs, then manifests, then indexes, then
+ * names. Content becomes visible only when it is complete and checked. A put that fails or is aborted
+ * leaves nothing behind that could disturb a later one.
  */
 export interface ArtifactSink {
   /** The place as a person would name it, for messages. */
@@ -72,14 +72,14 @@ export interface ArtifactSink {
   /**
    * Stores content.
    * @returns `present` when it was there already.
-   * @throws ContentError `integrity` when the bytes are not the descriptor's
+   * @throws ContentError `integrity` when the bytes do not match the descriptor
    */
   put(
     descriptor: Descriptor,
     content: Content,
     options?: Cancellable,
   ): Promise<"written" | "present">;
-  /** Lets a name stand for a manifest or index; null where the place keeps one without a name. */
+  /** Gives a name to a manifest or index; null if the place keeps it without a name. */
   tag(
     descriptor: Descriptor,
     name: string | null,
@@ -87,5 +87,5 @@ export interface ArtifactSink {
   ): Promise<void>;
 }
 
-/** The largest content that `bytes` gives: that of a ztoc. */
+/** The largest content that `bytes` returns: the largest ztoc. */
 export const MAX_BYTES = 256 * 2 ** 20;

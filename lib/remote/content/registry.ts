@@ -26,13 +26,13 @@ import { checkBytes, checkedPieces } from "./verify.ts";
 export class RegistryPlace implements ImageSource, ArtifactSink {
   readonly place: string;
   readonly imageName: string;
-  /** The document `image` has read: whoever asks for it wants its bytes next. */
+  /** The document that `image` has read, because its bytes are usually requested next. */
   #named: FetchedManifest | null = null;
 
   /**
-   * Asks nothing yet.
+   * Sends no request yet.
    * @param client stays the caller's.
-   * @param options.mountFrom a repository of the same host whose blobs may be taken over.
+   * @param options.mountFrom a repository of the same host whose blobs may be mounted.
    */
   constructor(
     private readonly client: RegistryClient,
@@ -148,8 +148,8 @@ export class RegistryPlace implements ImageSource, ArtifactSink {
       await client.pushManifest(reference, bytes, mediaType, { signal });
       return "written";
     }
-    // Where the registry keeps no list of referrers, the list is written after the manifest: a push
-    // that was cut between the two is finished here.
+    // If the registry has no referrers API, the list of referrers is pushed after the manifest. A push
+    // that was interrupted between the two is completed here.
     if (there) {
       const listed = await client.referrers(
         reference,
@@ -164,7 +164,7 @@ export class RegistryPlace implements ImageSource, ArtifactSink {
   }
 
   /**
-   * Lets a tag stand for a manifest that is there.
+   * Points a tag at a manifest that exists.
    * @param name a tag, or a whole reference to this repository; null: the digest is name enough. */
   async tag(
     descriptor: Descriptor,

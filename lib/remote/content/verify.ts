@@ -2,7 +2,7 @@ import { DigestStream, sha256 } from "../../formats/oci/mod.ts";
 import { ContentError } from "./errors.ts";
 import { type Content, type ContentId, MAX_BYTES } from "./place.ts";
 
-/** Throws when content is more than `bytes` gives. @throws ContentError `too-large` */
+/** Throws when content is too large for `bytes`. @throws ContentError `too-large` */
 export function checkWhole(place: string, { digest, size }: ContentId): void {
   if (size <= MAX_BYTES) return;
   throw new ContentError("too-large", place, digest, `${size} bytes`);
@@ -37,7 +37,7 @@ function wrongSize(
 }
 
 /**
- * The pieces of some content; the last one comes only when all are seen to be right.
+ * The pieces of some content; the last one is yielded only after the digest of all is checked.
  * @throws ContentError `integrity`
  */
 export async function* checkedPieces(
@@ -58,7 +58,7 @@ export async function* checkedPieces(
     size += piece.length;
     if (size > content.size) throw wrongSize(place, content, size);
     digest.update(piece);
-    // Consumers commit after the end, so pieces may go out before the digest is known.
+    // Consumers commit only after the end, so earlier pieces may be yielded before the digest is known.
     yield piece;
   }
   signal?.throwIfAborted();

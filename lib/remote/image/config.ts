@@ -17,11 +17,11 @@ export interface ImageConfig {
   readonly platform: Platform | null;
   /** Digests of the uncompressed layers, bottom first; null where there is no such list. */
   readonly diffIds: readonly Digest[] | null;
-  /** How long its place took to give it, ms: the way there and back, since it is small. */
+  /** How long the request took, ms: about one round trip, because a config is small. */
   readonly tookMs: number;
 }
 
-/** Reads a config. One that is of another kind, as artifacts have it, says nothing. */
+/** Reads a config. A config of another kind, as artifacts have, gives only nulls. */
 export async function readConfig(
   source: LayerSource,
   descriptor: Descriptor,

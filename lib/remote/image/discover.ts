@@ -30,9 +30,9 @@ export interface IndexSource<Name = Repository> {
   ): Promise<readonly Descriptor[]>;
 }
 
-/** Which ways of finding an index are open. */
+/** Which ways of finding an index are allowed. */
 export interface DiscoverOptions {
-  /** Through referrers, which anyone who may push can add: off unless asked for. */
+  /** Through referrers, which anyone who may push can add: only on request. */
   readonly v1: boolean;
   /** Through the image manifest's annotation, which the image's digest covers. */
   readonly v2: boolean;
@@ -56,14 +56,14 @@ export interface DiscoveredIndex {
   readonly via: "explicit" | "annotation" | "referrers";
 }
 
-/** Referrers tried before giving up: pushing many broken ones must not cost many requests. */
+/** Referrers tried before giving up: many broken ones must not cost many requests. */
 const MAX_CANDIDATES = 16;
 
 /**
- * Finds the SOCI index of an image: the one asked for by digest, else the one its manifest names
- * (v2), else the first that names it (v1). An index that is named but not there is none, so that
- * the image still starts.
- * @param image the image's manifest; its bytes may still be on their way, referrers are asked for
+ * Finds the SOCI index of an image: the one asked for by digest, else the one its manifest names (v2),
+ * else the first that names it (v1). An index that is named but missing counts as no index, so that the
+ * image still starts.
+ * @param image the image's manifest. Its bytes may still be in flight; referrers are requested
  * meanwhile.
  * @returns null when the image has no index.
  * @throws SociError when there is one that cannot be used; errors of the source, but for not-found.
@@ -92,7 +92,7 @@ export async function discoverIndex<Name>(
   const early = options.v1 && image.bytes instanceof Promise
     ? askReferrers()
     : null;
-  early?.catch(() => {}); // told below, unless the manifest names an index
+  early?.catch(() => {}); // awaited below, unless the manifest names an index
   if (options.v2) {
     const annotations = parseManifest(await image.bytes).annotations;
     const digest = annotations?.[SOCI_ANNOTATION.indexDigest];

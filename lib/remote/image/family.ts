@@ -11,9 +11,12 @@ import type { ImageSource } from "../content/mod.ts";
 import { PlatformNotFoundError } from "./errors.ts";
 import { type Document, Image } from "./image.ts";
 
-/** Images whose platform is looked up in their config, where the index does not tell: two requests each. */
+/**
+ * The most images whose platform is read from their config because the index does not say it: two
+ * requests each.
+ */
 const MAX_LOOKED_UP = 32;
-/** Images that are kept once they were read; the oldest go first. */
+/** The most images kept after they were read; the oldest are dropped first. */
 const MAX_KEPT = MAX_LOOKED_UP;
 
 /** Which images of a family are meant. */
@@ -25,8 +28,8 @@ export interface PlatformChoice {
 }
 
 /**
- * What an image's name stands for at a place, and every image below it. What is read of it is kept:
- * each document comes once.
+ * What an image's name stands for at a place, and every image below it. Documents are kept, so each is
+ * read once.
  */
 export class ImageFamily implements Document {
   /** Of the index, or of the one manifest. */
@@ -114,7 +117,7 @@ export class ImageFamily implements Document {
     return [...new Set(chosen)];
   }
 
-  /** Asks the configs of images whose platform the index does not tell. */
+  /** Reads the configs of images whose platform the index does not say. */
   async #lookUp(
     offers: readonly Offer[],
     signal?: AbortSignal,
@@ -158,7 +161,7 @@ function offerFor(
   );
 }
 
-/** One odd entry does not hide the others; a document of odd entries alone says what is wrong with it. */
+/** Skips malformed entries; if all are malformed, the error says what is wrong. */
 function readMembers(
   bytes: Uint8Array,
   mediaType: string,

@@ -34,7 +34,7 @@ export interface ImageLayer {
 
 /**
  * One image of one platform, at a place. Its manifest and its config are read once, the config when it
- * is first asked for.
+ * is first needed.
  */
 export class Image implements Document {
   /** What the bytes say. */
@@ -112,7 +112,7 @@ export class Image implements Document {
     let parent: Digest | "" = "";
     return layers.map((descriptor, position) => {
       const diffId = diffIds[position] as Digest;
-      // One blob has one content; whoever says two wants one of them taken for something else.
+      // One blob has one content. Two diff IDs for one blob would pass one content off as another.
       if (known.getOrInsert(descriptor.digest, diffId) !== diffId) {
         throw this.#unfit(`gives layer ${descriptor.digest} two diff IDs`);
       }

@@ -10,7 +10,10 @@ import { ImageError } from "./errors.ts";
 import { readFamily } from "./family.ts";
 import { type Document, Image, type ImageLayer } from "./image.ts";
 
-/** What is known of an image at its registry, without the documents that said so: it is kept for long. */
+/**
+ * The facts about an image at its registry, without the documents they come from, because they are kept
+ * for a long time.
+ */
 export interface IndexedImage {
   /** As it was asked for: host, repository, tag. */
   readonly reference: Reference;
@@ -18,15 +21,15 @@ export interface IndexedImage {
   readonly descriptor: Descriptor;
   /** Bottom first. */
   readonly layers: readonly ImageLayer[];
-  /** null: it has none that may be used. */
+  /** null: it has no usable index. */
   readonly index: Omit<DiscoveredIndex, "bytes"> | null;
-  /** How long the registry took to give something small, ms. */
+  /** How long the registry took for a small request, ms. */
   readonly roundTripMs: number;
 }
 
 /**
- * The image of one manifest digest. Manifest and referrers are asked for side by side, then config and
- * index: two round trips.
+ * The image of one manifest digest. It takes two round trips: manifest and referrers in parallel, then
+ * config and index.
  * @throws RegistryError, ManifestError, ImageError, SociError
  */
 export async function readIndexedImage(
@@ -105,7 +108,7 @@ async function withIndex(
 }
 
 /**
- * The layer of an image that a snapshot is to hold: the one at the position whose chain ID it is.
+ * The layer of an image that a snapshot should hold: the layer at the position with that chain ID.
  * @param chainId of the snapshot to be.
  * @param digest of the layer's blob, as the caller says.
  * @throws ImageError when the image has no such layer there

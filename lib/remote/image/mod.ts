@@ -1,7 +1,7 @@
 /**
  * One model of an image at a place: what its name stands for, the image of a platform, its manifest and
- * config, its layers with their diff IDs and chain IDs, the labels that tell a snapshotter of them, and
- * the index it has.
+ * config, its layers with their diff IDs and chain IDs, the labels that describe them to a snapshotter,
+ * and its index.
  *
  * ```text
  * ImageSource ──readFamily──► ImageFamily ──one, choose──► Image ──layers──► ImageLayer (by position)
@@ -10,10 +10,11 @@
  * registry, manifest digest ──readIndexedImage──► IndexedImage: Image, layers, index
  * ```
  *
- * It works over every place of `content`, and over the registry client where only a registry can answer
- * (referrers). It may ask places and registries; it writes nothing. It must not know what its images are
- * for: no layer that is served, no snapshot, no containerd. All it reads comes from outside: bytes are
- * checked against their digests by the places, what they say is checked here before anybody uses it.
+ * It works with every place of `content`, and with the registry client where only a registry can answer
+ * (referrers). It may read from places and registries; it writes nothing. It must not know what its
+ * images are used for: no served layer, no snapshot, no containerd. All input is untrusted: the places
+ * check bytes against their digests, and this room checks what the documents say before anything uses
+ * it.
  * @module
  */
 export { type Document, Image, type ImageLayer } from "./image.ts";
