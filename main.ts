@@ -32,7 +32,7 @@ function overview(
 function describe(error: unknown): string {
   const parts: string[] = [];
   for (let e: unknown = error; e !== undefined && parts.length < 5;) {
-    // grpc-js says its code in front and a note behind, which the error above it has said better.
+    // grpc-js adds its code before and a note after the message; the outer error has said both better.
     const message = (e instanceof Error ? e.message : String(e))
       .replace(/^\d+ [A-Z_]+: /, "").replace(/\s*Resolution note:\s*$/, "");
     if (message !== "" && !parts.some((part) => part.includes(message))) {
@@ -46,8 +46,8 @@ function describe(error: unknown): string {
 const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi"] as const;
 
 /**
- * The compiled binary holds what its subcommands need together; this one shall hold what it needs
- * itself. What is given up cannot come back.
+ * The compiled binary has the permissions that its subcommands need together; this subcommand should
+ * keep only its own. A permission that is given up cannot be regained.
  */
 function giveUpAllBut(needs: readonly Deno.PermissionName[]): void {
   for (const name of PERMISSIONS) {

@@ -5,13 +5,14 @@ const BACKSPACES = [0x08, 0x7f];
 const LINE_ENDS = [0x0a, 0x0d, END_OF_TRANSMISSION];
 
 /**
- * Asks on the terminal, which standard input must be, and does not show what is typed. Ctrl-C ends the
- * process, with the terminal as it was.
+ * Asks on the terminal (standard input must be one) without showing what is typed. Ctrl-C ends the
+ * process and restores the terminal.
  */
 export function askSecret(prompt: string): string {
   const write = (text: string) =>
     Deno.stderr.writeSync(new TextEncoder().encode(text));
-  // Also Ctrl-C comes as a byte: a process that it kills leaves a terminal that shows nothing.
+  // In raw mode Ctrl-C arrives as a byte. A process killed by the signal would leave the terminal
+  // without echo.
   Deno.stdin.setRaw(true);
   write(prompt);
   const typed: number[] = [];

@@ -1,4 +1,4 @@
-/** The flags of the commands that make ztocs, and how these tell what they do. @module */
+/** The flags of the commands that make ztocs, and how these report what they do. @module */
 import { DEFAULT_SPAN_SIZE_BYTES } from "../lib/formats/ztoc/mod.ts";
 import type { BuildOptions, BuiltLayer } from "../lib/indexes/indexing/mod.ts";
 import type { PlatformChoice } from "../lib/remote/image/mod.ts";
@@ -70,7 +70,8 @@ const MAX_SPAN_SIZE_BYTES = 32 * 2 ** 20;
 const MAX_PREFETCH_FILES = 100_000;
 
 /**
- * Reads `--platform` and `--all-platforms`; said both, all are meant, as the existing tool has it.
+ * Reads `--platform` and `--all-platforms`; given both, all platforms are meant, as in the existing
+ * tool.
  * @throws UsageError
  */
 export function platformChoice(values: {
@@ -91,7 +92,9 @@ export function platformChoice(values: {
   }
 }
 
-/** Reads a `--platform` that may be said once; undefined: what fits this machine. @throws UsageError */
+/**
+ * Reads a `--platform` that may be given once; undefined: this machine's platform. @throws UsageError
+ */
 export function platformFlag(text: string | undefined): Platform | undefined {
   const { platforms } = platformChoice({
     platform: text === undefined ? undefined : [text],
@@ -159,7 +162,7 @@ function readPathList(file: string | undefined): string[] {
   return value;
 }
 
-/** Tells a build: progress on a terminal, a line a layer, warnings. */
+/** Reports a build: progress on a terminal, a line per layer, warnings. */
 export class BuildReport implements Disposable {
   readonly #progress = new Progress();
   readonly #tasks = new Map<string, ProgressTask>();
@@ -169,7 +172,9 @@ export class BuildReport implements Disposable {
     private readonly options: {
       readonly lines: "each" | "none";
       readonly minLayerSizeBytes: number;
-      /** Whose words a layer of a format that cannot be indexed is told in. Default: our own. */
+      /**
+       * Which tool's wording to use for a layer of a format that cannot be indexed. Default: our own.
+       */
       readonly words?: "ours" | "soci";
     },
   ) {}
@@ -200,7 +205,7 @@ export class BuildReport implements Disposable {
     if (this.options.lines === "each") console.log(text);
   }
 
-  /** Files no layer has: a warning, since they change nothing. */
+  /** Warns of files that no layer has; they change nothing. */
   missing(paths: readonly string[]): void {
     for (const path of paths) {
       console.error(`warning: prefetch file ${path} not found in any layer`);

@@ -217,7 +217,7 @@ function describe(built: BuiltImage, index: string | null) {
   };
 }
 
-/** An index beside an image that is not there would never be found. */
+/** Checks that the image exists: the index of a missing image would never be found. */
 async function checkSubject(
   remote: RegistryPlace,
   { descriptor }: Image,

@@ -36,7 +36,7 @@ const HELP_FLAG = { type: "boolean", short: "h" } as const;
 export function parseCommandLine<T extends ParseArgsConfig>(
   config: T,
 ): ReturnType<typeof parseArgs<T>> {
-  // Read leniently first: whoever asks for help may have other flags wrong.
+  // Parse leniently first: a user who asks for help may have other flags wrong.
   const { tokens } = parseArgs({
     args: config.args ?? [],
     options: { ...config.options, help: HELP_FLAG },
@@ -47,7 +47,7 @@ export function parseCommandLine<T extends ParseArgsConfig>(
   for (const token of tokens) {
     if (token.kind !== "option") continue;
     if (token.name === "help") throw new HelpRequest();
-    // More likely a forgotten value than one that is meant. It is not shown: it may be a secret.
+    // Most likely the value was forgotten. It is not shown, because it may be a secret.
     if (token.inlineValue === false && /^-./.test(token.value)) {
       throw new UsageError(
         `${token.rawName} lacks its value; one that begins with a dash is written --${token.name}=VALUE`,

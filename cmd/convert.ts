@@ -237,7 +237,7 @@ async function standalone(
   return { family, built, converted };
 }
 
-/** Where a standalone conversion goes; nothing is seen there before it is finished. */
+/** Where a standalone conversion goes; nothing is visible there before it is finished. */
 interface Output extends AsyncDisposable {
   readonly sink: ArtifactSink;
   finish(signal: AbortSignal): Promise<void>;
@@ -252,7 +252,7 @@ function archiveOutput(path: string): Output {
   };
 }
 
-/** Takes the place of an OCI layout that is there, but of no other folder. */
+/** Replaces an existing OCI layout, but no other folder. */
 async function folderOutput(path: string): Promise<Output> {
   const folder = path.replace(/(?<=.)\/+$/, "");
   const there = await Array.fromAsync(Deno.readDir(folder)).catch(

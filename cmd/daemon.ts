@@ -1,6 +1,6 @@
 /**
- * The daemon behind `soci-deno serve`: how its parts are put together, in which order they start,
- * and how they end or pass to a successor.
+ * The daemon behind `soci-deno serve`: how its parts are wired, in which order they start, and how they
+ * end or pass to a successor.
  * @module
  */
 import type { Config } from "../lib/config/mod.ts";
@@ -40,16 +40,16 @@ import type { Logins } from "./logins.ts";
 import { VERSION } from "./version.ts";
 
 const log = logger("serve");
-/** How long calls of containerd may take when a successor waits; reads are answered meanwhile. */
+/** How long containerd's calls may still run when a successor waits; reads are answered meanwhile. */
 const TAKEOVER_GRACE_MS = 30_000;
 
-/** What a root of ours has in it, or one of the existing daemon's. */
+/** Files that mark a folder as a root of ours, or of the existing daemon. */
 const ROOT_MARKS = [
   ...["slots.db", "snapshotter", "handover.json"],
   ...["artifacts.sqlite", "artifacts.db"],
 ];
 
-/** Of the existing daemon: says that nobody asked for another one. */
+/** The existing daemon's default: with this value the key was not set on purpose. */
 const DEFAULT_FETCH_PERIOD_MS = 500;
 
 /** What the daemon is started with. */
@@ -64,7 +64,7 @@ export interface DaemonOptions {
   /** How layers are shown. */
   readonly face: FaceWish;
   readonly client: RegistryClient;
-  /** Those of the client that a program in place of this process needs, too. */
+  /** The client's logins, which a new run of the program in this process needs, too. */
   readonly logins: Logins;
   readonly manager: ServiceManager;
   /** `takeover`: a daemon that runs on this root gives way first. */
@@ -98,8 +98,8 @@ function daemonStatus(address: string, store: LayerStore): DaemonStatus {
 /**
  * Runs until a signal or a successor ends it.
  *
- * Whoever waits for the mounts waits until all layers are restored, and containerd's calls likewise:
- * the socket takes them from the start.
+ * Readers of the mounts wait until all layers are restored. containerd's calls wait too: the socket
+ * accepts them from the start.
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { address, descriptor, root, config, client, manager } = options;
@@ -118,7 +118,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     ? await meet(options, keeper)
     : null;
   const ready = Promise.withResolvers<Snapshotter>();
-  ready.promise.catch(() => {}); // callers that wait for it see it
+  ready.promise.catch(() => {}); // reported to the calls that wait for it
 
   await using stack = new AsyncDisposableStack();
   stack.use(keeper);
@@ -219,13 +219,13 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   log.info("stopping", { signal: end, ...store.fetched });
   manager.notify("STOPPING=1");
   await service.close();
-  // With no layer nobody can be using the mounts.
+  // Without a layer the mounts cannot be in use.
   if (end === "SIGTERM" && store.all().length > 0) await store.leave();
 }
 
 /**
- * The running daemon, asked to give way; null when there is none. What it left on disk must be
- * understood and its mounts takeable: seen before it is disturbed.
+ * Asks the running daemon to give way; null when there is none. Before it disturbs that daemon, it
+ * checks that its state on disk is understood and that its mounts can be taken over.
  */
 async function meet(
   { root }: DaemonOptions,

@@ -1,5 +1,5 @@
 /**
- * `soci-deno gc`: gives back the disk of layers nobody uses.
+ * `soci-deno gc`: frees the disk space of unused layers.
  * @module
  */
 import { statIfThere } from "../lib/host/files/mod.ts";

@@ -1,7 +1,7 @@
-/** What a hangup does to the daemon. Loaded before all else, so that none ends it. @module */
+/** Keeps SIGHUP from ending the daemon. Loaded first, so that it is in force from the start. @module */
 import { logger } from "../lib/telemetry/mod.ts";
 
-/** From here on SIGHUP ends this process no more. */
+/** From now on SIGHUP does not end this process. */
 export function surviveHangups(): void {
   Deno.addSignalListener("SIGHUP", () => {
     logger("serve").info(

@@ -1,5 +1,5 @@
 /**
- * `soci-deno inspect`: what index an image in a registry has, and what it is good for.
+ * `soci-deno inspect`: which index an image in a registry has, and what it saves.
  * @module
  */
 import { RegistryPlace } from "../lib/remote/content/mod.ts";

@@ -44,11 +44,11 @@ const MAX_SECRET_BYTES = 64 * 1024;
 const INSTEAD =
   "say --user HOST=NAME, and --password-file FILE or --password-fd N";
 
-/** What the daemon was told of logins. */
+/** The logins that the daemon was given. */
 export class Logins {
   /** For `boundCredentials`. */
   readonly all: readonly Login[];
-  /** Secrets that can be read nowhere again, by host. */
+  /** Secrets that cannot be read a second time, by host. */
   readonly #kept: ReadonlyMap<string, string>;
 
   private constructor(
@@ -60,7 +60,7 @@ export class Logins {
   }
 
   /**
-   * Reads descriptors, and asks on the terminal for what is said nowhere.
+   * Reads descriptors, and asks on the terminal for secrets that are given nowhere else.
    * @throws UsageError, which quotes nothing that could be a secret.
    */
   static read(values: LoginValues): Logins {
@@ -93,7 +93,7 @@ export class Logins {
       }
       if (file !== undefined) {
         const secret = () => checked(host, secretIn(file));
-        secret(); // now, rather than at the first pull
+        secret(); // fail now rather than at the first pull
         return { host, username, secret };
       }
       const secret = checked(
@@ -107,8 +107,8 @@ export class Logins {
   }
 
   /**
-   * The arguments with which this program, in place of this process, is started again with the same
-   * logins. Makes descriptors that the new program inherits.
+   * The arguments for replacing this process by a new run of the program with the same logins. Makes
+   * descriptors that the new program inherits.
    */
   argumentsAgain(args: readonly string[]): string[] {
     const again: string[] = [];
@@ -136,7 +136,7 @@ function parseUser(text: string): [host: string, name: string] {
   return [host, name];
 }
 
-/** Where the secret of each host comes from; with one host it need not be named. */
+/** The source of each host's secret; with a single host, the flag need not name it. */
 function byHost(
   flag: string,
   texts: readonly string[] = [],
@@ -177,7 +177,7 @@ function fromDescriptor(text: string): string {
     throw new UsageError("--password-fd takes the number of an open file");
   }
   const secret = secretIn(`/proc/self/fd/${fd}`);
-  if (fd > 2) closeFd(fd); // nobody we start shall have it
+  if (fd > 2) closeFd(fd); // no child process may inherit it
   return secret;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The subcommands, in the order the overview shows them. Each is loaded when it is called: what one
- * does not use (libc, gRPC) costs it neither time nor permissions.
+ * The subcommands, in the order the overview shows them. Each is loaded when it is called, so parts that
+ * it does not use (libc, gRPC) cost it neither time nor permissions.
  * @module
  */
 import type { Command } from "./command.ts";

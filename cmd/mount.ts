@@ -28,7 +28,7 @@ import {
 } from "./registry_flags.ts";
 import { rootFolder } from "./root.ts";
 
-/** What a root of this command has in it. */
+/** Files that mark a folder as a root of this command. */
 const ROOT_MARKS = ["slots.db"];
 const DEFAULT_ROOT = "/var/lib/soci-deno/mount";
 
@@ -127,7 +127,7 @@ export const mountCommand: Command = {
       );
       if (!values["no-background"]) {
         for (const layer of layers) {
-          layer.fill().catch(() => {}); // logged by the reader; reads ask again
+          layer.fill().catch(() => {}); // the reader logs it; reads try again
         }
       }
       await untilUnmounted(target);
@@ -146,8 +146,8 @@ export const mountCommand: Command = {
 };
 
 /**
- * Resolves on SIGINT, SIGTERM or SIGHUP, or when someone else unmounts `target`. The signals stay caught: one
- * more must not cut the unmounting short.
+ * Resolves on SIGINT, SIGTERM or SIGHUP, or when someone else unmounts `target`. The signals stay
+ * caught, so that a second one does not interrupt the unmounting.
  */
 async function untilUnmounted(target: string): Promise<void> {
   const finished = Promise.withResolvers<void>();

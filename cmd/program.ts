@@ -1,5 +1,5 @@
 /**
- * How this program starts itself again. Only here it is known where its sources lie.
+ * How this program starts itself again. Only this file knows where its sources lie.
  * @module
  */
 import { LIBC_PATH } from "../lib/host/os/mod.ts";
@@ -10,8 +10,8 @@ const MOUNT_HELPER = "mount-helper";
 const file = (path: string) => new URL(path, import.meta.url).pathname;
 
 /**
- * Arguments of this program (`Deno.execPath()`) that start the process that makes mounts; the process ID
- * of its owner is to follow. From sources it gets libc and nothing else.
+ * Arguments of this program (`Deno.execPath()`) that start the mount helper; append the process ID of
+ * its owner. Run from sources, its only permission is libc.
  */
 export function mountHelperArguments(): string[] {
   if (Deno.build.standalone) return [MOUNT_HELPER];

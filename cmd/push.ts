@@ -69,7 +69,7 @@ export const pushCommand: Command = {
         "max-concurrent-uploads": { type: "string", default: "3" },
         quiet: { type: "boolean", short: "q", default: false },
         json: { type: "boolean", default: false },
-        // Taken, as the existing tool takes them, and of no effect.
+        // Accepted as in the existing tool, but without effect.
         snapshotter: { type: "string" },
         label: { type: "string", multiple: true },
         "http-dump": { type: "boolean" },
@@ -156,7 +156,9 @@ function noIndex({ platform }: Descriptor): Error {
   );
 }
 
-/** The existing tool's words. @param warn takes what is to be seen even where digests alone are. */
+/**
+ * Prints in the existing tool's words. @param warn prints messages that are shown even in quiet mode.
+ */
 function tell(
   say: (line: string) => void,
   warn: (line: string) => void,

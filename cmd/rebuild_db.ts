@@ -1,5 +1,5 @@
 /**
- * `soci-deno rebuild-db`: makes the database of artifacts anew from the content store.
+ * `soci-deno rebuild-db`: rebuilds the database of artifacts from the content store.
  * @module
  */
 import { rebuildDatabase } from "../lib/indexes/artifacts/mod.ts";

@@ -59,7 +59,7 @@ export interface RegistryValues {
 }
 
 /**
- * A client of one registry, as the flags say. What they say of a login goes to that registry alone.
+ * A client of one registry, as the flags say. A login from the flags is sent to that registry alone.
  * @param host the registry, as references name it.
  * @throws UsageError
  */
@@ -72,7 +72,7 @@ export function registryClient(
 
 /**
  * A client as the flags and the daemon's configuration say.
- * @param config whose keys hold for all that no flag says.
+ * @param config gives the values that no flag sets.
  * @throws UsageError
  */
 export function clientWith(

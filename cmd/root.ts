@@ -16,9 +16,9 @@ export function daemonRoot(flag: string | undefined): string {
 }
 
 /**
- * A root as all that is below the command line knows it: absolute, normalized, without symbolic links.
- * Another process may be started in another folder or through another link; the kernel lists mounts by
- * the resolved path.
+ * Makes a root absolute, normalized and free of symbolic links; all code below the command line uses
+ * this form. Another process may be started in another folder or through another link, and the kernel
+ * lists mounts by the resolved path.
  * @throws UsageError
  */
 export function rootFolder(text: string): string {

@@ -124,7 +124,10 @@ export const serveCommand: Command = {
   },
 };
 
-/** `fd://` means the one socket the service manager opened for us, and without one the default path. */
+/**
+ * `fd://` means the one socket that the service manager opened for us, or the default path if there is
+ * none.
+ */
 function listeningPlace(
   address: string,
   manager: ServiceManager,

@@ -1,6 +1,5 @@
 /**
- * What every command that talks to containerd shares: where it listens, in which namespace the command
- * works, and when it gives up.
+ * What every command that talks to containerd shares: its address, the namespace, and the time limit.
  * @module
  */
 import {
@@ -24,11 +23,11 @@ export const SESSION_HELP =
   --timeout DURATION      give up after this time, such as 30s or 5m (default: never)
   --debug                 tell each request on stderr`;
 
-/** One run of a command: its connection to containerd and the end of its patience. */
+/** One run of a command: its connection to containerd and its time limit. */
 export class Session implements AsyncDisposable {
-  /** Aborts on Ctrl-C, SIGTERM, and when the time is over. Whoever works under a lease ends it then. */
+  /** Aborts on Ctrl-C, SIGTERM, and when the time is up. Code that works under a lease then ends it. */
   readonly signal: AbortSignal;
-  /** What ends with the session, the last begun first. */
+  /** Disposed of with the session, the newest first. */
   protected readonly stack = new AsyncDisposableStack();
   readonly #address: string;
   readonly #namespace: string;
@@ -53,7 +52,7 @@ export class Session implements AsyncDisposable {
     return session;
   }
 
-  /** Tells requests on stderr where `--debug` asks for it. */
+  /** Logs requests on stderr with `--debug`. */
   protected async startLogs({ debug }: SessionValues): Promise<void> {
     if (debug === true) await startLogs("debug", "text");
   }
@@ -90,7 +89,7 @@ export class Session implements AsyncDisposable {
     return this.#containerd;
   }
 
-  /** containerd, or null where none answers: for what it only adds names to. */
+  /** containerd, or null if none answers: for commands that only take names from it. */
   async containerdIfThere(): Promise<Containerd | null> {
     try {
       return await this.containerd();

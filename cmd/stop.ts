@@ -1,5 +1,5 @@
 /**
- * `soci-deno stop`: ends the daemon for good, or clears away what one left.
+ * `soci-deno stop`: ends the daemon and unmounts its layers, or cleans up after one that is gone.
  * @module
  */
 import { statIfThere } from "../lib/host/files/mod.ts";
@@ -38,7 +38,8 @@ export const stopCommand: Command = {
     }
     const root = daemonRoot(values.root);
     using daemon = await askTakeover(`${root}/control.sock`).catch((error) => {
-      // Silent: killed, but unable to end before its mounts go. The lock tells it from a busy one.
+      // It does not answer: it may have been killed but cannot end before its mounts are gone. The lock
+      // tells it from a busy one.
       if (error instanceof TakeoverError) return null;
       throw error;
     });

@@ -83,8 +83,8 @@ export class StoreSession extends Session {
   }
 
   /**
-   * The database alone, for work that keeps no content here: it remembers which ztocs were made, so
-   * that interrupted work goes on. Null where this user can write nowhere.
+   * The database alone, for work that keeps no content here. It records which ztocs were made, so that
+   * interrupted work can be resumed. Null if this user cannot write to the root.
    */
   notes(): ArtifactDatabase | null {
     const home = Deno.env.get("HOME");
@@ -106,8 +106,8 @@ export class StoreSession extends Session {
   }
 
   /**
-   * Keeps an index v1 from containerd's collector as long as its image's manifest is there; where
-   * that is not in containerd, until it is removed.
+   * Protects an index v1 from containerd's garbage collection as long as its image's manifest is there;
+   * if the manifest is not in containerd, until the index is removed.
    */
   async holdIndex(manifest: Digest, index: Digest): Promise<void> {
     if (this.contentStore !== "containerd") return;

@@ -1,9 +1,9 @@
 /**
  * `deno task compile`: writes the single binary, `dist/soci-deno` when not said otherwise.
  *
- * What `deno compile` cannot find by following imports is named here: the Workers. What it would
- * take along without need is left out: it embeds every npm package of every import map, also those of
- * the workspace members for tests and tools (binaryen alone is 93 MB), so it is told of no member.
+ * `deno compile` cannot find the Workers by following imports, so they are named here. It embeds every
+ * npm package of every import map, also those of the workspace members for tests and tools (binaryen
+ * alone is 93 MB), so it is given a configuration without members.
  *
  * The base runtime is downloaded by Deno; where that is impossible `DENORT_BIN` names it.
  * @module
@@ -13,7 +13,9 @@ import { readModules } from "./house/mod.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 
-/** Room for new objects: what grows by itself, to 32 MB, stays that large when a pull is over. */
+/**
+ * Bounds V8's space for new objects: by default it grows to 32 MB, and stays that large after a pull.
+ */
 export const V8_FLAGS = ["--max-semi-space-size=2", "--expose-gc"];
 
 interface DenoConfig {
@@ -46,7 +48,7 @@ export async function compile(output: string): Promise<string> {
       `${folder}/deno.json`,
       JSON.stringify(product),
     );
-    // Versions stay as locked; the copy is cut down to what is left in the maps.
+    // Versions stay locked; Deno reduces the copy to the packages that are left in the maps.
     await Deno.copyFile(`${ROOT}deno.lock`, `${folder}/deno.lock`);
     const child = new Deno.Command(Deno.execPath(), {
       args: [

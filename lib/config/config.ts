@@ -2,19 +2,22 @@
 
 /**
  * The effective configuration. Keys are lower case, times in the unit their name says. The existing
- * daemon's other keys are known too, are written by `dumpConfig`, and have no effect: they are about
- * caches, stores and metrics that are not here.
+ * daemon's other keys are accepted and written by `dumpConfig`, but have no effect: they belong to
+ * caches, stores and metrics that this daemon does not have.
  */
 export interface Config {
-  /** Tar headers inside spans are not compared with the layer's tree. Default: they are. */
+  /** true: tar headers inside spans are not compared with the layer's tree. Default: false. */
   readonly disable_verification: boolean;
-  /** An image's layers are to be mountable by then, seconds; else containerd pulls it. Default 30. */
+  /**
+   * Time limit until an image's layers can be mounted, seconds; after it containerd pulls the image.
+   * Default 30.
+   */
   readonly mount_timeout_sec: number;
-  /** How registries are asked. */
+  /** Requests to registries. */
   readonly http: HttpConfig;
   /** How a layer's bytes are read. */
   readonly blob: BlobConfig;
-  /** What is fetched before anybody asks. */
+  /** Fetching in the background. */
   readonly background_fetch: BackgroundFetchConfig;
   /** What is kept of layers. */
   readonly cache: CacheConfig;
@@ -28,35 +31,35 @@ export interface Config {
 
 /** `[http]`: times and tries of requests to registries. */
 export interface HttpConfig {
-  /** So long a registry has to begin its answer, ms. Default 3000. */
+  /** How long a registry may take to begin its answer, ms. Default 3000. */
   readonly responseheadertimeoutmsec: number;
 }
 
 /** `[blob]`: reads of layers. */
 export interface BlobConfig {
-  /** A read of bytes that do not come fails after so long, seconds. Default 30. */
+  /** A read whose bytes do not arrive fails after so long, seconds. Default 30. */
   readonly max_read_wait_sec: number;
   /** Tries after the first one. Default 8. */
   readonly max_retries: number;
   /** The first wait before another try, ms; it doubles each time. Default 30. */
   readonly min_wait_msec: number;
-  /** No wait is longer, ms. Default 300 000. */
+  /** The longest wait between two tries, ms. Default 300 000. */
   readonly max_wait_msec: number;
 }
 
 /** `[background_fetch]`: layers are completed while nobody waits. */
 export interface BackgroundFetchConfig {
-  /** Only what is asked for is fetched. */
+  /** true: only spans that readers want are fetched. */
   readonly disable: boolean;
-  /** A layer is left alone so long after it is first needed, ms. Default 30 000. */
+  /** Delay after a layer is first needed before the background fetches it, ms. Default 30 000. */
   readonly silence_period_msec: number;
-  /** The existing daemon's tick, ms. Without effect here; a value of one's own is told in the log. */
+  /** The existing daemon's tick, ms. Ignored here; a value other than the default is logged. */
   readonly fetch_period_msec: number;
-  /** So many layers wait at most for their completion. Default 300. */
+  /** The most layers that wait to be completed. Default 300. */
   readonly max_queue_size: number;
-  /** Which layer is left out when there are more. */
+  /** Which layer is dropped when there are more. */
   readonly drop_policy: "newest" | "oldest";
-  /** Compressed bytes a second, of all layers together. Default 0: as much as is to spare. */
+  /** Compressed bytes a second, of all layers together. Default 0: whatever bandwidth is spare. */
   readonly max_bytes_per_sec: number;
 }
 
@@ -64,7 +67,10 @@ export interface BackgroundFetchConfig {
 export interface CacheConfig {
   /** Uncompressed bytes of all layers together. Default 0: everything is kept. */
   readonly max_bytes: number;
-  /** Layers that no snapshot uses stay until their room is needed. Default: they go at once. */
+  /**
+   * true: layers that no snapshot uses are kept until their room is needed. Default: they are removed at
+   * once.
+   */
   readonly keep_removed: boolean;
 }
 
@@ -82,7 +88,7 @@ export interface PullModeConfig {
   readonly enable: boolean;
 }
 
-/** `[resolver]`: where hosts are reached. */
+/** `[resolver]`: how hosts are reached. */
 export interface ResolverConfig {
   /** By registry host, as images name it. */
   readonly host: Readonly<Record<string, ResolverHostConfig>>;
@@ -98,13 +104,13 @@ export interface ResolverHostConfig {
 export interface MirrorConfig {
   /** The mirror's host, with a port where it has one. */
   readonly host: string;
-  /** Plain HTTP is spoken with it. */
+  /** true: plain HTTP is used. */
   readonly insecure: boolean;
 }
 
 /** `[filesystem]`: how layers are shown. */
 export interface FilesystemConfig {
-  /** `auto` is `erofs` where this kernel can. */
+  /** `auto` means `erofs` if the kernel supports it. */
   readonly face: "auto" | "fuse" | "erofs";
   /** Whether overlayfs gives the files of all layers inode numbers of one file system. */
   readonly xino: "on" | "off";

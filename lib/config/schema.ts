@@ -121,7 +121,7 @@ export const configSchema = v.object({
     }),
     {},
   ),
-  // Ours: the existing daemon's caches know no bound.
+  // Not in the existing daemon, whose caches have no bound.
   cache: v.optional(
     v.object({
       // Uncompressed bytes of all layers together; 0: everything is kept.

@@ -1,9 +1,9 @@
 /**
  * Telemetry: what the program says about itself while it runs.
  *
- * Logs go to stderr, as JSON lines (the daemon) or as short text (a person at a terminal). Every
- * record is a message that never changes and fields that do, so that records can be counted.
- * Registry addresses are redacted of their query strings before they reach a record.
+ * Logs go to stderr, as JSON lines (the daemon) or as short text (a person at a terminal). Every record
+ * is a constant message with variable fields, so that records can be counted. Registry addresses are
+ * redacted of their query strings before they reach a record.
  * @module
  */
 export {

@@ -1,11 +1,11 @@
-/** Circles in a graph. @module */
+/** Cycles in a graph. @module */
 
 /** Who points at whom. */
 export type Graph = ReadonlyMap<string, ReadonlySet<string>>;
 
 /**
- * One circle for each knot of nodes that reach each other, as a path that ends where it begins:
- * `["a", "b", "a"]`. A graph without any has none.
+ * One cycle for each strongly connected component, as a path that ends where it begins: `["a", "b",
+ * "a"]`. None for an acyclic graph.
  */
 export function circles(graph: Graph): readonly (readonly string[])[] {
   const done = new Set<string>();

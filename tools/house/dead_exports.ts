@@ -1,15 +1,15 @@
-/** Exports that nobody takes. @module */
+/** Exports that nobody imports. @module */
 import type { Export, Module } from "./facts.ts";
 import type { Plan } from "./plan.ts";
 import { isDoor, isGenerated, roomOf, type Violation } from "./rules.ts";
 
 /**
- * Names that are exported for nobody. A name of a file is wanted by another file that imports it, a
- * name of a room's `mod.ts` by somebody outside of the room. A type is also wanted where a wanted
- * name of the same room shows it: its readers have to be able to say it.
+ * Exports that are not used. A file's export is used if another file imports it; an export of a room's
+ * `mod.ts` if a file outside the room imports it. A type is also used if a used export of the same room
+ * shows it, because callers must be able to name it.
  * @param product whose exports are looked at.
- * @param others tests and tools: what only they import from inside a room may stay exported there, but
- * not at its door, and not when the product has no use for it itself.
+ * @param others tests and tools. An export that only they import may stay in its file if the product
+ * uses it there, but must not be in the room's `mod.ts`.
  */
 export function deadExports(
   product: readonly Module[],

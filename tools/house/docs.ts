@@ -1,7 +1,8 @@
 /**
- * `deno task docs`: holds that every public name of every room has a doc comment, by `deno doc --lint`
- * over all doors at once, so that a room may show another room's types. It also refuses types that no
- * door exports; those of npm packages are public there, which `deno doc` does not know.
+ * `deno task docs`: checks that every public name of every room has a doc comment, by `deno doc --lint`
+ * over all `mod.ts` at once, so that a room may show another room's types. The lint also refuses types
+ * that no `mod.ts` exports. Types of npm packages are exempt: they are public in their package, which
+ * `deno doc` does not know.
  * @module
  */
 import type { Module } from "./facts.ts";

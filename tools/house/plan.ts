@@ -1,6 +1,6 @@
 /**
- * The plan of the house: which storey lies above which, and the exceptions, each with its reason. Who
- * builds a wing or a long file writes it down here.
+ * The plan of the modules: the order of the wings, and the exceptions, each with its reason. If you add
+ * a wing or a long file, add it here.
  * @module
  */
 

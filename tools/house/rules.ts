@@ -1,4 +1,4 @@
-/** The rules of the house, held against the facts of its modules. @module */
+/** The module rules, checked against the facts of the modules. @module */
 import { circles } from "./circles.ts";
 import type { Import, Module } from "./facts.ts";
 import type { Plan } from "./plan.ts";
@@ -23,7 +23,7 @@ const RULES: readonly Rule[] = [
   shortFiles,
 ];
 
-/** What does not hold. Empty when all does. */
+/** The violations; empty if all rules hold. */
 export function violations(
   modules: readonly Module[],
   plan: Plan,
@@ -199,7 +199,7 @@ function* pureWings(
   }
 }
 
-/** A shorter comment says nothing of what a room is for and must not know. */
+/** A shorter comment cannot say what a room is for and must not know. */
 const SHORTEST_OPENING = 80;
 
 function* doorsSpeak(

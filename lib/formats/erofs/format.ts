@@ -11,10 +11,10 @@
  *
  * An inode's number (*nid*) is its place in the image divided by 32.
  *
- * Data is said in chunks, each with the number of its device, although one chunk holds almost every
- * file: by a plain address behind the image's own blocks the kernel (6.12 … 6.18) finds the same data,
- * but never asks for more than one folio of it at once (`erofs_fileio_scan_folio` compares addresses
- * of two kinds).
+ * File data is given as chunks, each with the number of its device, although one chunk is enough for
+ * almost every file. With a plain address after the image's own blocks the kernel (6.12 … 6.18) would
+ * find the same data, but would never read more than one folio at once (`erofs_fileio_scan_folio`
+ * compares addresses of two kinds).
  * @module
  */
 

@@ -19,15 +19,15 @@ import type { ErofsSource } from "./tree.ts";
 /** Raised whenever the same tree would give another image. */
 const WRITER_VERSION = 2;
 const VOLUME_NAME = "soci-deno";
-// Our own words in the 16 bytes of the UUID, which only has to differ from image to image.
+// We store our own fields in the 16 bytes of the UUID, which only has to differ between images.
 const UUID_VERSION = 0;
 const UUID_TREE = 4;
 const UUID_CHECKSUM = 8;
 const UUID_LENGTH = 12;
 
 /**
- * Writes superblock and device slot of an image whose inodes are in place. The device has a place
- * behind the image's own blocks, as the format wants it, by which nothing is addressed.
+ * Writes superblock and device slot of an image whose inodes are in place. As the format requires, the
+ * device has an address after the image's own blocks, but nothing uses it.
  */
 export function writeSuperblock(
   image: Uint8Array<ArrayBuffer>,

@@ -38,9 +38,9 @@ const ACL_ENTRY_BYTES = 8;
 const ACL_TAGS = new Set([0x01, 0x02, 0x04, 0x08, 0x10, 0x20]);
 
 /**
- * How an attribute is stored; null for one that no disk file system of Linux would have taken from
- * an archive either: a name space the kernel does not know, an ACL that is none (which would
- * make every access to the file fail).
+ * How an attribute is stored. Null for an attribute that Linux's disk file systems would not accept from
+ * an archive either: an unknown name space, or an invalid ACL (which would make every access to the file
+ * fail).
  */
 function storedPrefix(key: Uint8Array, value: Uint8Array): Prefix | null {
   const found = PREFIXES.find(({ bytes, exact }) =>

@@ -12,9 +12,9 @@ export function isSchema1MediaType(mediaType: string): boolean {
 }
 
 /**
- * What a manifest or index is. The document's own word counts, then its shape, and last what was said
- * beside it: registries and proxies serve manifests as `text/plain`, as JSON, or as nothing at all.
- * A document that has both shapes keeps the type that was said; whoever parses it refuses it.
+ * The media type of a manifest or index: the one in the document, else the one its shape implies, and
+ * last the content type it came with, because registries and proxies serve manifests as `text/plain`, as
+ * JSON, or without a type. A document with both shapes keeps its stated type; the parser refuses it.
  * @param said the content type it came with.
  */
 export function documentMediaType(
@@ -45,6 +45,6 @@ function jsonObject(bytes: Uint8Array): Record<string, unknown> | null {
       ? value
       : null;
   } catch {
-    return null; // no JSON: nothing of its own to go by
+    return null; // not JSON: the document says nothing about itself
   }
 }

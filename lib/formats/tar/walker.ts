@@ -191,7 +191,7 @@ export class TarWalker {
         this.#pax = parsePax(data, this.#extensionOffset);
         break;
       case "g":
-        // containerd and Docker unpack without what it says, so it is only checked.
+        // containerd and Docker ignore its contents when they unpack, so it is only checked.
         parsePax(data, this.#extensionOffset);
         this.#forgetExtensions();
         break;
@@ -254,7 +254,7 @@ export class TarWalker {
     this.#onEntry(entry);
   }
 
-  /** Steps over an entry that is nothing to a file system, and what was said of it. */
+  /** Skips an entry that makes no file, together with its extensions. */
   #passOver({ size }: RawHeader, offset: number): void {
     checkExtensionSize(size, offset);
     this.#forgetExtensions();

@@ -14,8 +14,8 @@ const STEP = 32;
 
 /**
  * The checkpoints of a gzip layer that is being read. Each brings 32 KiB: 80 MB in a layer of 10 GB.
- * Their windows lie in a buffer that grows in place, and whose end is given back to the system while
- * the blob is written from its end, so that they take their room once and not twice.
+ * Their windows lie in a buffer that grows in place. While the blob is written, from its end, the
+ * buffer's end is returned to the system, so that the windows never take their memory twice.
  */
 export class CheckpointList implements BlobWriter {
   readonly #places: Omit<ZtocCheckpoint, "window">[] = [];

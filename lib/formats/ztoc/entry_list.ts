@@ -37,8 +37,8 @@ const HEADER_BYTES = 84;
 const NO_XATTRS: ZtocEntry["xattrs"] = [];
 
 /**
- * The entries of a layer that is being read, packed into a few large buffers: an object with its
- * byte arrays takes over a kilobyte a file, a record here a tenth of it.
+ * The entries of a layer that is being read, packed into a few large buffers. An object with its byte
+ * arrays takes more than a kilobyte per file; a record here takes a tenth of that.
  */
 export class EntryList {
   readonly #chunks: DataView<ArrayBuffer>[] = [];

@@ -2,8 +2,8 @@ import { createHash, type Hash } from "node:crypto";
 import type { Digest } from "../oci/mod.ts";
 
 /**
- * How far behind the newest byte a span may begin: the inflater has read that byte before it tells of
- * a checkpoint further back. The most it holds is a gzip header, of under 200 KiB.
+ * How far before the newest byte a span may begin: the inflater has read that byte before it reports a
+ * checkpoint further back. The most it holds is a gzip header, of under 200 KiB.
  */
 const LOOK_BACK_BYTES = 256 * 1024;
 const SLICE_BYTES = 256 * 1024;

@@ -4,7 +4,7 @@ import { type Digest, parseDigest } from "../../formats/oci/mod.ts";
 /** What an artifact is. */
 export type ArtifactKind = "index" | "ztoc" | "prefetch";
 
-/** One artifact, as far as lists, reuse and pushing need to know it. */
+/** The facts about one artifact that lists, reuse and pushing need. */
 export interface ArtifactRecord {
   /** What it is. */
   readonly kind: ArtifactKind;
@@ -61,8 +61,8 @@ export function creationTime(
 }
 
 /**
- * What artifacts there are, in SQLite. Purely local: other tools need not share it, and it can be
- * made anew from the content. Several processes may use it at once.
+ * What artifacts there are, in SQLite. Purely local: no other tool shares it, and it can be rebuilt from
+ * the content. Several processes may use it at once.
  */
 export class ArtifactDatabase implements Disposable {
   readonly #database: DatabaseSync;

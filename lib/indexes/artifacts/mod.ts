@@ -3,9 +3,9 @@
  * here, and what is known of them.
  *
  * Their content is in a place of `remote/content`: an OCI layout below the root (`<root>/content`), or
- * containerd's content store. What they are is in `<root>/artifacts.sqlite`: lists, the reuse of
- * ztocs, and the choice of what to push come from there. The database can be lost at no loss:
- * {@link rebuildDatabase} makes it anew.
+ * containerd's content store. Facts about them are in `<root>/artifacts.sqlite`, which answers lists,
+ * finds ztocs to reuse, and decides what to push. Losing the database does no harm: {@link
+ * rebuildDatabase} rebuilds it.
  *
  * It may write the database and that place. It must not know how artifacts are made, pushed or served, and
  * it asks no registry.

@@ -44,8 +44,8 @@ interface Documents {
 const OPENING_BRACE = 0x7b;
 
 /**
- * Makes the database anew from the content: forgets what is gone, and finds SOCI indexes, v1 by
- * the image they name, v2 by the image manifest that names them.
+ * Rebuilds the database from the content. It forgets artifacts that are gone, and finds SOCI indexes: v1
+ * by the image they name, v2 by the image manifest that names them.
  * @param containerd whose names of images are used; null: none.
  */
 export async function rebuildDatabase(
@@ -99,13 +99,13 @@ async function readDocuments(
     const id = { mediaType: MEDIA.octetStream, digest, size };
     const start = await content.stream(id, { length: 1, signal });
     const [first] = new Uint8Array(await new Response(start).arrayBuffer());
-    if (first !== OPENING_BRACE) continue; // layers and ztocs are no JSON
+    if (first !== OPENING_BRACE) continue; // layers and ztocs are not JSON
     readDocument(documents, at, await content.bytes(id, { signal }));
   }
   return documents;
 }
 
-/** Files a document; what is none of ours is passed over. */
+/** Records a document; skips documents that are not ours. */
 function readDocument(
   documents: Documents,
   at: StoredContent,
@@ -128,7 +128,7 @@ function readDocument(
       documents.sociIndexes.set(at.digest, { index: decodeIndex(bytes), at });
     } else documents.manifests.set(at.digest, manifest);
   } catch {
-    // Content of any kind lies here; JSON that is no manifest is somebody else's.
+    // Any content may lie here; JSON that is not a manifest belongs to others.
   }
 }
 

@@ -43,27 +43,27 @@ export interface BuildOptions {
   readonly source: LayerSource;
   /** Where ztocs go, each as soon as it is finished. */
   readonly sink: ArtifactSink & LayerSource | ArtifactSink;
-  /** Least uncompressed bytes of a span. */
+  /** Minimum size of a span, uncompressed bytes. */
   readonly spanSizeBytes: number;
   /** Smaller layers get no ztoc, bytes of the blob. */
   readonly minLayerSizeBytes: number;
-  /** Ztocs known from before; asked in order. With `force` they are only told of new ones. */
+  /** Known ztocs; the ledgers are asked in order. With `force` they only record new ones. */
   readonly ledgers: readonly ZtocLedger[];
-  /** Build anew what is known. */
+  /** Rebuild known ztocs, too. */
   readonly force: boolean;
-  /** Say of layers without extended attributes that they have none. */
+  /** Mark layers without extended attributes. */
   readonly optimizeXattrs: boolean;
-  /** Files whose spans are to be fetched first; looked for from the topmost layer down. */
+  /** Files whose spans should be fetched first; searched from the topmost layer down. */
   readonly prefetchFiles: readonly string[];
-  /** Layers indexed side by side. */
+  /** Layers indexed concurrently. */
   readonly concurrency: number;
-  /** Ends the build; what is at its place by then stays there. */
+  /** Aborts the build; ztocs that were stored stay. */
   readonly signal: AbortSignal;
   /** Told when a layer begins to be read. */
   readonly onLayerStart?: (layer: Descriptor) => void;
   /** Told how many more compressed bytes of a layer were read. */
   readonly onProgress?: (layer: Descriptor, bytes: number) => void;
-  /** Told what became of a layer, in the order in which they are finished. */
+  /** Called with the outcome of each layer, in the order in which they are finished. */
   readonly onLayer?: (layer: BuiltLayer) => void;
   /** Told of each prefetch list that was put. */
   readonly onPrefetch?: (layer: Descriptor, artifact: Digest) => void;
@@ -85,7 +85,7 @@ export interface BuiltLayer {
     | { readonly kind: "failed"; readonly reason: string };
 }
 
-/** The ztocs of an image, at their place; the index that lists them is not there yet. */
+/** The stored ztocs of an image; the index that lists them is not stored yet. */
 export interface BuiltImage {
   /** The image the ztocs are of. */
   readonly image: Image;
@@ -106,9 +106,9 @@ interface LayerResult extends BuiltLayer {
 }
 
 /**
- * Indexes the layers of one image and puts their ztocs, each when it is finished: what was put is
- * found again by the ledgers when the work is interrupted.
- * A layer that cannot be indexed is left out and told; a place that fails ends the build.
+ * Indexes the layers of one image and stores each ztoc when it is finished. After an interruption the
+ * ledgers find the stored ztocs again. A layer that cannot be indexed is skipped and reported; a place
+ * that fails ends the build.
  */
 export async function buildZtocs(
   image: Image,
@@ -205,7 +205,7 @@ async function buildLayer(
   return withFacts(layer, ztoc, "built", () => Promise.resolve(bytes), options);
 }
 
-/** Adds what is only known from inside the ztoc, where it is asked for. */
+/** Adds facts that only the ztoc itself holds, if they are requested. */
 async function withFacts(
   layer: Descriptor,
   known: KnownZtoc,
@@ -238,7 +238,7 @@ async function withFacts(
   };
 }
 
-/** A ztoc from before that is at its place, or could be brought there. */
+/** A known ztoc that is in the sink, or could be copied there. */
 async function findKnown(
   layer: Descriptor,
   { ledgers, sink, spanSizeBytes, signal }: BuildOptions,
@@ -261,7 +261,7 @@ async function findKnown(
       await sink.put(id, bytes, { signal });
       return { ztoc, bytes: () => Promise.resolve(bytes) };
     } catch (error) {
-      if (!isMissing(error)) throw error; // else it is gone: made anew
+      if (!isMissing(error)) throw error; // it is gone, so it is built again
     }
   }
   return null;

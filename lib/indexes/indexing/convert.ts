@@ -28,8 +28,8 @@ export interface ConvertOptions {
   /** The converted image's name; null where the sink keeps one without. */
   readonly name: string | null;
   /**
-   * `share`: the sink is where the image is, only new documents are put. `copy`: all that the
-   * converted image names is put; images the source does not have are left out.
+   * `share`: the sink is the image's own place, so only new documents are put. `copy`: everything that
+   * the converted image names is put, without images that the source does not have.
    */
   readonly content: "share" | "copy";
   /** Ends the conversion; the new name is put last. */

@@ -53,7 +53,7 @@ export interface InspectedImage {
   readonly platform: string | null;
   /** Digest of the image's manifest. */
   readonly manifest: Digest;
-  /** The index found, and by which way; null where there is none. */
+  /** The index, and how it was found; null if there is none. */
   readonly index: {
     readonly digest: Digest;
     readonly version: 1 | 2;
@@ -67,7 +67,7 @@ export interface InspectedImage {
   readonly totalBytes: number;
   /** Bytes of the layers that have a ztoc. */
   readonly coveredBytes: number;
-  /** What has to be here before a container starts: ztocs, and layers without one. */
+  /** Bytes to download before a container starts: ztocs, and layers without one. */
   readonly beforeStartBytes: number;
 }
 
@@ -152,7 +152,7 @@ async function inspectLayer(
   };
 }
 
-/** What most likely kept a layer out of an index: the index itself does not say. */
+/** The most likely reason why a layer has no ztoc: the index itself does not say. */
 async function whyNot(
   layer: Descriptor,
   source: LayerSource,

@@ -24,7 +24,7 @@ export interface KnownZtoc {
   readonly sizeBytes: number;
   /** The span size asked for when it was made, uncompressed bytes. */
   readonly spanSizeBytes: number;
-  /** Whether the layer has no extended attributes; null where nobody looked. */
+  /** Whether the layer has no extended attributes; null if that was not checked. */
   readonly noXattrs: boolean | null;
 }
 
@@ -32,9 +32,9 @@ export interface KnownZtoc {
 export interface ZtocLedger {
   /** A ztoc of a layer with a span size, if one is known. */
   find(layer: Descriptor, spanSizeBytes: number): KnownZtoc | null;
-  /** Remembers a ztoc, which is at its place by now. */
+  /** Records a ztoc that was stored. */
   record(layer: Descriptor, ztoc: KnownZtoc): void;
-  /** Where ztocs found here can be read, when not where the new ones go. */
+  /** Where ztocs of this ledger can be read, if not from the sink. */
   readonly content: LayerSource | null;
 }
 
@@ -77,7 +77,7 @@ export async function existingIndexLedger(
     return found === null ? null : indexLedger(found.index, content);
   } catch {
     signal.throwIfAborted();
-    return null; // a broken index is built anew
+    return null; // a broken index is rebuilt
   }
 }
 
@@ -101,7 +101,7 @@ export function databaseLedger(
   };
 }
 
-/** How a ztoc stands in the database. */
+/** A ztoc as a record of the database. */
 function ztocRecord(
   layer: Pick<Descriptor, "digest">,
   ztoc: KnownZtoc,

@@ -2,13 +2,13 @@
  * What the index tools do: make ztocs and indexes of an image, bind them to it (v2), push them, and
  * look at them. Everything works from any source to any sink of `remote/content`.
  *
- * A *build* reads each layer once, as a stream, and puts its ztoc when it is finished; a *ledger*
- * remembers that, so that a build that was interrupted goes on where it was. The index is put last,
- * so there is never one whose ztocs are missing.
+ * A *build* reads each layer once, as a stream, and stores its ztoc when it is finished. A *ledger*
+ * records that, so an interrupted build resumes where it stopped. The index is stored last, so its ztocs
+ * are never missing.
  *
  * It may read the places it is given, write to the sink it is given, and note what it made in the local
- * store. It must not know command lines and what is printed (it tells through callbacks), nor anything of
- * layers that are served.
+ * store. It must not know command lines or print anything (it reports through callbacks), nor know about
+ * served layers.
  * @module
  */
 export {

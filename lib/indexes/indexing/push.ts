@@ -16,11 +16,11 @@ export interface PushOptions {
   readonly source: LayerSource;
   /** Where it goes; asked first whether it is there. */
   readonly sink: ArtifactSink & LayerSource;
-  /** Uploads side by side; at least 1. */
+  /** Concurrent uploads; at least 1. */
   readonly concurrency: number;
-  /** Ends the push; a later one goes on where it was. */
+  /** Aborts the push; a later one resumes where it stopped. */
   readonly signal?: AbortSignal | undefined;
-  /** Told of each piece of content before its upload and after. */
+  /** Called before and after the upload of each piece of content. */
   readonly onArtifact?: (
     digest: Digest,
     what: "pushing" | "pushed" | "skipped",
@@ -28,8 +28,8 @@ export interface PushOptions {
 }
 
 /**
- * Pushes a document and all it names, what is named first. What the sink has is not sent again, and
- * a document it has is not looked into: it was put after all it names.
+ * Pushes a document and everything it names, in the order dependencies first. Content that the sink has
+ * is not sent again. A document that it has is not opened, because it was put after everything it names.
  * A manifest's subject is not pushed: it must be there already.
  * @throws ContentError when the subject is not, or something is missing here
  */
@@ -40,7 +40,7 @@ export async function pushTree(
   const { source, sink, signal, onArtifact } = options;
   const bytes = await source.bytes(root, { signal });
   if (await sink.has(root, { signal })) {
-    await sink.put(root, bytes, { signal }); // lists it beside its subject, if that was cut short
+    await sink.put(root, bytes, { signal }); // completes the list of referrers if an earlier push was interrupted
     onArtifact?.(root.digest, "skipped");
     return;
   }
@@ -67,7 +67,10 @@ export async function pushTree(
   onArtifact?.(root.digest, "pushed");
 }
 
-/** An image of another platform may be here in name only: the registry then has to have it. */
+/**
+ * Whether content is missing here: an image of another platform may be named only, and must then be at
+ * the registry.
+ */
 async function isAbsent(
   child: Descriptor,
   { source, sink, signal, onArtifact }: PushOptions,

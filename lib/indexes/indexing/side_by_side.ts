@@ -1,7 +1,7 @@
 /**
- * Runs `work` several times side by side. The first failure aborts `stop`; all have ended when this
- * returns, so that nobody writes after the caller has cleaned up.
- * @param count at least one runs, whatever is asked for.
+ * Runs `work` several times concurrently. The first failure aborts `stop`. All runs have ended when this
+ * returns, so that none writes after the caller has cleaned up.
+ * @param count the number of runs; at least one is started.
  * @throws the first failure, or the reason for which `stop` was aborted.
  */
 export async function sideBySide(

@@ -11,8 +11,8 @@ import { logger } from "../../telemetry/mod.ts";
 const log = logger("indexing");
 
 /**
- * Why a zstd layer gets no ztoc, in words. Its two ends are looked at; what they tell is not worth a
- * failure.
+ * Describes why a zstd layer gets no ztoc. Reads the two ends of the blob; a failure to read them is
+ * ignored.
  */
 export async function describeZstd(
   source: LayerSource,

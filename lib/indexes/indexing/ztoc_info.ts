@@ -37,7 +37,7 @@ export function ztocInfo(ztoc: Ztoc, sizeBytes: number): ZtocInfo {
   const spans = spanTable(ztoc);
   const decoder = new TextDecoder();
   const files = ztoc.entries.map(({ name, offset, size, type }) => {
-    // What has no bytes lies where it would begin; behind the last file there may be nothing more.
+    // An empty file lies where its bytes would begin, which may be the very end of the tar.
     const start = spans.spanAt(Math.min(offset, ztoc.uncompressedSize - 1));
     return {
       filename: decoder.decode(name),

@@ -23,7 +23,7 @@ const DEFAULT_TIMEOUT_MS = 60_000;
 /** containerd's own limit for one message. */
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
-/** What a single call may be told. */
+/** Options of a single call. */
 export interface CallOptions {
   /** Ends the call early; it fails with `CANCELLED`. */
   readonly signal?: AbortSignal | undefined;
@@ -45,7 +45,7 @@ export interface ChannelOptions {
 export interface DuplexCall<I, O> extends AsyncIterable<O> {
   /** Resolves when the transport can take more. */
   send(request: I): Promise<void>;
-  /** Says that no request follows. */
+  /** Ends the request side. */
   end(): void;
   /** Drops the call. */
   cancel(): void;
@@ -71,7 +71,7 @@ export class RpcChannel implements Disposable {
         "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
         "grpc.default_authority": "localhost",
         "grpc.enable_http_proxy": 0,
-        // A daemon that comes back is found again soon, not after a two-minute back-off.
+        // Reconnects to a restarted daemon soon, not after a backoff of two minutes.
         "grpc.max_reconnect_backoff_ms": 2_000,
         // One connection per channel, so that disposing of it really closes it.
         "grpc.use_local_subchannel_pool": 1,
@@ -84,7 +84,7 @@ export class RpcChannel implements Disposable {
     return this.#options.socketPath;
   }
 
-  /** One question, one answer. */
+  /** One request, one response. */
   unary<M extends DescMethodUnary>(
     method: M,
     request: MessageInitShape<M["input"]>,
@@ -115,7 +115,7 @@ export class RpcChannel implements Disposable {
     return promise;
   }
 
-  /** One question, many answers. Leaving the loop early cancels the call. */
+  /** One request, many responses. Leaving the loop early cancels the call. */
   async *serverStream<M extends DescMethodServerStreaming>(
     method: M,
     request: MessageInitShape<M["input"]>,
@@ -147,7 +147,7 @@ export class RpcChannel implements Disposable {
     }
   }
 
-  /** Questions and answers in both directions. */
+  /** Requests and responses in both directions. */
   bidi<M extends DescMethodBiDiStreaming>(
     method: M,
     options: CallOptions = {},
@@ -193,7 +193,7 @@ export class RpcChannel implements Disposable {
     };
   }
 
-  /** Closes the connection; calls under way fail with `CANCELLED`. */
+  /** Closes the connection; running calls fail with `CANCELLED`. */
   close(): void {
     this.#client.close();
   }

@@ -7,7 +7,7 @@ import { ImagesClient } from "./images.ts";
 import { LeasesClient } from "./leases.ts";
 import { SnapshotsClient } from "./snapshots.ts";
 
-/** How long a containerd that does not answer is waited for when connecting. */
+/** How long to wait for a containerd that does not answer when connecting. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
 /** How to reach containerd. */
@@ -30,7 +30,7 @@ export interface ContainerdVersion {
   readonly revision: string;
 }
 
-/** containerd's services on one connection. Whoever connects closes. */
+/** containerd's services on one connection. The caller that connects must close it. */
 export interface Containerd extends Disposable {
   /** Snapshots of the snapshotter named when connecting. */
   readonly snapshots: SnapshotsClient;
@@ -38,7 +38,7 @@ export interface Containerd extends Disposable {
   readonly content: ContentClient;
   /** Names of images. */
   readonly images: ImagesClient;
-  /** What keeps content from being collected while it is worked on. */
+  /** Leases, which protect content from garbage collection while it is used. */
   readonly leases: LeasesClient;
   /** Unpacking of layers. */
   readonly diff: DiffClient;
@@ -53,8 +53,8 @@ export interface Containerd extends Disposable {
 /**
  * Connects to containerd and makes sure that it answers.
  *
- * @throws ContainerdError `UNAVAILABLE` at once when nobody listens, `DEADLINE_EXCEEDED` when nobody
- * answers in time.
+ * @throws ContainerdError `UNAVAILABLE` at once when nothing listens, `DEADLINE_EXCEEDED` when it does
+ * not answer in time.
  */
 export async function connectContainerd(
   socketPath: string,

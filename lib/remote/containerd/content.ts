@@ -22,7 +22,7 @@ export interface ContentInfo {
   readonly sizeBytes: number;
   /** When it was written; null where containerd does not say. */
   readonly createdAt: Date | null;
-  /** What keeps it or others, and where it came from. */
+  /** Labels say what it keeps from being collected, and where it came from. */
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -113,8 +113,8 @@ export class ContentClient {
   /**
    * Stores a blob; containerd checks it against the descriptor's size and digest.
    *
-   * @param ref names the upload: an interrupted one is continued by the next with the same name, and two
-   * at once lock each other out (`UNAVAILABLE`).
+   * @param ref names the upload. The next upload with the same name resumes an interrupted one; of two
+   * concurrent ones, one fails (`UNAVAILABLE`).
    * @returns `present` when the blob was there already.
    */
   async writeBlob(
@@ -135,10 +135,10 @@ export class ContentClient {
   }
 
   /**
-   * Stores a blob under a name of its own: nobody who stores the same is in the way, and nothing that an
-   * earlier upload left behind. An upload that fails leaves nothing.
-   * @param bytes are asked for only when the blob is not there.
-   * @returns `present` when the blob was there, or came to be there meanwhile.
+   * Stores a blob by an upload with a unique name, so that neither a concurrent upload of the same blob
+   * nor a leftover of an earlier one gets in the way. A failed upload leaves nothing behind.
+   * @param bytes called only when the blob is not there.
+   * @returns `present` when the blob was there, or somebody else stored it meanwhile.
    */
   async putBlob(
     descriptor: Pick<Descriptor, "digest" | "size">,
@@ -170,14 +170,14 @@ export class ContentClient {
   }
 
   /**
-   * Removes a blob, whoever may still refer to it.
+   * Removes a blob, even if something still refers to it.
    * @throws ContainerdError `NOT_FOUND` when the blob is not there.
    */
   async delete(digest: string, options?: CallOptions): Promise<void> {
     await this.#channel.unary(Content.method.delete, { digest }, options);
   }
 
-  /** Gives up an upload and drops what came of it. */
+  /** Aborts an upload and drops its bytes. */
   async abort(ref: string, options?: CallOptions): Promise<void> {
     await this.#channel.unary(Content.method.abort, { ref }, options);
   }

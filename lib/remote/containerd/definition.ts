@@ -9,7 +9,7 @@ import {
 } from "@bufbuild/protobuf";
 import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
 
-/** One method as grpc-js wants it, from its description as protobuf-es generates it. */
+/** Converts the description of a method that protobuf-es generates into the form that grpc-js needs. */
 export function methodDefinition(
   method: DescService["methods"][number],
 ): MethodDefinition<Message, Message> {
@@ -27,7 +27,7 @@ export function methodDefinition(
 }
 
 /**
- * A service as grpc-js wants it, for `server.addService` or a client.
+ * A service in the form that grpc-js needs, for `server.addService` or a client.
  *
  * Methods carry their local names (`prepare`, `list`).
  */

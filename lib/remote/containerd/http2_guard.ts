@@ -1,10 +1,10 @@
 /**
  * Keeps Deno's HTTP/2 from freeing a session that it is still reading from.
  *
- * A peer that leaves says GOAWAY, upon which `node:http2` ends the session at once, in the midst of
- * the native read that brought the frame: Deno 2.9.6 then frees the session and the read goes on in
- * freed memory (denoland/deno#36788). A daemon must outlive every containerd that restarts, so
- * sessions end a turn later here, when no native code is on the stack.
+ * A peer that leaves sends GOAWAY. `node:http2` then ends the session at once, inside the native read
+ * that delivered the frame: Deno 2.9.6 frees the session, and the read continues in freed memory
+ * (denoland/deno#36788). A daemon must survive every restart of containerd. So this guard ends sessions
+ * one turn of the event loop later, when no native code is on the stack.
  *
  * Importing this module is enough; it changes `node:http2` for all of the process.
  * @module

@@ -50,7 +50,7 @@ export class ImagesClient {
     return images.map((image) => imageRecord(image, image.name));
   }
 
-  /** Names an image, or lets an existing name stand for another one. */
+  /** Names an image, or points an existing name at another one. */
   async put(record: ImageRecord, options?: CallOptions): Promise<void> {
     const image = {
       name: record.name,

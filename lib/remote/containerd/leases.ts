@@ -13,8 +13,8 @@ export interface LeaseOptions extends CallOptions {
 }
 
 /**
- * Leases: whatever a call made under one (see `CallOptions.lease`) survives garbage collection until the
- * lease is gone.
+ * Leases: resources made by a call under a lease (see `CallOptions.lease`) survive garbage collection
+ * until the lease ends.
  */
 export class LeasesClient {
   readonly #channel: RpcChannel;
@@ -35,7 +35,7 @@ export class LeasesClient {
     return lease.id;
   }
 
-  /** Drops a lease; one that is gone already is no error. */
+  /** Drops a lease; one that is gone already is not an error. */
   async delete(id: string, options?: CallOptions): Promise<void> {
     try {
       await this.#channel.unary(Leases.method.delete, { id }, options);
@@ -62,7 +62,7 @@ export class LeasesClient {
     options: LeaseOptions,
     task: (lease: string) => Promise<T>,
   ): Promise<T> {
-    // Made whole even when the caller leaves meanwhile: a lease cut short in the making may still come.
+    // Not aborted by the caller's signal: a lease whose creation is aborted might still be made.
     const id = await this.create({ ...options, signal: undefined });
     let result: T;
     try {

@@ -3,11 +3,11 @@
  * grpc-js serve and call services described by protobuf-es.
  *
  * The `.proto` files under `proto/` are minimal: the published packages, messages, names and numbers,
- * and only the fields we use. Whatever else a peer sends travels on as unknown fields. `deno task
+ * and only the fields we use. Other fields that a peer sends are kept as unknown fields. `deno task
  * gen:proto` writes `gen/` from them.
  *
- * It may open one Unix socket and no other connection. It must not know what is asked for why: leases,
- * labels and names are its callers' words, errors come as {@linkcode ContainerdError} with containerd's
+ * It may open one Unix socket and no other connection. It must not know the purpose of a call: its
+ * callers choose leases, labels and names. Errors are {@linkcode ContainerdError} with containerd's
  * code.
  *
  * ```ts

@@ -9,8 +9,8 @@ import {
 import { fromWireMount, type Mount } from "./wire.ts";
 
 /**
- * Label of a snapshot under preparation: the chain ID it will have once its layer is there. A snapshotter
- * that can show the layer at once answers ALREADY_EXISTS.
+ * Label of a snapshot that is being prepared: the chain ID that it will have once its layer is there. A
+ * snapshotter that can show the layer at once answers ALREADY_EXISTS.
  */
 export const TARGET_LABEL = "containerd.io/snapshot.ref";
 
@@ -29,13 +29,13 @@ export interface SnapshotRecord {
   readonly createdAt: Date | null;
   /** When its labels or kind changed last; null where the snapshotter does not say. */
   readonly updatedAt: Date | null;
-  /** What is noted of it; some of them tell the snapshotter what to do. */
+  /** Its labels; some of them are instructions for the snapshotter. */
   readonly labels: Readonly<Record<string, string>>;
 }
 
 /** Call options and the labels a new snapshot gets. */
 export interface NewSnapshotOptions extends CallOptions {
-  /** What the snapshot is to have; a snapshotter learns from them which image it is for. */
+  /** Labels of the new snapshot; they tell a snapshotter which image it is for. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
