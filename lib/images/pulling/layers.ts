@@ -11,7 +11,7 @@ import {
 } from "../../remote/image/mod.ts";
 import type { FoundImage, PulledLayer, PullRequest } from "./request.ts";
 
-/** How long a call may go on after the pull was ended, ms. */
+/** How long a call may still run after the pull was aborted, ms. */
 const GRACE_MS = 5000;
 
 /** Makes a snapshot of each layer, bottom first: a snapshot needs its parent. */
@@ -82,8 +82,8 @@ async function bringLayer(
     });
     return "unpacked";
   } catch (error) {
-    // Not under the signal: it is what was begun that has to go.
-    await snapshots.remove(key, { lease }).catch(() => {}); // the lease's end takes it too
+    // Not aborted by the signal: this removes what the aborted pull had begun.
+    await snapshots.remove(key, { lease }).catch(() => {}); // the end of the lease removes it, too
     // Another client may have been faster.
     if (isRpcError(error, "ALREADY_EXISTS")) return "present";
     throw error;
@@ -91,8 +91,8 @@ async function bringLayer(
 }
 
 /**
- * A call that is better finished than cut: containerd may go on with one that was cut, and what it makes
- * then is nobody's. Cut all the same when it takes long.
+ * A call that should finish even if the pull is aborted: containerd may continue an aborted call, and
+ * its result would then have no owner. It is aborted only if it takes too long.
  */
 async function finishing<T>(
   signal: AbortSignal | undefined,
@@ -125,7 +125,7 @@ async function unpack(
     lease,
     signal,
   });
-  // Under a chain ID that is not its own it would be taken for another image's layer.
+  // Committed under a wrong chain ID, it would pass for another image's layer.
   if (applied.digest !== diffId) {
     throw new ImageError(
       reference.toString(),

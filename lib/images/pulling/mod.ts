@@ -1,6 +1,5 @@
 /**
- * How a client pulls an image into containerd lazily: what containerd's CRI service does, for hosts
- * without it.
+ * Pulls an image into containerd lazily, as containerd's CRI service does, for hosts without it.
  *
  * It may ask a registry and write to containerd: contents, snapshots and names, all under one lease that
  * ends with the pull, however it ends. It must not know how the snapshotter serves a layer, or whether it

@@ -4,7 +4,7 @@ import { putDocuments } from "./documents.ts";
 import { bringLayers } from "./layers.ts";
 import type { FoundImage, PullRequest, PullResult } from "./request.ts";
 
-/** A lease that is forgotten, because the process was killed, ends by itself after this time. */
+/** The lease of a process that was killed expires after this time. */
 const LEASE_MS = 24 * 3600 * 1000;
 
 /**
@@ -15,16 +15,16 @@ const LEASE_MS = 24 * 3600 * 1000;
  */
 export async function pullImage(request: PullRequest): Promise<PullResult> {
   const { signal } = request;
-  // The registry and containerd are asked side by side.
+  // The registry and containerd are asked in parallel.
   const found = findImage(request);
-  found.catch(() => {}); // seen under the lease
+  found.catch(() => {}); // awaited under the lease
   try {
     return await request.containerd.leases.during(
       { expiresInMs: LEASE_MS, signal },
       async (lease) => pullUnderLease(request, await found, lease),
     );
   } catch (error) {
-    signal?.throwIfAborted(); // what was cut short is told by why
+    signal?.throwIfAborted(); // after an abort, throw its reason instead of its consequences
     throw error;
   }
 }

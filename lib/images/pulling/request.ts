@@ -5,7 +5,7 @@ import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
 
 /** What is pulled, and how. */
 export interface PullRequest {
-  /** Asked for the image; stays the caller's. */
+  /** The client to fetch the image with; stays the caller's. */
   readonly client: RegistryClient;
   /** Where the image goes; stays the caller's. */
   readonly containerd: Containerd;
@@ -17,7 +17,7 @@ export interface PullRequest {
   readonly platform?: Platform | undefined;
   /** Use this index and no other. */
   readonly indexDigest?: Digest | undefined;
-  /** Ends the pull; what it had begun is let go of. */
+  /** Aborts the pull, which then cleans up what it had begun. */
   readonly signal?: AbortSignal | undefined;
   /** Told of each layer that is there. */
   readonly onLayer?: (layer: PulledLayer) => void;

@@ -14,18 +14,18 @@ import {
   type ZtocEntry,
 } from "../../formats/ztoc/mod.ts";
 
-/** Enough that what runs once a file is compiled to machine code. */
+/** Enough files that code which runs once per file is compiled to machine code. */
 const FILES = 3000;
 const FILES_PER_DIRECTORY = 20;
 const ROUNDS = 2;
 const SPAN_BYTES = 2 ** 20;
 
 /**
- * Opens a made-up layer a few times, in memory and in one scratch file, and fetches nothing: code
- * that V8 has not seen before runs several times slower, and an image's layers are the first that
- * a new daemon opens (docs/performance.md). Gives way to whatever else is waiting after each step.
+ * Opens a fake layer a few times, in memory and in one scratch file, and fetches nothing. V8 runs new
+ * code several times slower, and without this the layers of a real image would be the first that a new
+ * daemon opens (docs/performance.md). Yields to other work after each step.
  * @param scratch path of a file to be made and removed.
- * @param wanted asked before each step; the real thing is the better exercise.
+ * @param wanted called before each step; false ends it, because a real pull warms up the code better.
  */
 export async function warmUp(
   scratch: string,

@@ -6,19 +6,19 @@ import { warmUpRegistry } from "./warm_up_registry.ts";
 const log = logger("warmup");
 const CALLS = 20;
 
-/** What is exercised, and as long as what. */
+/** What the warm-up uses, and when it stops. */
 export interface WarmUpOptions {
   /** The daemon's own socket, which is asked for a snapshot that is not there. */
   readonly address: string;
   /** Path of a file to be made and removed. */
   readonly scratch: string;
-  /** Asked before each step; the real thing is the better exercise. */
+  /** Called before each step; false ends the warm-up, because a real pull warms up the code better. */
   readonly wanted: () => boolean;
 }
 
 /**
- * Runs what the first pull will run, while nobody waits: a call on the own socket, a stream from a
- * response, a registry and a layer that are made up. Never fails: nothing depends on it.
+ * Runs the code of the first pull while nobody waits: a call on the daemon's own socket, a stream from a
+ * response, a fake registry and a fake layer. Never fails, because nothing depends on it.
  */
 export async function warmUpAll(
   { address, scratch, wanted }: WarmUpOptions,

@@ -22,9 +22,9 @@ const HOST = "warm-up.invalid";
 const REFERRERS = "referrers";
 
 /**
- * Asks a made-up registry in memory for an image, its index and its ztocs, as a pull does, so that the
- * code is ready when one comes. Nothing is sent. Gives way to whatever else is waiting after each round.
- * @param wanted asked before each round; the real thing is the better exercise.
+ * Asks a fake registry in memory for an image, its index and its ztocs, as a pull does, so that V8 has
+ * compiled the code when a pull comes. Nothing is sent. Yields to other work after each round.
+ * @param wanted called before each round; false ends it, because a real pull warms up the code better.
  */
 export async function warmUpRegistry(wanted: () => boolean): Promise<void> {
   const { digest, files } = madeUpImage();

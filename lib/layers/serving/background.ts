@@ -4,24 +4,26 @@ import type { OpenLayer } from "./open_layer.ts";
 
 const log = logger("images");
 
-/** Layers of one host filled side by side: one's last requests overlap with the next one's first. */
+/**
+ * Layers of one host filled concurrently: the last requests of one overlap with the first of the next.
+ */
 const LAYERS_AT_ONCE = 2;
-/** After a failure a layer is tried again, ms; the wait doubles each time. */
+/** Backoff after a failure, ms; it doubles each time. */
 const FIRST_RETRY_MS = 30_000;
 const LAST_RETRY_MS = 15 * 60_000;
 
-/** Where bytes come in their order only, and not for us yet, ms. */
+/** Delay before the next try if a source gives its bytes in order and has not reached ours yet, ms. */
 const NOT_YET_MS = 1_000;
 
 /** When and whether the rest of a layer is fetched. */
 export interface BackgroundOptions {
-  /** Whether anything is fetched that nobody asked for. */
+  /** Whether spans that no reader wants are fetched. */
   readonly enabled: boolean;
   /** How long after a layer is first needed it is left alone, ms. */
   readonly delayMs: number;
-  /** Layers that may wait for their turn; -1: any number. */
+  /** The most layers in the queue; -1: any number. */
   readonly maxQueue: number;
-  /** Which one is left out when more wait. */
+  /** Which layer is dropped when the queue is full. */
   readonly dropPolicy: "newest" | "oldest";
 }
 
@@ -31,8 +33,8 @@ interface Waiting {
 }
 
 /**
- * Fills layers one after another with what the line has to spare, host by host: those of a host that
- * gives nothing keep nobody waiting but each other.
+ * Fills layers one after another with spare bandwidth, each host by itself: layers of a host that gives
+ * nothing delay only each other.
  */
 export class BackgroundFiller implements Disposable {
   readonly #options: BackgroundOptions;
@@ -47,7 +49,7 @@ export class BackgroundFiller implements Disposable {
     this.#options = options;
   }
 
-  /** A layer was opened. Its filling ends with the layer, whoever ends that. */
+  /** Queues an opened layer. Filling ends when the layer is closed. */
   add(layer: OpenLayer): void {
     if (!this.#options.enabled) return;
     this.#later({ layer, failures: 0 }, this.#options.delayMs);
@@ -75,7 +77,7 @@ export class BackgroundFiller implements Disposable {
     this.#next();
   }
 
-  /** Takes one out of the queue, of the host that has most there. */
+  /** Drops a layer from the queue, one of the host with the most queued layers. */
   #drop(policy: BackgroundOptions["dropPolicy"]): Waiting | undefined {
     const byHost = Map.groupBy(this.#queue, ({ layer }) => layer.host);
     const most = [...byHost.values()]

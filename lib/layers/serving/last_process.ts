@@ -1,5 +1,5 @@
 /**
- * What the last process of a store left: mounts to be served on, or to be taken away.
+ * What the last process of a store left: mounts to take over, or to unmount.
  * @module
  */
 import { abortConnection } from "../../host/fuse/mod.ts";
@@ -13,7 +13,7 @@ import type { SlotTableStore } from "../store/mod.ts";
 
 const log = logger("images");
 
-/** The last process's mounts; null when there are none that can be served on. */
+/** The last process's mounts; null if none can be taken over. */
 export function takeMounts(
   { keeper, root }: {
     readonly keeper?: MountKeeper | undefined;
@@ -57,7 +57,7 @@ export function foreignTree(
   return null;
 }
 
-/** Detaches every mount in a folder, the last made first; whoever waits on one gets an error. */
+/** Detaches every mount in a folder, the newest first; waiting readers get an error. */
 export function detachBelow(folder: string): void {
   const stale = listMounts().map(({ mountpoint }) => mountpoint)
     .filter((mountpoint) => mountpoint.startsWith(`${folder}/`)).reverse();

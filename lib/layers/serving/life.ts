@@ -1,14 +1,16 @@
-/** Where an open layer is in its life. */
+/** The states of an open layer. */
 export type LayerState =
   /** Its directory is not in place yet, or what a successor needs is not on disk. */
   | "opening"
   /** Containers may use it. */
   | "shown"
-  /** Its directory could not be put in place: whoever opened it is told, and lets go of it. */
+  /**
+   * Its directory could not be put in place: the caller that opened it gets the error and releases it.
+   */
   | "unshown"
-  /** Its ztoc lies about it. Who has it keeps it; nobody else gets it. */
+  /** Its ztoc lies about it. Current users keep it; new users do not get it. */
   | "condemned"
-  /** Served no more; its descriptors are still open. */
+  /** It is no longer served; its descriptors are still open. */
   | "closing"
   /** Nothing of it is open. */
   | "closed";
@@ -79,16 +81,16 @@ export class LayerLifeError extends Error {
   override readonly name = "LayerLifeError";
   /** A layer that is `state` was to take `step`. */
   constructor(
-    /** Where the layer is. */
+    /** The layer's state. */
     readonly state: LayerState,
-    /** What was to happen to it. */
+    /** The step that is not allowed. */
     readonly step: LayerStep,
   ) {
     super(`an open layer that is ${state} cannot ${step}`);
   }
 }
 
-/** Where one open layer is in its life, and how it got there: by the table alone. */
+/** The state machine of one open layer. */
 export class LayerLife {
   #state: LayerState = "opening";
 

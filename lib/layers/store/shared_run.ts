@@ -1,6 +1,6 @@
 /**
  * Coalesces calls of a task: one run at a time, and all callers that ask during a run share the one run
- * after it. (A caller cannot join the run in progress: that began before its request.)
+ * after it. A caller cannot join the run in progress, because that began before its request.
  *
  * @example
  * ```ts

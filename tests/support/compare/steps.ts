@@ -35,8 +35,8 @@ export interface StepsRead {
 }
 
 /**
- * Reads a file step by step, going on behind what cannot be read. In a process of its own: a file
- * system that hangs then hangs that and not the test.
+ * Reads a file step by step and continues after unreadable parts. It runs in its own process, so that a
+ * hanging file system blocks that process and not the test.
  */
 export async function readInSteps(
   path: string,

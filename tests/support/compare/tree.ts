@@ -41,8 +41,8 @@ export interface TreeOptions {
 }
 
 /**
- * Lists a tree in order of raw names. Python does it in a process of its own: it takes names of
- * any bytes, and a file system that hangs then hangs it and not the test.
+ * Lists a tree in order of raw names. Python does it in its own process: it accepts names of any bytes,
+ * and a hanging file system blocks that process and not the test.
  */
 export async function treeOf(
   root: string,

@@ -4,7 +4,9 @@ import { erofsRefusal } from "./mount.ts";
 
 const refusal = await erofsRefusal();
 
-/** A test of a promise that holds however layers are shown: one for each face this kernel has. */
+/**
+ * Registers a test once for each face that this kernel supports, for promises that hold for every face.
+ */
 export function onEveryFace(
   name: string,
   fn: (face: Face) => Promise<void>,

@@ -41,7 +41,7 @@ function demand(condition: boolean, what: string): asserts condition {
 const latin1 = (bytes: Uint8Array) =>
   Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 
-/** Reads images as the kernel's documentation of the format tells, slowly and mistrusting. */
+/** Reads images as the kernel documents the format: slowly, and checking everything. */
 export class ErofsReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -190,7 +190,10 @@ export class ErofsReader {
     return zero < 0 ? rest.length : zero;
   }
 
-  /** The entry of that name, found as the kernel does: by halving, first the blocks, then a block. */
+  /**
+   * Finds the entry of that name as the kernel does: by binary search, first over the blocks, then in a
+   * block.
+   */
   lookup(inode: ErofsInode, name: string): ErofsDirent | null {
     const blocks = this.directory(inode);
     let low = 0;

@@ -15,8 +15,8 @@ export interface Link extends AsyncDisposable {
 }
 
 /**
- * Puts a line of limited rate and some delay before a TCP server. It runs in a Worker, so that it
- * keeps its pace whatever the test does.
+ * Puts a link with limited rate and some delay before a TCP server. It runs in a Worker, so that the
+ * test cannot slow it down.
  *
  * @example
  * ```ts ignore

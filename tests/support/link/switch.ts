@@ -1,9 +1,9 @@
-/** Where a {@linkcode Switch} leads; `nowhere` takes connections and never says a word. */
+/** The target of a {@linkcode Switch}; `nowhere` accepts connections and never sends a byte. */
 export type SwitchTarget = "nowhere" | `${string}:${number}`;
 
 /**
- * A TCP address that can be led elsewhere at any time. Every change cuts the connections that are
- * open, so that clients meet it at once and not when their pool of connections is used up.
+ * A TCP address whose target can be changed at any time. Every change cuts the open connections, so that
+ * clients notice it at once and not only when their connection pool is used up.
  */
 export class Switch implements AsyncDisposable {
   readonly port: number;
@@ -22,7 +22,7 @@ export class Switch implements AsyncDisposable {
     this.#accept(listener);
   }
 
-  /** Leads to another place from now on. */
+  /** Changes the target. */
   lead(target: SwitchTarget): void {
     this.#target = target;
     this.#cut();
@@ -31,7 +31,7 @@ export class Switch implements AsyncDisposable {
     this.#accept(this.#listener);
   }
 
-  /** Refuses connections until it leads somewhere again. */
+  /** Refuses connections until a target is set again. */
   refuse(): void {
     this.#listener?.close();
     this.#listener = null;

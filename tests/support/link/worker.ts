@@ -5,8 +5,8 @@ import { COUNTER, type LinkOptions, type LinkReady } from "./messages.ts";
 const BURST_MS = 4;
 
 /**
- * A token bucket, kept as the moment when the last byte given to it has left; the next one waits
- * for that. Pieces are small, so connections share the line fairly.
+ * A token bucket, stored as the time at which the last byte will have left; the next byte waits until
+ * then. Pieces are small, so connections share the line fairly.
  */
 class Line {
   #freeAtMs = 0;

@@ -1,6 +1,6 @@
 /**
- * Programs of other people to test against: the existing SOCI daemon and command line, which must
- * read what we write and write what we read, newer releases of containerd, and the EROFS tools.
+ * Third-party programs to test against: the existing SOCI daemon and command line, with which we must be
+ * able to exchange artifacts in both directions; newer releases of containerd; and the EROFS tools.
  * @module
  */
 export {

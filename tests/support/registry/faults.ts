@@ -25,7 +25,7 @@ export type Fault =
     | { kind: "extend"; bytes: number }
   );
 
-/** What a request is to faults. */
+/** The kind of a request, as faults distinguish it. */
 export type Subject = NonNullable<Fault["on"]>;
 
 /** The faults of a running registry; change them at any time. */
@@ -39,7 +39,7 @@ export class Faults {
     this.#active.push({ fault, left: fault.times ?? Infinity });
   }
 
-  /** Behaves well again. */
+  /** Removes all faults. */
   clear(): void {
     this.#active.length = 0;
   }
