@@ -9,7 +9,7 @@
  * checkpoints), `ztoc` (a layer's table of contents), `soci` (indexes, prefetch lists), `erofs` (images
  * of a tree's metadata).
  *
- * The wing has no names of its own: each room is entered by its own `mod.ts`.
+ * This file exports nothing: import each room by its own `mod.ts`.
  * @module
  */
 export {};

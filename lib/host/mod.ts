@@ -9,7 +9,7 @@
  * `mounting` (mount, unmount, overlay), `handover` (mounts outlive their process), `memory` (given back
  * to the machine).
  *
- * The wing has no names of its own: each room is entered by its own `mod.ts`.
+ * This file exports nothing: import each room by its own `mod.ts`.
  * @module
  */
 export {};

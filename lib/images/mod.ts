@@ -8,7 +8,7 @@
  * Rooms: `lazy` (an image's layers are opened and served), `pulling` (a client pulls an image into
  * containerd), `snapshotter` (the gRPC face and its state), `warmup` (the code runs before the first image comes).
  *
- * The wing has no names of its own: each room is entered by its own `mod.ts`.
+ * This file exports nothing: import each room by its own `mod.ts`.
  * @module
  */
 export {};

@@ -6,7 +6,7 @@
  *
  * Rooms: `indexing` (build, convert, push, inspect), `artifacts` (the local store and its database).
  *
- * The wing has no names of its own: each room is entered by its own `mod.ts`.
+ * This file exports nothing: import each room by its own `mod.ts`.
  * @module
  */
 export {};

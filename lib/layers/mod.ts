@@ -10,7 +10,7 @@
  * cached and how the others are fetched), `presence` (the byte that tells all isolates which spans are
  * present), `builder` (makes a ztoc from a stream).
  *
- * The wing has no names of its own: each room is entered by its own `mod.ts`.
+ * This file exports nothing: import each room by its own `mod.ts`.
  * @module
  */
 export {};

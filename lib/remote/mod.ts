@@ -9,7 +9,7 @@
  * Rooms: `image` (one image at a place), `registry` (the distribution client), `containerd` (its gRPC
  * services), `content` (one interface to all places that hold content).
  *
- * The wing has no names of its own: each room is entered by its own `mod.ts`.
+ * This file exports nothing: import each room by its own `mod.ts`.
  * @module
  */
 export {};

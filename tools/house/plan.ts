@@ -20,7 +20,7 @@ export interface Plan {
   readonly long: Readonly<Record<string, string>>;
   /** Folders whose files are made by a program: nobody reads them from end to end. */
   readonly generated: readonly string[];
-  /** What only tests use and is part of the product all the same, as `file name`, and why. */
+  /** Exports that only tests use but that belong to the product, as `file name`, and why. */
   readonly forTests: Readonly<Record<string, string>>;
   /** Files that may ask for their own address (`import.meta.url`), and why. */
   readonly knowTheirPlace: Readonly<Record<string, string>>;

@@ -16,8 +16,8 @@ const NOTHING = new Uint8Array(0);
 type Phase = "start" | "body" | "between" | "full";
 
 /**
- * Inflates spans, one at a time, in memory of its own that is used again. Either at once (`inflate`),
- * or as the bytes come: `begin`, `push` for each piece, `end`.
+ * Inflates spans, one at a time, in its own reused memory. Either at once (`inflate`), or as the bytes
+ * arrive: `begin`, `push` for each piece, `end`.
  */
 export class SpanInflater {
   readonly #engine = new Engine();

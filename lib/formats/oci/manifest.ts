@@ -12,7 +12,7 @@ export interface Descriptor {
   readonly size: number;
   /** Other places with the content, which nothing here asks. */
   readonly urls?: readonly string[];
-  /** Facts for whoever reads the list; a SOCI index says there which layer a ztoc is of. */
+  /** Facts for readers of the list; a SOCI index uses them to say which layer a ztoc belongs to. */
   readonly annotations?: Readonly<Record<string, string>>;
   /** The content itself in base64, where it is small; not used here. */
   readonly data?: string;
@@ -68,7 +68,7 @@ export const MAX_MANIFEST_BYTES = 4 * 2 ** 20;
 /** The most layers or manifests one list may hold. */
 export const MAX_DESCRIPTORS = 10_000;
 
-/** What to tell of an image of Docker's first format, which has no layers that could be indexed. */
+/** Advice for an image in Docker's first format, which has no layers that could be indexed. */
 export const SCHEMA_1_ADVICE =
   "in Docker's old manifest format (schema 1), which is not supported; push it again as OCI or schema 2 (for example: skopeo copy --format oci)";
 
@@ -253,7 +253,8 @@ export interface IndexEntries {
 }
 
 /**
- * Reads what can be read of an index that others write to: one odd entry does not hide the others.
+ * Reads an index that others write to, and skips bad entries, so that one of them does not hide the
+ * others.
  * @returns null where the document is no index at all.
  */
 export function readIndexEntries(bytes: Uint8Array): IndexEntries | null {

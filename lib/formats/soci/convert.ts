@@ -23,7 +23,7 @@ import { SOCI_ANNOTATION, SOCI_MEDIA } from "./names.ts";
 export interface Document {
   /** Which kind of manifest or index the bytes are. */
   readonly mediaType: string;
-  /** As its digest counts them: nothing may be written anew. */
+  /** The exact bytes that the digest covers; never serialise them again. */
   readonly bytes: Uint8Array;
 }
 

@@ -171,7 +171,7 @@ export function decodeIndex(bytes: Uint8Array): SociIndex {
   };
 }
 
-/** Media types that later tools may add are kept and passed over. */
+/** Media types that later tools may add are kept and ignored. */
 function checkLayer(layer: Descriptor, i: number): void {
   const limit = layer.mediaType === SOCI_MEDIA.ztoc
     ? MAX_ZTOC_BYTES

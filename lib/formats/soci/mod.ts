@@ -1,7 +1,7 @@
 /**
  * SOCI's artifacts around the ztoc: the index that lists an image's ztocs (v1 and v2), how an image is
  * bound to its indexes (v2), and the prefetch list. What is written is byte for byte what the existing
- * tools write. How an index is found is told in `lib/remote/image`.
+ * tools write. `lib/remote/image` finds the index of an image.
  * @module
  */
 export {

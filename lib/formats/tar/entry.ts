@@ -38,8 +38,8 @@ export interface TarEntry {
   /** Where the file's data begins in the tar. */
   readonly offset: number;
   /**
-   * Where the entry's first header block begins (the PAX or GNU one, when there is one). It is where
-   * the data before it ended, unless something was passed over in between.
+   * Where the entry's first header block begins (the PAX or GNU one, when there is one). It is where the
+   * data before it ended, unless something was skipped in between.
    */
   readonly headerOffset: number;
   /** Bytes of data; 0 for everything but regular files, whatever the header says. */

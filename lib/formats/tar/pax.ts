@@ -57,7 +57,8 @@ export function parsePax(
     if ((STRING_KEYS.has(key) ? value : keyBytes).includes(0)) {
       fail("a record holds a NUL");
     }
-    // GNU's sparse formats: what the tar holds is not the file, so offsets would lie.
+    // GNU's sparse formats: the tar does not hold the file's bytes as they are read, so offsets would be
+    // wrong.
     if (key.startsWith("GNU.sparse.")) {
       throw new TarError("sparse", offset, "sparse file (PAX GNU.sparse)");
     }

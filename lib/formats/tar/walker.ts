@@ -18,7 +18,7 @@ export interface TarWalkerOptions {
   readonly onEntry: (entry: TarEntry) => void;
 }
 
-/** What typeflags make; everything else is an extension, passed over, or not supported. */
+/** Entry type by typeflag; every other flag is an extension, skipped, or not supported. */
 const ENTRY_TYPE: ReadonlyMap<string, TarEntryType> = new Map([
   ...(Object.keys(TYPE_FLAG) as TarEntryType[]).map((type) =>
     [TYPE_FLAG[type], type] as const
@@ -344,8 +344,7 @@ export function parseHeader(bytes: Uint8Array): TarEntry {
 }
 
 /**
- * Checks that bytes between two entries hold nothing but what a walk passes over: global headers,
- * labels.
+ * Checks that bytes between two entries hold only what a walk skips: global headers and labels.
  * @throws TarError when they hold an entry, or break off.
  */
 export function assertPassedOver(bytes: Uint8Array): void {

@@ -197,10 +197,10 @@ export class ZtocBuilder {
 }
 
 /**
- * Stands for what the tar walk passed over. A ztoc does not say where an entry's header begins:
+ * Stands for the parts that the tar walk skipped. A ztoc does not say where an entry's header begins:
  * readers take it to be where the data before it ends, and compare that header with the entry before
- * they give out a file's bytes. So before a file something must end where its header begins. Names
- * like this one are bookkeeping of AUFS, which no reader shows.
+ * they give out a file's bytes. So before a file something must end where its header begins. Names like
+ * this one are bookkeeping of AUFS, which no reader shows.
  */
 function placeholder(offset: number): TarEntry {
   return {

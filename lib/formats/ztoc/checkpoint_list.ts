@@ -19,7 +19,7 @@ const STEP = 32;
  */
 export class CheckpointList implements BlobWriter {
   readonly #places: Omit<ZtocCheckpoint, "window">[] = [];
-  /** Address space for the most there may be; memory only for what there is. */
+  /** Address space for the maximum; memory only for windows that exist. */
   readonly #windows = new ArrayBuffer(0, {
     maxByteLength: MAX_CHECKPOINTS * WINDOW_BYTES,
   });
@@ -56,7 +56,7 @@ export class CheckpointList implements BlobWriter {
     this.#places.pop();
   }
 
-  /** See `BlobWriter`; only once, as windows are given up on the way. */
+  /** See `BlobWriter`. Call it only once, because it frees the windows as it goes. */
   write(into: Uint8Array<ArrayBuffer>): void {
     writeCheckpointsHeader(into, this.count, this.spanSize);
     for (let at = this.count - 1; at >= 0; at--) {

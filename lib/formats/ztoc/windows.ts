@@ -5,10 +5,13 @@ import type { ZtocCheckpoint } from "./checkpoints.ts";
 
 /** What lies before a stream's first byte. Nobody writes to it. */
 const ZEROS = Buffer.alloc(WINDOW_BYTES);
-/** What does not become smaller than this is not worth the time it takes to be had. */
+/**
+ * A window that does not compress below this size is kept as it is: decompressing it would not be worth
+ * the time.
+ */
 const WORTH_BYTES = WINDOW_BYTES * 3 / 4;
 
-/** The windows of a layer's checkpoints, on their own: 32 KiB a span, or what they are packed to. */
+/** The windows of a layer's checkpoints: 32 KiB per span, or less when compressed. */
 export class Windows {
   readonly #windows: Uint8Array[];
   /** Windows before this one are packed, where that is worth it. */
@@ -30,7 +33,7 @@ export class Windows {
   }
 
   /**
-   * Packs the next one, about half a ms; whoever asks for it then waits 0.1 ms for it.
+   * Compresses the next window, which takes about half a ms. Reading it afterwards takes 0.1 ms.
    * @returns false when none is left.
    */
   packNext(): boolean {

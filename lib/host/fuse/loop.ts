@@ -49,7 +49,9 @@ const DOT = new Uint8Array([0x2e, 0x2e]);
 const DT_DIR = 4;
 const TWO_32 = 2 ** 32;
 
-/** What kernel and server agreed on in INIT. It holds as long as the mount, whoever serves it. */
+/**
+ * What kernel and server agreed on in INIT. It holds as long as the mount, whichever process serves it.
+ */
 export interface Negotiated {
   /** The kernel's minor version of protocol 7. */
   readonly minor: number;
@@ -62,8 +64,8 @@ export interface Negotiated {
 /** How a {@linkcode FuseLoop} answers. */
 export interface FuseLoopOptions {
   /**
-   * false: there are none. Asked for one the kernel is told ENOSYS, for good and for all; lists are
-   * empty.
+   * false: there are none. A request for one is answered with ENOSYS, after which the kernel never asks
+   * again; lists are empty.
    */
   readonly xattrs: boolean;
   /** Told once, when the kernel has asked INIT: never for a mount that another process started. */
@@ -367,8 +369,8 @@ export class FuseLoop {
 
   #xattr(length: number): void {
     const lists = this.#word(4) === OPCODE.LISTXATTR;
-    // ENOSYS makes the kernel stop asking. To whoever reads one attribute that means "not here", but
-    // to programs that list what they copy it is an error: they get an empty list.
+    // ENOSYS makes the kernel stop asking. For a program that reads one attribute it means "not here",
+    // but to programs that list what they copy it is an error: they get an empty list.
     if (!this.#xattrs && !lists) return this.#fail(ERRNO.ENOSYS);
     const size = Math.min(this.#word(40), MAX_READ_BYTES);
     const result = !this.#xattrs

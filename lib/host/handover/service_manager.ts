@@ -13,13 +13,13 @@ export const STORE_PREFIX = "soci-deno-";
 export interface GivenDescriptor {
   /** `FileDescriptorName=` of the socket unit, or the name it was stored by; empty when unnamed. */
   readonly name: string;
-  /** Close-on-exec; whoever uses it owns it. */
+  /** Close-on-exec; its user owns it. */
   readonly fd: number;
 }
 
 /** What the environment says of the service manager. */
 export interface ServiceEnvironment {
-  /** `NOTIFY_SOCKET`: where it is told that the daemon is ready or stops. */
+  /** `NOTIFY_SOCKET`: where the daemon reports that it is ready or stops. */
   readonly notifySocket?: string | undefined;
   /** `LISTEN_PID`: the process the descriptors are for. */
   readonly listenPid?: string | undefined;
@@ -38,7 +38,7 @@ export interface ServiceEnvironment {
  */
 export class ServiceManager {
   readonly #socket: string | null;
-  /** Descriptors given at start, close-on-exec from now on. Whoever uses one owns it. */
+  /** Descriptors given at start, close-on-exec from now on. Its user owns it. */
   readonly given: readonly GivenDescriptor[];
   /** Whether it said that it keeps descriptors (systemd 254 and later do). */
   readonly storesDescriptors: boolean;

@@ -27,8 +27,8 @@ export interface OverlayOptions {
   /** An existing directory. */
   readonly target: string;
   /**
-   * Who may enter: `root` alone, or whoever the image's own modes let in. For `root` a directory of
-   * mode 0700 lies on top, so `target` itself shows that mode and owner instead of the image's.
+   * Who may enter: only `root`, or every user that the image's own modes allow. For `root` a directory
+   * of mode 0700 lies on top, so `target` itself shows that mode and owner instead of the image's.
    */
   readonly access: "root" | "all";
 }

@@ -186,7 +186,7 @@ export class ArtifactDatabase implements Disposable {
       .map(({ digest }) => parseDigest(String(digest)));
   }
 
-  /** Closes the database; statements under way have ended. */
+  /** Closes the database; no statement may be running. */
   [Symbol.dispose](): void {
     this.#statements.clear();
     this.#database.close();

@@ -116,7 +116,7 @@ export class LayerIndexer implements Disposable {
         release(chunk);
       }
       ring.end();
-      return (await finished.promise)!; // null only where the ring was given up
+      return (await finished.promise)!; // null only after `giveUp`
     } catch (error) {
       ring.giveUp();
       await finished.promise.catch(() => {}); // so that the Worker can take the next layer

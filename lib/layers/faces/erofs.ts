@@ -260,7 +260,7 @@ export class ErofsFace {
     return done;
   }
 
-  /** Resolves when nothing of what was asked for until now is under way. Only once started. */
+  /** Resolves when all operations requested so far have ended. Call it only after `start`. */
   async settled(): Promise<void> {
     await Promise.all(this.#turns.values());
   }

@@ -83,7 +83,7 @@ export class MountWorker {
   constructor(readonly number: number, owner: MountWorkerOwner) {
     this.#owner = owner;
     for (const { promise } of [this.#loaded, this.#serving]) {
-      promise.catch(() => {}); // whoever waits for it sees the failure
+      promise.catch(() => {}); // the callers that wait for it get the error
     }
     this.#worker = this.#start();
   }

@@ -1,6 +1,6 @@
 /**
- * The presence byte: one for each span of each served layer, in memory that all isolates of the
- * process share. It tells whoever reads a layer's data file whether the span's bytes are in it.
+ * The presence byte: one for each span of each served layer, in memory that all isolates of the process
+ * share. It tells readers of a layer's data file whether the span's bytes are in it.
  *
  * | value | the span's bytes | a reader |
  * |---|---|---|

@@ -27,7 +27,7 @@ export class HostPace {
   #saturated = false;
   #lastRate = 0;
 
-  /** Requests that may run side by side. */
+  /** Requests that may run concurrently. */
   get requests(): number {
     return this.#requests;
   }

@@ -14,7 +14,7 @@ export class SpanWants {
   readonly #arrivals: SpanArrivals;
   readonly #readAhead: ReadAhead;
 
-  /** @param layer as the scheduler shall see it. */
+  /** @param layer the layer in the form that the scheduler uses. */
   constructor(
     options: LayerReaderOptions,
     spans: LayerSpans,

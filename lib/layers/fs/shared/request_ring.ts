@@ -109,7 +109,7 @@ export class RequestRing {
     return Atomics.load(this.#words, DOORBELL);
   }
 
-  /** Wakes whoever waits in `changed`, without an item. */
+  /** Wakes the waiter in `changed`, without an item. */
   wake(): void {
     Atomics.add(this.#words, DOORBELL, 1);
     Atomics.notify(this.#words, DOORBELL);
