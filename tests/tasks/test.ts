@@ -1,6 +1,6 @@
 /**
  * `deno task test`: installs the real parts the tests talk to (containerd, runc, a registry, image
- * tools), then runs the unit tests in parallel in a process of their own, then the rest one by one.
+ * tools), then runs the unit tests side by side in processes of their own, then the rest one by one.
  * Closes with the slowest tests, the reason of each skip, and one line: `N passed, N failed, N skipped`.
  *
  * Arguments narrow the run, paths first, then flags for `deno test`:
@@ -20,7 +20,7 @@ import {
   slowest,
   type TimedTest,
 } from "./outcome.ts";
-import { select, type Selection } from "./storeys.ts";
+import { deal, select, type Selection } from "./storeys.ts";
 
 /** Debian packages the integration and end-to-end tests use, and a program each one brings. */
 const DEBIAN_PACKAGES: readonly DebianPackage[] = [
@@ -43,6 +43,8 @@ const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   ["systemd", "/usr/lib/systemd/systemd"],
 ];
 const SLOWEST = 10;
+/** So many run side by side at the most: each compiles what it imports. */
+const PROCESSES = 4;
 /** So long a runner that hangs has to say which tests are pending, before it is killed, ms. */
 const LAST_WORDS_MS = 10_000;
 /** What a runner has written is read so long after its end, ms. */
@@ -56,8 +58,26 @@ interface Outcome {
   readonly reasons: ReadonlyMap<string, string>;
 }
 
-/** Runs one storey; its output is shown as it comes. */
-async function run({ storey, paths, flags }: Selection): Promise<Outcome> {
+/** Runs one storey, in one process or in several side by side. */
+async function runStorey(selection: Selection): Promise<readonly Outcome[]> {
+  if (!selection.storey.parallel) return [await run(selection, "live")];
+  const hands = deal(
+    selection.paths,
+    Math.min(PROCESSES, navigator.hardwareConcurrency),
+  );
+  return await Promise.all(
+    hands.map((paths) => run({ ...selection, paths }, "whole")),
+  );
+}
+
+/**
+ * Runs one process.
+ * @param show its output as it comes, or all of it at its end, where others run beside it.
+ */
+async function run(
+  { storey, paths, flags }: Selection,
+  show: "live" | "whole",
+): Promise<Outcome> {
   const report = await Deno.makeTempFile({ prefix: "soci-deno-junit-" });
   try {
     const child = new Deno.Command(Deno.execPath(), {
@@ -82,13 +102,14 @@ async function run({ storey, paths, flags }: Selection): Promise<Outcome> {
     const decoder = new TextDecoder();
     const shown = (async () => {
       for await (const chunk of child.stdout) {
-        Deno.stdout.writeSync(chunk);
+        if (show === "live") Deno.stdout.writeSync(chunk);
         output += decoder.decode(chunk, { stream: true });
       }
     })();
     const { code, signal } = await child.status;
     // A process that a killed runner left behind may hold the pipe for ever.
     await Promise.race([shown, pause(LAST_OUTPUT_MS)]);
+    if (show === "whole") console.log(output);
     clearTimeout(limit);
     clearTimeout(last);
     const told = readCounts(output);
@@ -144,7 +165,9 @@ async function main(args: readonly string[]): Promise<number> {
     return 1;
   }
   const outcomes: Outcome[] = [];
-  for (const selection of selections) outcomes.push(await run(selection));
+  for (const selection of selections) {
+    outcomes.push(...await runStorey(selection));
+  }
   console.log(`\nthe ${SLOWEST} slowest tests:`);
   console.log(slowest(outcomes.flatMap(({ tests }) => tests), SLOWEST));
   const silent = tellSkips(outcomes);

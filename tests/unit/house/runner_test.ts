@@ -5,7 +5,7 @@ import {
   readReport,
   slowest,
 } from "../../tasks/outcome.ts";
-import { select, STOREYS } from "../../tasks/storeys.ts";
+import { deal, select, STOREYS } from "../../tasks/storeys.ts";
 
 function chosen(...args: string[]) {
   return select(args).map(({ storey, paths, flags }) => [
@@ -17,9 +17,9 @@ function chosen(...args: string[]) {
 Deno.test("without a path all storeys run, unit tests first and in parallel", () => {
   const [unit, rest] = select([]);
   assert.deepEqual(unit?.paths, ["lib", "tests/unit"]);
-  assert.ok(unit?.storey.flags.includes("--parallel"));
+  assert.ok(unit?.storey.parallel);
   assert.deepEqual(rest?.paths, ["tests/integration", "tests/e2e"]);
-  assert.ok(!rest?.storey.flags.includes("--parallel"));
+  assert.ok(!rest?.storey.parallel);
 });
 
 Deno.test("a path runs in its storey alone, a folder above storeys means those below it", () => {
@@ -45,6 +45,29 @@ Deno.test("what follows the paths is for deno test, in every storey", () => {
     select(["--filter", "a"]).map(({ flags }) => flags),
     STOREYS.map(() => ["--filter", "a"]),
   );
+});
+
+Deno.test("what stands behind -- is for deno test too, and the dashes are not", () => {
+  assert.deepEqual(chosen("tests/e2e", "--", "--filter", "lazy"), [
+    ["integration and end to end", ["tests/e2e", "--filter", "lazy"]],
+  ]);
+});
+
+Deno.test("files are dealt out to as many processes as there are, each file once", () => {
+  const files = (folder: string) =>
+    ["a", "b", "c"].map((n) => `${folder}/${n}_test.ts`);
+  assert.deepEqual(deal(["lib", "tests/unit"], 2, files), [
+    ["lib", "tests/unit/b_test.ts"],
+    ["tests/unit/a_test.ts", "tests/unit/c_test.ts"],
+  ]);
+  assert.deepEqual(deal(["tests/unit/x_test.ts"], 4, files), [
+    ["tests/unit/x_test.ts"],
+  ]);
+  assert.deepEqual(deal(["tests/unit/empty"], 2, () => []), [
+    ["tests/unit/empty"],
+  ]);
+  const [all] = deal(["tests/unit/house"], 1);
+  assert.ok(all?.includes("tests/unit/house/runner_test.ts"));
 });
 
 Deno.test("a path that holds no tests is refused: nothing would run", () => {

@@ -85,6 +85,7 @@ Deno.test("failures carry the status code containerd acts on", () =>
   }));
 
 Deno.test("the provider learns the namespace, and when the caller gives up", async () => {
+  const asked = Promise.withResolvers<void>();
   const aborted = Promise.withResolvers<void>();
   let namespace: string | undefined;
   const provider: LayerProvider = {
@@ -96,12 +97,13 @@ Deno.test("the provider learns the namespace, and when the caller gives up", asy
         aborted.resolve();
         reject(signal.reason);
       });
+      asked.resolve();
       return promise;
     },
   };
   await withService(async (client, _address, snapshotter) => {
     const abort = new AbortController();
-    setTimeout(() => abort.abort(), 30);
+    asked.promise.then(() => abort.abort());
     await assert.rejects(
       client.prepare("k", "", {
         labels: { [TARGET_LABEL]: "chain" },

@@ -61,11 +61,19 @@ Deno.test("other parts of a read that is failing fail with it, for no longer tha
 });
 
 Deno.test("a thread that only waits is told from one that goes on meanwhile", async () => {
-  const sleeper = (script: string) =>
-    new Deno.Command("python3", { args: ["-c", script] }).spawn();
-  const waits = sleeper("import time; time.sleep(20)");
-  const goesOn = sleeper("import time\nwhile True: time.sleep(0.02)");
-  await pause(500); // both have come to their sleep
+  const sleeper = async (script: string) => {
+    const child = new Deno.Command("python3", {
+      args: ["-c", `import time; print(flush=True)\n${script}`],
+      stdout: "piped",
+    }).spawn();
+    const said = child.stdout.getReader();
+    await said.read(); // it has come to the script
+    await said.cancel();
+    return child;
+  };
+  const waits = await sleeper("time.sleep(20)");
+  const goesOn = await sleeper("while True: time.sleep(0.02)");
+  await pause(200); // both sleep
   try {
     using first = new WaitingThread(waits.pid);
     using second = new WaitingThread(goesOn.pid);
