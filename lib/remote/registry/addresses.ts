@@ -1,3 +1,4 @@
+import { lookup } from "node:dns/promises";
 import { isLoopback } from "./endpoint.ts";
 
 /**
@@ -23,15 +24,37 @@ export function givenAddress(location: string | null, from: URL): URL | null {
 }
 
 /** Why a registry may not lead us to an address; null where it may. */
-export function forbiddenLead(from: URL, to: URL): string | null {
+export async function forbiddenLead(
+  from: URL,
+  to: URL,
+): Promise<string | null> {
   if (from.protocol === "https:" && to.protocol === "http:") {
     return "from HTTPS to plain HTTP";
   }
   const inner = innerKind(to.hostname);
-  return inner === null || inner === innerKind(from.hostname)
-    ? null
-    : `to ${inner}`;
+  return inner === null || await isThere(from, inner) ? null : `to ${inner}`;
 }
+
+/** Whether a host is this machine, by its address or by its name's. */
+export function isHere(url: URL): Promise<boolean> {
+  return isThere(url, HERE);
+}
+
+/** A registry's name may be one that this machine gave itself. */
+async function isThere({ hostname }: URL, inner: string): Promise<boolean> {
+  if (innerKind(hostname) !== null) return innerKind(hostname) === inner;
+  try {
+    const found = await lookup(hostname, { all: true });
+    return found.length > 0 &&
+      found.every(({ address, family }) =>
+        innerKind(family === 6 ? `[${address}]` : address) === inner
+      );
+  } catch {
+    return false; // a name that cannot be looked up here, as behind a proxy
+  }
+}
+
+const HERE = "this machine itself";
 
 /**
  * What an address is that means something else on every machine. A registry elsewhere has nothing
@@ -50,7 +73,7 @@ function innerKind(hostname: string): string | null {
     );
   }
   if (isLoopback(name) || name === "[::]" || /^0\.\d+\.\d+\.\d+$/.test(name)) {
-    return "this machine itself";
+    return HERE;
   }
   if (/^169\.254\./.test(name) || /^\[fe[89ab][0-9a-f]:/.test(name)) {
     return "a link-local address";

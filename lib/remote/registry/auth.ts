@@ -1,4 +1,4 @@
-import { forbiddenLead, givenAddress } from "./addresses.ts";
+import { forbiddenLead, givenAddress, isHere } from "./addresses.ts";
 import { discard } from "./body.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
 import type { Credential, CredentialStore } from "./credentials.ts";
@@ -168,8 +168,8 @@ export class Authenticator {
     }
     // The registry names who gets the password. Over TLS it is to be trusted with that, but a
     // token server in clear text would give it to everybody on the way.
-    const local = isLoopback(realm.host) && isLoopback(to.root.host);
-    const lead = local ? null : forbiddenLead(to.root, realm);
+    const local = isLoopback(realm.host) && await isHere(to.root);
+    const lead = local ? null : await forbiddenLead(to.root, realm);
     if (lead !== null) {
       throw unauthorized(to, `its token server would be asked ${lead}`);
     }

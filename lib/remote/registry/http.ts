@@ -68,7 +68,7 @@ export class Http implements Disposable {
       const { status } = answer;
       const location = answer.header("location");
       await discard(answer);
-      url = nextHop(to, request, url, { status, location });
+      url = await nextHop(to, request, url, { status, location });
     }
     throw protocolError(to, `over ${MAX_HOPS} redirects`);
   }
@@ -158,15 +158,15 @@ function protocolError(
 /** A redirect that keeps method and body (RFC 9110 §15.4). */
 const KEEPS_METHOD = new Set([307, 308]);
 
-function nextHop(
+async function nextHop(
   to: Endpoint,
   { method, redirectedWrites }: HttpRequest,
   from: URL,
   { status, location }: { status: number; location: string | null },
-): URL {
+): Promise<URL> {
   const next = givenAddress(location, from);
   if (next === null) throw protocolError(to, "a redirect leads nowhere");
-  const lead = forbiddenLead(from, next);
+  const lead = await forbiddenLead(from, next);
   if (lead !== null) {
     throw protocolError(to, `a redirect leads ${lead}, ${redactUrl(next)}`);
   }

@@ -59,7 +59,7 @@ export class Upload {
     if (least > this.#chunkBytes) {
       this.#chunkBytes = Math.min(least, MAX_CHUNK_BYTES);
     }
-    this.#place = uploadPlace(this.endpoint, answer, null);
+    this.#place = await uploadPlace(this.endpoint, answer, null);
   }
 
   async #patch(
@@ -67,7 +67,7 @@ export class Upload {
     headers: Readonly<Record<string, string>>,
   ): Promise<void> {
     const answer = await this.#exchange("PATCH", this.#place, body, headers);
-    this.#place = uploadPlace(this.endpoint, answer, this.#place);
+    this.#place = await uploadPlace(this.endpoint, answer, this.#place);
   }
 
   async #patchChunks(): Promise<void> {
@@ -126,11 +126,11 @@ export class Upload {
  * Where an upload goes on. Another host there gets the bytes, and no credentials.
  * @param before where it went on until now, which holds where the answer does not say.
  */
-export function uploadPlace(
+export async function uploadPlace(
   endpoint: Endpoint,
   answer: Answer,
   before: URL | null,
-): URL {
+): Promise<URL> {
   const location = answer.header("location");
   const uuid = answer.header("docker-upload-uuid");
   if (location === null || location === "") {
@@ -143,7 +143,7 @@ export function uploadPlace(
   if (url === null) {
     throw registryError(endpoint, "protocol", "an upload has no location");
   }
-  const lead = forbiddenLead(endpoint.root, url);
+  const lead = await forbiddenLead(endpoint.root, url);
   if (lead !== null) {
     throw registryError(endpoint, "protocol", `an upload leads ${lead}`);
   }

@@ -4,6 +4,7 @@ import {
   RegistryClient,
 } from "../../../../lib/remote/registry/mod.ts";
 import { makeCertificateAuthority } from "../../../support/host/mod.ts";
+import { nameLoopback } from "../../../support/peer/mod.ts";
 import { noise, startRegistry } from "../../../support/registry/mod.ts";
 import { fails, QUICK, readPart, scene } from "./helpers.ts";
 
@@ -149,4 +150,15 @@ Deno.test("a challenge with a broken realm or token is refused", async () => {
     };
     await fails("protocol", resolveAt(answer));
   }
+});
+
+Deno.test("a registry on this machine may lead to this machine, by whatever name it is called", async () => {
+  const name = "here.soci-deno.test";
+  using _name = nameLoopback(name);
+  await using registry = startRegistry({ redirect: { lifeMs: 60_000 } });
+  using client = new RegistryClient({ ...QUICK, plainHttp: true });
+  const blob = registry.addBlob("a/b", noise(1000));
+  const host = `${name}:${registry.host.split(":")[1]}`;
+  const into = new Uint8Array(10);
+  await client.range({ host, repository: "a/b" }, blob.digest, 0, 10, into);
 });
