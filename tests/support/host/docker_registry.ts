@@ -9,6 +9,8 @@ export interface DockerRegistry extends AsyncDisposable {
   /** Where it keeps its blobs, to break them on purpose. */
   readonly storage: string;
   logs(): string;
+  /** Stops it in its tracks (SIGSTOP), lets it go on (SIGCONT). */
+  kill(signal: Deno.Signal): void;
   close(): Promise<void>;
 }
 
@@ -65,6 +67,7 @@ export async function startDockerRegistry(options: {
     port,
     storage,
     logs: service.logs,
+    kill: service.kill,
     close,
     [Symbol.asyncDispose]: close,
   };

@@ -1,0 +1,303 @@
+/**
+ * One node, one healthy image under constant reading, and room for a bad neighbour beside it.
+ * @module
+ */
+import assert from "node:assert/strict";
+import { sha256 } from "../../../lib/formats/oci/mod.ts";
+import { ctrRun, pause } from "../../support/host/mod.ts";
+import {
+  addBusybox,
+  incompressible,
+  layerBlob,
+  makeImage,
+  pushImage,
+  TarBuilder,
+} from "../../support/images/mod.ts";
+import {
+  startRegistry,
+  type TestRegistry,
+} from "../../support/registry/mod.ts";
+import { imageWith } from "../faults/stage.ts";
+import { buildIndex, LazyHost } from "../host.ts";
+import {
+  GREEDY_SCRIPT,
+  HEALTHY_READER,
+  type HealthyReport,
+  reportOf,
+} from "./reader.ts";
+
+const KiB = 2 ** 10;
+const MiB = 2 ** 20;
+/** How long a read waits at most on the stage. */
+const READ_WAIT_S = 5;
+/** The healthy image's data, and what the caches of all images may take together. */
+const FILES = 128;
+const FILE_BYTES = 192 * KiB;
+const BUDGET_BYTES = FILES * FILE_BYTES / 4;
+/** Misses that are counted while the neighbour is bad. */
+const MISSES = 1000;
+/** They take a few seconds on an idle machine. */
+const MISSES_TIMEOUT_MS = 180_000;
+
+const CONFIG = `
+[pull_modes.soci_v1]
+enable = true
+[background_fetch]
+disable = true
+[blob]
+max_read_wait_sec = ${READ_WAIT_S}
+min_wait_msec = 10
+max_wait_msec = 500
+[cache]
+max_bytes = ${BUDGET_BYTES}
+`;
+
+/** Somebody else on the node. */
+export interface Neighbour extends AsyncDisposable {
+  /** Begins to be bad; resolves when it is. */
+  spoil(): Promise<void>;
+  /** How bad it was seen to be until now, in words; null: nobody has seen it yet. */
+  shown(): string | null;
+}
+
+/** Brings a neighbour onto a stage. It is well behaved until it is told otherwise. */
+export type NeighbourKind = (stage: NeighbourStage) => Promise<Neighbour>;
+
+/** What the healthy one went through. */
+export interface Beside extends HealthyReport {
+  /** Requests to its registry in that time. */
+  readonly misses: number;
+  readonly ms: number;
+}
+
+/** A daemon, a containerd, and a container that reads and hashes files of a healthy registry. */
+export class NeighbourStage implements AsyncDisposable {
+  readonly #owned: AsyncDisposableStack;
+  #neighbours = 0;
+
+  private constructor(
+    readonly host: LazyHost,
+    /** The healthy one's. */
+    readonly registry: TestRegistry,
+    /** A folder that containers see as `/tmp`. */
+    readonly control: string,
+    owned: AsyncDisposableStack,
+  ) {
+    this.#owned = owned;
+  }
+
+  /** Everything is up, and the healthy container has read its first files, when this returns. */
+  static async start(): Promise<NeighbourStage> {
+    await using owned = new AsyncDisposableStack();
+    const registry = owned.use(startRegistry());
+    const known: Record<string, string> = {};
+    const tar = new TarBuilder().dir("data");
+    for (let i = 0; i < FILES; i++) {
+      const bytes = incompressible(FILE_BYTES, 5000 + i);
+      known[`file-${i}`] = sha256(bytes).slice("sha256:".length);
+      tar.file(`data/file-${i}`, bytes);
+    }
+    await pushImage(registry.host, "healthy:1", imageWith([layerBlob(tar)]));
+    const image = `${registry.host}/healthy:1`;
+    await buildIndex(
+      ...["--min-layer-size", "0", "--span-size", "64KiB", image],
+    );
+    const control = await Deno.makeTempDir({ prefix: "soci-deno-control-" });
+    owned.defer(() => Deno.remove(control, { recursive: true }));
+    const host = owned.use(await LazyHost.start({ config: CONFIG }));
+    const stage = new NeighbourStage(host, registry, control, owned.move());
+    try {
+      await stage.#startHealthy(image, known);
+    } catch (error) {
+      await stage[Symbol.asyncDispose]();
+      throw error;
+    }
+    return stage;
+  }
+
+  async #startHealthy(
+    image: string,
+    known: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const folder = `${this.control}/healthy`;
+    await Deno.mkdir(folder);
+    await Deno.writeTextFile(`${folder}/reader.py`, HEALTHY_READER);
+    await Deno.writeTextFile(`${folder}/known.json`, JSON.stringify(known));
+    const end = await this.#run(image, "healthy", [
+      ...["/usr/bin/python3", "/tmp/healthy/reader.py", "/data"],
+      "/tmp/healthy",
+    ]);
+    this.#owned.defer(async () => {
+      await Deno.writeTextFile(`${folder}/end`, "");
+      await end();
+    });
+    await Deno.writeTextFile(`${folder}/run`, "");
+    await until(() => this.#log().length > 10);
+  }
+
+  /**
+   * Starts a container; returns when it has written `ready` into its folder.
+   * @param name of the container and of its folder in `control`, which exists.
+   * @returns resolves when it has ended.
+   */
+  async #run(
+    image: string,
+    name: string,
+    args: readonly string[],
+  ): Promise<() => Promise<void>> {
+    const { layers } = await this.host.pull(image);
+    assert.ok(
+      layers.every(({ outcome }) => outcome === "served"),
+      this.host.logs().slice(-3000),
+    );
+    const running = ctrRun(this.host.containerd, {
+      image,
+      id: `${name}-${crypto.randomUUID().slice(0, 8)}`,
+      snapshotter: "soci",
+      flags: [
+        "--mount",
+        `type=bind,src=${this.control},dst=/tmp,options=rbind:rw`,
+      ],
+      args: [...args],
+      timeoutMs: 600_000,
+    });
+    let ended: string | null = null;
+    running.then(({ code, stderr }) => ended = `code ${code}: ${stderr}`);
+    await until(() => {
+      assert.equal(ended, null, `${name} ended`);
+      return exists(`${this.control}/${name}/ready`);
+    });
+    return async () => void await running;
+  }
+
+  #log(): string[] {
+    return Deno.readTextFileSync(`${this.control}/healthy/log`).split("\n")
+      .slice(0, -1);
+  }
+
+  #misses(): number {
+    return this.registry.requests.filter(({ method, path, status }) =>
+      method === "GET" && path.includes("/blobs/") && status === 206
+    ).length;
+  }
+
+  /**
+   * Watches the healthy one for a thousand misses, alone or beside a neighbour.
+   * @param isShown what else is waited for.
+   */
+  async watch(isShown: () => boolean = () => true): Promise<Beside> {
+    const before = this.#log().length;
+    const missed = this.#misses();
+    const began = performance.now();
+    await until(
+      () => this.#misses() - missed >= MISSES && isShown(),
+      MISSES_TIMEOUT_MS,
+    ).catch(() => {}); // whoever asserts sees the number
+    return {
+      ...reportOf(this.#log().slice(before)),
+      misses: this.#misses() - missed,
+      ms: Math.round(performance.now() - began),
+    };
+  }
+
+  /**
+   * Has a neighbour be bad while the healthy one is watched, and holds that the healthy one does not
+   * notice: no error, no wrong byte, a thousand misses.
+   */
+  async holdBeside(kind: NeighbourKind): Promise<Beside> {
+    await using neighbour = await kind(this);
+    await neighbour.spoil();
+    const seen = await this.watch(() => neighbour.shown() !== null);
+    const shown = neighbour.shown();
+    console.log(`    ${shown}; healthy: ${inWords(seen)}`);
+    assert.ok(shown !== null, "nobody has seen that the neighbour is bad");
+    assert.deepEqual(seen.errors, []);
+    assert.equal(seen.wrong, 0);
+    assert.ok(seen.misses >= MISSES, `${seen.misses} misses`);
+    return seen;
+  }
+
+  /**
+   * A container of another image that wants all of it at once, again and again, from `greedy` on.
+   * @param pushHost where its image is pushed. @param pullHost where the daemon finds it.
+   */
+  async greedy(pushHost: string, pullHost = pushHost): Promise<Greedy> {
+    const name = `neighbour-${++this.#neighbours}`;
+    const folder = `${this.control}/${name}`;
+    await Deno.mkdir(folder);
+    await Deno.writeTextFile(`${folder}/greedy.sh`, GREEDY_SCRIPT);
+    const tar = new TarBuilder().dir("data");
+    for (let i = 0; i < 24; i++) {
+      const bytes = incompressible(2 * MiB, this.#neighbours * 1000 + i);
+      tar.file(`data/file-${i}`, bytes);
+    }
+    const programs = addBusybox(new TarBuilder()).dir("tmp").dir("proc")
+      .dir("sys").dir("dev").file("name", name);
+    const layers = [programs, tar].map((tar) => layerBlob(tar));
+    await pushImage(pushHost, `${name}:1`, makeImage({ layers }));
+    await buildIndex("--min-layer-size", "0", `${pushHost}/${name}:1`);
+    const end = await this.#run(`${pullHost}/${name}:1`, name, [
+      ...["/bin/sh", `/tmp/${name}/greedy.sh`, `/tmp/${name}`],
+    ]);
+    return new Greedy(folder, end);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#owned.disposeAsync();
+  }
+}
+
+/** What the healthy one went through, in words. */
+export function inWords(seen: Beside): string {
+  const { files, misses, ms, p50Ms, p99Ms, longestMs, errors, wrong } = seen;
+  return `${files} files, ${misses} misses in ${ms} ms, p50 ${p50Ms} ms, p99 ${p99Ms} ms, longest ${longestMs} ms, ${errors.length} errors, ${wrong} wrong`;
+}
+
+/** A container that reads as much as it can. */
+export class Greedy {
+  constructor(
+    readonly folder: string,
+    readonly ended: () => Promise<void>,
+  ) {}
+
+  /** It reads from now on. */
+  async go(): Promise<void> {
+    await Deno.writeTextFile(`${this.folder}/run`, "");
+  }
+
+  /** How many of its reads have failed. */
+  errors(): number {
+    try {
+      return Deno.readTextFileSync(`${this.folder}/errors`).split("\n").length -
+        1;
+    } catch {
+      return 0; // none yet
+    }
+  }
+
+  /** It reads no more; resolves when its container is gone. */
+  async end(): Promise<void> {
+    await Deno.remove(`${this.folder}/run`);
+    await this.ended();
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false; // not yet
+  }
+}
+
+/** @throws when it does not come true in time. */
+export async function until(
+  what: () => boolean,
+  timeoutMs = 60_000,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!what()) {
+    if (performance.now() > deadline) throw new Error("it did not come true");
+    await pause(20);
+  }
+}
