@@ -48,6 +48,13 @@ export class Host {
     return [...this.#lanes.values()];
   }
 
+  /** Forgets repositories of which nothing is asked or to be asked. */
+  forgetIdle(): void {
+    for (const [repository, lane] of this.#lanes) {
+      if (lane.isIdle) this.#lanes.delete(repository);
+    }
+  }
+
   /** A lane had its turn. */
   hadTurn(lane: Lane): void {
     this.#lanes.delete(lane.repository);

@@ -152,6 +152,12 @@ export class Lane {
     if (nowMs >= this.#slowUntilMs) this.#slow = false;
   }
 
+  /** Whether nothing would be missed without it. */
+  get isIdle(): boolean {
+    return !this.#slow && this.requests.size === 0 && this.heldBytes === 0 &&
+      !this.isQueued;
+  }
+
   /** Whether anything is queued. */
   get isQueued(): boolean {
     return SPAN_CLASSES.some((cls) => this.queues[cls].size > 0);

@@ -365,8 +365,9 @@ export class SpanScheduler {
         for (const request of lane.requests) this.#lookAt(request, now);
         lane.look(now);
         if (lane.slow) this.#relieve(lane);
-        if (lane.slow || lane.requests.size > 0) idle = false;
+        if (!lane.isIdle) idle = false;
       }
+      host.forgetIdle();
     }
     if (!idle) return;
     clearInterval(this.#looking);
