@@ -1,6 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { RegistryError } from "../../remote/registry/mod.ts";
-import { type LayerReader, NotYetHere, SpanError } from "../spans/mod.ts";
+import {
+  type LayerReader,
+  NoSourceError,
+  NotYetHere,
+  SpanError,
+} from "../spans/mod.ts";
 
 /** How long a registry that failed is left alone before a waiting reader asks again, ms: at first, at most. */
 const FIRST_REST_MS = 100;
@@ -29,7 +34,7 @@ export class ReadTimeoutError extends Error {
 
 /** Whether a span that failed so may yet come: the registry failed or gave other bytes, or a Worker broke down. */
 function mayPass(error: unknown): boolean {
-  return error instanceof RegistryError ||
+  return error instanceof RegistryError || error instanceof NoSourceError ||
     (error instanceof SpanError &&
       (error.kind === "digest" || error.kind === "worker"));
 }

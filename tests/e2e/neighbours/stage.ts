@@ -34,6 +34,10 @@ const READ_WAIT_S = 5;
 const FILES = 128;
 const FILE_BYTES = 192 * KiB;
 const BUDGET_BYTES = FILES * FILE_BYTES / 4;
+/** Of a greedy neighbour, all read at once: more than may be on its way. */
+const GREEDY_FILES = 24;
+/** Of all images: a span of the healthy one does not fit into a rest that greedy ones leave. */
+const SPAN_SIZE = "2MiB";
 /** Misses that are counted while the neighbour is bad. */
 const MISSES = 1000;
 /** They take a few seconds on an idle machine. */
@@ -100,7 +104,7 @@ export class NeighbourStage implements AsyncDisposable {
     await pushImage(registry.host, "healthy:1", imageWith([layerBlob(tar)]));
     const image = `${registry.host}/healthy:1`;
     await buildIndex(
-      ...["--min-layer-size", "0", "--span-size", "64KiB", image],
+      ...["--min-layer-size", "0", "--span-size", SPAN_SIZE, image],
     );
     const control = await Deno.makeTempDir({ prefix: "soci-deno-control-" });
     owned.defer(() => Deno.remove(control, { recursive: true }));
@@ -227,7 +231,7 @@ export class NeighbourStage implements AsyncDisposable {
     await Deno.mkdir(folder);
     await Deno.writeTextFile(`${folder}/greedy.sh`, GREEDY_SCRIPT);
     const tar = new TarBuilder().dir("data");
-    for (let i = 0; i < 24; i++) {
+    for (let i = 0; i < GREEDY_FILES; i++) {
       const bytes = incompressible(2 * MiB, this.#neighbours * 1000 + i);
       tar.file(`data/file-${i}`, bytes);
     }
@@ -235,7 +239,10 @@ export class NeighbourStage implements AsyncDisposable {
       .dir("sys").dir("dev").file("name", name);
     const layers = [programs, tar].map((tar) => layerBlob(tar));
     await pushImage(pushHost, `${name}:1`, makeImage({ layers }));
-    await buildIndex("--min-layer-size", "0", `${pushHost}/${name}:1`);
+    await buildIndex(
+      ...["--min-layer-size", "0", "--span-size", SPAN_SIZE],
+      `${pushHost}/${name}:1`,
+    );
     const end = await this.#run(`${pullHost}/${name}:1`, name, [
       ...["/bin/sh", `/tmp/${name}/greedy.sh`, `/tmp/${name}`],
     ]);
