@@ -2,7 +2,7 @@
  * `soci-deno mount`: an image as a read-only directory, at once.
  * @module
  */
-import { ImageService } from "../lib/images/lazy/mod.ts";
+import { imageDirectories, ImageService } from "../lib/images/lazy/mod.ts";
 import { LayerStore } from "../lib/layers/serving/mod.ts";
 import {
   assertLinksOfRoot,
@@ -10,6 +10,7 @@ import {
 } from "../lib/host/files/mod.ts";
 import { OverlayMount } from "../lib/host/mounting/mod.ts";
 import { isMountPoint } from "../lib/host/mounting/mod.ts";
+import { writeChain } from "../lib/layers/store/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
 import { platformFlag } from "./build_flags.ts";
 import {
@@ -42,7 +43,7 @@ Flags:
   --platform OS/ARCH    which image of a multi-platform one (default: this machine's)
   --root DIR            cache and state (default ${DEFAULT_ROOT}); one process at a time
   --allow-other         let all users in, as far as the image's own modes do; without it DIR is
-                        root's alone (mode 0700). Setuid programs and devices work for nobody
+                        root's alone. Setuid programs and devices work for nobody
   --no-background       fetch only what is read
   --face FACE           show files by fuse, by erofs (faster; Linux 6.12), or auto (the default),
                         which tries erofs
@@ -95,16 +96,21 @@ export const mountCommand: Command = {
     const stop = new AbortController();
     const images = new ImageService(client, store, { v1: true, v2: true });
     const resolved = await images.resolve(reference, platform);
+    const access = values["allow-other"] ? "all" : "root";
     // Before anything is downloaded.
     OverlayMount.assertStackable(
       new Set(resolved.layers.map(({ descriptor }) => descriptor.digest)).size,
     );
     const layers = await images.openAll(resolved, stop.signal);
     {
+      const { root, above } = imageDirectories(layers);
       using _overlay = await OverlayMount.mount({
         directories: layers.map((layer) => layer.directory),
         target,
-        access: values["allow-other"] ? "all" : "root",
+        own: `${values.root}/top`,
+        fill: above === null ? null : (own) => writeChain(above, own),
+        root,
+        access,
       });
       const report = {
         image: reference.toString(),

@@ -180,6 +180,12 @@ for (const [i, { directories }] of [layers, merged].entries()) {
     await OverlayMount.mount({
       directories,
       target: `${folder}/o${i}`,
+      own: `${folder}/own${i}`,
+      fill: null,
+      root: {
+        ...{ mode: 0o755, uid: 0, gid: 0, mtimeSeconds: 0, mtimeNanos: 0 },
+        xattrs: new Map(),
+      },
       access: "root",
     }),
   );

@@ -32,6 +32,8 @@ const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   ["pigz", "pigz"],
   ["zstd", "zstd"],
   ["attr", "setfattr"],
+  ["acl", "setfacl"],
+  ["libarchive-tools", "bsdtar"],
   ["libcap2-bin", "setcap"],
   ["iproute2", "ip"],
   ["iptables", "iptables"],

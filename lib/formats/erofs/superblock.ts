@@ -17,8 +17,9 @@ import {
 import type { ErofsSource } from "./tree.ts";
 
 /** Raised whenever the same tree would give another image. */
-const WRITER_VERSION = 2;
+const WRITER_VERSION = 3;
 const VOLUME_NAME = "soci-deno";
+const VOLUME_NAME_BYTES = 16;
 // We store our own fields in the 16 bytes of the UUID, which only has to differ between images.
 const UUID_VERSION = 0;
 const UUID_TREE = 4;
@@ -31,7 +32,9 @@ const UUID_LENGTH = 12;
  */
 export function writeSuperblock(
   image: Uint8Array<ArrayBuffer>,
-  { inodes, blobBytes, treeChecksum }: ErofsSource & { inodes: number },
+  { inodes, blobBytes, treeChecksum, volume = VOLUME_NAME }:
+    & ErofsSource
+    & { inodes: number },
 ): void {
   const blocks = image.length / BLOCK;
   const device = new DataView(image.buffer, DEVICE_SLOT_AT, DEVICE_SLOT_BYTES);
@@ -59,7 +62,7 @@ export function writeSuperblock(
     true,
   );
   new TextEncoder().encodeInto(
-    VOLUME_NAME,
+    volume.slice(0, VOLUME_NAME_BYTES),
     image.subarray(SUPERBLOCK_AT + SUPERBLOCK.volumeName),
   );
   view.setUint32(SUPERBLOCK.uuid + UUID_VERSION, WRITER_VERSION, true);

@@ -54,4 +54,9 @@ export interface ErofsSource {
   readonly blobBytes: number;
   /** Checksum of the tree, 32 bits: another tree, another image. */
   readonly treeChecksum: number;
+  /**
+   * Name of the volume, 16 letters of ASCII at most. Images that differ in it have other UUIDs, by which
+   * overlayfs tells the layers it stacks apart: two equal trees are two file systems.
+   */
+  readonly volume?: string;
 }

@@ -17,6 +17,7 @@ import {
   type Ztoc,
   ZTOC_VERSION,
   type ZtocCompression,
+  type ZtocEntry,
 } from "./model.ts";
 import type { LayerPass, PassResult } from "./pass.ts";
 import { TarPass } from "./tar_pass.ts";
@@ -153,6 +154,11 @@ export class ZtocBuilder {
       uncompressedSize: source.uncompressedSize,
       ...this.#digests(),
     };
+  }
+
+  /** The entries so far, in tar order; their bytes are views. */
+  *entries(): Generator<ZtocEntry, void, void> {
+    for (let i = 0; i < this.#entries.length; i++) yield this.#entries.get(i);
   }
 
   #end():

@@ -35,6 +35,7 @@ import {
   OPCODE,
   OPEN_OUT_BYTES,
   OUT_HEADER_BYTES,
+  POSIX_ACL,
   PROTOCOL_MAJOR,
   PROTOCOL_MINOR,
   STATFS_OUT_BYTES,
@@ -202,7 +203,9 @@ export class FuseLoop {
 
   #init(length: number): void {
     const offered = this.#word(52);
-    const flags = ((INIT_FLAGS | INIT_EXT) & offered) >>> 0;
+    // Where there are no extended attributes there are no ACLs, and nothing to ask about.
+    const wanted = INIT_FLAGS | INIT_EXT | (this.#xattrs ? POSIX_ACL : 0);
+    const flags = (wanted & offered) >>> 0;
     const flags2 = (offered & INIT_EXT) !== 0 && length >= IN_HEADER_BYTES + 20
       ? (this.#word(56) & HAS_RESEND) >>> 0
       : 0;

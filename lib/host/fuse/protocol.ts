@@ -52,6 +52,11 @@ export const INIT_FLAGS = (1 << 0) | // ASYNC_READ
   (1 << 23) | // CACHE_SYMLINKS
   (1 << 24); // NO_OPENDIR_SUPPORT
 
+/**
+ * INIT flag: the kernel asks for the ACLs of files and goes by them. Without it they are shown and not
+ * obeyed, and what is their mask is taken for the rights of the owning group.
+ */
+export const POSIX_ACL = 1 << 20;
 /** INIT flag: the reply's flags2 counts. */
 export const INIT_EXT = 1 << 30;
 /**

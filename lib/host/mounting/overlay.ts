@@ -1,10 +1,16 @@
+import { removeFolder } from "../files/mod.ts";
 import {
+  bytePath,
+  type DirectoryAttributes,
   ERRNO,
   FsContext,
+  isClosedToOthers,
   LOWER_FLAGS,
   mountElsewhere,
   OsError,
   readWholeFile,
+  setAttributes,
+  setTime,
   unmount,
 } from "../os/mod.ts";
 
@@ -26,9 +32,22 @@ export interface OverlayOptions {
   readonly directories: readonly string[];
   /** An existing directory. */
   readonly target: string;
+  /** A folder to be made for the mount, and removed with it; what is there of an earlier one goes. */
+  readonly own: string;
   /**
-   * Who may enter: only `root`, or every user that the image's own modes allow. For `root` a directory
-   * of mode 0700 lies on top, so `target` itself shows that mode and owner instead of the image's.
+   * Directories that belong above the layers, put into `own`; null when there are none.
+   * @throws what it likes: nothing is mounted then.
+   */
+  readonly fill: ((own: string) => Promise<void>) | null;
+  /** What `target` shows of itself. */
+  readonly root: DirectoryAttributes;
+  /**
+   * Who may enter: whoever `root` lets in, or the user root alone.
+   *
+   * For root alone a directory of mode 0700 lies on top while overlay is mounted. By that overlay goes
+   * as long as it is mounted, whatever the directory is given afterwards; but it shows what the
+   * directory has. So it is given the attributes of `root` then. Overlay does not promise that, so it
+   * is tried, and where others could enter the directory stays as it was.
    */
   readonly access: "root" | "all";
 }
@@ -43,38 +62,42 @@ export class OverlayMount implements Disposable {
   private constructor(
     /** Where it is. */
     readonly target: string,
-    /** A folder of our own, among the layers or not. */
-    readonly empty: string,
+    readonly own: string,
   ) {}
 
   /**
    * Mounts layers. A layer that is named several times is used once, at its uppermost place: overlayfs
    * refuses duplicates, and a lower copy would show nothing new. The calls may wait for our own FUSE
    * Workers, so they run on another thread.
-   * @throws OverlayError
+   * @throws OverlayError, OsError
    */
-  static async mount(
-    { directories, target, access }: OverlayOptions,
-  ): Promise<OverlayMount> {
+  static async mount(options: OverlayOptions): Promise<OverlayMount> {
+    const { directories, target, own, fill, root, access } = options;
     const layers = [...new Set(directories.toReversed())];
-    OverlayMount.assertStackable(layers.length);
-    const empty = Deno.makeTempDirSync({ prefix: "soci-deno-empty-" }); // 0700
+    const onTop = fill !== null || access === "root";
+    OverlayMount.assertStackable(layers.length + Number(onTop));
+    removeFolder(own);
+    Deno.mkdirSync(own, { mode: 0o700 });
     try {
+      await fill?.(own);
+      if (access === "root") setAttributes(bytePath(own), CLOSED);
       // Overlay takes mode and owner of a directory from the topmost lower one that has it, and wants
       // at least two lower ones when there is no upper one.
-      const lower = access === "root"
-        ? [empty, ...layers]
+      const lower = onTop
+        ? [own, ...layers]
         : layers.length < 2
-        ? [...layers, empty]
+        ? [...layers, own]
         : layers;
       if (!await mountByCalls(lower, target)) {
         await mountByOptions(lower, target);
       }
-      return new OverlayMount(target, empty);
     } catch (error) {
-      Deno.removeSync(empty);
+      removeFolder(own);
       throw error;
     }
+    const mount = new OverlayMount(target, own);
+    if (access === "root") showClosed(mount, root);
+    return mount;
   }
 
   /** Whether so many different layers can be stacked. @throws OverlayError */
@@ -94,8 +117,32 @@ export class OverlayMount implements Disposable {
         throw error;
       }
     }
-    Deno.removeSync(this.empty);
+    removeFolder(this.own);
   }
+}
+
+/** Of a directory that nobody but root may enter. */
+const CLOSED: DirectoryAttributes = {
+  mode: 0o700,
+  uid: 0,
+  gid: 0,
+  mtimeSeconds: 0,
+  mtimeNanos: 0,
+  xattrs: new Map(),
+};
+
+/** Has a mount that is closed to others show the attributes of the image's root directory. */
+function showClosed(
+  { own, target }: OverlayMount,
+  root: DirectoryAttributes,
+): void {
+  const path = bytePath(own);
+  // An ACL would let others in once the mode does not.
+  const shown = { ...root, xattrs: new Map() };
+  setAttributes(path, shown);
+  setTime(path, shown);
+  if (isClosedToOthers(target)) return;
+  setAttributes(path, CLOSED);
 }
 
 /** Uppermost first. @returns false where the kernel does not know how. @throws OverlayError */

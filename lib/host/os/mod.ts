@@ -58,6 +58,15 @@ export {
 } from "./mount.ts";
 
 // Memory.
+export {
+  bytePath,
+  type DirectoryAttributes,
+  isClosedToOthers,
+  makeDirectoryOf,
+  setAttributes,
+  setTime,
+  xattrsOf,
+} from "./directories.ts";
 export { FsContext } from "./fs_context.ts";
 export { addressOf, FileMapping } from "./mapping.ts";
 export { dropPages, mapBuffersFrom, trimHeap } from "./heap.ts";

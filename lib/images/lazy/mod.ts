@@ -12,6 +12,10 @@
  */
 export { ImageService } from "./open.ts";
 export type { ByManifestOptions, DiscoveryOptions } from "./images.ts";
+export {
+  type ImageDirectories,
+  imageDirectories,
+} from "./image_directories.ts";
 export { ImageLayerProvider, type ProviderOptions } from "./provider.ts";
 export type { RegistryBlobs, RegistrySpanSource } from "./source.ts";
 export type { WholeStream } from "./whole_stream.ts";

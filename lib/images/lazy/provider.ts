@@ -8,9 +8,11 @@ import {
 } from "../../remote/image/mod.ts";
 import { parseReference, type Reference } from "../../remote/registry/mod.ts";
 import type {
+  LayerChain,
   LayerDirectory,
   LayerProvider,
   LayerRequest,
+  OwnDirectories,
   ProvidedLayer,
   SnapshotUsage,
   StoredLayer,
@@ -23,7 +25,13 @@ import {
 import type { ImageService } from "./open.ts";
 import { Failures, WHILE_PULLING } from "./failures.ts";
 import type { OpenLayer } from "../../layers/serving/mod.ts";
-import { slotOf } from "../../layers/store/mod.ts";
+import { FolderLower, slotOf, writeChain } from "../../layers/store/mod.ts";
+import {
+  chainDirectories,
+  decodeChain,
+  encodeChain,
+  TreeLower,
+} from "../../layers/tree/mod.ts";
 
 const log = logger("images");
 
@@ -157,6 +165,32 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   #end(layerDigest: string, use: Use): void {
     if (use.ahead !== null) clearTimeout(use.ahead);
     if (this.#uses.get(layerDigest) === use) this.#uses.delete(layerDigest);
+  }
+
+  async ownDirectories(chain: LayerChain): Promise<OwnDirectories | null> {
+    const top = await this.#opened(chain.layerDigest);
+    if (!top.mayInherit && chain.record === null) return null;
+    const lower = await Promise.all(chain.below.map(async (part) => {
+      if ("folder" in part) return new FolderLower(part.folder);
+      const layer = await this.#opened(part.layerDigest);
+      return new TreeLower(() => layer.readTree());
+    }));
+    const root = chainDirectories(top.readTree(), {
+      listed: chain.record === null ? null : decodeChain(chain.record),
+      lower,
+      root: "container",
+    });
+    return root === null ? null : {
+      record: encodeChain(root),
+      write: (folder) => writeChain(root, folder),
+    };
+  }
+
+  /** A layer that is served. @throws Error when it is not. */
+  async #opened(layerDigest: string): Promise<OpenLayer> {
+    const use = this.#uses.get(layerDigest);
+    if (use === undefined) throw new Error(`${layerDigest} is not served`);
+    return await use.layer;
   }
 
   async restoreLayer(

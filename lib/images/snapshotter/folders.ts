@@ -1,5 +1,11 @@
+import {
+  readTextIfThere,
+  statIfThere,
+  writeWhole,
+} from "../../host/files/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { mountsBelow } from "./disk.ts";
+import type { OwnDirectories } from "./provider.ts";
 import type { Owner, SnapshotKind } from "./types.ts";
 
 const log = logger("snapshotter");
@@ -27,6 +33,19 @@ export class SnapshotFolders {
     return `${this.#root}/${id}/fs`;
   }
 
+  /**
+   * Record of the directories of its chain that a lazy snapshot has in its folder; null when there are
+   * none. @throws FileError
+   */
+  record(id: number): string | null {
+    return readTextIfThere(`${this.#root}/${id}/directories`);
+  }
+
+  /** Whether a snapshot has files, or directories, in a folder of its own. @throws FileError */
+  has(id: number): boolean {
+    return statIfThere(`${this.#root}/${id}`) !== null;
+  }
+
   /** Where overlayfs keeps its scratch for a snapshot. */
   work(id: number): string {
     return `${this.#root}/${id}/work`;
@@ -47,6 +66,20 @@ export class SnapshotFolders {
     if (owner !== null) Deno.chownSync(`${path}/fs`, owner.uid, owner.gid);
     if (kind === "active") makeDirectory(`${path}/work`, 0o711);
     return name;
+  }
+
+  /** Makes a folder, without a number yet, with the own directories of a chain. @throws what `own` does */
+  async stageOwn(own: OwnDirectories): Promise<string> {
+    const staged = this.stage("view", null);
+    const path = `${this.#root}/${staged}`;
+    try {
+      await own.write(`${path}/fs`);
+      await writeWhole(`${path}/directories`, own.record, { sync: "data" });
+      return staged;
+    } catch (error) {
+      this.unstage(staged);
+      throw error;
+    }
   }
 
   /** Gives a staged folder its number. */

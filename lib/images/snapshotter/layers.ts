@@ -43,7 +43,7 @@ export class LazyLayers {
    */
   async provide<T>(
     request: LayerRequest,
-    use: (layer: ProvidedLayer) => T,
+    use: (layer: ProvidedLayer) => Promise<T>,
   ): Promise<T | null> {
     await this.settled();
     this.#preparing++;
@@ -51,7 +51,7 @@ export class LazyLayers {
       const layer = await this.#ask(request);
       if (layer === null) return null;
       this.#unused.add(layer.layerDigest); // is looked at below: `use` may fail
-      return use(layer);
+      return await use(layer);
     } finally {
       this.#preparing--;
       this.#releaseUnused();

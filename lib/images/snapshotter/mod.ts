@@ -30,10 +30,13 @@ export {
 } from "./errors.ts";
 export { overlayOptionsOfKernel } from "./mounts.ts";
 export {
+  type ChainPart,
+  type LayerChain,
   type LayerDirectory,
   type LayerProvider,
   type LayerRequest,
   NO_LAYERS,
+  type OwnDirectories,
   type ProvidedLayer,
   type StoredLayer,
 } from "./provider.ts";

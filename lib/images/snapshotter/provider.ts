@@ -29,6 +29,32 @@ export interface ProvidedLayer extends LayerDirectory {
   readonly layerDigest: string;
 }
 
+/** What a chain is made of: a layer that is served, or a folder with files. */
+export type ChainPart =
+  | { readonly layerDigest: string }
+  | { readonly folder: string };
+
+/** A chain of layers, of which the uppermost is served. */
+export interface LayerChain {
+  /** Of the uppermost layer. */
+  readonly layerDigest: string;
+  /** The others, nearest first. */
+  readonly below: readonly ChainPart[];
+  /** The record of the own directories of the chain without its uppermost layer, when it has any. */
+  readonly record: string | null;
+}
+
+/**
+ * Directories that a chain shows above its layers, as they belong to no layer alone: an archive that
+ * names files and not what they are in implies directories as they are below it.
+ */
+export interface OwnDirectories {
+  /** From it those of a longer chain are made. */
+  readonly record: string;
+  /** Makes them in an empty folder, on disk when it resolves. */
+  write(folder: string): Promise<void>;
+}
+
 /** What the state remembers of a committed lazy snapshot. */
 export interface StoredLayer {
   /** The snapshot's number: durable and never used again. */
@@ -57,6 +83,14 @@ export interface LayerProvider {
   prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null>;
 
   /**
+   * Called before a chain is committed whose uppermost layer `prepareLayer` has given.
+   *
+   * @returns null when its layers alone show what is right. A rejection means that containerd must
+   * unpack the uppermost one.
+   */
+  ownDirectories(chain: LayerChain): Promise<OwnDirectories | null>;
+
+  /**
    * Called after a restart for each committed lazy snapshot, and again whenever one that could not be
    * restored is needed.
    *
@@ -79,6 +113,7 @@ export interface LayerProvider {
 /** Leaves every layer to containerd: an ordinary overlay snapshotter. */
 export const NO_LAYERS: LayerProvider = {
   prepareLayer: () => Promise.resolve(null),
+  ownDirectories: () => Promise.resolve(null),
   restoreLayer: () => Promise.resolve(null),
   releaseLayer: () => Promise.resolve(),
   usage: () => Promise.resolve({ sizeBytes: 0, inodes: 0 }),

@@ -1,3 +1,4 @@
+import { logger } from "../../telemetry/mod.ts";
 import { diskUsage } from "./disk.ts";
 import { SnapshotError, SnapshotterSetupError } from "./errors.ts";
 import { parseFilters } from "./filter.ts";
@@ -6,7 +7,7 @@ import { idMapping } from "./idmap.ts";
 import { KeyedLock } from "./lock.ts";
 import { LazyLayers } from "./layers.ts";
 import { mountSpecs, overlayOptionsOfKernel } from "./mounts.ts";
-import type { LayerProvider } from "./provider.ts";
+import type { ChainPart, LayerProvider, ProvidedLayer } from "./provider.ts";
 import { type SnapshotRow, SnapshotStore } from "./store.ts";
 import {
   type Labels,
@@ -18,6 +19,8 @@ import {
   type SnapshotUsage,
   TARGET_LABEL,
 } from "./types.ts";
+
+const log = logger("snapshotter");
 
 /** What a snapshotter works with. */
 export interface SnapshotterOptions {
@@ -240,27 +243,96 @@ export class Snapshotter implements AsyncDisposable {
     const signal = request.signal ?? new AbortController().signal;
     const committed = await this.#layers.provide(
       { chainId: target, key, labels, signal },
-      (layer) => {
-        const row = this.#store.insert({
-          // Taken when the same chain was committed on another parent (unpacked in another
-          // namespace): containerd finds ours by label and parent, not by name.
-          name: this.#store.find(target) === null
-            ? target
-            : `${target} ${crypto.randomUUID()}`,
-          parent,
-          kind: "committed",
-          labels: { ...labels, [REMOTE_LABEL]: "remote snapshot" },
-          layer: {
-            directory: layer.directory,
-            layerDigest: layer.layerDigest,
-            chainId: target,
-          },
-        });
-        this.#layers.opened(row, layer);
-        return row;
-      },
+      (layer) => this.#commitLazy({ target, parent, labels }, layer),
     );
     if (committed !== null) throw targetExists(target);
+  }
+
+  /** @returns null when what the chain needs beside its layers cannot be made. */
+  async #commitLazy(
+    { target, parent, labels }: {
+      readonly target: string;
+      readonly parent: string;
+      readonly labels: Labels;
+    },
+    layer: ProvidedLayer,
+  ): Promise<SnapshotRow | null> {
+    let staged: string | null;
+    try {
+      staged = await this.#stageOwnDirectories(parent, layer.layerDigest);
+    } catch (error) {
+      log.warn("directories of a chain cannot be made, containerd unpacks", {
+        chainId: target,
+        layer: layer.layerDigest,
+        error: String(error),
+      });
+      return null;
+    }
+    try {
+      const row = this.#store.insert({
+        // Taken when the same chain was committed on another parent (unpacked in another
+        // namespace): containerd finds ours by label and parent, not by name.
+        name: this.#store.find(target) === null
+          ? target
+          : `${target} ${crypto.randomUUID()}`,
+        parent,
+        kind: "committed",
+        labels: { ...labels, [REMOTE_LABEL]: "remote snapshot" },
+        layer: {
+          directory: layer.directory,
+          layerDigest: layer.layerDigest,
+          chainId: target,
+        },
+      }, (id) => staged !== null && this.#folders.adopt(staged, id));
+      this.#layers.opened(row, layer);
+      return row;
+    } catch (error) {
+      if (staged !== null) this.#folders.unstage(staged);
+      throw error;
+    }
+  }
+
+  /** A folder with what the chain of a layer on `parent` shows above its layers; null when nothing. */
+  async #stageOwnDirectories(
+    parent: string,
+    layerDigest: string,
+  ): Promise<string | null> {
+    const rows = this.#chain(parent);
+    const below = rows.flatMap((row, at): ChainPart[] => {
+      if (row.layer === null) return [{ folder: this.#folders.fs(row.id) }];
+      const served = { layerDigest: row.layer.layerDigest };
+      return at > 0 && this.#showsOwn(rows, at)
+        ? [{ folder: this.#folders.fs(row.id) }, served]
+        : [served];
+    });
+    const [nearest] = rows;
+    const record = nearest === undefined || nearest.layer === null
+      ? null
+      : this.#folders.record(nearest.id);
+    const own = await this.#provider.ownDirectories({
+      layerDigest,
+      below,
+      record,
+    });
+    return own === null ? null : await this.#folders.stageOwn(own);
+  }
+
+  /** A committed snapshot and what it is built on, nearest first; nothing for an empty name. */
+  #chain(name: string): SnapshotRow[] {
+    return name === "" ? [] : [
+      this.#store.committedParent(name),
+      ...this.#store.parents(name),
+    ];
+  }
+
+  /**
+   * Whether a lazy snapshot's own directories are shown: they are those of all served layers down to
+   * the next one that containerd unpacked, so only the uppermost of them counts.
+   */
+  #showsOwn(rows: readonly SnapshotRow[], at: number): boolean {
+    const row = rows[at];
+    return row !== undefined && (at === 0 || rows[at - 1]?.layer === null) &&
+      this.#folders.has(row.id);
   }
 
   #committedAs(target: string, parent: string): boolean {
@@ -276,10 +348,7 @@ export class Snapshotter implements AsyncDisposable {
     const { key, parent, labels } = request;
     this.#checkNew(request);
     // Before anything is stored: a layer that cannot be served now must not leave a snapshot behind.
-    const rows = parent === "" ? [] : [
-      this.#store.committedParent(parent),
-      ...this.#store.parents(parent),
-    ];
+    const rows = this.#chain(parent);
     const parents = await this.#filesOf(rows);
     // A container's root directory belongs to whom it belonged to in the image.
     const owner = idMapping(key, labels ?? {})?.root ??
@@ -328,15 +397,15 @@ export class Snapshotter implements AsyncDisposable {
     }, this.#overlayOptions);
   }
 
-  /** Directories with the files of these snapshots. */
-  #filesOf(rows: readonly SnapshotRow[]): Promise<string[]> {
-    return Promise.all(
-      rows.map(async (row) =>
-        row.layer === null
-          ? this.#folders.fs(row.id)
-          : (await this.#layers.shown(row)).directory
-      ),
-    );
+  /** Directories with the files of these snapshots, which are a chain, nearest first. */
+  async #filesOf(rows: readonly SnapshotRow[]): Promise<string[]> {
+    const found = await Promise.all(rows.map(async (row, at) => {
+      const own = this.#folders.fs(row.id);
+      if (row.layer === null) return [own];
+      const { directory } = await this.#layers.shown(row);
+      return this.#showsOwn(rows, at) ? [own, directory] : [directory];
+    }));
+    return found.flat();
   }
 
   async #ownerOf(row: SnapshotRow): Promise<Owner> {

@@ -2,11 +2,14 @@ import { ContentError, type LayerSource } from "../../remote/content/mod.ts";
 import { SpanInflater } from "../../formats/deflate/mod.ts";
 import { type Descriptor, type Digest, sha256 } from "../../formats/oci/mod.ts";
 import { cleanPath } from "../../formats/soci/mod.ts";
+import { spanTable, type Ztoc } from "../../formats/ztoc/mod.ts";
 import {
-  spanTable,
-  type Ztoc,
-  type ZtocEntry,
-} from "../../formats/ztoc/mod.ts";
+  compileTree,
+  findPath,
+  LayerTree,
+  S,
+  TreeCompileError,
+} from "../../layers/tree/mod.ts";
 
 /** A layer has no such file, or it is none whose bytes can be given. */
 export class NoSuchFileError extends Error {
@@ -31,35 +34,61 @@ export function readFileOfLayer(
   return pieces(source, layer, ztoc, findFile(ztoc, path), signal);
 }
 
-/** The last entry of that name counts, as in a file system that the tar is unpacked to. */
-function findFile(ztoc: Ztoc, path: string): ZtocEntry {
-  const decoder = new TextDecoder();
-  const find = (wanted: string) =>
-    ztoc.entries.findLast(({ name }) =>
-      cleanPath(decoder.decode(name)) === wanted
-    );
-  let wanted = cleanPath(path);
-  for (let hops = 0; hops < 40; hops++) {
-    const entry = find(wanted);
-    if (entry === undefined) {
-      throw new NoSuchFileError(`file ${path} does not exist in metadata`);
-    }
-    if (entry.type === "reg") return entry;
-    if (entry.type !== "hardlink") {
-      throw new NoSuchFileError(
-        `${path} is no regular file (${entry.type}), so it has no content`,
-      );
-    }
-    wanted = cleanPath(decoder.decode(entry.linkname));
+/** Where the bytes of a file are in the tar. */
+interface FilePlace {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** The file that the layer shows under that path: the very tree that is served. */
+function findFile(ztoc: Ztoc, path: string): FilePlace {
+  const tree = treeOf(ztoc);
+  const bytes = new TextEncoder().encode(cleanPath(path));
+  const inode = findPath(tree, String.fromCharCode(...bytes));
+  if (inode < 0) {
+    throw new NoSuchFileError(`file ${path} does not exist in metadata`);
   }
-  throw new NoSuchFileError(`${path} is a link to itself`);
+  const type = (tree.mode[inode] as number) & S.IFMT;
+  if (type !== S.IFREG) {
+    throw new NoSuchFileError(
+      `${path} is no regular file (${
+        TYPE_NAMES.get(type) ?? "unknown"
+      }), so it has no content`,
+    );
+  }
+  return {
+    offset: tree.dataOffset[inode] as number,
+    size: tree.size[inode] as number,
+  };
+}
+
+const TYPE_NAMES: ReadonlyMap<number, string> = new Map([
+  [S.IFDIR, "dir"],
+  [S.IFLNK, "symlink"],
+  [S.IFCHR, "char"],
+  [S.IFBLK, "block"],
+  [S.IFIFO, "fifo"],
+]);
+
+function treeOf({ entries, uncompressedSize }: Ztoc): LayerTree {
+  try {
+    return new LayerTree(
+      compileTree({ entries, spanStarts: [0], dataSize: uncompressedSize }),
+    );
+  } catch (cause) {
+    if (!(cause instanceof TreeCompileError)) throw cause;
+    throw new NoSuchFileError(
+      `the layer's entries make no file tree: ${cause.message}`,
+      { cause },
+    );
+  }
 }
 
 async function* pieces(
   source: LayerSource,
   layer: Descriptor,
   ztoc: Ztoc,
-  { offset, size }: ZtocEntry,
+  { offset, size }: FilePlace,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, void> {
   if (size === 0) return;

@@ -33,6 +33,7 @@ export type FromIndexer =
  * - `damaged`: its bytes are broken, cut short or not of the format they claim.
  * - `sparse`: it holds a sparse file, whose bytes in the tar are not those of the file.
  * - `unsupported`: the ztoc format cannot describe what it holds.
+ * - `unservable`: its entries make no file tree; containerd could not unpack it either.
  * - `too-large`: it exceeds one of our limits.
  * - `internal`: a bug, or a fault of the machine.
  */
@@ -40,6 +41,7 @@ export type IndexingReason =
   | "damaged"
   | "sparse"
   | "unsupported"
+  | "unservable"
   | "too-large"
   | "internal";
 

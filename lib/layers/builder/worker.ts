@@ -7,6 +7,7 @@
 import { DeflateError } from "../../formats/deflate/mod.ts";
 import { TarError } from "../../formats/tar/mod.ts";
 import { ZtocBuilder, ZtocError } from "../../formats/ztoc/mod.ts";
+import { assertTree, TreeCompileError } from "../tree/mod.ts";
 import type { FromIndexer, IndexingReason, ToIndexer } from "./messages.ts";
 import { RingReader } from "./ring.ts";
 
@@ -18,6 +19,7 @@ function send(message: FromIndexer, transfer: Transferable[] = []): void {
 
 function reasonOf(error: unknown): IndexingReason {
   if (error instanceof DeflateError) return "damaged";
+  if (error instanceof TreeCompileError) return "unservable";
   if (error instanceof ZtocError) {
     return error.code === "too-large" ? "too-large" : "internal";
   }
@@ -47,6 +49,7 @@ function index(order: ToIndexer, reader: RingReader): void {
   }
   const { bytes, compressedSize, uncompressedSize, ...rest } = builder
     .finishEncoded();
+  assertTree(builder.entries(), uncompressedSize);
   const layer = {
     ...rest,
     ztoc: bytes,

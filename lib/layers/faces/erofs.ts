@@ -157,7 +157,7 @@ export class ErofsFace {
     const path = `${this.#options.layersDirectory}/${slot}/${IMAGE_FILE}`;
     let saved: Promise<void>;
     try {
-      const image = newImage(path, tree);
+      const image = newImage(path, slot, tree);
       saved = image === null ? Promise.resolve() : writeWhole(path, image);
       saved.catch(() => {}); // awaited later, in the slot's own turn
     } catch (error) {
@@ -293,9 +293,11 @@ export class ErofsFace {
 /** The tree's image; null when the file is that already. @throws ErofsUnsupportedError, OsError */
 function newImage(
   path: string,
+  slot: number,
   tree: LayerTree,
 ): Uint8Array<ArrayBuffer> | null {
   const source = {
+    volume: `soci-${slot}`,
     blobBytes: blobBytes(dataBytes(tree)),
     treeChecksum: tree.checksum,
   };

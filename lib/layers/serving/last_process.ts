@@ -5,11 +5,11 @@
 import { abortConnection } from "../../host/fuse/mod.ts";
 import type { MountKeeper } from "../../host/handover/mod.ts";
 import { MOUNT_NAMES, type ServedMount } from "../fs/mod.ts";
-import { TREE_VERSION, treeFileVersion } from "../tree/mod.ts";
+import { TREE_VERSION } from "../tree/mod.ts";
 import { closeFd, OsError } from "../../host/os/mod.ts";
 import { listMounts, unmount } from "../../host/mounting/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
-import type { SlotTableStore } from "../store/mod.ts";
+import { type SlotTableStore, treeFileVersion } from "../store/mod.ts";
 
 const log = logger("images");
 

@@ -71,6 +71,8 @@ export class Machinery implements Disposable {
   readonly bootId = bootId();
   readonly readWaitMs: number;
   readonly headers: "checked" | "trusted";
+  /** Which trees on disk are used; in mounts that were taken over the kernel knows their numbers. */
+  readonly trees: "current" | "any";
   /** Folder of the layers' folders. */
   readonly layersDirectory: string;
   readonly files: LayerFileSystem;
@@ -93,13 +95,18 @@ export class Machinery implements Disposable {
 
   constructor(
     layersDirectory: string,
-    given: { readonly files: LayerFileSystem; readonly slots: SlotTableStore },
+    given: {
+      readonly files: LayerFileSystem;
+      readonly slots: SlotTableStore;
+      readonly mounts: "new" | "taken";
+    },
     options: MachineryOptions,
   ) {
     const { maxCacheBytes = 0, backgroundBytesPerSecond = 0 } = options;
     const { slots } = given;
     this.readWaitMs = options.readWaitMs ?? DEFAULT_READ_WAIT_MS;
     this.headers = options.headers ?? "checked";
+    this.trees = given.mounts === "taken" ? "any" : "current";
     this.layersDirectory = layersDirectory;
     this.files = given.files;
     this.slots = slots;

@@ -12,7 +12,13 @@ import {
   SpanSources,
 } from "../spans/mod.ts";
 import { LayerFolder, type LayerIdentity } from "../store/mod.ts";
-import type { LayerTree } from "../tree/mod.ts";
+import {
+  DIRECTORY,
+  type DirectoryFacts,
+  factsAt,
+  type LayerTree,
+  mayInherit,
+} from "../tree/mod.ts";
 import { LayerCheck } from "./layer_check.ts";
 import { LayerLife, type LayerState } from "./life.ts";
 import type { Machinery } from "./machinery.ts";
@@ -60,8 +66,12 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   readonly identity: LayerIdentity;
   /** Its root, read-only; may be a lower directory of overlay. */
   readonly directory: string;
-  /** Of that directory. */
-  readonly owner: { readonly uid: number; readonly gid: number };
+  /** containerd gives it to root, whatever an archive says of the root directory. */
+  readonly owner = { uid: 0, gid: 0 } as const;
+  /** Whether a chain may need directories of its own because of this layer; see `chainDirectories`. */
+  readonly mayInherit: boolean;
+  /** What its archive says of the root directory; null when nothing. */
+  readonly root: DirectoryFacts | null;
   /**
    * Resolves when the directory is in place, and all a successor needs is on disk; rejects when that
    * cannot be.
@@ -97,7 +107,8 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     const { slot, identity: { layerDigest } } = wanted;
     this.slot = slot;
     this.identity = wanted.identity;
-    this.owner = { uid: tree.uid[0] as number, gid: tree.gid[0] as number };
+    this.mayInherit = mayInherit(tree);
+    this.root = tree.factsOf(0) === DIRECTORY.own ? factsAt(tree, 0) : null;
     this.inodes = tree.inodes;
     this.hasXattrs = tree.hasXattrs;
     this.map = map;
@@ -153,6 +164,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       diffId,
       headers: machinery.headers,
       saver: machinery.saver,
+      trees: machinery.trees,
     });
     opened.use(folder);
     machinery.idle.take(slot);
@@ -173,6 +185,14 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   /** Digest of the layer blob. */
   get layerDigest(): string {
     return this.identity.layerDigest;
+  }
+
+  /**
+   * Its file tree, read from disk: not to be kept, it may be large.
+   * @throws Error when it cannot be read.
+   */
+  readTree(): LayerTree {
+    return this.#folder.readTree();
   }
 
   /** Bytes of the layer blob. */

@@ -32,6 +32,8 @@ export interface Started {
   readonly lock: Deno.FsFile;
   readonly slots: SlotTableStore;
   readonly files: LayerFileSystem;
+  /** Whether the mounts are those of the last process. */
+  readonly mounts: "new" | "taken";
   /** How layers are shown, and why so. */
   readonly face: FaceChoice;
 }
@@ -78,7 +80,7 @@ export async function start(options: StartOptions): Promise<Started> {
     ...(taken !== null && { taken }),
   });
   stack.move();
-  return { lock, slots, files, face };
+  return { lock, slots, files, face, mounts: taken === null ? "new" : "taken" };
 }
 
 /**

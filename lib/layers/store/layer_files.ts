@@ -7,10 +7,20 @@ import {
   compileTree,
   LayerTree,
   MAX_TREE_BYTES,
+  TREE_REVISION,
   TreeFormatError,
+  treeVersion,
 } from "../tree/mod.ts";
 import { putOnDisk, readIfThere, writeWhole } from "../../host/files/mod.ts";
-import { OsError, readWholeFile } from "../../host/os/mod.ts";
+import {
+  closeFd,
+  ERRNO,
+  O,
+  openFd,
+  OsError,
+  preadFully,
+  readWholeFile,
+} from "../../host/os/mod.ts";
 import type { SpanTable, Ztoc } from "../../formats/ztoc/mod.ts";
 
 /** Whether the file holds exactly these bytes. */
@@ -19,16 +29,41 @@ export function holds(path: string, bytes: Uint8Array): boolean {
   return found !== null && Buffer.compare(found, bytes) === 0;
 }
 
-/** The tree in a file; null when there is none that can be used. */
-export function openTree(path: string): LayerTree | null {
+/**
+ * The tree in a file; null when there is none that can be used.
+ * @param revision `current`: one that older rules made is of no use. `any`: the kernel may know its
+ * numbers.
+ */
+export function openTree(
+  path: string,
+  revision: "current" | "any",
+): LayerTree | null {
   try {
-    return new LayerTree(readWholeFile(path, MAX_TREE_BYTES).slice());
+    const tree = new LayerTree(readWholeFile(path, MAX_TREE_BYTES).slice());
+    return revision === "any" || tree.revision === TREE_REVISION ? tree : null;
   } catch (error) {
     // Missing, torn or of another version: it is made again from the ztoc.
     if (error instanceof TreeFormatError || error instanceof OsError) {
       return null;
     }
     throw error;
+  }
+}
+
+/** Version of the tree file at `path`; null when there is no file, or none of ours. @throws OsError */
+export function treeFileVersion(path: string): number | null {
+  let fd: number;
+  try {
+    fd = openFd(path, O.RDONLY);
+  } catch (error) {
+    if (error instanceof OsError && error.errno === ERRNO.ENOENT) return null;
+    throw error;
+  }
+  try {
+    const start = new Uint8Array(8);
+    return treeVersion(start.subarray(0, preadFully(fd, start, 0)));
+  } finally {
+    closeFd(fd);
   }
 }
 

@@ -35,6 +35,11 @@ export interface LayerFolderOptions {
   readonly headers: "checked" | "trusted";
   /** Writes new files to disk. */
   readonly saver: LayerSaver;
+  /**
+   * Which trees on disk are used: those of this release's rules, or `any`, because the kernel knows
+   * their numbers from the process before.
+   */
+  readonly trees: "current" | "any";
 }
 
 /** An open folder, and the layer's file tree, which is needed only while the layer is being set up. */
@@ -129,7 +134,7 @@ export class LayerFolder implements Disposable {
     const spans = spanTable(ztoc);
     const isNew = makeFolder(path, 0o700);
     const files: NewFile[] = [];
-    let tree = isNew ? null : openTree(`${path}/tree`);
+    let tree = isNew ? null : openTree(`${path}/tree`, options.trees);
     if (tree === null) {
       const bytes = compileZtoc(ztoc, spans);
       files.push({ name: "tree", bytes });
@@ -163,6 +168,13 @@ export class LayerFolder implements Disposable {
       bootId,
       trusted: this.#isDataOld,
     });
+  }
+
+  /** The file tree, once it is on disk. @throws Error when it is not there, or not whole. */
+  readTree(): LayerTree {
+    const tree = openTree(`${this.path}/tree`, "any");
+    if (tree === null) throw new Error(`no file tree in ${this.path}`);
+    return tree;
   }
 
   /** Whether the whole tar was seen to have its diff ID, in this run or an earlier one. */

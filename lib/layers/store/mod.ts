@@ -30,8 +30,9 @@ export {
   type LayerFolderOptions,
   type OpenedFolder,
 } from "./layer_folder.ts";
-export { compileZtoc, type NewFile } from "./layer_files.ts";
+export { compileZtoc, type NewFile, treeFileVersion } from "./layer_files.ts";
 export { LayerSaver } from "./saver.ts";
+export { FolderLower, writeChain } from "./chain_folder.ts";
 export { IdleLayerFolders } from "./idle.ts";
 export { RootInUseError, takeLock } from "./lock.ts";
 export { LyingZtocError, StateVersionError } from "./errors.ts";

@@ -1,11 +1,14 @@
 import { crc32 } from "node:zlib";
 import type { ZtocEntry } from "../../formats/ztoc/mod.ts";
 import {
+  DIRECTORY,
+  FLAG_INHERITS,
   FLAG_XATTRS,
   HEADER,
   HEADER_BYTES,
   INODE_COLUMNS,
   TREE_MAGIC,
+  TREE_REVISION,
   TREE_VERSION,
   treeLayout,
 } from "./format.ts";
@@ -40,7 +43,7 @@ const UNSEEN = 0xffff_ffff;
 
 /** Built dirents grouped by their directory, names ascending; and where each group begins. */
 function groupByParent(
-  { dirents, inodes, names }: TreeBuilder,
+  { dirents, inodes: { count: inodes }, names }: TreeBuilder,
 ): { sorted: Uint32Array; starts: Uint32Array } {
   const starts = new Uint32Array(inodes + 1);
   for (let i = 0; i < dirents.count; i++) starts[dirents.parent(i) + 1]!++;
@@ -62,7 +65,7 @@ function groupByParent(
 
 /** Numbers the inodes, counts links and lays directories out one after another. */
 function layOut(builder: TreeBuilder): Order {
-  const { dirents: table, inodes: built } = builder;
+  const { dirents: table, inodes: { count: built, mode } } = builder;
   const { sorted, starts } = groupByParent(builder);
   const inodes = new Uint32Array(built);
   const numbers = new Uint32Array(built).fill(UNSEEN);
@@ -75,7 +78,7 @@ function layOut(builder: TreeBuilder): Order {
   numbers[0] = 0;
   nlink[0] = 2;
   const isDirectory = (node: number) =>
-    ((builder.mode[node] as number) & S.IFMT) === S.IFDIR;
+    ((mode[node] as number) & S.IFMT) === S.IFDIR;
   for (let at = 0; at < inodeCount; at++) {
     const node = inodes[at] as number;
     if (!isDirectory(node)) continue;
@@ -108,6 +111,19 @@ function layOut(builder: TreeBuilder): Order {
 }
 
 /**
+ * Whether entries make a tree at all: what is indexed must be servable.
+ * @throws TreeCompileError
+ */
+export function assertTree(
+  entries: Iterable<ZtocEntry>,
+  dataSize: number,
+): void {
+  const builder = new TreeBuilder(dataSize);
+  let number = 0;
+  for (const entry of entries) builder.add(entry, number++);
+}
+
+/**
  * Makes the tree file of a layer.
  * @throws TreeCompileError
  */
@@ -118,14 +134,12 @@ export function compileTree(input: TreeInput): Uint8Array<ArrayBuffer> {
     builder.add(entries[i] as ZtocEntry, i);
   }
   const order = layOut(builder);
-  const { names } = builder;
+  const { names, inodes: built } = builder;
   const n = order.inodes.length;
   const d = order.dirents.length;
   let x = 0;
-  for (const node of builder.xattrs.keys()) {
-    if (order.numbers[node] !== UNSEEN) {
-      x += (builder.xattrs.get(node) ?? []).length;
-    }
+  for (const node of builder.xattrs.inodes()) {
+    if (order.numbers[node] !== UNSEEN) x += builder.xattrs.of(node).length;
   }
   const spans = input.spanStarts.length;
   const nameBytes = names.bytes();
@@ -154,28 +168,30 @@ export function compileTree(input: TreeInput): Uint8Array<ArrayBuffer> {
   const xattrFirst = words(layout.xattrFirst, n + 1);
   const xattrColumns = words(layout.xattrColumns, x * 4);
   let xattrCount = 0;
+  let inherits = false;
   for (let i = 0; i < n; i++) {
     const node = order.inodes[i] as number;
-    sizes[i] = builder.size[node] as number;
-    sizes[n + i] = builder.dataOffset[node] as number;
-    sizes[2 * n + i] = builder.mtimeSeconds[node] as number;
-    mode[i] = builder.mode[node] as number;
-    uid[i] = builder.uid[node] as number;
-    gid[i] = builder.gid[node] as number;
+    sizes[i] = built.size[node] as number;
+    sizes[n + i] = built.dataOffset[node] as number;
+    sizes[2 * n + i] = built.mtimeSeconds[node] as number;
+    mode[i] = built.mode[node] as number;
+    uid[i] = built.uid[node] as number;
+    gid[i] = built.gid[node] as number;
     nlink[i] = order.nlink[i] as number;
-    rdev[i] = builder.rdev[node] as number;
-    mtimeNanos[i] = builder.mtimeNanos[node] as number;
+    rdev[i] = built.rdev[node] as number;
+    mtimeNanos[i] = built.mtimeNanos[node] as number;
     const type = (mode[i] as number) & S.IFMT;
     if (type === S.IFDIR) {
       first[i] = order.first[i] as number;
       count[i] = order.count[i] as number;
+      inherits ||= i > 0 && rdev[i] !== DIRECTORY.own;
     } else if (type === S.IFLNK) {
-      const target = builder.target[node] as number;
+      const target = built.target[node] as number;
       first[i] = names.offset(target);
       count[i] = names.size(target);
     }
     xattrFirst[i] = xattrCount;
-    for (const { key, value } of builder.xattrs.get(node) ?? []) {
+    for (const { key, value } of builder.xattrs.of(node)) {
       xattrColumns[xattrCount] = names.offset(key);
       xattrColumns[x + xattrCount] = names.size(key);
       xattrColumns[2 * x + xattrCount] = names.offset(value);
@@ -208,7 +224,9 @@ export function compileTree(input: TreeInput): Uint8Array<ArrayBuffer> {
   header[HEADER.xattrs] = x;
   header[HEADER.spans] = spans;
   header[HEADER.nameBytes] = nameBytes.length;
-  header[HEADER.flags] = x > 0 ? FLAG_XATTRS : 0;
+  header[HEADER.flags] = (x > 0 ? FLAG_XATTRS : 0) |
+    (inherits ? FLAG_INHERITS : 0);
+  header[HEADER.revision] = TREE_REVISION;
   header[HEADER.checksum] = crc32(bytes.subarray(HEADER_BYTES)) >>> 0;
   return bytes;
 }

@@ -18,7 +18,8 @@
  *
  * `first`/`count` mean, by type: a directory's run of dirents (sorted by name bytes); a symlink's
  * run of name bytes (its target); nothing otherwise. Inode 0 is the root. Hard links are several
- * dirents with one inode. `spanStarts` are offsets in the data file; the last is its size.
+ * dirents with one inode. `rdev` is a device's number; of a directory, whose facts it has
+ * (`DIRECTORY`). `spanStarts` are offsets in the data file; the last is its size.
  * @module
  */
 
@@ -43,11 +44,30 @@ export const HEADER = {
   spans: 6,
   nameBytes: 7,
   flags: 8,
+  revision: 9,
 } as const;
 
 export const HEADER_BYTES = 64;
 /** Some entry has an extended attribute (opaque marks count). */
 export const FLAG_XATTRS = 1;
+/** Some directory below the root is not `DIRECTORY.own`. */
+export const FLAG_INHERITS = 2;
+
+/**
+ * Raised whenever the same entries give another tree, the format staying as it is. A tree of another
+ * revision can be served, and must be where the kernel knows its numbers; else it is made anew.
+ */
+export const TREE_REVISION = 1;
+
+/** Whose facts a directory shows. */
+export const DIRECTORY = {
+  /** Those of its entry. */
+  own: 0,
+  /** It has no entry: unpacking gives it those it has in the layers below. */
+  implied: 1,
+  /** Its entry's, but what came before that implied it: attributes of below stay with it. */
+  inherits: 2,
+} as const;
 
 /** Per-inode u32 columns, in file order. */
 export const INODE_COLUMNS = [

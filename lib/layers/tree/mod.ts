@@ -5,18 +5,32 @@
  * A tree file is private to this program. It has a version and a checksum; a file that fails either
  * check is a `TreeFormatError` and is made again from the ztoc.
  *
- * It reads and maps a tree file through `lib/host/os`. It must not know the kernel's protocol, nor which
- * of a layer's bytes are cached.
+ * Bytes in, bytes out: it touches nothing. It must not know the kernel's protocol, nor which of a
+ * layer's bytes are cached.
  * @module
  */
 export { blobBytes, BLOBS_DIRECTORY, dataBytes } from "./blob.ts";
-export {
-  type Inode,
-  LayerTree,
-  treeFileVersion,
-  TreeFormatError,
-} from "./tree.ts";
+export { type Inode, LayerTree, TreeFormatError, treeVersion } from "./tree.ts";
 export { S } from "./modes.ts";
-export { MAX_TREE_BYTES, TREE_VERSION } from "./format.ts";
-export { TreeCompileError } from "./tree_builder.ts";
-export { compileTree, type TreeInput } from "./compile.ts";
+export {
+  DIRECTORY,
+  MAX_TREE_BYTES,
+  TREE_REVISION,
+  TREE_VERSION,
+} from "./format.ts";
+export { TreeCompileError } from "./entry_path.ts";
+export { assertTree, compileTree, type TreeInput } from "./compile.ts";
+export { findPath } from "./find_path.ts";
+export {
+  type ChainBelow,
+  chainDirectories,
+  type ChainDirectory,
+  ChainTooLargeError,
+  type DirectoryFacts,
+  factsAt,
+  type LowerDirectories,
+  mayInherit,
+} from "./chain_directories.ts";
+export { decodeChain, encodeChain } from "./chain_record.ts";
+export { TreeLower } from "./tree_lower.ts";
+export { type ReadLink, rootPathOf } from "./root_path.ts";

@@ -43,6 +43,12 @@ export class NameTable {
     return this.#bytes.subarray(0, this.#length);
   }
 
+  /** Bytes of a name: a view, until the next name is put. */
+  view(id: NameId): Uint8Array {
+    const offset = this.#offset[id] as number;
+    return this.#bytes.subarray(offset, offset + (this.#size[id] as number));
+  }
+
   offset(id: NameId): number {
     return this.#offset[id] as number;
   }

@@ -1,5 +1,6 @@
 import { crc32 } from "node:zlib";
 import {
+  FLAG_INHERITS,
   FLAG_XATTRS,
   HEADER,
   HEADER_BYTES,
@@ -9,14 +10,6 @@ import {
   type TreeLayout,
   treeLayout,
 } from "./format.ts";
-import {
-  closeFd,
-  ERRNO,
-  O,
-  openFd,
-  OsError,
-  preadFully,
-} from "../../host/os/mod.ts";
 import { S } from "./modes.ts";
 
 /** The tree file is torn, foreign or of another version: make it again from the ztoc. */
@@ -26,24 +19,13 @@ export class TreeFormatError extends Error {
   }
 }
 
-/** Version of the tree file at `path`; null when there is no file, or none of ours. @throws OsError */
-export function treeFileVersion(path: string): number | null {
-  let fd: number;
-  try {
-    fd = openFd(path, O.RDONLY);
-  } catch (error) {
-    if (error instanceof OsError && error.errno === ERRNO.ENOENT) return null;
-    throw error;
-  }
-  try {
-    const words = new Uint32Array(2);
-    const count = preadFully(fd, new Uint8Array(words.buffer), 0);
-    return count === 8 && words[HEADER.magic] === TREE_MAGIC
-      ? words[HEADER.version] as number
-      : null;
-  } finally {
-    closeFd(fd);
-  }
+/** Version of the tree whose file begins with these bytes; null when it is none of ours. */
+export function treeVersion(start: Uint8Array): number | null {
+  if (start.length < 8) return null;
+  const view = new DataView(start.buffer, start.byteOffset, 8);
+  return view.getUint32(HEADER.magic * 4, true) === TREE_MAGIC
+    ? view.getUint32(HEADER.version * 4, true)
+    : null;
 }
 
 /** An inode of a layer: index into the tree's columns. 0 is the root. */
@@ -59,6 +41,10 @@ export class LayerTree {
   readonly spans: number;
   /** Whether any inode has extended attributes. */
   readonly hasXattrs: boolean;
+  /** Whether any directory below the root shows what layers below say of it. */
+  readonly inherits: boolean;
+  /** Which rules it was compiled by: `TREE_REVISION` of then. */
+  readonly revision: number;
   /** CRC-32 of the whole: tells trees apart. */
   readonly checksum: number;
   /** By inode: type and permission bits (`st_mode`). */
@@ -117,6 +103,8 @@ export class LayerTree {
     this.spans = word(HEADER.spans);
     const xattrs = word(HEADER.xattrs);
     const nameBytes = word(HEADER.nameBytes);
+    this.revision = word(HEADER.revision);
+    this.inherits = (word(HEADER.flags) & FLAG_INHERITS) !== 0;
     this.hasXattrs = (word(HEADER.flags) & FLAG_XATTRS) !== 0;
     const layout: TreeLayout = treeLayout({
       inodes: this.inodes,
@@ -168,6 +156,11 @@ export class LayerTree {
   /** Whether that inode is a directory. */
   isDirectory(inode: Inode): boolean {
     return ((this.mode[inode] as number) & S.IFMT) === S.IFDIR;
+  }
+
+  /** Of a directory: whose facts it shows, one of `DIRECTORY`. */
+  factsOf(directory: Inode): number {
+    return this.rdev[directory] as number;
   }
 
   /** The child called `buffer[start … end)`, or -1. Binary search over sorted names. */

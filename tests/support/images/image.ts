@@ -14,6 +14,8 @@ export interface RunConfig {
   readonly entrypoint?: readonly string[];
   readonly cmd?: readonly string[];
   readonly workingDir?: string;
+  /** Paths that are volumes. */
+  readonly volumes?: readonly string[];
   readonly user?: string;
 }
 
@@ -83,6 +85,9 @@ export function makeImage(options: {
       ...(run.entrypoint === undefined ? {} : { Entrypoint: run.entrypoint }),
       ...(run.cmd === undefined ? {} : { Cmd: run.cmd }),
       ...(run.workingDir === undefined ? {} : { WorkingDir: run.workingDir }),
+      ...(run.volumes === undefined ? {} : {
+        Volumes: Object.fromEntries(run.volumes.map((path) => [path, {}])),
+      }),
       ...(run.user === undefined ? {} : { User: run.user }),
     },
     rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) },

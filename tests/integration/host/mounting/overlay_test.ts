@@ -6,6 +6,8 @@ import {
   OverlayMount,
 } from "../../../../lib/host/mounting/mod.ts";
 
+import { run, tryRun } from "../../../support/host/mod.ts";
+
 /** Directories `<folder>/<name>`, each with a file of its own, and one they all have. */
 function directories(folder: string, names: readonly string[]): string[] {
   return names.map((name) => {
@@ -17,8 +19,24 @@ function directories(folder: string, names: readonly string[]): string[] {
   });
 }
 
-const mount = (directories: readonly string[], target: string) =>
-  OverlayMount.mount({ directories, target, access: "all" });
+const ROOT = {
+  ...{ mode: 0o751, uid: 12, gid: 34, mtimeSeconds: 1e9, mtimeNanos: 5 },
+  xattrs: new Map(),
+};
+
+const mount = (
+  directories: readonly string[],
+  target: string,
+  access: "root" | "all" = "all",
+) =>
+  OverlayMount.mount({
+    directories,
+    target,
+    access,
+    own: `${target}.own`,
+    fill: null,
+    root: ROOT,
+  });
 
 async function inFolder(
   use: (folder: string, target: string) => Promise<void>,
@@ -109,3 +127,30 @@ Deno.test("a directory that is not there is named", () =>
       (error) => error instanceof OverlayError && /none/.test(error.message),
     );
   }));
+
+for (const count of [1, 3]) {
+  Deno.test(`a mount of ${count} layers for root alone shows the image's root directory, and nobody else enters it`, () =>
+    inFolder(async (folder, target) => {
+      Deno.chmodSync(folder, 0o755);
+      const layers = directories(folder, named(count));
+      using _mount = await mount(layers, target, "root");
+      const { stdout } = await run("stat", ["-c", "%a %u %g %Y", target]);
+      assert.equal(stdout, "751 12 34 1000000000\n");
+      assert.equal([...Deno.readDirSync(target)].length, count + 1);
+      for (const uid of ["12", "65534"]) {
+        const other = await tryRun("setpriv", [
+          ...["--reuid", uid, "--regid", "34", "--clear-groups"],
+          ...["cat", `${target}/all`],
+        ]);
+        assert.notEqual(other.code, 0, uid);
+        assert.match(other.stderr, /denied/);
+      }
+      // Also once the kernel has forgotten what it can.
+      await run("sh", ["-c", "sync; echo 2 > /proc/sys/vm/drop_caches"]);
+      const again = await tryRun("setpriv", [
+        ...["--reuid", "65534", "--regid", "65534", "--clear-groups"],
+        ...["ls", target],
+      ]);
+      assert.notEqual(again.code, 0);
+    }));
+}

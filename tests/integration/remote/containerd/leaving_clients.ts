@@ -26,6 +26,7 @@ if (what === "leave") {
 const root = await Deno.makeTempDir({ prefix: "soci-deno-leaving-" });
 const provider = {
   prepareLayer: () => Promise.resolve(null),
+  ownDirectories: () => Promise.resolve(null),
   restoreLayer: () => Promise.resolve(null),
   releaseLayer: () => Promise.resolve(),
   usage: () => Promise.resolve({ sizeBytes: 0, inodes: 0 }),

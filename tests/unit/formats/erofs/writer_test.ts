@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import {
   ErofsUnsupportedError,
   isErofsImageOf,
+  writeErofsImage,
 } from "../../../../lib/formats/erofs/mod.ts";
 import type { LayerTree } from "../../../../lib/layers/tree/mod.ts";
 import {
@@ -253,9 +254,21 @@ Deno.test("attributes the kernel has no name for, and ACLs that are none, are le
   const root = reader.inode(reader.rootNid);
   const a = reader.inode(reader.lookup(root, "a")!.nid);
   assert.deepEqual(a.xattrs, {
-    "system.posix_acl_default": "\x02\0\0\0",
     "user.kept": acl.slice(0, 8),
   });
+});
+
+Deno.test("equal trees of two layers have other UUIDs, by which overlayfs tells them apart", () => {
+  const tree = treeOf([{ name: "a/b", size: 7 }]);
+  const uuids = ["soci-1", "soci-2", "soci-1"].map((volume) =>
+    writeErofsImage(tree, {
+      blobBytes: 4096,
+      treeChecksum: tree.checksum,
+      volume,
+    }).slice(1024 + 48, 1024 + 64).toHex()
+  );
+  assert.notEqual(uuids[0], uuids[1]);
+  assert.equal(uuids[0], uuids[2]);
 });
 
 Deno.test("an image is known again by its tree and blob, and by no other", () => {

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import {
+  type LayerChain,
   type LayerDirectory,
   type LayerProvider,
   type LayerRequest,
+  type OwnDirectories,
   type ProvidedLayer,
   Snapshotter,
 } from "../../../../lib/images/snapshotter/mod.ts";
@@ -40,6 +42,14 @@ class FakeProvider implements LayerProvider {
   prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null> {
     this.requests.push(request);
     return this.answer(request);
+  }
+
+  own: OwnDirectories | null = null;
+  chains: LayerChain[] = [];
+
+  ownDirectories(chain: LayerChain): Promise<OwnDirectories | null> {
+    this.chains.push(chain);
+    return Promise.resolve(this.own);
   }
 
   restoreLayer(): Promise<LayerDirectory | null> {
@@ -348,3 +358,149 @@ Deno.test("a layer that cannot be restored is unavailable, leaves nothing behind
     Deno.removeSync(folder, { recursive: true });
   }
 });
+
+/** A lazy chain of layers over one another; each prepared as the target of its number. */
+async function prepareChain(
+  snapshotter: Snapshotter,
+  provider: FakeProvider,
+  count: number,
+  own: readonly (OwnDirectories | null)[],
+): Promise<string[]> {
+  const chain: string[] = [];
+  for (let at = 0; at < count; at++) {
+    const target = `sha256:${String(at).repeat(64)}`;
+    provider.own = own[at] ?? null;
+    const layerDigest = `sha256:${"abc"[at]!.repeat(64)}`;
+    const directory = `${provider.directory}/${at}`;
+    Deno.mkdirSync(directory, { recursive: true });
+    provider.answer = () =>
+      Promise.resolve({ directory, owner: OWNER, layerDigest });
+    await assert.rejects(
+      snapshotter.prepare({
+        key: `extract${at}`,
+        parent: chain.at(-1) ?? "",
+        labels: { [TARGET_LABEL]: target },
+      }),
+      isKind("already-exists"),
+    );
+    chain.push(target);
+  }
+  return chain;
+}
+
+const own = (record: string): OwnDirectories => ({
+  record,
+  write(folder) {
+    Deno.mkdirSync(`${folder}/${record}`);
+    return Promise.resolve();
+  },
+});
+
+const lowerOf = (mounts: readonly { options: readonly string[] }[]) =>
+  mounts[0]?.options.find((option) => option.startsWith("lowerdir="))
+    ?.slice("lowerdir=".length).split(":") ?? [];
+
+Deno.test("a chain's own directories are its topmost lower, and go with its snapshot", () =>
+  withProvider(async (snapshotter, provider, root) => {
+    const chain = await prepareChain(snapshotter, provider, 3, [
+      null,
+      own("second"),
+      own("third"),
+    ]);
+    assert.deepEqual(provider.chains.map(({ record }) => record), [
+      null,
+      null,
+      "second",
+    ]);
+    assert.equal(provider.chains[2]?.below.length, 2);
+    for (const [at, name] of [[1, "second"], [2, "third"]] as const) {
+      const mounts = await snapshotter.view({
+        key: `view${at}`,
+        parent: chain[at]!,
+      });
+      const [top = "", ...layers] = lowerOf(mounts);
+      assert.deepEqual([...Deno.readDirSync(top)].map((e) => e.name), [name]);
+      // Only the uppermost chain's, then the layers, nearest first.
+      assert.equal(layers.length, at + 1);
+      assert.ok(layers.every((path) => path.startsWith(provider.directory)));
+      snapshotter.remove(`view${at}`);
+    }
+    assert.equal(
+      (await snapshotter.view({ key: "v", parent: chain[0]! }))[0]?.type,
+      "bind",
+    );
+    snapshotter.remove("v");
+    for (const name of chain.toReversed()) snapshotter.remove(name);
+    await snapshotter.cleanup();
+    assert.deepEqual(
+      [...Deno.readDirSync(`${root}/snapshotter/snapshots`)],
+      [],
+    );
+  }));
+
+Deno.test("a chain whose own directories cannot be made is left to containerd, and nothing stays", () =>
+  withProvider(async (snapshotter, provider, root) => {
+    provider.own = {
+      record: "",
+      write: () => Promise.reject(new Error("disk full")),
+    };
+    const mounts = await snapshotter.prepare({
+      key: "extract",
+      parent: "",
+      labels: LABELS,
+    });
+    assert.equal(mounts.length, 1);
+    assert.throws(() => snapshotter.stat(CHAIN), isKind("not-found"));
+    await snapshotter.cleanup();
+    assert.equal(
+      [...Deno.readDirSync(`${root}/snapshotter/snapshots`)].length,
+      1,
+    );
+    assert.deepEqual(provider.released, [LAYER]);
+  }));
+
+Deno.test("own directories are there after a restart, and what a kill left half-made is not", async () => {
+  const provider = new FakeProvider();
+  const root = Deno.makeTempDirSync();
+  let chain: string[];
+  {
+    await using snapshotter = await Snapshotter.open({ root, provider });
+    chain = await prepareChain(snapshotter, provider, 1, [own("kept")]);
+  }
+  const snapshots = `${root}/snapshotter/snapshots`;
+  Deno.mkdirSync(`${snapshots}/new-half/fs/x`, { recursive: true });
+  {
+    await using snapshotter = await Snapshotter.open({ root, provider });
+    const mounts = await snapshotter.prepare({ key: "run", parent: chain[0]! });
+    const [top = ""] = lowerOf(mounts);
+    assert.deepEqual([...Deno.readDirSync(top)].map((e) => e.name), ["kept"]);
+    assert.equal([...Deno.readDirSync(snapshots)].length, 2);
+  }
+  for (const path of [root, provider.directory]) {
+    Deno.removeSync(path, { recursive: true });
+  }
+});
+
+Deno.test("where containerd has unpacked a layer in between, each part of the chain has its own", () =>
+  withProvider(async (snapshotter, provider) => {
+    const [base = ""] = await prepareChain(snapshotter, provider, 1, [
+      own("lower"),
+    ]);
+    await snapshotter.prepare({ key: "unpack", parent: base });
+    await snapshotter.commit({ name: "unpacked", key: "unpack" });
+    provider.own = own("upper");
+    await assert.rejects(
+      snapshotter.prepare({ key: "k", parent: "unpacked", labels: LABELS }),
+      isKind("already-exists"),
+    );
+    const { below, record } = provider.chains.at(-1)!;
+    assert.equal(record, null);
+    assert.deepEqual(below.map((part) => Object.keys(part)[0]), [
+      ...["folder", "folder", "layerDigest"],
+    ]);
+    const mounts = await snapshotter.view({ key: "v", parent: CHAIN });
+    const names = lowerOf(mounts).map((path) =>
+      [...Deno.readDirSync(path)].map(({ name }) => name).join()
+    );
+    assert.deepEqual([names[0], names[2], names[3]], ["upper", "", "lower"]);
+  }));

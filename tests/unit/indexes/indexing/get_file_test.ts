@@ -69,6 +69,32 @@ for (const compression of ["gzip", "gzip-multi", "none"] as LayerPacking[]) {
   });
 }
 
+Deno.test("a file's bytes are those that the tree shows: through links, and of names that were replaced later", async () => {
+  const tar = new TarBuilder()
+    .file("a", "first").hardlink("b", "a").file("a", "second")
+    .dir("usr/lib").symlink("lib", "usr/lib").file("lib/x.so", "x")
+    .symlink("abs", "/usr/lib").file("abs/../../y", "y")
+    .hardlink("hl", "lib/x.so").file("d/file", "of the directory")
+    .file("d", "in its place");
+  const image = makeImage({ layers: [layerBlob(tar)] });
+  await using places = await openPlaces(image);
+  const [built] = await build(places);
+  const ztoc = decodeZtoc(await places.sink.bytes(built!.ztocs[0]!));
+  const [layer] = built!.image.manifest.layers;
+  const text = async (path: string) =>
+    new TextDecoder().decode(
+      await read(readFileOfLayer(places.source, layer!, ztoc, path)),
+    );
+  assert.equal(await text("a"), "second");
+  assert.equal(await text("b"), "first");
+  for (const path of ["lib/x.so", "usr/lib/x.so", "abs/x.so", "hl"]) {
+    assert.equal(await text(path), "x", path);
+  }
+  assert.equal(await text("y"), "y");
+  assert.equal(await text("d"), "in its place");
+  await assert.rejects(() => text("d/file"), NoSuchFileError);
+});
+
 Deno.test("a layer whose bytes are not those of its ztoc gives no file", async () => {
   const image = makeImage({ layers: [layerBlob(TAR)] });
   await using places = await openPlaces(image);

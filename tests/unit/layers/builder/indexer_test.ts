@@ -186,3 +186,18 @@ Deno.test("the largest layer is begun first, and each keeps its place", () => {
   const layers = [{ size: 3 }, { size: 9 }, { size: 1 }, { size: 9 }];
   assert.deepEqual(largestFirst(layers).map(([at]) => at), [1, 3, 0, 2]);
 });
+
+Deno.test("a layer whose entries make no tree is not indexed: what is indexed is served", async () => {
+  using indexer = new LayerIndexer();
+  const refusedTars = [
+    new TarBuilder().hardlink("a", "nowhere"),
+    new TarBuilder().symlink("x", "y").symlink("y", "x").file("x/f"),
+    new TarBuilder().file("n".repeat(256)),
+  ];
+  for (const tar of refusedTars) {
+    await refused(indexer, layerBlob(tar).bytes, "unservable");
+  }
+  const served = new TarBuilder().dir("usr/lib").symlink("lib", "usr/lib")
+    .file("lib/x").hardlink("h", "lib/x").file("a/../b");
+  await indexer.index(streamOf(layerBlob(served).bytes, 4096), OPTIONS);
+});
