@@ -11,6 +11,7 @@
  * @module
  */
 export { ImageService } from "./open.ts";
+export type { Trust } from "./trust.ts";
 export type { ByManifestOptions, DiscoveryOptions } from "./images.ts";
 export {
   type ImageDirectories,
