@@ -75,9 +75,9 @@ Deno.test("a path that holds no tests is refused: nothing would run", () => {
   assert.throws(() => select(["tests/units"]), RangeError);
 });
 
-Deno.test("all storeys together end before a check must", () => {
+Deno.test("storeys that hang are ended within the hour", () => {
   const all = STOREYS.reduce((sum, { limitMs }) => sum + limitMs, 0);
-  assert.ok(all < 25 * 60_000);
+  assert.ok(all < 60 * 60_000);
 });
 
 Deno.test("counts are read from the last line that tells them, in colours or not", () => {
