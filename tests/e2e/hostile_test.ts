@@ -4,13 +4,19 @@
  * containerd, and the next honest image is served as ever.
  */
 import assert from "node:assert/strict";
+import { chainIdOf } from "../../lib/remote/image/chain.ts";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import {
   isRpcError,
   RpcChannel,
   SnapshotsClient,
 } from "../../lib/remote/containerd/mod.ts";
-import { type Descriptor, MEDIA, sha256 } from "../../lib/formats/oci/mod.ts";
+import {
+  type Descriptor,
+  type Digest,
+  MEDIA,
+  sha256,
+} from "../../lib/formats/oci/mod.ts";
 import {
   encodeIndex,
   makeIndex,
@@ -116,7 +122,7 @@ class Victim implements AsyncDisposable {
     try {
       await this.snapshots.prepare(key, "", {
         labels: {
-          "containerd.io/snapshot.ref": `sha256:chain-${this.#keys}`,
+          "containerd.io/snapshot.ref": chainOf(image, layer),
           "containerd.io/snapshot/cri.image-ref":
             `${this.registry.host}/${repository}:1`,
           "containerd.io/snapshot/cri.manifest-digest": image.digest,
@@ -366,6 +372,15 @@ function bomb(zeros: number) {
     }),
   });
   return { blob, ztoc };
+}
+
+/** The chain ID of one of an image's layers. */
+function chainOf({ layers }: Image, layer: LayerBlob): string {
+  return layers.slice(0, layers.indexOf(layer) + 1)
+    .reduce<Digest | "">(
+      (chainId, { diffId }) => chainIdOf(chainId, diffId),
+      "",
+    );
 }
 
 Deno.test("hostile content costs a bounded time and memory, and the next honest image is served", async (t) => {
