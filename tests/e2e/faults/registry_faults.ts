@@ -85,9 +85,8 @@ const FAULTS: readonly (readonly [string, Spoil, "short" | "both"])[] = [
   }, "short"],
   ["wrong bytes", by({ kind: "corrupt" }), "both"],
   ["bodies too short", by({ kind: "truncate", afterBytes: 100 }), "both"],
-  ["bodies too long", by({ kind: "extend", bytes: 1000 }), "both"],
-  ["wrong Content-Range", by({ kind: "shift" }), "both"],
-  ["ranges ignored, whole blob given", by({ kind: "whole" }), "both"],
+  // Not here: ranges that are ignored, or answered with others or with too much. The daemon then takes layers of that host
+  // whole for a while, so it would meet none of the faults after it: see `registries_test.ts`.
   [
     "429 with Retry-After",
     by({
