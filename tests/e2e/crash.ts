@@ -410,21 +410,36 @@ class CrashTrial implements AsyncDisposable {
     }
     for (const name of listed) fail(`${name} was never made`);
 
-    const mounts = leftovers(this.#root).mounts;
-    const byErofs = mounts.filter((path) =>
-      path.startsWith(`${this.#root}/fs/e/`)
-    );
+    using slots = new Database(`${this.#root}/slots.db`);
+    using metadata = new Database(`${this.#root}/snapshotter/metadata.db`);
+    const usedNow = () =>
+      new Set(
+        metadata.all(
+          "SELECT layer_directory AS d FROM snapshots WHERE layer_directory IS NOT NULL",
+        ).map(({ d }) => String(d).split("/").at(-1)!),
+      );
+    const mountsNow = () => {
+      const mounts = leftovers(this.#root).mounts;
+      const byErofs = mounts.filter((path) =>
+        path.startsWith(`${this.#root}/fs/e/`)
+      );
+      return { mounts, byErofs };
+    };
+    let { mounts, byErofs } = mountsNow();
+    // What a killed process's helper was mounting is taken away some seconds later.
+    for (
+      let times = 0;
+      times < 60 && byErofs.length > usedNow().size;
+      times++
+    ) {
+      await pause(250);
+      ({ mounts, byErofs } = mountsNow());
+    }
     const fuse = mounts.filter((path) => !byErofs.includes(path));
     if (fuse.length !== 2) fail(`${fuse.length} FUSE mounts: ${fuse}`);
     if (this.#holderPid() !== this.#holder) fail("another holder");
 
-    using slots = new Database(`${this.#root}/slots.db`);
-    using metadata = new Database(`${this.#root}/snapshotter/metadata.db`);
-    const used = new Set(
-      metadata.all(
-        "SELECT layer_directory AS d FROM snapshots WHERE layer_directory IS NOT NULL",
-      ).map(({ d }) => String(d).split("/").at(-1)!),
-    );
+    const used = usedNow();
     const same = (what: string, found: Iterable<string>) => {
       const text = [...found].sort().join(" ");
       const expected = [...used].sort().join(" ");
