@@ -20,6 +20,7 @@ import {
   type StoreStatus,
   storeStatus,
 } from "../lib/layers/serving/mod.ts";
+import { DiskReserve } from "../lib/layers/store/mod.ts";
 import { warmUpAll } from "../lib/images/warmup/mod.ts";
 import type { FaceWish } from "../lib/layers/faces/mod.ts";
 import { MOUNT_NAMES } from "../lib/layers/fs/mod.ts";
@@ -34,7 +35,11 @@ import {
   serveSnapshots,
   Snapshotter,
 } from "../lib/images/snapshotter/mod.ts";
-import { logger } from "../lib/telemetry/mod.ts";
+import {
+  logger,
+  type StateDamage,
+  stateDamages,
+} from "../lib/telemetry/mod.ts";
 import { mountHelperArguments } from "./program.ts";
 import type { Logins } from "./logins.ts";
 import { VERSION } from "./version.ts";
@@ -80,6 +85,8 @@ export interface DaemonStatus extends StoreStatus {
   readonly residentBytes: number;
   /** JavaScript objects of the main thread, without its Workers, and what the heap holds for them. */
   readonly heap: { readonly usedBytes: number; readonly totalBytes: number };
+  /** State on disk that this process found lost or changed. */
+  readonly damages: readonly StateDamage[];
 }
 
 function daemonStatus(address: string, store: LayerStore): DaemonStatus {
@@ -91,6 +98,7 @@ function daemonStatus(address: string, store: LayerStore): DaemonStatus {
     address,
     residentBytes: rss,
     heap: { usedBytes: heapUsed, totalBytes: heapTotal },
+    damages: stateDamages(),
     ...storeStatus(store),
   };
 }
@@ -238,7 +246,10 @@ async function meet(
     log.info("no daemon runs there: nothing to take over");
     return null;
   }
-  const why = keeper.probe(MOUNT_NAMES);
+  const why = keeper.probe(MOUNT_NAMES) ??
+    (new DiskReserve(root).hasRoom
+      ? null
+      : `the disk of ${root} is full, and nothing is set aside there: a daemon may not start on it`);
   if (why !== null) {
     predecessor[Symbol.dispose]();
     throw new TakeoverError(

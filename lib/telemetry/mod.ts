@@ -16,3 +16,8 @@ export {
   type LogOptions,
 } from "./log.ts";
 export { redactUrl } from "./redact.ts";
+export {
+  type StateDamage,
+  stateDamages,
+  tellStateDamage,
+} from "./state_damage.ts";

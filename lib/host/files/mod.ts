@@ -8,7 +8,16 @@
  * Every failure is a `FileError`, or an `OpenFolderError`, that names the file.
  * @module
  */
-export { FileError, type FileStep } from "./errors.ts";
+export { FileError, type FileStep, isReadOnlyDisk } from "./errors.ts";
+export {
+  isDamagedDatabase,
+  isFullDatabase,
+  type OpenDatabase,
+  openDatabase,
+  readDatabase,
+  transaction,
+  withRoom,
+} from "./database.ts";
 export {
   Draft,
   type DraftOptions,

@@ -1,4 +1,5 @@
-import { removeIfThere, writeAll } from "../files/mod.ts";
+import { sha256 } from "../../formats/oci/mod.ts";
+import { isReadOnlyDisk, removeIfThere, writeAll } from "../files/mod.ts";
 import { endProcess, processStart, signalProcess } from "../os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 
@@ -122,9 +123,7 @@ export class ControlServer implements Disposable {
     path: string,
     options: { readonly status: () => unknown },
   ): ControlServer {
-    removeIfThere(path);
-    const listener = Deno.listen({ transport: "unix", path });
-    Deno.chmodSync(path, SOCKET_MODE);
+    const listener = listenAt(path);
     return new ControlServer(
       listener as Deno.Listener<Deno.Conn>,
       options.status,
@@ -245,8 +244,37 @@ export class Predecessor implements Disposable {
   }
 }
 
-/** A connection to the daemon that listens at `path`; null when none runs. */
+/** Where the socket is when no name can be made at `path`; only root can make one there either. */
+function elsewhere(path: string): string {
+  const id = sha256(new TextEncoder().encode(path)).slice("sha256:".length);
+  return `/run/soci-deno-${id.slice(0, 16)}.sock`;
+}
+
+function listenAt(path: string): Deno.Listener {
+  try {
+    removeIfThere(path);
+    const listener = Deno.listen({ transport: "unix", path });
+    Deno.chmodSync(path, SOCKET_MODE);
+    return listener;
+  } catch (error) {
+    const other = elsewhere(path);
+    if (!isReadOnlyDisk(error)) throw error;
+    log.warn("the control socket is elsewhere: the disk is read-only", {
+      path: other,
+    });
+    removeIfThere(other);
+    const listener = Deno.listen({ transport: "unix", path: other });
+    Deno.chmodSync(other, SOCKET_MODE);
+    return listener;
+  }
+}
+
+/** A connection to the daemon that listens at `path`, or elsewhere for it; null when none runs. */
 async function connect(path: string): Promise<Deno.Conn | null> {
+  return await connectAt(path) ?? await connectAt(elsewhere(path));
+}
+
+async function connectAt(path: string): Promise<Deno.Conn | null> {
   try {
     return await Deno.connect({ transport: "unix", path });
   } catch (error) {

@@ -51,6 +51,12 @@ export class SnapshotFolders {
     return `${this.#root}/${id}/work`;
   }
 
+  /** Numbers of all folders that have one. */
+  ids(): number[] {
+    return [...Deno.readDirSync(this.#root)].map(({ name }) => Number(name))
+      .filter((id) => id > 0);
+  }
+
   /** Whether a path is one of these folders'. */
   holds(path: string): boolean {
     return path.startsWith(`${this.#root}/`);

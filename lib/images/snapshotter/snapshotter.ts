@@ -7,6 +7,7 @@ import { idMapping } from "./idmap.ts";
 import { KeyedLock } from "./lock.ts";
 import { LazyLayers } from "./layers.ts";
 import { mountSpecs, overlayOptionsOfKernel } from "./mounts.ts";
+import { openSnapshotStore } from "./open_store.ts";
 import type { ChainPart, LayerProvider, ProvidedLayer } from "./provider.ts";
 import { type SnapshotRow, SnapshotStore } from "./store.ts";
 import {
@@ -82,6 +83,8 @@ export class Snapshotter implements AsyncDisposable {
   readonly #provider: LayerProvider;
   readonly #overlayOptions: readonly string[];
   readonly #targets = new KeyedLock();
+  /** Folders whose rows were lost: containers may be running on them, so they stay until the next start. */
+  readonly #kept: readonly number[];
 
   private constructor(options: SnapshotterOptions) {
     const root = `${options.root}/snapshotter`;
@@ -92,7 +95,8 @@ export class Snapshotter implements AsyncDisposable {
       );
     }
     this.#folders = new SnapshotFolders(`${root}/snapshots`);
-    this.#store = new SnapshotStore(`${root}/metadata.db`);
+    this.#store = openSnapshotStore(options.root, root);
+    this.#kept = this.#store.isNew ? this.#folders.ids() : [];
     this.#layers = new LazyLayers(options.provider, this.#store);
     this.#provider = options.provider;
     this.#overlayOptions = options.overlayOptions ?? overlayOptionsOfKernel();
@@ -220,7 +224,7 @@ export class Snapshotter implements AsyncDisposable {
 
   /** Deletes what removed snapshots left on disk, and waits until layers nobody uses are released. */
   async cleanup(): Promise<void> {
-    await this.#folders.sweep(this.#store.ids());
+    await this.#folders.sweep(new Set([...this.#store.ids(), ...this.#kept]));
     await this.#layers.settled();
   }
 

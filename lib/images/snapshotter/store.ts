@@ -1,5 +1,12 @@
-import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { statIfThere } from "../../host/files/mod.ts";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import {
+  isFullDatabase,
+  openDatabase,
+  readDatabase,
+  statIfThere,
+  transaction,
+  withRoom,
+} from "../../host/files/mod.ts";
 import { SnapshotError, SnapshotterSetupError } from "./errors.ts";
 import type {
   Labels,
@@ -51,19 +58,37 @@ export class SnapshotStore implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
 
-  /** @param path the database file; made when missing. @throws SnapshotterSetupError */
-  constructor(path: string) {
-    this.#database = new DatabaseSync(path);
+  readonly #giveRoom: () => boolean;
+  /** Whether there was no database, or none with a table. */
+  readonly isNew: boolean;
+
+  /**
+   * Opens the table. Nothing is written when all is there already.
+   * @param path the database file; made when missing.
+   * @param options.giveRoom frees disk that was set aside; whether there was some. Asked when nothing else is free.
+   * @throws SnapshotterSetupError; SQLite's errors, also when the file is damaged
+   */
+  constructor(path: string, options: { giveRoom?: () => boolean } = {}) {
+    this.#giveRoom = options.giveRoom ?? (() => false);
+    this.#database = openDatabase(path).database;
     try {
-      assertKnown(this.#database, path);
+      const version = assertKnown(this.#database, path);
+      this.isNew = version === 0;
+      this.#database.exec(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
+      );
+      if (version < SCHEMA_VERSION) {
+        transaction(this.#database, () => this.#migrate());
+      }
     } catch (error) {
       this.#database.close();
       throw error;
     }
+  }
+
+  /** Makes the tables. */
+  #migrate(): void {
     this.#database.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
-      PRAGMA foreign_keys = ON;
       CREATE TABLE IF NOT EXISTS snapshots (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT NOT NULL UNIQUE,
@@ -91,7 +116,7 @@ export class SnapshotStore implements Disposable {
    */
   static assertUnderstood(path: string): void {
     if (statIfThere(path) === null) return;
-    const database = new DatabaseSync(path, { readOnly: true });
+    const database = readDatabase(path);
     try {
       assertKnown(database, path);
     } finally {
@@ -112,6 +137,13 @@ export class SnapshotStore implements Disposable {
     );
   }
 
+  /** Gives no snapshot a number up to this one: somebody has it. For a new database. */
+  startAbove(id: number): void {
+    this.#prepare(
+      "INSERT INTO sqlite_sequence (name, seq) VALUES ('snapshots', ?)",
+    ).run(id);
+  }
+
   /**
    * Adds a snapshot.
    *
@@ -122,7 +154,7 @@ export class SnapshotStore implements Disposable {
     snapshot: NewSnapshot,
     beforeCommit: (id: number) => void = () => {},
   ): SnapshotRow {
-    return this.#transaction(() => {
+    return this.#transaction(snapshot.name, () => {
       const { name, kind, labels, layer } = snapshot;
       if (this.find(name) !== null) throw alreadyExists(name);
       const parentId = snapshot.parent === ""
@@ -161,7 +193,7 @@ export class SnapshotStore implements Disposable {
     labels: Labels,
     usage: SnapshotUsage,
   ): SnapshotRow {
-    return this.#transaction(() => {
+    return this.#transaction(key, () => {
       const active = this.get(key);
       if (this.find(name) !== null) throw alreadyExists(name);
       if (active.kind !== "active") {
@@ -193,7 +225,7 @@ export class SnapshotStore implements Disposable {
    * @throws SnapshotError `not-found`, or `failed-precondition` while another builds on it.
    */
   remove(key: string): SnapshotRow {
-    return this.#transaction(() => {
+    return this.#transaction(key, () => {
       const row = this.get(key);
       const child = this.#prepare(
         "SELECT name FROM snapshots WHERE parent_id = ? LIMIT 1",
@@ -212,7 +244,7 @@ export class SnapshotStore implements Disposable {
 
   /** Stores what `change` makes of the labels. */
   updateLabels(key: string, change: (labels: Labels) => Labels): SnapshotRow {
-    return this.#transaction(() => {
+    return this.#transaction(key, () => {
       const row = this.get(key);
       this.#prepare(
         "UPDATE snapshots SET labels = ?, updated_ms = ? WHERE id = ?",
@@ -223,8 +255,12 @@ export class SnapshotStore implements Disposable {
 
   /** Stores where a lazily served layer is shown now. */
   moveLayer(id: number, directory: string): void {
-    this.#prepare("UPDATE snapshots SET layer_directory = ? WHERE id = ?")
-      .run(directory, id);
+    this.#written(
+      String(id),
+      () =>
+        this.#prepare("UPDATE snapshots SET layer_directory = ? WHERE id = ?")
+          .run(directory, id),
+    );
   }
 
   /** @throws SnapshotError `not-found`. */
@@ -327,20 +363,28 @@ export class SnapshotStore implements Disposable {
     return statement;
   }
 
-  #transaction<T>(work: () => T): T {
-    this.#database.exec("BEGIN IMMEDIATE");
+  /** @throws SnapshotError `unavailable` when the disk is full, and what `work` throws */
+  #transaction<T>(key: string, work: () => T): T {
+    return this.#written(key, () => transaction(this.#database, work));
+  }
+
+  /** Does it once more where disk was set aside for it. */
+  #written<T>(key: string, write: () => T): T {
     try {
-      const result = work();
-      this.#database.exec("COMMIT");
-      return result;
+      return withRoom(write, this.#giveRoom);
     } catch (error) {
-      this.#database.exec("ROLLBACK");
-      throw error;
+      if (!isFullDatabase(error)) throw error;
+      throw new SnapshotError(
+        "unavailable",
+        key,
+        `the disk of the snapshotter's state is full: free some of it, then try again`,
+        { cause: error },
+      );
     }
   }
 }
 
-function assertKnown(database: DatabaseSync, path: string): void {
+function assertKnown(database: DatabaseSync, path: string): number {
   const version = Number(
     database.prepare("PRAGMA user_version").get()?.user_version,
   );
@@ -350,6 +394,7 @@ function assertKnown(database: DatabaseSync, path: string): void {
       `written by a newer release (schema ${version}, this one knows ${SCHEMA_VERSION})`,
     );
   }
+  return version;
 }
 
 function alreadyExists(name: string): SnapshotError {

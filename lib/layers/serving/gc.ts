@@ -1,6 +1,11 @@
 import { bytesOnDisk, namesIn, removeFolder } from "../../host/files/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
-import { slotOf, SlotTableStore, takeLock } from "../store/mod.ts";
+import {
+  openSlotTable,
+  slotOf,
+  SlotTableStore,
+  takeLock,
+} from "../store/mod.ts";
 import { layersDirectoryOf } from "./start.ts";
 
 const log = logger("images");
@@ -27,7 +32,11 @@ export function collectGarbage(
   if (!SlotTableStore.exists(`${root}/slots.db`)) {
     return { layers: 0, bytes: 0 };
   }
-  using slots = new SlotTableStore(`${root}/slots.db`);
+  using slots = openSlotTable({
+    root,
+    layersDirectory: layersDirectoryOf(root),
+    handedOver: null,
+  });
   return removeLayersBut(root, slots, new Set(inUse.map(slotOf)));
 }
 

@@ -3,7 +3,7 @@ import type { FaceChoice } from "../faces/mod.ts";
 import { type Digest, sha256 } from "../../formats/oci/mod.ts";
 import { disposeSource, type SpanSource } from "../spans/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
-import { readIfThere } from "../../host/files/mod.ts";
+import { FileError, readIfThere } from "../../host/files/mod.ts";
 import { LyingZtocError, slotOf } from "../store/mod.ts";
 import { removeLayersBut } from "./gc.ts";
 import {
@@ -86,11 +86,11 @@ export class LayerStore implements AsyncDisposable {
 
   /** Starts answering reads. With a keeper, the mounts outlive this process from here on. */
   async serve(): Promise<void> {
-    const { saver, files, cache } = this.#machinery;
+    const { saver, files, cache, slots } = this.#machinery;
     await saver.settled(); // the FUSE tree reads what it writes
     await files.serve();
     cache.start(); // a predecessor that still read these files is gone
-    this.#keeper?.keep(await files.mounts());
+    this.#keeper?.keep(await files.mounts(), slots.mark);
   }
 
   /**
@@ -99,9 +99,9 @@ export class LayerStore implements AsyncDisposable {
    * still, others wait for the successor. Only with a keeper.
    */
   async leave(): Promise<void> {
-    const { files } = this.#machinery;
+    const { files, slots } = this.#machinery;
     await files.settled(); // a successor finds every mount
-    this.#keeper?.keep(await files.mounts());
+    this.#keeper?.keep(await files.mounts(), slots.mark);
     files.detach();
   }
 
@@ -177,7 +177,7 @@ export class LayerStore implements AsyncDisposable {
     this.#close(layer, options.discard ? "discarded" : "kept");
     if (!options.discard) return this.#machinery.idle.add(slot);
     // First the slot: a folder without a slot is garbage, a slot without a folder is not.
-    this.#machinery.slots.remove(slot);
+    this.#machinery.forget(slot);
     this.#track(layer, layer.removeFolder());
   }
 
@@ -206,11 +206,20 @@ export class LayerStore implements AsyncDisposable {
    */
   sweep(inUse: readonly string[]): void {
     const { slots, idle, files } = this.#machinery;
-    removeLayersBut(
-      this.root,
-      slots,
-      new Set([...this.#layers.keys(), ...inUse.map(slotOf), ...idle.slots()]),
-    );
+    const wanted = new Set([
+      ...this.#layers.keys(),
+      ...inUse.map(slotOf),
+      ...idle.slots(),
+    ]);
+    try {
+      removeLayersBut(this.root, slots, wanted);
+    } catch (error) {
+      // A disk that takes nothing: the next start tries again.
+      if (!(error instanceof FileError)) throw error;
+      log.warn("what a crash left over stays for now", {
+        error: error.message,
+      });
+    }
     files.sweep();
   }
 

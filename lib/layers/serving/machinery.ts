@@ -7,12 +7,16 @@ import {
   UncachedSpans,
 } from "../spans/mod.ts";
 import {
+  DiskReserve,
   IdleLayerFolders,
   LayerSaver,
   type SlotTableStore,
 } from "../store/mod.ts";
+import { isFullDatabase } from "../../host/files/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
 import { bootId } from "../../host/os/mod.ts";
 
+const log = logger("images");
 /**
  * Compressed bytes in memory for each inflate Worker: one span that is inflated, and one that comes
  * meanwhile. On a fast line inflating is what takes time, so more would only wait; on a slow one of
@@ -84,7 +88,9 @@ export class Machinery implements Disposable {
   readonly pool = new InflatePool();
   readonly scheduler: SpanScheduler;
   /** What the disk did not take. */
-  readonly uncached = new UncachedSpans();
+  readonly uncached: UncachedSpans;
+  /** Disk for state, which caches must not take. */
+  readonly reserve: DiskReserve;
   /** What was fetched so far. */
   readonly fetched: FetchFigures = {
     demandBytes: 0,
@@ -100,7 +106,7 @@ export class Machinery implements Disposable {
       readonly slots: SlotTableStore;
       readonly mounts: "new" | "taken";
     },
-    options: MachineryOptions,
+    options: MachineryOptions & { readonly root: string },
   ) {
     const { maxCacheBytes = 0, backgroundBytesPerSecond = 0 } = options;
     const { slots } = given;
@@ -110,11 +116,17 @@ export class Machinery implements Disposable {
     this.layersDirectory = layersDirectory;
     this.files = given.files;
     this.slots = slots;
+    const reserve = new DiskReserve(options.root);
+    reserve.restore();
+    this.reserve = reserve;
+    this.uncached = new UncachedSpans({
+      mayGrow: () => reserve.cachesMayGrow,
+    });
     this.saver = new LayerSaver(layersDirectory, slots);
     this.idle = new IdleLayerFolders(
       layersDirectory,
       slots.all().map(({ slot }) => slot),
-      (slot) => slots.remove(slot),
+      this.forget,
     );
     this.cache = new SpanCache({ maxBytes: maxCacheBytes, idle: this.idle });
     this.scheduler = new SpanScheduler({
@@ -122,6 +134,19 @@ export class Machinery implements Disposable {
       maxHeldBytes: this.pool.capacity * HELD_BYTES_PER_WORKER,
     });
   }
+
+  /**
+   * Forgets a slot whose folder goes. On a disk so full that not even this can be written the folder goes all the
+   * same, and the row with the next start: its layer would be fetched again.
+   */
+  readonly forget = (slot: number): void => {
+    try {
+      this.slots.remove(slot);
+    } catch (error) {
+      if (!isFullDatabase(error)) throw error;
+      log.warn("a removed layer is forgotten at the next start", { slot });
+    }
+  };
 
   /** The most bytes one reader may have ahead of it. */
   get maxReadAheadBytes(): number {

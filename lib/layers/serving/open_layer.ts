@@ -1,7 +1,7 @@
 import type { Digest } from "../../formats/oci/mod.ts";
 import type { SpanTable } from "../../formats/ztoc/mod.ts";
 import { OsError } from "../../host/os/mod.ts";
-import { logger } from "../../telemetry/mod.ts";
+import { logger, tellStateDamage } from "../../telemetry/mod.ts";
 import type { LayerMarks, ServedLayer } from "../fs/mod.ts";
 import {
   type CachedLayer,
@@ -97,6 +97,8 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   /** Ends what is done for the layer and not for a reader. */
   readonly #stop = new AbortController();
   #users = 1;
+  /** Whether some of it was on the disk when it was opened: what that is the disk says, and no ztoc. */
+  #hasOldSpans: boolean;
 
   private constructor(
     wanted: WantedLayer,
@@ -112,6 +114,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     this.inodes = tree.inodes;
     this.hasXattrs = tree.hasXattrs;
     this.map = map;
+    this.#hasOldSpans = map.presentCount > 0;
     this.uses = marks.uses;
     this.#machinery = machinery;
     this.#folder = folder;
@@ -160,6 +163,8 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     sources.add(claimant, source);
     const { folder, tree } = LayerFolder.open({
       path: `${machinery.layersDirectory}/${slot}`,
+      slot,
+      layerDigest: wanted.identity.layerDigest,
       ztocBytes,
       diffId,
       headers: machinery.headers,
@@ -372,12 +377,30 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     });
   };
 
+  /**
+   * The whole is wrong, and a part of it lay on the disk since an earlier run, which may have changed it: only what
+   * this process fetched itself tells of the ztoc.
+   */
+  async #fetchAgain(found: SpanError): Promise<void> {
+    this.#hasOldSpans = false;
+    tellStateDamage({
+      path: `${this.#folder.path}/data`,
+      found: `${found.message}, or the disk has changed it`,
+      then: "all of the layer is fetched again and compared once more",
+    });
+    await this.reader.evict(
+      Array.from({ length: this.spanCount }, (_, span) => span),
+    );
+    await this.fill(); // whether or not the background is on: a ztoc that lies must be found
+  }
+
   /** Compares the layer, which is all here, with its diff ID, once. */
   async #checkWhole(): Promise<void> {
     const { signal } = this.#stop;
     try {
       const lie = await this.#check.run(this.reader, signal);
       if (lie === null || signal.aborted) return;
+      if (this.#hasOldSpans) return await this.#fetchAgain(lie);
       this.reader.condemn(lie); // first: that it is noted depends on the disk
       this.#onLie(lie);
     } catch (error) {

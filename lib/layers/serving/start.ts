@@ -7,7 +7,13 @@ import type { MountKeeper } from "../../host/handover/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { chooseFace, type FaceChoice, type FaceWish } from "../faces/mod.ts";
 import { LayerFileSystem } from "../fs/mod.ts";
-import { SlotTableStore, StateVersionError, takeLock } from "../store/mod.ts";
+import {
+  DiskReserve,
+  openSlotTable,
+  SlotTableStore,
+  StateVersionError,
+  takeLock,
+} from "../store/mod.ts";
 import { detachBelow, foreignTree, takeMounts } from "./last_process.ts";
 
 const log = logger("images");
@@ -54,7 +60,12 @@ export async function start(options: StartOptions): Promise<Started> {
   Deno.mkdirSync(layersDirectory, { recursive: true, mode: 0o700 });
   using stack = new DisposableStack();
   const lock = stack.use(takeLock(`${root}/lock`));
-  const slots = stack.use(new SlotTableStore(`${root}/slots.db`));
+  new DiskReserve(root).prepare();
+  const slots = stack.use(openSlotTable({
+    root,
+    layersDirectory,
+    handedOver: options.keeper?.slotMark() ?? null,
+  }));
   const taken = takeMounts(options, slots);
   // Mounts of a process that died are dead for good when nobody answers them.
   if (taken === null) detachBelow(mountDirectory);

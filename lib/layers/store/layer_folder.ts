@@ -1,13 +1,19 @@
-import { type Digest, isDigest } from "../../formats/oci/mod.ts";
+import { type Digest, isDigest, sha256 } from "../../formats/oci/mod.ts";
 import {
   decodeZtoc,
   type SpanTable,
   spanTable,
   type Ztoc,
 } from "../../formats/ztoc/mod.ts";
-import { readTextIfThere, removeFolder } from "../../host/files/mod.ts";
+import {
+  readTextIfThere,
+  removeFolder,
+  removeIfThere,
+  statIfThere,
+} from "../../host/files/mod.ts";
 import {
   closeFd,
+  ERRNO,
   fileSize,
   makeFolder,
   O,
@@ -15,11 +21,13 @@ import {
   OsError,
   truncateFd,
 } from "../../host/os/mod.ts";
-import { logger } from "../../telemetry/mod.ts";
+import { logger, tellStateDamage } from "../../telemetry/mod.ts";
 import { HeaderTable, SpanMap } from "../spans/mod.ts";
 import { LayerTree } from "../tree/mod.ts";
 import { compileZtoc, holds, type NewFile, openTree } from "./layer_files.ts";
+import { checkedLine, textOfLine } from "./checked_line.ts";
 import type { LayerSaver } from "./saver.ts";
+import { SLOT_RECORD, slotRecordBytes } from "./slot_files.ts";
 
 const log = logger("images");
 
@@ -27,6 +35,10 @@ const log = logger("images");
 export interface LayerFolderOptions {
   /** Of the folder; made when it is missing. */
   readonly path: string;
+  /** The name of the folder, and what the slot table says of it. */
+  readonly slot: number;
+  /** Digest of the layer blob. */
+  readonly layerDigest: string;
   /** Of the digest that the layer's slot says. */
   readonly ztocBytes: Uint8Array<ArrayBuffer>;
   /** What the whole tar must be; null: what the folder says, if it does. */
@@ -61,6 +73,7 @@ type ZtocFacts = Pick<
  *
  * | file | what | made |
  * |---|---|---|
+ * | `slot` | which layer it is, should `slots.db` be lost | once |
  * | `ztoc` | by what the layer is served | once |
  * | `tree` | its file tree, compiled from the ztoc | once; again when it is torn or of another version |
  * | `headers` | what the ztoc says of each tar header | the same |
@@ -93,6 +106,7 @@ export class LayerFolder implements Disposable {
   readonly saved: Promise<void>;
   /** Whether marks of present spans may be believed. */
   readonly #isDataOld: boolean;
+  readonly #ztocDigest: Digest;
   #isChecked: boolean;
 
   private constructor(
@@ -102,8 +116,10 @@ export class LayerFolder implements Disposable {
     known: KnownDiffId,
     saved: Promise<void>,
     headers: HeaderTable | null,
+    ztocDigest: Digest,
   ) {
     this.path = path;
+    this.#ztocDigest = ztocDigest;
     this.compression = compression;
     this.compressedSize = compressedSize;
     this.uncompressedSize = uncompressedSize;
@@ -113,13 +129,14 @@ export class LayerFolder implements Disposable {
     this.saved = saved;
     this.headers = headers;
     using opened = new DisposableStack();
-    this.dataFd = opened.adopt(
-      openFd(`${path}/data`, O.RDWR | O.CREAT),
-      closeFd,
-    );
+    this.dataFd = opened.adopt(openData(`${path}/data`), closeFd);
     this.#isDataOld = uncompressedSize > 0 &&
       fileSize(this.dataFd) === uncompressedSize;
-    truncateFd(this.dataFd, uncompressedSize);
+    if (!this.#isDataOld) {
+      // First: whoever kills this process now shall not leave marks over a file of holes.
+      removeIfThere(`${path}/spans`);
+      truncateFd(this.dataFd, uncompressedSize);
+    }
     opened.move();
   }
 
@@ -143,9 +160,15 @@ export class LayerFolder implements Disposable {
     if (isNew || !holds(`${path}/ztoc`, ztocBytes)) {
       files.push({ name: "ztoc", bytes: ztocBytes });
     }
+    const ztocDigest = sha256(ztocBytes);
+    const { slot, layerDigest } = options;
+    const record = slotRecordBytes({ slot, layerDigest, ztocDigest });
     const known = knownDiffId(path, isNew, options.diffId);
-    if (known.isNew) {
-      const bytes = new TextEncoder().encode(known.diffId ?? "");
+    if (isNew || !holds(`${path}/${SLOT_RECORD}`, record)) {
+      files.push({ name: SLOT_RECORD, bytes: record });
+    }
+    if (known.diffId !== null && known.isNew) {
+      const bytes = new TextEncoder().encode(checkedLine(known.diffId));
       files.push({ name: "diff-id", bytes });
     }
     const saved = options.saver.save(path, files); // continues while the rest is made
@@ -153,7 +176,15 @@ export class LayerFolder implements Disposable {
     const headers = options.headers === "trusted" ? null : opened.use(
       HeaderTable[isNew ? "make" : "open"](`${path}/headers`, ztoc, spans),
     );
-    const folder = new LayerFolder(path, ztoc, spans, known, saved, headers);
+    const folder = new LayerFolder(
+      path,
+      ztoc,
+      spans,
+      known,
+      saved,
+      headers,
+      ztocDigest,
+    );
     opened.move();
     return { folder, tree };
   }
@@ -164,10 +195,19 @@ export class LayerFolder implements Disposable {
    * @throws OsError
    */
   openMap(presence: Uint8Array, bootId: string): SpanMap {
-    return SpanMap.open(`${this.path}/spans`, presence, {
+    const map = SpanMap.open(`${this.path}/spans`, presence, {
       bootId,
       trusted: this.#isDataOld,
+      owner: this.#ztocDigest,
     });
+    if (map.found === "damaged") {
+      tellStateDamage({
+        path: `${this.path}/spans`,
+        found: "its checksum or a mark in it is another one",
+        then: "nothing of the layer's cache is believed: it is fetched again",
+      });
+    }
+    return map;
   }
 
   /** The file tree, once it is on disk. @throws Error when it is not there, or not whole. */
@@ -224,6 +264,16 @@ export class LayerFolder implements Disposable {
   }
 }
 
+/** @throws OsError */
+function openData(path: string): number {
+  try {
+    return openFd(path, O.RDWR | O.CREAT);
+  } catch (error) {
+    if (!(error instanceof OsError) || error.errno !== ERRNO.EROFS) throw error;
+    return openFd(path, O.RDONLY); // what is here can be read
+  }
+}
+
 interface KnownDiffId {
   readonly diffId: Digest | null;
   /** Whether the folder does not say it yet. */
@@ -237,12 +287,33 @@ function knownDiffId(
   isNewFolder: boolean,
   said: Digest | null,
 ): KnownDiffId {
-  const written = isNewFolder ? null : readTextIfThere(`${path}/diff-id`);
+  const text = isNewFolder ? null : readTextIfThere(`${path}/diff-id`);
+  const written = text === null ? null : wordOf(path, text);
+  if (text !== null && written === null) {
+    tellStateDamage({
+      path: `${path}/diff-id`,
+      found: "its checksum is another one",
+      then: said === null
+        ? "the layer is checked as a whole once an image with it is pulled again"
+        : "it is written again",
+    });
+  }
   const diffId = said ?? (isDigest(written) ? written : null);
   return {
     diffId,
-    isNew: diffId !== null && diffId !== written,
+    isNew: diffId !== null && text !== checkedLine(diffId),
     isChecked: diffId !== null && !isNewFolder &&
       readTextIfThere(`${path}/checked`) === diffId,
   };
+}
+
+/**
+ * What `diff-id` says; null when it cannot be believed. Releases before wrote the digest alone, and no record of the
+ * slot beside it.
+ */
+function wordOf(path: string, line: string): string | null {
+  return textOfLine(line) ??
+    (statIfThere(`${path}/${SLOT_RECORD}`) === null && isDigest(line)
+      ? line
+      : null);
 }

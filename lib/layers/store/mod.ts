@@ -5,6 +5,7 @@
  * ```text
  * <root>/lock            held by the process that owns all below (`takeLock`)
  * <root>/slots.db        which layer has which slot, which ztocs lie (`SlotTableStore`)
+ * <root>/slot-mark       the highest slot ever given, should that be lost (`openSlotTable`)
  * <root>/layers/<slot>/  all that is kept of one layer (`LayerFolder`)
  * ```
  *
@@ -25,6 +26,8 @@ export {
   SlotsExhaustedError,
   SlotTableStore,
 } from "./slots.ts";
+export { openSlotTable, type SlotTablePlace } from "./open_slots.ts";
+export type { SlotMark } from "./slot_files.ts";
 export {
   LayerFolder,
   type LayerFolderOptions,
@@ -33,6 +36,7 @@ export {
 export { compileZtoc, type NewFile, treeFileVersion } from "./layer_files.ts";
 export { LayerSaver } from "./saver.ts";
 export { FolderLower, writeChain } from "./chain_folder.ts";
+export { DiskReserve } from "./reserve.ts";
 export { IdleLayerFolders } from "./idle.ts";
 export { RootInUseError, takeLock } from "./lock.ts";
 export { LyingZtocError, StateVersionError } from "./errors.ts";

@@ -1,8 +1,15 @@
-import { DatabaseSync } from "node:sqlite";
-import { putOnDisk, statIfThere } from "../../host/files/mod.ts";
+import type { DatabaseSync } from "node:sqlite";
+import {
+  openDatabase,
+  putOnDisk,
+  readDatabase,
+  statIfThere,
+  withRoom,
+} from "../../host/files/mod.ts";
 import { StateVersionError } from "./errors.ts";
 import type { LayerIdentity } from "./identity.ts";
 import { SharedRun } from "./shared_run.ts";
+import { type SlotMark, writeSlotMark } from "./slot_files.ts";
 
 /** Changes when the table does. */
 const SCHEMA_VERSION = 1;
@@ -29,18 +36,40 @@ export class SlotsExhaustedError extends Error {
 export class SlotTableStore implements Disposable {
   readonly #database: DatabaseSync;
   readonly #syncing: SharedRun;
+  readonly #markPath: string | null;
+  readonly #giveRoom: () => boolean;
+  /** Of this database, as `SlotMark` says it; empty in one of an older release that was only read. */
+  readonly generation: string;
+  /** Whether the database was made just now, or is of a release that gave it no generation. */
+  readonly origin: "kept" | "made" | "adopted";
 
   /**
-   * Opens the table.
+   * Opens the table. Nothing is written when all is there already.
    * @param path the database file; made when missing.
    * @param options.access `read`: another process owns it.
-   * @throws StateVersionError
+   * @param options.giveRoom frees disk that was set aside; whether there was some.
+   * @param options.markPath where the highest slot is written down, before it is given out.
+   * @throws StateVersionError; SQLite's errors, also when the file is damaged
    */
-  constructor(path: string, options: { access?: "own" | "read" } = {}) {
+  constructor(
+    path: string,
+    options: {
+      access?: "own" | "read";
+      markPath?: string;
+      giveRoom?: () => boolean;
+    } = {},
+  ) {
+    this.#giveRoom = options.giveRoom ?? (() => false);
     const readOnly = options.access === "read";
-    this.#database = new DatabaseSync(path, { readOnly });
-    // SQLite appends each transaction to this file before it reaches the database file.
-    this.#syncing = new SharedRun(() => putOnDisk(`${path}-wal`));
+    this.#markPath = options.markPath ?? null;
+    const { database, kept } = readOnly
+      ? { database: readDatabase(path), kept: "on disk" }
+      : openDatabase(path);
+    this.#database = database;
+    // Where SQLite writes what is not in the database file yet, in whole transactions.
+    this.#syncing = new SharedRun(async () => {
+      if (kept === "on disk") await putOnDisk(`${path}-wal`);
+    });
     const version = Number(
       this.#database.prepare("PRAGMA user_version").get()?.user_version,
     );
@@ -51,10 +80,29 @@ export class SlotTableStore implements Disposable {
         `written by a newer release (schema ${version}, this one knows ${SCHEMA_VERSION})`,
       );
     }
-    if (readOnly) return;
+    if (readOnly) {
+      this.generation = "";
+      this.origin = "kept";
+      return;
+    }
+    try {
+      this.origin = version === 0 ? "made" : "kept";
+      if (version < SCHEMA_VERSION) this.#migrate();
+      const known = this.#generation();
+      if (known === null && version > 0) this.origin = "adopted";
+      this.generation = known ?? this.#setGeneration();
+      this.#database.exec("PRAGMA synchronous = NORMAL");
+    } catch (error) {
+      this.#database.close();
+      throw error;
+    }
+  }
+
+  /** Makes the tables. */
+  #migrate(): void {
     this.#database.exec(`
-      PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
+      BEGIN IMMEDIATE;
       PRAGMA user_version = ${SCHEMA_VERSION};
       CREATE TABLE IF NOT EXISTS slots (
         slot INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -68,8 +116,58 @@ export class SlotTableStore implements Disposable {
         reason TEXT NOT NULL,
         PRIMARY KEY (layer_digest, ztoc_digest)
       ) STRICT;
-      PRAGMA synchronous = NORMAL;
+      COMMIT;
     `);
+  }
+
+  #generation(): string | null {
+    const table = this.#database.prepare(
+      "SELECT 1 FROM sqlite_schema WHERE name = 'generation'",
+    ).get();
+    if (table === undefined) return null;
+    const row = this.#database.prepare("SELECT id FROM generation").get();
+    return row === undefined ? null : String(row.id);
+  }
+
+  #setGeneration(): string {
+    const id = crypto.randomUUID();
+    this.#database.exec(`
+      BEGIN IMMEDIATE;
+      CREATE TABLE IF NOT EXISTS generation (id TEXT NOT NULL) STRICT;
+      INSERT INTO generation VALUES ('${id}');
+      COMMIT;
+    `);
+    return id;
+  }
+
+  /** The highest slot ever given, of which generation. */
+  get mark(): SlotMark {
+    const row = this.#database.prepare(
+      "SELECT seq FROM sqlite_sequence WHERE name = 'slots'",
+    ).get();
+    return { generation: this.generation, highest: Number(row?.seq ?? 0) };
+  }
+
+  /** Gives no slot up to this one from now on, whatever the table says. */
+  startAbove(highest: number): void {
+    if (this.mark.highest >= highest) return;
+    this.#database.exec("DELETE FROM sqlite_sequence WHERE name = 'slots'");
+    this.#database.prepare(
+      "INSERT INTO sqlite_sequence (name, seq) VALUES ('slots', ?)",
+    ).run(highest);
+  }
+
+  /**
+   * Puts back what the table should say of a slot.
+   * @returns false when it says so already, or has the layer in another slot.
+   */
+  restore({ slot, layerDigest, ztocDigest }: SlotRecord): boolean {
+    const { changes } = this.#database.prepare(`
+      INSERT INTO slots (slot, layer_digest, ztoc_digest) SELECT ?1, ?2, ?3
+      WHERE NOT EXISTS (SELECT 1 FROM slots WHERE layer_digest = ?2 AND ztoc_digest = ?3)
+      ON CONFLICT (slot) DO UPDATE SET layer_digest = ?2, ztoc_digest = ?3`)
+      .run(slot, layerDigest, ztocDigest);
+    return Number(changes) > 0;
   }
 
   /** Whether there is a table at `path`. */
@@ -95,9 +193,17 @@ export class SlotTableStore implements Disposable {
     if (known !== undefined) {
       return { slot: Number(known.slot), layerDigest, ztocDigest };
     }
-    const { lastInsertRowid } = this.#database
-      .prepare("INSERT INTO slots (layer_digest, ztoc_digest) VALUES (?, ?)")
-      .run(layerDigest, ztocDigest);
+    const { generation, highest } = this.mark;
+    if (this.#markPath !== null) { // first: whatever becomes of the table, it was given
+      writeSlotMark(this.#markPath, { generation, highest: highest + 1 });
+    }
+    const insert = this.#database.prepare(
+      "INSERT INTO slots (layer_digest, ztoc_digest) VALUES (?, ?)",
+    );
+    const { lastInsertRowid } = withRoom(
+      () => insert.run(layerDigest, ztocDigest),
+      this.#giveRoom,
+    );
     const slot = Number(lastInsertRowid);
     if (slot > MAX_SLOT) {
       throw new SlotsExhaustedError(`slot ${slot} is beyond ${MAX_SLOT}`);
@@ -136,7 +242,8 @@ export class SlotTableStore implements Disposable {
 
   /** Forgets a layer; its slot stays unused for good. */
   remove(slot: number): void {
-    this.#database.prepare("DELETE FROM slots WHERE slot = ?").run(slot);
+    const remove = this.#database.prepare("DELETE FROM slots WHERE slot = ?");
+    withRoom(() => remove.run(slot), this.#giveRoom);
   }
 
   /** Closes the database. */

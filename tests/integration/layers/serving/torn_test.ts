@@ -2,6 +2,7 @@
 import { mountHelperArguments } from "../../../../cmd/program.ts";
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
 import {
   LayerStore,
   type OpenLayer,
@@ -10,6 +11,8 @@ import {
   FileSpanSource,
   type SpanSource,
 } from "../../../../lib/layers/spans/mod.ts";
+import { removeIfThere, statIfThere } from "../../../../lib/host/files/mod.ts";
+import { SlotTableStore } from "../../../../lib/layers/store/mod.ts";
 import { encodeZtoc, ZtocBuilder } from "../../../../lib/formats/ztoc/mod.ts";
 import { tryRun } from "../../../support/host/mod.ts";
 import {
@@ -121,6 +124,12 @@ class Leftover implements AsyncDisposable {
   reboot(): this {
     return this.change("spans", (bytes) => {
       bytes.set(new TextEncoder().encode("another-boot"), 16);
+      const [record = ""] = Deno.readTextFileSync(`${this.folder}/slot`)
+        .split(" ");
+      const { ztocDigest } = JSON.parse(record);
+      const owner = new TextEncoder().encode(ztocDigest);
+      const sum = crc32(owner, crc32(bytes.subarray(0, 60))) >>> 0;
+      new DataView(bytes.buffer).setUint32(60, sum, true);
       return bytes;
     });
   }
@@ -133,6 +142,23 @@ class Leftover implements AsyncDisposable {
     if (layer === null) return { sum: null, fetchedBytes: 0 };
     const sum = await this.sum(layer);
     return { sum, fetchedBytes: source?.bytes ?? 0 };
+  }
+
+  /** Why the ztoc is not to be used any more, once the layer was served for so long that it was checked. */
+  async condemnedAfterCheck(): Promise<string | null> {
+    await using store = await this.#open();
+    const layer = store.restore(BLOB.digest, this.#source);
+    assert.ok(layer !== null);
+    for (let tries = 0; tries < 100; tries++) {
+      if (statIfThere(`${this.folder}/checked`) !== null) break;
+      if (layer.state === "condemned") break;
+      if (tries > 50 && layer.reader.complete) break;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    using slots = new SlotTableStore(`${this.root}/slots.db`, {
+      access: "read",
+    });
+    return slots.condemned(slots.all()[0]!);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -179,6 +205,16 @@ for (
   const [what, name, how] of [
     ["a truncated list of spans", "spans", half],
     ["an emptied list of spans", "spans", zeros],
+    [
+      "a list of spans with a changed mark",
+      "spans",
+      (bytes: Uint8Array) => bytes.with(70, bytes[70]! ^ 4),
+    ],
+    [
+      "a list of spans full of ones",
+      "spans",
+      (bytes: Uint8Array) => bytes.map((byte, at) => at < 64 ? byte : 1),
+    ],
     ["truncated data", "data", half],
     ["a truncated tree", "tree", half],
     ["a garbled tree", "tree", garble],
@@ -231,3 +267,30 @@ for (
     assert.equal(sum, SUM);
   });
 }
+
+for (
+  const [what, change] of [
+    ["flipped", (line: string) => line.replace(/[0-9a-f]/, "0")],
+    ["another digest", () => `sha256:${"1".repeat(64)}`],
+    ["truncated", (line: string) => line.slice(0, 40)],
+  ] as const
+) {
+  Deno.test(`a diff ID on disk that is ${what} condemns no ztoc`, async () => {
+    await using leftover = await Leftover.of("all, synced");
+    removeIfThere(`${leftover.folder}/checked`);
+    const path = `${leftover.folder}/diff-id`;
+    const line = Deno.readTextFileSync(path);
+    const changed = change(line.replace("sha256:", "sha256:f"));
+    Deno.writeTextFileSync(path, changed);
+    assert.equal(await leftover.condemnedAfterCheck(), null);
+  });
+}
+
+Deno.test("data that the disk has changed condemns no ztoc: it is fetched again, and is right", async () => {
+  await using leftover = await Leftover.of("all, synced");
+  removeIfThere(`${leftover.folder}/checked`);
+  leftover.change("data", garble);
+  assert.equal(await leftover.condemnedAfterCheck(), null);
+  assert.ok(Deno.statSync(`${leftover.folder}/checked`).isFile);
+  assert.equal((await leftover.restored()).sum, SUM);
+});
