@@ -80,9 +80,17 @@ export interface DaemonStatus extends StoreStatus {
   readonly residentBytes: number;
   /** JavaScript objects of the main thread, without its Workers, and what the heap holds for them. */
   readonly heap: { readonly usedBytes: number; readonly totalBytes: number };
+  /** Repositories that may bring indexes. */
+  readonly trust: {
+    readonly v1: readonly string[];
+    readonly v2: readonly string[];
+  };
 }
 
-function daemonStatus(address: string, store: LayerStore): DaemonStatus {
+function daemonStatus(
+  { address, config: { trust, pull_modes } }: DaemonOptions,
+  store: LayerStore,
+): DaemonStatus {
   const { rss, heapUsed, heapTotal } = Deno.memoryUsage();
   return {
     version: VERSION,
@@ -91,6 +99,10 @@ function daemonStatus(address: string, store: LayerStore): DaemonStatus {
     address,
     residentBytes: rss,
     heap: { usedBytes: heapUsed, totalBytes: heapTotal },
+    trust: {
+      v1: pull_modes.soci_v1.enable ? trust.v1 : [],
+      v2: pull_modes.soci_v2.enable ? trust.v2 : [],
+    },
     ...storeStatus(store),
   };
 }
@@ -150,6 +162,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     const images = new ImageService(client, store, {
       v1: config.pull_modes.soci_v1.enable,
       v2: config.pull_modes.soci_v2.enable,
+      trust: config.trust,
       timeoutMs: config.mount_timeout_sec * 1000,
     });
     const provider = stack.use(
@@ -168,13 +181,14 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         root,
         provider,
         overlayOptions: overlayOptionsOfKernel(config.filesystem.xino),
+        completeWaitMs: config.trust.complete_wait_sec * 1000,
       }),
     );
     store.sweep(snapshotter.lazyDirectories());
     await predecessor?.end();
     await store.serve();
     control = stack.use(ControlServer.listen(`${root}/control.sock`, {
-      status: () => daemonStatus(address, store),
+      status: () => daemonStatus(options, store),
     }));
   } catch (error) {
     ready.reject(error);

@@ -59,6 +59,7 @@ function describe(status: DaemonStatus): string {
     ["process", `${status.pid}, up ${formatUptime(status.upSeconds)}`],
     ["version", status.version],
     ["address", status.address],
+    ["indexes of", describeTrust(status.trust)],
     ["shown by", `${face.face} (${face.reason})`],
     [
       "memory",
@@ -107,6 +108,12 @@ function describe(status: DaemonStatus): string {
     ).join("  ")
   );
   return [...head, "", ...table].join("\n");
+}
+
+function describeTrust({ v1, v2 }: DaemonStatus["trust"]): string {
+  const of = (patterns: readonly string[]) =>
+    patterns.length === 0 ? "nobody" : patterns.join(", ");
+  return `v2: ${of(v2)}; v1: ${of(v1)}`;
 }
 
 function formatUptime(seconds: number): string {

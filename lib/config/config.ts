@@ -23,6 +23,8 @@ export interface Config {
   readonly cache: CacheConfig;
   /** Which indexes make an image a lazy one. */
   readonly pull_modes: PullModesConfig;
+  /** Whose word counts. */
+  readonly trust: TrustConfig;
   /** Registry hosts. */
   readonly resolver: ResolverConfig;
   /** How layers are shown. */
@@ -88,7 +90,20 @@ export interface PullModeConfig {
   readonly enable: boolean;
 }
 
-/** `[resolver]`: how hosts are reached. */
+/** `[trust]`: whose word counts for what a layer holds. */
+export interface TrustConfig {
+  /**
+   * Repositories whose referrers may be indexes, as `host/repository`: `*` stands for any part of a name
+   * between slashes, `**` for any number of such. Default `**`, where `pull_modes.soci_v1` is on.
+   */
+  readonly v1: readonly string[];
+  /** Repositories whose images may name their indexes. Default `**`. */
+  readonly v2: readonly string[];
+  /** How long a layer that another image brought may take to be completed and proven, seconds. Default 120. */
+  readonly complete_wait_sec: number;
+}
+
+/** `[resolver]`: where hosts are reached. */
 export interface ResolverConfig {
   /** By registry host, as images name it. */
   readonly host: Readonly<Record<string, ResolverHostConfig>>;

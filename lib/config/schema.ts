@@ -172,6 +172,16 @@ export const configSchema = v.object({
     }),
     {},
   ),
+  // Ours: whose word counts for what a layer holds.
+  trust: v.optional(
+    v.object({
+      // Repositories that may bring indexes, `host/repository`; `*` stands for one part, `**` for any number.
+      v1: v.optional(v.array(v.string()), ["**"]),
+      v2: v.optional(v.array(v.string()), ["**"]),
+      complete_wait_sec: countOr(120),
+    }),
+    {},
+  ),
   kubeconfig_keychain: v.optional(
     v.object({ enable_keychain: flag(false), kubeconfig_path: text() }),
     {},

@@ -6,6 +6,7 @@ import {
   resolveIndexedImage,
 } from "../../remote/image/mod.ts";
 import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
+import { isNamed, type Trust } from "./trust.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { Failures, WHILE_PULLING } from "./failures.ts";
 
@@ -23,6 +24,8 @@ export interface DiscoveryOptions {
   readonly v1: boolean;
   /** Through the image manifest's annotation, which the image's digest covers. */
   readonly v2: boolean;
+  /** Which repositories either way is open to. Default: all. */
+  readonly trust?: Trust;
   /**
    * How long an image's manifest, index and configuration, and then a ztoc, may take to come, ms, however
    * slowly a registry gives. Default 30 000.
@@ -67,7 +70,7 @@ export class IndexedImages {
         this.client,
         reference,
         platform,
-        this.#options(null),
+        this.#options(reference, null),
       ),
     );
   }
@@ -94,7 +97,7 @@ export class IndexedImages {
       this.client,
       reference,
       manifestDigest,
-      this.#options(explicitIndex),
+      this.#options(reference, explicitIndex),
     ).then(told);
     this.#remember(key, { image, expiresAtMs: Infinity });
     return image;
@@ -124,9 +127,17 @@ export class IndexedImages {
     return AbortSignal.timeout(this.discovery.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   }
 
-  #options(explicitDigest: Digest | null): DiscoverOptions {
-    const { v1, v2 } = this.discovery;
-    return { v1, v2, explicitDigest, signal: this.late() };
+  #options(
+    reference: Reference,
+    explicitDigest: Digest | null,
+  ): DiscoverOptions {
+    const { v1, v2, trust } = this.discovery;
+    return {
+      v1: v1 && (trust === undefined || isNamed(reference, trust.v1)),
+      v2: v2 && (trust === undefined || isNamed(reference, trust.v2)),
+      explicitDigest,
+      signal: this.late(),
+    };
   }
 }
 

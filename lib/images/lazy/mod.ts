@@ -10,6 +10,8 @@
  * snapshotter's `LayerProvider`, nor of containerd.
  * @module
  */
+export type { Claimant, Claimants } from "./claimants.ts";
+export type { Trust } from "./trust.ts";
 export { ImageService } from "./open.ts";
 export type { ByManifestOptions, DiscoveryOptions } from "./images.ts";
 export { ImageLayerProvider, type ProviderOptions } from "./provider.ts";

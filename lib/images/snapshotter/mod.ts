@@ -34,7 +34,9 @@ export {
   type LayerProvider,
   type LayerRequest,
   NO_LAYERS,
+  type ProvidedImage,
   type ProvidedLayer,
+  type ServedLayer,
   type StoredLayer,
 } from "./provider.ts";
 export {
@@ -52,6 +54,7 @@ export {
 export {
   type Labels,
   type MountSpec,
+  NAMESPACE_LABEL,
   type Owner,
   type SnapshotInfo,
   type SnapshotKind,

@@ -8,6 +8,8 @@ export interface LayerRequest {
   readonly key: string;
   /** Everything the caller says: image reference, manifest digest, layer digest, … */
   readonly labels: Labels;
+  /** containerd's namespace the caller works in. */
+  readonly namespace: string | undefined;
   /** Fires when the caller gave up. */
   readonly signal: AbortSignal;
 }
@@ -23,22 +25,65 @@ export interface LayerDirectory {
   readonly owner: Owner;
 }
 
-/** A layer that is served lazily. */
-export interface ProvidedLayer extends LayerDirectory {
-  /** Digest of the layer blob. Snapshots of equal digest share what is served. */
+/** A layer that is served lazily, wherever in an image. */
+export interface ServedLayer extends LayerDirectory {
+  /** Names what is served: by which ztoc, and of whom. Durable, and never used again. */
+  readonly slot: number;
+  /** Digest of the layer blob. */
   readonly layerDigest: string;
 }
 
-/** What the state remembers of a committed lazy snapshot. */
+/** An image that says which layers a snapshot shows. */
+export interface ProvidedImage {
+  /** Names who the image speaks for, the image, and its index: equal keys, equal layers. */
+  readonly key: string;
+  /** Names who the image speaks for. */
+  readonly claimant: string;
+  /** Of containerd. */
+  readonly namespace: string;
+  /** Of the registry. */
+  readonly host: string;
+  /** In that registry. */
+  readonly repository: string;
+  /** Of the credentials; says nothing of them. */
+  readonly fingerprint: string;
+  /** As the image was asked for. */
+  readonly reference: string;
+  /** Of the platform's manifest. */
+  readonly manifestDigest: string;
+  /** Of the index; null: it has none. */
+  readonly indexDigest: string | null;
+  /** Bottom first; a ztoc where the index names one. */
+  readonly layers: readonly {
+    /** Of the blob. */
+    readonly digest: string;
+    /** Of the tar. */
+    readonly diffId: string;
+    /** By which it is served. */
+    readonly ztocDigest: string | null;
+  }[];
+}
+
+/** A layer that is served lazily, and what its image says is below it. */
+export interface ProvidedLayer extends ServedLayer {
+  /** Whose layer it is. */
+  readonly image: ProvidedImage;
+  /** The image's layers below, bottom first; null where one cannot be served lazily. */
+  readonly below: readonly (ServedLayer | null)[];
+}
+
+/** What the state remembers of a lazily served layer. */
 export interface StoredLayer {
-  /** The snapshot's number: durable and never used again. */
-  readonly id: string;
-  /** Those the snapshot has: the ones of its Prepare, and others since. */
+  /** Where it was served; 0 in the state of a release that did not keep it. */
+  readonly slot: number;
+  /** For whom; empty in the state of a release that did not keep it. */
+  readonly claimant: string;
+  /** Labels of a snapshot of that image. */
   readonly labels: Labels;
   /** Where the layer was shown before. */
-  readonly directory: string | null;
-  /** Of the layer blob; null in the state of a release that did not keep it. */
-  readonly layerDigest: string | null;
+  readonly directory: string;
+  /** Of the layer blob. */
+  readonly layerDigest: string;
 }
 
 /**
@@ -49,6 +94,14 @@ export interface StoredLayer {
  */
 export interface LayerProvider {
   /**
+   * Which image the labels of a Prepare name, and who it speaks for: `ProvidedImage.key`. Asks no registry.
+   * @returns null when they name none.
+   */
+  imageKey(
+    request: Pick<LayerRequest, "labels" | "namespace">,
+  ): Promise<string | null>;
+
+  /**
    * Called by Prepare when the labels carry a target. Must be quick to call again for the same layer.
    *
    * @returns a directory that shows the layer, or null when containerd must unpack it. A rejection
@@ -57,7 +110,7 @@ export interface LayerProvider {
   prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null>;
 
   /**
-   * Called after a restart for each committed lazy snapshot, and again whenever one that could not be
+   * Called after a restart for each lazily served layer, and again whenever one that could not be
    * restored is needed.
    *
    * @param from `disk`: the daemon is starting, users of the layer wait for all layers: nothing
@@ -65,21 +118,33 @@ export interface LayerProvider {
    * @returns where the layer is shown now, or null when it cannot be.
    */
   restoreLayer(
-    snapshot: StoredLayer,
+    layer: StoredLayer,
     from: "disk" | "anywhere",
-  ): Promise<LayerDirectory | null>;
+  ): Promise<ServedLayer | null>;
 
-  /** The last snapshot using that layer is gone. */
-  releaseLayer(layerDigest: string): Promise<void>;
+  /** The last snapshot that uses that layer for that claimant is gone. */
+  releaseLayer(
+    layer: Pick<StoredLayer, "slot" | "claimant">,
+  ): Promise<void>;
+
+  /**
+   * Fetches all of a layer that is shown, and hashes it.
+   * @returns the diff ID this daemon has seen it to have; null when it cannot be completed, or is not what its image
+   * says.
+   * @throws the signal's reason, or what keeps the layer from being completed.
+   */
+  proveLayer(slot: number, signal: AbortSignal): Promise<string | null>;
 
   /** What of the layer is on this disk. */
-  usage(layerDigest: string): Promise<SnapshotUsage>;
+  usage(slot: number): Promise<SnapshotUsage>;
 }
 
 /** Leaves every layer to containerd: an ordinary overlay snapshotter. */
 export const NO_LAYERS: LayerProvider = {
+  imageKey: () => Promise.resolve(null),
   prepareLayer: () => Promise.resolve(null),
   restoreLayer: () => Promise.resolve(null),
   releaseLayer: () => Promise.resolve(),
+  proveLayer: () => Promise.resolve(null),
   usage: () => Promise.resolve({ sizeBytes: 0, inodes: 0 }),
 };

@@ -5,6 +5,7 @@ import { SnapshotFolders } from "./folders.ts";
 import { idMapping } from "./idmap.ts";
 import { KeyedLock } from "./lock.ts";
 import { LazyLayers } from "./layers.ts";
+import { Lowers } from "./lowers.ts";
 import { mountSpecs, overlayOptionsOfKernel } from "./mounts.ts";
 import type { LayerProvider } from "./provider.ts";
 import { type SnapshotRow, SnapshotStore } from "./store.ts";
@@ -12,7 +13,6 @@ import {
   type Labels,
   type MountSpec,
   NAMESPACE_LABEL,
-  type Owner,
   REMOTE_LABEL,
   type SnapshotInfo,
   type SnapshotUsage,
@@ -27,7 +27,11 @@ export interface SnapshotterOptions {
   readonly provider: LayerProvider;
   /** Options of every overlay mount. Default: what this kernel needs. */
   readonly overlayOptions?: readonly string[] | undefined;
+  /** How long a layer may take to be completed that must be proven before it is shown, ms. Default 120 000. */
+  readonly completeWaitMs?: number;
 }
+
+const DEFAULT_COMPLETE_WAIT_MS = 120_000;
 
 /** A snapshot to make. */
 export interface PrepareRequest {
@@ -76,6 +80,7 @@ export class Snapshotter implements AsyncDisposable {
   readonly #store: SnapshotStore;
   readonly #folders: SnapshotFolders;
   readonly #layers: LazyLayers;
+  readonly #lowers: Lowers;
   readonly #provider: LayerProvider;
   readonly #overlayOptions: readonly string[];
   readonly #targets = new KeyedLock();
@@ -92,6 +97,13 @@ export class Snapshotter implements AsyncDisposable {
     this.#store = new SnapshotStore(`${root}/metadata.db`);
     this.#layers = new LazyLayers(options.provider, this.#store);
     this.#provider = options.provider;
+    this.#lowers = new Lowers({
+      store: this.#store,
+      layers: this.#layers,
+      folders: this.#folders,
+      provider: options.provider,
+      completeWaitMs: options.completeWaitMs ?? DEFAULT_COMPLETE_WAIT_MS,
+    });
     this.#overlayOptions = options.overlayOptions ?? overlayOptionsOfKernel();
   }
 
@@ -140,7 +152,8 @@ export class Snapshotter implements AsyncDisposable {
         `snapshot ${key} is committed and cannot be mounted; make a view of it`,
       );
     }
-    return this.#mountsOf(row, await this.#filesOf(this.#store.parents(key)));
+    const lowers = await this.#lowers.of(this.#store.parents(key), row);
+    return this.#mountsOf(row, lowers.map(({ directory }) => directory));
   }
 
   /** Freezes an active snapshot under a name; its key is gone, its labels are replaced. */
@@ -155,9 +168,10 @@ export class Snapshotter implements AsyncDisposable {
 
   /** Removes a snapshot nothing builds on. Its disk is given back soon after; `cleanup` waits for that. */
   remove(key: string): void {
+    const uses = this.#store.uses(key);
     const row = this.#store.remove(key);
     this.#folders.retire(row.id);
-    this.#layers.removed(row);
+    this.#layers.removed(uses);
   }
 
   /** What is known about a snapshot. */
@@ -194,23 +208,31 @@ export class Snapshotter implements AsyncDisposable {
     );
   }
 
-  /** Snapshots that pass any of the filters (containerd's filter language), oldest first. */
-  list(filters: readonly string[] = []): SnapshotInfo[] {
-    return this.#store.all().filter(parseFilters(filters));
+  /**
+   * Snapshots that pass any of the filters (containerd's filter language): those of a namespace first, then those
+   * of none, then those of others; each oldest first. containerd takes the first it finds.
+   */
+  list(
+    filters: readonly string[] = [],
+    namespace?: string | undefined,
+  ): SnapshotInfo[] {
+    const found = this.#store.all().filter(parseFilters(filters));
+    if (namespace === undefined) return found;
+    const rank = (row: SnapshotRow) =>
+      row.namespace === namespace ? 0 : row.namespace === null ? 1 : 2;
+    return found.toSorted((a, b) => rank(a) - rank(b));
   }
 
   /** Where the lazily served layers of all snapshots are, or were before they could not be restored. */
   lazyDirectories(): string[] {
-    return this.#store.lazy().flatMap(({ layer }) =>
-      layer === null ? [] : [layer.directory]
-    );
+    return this.#store.allUses().map(({ directory }) => directory);
   }
 
   /** Disk the snapshot alone takes. For a lazy one, what of its layer is here. */
   async usage(key: string): Promise<SnapshotUsage> {
     const row = this.#store.get(key);
     if (row.layer !== null) {
-      return await this.#provider.usage(row.layer.layerDigest);
+      return await this.#provider.usage(row.layer.slot);
     }
     return row.usage ?? await diskUsage(this.#folders.fs(row.id));
   }
@@ -232,14 +254,15 @@ export class Snapshotter implements AsyncDisposable {
   async #prepareLazy(request: PrepareRequest, target: string): Promise<void> {
     const { key, parent } = request;
     this.#checkNew(request);
-    if (this.#committedAs(target, parent)) throw targetExists(target);
+    if (await this.#answers(request, target)) throw targetExists(target);
+    const { namespace } = request;
     const labels = {
       ...request.labels,
       ...(request.namespace && { [NAMESPACE_LABEL]: request.namespace }),
     };
     const signal = request.signal ?? new AbortController().signal;
     const committed = await this.#layers.provide(
-      { chainId: target, key, labels, signal },
+      { chainId: target, key, labels, namespace, signal },
       (layer) => {
         const row = this.#store.insert({
           // Taken when the same chain was committed on another parent (unpacked in another
@@ -250,45 +273,60 @@ export class Snapshotter implements AsyncDisposable {
           parent,
           kind: "committed",
           labels: { ...labels, [REMOTE_LABEL]: "remote snapshot" },
-          layer: {
-            directory: layer.directory,
-            layerDigest: layer.layerDigest,
-            chainId: target,
-          },
+          namespace,
+          layer: { ...layer, chainId: target },
         });
-        this.#layers.opened(row, layer);
+        this.#layers.opened(layer);
         return row;
       },
     );
-    if (committed !== null) throw targetExists(target);
+    if (committed !== null || this.#isUnpacked(request, target)) {
+      throw targetExists(target);
+    }
   }
 
-  #committedAs(target: string, parent: string): boolean {
+  /** Whether the caller's own namespace has the target unpacked, by that very name. */
+  #isUnpacked({ parent, namespace }: PrepareRequest, target: string): boolean {
     const named = this.#store.find(target);
-    return (named?.kind === "committed" && named.parent === parent) ||
-      this.#store.hasLazy(target, parent);
+    return named?.kind === "committed" && named.layer === null &&
+      named.parent === parent && named.namespace === (namespace ?? null);
+  }
+
+  /**
+   * Whether there is the snapshot already that a Prepare is for: of the image that it names, for the same
+   * claimant. What was served to another image answers nobody.
+   */
+  async #answers(
+    { parent, labels = {}, namespace }: PrepareRequest,
+    target: string,
+  ): Promise<boolean> {
+    const image = await this.#provider.imageKey({ labels, namespace })
+      .catch(() => null); // told when the layer is asked for
+    return image === null
+      ? this.#isUnpacked({ key: "", parent, namespace }, target)
+      : this.#store.hasLazy(target, parent, image);
   }
 
   async #create(
     kind: "active" | "view",
     request: PrepareRequest,
   ): Promise<MountSpec[]> {
-    const { key, parent, labels } = request;
+    const { key, parent, labels, namespace } = request;
     this.#checkNew(request);
     // Before anything is stored: a layer that cannot be served now must not leave a snapshot behind.
     const rows = parent === "" ? [] : [
       this.#store.committedParent(parent),
       ...this.#store.parents(parent),
     ];
-    const parents = await this.#filesOf(rows);
+    const parents = await this.#lowers.of(rows, request);
     // A container's root directory belongs to whom it belonged to in the image.
     const owner = idMapping(key, labels ?? {})?.root ??
-      (rows[0] === undefined ? null : await this.#ownerOf(rows[0]));
+      parents[0]?.owner ?? null;
     const staged = this.#folders.stage(kind, owner);
     let row: SnapshotRow;
     try {
       row = this.#store.insert(
-        { name: key, parent, kind, labels: labels ?? {} },
+        { name: key, parent, kind, labels: labels ?? {}, namespace },
         (id) => this.#folders.adopt(staged, id),
       );
     } catch (error) {
@@ -296,7 +334,7 @@ export class Snapshotter implements AsyncDisposable {
       throw error;
     }
     try {
-      return this.#mountsOf(row, parents);
+      return this.#mountsOf(row, parents.map(({ directory }) => directory));
     } catch (error) {
       this.remove(key); // what cannot be mounted must not stay behind
       throw error;
@@ -326,23 +364,6 @@ export class Snapshotter implements AsyncDisposable {
       served: parents.length > 0 && !this.#folders.holds(parents[0]!),
       idMapOptions: idMapping(row.name, row.labels)?.options ?? [],
     }, this.#overlayOptions);
-  }
-
-  /** Directories with the files of these snapshots. */
-  #filesOf(rows: readonly SnapshotRow[]): Promise<string[]> {
-    return Promise.all(
-      rows.map(async (row) =>
-        row.layer === null
-          ? this.#folders.fs(row.id)
-          : (await this.#layers.shown(row)).directory
-      ),
-    );
-  }
-
-  async #ownerOf(row: SnapshotRow): Promise<Owner> {
-    if (row.layer !== null) return (await this.#layers.shown(row)).owner;
-    const { uid, gid } = await Deno.lstat(this.#folders.fs(row.id));
-    return { uid: uid ?? 0, gid: gid ?? 0 };
   }
 }
 

@@ -33,7 +33,9 @@ export interface LayerCheckOptions {
  */
 export class LayerCheck {
   readonly #options: LayerCheckOptions;
-  #running = false;
+  #running: Promise<SpanError | null> | null = null;
+  /** Aborted when somebody waits for the outcome. */
+  readonly #hurry = new AbortController();
   /** One layer at a time takes a core: nobody waits for it. */
   static #turn: Promise<unknown> = Promise.resolve();
 
@@ -43,28 +45,38 @@ export class LayerCheck {
 
   /**
    * Checks the layer, unless that was done, or spans are missing again by now.
+   * @param when `later`: a container may be starting, the cores are left to it for a while.
    * @returns the error that condemns the layer, or null.
    * @throws what kept it from being checked.
    */
   async run(
     reader: LayerReader,
     signal: AbortSignal,
+    when: "at once" | "later",
   ): Promise<SpanError | null> {
     const { isChecked, diffId } = this.#options.folder;
-    if (isChecked || this.#running || diffId === null) return null;
-    this.#running = true;
+    if (isChecked || diffId === null) return null;
+    if (when === "at once") this.#hurry.abort();
+    if (this.#running !== null) return await this.#running;
+    this.#running = this.#inTurn((endTurn) =>
+      this.#run(reader, diffId, signal, endTurn)
+    );
     try {
-      const turn = Promise.withResolvers<void>();
-      const before = LayerCheck.#turn;
-      LayerCheck.#turn = before.then(() => turn.promise);
-      await before;
-      try {
-        return await this.#run(reader, diffId, signal, turn.resolve);
-      } finally {
-        turn.resolve();
-      }
+      return await this.#running;
     } finally {
-      this.#running = false;
+      this.#running = null;
+    }
+  }
+
+  async #inTurn<T>(work: (endTurn: () => void) => Promise<T>): Promise<T> {
+    const turn = Promise.withResolvers<void>();
+    const before = LayerCheck.#turn;
+    LayerCheck.#turn = before.then(() => turn.promise);
+    await before;
+    try {
+      return await work(turn.resolve);
+    } finally {
+      turn.resolve();
     }
   }
 
@@ -75,7 +87,8 @@ export class LayerCheck {
     endTurn: () => void,
   ): Promise<SpanError | null> {
     const { folder, layerDigest } = this.#options;
-    await pause(DELAY_MS, undefined, { signal }).catch(() => {}); // aborted: seen below
+    const awake = AbortSignal.any([signal, this.#hurry.signal]);
+    await pause(DELAY_MS, undefined, { signal: awake }).catch(() => {}); // aborted: seen below
     while (reader.complete && !signal.aborted) {
       const before = reader.evictions;
       const digest = await hashLayer(

@@ -1,10 +1,15 @@
 import type { MountKeeper } from "../../host/handover/mod.ts";
 import type { FaceChoice } from "../faces/mod.ts";
-import { type Digest, sha256 } from "../../formats/oci/mod.ts";
+import { type Digest, isDigest, sha256 } from "../../formats/oci/mod.ts";
 import { disposeSource, type SpanSource } from "../spans/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { readIfThere } from "../../host/files/mod.ts";
-import { LyingZtocError, slotOf } from "../store/mod.ts";
+import {
+  LyingZtocError,
+  SHARED,
+  slotOf,
+  type SlotRecord,
+} from "../store/mod.ts";
 import { removeLayersBut } from "./gc.ts";
 import {
   type CacheFigures,
@@ -12,6 +17,7 @@ import {
   Machinery,
   type MachineryOptions,
 } from "./machinery.ts";
+import { type ClaimedLayers, type LayerClaim, LayerClaims } from "./claims.ts";
 import { OpenLayer } from "./open_layer.ts";
 import {
   layersDirectoryOf,
@@ -44,6 +50,7 @@ export class LayerStore implements AsyncDisposable {
   readonly #machinery: Machinery;
   readonly #keeper: MountKeeper | undefined;
   readonly #lock: Deno.FsFile;
+  readonly #claims: LayerClaims;
 
   private constructor(options: LayerStoreOptions, started: Started) {
     this.root = options.root;
@@ -55,6 +62,7 @@ export class LayerStore implements AsyncDisposable {
       started,
       options,
     );
+    this.#claims = new LayerClaims(this.#claimed());
   }
 
   /** A store that is served from the start. @throws OsError; Error when another process has the root. */
@@ -122,18 +130,33 @@ export class LayerStore implements AsyncDisposable {
   ): OpenLayer {
     const identity = { layerDigest, ztocDigest: sha256(ztocBytes) };
     const { slots } = this.#machinery;
-    const lie = slots.condemned(identity);
+    const lie = slots.condemned(identity, diffId ?? "");
     if (lie !== null) {
       disposeSource(source);
       throw new LyingZtocError(identity, lie);
     }
-    const { slot } = slots.assign(identity);
+    const record = slots.assign(identity);
+    return this.#open(record, ztocBytes, source, { diffId, claimant });
+  }
+
+  /** One more user of a slot's layer. */
+  #open(
+    record: SlotRecord,
+    ztocBytes: Uint8Array<ArrayBuffer>,
+    source: SpanSource,
+    { diffId, claimant }: {
+      readonly diffId: Digest | null;
+      readonly claimant: string;
+    },
+  ): OpenLayer {
+    const { slot, layerDigest, ztocDigest } = record;
     const known = this.#layers.get(slot);
     if (known !== undefined) {
       known.share();
       known.addSource(claimant, source);
       return known;
     }
+    const identity = { layerDigest, ztocDigest };
     const layer = OpenLayer.open(
       { slot, identity, ztocBytes, diffId, source, claimant },
       this.#machinery,
@@ -143,26 +166,92 @@ export class LayerStore implements AsyncDisposable {
   }
 
   /**
+   * Serves a layer to an image, as far as the image's own registry has shown that it has it: which of
+   * the layers that are here it gets is told at `LayerClaims`. Undone by one `release`.
+   * @throws ZtocError, TreeCompileError, LyingZtocError, OsError, and what asks for the ztoc throws
+   */
+  claim(claim: LayerClaim): Promise<OpenLayer> {
+    return this.#claims.claim(claim);
+  }
+
+  /**
+   * Serves a layer whose whole blob this process has just fetched from a claimant's registry and compared with both
+   * digests, by a ztoc it has made itself. Undone by one `release`.
+   * @throws ZtocError, TreeCompileError, LyingZtocError, OsError
+   */
+  addVerified(
+    layerDigest: Digest,
+    ztocBytes: Uint8Array<ArrayBuffer>,
+    source: SpanSource,
+    of: { readonly diffId: Digest; readonly claimant: string },
+  ): OpenLayer {
+    const identity = { layerDigest, ztocDigest: sha256(ztocBytes) };
+    const { slots } = this.#machinery;
+    const { diffId, claimant } = of;
+    const record = slots.assign(identity, { diffId, domain: SHARED });
+    slots.claim(record.slot, claimant, "proven");
+    return this.#open(record, ztocBytes, source, of);
+  }
+
+  /**
+   * Remembers that a claimant has a layer that an older release opened for it.
+   * @param slot of a layer that is served.
+   */
+  adopt(slot: number, claimant: string): void {
+    const { slots } = this.#machinery;
+    const record = slots.get(slot);
+    if (record === null || record.diffId !== "") return;
+    slots.claim(slot, claimant, "proven");
+    const diffId = this.#layers.get(slot)?.diffId ?? null;
+    if (diffId !== null) slots.setDiffId(slot, diffId);
+  }
+
+  /** A served layer; null when there is none in that slot. */
+  served(slot: number): OpenLayer | null {
+    return this.#layers.get(slot) ?? null;
+  }
+
+  #claimed(): ClaimedLayers {
+    return {
+      slots: this.#machinery.slots,
+      ztocOnDisk: (record) => this.#ztocOnDisk(record),
+      served: (slot) => this.#layers.get(slot),
+      open: (record, ztocBytes, claim) =>
+        this.#open(record, ztocBytes, claim.makeSource(), claim),
+      leave: (slot) => this.release(slot, { discard: false }),
+    };
+  }
+
+  #ztocOnDisk(
+    { slot, ztocDigest }: SlotRecord,
+  ): Uint8Array<ArrayBuffer> | null {
+    const { layersDirectory } = this.#machinery;
+    const bytes = readIfThere(`${layersDirectory}/${slot}/ztoc`);
+    return bytes !== null && sha256(bytes) === ztocDigest ? bytes : null;
+  }
+
+  /**
    * Serves a layer again as it was served before, from what is on disk alone.
-   * @param options.slot the one it had: the kernel may still know it by that.
+   * @param options.slot the one it had: no other will do, as another may show other bytes. Without one, the
+   * oldest of that layer.
+   * @param options.claimant as for `add`.
    * @returns null when nothing usable is on disk.
    */
   restore(
     layerDigest: string,
     makeSource: () => SpanSource,
-    options: { readonly slot?: number } = {},
+    options: { readonly slot?: number; readonly claimant?: string } = {},
   ): OpenLayer | null {
-    const { slots, layersDirectory } = this.#machinery;
-    const records = slots.all()
-      .filter((record) => record.layerDigest === layerDigest)
-      .sort((a, b) =>
-        Number(b.slot === options.slot) - Number(a.slot === options.slot)
-      );
-    for (const record of records) {
-      const bytes = readIfThere(`${layersDirectory}/${record.slot}/ztoc`);
-      if (bytes === null || sha256(bytes) !== record.ztocDigest) continue;
-      if (slots.condemned(record) !== null) continue;
-      return this.add(layerDigest, bytes, makeSource(), null);
+    const { slots } = this.#machinery;
+    for (const record of slots.ofLayer(layerDigest)) {
+      if (options.slot !== undefined && record.slot !== options.slot) continue;
+      const bytes = this.#ztocOnDisk(record);
+      if (bytes === null) continue;
+      if (slots.condemned(record, record.diffId) !== null) continue;
+      const diffId = isDigest(record.diffId) ? record.diffId : null;
+      const source = makeSource();
+      const claimant = options.claimant ?? sourceName(source);
+      return this.#open(record, bytes, source, { diffId, claimant });
     }
     return null;
   }

@@ -12,6 +12,7 @@
  * @module
  */
 export { LayerStore, type LayerStoreOptions } from "./layers.ts";
+export type { LayerClaim } from "./claims.ts";
 export { OpenLayer, type WantedLayer } from "./open_layer.ts";
 export { LayerLifeError, type LayerState, type LayerStep } from "./life.ts";
 export { ReadTimeoutError } from "./patient_reads.ts";

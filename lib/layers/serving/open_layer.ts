@@ -5,7 +5,9 @@ import { logger } from "../../telemetry/mod.ts";
 import type { LayerMarks, ServedLayer } from "../fs/mod.ts";
 import {
   type CachedLayer,
+  type ChallengedLayer,
   LayerReader,
+  showsLayer,
   type SpanError,
   type SpanMap,
   type SpanSource,
@@ -17,6 +19,7 @@ import { LayerCheck } from "./layer_check.ts";
 import { LayerLife, type LayerState } from "./life.ts";
 import type { Machinery } from "./machinery.ts";
 import { PatientReads } from "./patient_reads.ts";
+import { untilAborted } from "./until_aborted.ts";
 
 const log = logger("images");
 
@@ -87,6 +90,8 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   /** Ends what is done for the layer and not for a reader. */
   readonly #stop = new AbortController();
   #users = 1;
+  /** Whether nobody was shown to have it: the first span that comes shows it. */
+  #isUnproven: boolean;
 
   private constructor(
     wanted: WantedLayer,
@@ -103,6 +108,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     this.map = map;
     this.uses = marks.uses;
     this.#machinery = machinery;
+    this.#isUnproven = machinery.slots.isUnproven(slot);
     this.#folder = folder;
     this.#sources = sources;
     this.#check = new LayerCheck({ layerDigest, folder, sources });
@@ -175,6 +181,11 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     return this.identity.layerDigest;
   }
 
+  /** What its tar is said to be; null where nobody said. */
+  get diffId(): Digest | null {
+    return this.#folder.diffId;
+  }
+
   /** Bytes of the layer blob. */
   get compressedSize(): number {
     return this.#folder.compressedSize;
@@ -238,6 +249,53 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   /** The registry its next bytes are likely to come from; empty for a file of this machine. */
   get host(): string {
     return this.#sources.pick()?.host ?? "";
+  }
+
+  /** What a source is asked for that is to show that it has the layer. */
+  get challenged(): ChallengedLayer {
+    return {
+      spans: this.spans,
+      compression: this.#folder.compression,
+      has: (span) => this.map.has(span),
+      copy: (offset, into) => this.copy(offset, into),
+    };
+  }
+
+  /** Has the layer's own source show that it has it, where that was not seen yet. Never throws. */
+  async challengeOwn(timeoutMs: number): Promise<void> {
+    const signal = AbortSignal.any([
+      this.#stop.signal,
+      AbortSignal.timeout(timeoutMs),
+    ]);
+    const shown = await showsLayer(this.challenged, {
+      host: this.host,
+      fetch: (start, end, into, signal) =>
+        this.#sources.fetch(start, end, into, { signal, timeoutMs }),
+    }, signal)
+      .catch(() => false); // the next span that comes will show it
+    if (shown && this.isServed) this.#prove();
+  }
+
+  /** The diff ID that this daemon has seen the whole tar to have; null while it has not. */
+  get provenDiffId(): Digest | null {
+    return this.#folder.isChecked && this.state !== "condemned"
+      ? this.#folder.diffId
+      : null;
+  }
+
+  /**
+   * Fetches the rest of the layer and compares all of it with its diff ID.
+   * @returns whether it has that diff ID.
+   * @throws as `fill`, or the signal's reason
+   */
+  async whenProven(signal: AbortSignal): Promise<boolean> {
+    if (this.provenDiffId === null) {
+      await untilAborted(this.fill(), signal);
+      if (this.reader.complete) {
+        await untilAborted(this.#checkWhole("at once"), signal);
+      }
+    }
+    return this.provenDiffId !== null;
   }
 
   /** Resolves when the bytes are here; waits as long as a read may. @throws as `PatientReads.ensure` */
@@ -319,12 +377,20 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   readonly #onShown = (): void => this.#life.take("show");
   readonly #onUnshown = (): void => this.#life.take("fail");
 
-  readonly #onPresent = (span: number): void =>
+  readonly #onPresent = (span: number): void => {
+    if (this.#isUnproven) this.#prove();
     this.#machinery.cache.present(this, span);
+  };
+
+  /** Bytes came, and passed their digest: whoever claims the layer has it. */
+  #prove(): void {
+    this.#isUnproven = false;
+    this.#machinery.slots.prove(this.slot);
+  }
 
   readonly #onComplete = (): void => {
     this.#machinery.files.spansHere(this.slot, "here");
-    this.#checkWhole();
+    this.#checkWhole("later");
   };
 
   readonly #onGone = (): Promise<void> => {
@@ -339,7 +405,13 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   readonly #onLie = (error: SpanError): void => {
     this.#life.take("condemn");
     const { slots } = this.#machinery;
-    slots.condemn(this.identity, error.message);
+    // What its headers or spans say is the ztoc's word alone; what the whole is, an image's, too.
+    const { diffId } = this.#folder;
+    slots.condemn(
+      this.identity,
+      error.message,
+      error.kind === "layer" && diffId !== null ? diffId : "",
+    );
     slots.sync().catch((error) =>
       log.warn("that a ztoc lies may be forgotten", { error: String(error) })
     );
@@ -353,10 +425,10 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   };
 
   /** Compares the layer, which is all here, with its diff ID, once. */
-  async #checkWhole(): Promise<void> {
+  async #checkWhole(when: "at once" | "later"): Promise<void> {
     const { signal } = this.#stop;
     try {
-      const lie = await this.#check.run(this.reader, signal);
+      const lie = await this.#check.run(this.reader, signal, when);
       if (lie === null || signal.aborted) return;
       this.reader.condemn(lie); // first: that it is noted depends on the disk
       this.#onLie(lie);

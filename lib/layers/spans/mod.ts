@@ -32,6 +32,7 @@
  * | evict, withdraw, condemn | `evictions.ts` |
  * | keep all layers within a disk budget | `cache.ts` |
  * | check a whole layer against its diff ID | `whole.ts` |
+ * | have a source show that it has the layer | `challenge.ts` |
  *
  * **Who may call what when.** Everything here belongs to the main isolate, except the Workers' own
  * modules. Nothing of a reader is used after `close` has resolved; then its descriptors may be closed.
@@ -70,6 +71,7 @@ export {
 } from "./inflate_pool.ts";
 export type { InflateOutcome, InflateWork } from "./inflate_messages.ts";
 export { type CachedLayer, type IdleLayers, SpanCache } from "./cache.ts";
+export { type ChallengedLayer, showsLayer } from "./challenge.ts";
 export { hashLayer } from "./whole.ts";
 export type { LayerTail } from "./whole_messages.ts";
 export {

@@ -1,11 +1,15 @@
-import { type Digest, isDigest } from "../../formats/oci/mod.ts";
+import { type Digest, isDigest, sha256 } from "../../formats/oci/mod.ts";
 import {
   decodeZtoc,
   type SpanTable,
   spanTable,
   type Ztoc,
 } from "../../formats/ztoc/mod.ts";
-import { readTextIfThere, removeFolder } from "../../host/files/mod.ts";
+import {
+  readTextIfThere,
+  removeFolder,
+  writeWholeSync,
+} from "../../host/files/mod.ts";
 import {
   closeFd,
   fileSize,
@@ -62,7 +66,7 @@ type ZtocFacts = Pick<
  * | `data` | sparse file of the uncompressed tar | filled span by span |
  * | `spans` | which spans are in `data` (`SpanMap`) | a byte for each span that comes or goes |
  * | `diff-id` | what the whole tar must be | once it is known |
- * | `checked` | the diff ID that the whole tar was seen to have | once |
+ * | `checked`, `checked-sum` | the diff ID that the whole tar was seen to have; a checksum of it and the ztoc's digest | once |
  * | `unused` | no snapshot uses the layer, it is kept for the next that does (`IdleLayerFolders`) | |
  *
  * A ztoc is mostly file names. It is decoded here, and only its compact parts leave this class.
@@ -88,6 +92,7 @@ export class LayerFolder implements Disposable {
   readonly saved: Promise<void>;
   /** Whether marks of present spans may be believed. */
   readonly #isDataOld: boolean;
+  readonly #ztocDigest: Digest;
   #isChecked: boolean;
 
   private constructor(
@@ -97,8 +102,10 @@ export class LayerFolder implements Disposable {
     known: KnownDiffId,
     saved: Promise<void>,
     headers: HeaderTable | null,
+    ztocDigest: Digest,
   ) {
     this.path = path;
+    this.#ztocDigest = ztocDigest;
     this.compression = compression;
     this.compressedSize = compressedSize;
     this.uncompressedSize = uncompressedSize;
@@ -138,7 +145,8 @@ export class LayerFolder implements Disposable {
     if (isNew || !holds(`${path}/ztoc`, ztocBytes)) {
       files.push({ name: "ztoc", bytes: ztocBytes });
     }
-    const known = knownDiffId(path, isNew, options.diffId);
+    const ztocDigest = sha256(ztocBytes);
+    const known = knownDiffId(path, isNew, options.diffId, ztocDigest);
     if (known.isNew) {
       const bytes = new TextEncoder().encode(known.diffId ?? "");
       files.push({ name: "diff-id", bytes });
@@ -148,7 +156,15 @@ export class LayerFolder implements Disposable {
     const headers = options.headers === "trusted" ? null : opened.use(
       HeaderTable[isNew ? "make" : "open"](`${path}/headers`, ztoc, spans),
     );
-    const folder = new LayerFolder(path, ztoc, spans, known, saved, headers);
+    const folder = new LayerFolder(
+      path,
+      ztoc,
+      spans,
+      known,
+      saved,
+      headers,
+      ztocDigest,
+    );
     opened.move();
     return { folder, tree };
   }
@@ -173,9 +189,12 @@ export class LayerFolder implements Disposable {
   /** Remembers that the whole tar has its diff ID. @throws Deno's errors */
   setChecked(): void {
     this.#isChecked = true;
-    Deno.writeTextFileSync(`${this.path}/checked`, this.diffId ?? "", {
-      mode: 0o600,
-    });
+    const { diffId } = this;
+    if (diffId === null) return;
+    // First what makes the mark believed.
+    const sum = sumOfProof(diffId, this.#ztocDigest);
+    writeWholeSync(`${this.path}/checked-sum`, sum);
+    Deno.writeTextFileSync(`${this.path}/checked`, diffId, { mode: 0o600 });
   }
 
   /**
@@ -224,6 +243,7 @@ function knownDiffId(
   path: string,
   isNewFolder: boolean,
   said: Digest | null,
+  ztocDigest: Digest,
 ): KnownDiffId {
   const written = isNewFolder ? null : readTextIfThere(`${path}/diff-id`);
   const diffId = said ?? (isDigest(written) ? written : null);
@@ -231,6 +251,12 @@ function knownDiffId(
     diffId,
     isNew: diffId !== null && diffId !== written,
     isChecked: diffId !== null && !isNewFolder &&
-      readTextIfThere(`${path}/checked`) === diffId,
+      readTextIfThere(`${path}/checked`) === diffId &&
+      readTextIfThere(`${path}/checked-sum`) === sumOfProof(diffId, ztocDigest),
   };
+}
+
+/** Ties what the tar was seen to be to the ztoc it came by. */
+function sumOfProof(diffId: Digest, ztocDigest: Digest): Digest {
+  return sha256(new TextEncoder().encode(`${diffId} ${ztocDigest}`));
 }

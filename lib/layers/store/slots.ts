@@ -4,8 +4,11 @@ import { StateVersionError } from "./errors.ts";
 import type { LayerIdentity } from "./identity.ts";
 import { SharedRun } from "./shared_run.ts";
 
-/** Changes when the table does. */
-const SCHEMA_VERSION = 1;
+/** Changes when the tables do. */
+const SCHEMA_VERSION = 2;
+
+/** The domain of a layer whose bytes somebody was shown to have: whoever proves the same may join. */
+export const SHARED = "";
 
 /** Slots a kernel nodeid can name: its high half holds the slot, and 0 is the mount's own root. */
 const MAX_SLOT = 2 ** 32 - 1;
@@ -14,7 +17,14 @@ const MAX_SLOT = 2 ** 32 - 1;
 export interface SlotRecord extends LayerIdentity {
   /** ≥ 1; the layer's directory under the FUSE mount and the high half of its nodeids. */
   readonly slot: number;
+  /** What its images say the whole tar is; empty where nobody said. */
+  readonly diffId: string;
+  /** `SHARED`, or the claimant whose alone it is because nothing of it was proved yet. */
+  readonly domain: string;
 }
+
+/** Among the served layers of one identity, which one. */
+export type SlotPlace = Pick<SlotRecord, "diffId" | "domain">;
 
 /** No slot is left: the state folder has served 2^32 layers. */
 export class SlotsExhaustedError extends Error {
@@ -55,20 +65,57 @@ export class SlotTableStore implements Disposable {
     this.#database.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
-      PRAGMA user_version = ${SCHEMA_VERSION};
+    `);
+    if (version < SCHEMA_VERSION) this.#migrate();
+    this.#database.exec("PRAGMA synchronous = NORMAL");
+  }
+
+  /** Makes the tables; those of an older release keep what they say, and the highest slot. */
+  #migrate(): void {
+    this.#database.exec(`
+      BEGIN IMMEDIATE;
       CREATE TABLE IF NOT EXISTS slots (
         slot INTEGER PRIMARY KEY AUTOINCREMENT,
         layer_digest TEXT NOT NULL,
-        ztoc_digest TEXT NOT NULL,
-        UNIQUE (layer_digest, ztoc_digest)
+        ztoc_digest TEXT NOT NULL
       ) STRICT;
       CREATE TABLE IF NOT EXISTS condemned (
         layer_digest TEXT NOT NULL,
         ztoc_digest TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        PRIMARY KEY (layer_digest, ztoc_digest)
+        reason TEXT NOT NULL
       ) STRICT;
-      PRAGMA synchronous = NORMAL;
+      ALTER TABLE slots RENAME TO old_slots;
+      CREATE TABLE slots (
+        slot INTEGER PRIMARY KEY AUTOINCREMENT,
+        layer_digest TEXT NOT NULL,
+        ztoc_digest TEXT NOT NULL,
+        diff_id TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        UNIQUE (layer_digest, ztoc_digest, diff_id, domain)
+      ) STRICT;
+      INSERT INTO slots SELECT slot, layer_digest, ztoc_digest, '', '' FROM old_slots;
+      DELETE FROM sqlite_sequence WHERE name = 'slots';
+      INSERT INTO sqlite_sequence (name, seq)
+        SELECT 'slots', seq FROM sqlite_sequence WHERE name = 'old_slots';
+      DROP TABLE old_slots;
+      ALTER TABLE condemned RENAME TO old_condemned;
+      CREATE TABLE condemned (
+        layer_digest TEXT NOT NULL,
+        ztoc_digest TEXT NOT NULL,
+        diff_id TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (layer_digest, ztoc_digest, diff_id)
+      ) STRICT;
+      INSERT INTO condemned SELECT layer_digest, ztoc_digest, '', reason FROM old_condemned;
+      DROP TABLE old_condemned;
+      CREATE TABLE claims (
+        slot INTEGER NOT NULL,
+        claimant TEXT NOT NULL,
+        proven INTEGER NOT NULL,
+        PRIMARY KEY (slot, claimant)
+      ) STRICT;
+      PRAGMA user_version = ${SCHEMA_VERSION};
+      COMMIT;
     `);
   }
 
@@ -85,64 +132,145 @@ export class SlotTableStore implements Disposable {
     return this.#syncing.run();
   }
 
-  /** The layer's slot; assigns one if it has none. Call `sync` before others rely on a new slot. */
-  assign({ layerDigest, ztocDigest }: LayerIdentity): SlotRecord {
-    const known = this.#database
-      .prepare(
-        "SELECT slot FROM slots WHERE layer_digest = ? AND ztoc_digest = ?",
-      )
-      .get(layerDigest, ztocDigest);
+  /**
+   * The layer's slot; a new one is to be synced before others rely on it.
+   * @param place default: shared, and nobody says a diff ID.
+   */
+  assign(
+    { layerDigest, ztocDigest }: LayerIdentity,
+    { diffId, domain }: SlotPlace = { diffId: "", domain: SHARED },
+  ): SlotRecord {
+    const known = this.#database.prepare(
+      `SELECT slot FROM slots
+       WHERE layer_digest = ? AND ztoc_digest = ? AND diff_id = ? AND domain = ?`,
+    ).get(layerDigest, ztocDigest, diffId, domain);
     if (known !== undefined) {
-      return { slot: Number(known.slot), layerDigest, ztocDigest };
+      const slot = Number(known.slot);
+      return { slot, layerDigest, ztocDigest, diffId, domain };
     }
-    const { lastInsertRowid } = this.#database
-      .prepare("INSERT INTO slots (layer_digest, ztoc_digest) VALUES (?, ?)")
-      .run(layerDigest, ztocDigest);
+    const { lastInsertRowid } = this.#database.prepare(
+      "INSERT INTO slots (layer_digest, ztoc_digest, diff_id, domain) VALUES (?, ?, ?, ?)",
+    ).run(layerDigest, ztocDigest, diffId, domain);
     const slot = Number(lastInsertRowid);
     if (slot > MAX_SLOT) {
       throw new SlotsExhaustedError(`slot ${slot} is beyond ${MAX_SLOT}`);
     }
-    return { slot, layerDigest, ztocDigest };
+    return { slot, layerDigest, ztocDigest, diffId, domain };
   }
 
-  /** Remembers that a ztoc lies about a layer; durable after `sync`. */
-  condemn({ layerDigest, ztocDigest }: LayerIdentity, reason: string): void {
+  /** A slot in use; null for any other. */
+  get(slot: number): SlotRecord | null {
+    const row = this.#database.prepare("SELECT * FROM slots WHERE slot = ?")
+      .get(slot);
+    return row === undefined ? null : slotRecord(row);
+  }
+
+  /** Says what the tar of a layer is that an older release opened. */
+  setDiffId(slot: number, diffId: string): void {
     this.#database.prepare(
-      "INSERT OR REPLACE INTO condemned (layer_digest, ztoc_digest, reason) VALUES (?, ?, ?)",
-    ).run(layerDigest, ztocDigest, reason);
+      "UPDATE OR IGNORE slots SET diff_id = ? WHERE slot = ? AND diff_id = ''",
+    ).run(diffId, slot);
   }
 
-  /** Why a ztoc must not be used for a layer; null if it may be. */
-  condemned({ layerDigest, ztocDigest }: LayerIdentity): string | null {
+  /** A claimant uses a layer; once it has proved that it may, that is kept until the slot ends. */
+  claim(slot: number, claimant: string, claim: "proven" | "unproven"): void {
+    this.#database.prepare(`
+      INSERT INTO claims (slot, claimant, proven) VALUES (?, ?, ?)
+      ON CONFLICT (slot, claimant) DO UPDATE SET proven = max(proven, excluded.proven)`)
+      .run(slot, claimant, Number(claim === "proven"));
+  }
+
+  /** A claimant's claim on a layer; null when it has none. */
+  claimOf(slot: number, claimant: string): "proven" | "unproven" | null {
     const row = this.#database.prepare(
-      "SELECT reason FROM condemned WHERE layer_digest = ? AND ztoc_digest = ?",
-    ).get(layerDigest, ztocDigest);
+      "SELECT proven FROM claims WHERE slot = ? AND claimant = ?",
+    ).get(slot, claimant);
+    if (row === undefined) return null;
+    return row.proven === 0 ? "unproven" : "proven";
+  }
+
+  /** Whether somebody claims the layer, and nobody was shown to have it. */
+  isUnproven(slot: number): boolean {
+    const row = this.#database.prepare(
+      "SELECT count(*) AS claims, coalesce(sum(proven), 0) AS proven FROM claims WHERE slot = ?",
+    ).get(slot);
+    return Number(row?.claims) > 0 && row?.proven === 0;
+  }
+
+  /**
+   * The layer came from whoever claims it, by its own digests: their claims are proven, and others may join unless
+   * they have such a layer already.
+   */
+  prove(slot: number): void {
+    this.#database.prepare("UPDATE claims SET proven = 1 WHERE slot = ?")
+      .run(slot);
+    this.#database.prepare(
+      "UPDATE OR IGNORE slots SET domain = ? WHERE slot = ?",
+    ).run(SHARED, slot);
+  }
+
+  /**
+   * Remembers that a ztoc lies about a layer; for good once that is synced.
+   * @param diffId where only those who say that the tar is this one were lied to; empty: everybody.
+   */
+  condemn(
+    { layerDigest, ztocDigest }: LayerIdentity,
+    reason: string,
+    diffId = "",
+  ): void {
+    this.#database.prepare(
+      "INSERT OR REPLACE INTO condemned (layer_digest, ztoc_digest, diff_id, reason) VALUES (?, ?, ?, ?)",
+    ).run(layerDigest, ztocDigest, diffId, reason);
+  }
+
+  /**
+   * Why a ztoc is not to be used for a layer; null when nothing is known against it.
+   * @param diffId what the tar is to be; empty: anything that was found counts.
+   */
+  condemned(
+    { layerDigest, ztocDigest }: LayerIdentity,
+    diffId = "",
+  ): string | null {
+    const row = this.#database.prepare(
+      `SELECT reason FROM condemned
+       WHERE layer_digest = ? AND ztoc_digest = ? AND (? = '' OR diff_id IN ('', ?))`,
+    ).get(layerDigest, ztocDigest, diffId, diffId);
     return row === undefined ? null : String(row.reason);
   }
 
   /** Every slot that is in use, in order. */
   all(): SlotRecord[] {
-    return this.#database
-      .prepare(
-        "SELECT slot, layer_digest, ztoc_digest FROM slots ORDER BY slot",
-      )
-      .all()
-      .map((row) => ({
-        slot: Number(row.slot),
-        layerDigest: String(row.layer_digest),
-        ztocDigest: String(row.ztoc_digest),
-      }));
+    return this.#database.prepare("SELECT * FROM slots ORDER BY slot").all()
+      .map(slotRecord);
+  }
+
+  /** Slots of one layer, in order. */
+  ofLayer(layerDigest: string): SlotRecord[] {
+    return this.#database.prepare(
+      "SELECT * FROM slots WHERE layer_digest = ? ORDER BY slot",
+    ).all(layerDigest).map(slotRecord);
   }
 
   /** Forgets a layer; its slot stays unused for good. */
   remove(slot: number): void {
     this.#database.prepare("DELETE FROM slots WHERE slot = ?").run(slot);
+    this.#database.prepare("DELETE FROM claims WHERE slot = ?").run(slot);
   }
 
   /** Closes the database. */
   [Symbol.dispose](): void {
     this.#database.close();
   }
+}
+
+function slotRecord(row: Record<string, unknown>): SlotRecord {
+  return {
+    slot: Number(row.slot),
+    layerDigest: String(row.layer_digest),
+    ztocDigest: String(row.ztoc_digest),
+    diffId: String(row.diff_id ?? ""),
+    domain: String(row.domain ?? SHARED),
+  };
 }
 
 /** The slot of a layer that is, or was, shown in `…/<slot>`; null for another directory. */

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import {
-  type LayerDirectory,
   type LayerProvider,
   type LayerRequest,
+  type ProvidedImage,
   type ProvidedLayer,
+  type ServedLayer,
   Snapshotter,
 } from "../../../../lib/images/snapshotter/mod.ts";
 import {
@@ -14,6 +15,19 @@ import {
 import { contents, isKind, mounted, withSnapshotter } from "./support.ts";
 
 const LAYER = `sha256:${"a".repeat(64)}`;
+const SLOT = 7;
+const IMAGE: ProvidedImage = {
+  key: "image",
+  claimant: "claimant",
+  namespace: "k8s.io",
+  host: "registry.example",
+  repository: "team/app",
+  fingerprint: "anonymous",
+  reference: "registry.example/team/app:1",
+  manifestDigest: `sha256:${"e".repeat(64)}`,
+  indexDigest: `sha256:${"f".repeat(64)}`,
+  layers: [],
+};
 const OWNER = { uid: 12, gid: 34 };
 const CHAIN = `sha256:${"1".repeat(64)}`;
 const LABELS = { [TARGET_LABEL]: CHAIN, "source": "kept" };
@@ -21,7 +35,9 @@ const LABELS = { [TARGET_LABEL]: CHAIN, "source": "kept" };
 /** Serves the layers it is given, and remembers what it was asked. */
 class FakeProvider implements LayerProvider {
   readonly requests: LayerRequest[] = [];
-  readonly released: string[] = [];
+  readonly released: number[] = [];
+  /** What `imageKey` answers. */
+  key: string | null = IMAGE.key;
   restorable = true;
   restored = 0;
   answer: (request: LayerRequest) => Promise<ProvidedLayer | null>;
@@ -34,7 +50,18 @@ class FakeProvider implements LayerProvider {
         directory: this.directory,
         owner: OWNER,
         layerDigest: LAYER,
+        slot: SLOT,
+        image: IMAGE,
+        below: [],
       });
+  }
+
+  imageKey(): Promise<string | null> {
+    return Promise.resolve(this.key);
+  }
+
+  proveLayer(): Promise<string | null> {
+    return Promise.resolve(null);
   }
 
   prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null> {
@@ -42,15 +69,22 @@ class FakeProvider implements LayerProvider {
     return this.answer(request);
   }
 
-  restoreLayer(): Promise<LayerDirectory | null> {
+  restoreLayer(): Promise<ServedLayer | null> {
     this.restored++;
     return Promise.resolve(
-      this.restorable ? { directory: this.directory, owner: OWNER } : null,
+      this.restorable
+        ? {
+          directory: this.directory,
+          owner: OWNER,
+          slot: SLOT,
+          layerDigest: LAYER,
+        }
+        : null,
     );
   }
 
-  releaseLayer(layerDigest: string): Promise<void> {
-    this.released.push(layerDigest);
+  releaseLayer({ slot }: { slot: number }): Promise<void> {
+    this.released.push(slot);
     return Promise.resolve();
   }
 
@@ -221,7 +255,7 @@ Deno.test("a caller that gives up gets no snapshot, and the layer is released", 
     );
     assert.deepEqual(snapshotter.list(), []);
     await snapshotter.cleanup();
-    assert.deepEqual(provider.released, [LAYER]);
+    assert.deepEqual(provider.released, [SLOT]);
   }));
 
 Deno.test("a chain that was unpacked on another parent gets a lazy snapshot of its own", () =>
@@ -236,6 +270,9 @@ Deno.test("a chain that was unpacked on another parent gets a lazy snapshot of i
         directory: provider.directory,
         owner: OWNER,
         layerDigest: LAYER,
+        slot: SLOT,
+        image: IMAGE,
+        below: [],
       });
     for (const parent of ["base a", "base b", "base b"]) {
       await assert.rejects(
@@ -268,7 +305,7 @@ Deno.test("a layer is released with the last snapshot that uses it", () =>
     assert.deepEqual(provider.released, []);
     snapshotter.remove(other);
     await snapshotter.cleanup();
-    assert.deepEqual(provider.released, [LAYER]);
+    assert.deepEqual(provider.released, [SLOT]);
   }));
 
 Deno.test("a layer that is just being prepared is not released under it", () =>
@@ -290,6 +327,9 @@ Deno.test("a layer that is just being prepared is not released under it", () =>
       directory: provider.directory,
       owner: OWNER,
       layerDigest: LAYER,
+      slot: SLOT,
+      image: IMAGE,
+      below: [],
     });
     await second;
     await snapshotter.cleanup();
@@ -342,7 +382,7 @@ Deno.test("a layer that cannot be restored is unavailable, leaves nothing behind
     snapshotter.remove("run");
     snapshotter.remove(CHAIN);
     await snapshotter.cleanup();
-    assert.deepEqual(provider.released, [LAYER]);
+    assert.deepEqual(provider.released, [SLOT]);
   }
   for (const folder of [root, provider.directory]) {
     Deno.removeSync(folder, { recursive: true });

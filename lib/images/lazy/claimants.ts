@@ -1,0 +1,75 @@
+import { createHmac } from "node:crypto";
+import { sha256 } from "../../formats/oci/mod.ts";
+import { readIfThere, writeWholeSync } from "../../host/files/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+import type { RegistryClient, Repository } from "../../remote/registry/mod.ts";
+
+const log = logger("images");
+const SECRET_BYTES = 32;
+
+/** Who an image speaks for: what one of them has shown says nothing of another. */
+export interface Claimant {
+  /** containerd's, or `-` for a mount without containerd. */
+  readonly namespace: string;
+  /** Of the registry. */
+  readonly host: string;
+  /** In that registry. */
+  readonly repository: string;
+  /** Of the credentials, without saying anything of them; `anonymous` where there are none. */
+  readonly fingerprint: string;
+  /** Of all that: the claimant's name in state and log. */
+  readonly id: string;
+}
+
+/**
+ * Tells claimants apart. Credentials enter as an HMAC keyed with a secret of this machine, so nothing that is
+ * stored says what they are, nor whether they are those of another machine.
+ */
+export class Claimants {
+  readonly #client: RegistryClient;
+  readonly #secret: Uint8Array;
+
+  /**
+   * Reads the secret of this machine.
+   * @param client knows the credentials; stays the caller's.
+   * @param root the daemon's state folder: the secret is in it, made when missing.
+   */
+  constructor(client: RegistryClient, root: string) {
+    this.#client = client;
+    this.#secret = nodeSecret(`${root}/node-secret`);
+  }
+
+  /**
+   * Who an image of that repository speaks for.
+   * @param namespace containerd's.
+   * @throws what the credential store throws
+   */
+  async of(
+    namespace: string,
+    { host, repository }: Repository,
+  ): Promise<Claimant> {
+    const credential = await this.#client.credential({ host, repository });
+    const fingerprint = credential === null
+      ? "anonymous"
+      : createHmac("sha256", this.#secret)
+        .update(JSON.stringify(credential)).digest("hex");
+    const parts = [namespace, host, repository, fingerprint];
+    const id = sha256(new TextEncoder().encode(JSON.stringify(parts)));
+    return { namespace, host, repository, fingerprint, id };
+  }
+}
+
+/** A disk that takes nothing costs a challenge after the next start, and keeps nobody from starting. */
+function nodeSecret(path: string): Uint8Array {
+  const known = readIfThere(path);
+  if (known?.length === SECRET_BYTES) return known;
+  const secret = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
+  try {
+    writeWholeSync(path, secret);
+  } catch (error) {
+    log.warn("the secret of this machine cannot be kept", {
+      error: String(error),
+    });
+  }
+  return secret;
+}
