@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { chainIdOf, CRI_LABELS } from "../../../../lib/remote/image/mod.ts";
 import {
   type LayerProvider,
   type LayerRequest,
@@ -388,3 +389,142 @@ Deno.test("a layer that cannot be restored is unavailable, leaves nothing behind
     Deno.removeSync(folder, { recursive: true });
   }
 });
+
+const BASE_DIFF = `sha256:${"3".repeat(64)}` as const;
+const TOP_DIFF = `sha256:${"4".repeat(64)}` as const;
+const TOP_CHAIN = chainIdOf(BASE_DIFF, TOP_DIFF);
+const image = (name: string, digit: string) => ({
+  [CRI_LABELS.imageRef]: `registry.example/${name}:1`,
+  [CRI_LABELS.manifestDigest]: `sha256:${digit.repeat(64)}`,
+});
+
+/** A base that one image brought, and on it the top of another one, which has a base of its own. */
+async function sharedPrefix(snapshotter: Snapshotter, provider: FakeProvider) {
+  const at = (name: string) => `${provider.directory}/${name}`;
+  const layer = (name: string, slot: number): ServedLayer => ({
+    directory: at(name),
+    owner: OWNER,
+    slot,
+    layerDigest: LAYER,
+  });
+  provider.answer = () =>
+    Promise.resolve({ ...layer("evil-base", 1), image: IMAGE, below: [] });
+  await assert.rejects(
+    snapshotter.prepare({
+      key: "k",
+      parent: "",
+      labels: { [TARGET_LABEL]: BASE_DIFF, ...image("evil", "a") },
+    }),
+    isKind("already-exists"),
+  );
+  provider.key = "other";
+  provider.answer = () =>
+    Promise.resolve({
+      ...layer("good-top", 3),
+      image: { ...IMAGE, key: "other", claimant: "other" },
+      below: [layer("good-base", 2)],
+    });
+  await assert.rejects(
+    snapshotter.prepare({
+      key: "k",
+      parent: BASE_DIFF,
+      labels: { [TARGET_LABEL]: TOP_CHAIN, ...image("good", "b") },
+    }),
+    isKind("already-exists"),
+  );
+  return at;
+}
+
+const lowerdir = (options: readonly string[] = []) =>
+  options.find((option) => option.startsWith("lowerdir="))
+    ?.slice("lowerdir=".length).split(":");
+
+Deno.test("the nearest snapshot that names an image decides for all layers below it, by their position", () =>
+  withProvider(async (snapshotter, provider) => {
+    const at = await sharedPrefix(snapshotter, provider);
+    const [good] = await snapshotter.prepare({ key: "g", parent: TOP_CHAIN });
+    assert.deepEqual(lowerdir(good?.options), [
+      at("good-top"),
+      at("good-base"),
+    ]);
+    // Committed locally, without labels: the image below it still decides.
+    await snapshotter.commit({ name: "local", key: "g" });
+    const [above] = await snapshotter.prepare({ key: "l", parent: "local" });
+    assert.deepEqual(lowerdir(above?.options)?.slice(1), [
+      at("good-top"),
+      at("good-base"),
+    ]);
+    snapshotter.remove("l");
+    snapshotter.remove("local");
+    snapshotter.remove(TOP_CHAIN);
+    await snapshotter.cleanup();
+    assert.deepEqual(provider.released.sort(), [2, 3]);
+  }));
+
+Deno.test("an image without an index gets what others brought only when it is proven to be its chain", () =>
+  withProvider(async (snapshotter, provider) => {
+    await sharedPrefix(snapshotter, provider);
+    const unpack = (key: string) =>
+      snapshotter.prepare({
+        key,
+        parent: BASE_DIFF,
+        labels: image("victim", "c"),
+      });
+    for (const proven of [null, TOP_DIFF]) {
+      provider.proveLayer = () => Promise.resolve(proven);
+      await assert.rejects(unpack("unpack"), isKind("unavailable"));
+      assert.throws(() => snapshotter.stat("unpack"), isKind("not-found"));
+    }
+    provider.proveLayer = () => Promise.resolve(BASE_DIFF);
+    await unpack("unpack");
+    await snapshotter.commit({
+      name: "victim",
+      key: "unpack",
+      labels: image("victim", "c"),
+    });
+    await snapshotter.prepare({ key: "run", parent: "victim" });
+    provider.proveLayer = () => Promise.resolve(TOP_DIFF);
+    await assert.rejects(
+      snapshotter.prepare({ key: "again", parent: "victim" }),
+      isKind("unavailable"),
+    );
+  }));
+
+Deno.test("a snapshot of another image or namespace answers no Prepare, and each namespace sees its own first", () =>
+  withProvider(async (snapshotter, provider) => {
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+    provider.key = "of another claimant";
+    provider.answer = () => Promise.resolve(null);
+    await snapshotter.prepare({
+      key: "other",
+      parent: "",
+      labels: LABELS,
+      namespace: "other",
+    });
+    assert.equal(provider.requests.length, 2);
+    provider.answer = () =>
+      Promise.resolve({
+        ...{ directory: provider.directory, owner: OWNER, layerDigest: LAYER },
+        ...{
+          slot: 9,
+          below: [],
+          image: { ...IMAGE, key: "of another claimant" },
+        },
+      });
+    await assert.rejects(
+      snapshotter.prepare({
+        key: "k",
+        parent: "",
+        labels: LABELS,
+        namespace: "other",
+      }),
+      isKind("already-exists"),
+    );
+    const filter = [
+      `labels."containerd.io/snapshot.ref"==${CHAIN},kind==committed`,
+    ];
+    const first = (namespace: string) =>
+      snapshotter.list(filter, namespace)[0]?.labels[NAMESPACE_LABEL];
+    assert.equal(first("k8s.io"), "k8s.io");
+    assert.equal(first("other"), "other");
+  }));
