@@ -42,20 +42,31 @@ export class Claimants {
   /**
    * Who an image of that repository speaks for.
    * @param namespace containerd's.
-   * @throws what the credential store throws
    */
   async of(
     namespace: string,
     { host, repository }: Repository,
   ): Promise<Claimant> {
-    const credential = await this.#client.credential({ host, repository });
-    const fingerprint = credential === null
-      ? "anonymous"
-      : createHmac("sha256", this.#secret)
-        .update(JSON.stringify(credential)).digest("hex");
+    const fingerprint = await this.#fingerprint({ host, repository });
     const parts = [namespace, host, repository, fingerprint];
     const id = sha256(new TextEncoder().encode(JSON.stringify(parts)));
     return { namespace, host, repository, fingerprint, id };
+  }
+
+  async #fingerprint(repository: Repository): Promise<string> {
+    try {
+      const credential = await this.#client.credential(repository);
+      if (credential === null) return "anonymous";
+      return createHmac("sha256", this.#secret)
+        .update(JSON.stringify(credential)).digest("hex");
+    } catch (error) {
+      // The registry may want none; if it does, it says so when it is asked.
+      log.warn("the credentials of a registry cannot be had", {
+        host: repository.host,
+        error: String(error),
+      });
+      return "unknown";
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { sha256 } from "../../../../lib/formats/oci/mod.ts";
 import { chainIdOf, CRI_LABELS } from "../../../../lib/remote/image/mod.ts";
 import {
   type LayerProvider,
@@ -390,8 +391,8 @@ Deno.test("a layer that cannot be restored is unavailable, leaves nothing behind
   }
 });
 
-const BASE_DIFF = `sha256:${"3".repeat(64)}` as const;
-const TOP_DIFF = `sha256:${"4".repeat(64)}` as const;
+const BASE_DIFF = sha256(Uint8Array.of(3));
+const TOP_DIFF = sha256(Uint8Array.of(4));
 const TOP_CHAIN = chainIdOf(BASE_DIFF, TOP_DIFF);
 const image = (name: string, digit: string) => ({
   [CRI_LABELS.imageRef]: `registry.example/${name}:1`,

@@ -38,7 +38,7 @@ for (
       true,
     );
     assert.equal(source.fetches.length, 1);
-    const [{ start, end }] = source.fetches as [{ start: number; end: number }];
+    const { start, end } = source.fetches[0]!;
     assert.ok(end - start < LAYER.blob.length / 2);
   });
 
