@@ -19,6 +19,7 @@ import {
   type LayerBlob,
   layerBlob,
   makeImage,
+  pushImage,
   TarBuilder,
 } from "../support/images/mod.ts";
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
@@ -188,4 +189,49 @@ Deno.test("of images that share a base each reads what its own index says, in on
   await pause(500);
   await says(host, "GOOD", name);
   await says(host, "GOOD", name, "other");
+});
+
+Deno.test("an image without an index does not run on a base that another image lied about, and runs in a namespace of its own", async () => {
+  const evil = evilImage([top("evil")]);
+  await using _evil = evil.registry;
+  await using honest = startRegistry();
+  const victim = makeImage({ layers: [GOOD, top("plain")] });
+  await pushImage(honest.host, "team/plain:1", victim);
+  const name = `${honest.host}/team/plain:1`;
+  await using host = await LazyHost.start({ config: CONFIG });
+  await pull(host, evil.name);
+  await says(host, "EVIL", evil.name);
+  const { code, stderr } = await sociDeno(
+    ...["pull", "--address", host.containerd.address, name],
+  );
+  if (code === 0) {
+    const { stdout } = await read(host, name);
+    assert.notEqual(stdout, "EVIL\n");
+  } else assert.match(stderr, /not proven/);
+  await pull(host, name, "other");
+  await says(host, "GOOD", name, "other");
+});
+
+Deno.test("a registry that has no blob gives no container another image's layer; one that has it shares it, and asks nothing when it is gone", async () => {
+  await using honest = startRegistry();
+  const owner = push(honest, "team/app", [GOOD, top("good")]);
+  const second = push(honest, "team/second", [GOOD, top("good")]);
+  const firstBytes = new Uint8Array(GOOD.bytes.length);
+  firstBytes.set(GOOD.bytes.subarray(0, 64));
+  await using thief = lying(new Map([[GOOD.digest, firstBytes]]));
+  const stolen = push(thief, "thief/app", [GOOD, top("good")]);
+  await using host = await LazyHost.start({ config: CONFIG });
+  await pull(host, owner.name);
+  await says(host, "GOOD", owner.name);
+  await pull(host, stolen.name, "thief");
+  assert.equal((await read(host, stolen.name, "thief")).stdout, "");
+  await pull(host, second.name, "other");
+  honest.requests.length = 0;
+  await says(host, "GOOD", second.name, "other");
+  await honest.close();
+  await host.killDaemon();
+  await host.startDaemon();
+  await host.reconnected();
+  await says(host, "GOOD", owner.name);
+  await says(host, "GOOD", second.name, "other");
 });
