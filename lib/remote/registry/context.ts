@@ -28,6 +28,9 @@ export interface Context {
 const REST_MS = 30_000;
 /** How long hosts are believed to lack what they lacked. */
 const LACK_MS = 10 * 60_000;
+/** How long a place is believed to give no parts of blobs: at first, as a cache may fill; at most. */
+const RANGES_MS = 60_000;
+const MAX_RANGES_MS = 3600_000;
 /** Hosts and repositories that something is remembered of. */
 const MAX_REMEMBERED = 1024;
 /** A mirror is a convenience: it is not waited for as long as the registry itself. */
@@ -41,13 +44,13 @@ export function makeContext(options: RegistryClientOptions): Context {
     transport: new Transport(options),
     resting: remembered(REST_MS),
     withoutReferrersApi: remembered(LACK_MS),
-    withoutRanges: remembered(LACK_MS),
+    withoutRanges: remembered(RANGES_MS, MAX_RANGES_MS),
     refusedRange: remembered(LACK_MS),
   };
 }
 
-function remembered(keptMs: number): RecentSet {
-  return new RecentSet({ maxEntries: MAX_REMEMBERED, keptMs });
+function remembered(keptMs: number, maxKeptMs = keptMs): RecentSet {
+  return new RecentSet({ maxEntries: MAX_REMEMBERED, keptMs, maxKeptMs });
 }
 
 /** An error about one place. */

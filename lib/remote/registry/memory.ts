@@ -3,6 +3,11 @@ export interface RecentSetOptions {
   readonly maxEntries: number;
   /** How long an entry is believed, ms. */
   readonly keptMs: number;
+  /**
+   * How long one is believed at most that was seen again and again, ms: each time that it is noticed
+   * anew it is believed twice as long. Default: always as long as the first time.
+   */
+  readonly maxKeptMs?: number;
   /** Milliseconds of a clock that never goes back. Default: the process's own. */
   readonly now?: () => number;
 }
@@ -20,7 +25,7 @@ export interface RecentSetOptions {
  * ```
  */
 export class RecentSet {
-  readonly #ends = new Map<string, number>();
+  readonly #entries = new Map<string, { endMs: number; keptMs: number }>();
   readonly #options: RecentSetOptions;
 
   constructor(options: RecentSetOptions) {
@@ -29,27 +34,29 @@ export class RecentSet {
 
   /** Keeps an entry from now on. */
   add(key: string): void {
-    const { maxEntries, keptMs } = this.#options;
-    this.#ends.delete(key); // so that it is the newest
-    this.#ends.set(key, this.#now() + keptMs);
-    const oldest = this.#ends.keys().next();
-    if (this.#ends.size > maxEntries && !oldest.done) {
-      this.#ends.delete(oldest.value);
+    const { maxEntries, keptMs, maxKeptMs = keptMs } = this.#options;
+    const now = this.#now();
+    const known = this.#entries.get(key);
+    const kept = known === undefined ? keptMs : now < known.endMs
+      ? known.keptMs // noticed by several at once
+      : Math.min(maxKeptMs, 2 * known.keptMs);
+    this.#entries.delete(key); // so that it is the newest
+    this.#entries.set(key, { endMs: now + kept, keptMs: kept });
+    const oldest = this.#entries.keys().next();
+    if (this.#entries.size > maxEntries && !oldest.done) {
+      this.#entries.delete(oldest.value);
     }
   }
 
   /** Whether it was added not long ago. */
   has(key: string): boolean {
-    const end = this.#ends.get(key);
-    if (end === undefined) return false;
-    if (this.#now() < end) return true;
-    this.#ends.delete(key);
-    return false;
+    const known = this.#entries.get(key);
+    return known !== undefined && this.#now() < known.endMs;
   }
 
   /** Forgets an entry. */
   delete(key: string): void {
-    this.#ends.delete(key);
+    this.#entries.delete(key);
   }
 
   #now(): number {

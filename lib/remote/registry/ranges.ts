@@ -11,7 +11,7 @@ import {
 import { type Endpoint, endpointUrl } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
 import type { Reference } from "./reference.ts";
-import { retrying } from "./retry.ts";
+import { retrying, Transient } from "./retry.ts";
 import {
   endedEarly,
   noteRefusal,
@@ -82,18 +82,35 @@ async function openPart(
   if (
     fits && (given.end >= end || given.end - start >= MIN_PIECE_BYTES)
   ) {
+    context.withoutRanges.delete(href);
     return { answer, skip: start - given.start, end: given.end };
   }
   await answer[Symbol.asyncDispose]();
-  // Too little of it may as well be all there is of the blob.
-  if (fits) noteRefusal(context, endpoint, digest);
-  else context.withoutRanges.add(href);
+  const got = answer.header("content-range") ?? answer.header("content-type");
+  if (fits) {
+    // Too little of it may as well be all there is of the blob.
+    noteRefusal(context, endpoint, digest);
+  } else if (given !== null) {
+    throw lie(
+      endpoint,
+      digest,
+      `asked for bytes ${start}-${end - 1}, got "${got}"`,
+    );
+  } else context.withoutRanges.add(href);
   throw none(
     answer.status === 200
       ? "the registry gave the whole of it for a part"
-      : `asked for bytes ${start}-${end - 1}, got "${
-        answer.header("content-range") ?? answer.header("content-type")
-      }"`,
+      : `asked for bytes ${start}-${end - 1}, got "${got}"`,
+  );
+}
+
+/**
+ * Another part than asked for: a fault, as it looks, that may pass. Where it does not, the blob is to be
+ * had whole; of the place nothing is remembered.
+ */
+function lie(endpoint: Endpoint, digest: Digest, detail: string): Transient {
+  return new Transient(
+    registryError(endpoint, "range", `blob ${brief(digest)}: ${detail}`),
   );
 }
 
@@ -163,15 +180,9 @@ export async function readRange(
             filled += part.length;
             onProgress?.(filled);
             if (filled - before >= PROGRESS_BYTES) retrier.progressed();
+            // What comes behind is not wanted: a wider part, or one that is longer than it says.
             if (filled === wanted && opened.end > endExclusive) break;
-            if (part.length < chunk.length) {
-              context.withoutRanges.add(endpoint.root.href);
-              throw registryError(
-                endpoint,
-                "range",
-                `blob ${brief(digest)}: more came than asked for`,
-              );
-            }
+            if (part.length < chunk.length) break;
           }
         });
         if (filled < wanted) {
