@@ -14,6 +14,7 @@ import type { Reference } from "./reference.ts";
 import { retrying, Transient } from "./retry.ts";
 import {
   endedEarly,
+  noteRange,
   noteRefusal,
   PROGRESS_BYTES,
   refusesRanges,
@@ -23,10 +24,16 @@ import {
 const MAX_SKIP_BYTES = 2 ** 20;
 /** A place that gives less than this of what is asked is not asked piece by piece. */
 const MIN_PIECE_BYTES = 64 * 1024;
+/** Refusals that a new address or login may mend, and how often a part is tried for. */
+const MAY_PASS = new Set([400, 403]);
+const REFUSED_TRIES = 3;
+
 interface Range {
   readonly digest: Digest;
   readonly start: number;
   readonly end: number;
+  /** Whether a refusal is the last one that is waited for. */
+  readonly isLastTry: boolean;
 }
 
 /** The part an answer holds: it begins at or before what was asked for. */
@@ -41,7 +48,7 @@ interface GivenRange {
 async function openPart(
   context: Context,
   endpoint: Endpoint,
-  { digest, start, end }: Range,
+  { digest, start, end, isLastTry }: Range,
   signal: AbortSignal | undefined,
 ): Promise<GivenRange> {
   const { href } = endpoint.root;
@@ -64,17 +71,19 @@ async function openPart(
     });
   } catch (error) {
     if (!refusesRanges(error)) throw error;
-    noteRefusal(context, endpoint, digest);
-    const { detail, status } = error as RegistryError;
     const { host, repository } = endpoint;
-    throw new RegistryError({
+    const { detail, status = 0 } = error as RegistryError;
+    const refusal = new RegistryError({
       kind: "range",
       host,
       repository,
       detail,
-      ...(status !== undefined && { status }),
+      status,
       cause: error,
     });
+    noteRefusal(context, endpoint, digest);
+    // A signed address that ended on the way is refused like that, too.
+    throw MAY_PASS.has(status) && !isLastTry ? new Transient(refusal) : refusal;
   }
   const given = givenRange(answer, end);
   const fits = given !== null && given.start <= start && given.end > start &&
@@ -82,7 +91,7 @@ async function openPart(
   if (
     fits && (given.end >= end || given.end - start >= MIN_PIECE_BYTES)
   ) {
-    context.withoutRanges.delete(href);
+    noteRange(context, endpoint, digest);
     return { answer, skip: start - given.start, end: given.end };
   }
   await answer[Symbol.asyncDispose]();
@@ -159,11 +168,13 @@ export async function readRange(
   if (into.length === 0) return;
   await reading(context, reference, (endpoint, policy) => {
     let filled = 0;
+    let tries = 0;
     return retrying(policy, signal, async (retrier) => {
       while (filled < into.length) {
         const before = filled;
         const from = start + filled;
-        const range = { digest, start: from, end: endExclusive };
+        const isLastTry = ++tries >= REFUSED_TRIES;
+        const range = { digest, start: from, end: endExclusive, isLastTry };
         const opened = await openPart(context, endpoint, range, signal);
         await using answer = opened.answer;
         let { skip } = opened;

@@ -27,6 +27,16 @@ export function noteRefusal(
   refusedRange.add(`${href}${digest}`);
 }
 
+/** A place gave a part: what it refused before was no sign of what it can. */
+export function noteRange(
+  { refusedRange, withoutRanges }: Context,
+  { root: { href } }: Endpoint,
+  digest: Digest,
+): void {
+  refusedRange.delete(`${href}${digest}`);
+  withoutRanges.delete(href);
+}
+
 /**
  * All of a blob was asked for: where that was refused too, it was not the range; where it comes, the
  * place gives no ranges.

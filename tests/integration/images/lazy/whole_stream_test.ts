@@ -101,7 +101,7 @@ for (
       await read(1_000_000, 5_000_000);
       assert.equal(wholes(), 1);
       assert.ok(
-        registry.requests.filter(({ range }) => range !== null).length <= 4,
+        registry.requests.filter(({ range }) => range !== null).length <= 12,
       );
     },
   );
