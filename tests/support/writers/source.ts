@@ -21,7 +21,7 @@ mkfifo -m 620 etc/pipe; ln etc/pipe etc/pipe-again
 mknod -m 666 etc/null c 1 3; mknod -m 660 etc/loop b 7 300
 d=$(printf 'd%.0s' $(seq 60)); mkdir -p "long/$d"; echo deep > "long/$d/$(printf 'f%.0s' $(seq 90))"
 echo x > 'etc/with space'; echo x > 'etc/new
-line'; echo x > "etc/$(printf '\\303\\274n\\303\\257')"
+line'
 find . -exec touch -h -d '2021-03-04 05:06:07' {} +
 touch -d '2000-01-01 00:00:00' etc/file; touch -d '1970-01-01 00:00:00 UTC' etc/empty-file
 if [ "$2" = rich ]; then
@@ -32,6 +32,7 @@ if [ "$2" = rich ]; then
   setfattr -n user.on-directory -v yes usr/share
   setfattr -n security.capability -v 0x0100000200200000000000000000000000000000 usr/setgid
   setfacl -m u:1000:r etc/file
+  echo x > "etc/$(printf '\\303\\274n\\303\\257')"
   setfacl -d -m u:1000:rwx shared
   mkdir -p "$(printf 'x%.0s' $(seq 200))/$(printf 'y%.0s' $(seq 200))"
   echo far > "$(printf 'x%.0s' $(seq 200))/$(printf 'y%.0s' $(seq 200))/file"

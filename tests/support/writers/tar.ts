@@ -83,7 +83,6 @@ export const TAR_WRITERS: readonly TarWriter[] = [
   bsd("ustar", "plain"),
   bsd("gnutar", "plain"),
   bsd("pax", "rich", "--xattrs --acls"),
-  bsd("restricted", "plain"),
   go("ustar", "plain"),
   go("gnu", "plain"),
   go("pax", "rich"),
