@@ -11,11 +11,11 @@ import { logger } from "../../telemetry/mod.ts";
 import { Failures, WHILE_PULLING } from "./failures.ts";
 
 const log = logger("images");
-/** Images that are remembered; the oldest go first. */
+/** How many images are remembered; the oldest are forgotten first. */
 const MAX_REMEMBERED = 256;
 /** How long "this image has no index" is believed. */
 const NO_INDEX_TTL_MS = 60_000;
-/** For {@link DiscoveryOptions.timeoutMs}. */
+/** Default of {@link DiscoveryOptions.timeoutMs}. */
 const DEFAULT_TIMEOUT_MS = 30_000;
 
 /** Which ways to find an index are allowed. */
@@ -24,18 +24,18 @@ export interface DiscoveryOptions {
   readonly v1: boolean;
   /** Through the image manifest's annotation, which the image's digest covers. */
   readonly v2: boolean;
-  /** Which repositories either way is open to. Default: all. */
+  /** Which repositories may use each way. Default: all. */
   readonly trust?: Trust;
   /**
-   * How long an image's manifest, index and configuration, and then a ztoc, may take to come, ms, however
-   * slowly a registry gives. Default 30 000.
+   * How long an image's manifest, index and configuration together may take, and then each ztoc, ms.
+   * Default 30 000.
    */
   readonly timeoutMs?: number;
 }
 
 /** How an image is asked for. */
 export interface ByManifestOptions {
-  /** What to do where that failed lately, for another layer. */
+  /** What to do when it failed a short time ago for another layer: believe that, or ask the registry again. */
   readonly failed?: "believe" | "ask again";
 }
 
@@ -45,8 +45,8 @@ interface Remembered {
 }
 
 /**
- * Images with their indexes, as registries have them. Every layer of an image asks for its image, so an
- * answer is kept: "no index" for a minute only, and a failure as long as the image is pulled.
+ * Images with their indexes, as registries have them. Every layer of an image asks for its image, so
+ * answers are remembered: "no index" for a minute only, and a failure while the image is being pulled.
  */
 export class IndexedImages {
   readonly #remembered = new Map<string, Remembered>();
@@ -56,11 +56,11 @@ export class IndexedImages {
   constructor(
     /** Asked for images. */
     readonly client: RegistryClient,
-    /** Which ways are open, and how long. */
+    /** Which ways to an index are allowed, and how long each may take. */
     readonly discovery: DiscoveryOptions,
   ) {}
 
-  /** The image a reference stands for now; asked anew each time. @param platform default: this machine's. */
+  /** The image that a reference names now. Asks the registry each time. @param platform default: this machine's. */
   async resolve(
     reference: Reference,
     platform?: Platform,
@@ -104,7 +104,7 @@ export class IndexedImages {
   }
 
   #remember(key: string, record: Remembered): void {
-    this.#remembered.delete(key); // so that it is the newest
+    this.#remembered.delete(key); // so that it becomes the newest
     this.#remembered.set(key, record);
     const oldest = this.#remembered.keys().next();
     if (this.#remembered.size > MAX_REMEMBERED && !oldest.done) {
@@ -122,7 +122,7 @@ export class IndexedImages {
     );
   }
 
-  /** When a registry that is slow is given up. */
+  /** Fires when a slow registry is given up. */
   late(): AbortSignal {
     return AbortSignal.timeout(this.discovery.timeoutMs ?? DEFAULT_TIMEOUT_MS);
   }

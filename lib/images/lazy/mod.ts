@@ -1,13 +1,13 @@
 /**
- * Images served lazily: from what containerd says of a layer to a directory that shows it.
+ * Images served lazily: from what containerd says about a layer to a directory that shows it.
  *
  * `ImageService` finds an image's index at its registry and opens its layers: by ztoc where the index has
- * one, else downloaded whole. `ImageLayerProvider` is what the snapshotter asks: it knows which layers are
- * open, opens an image's other layers ahead, and lets go of what no snapshot uses.
+ * one, else downloaded whole. The snapshotter asks `ImageLayerProvider`. It knows which layers are open,
+ * opens an image's other layers ahead of need, and releases layers that no snapshot uses.
  *
- * It may ask registries (through `remote/image` and the registry client) and puts layers into the store
- * of `layers/serving`. It must not know how bytes are kept, fetched or shown, nor of snapshots beyond the
- * snapshotter's `LayerProvider`, nor of containerd.
+ * It may ask registries (through `remote/image` and the registry client), and it opens layers in the store
+ * of `layers/serving`. It must not know how bytes are kept, fetched or shown. It knows no more of snapshots
+ * than the snapshotter's `LayerProvider`, and nothing of containerd.
  * @module
  */
 export { ImageService } from "./open.ts";

@@ -35,23 +35,23 @@ import { diskRoom, nameOf, RegistryBlobs } from "./source.ts";
 import { fetchWholeLayer } from "./whole_layer.ts";
 
 const log = logger("images");
-/** Layers prepared side by side. */
+/** Layers of one image that are opened in parallel. */
 const LAYERS_AT_ONCE = 6;
-/** Layers remembered as not servable. */
+/** How many layers are remembered as not servable. */
 const MAX_NOT_SERVABLE = 1000;
 /**
- * Bytes of ztocs of one repository that are fetched, decoded and compiled side by side: memory takes
- * several times that. Of large ztocs, all repositories together may have half as much again.
+ * Bytes of ztocs of one repository that are fetched, decoded and compiled in parallel. This takes several
+ * times as much memory. The large ztocs of all repositories together may have half as much again.
  */
 const ZTOC_BYTES_AT_ONCE = MAX_ZTOC_BYTES;
-/** What a layer counts for at least, so that an image of thousands is not opened all at once. */
+/** The least that a layer counts for, so that an image of thousands of layers is not opened all at once. */
 const LEAST_WEIGHT = ZTOC_BYTES_AT_ONCE / 16;
 /** A ztoc of more bytes than this is large. */
 const LARGE_ZTOC_BYTES = LEAST_WEIGHT;
 
-/** Serves layers of images: fetches ztocs, falls back to whole layers. */
+/** Opens the layers of images: by ztoc, or downloaded whole where the index names none that can be used. */
 export class ImageService {
-  /** Of each repository: one that gives nothing holds up no other. */
+  /** One for each repository, so that one that gives nothing holds up no other. */
   readonly #opening = new KeyedSemaphores(ZTOC_BYTES_AT_ONCE);
   readonly #large = new FairSemaphore(ZTOC_BYTES_AT_ONCE);
   readonly #arrivals = new Arrivals();
@@ -59,14 +59,14 @@ export class ImageService {
   /** What layers are read from. */
   readonly blobs: RegistryBlobs;
 
-  /** Layers that containerd must unpack. Every layer of an image asks for all of them. */
+  /** Layers that containerd must unpack. They are remembered because every layer of an image asks for all. */
   readonly #notServable = new Map<Digest, Error>();
 
   /** Nothing is asked yet. @param discovery which ways to find an index are allowed. */
   constructor(
     /** Asked for everything; stays the caller's. */
     readonly client: RegistryClient,
-    /** Gets the layers; stays the caller's. */
+    /** Serves the layers; stays the caller's. */
     readonly store: LayerStore,
     discovery: DiscoveryOptions,
   ) {
@@ -80,7 +80,7 @@ export class ImageService {
   }
 
   /**
-   * The image of one manifest digest, with its index. Cheap to ask for again, also where it failed.
+   * The image of one manifest digest, with its index. Asking again is cheap, also after a failure.
    * @param options.failed default: `believe`.
    */
   byManifest(
@@ -95,11 +95,11 @@ export class ImageService {
       explicitIndex,
       options,
     );
-    this.store.expectLayers(); // while the first requests are on their way
+    this.store.expectLayers(); // while the first requests are under way
     return image;
   }
 
-  /** Serves one layer, as `#openLayer`, and waits until its directory is in place. */
+  /** Serves one layer, as `#openLayer` does, and waits until its directory is in place. */
   async openLayer(
     image: IndexedImage,
     layer: ImageLayer,
@@ -116,7 +116,7 @@ export class ImageService {
   }
 
   /**
-   * Serves one layer: lazily when the index covers it, else downloaded whole, checked and indexed
+   * Serves one layer: lazily when the index covers it, else it is downloaded whole, checked and indexed
    * here. Undone by `store.release`.
    */
   async #openLayer(
@@ -140,7 +140,7 @@ export class ImageService {
               : open(),
         );
       } catch (error) {
-        // A bad ztoc must not keep the image from running; a dead registry must be told.
+        // A bad ztoc must not keep the image from running. Other errors, such as a dead registry, are the caller's.
         if (
           !(error instanceof ZtocError || error instanceof TreeCompileError ||
             error instanceof ImageError || error instanceof LyingZtocError)
@@ -226,12 +226,12 @@ export class ImageService {
         layer.digest,
         local.ztoc,
         new FileSpanSource(path),
-        null, // checked while it was downloaded
+        null, // was checked during the download
       );
-      // The blob is open: its name may go, its bytes stay until the layer is closed.
+      // The blob is open: without its name, its bytes stay until the layer is closed.
       await Deno.remove(path);
-      // Inflated in the background, so that the next start of the daemon needs no download: but not
-      // a layer that grows without measure.
+      // Inflated in the background, so that the next start of the daemon needs no download. But not
+      // where the disk has no room for the tar.
       const { count } = opened.spans;
       const tarBytes = count === 0 ? 0 : opened.spans.end(count - 1);
       if (tarBytes > diskRoom(folder)) return opened;
@@ -243,20 +243,20 @@ export class ImageService {
       );
       return opened;
     } catch (error) {
-      await Deno.remove(path).catch(() => {}); // gone already when the store had it
+      await Deno.remove(path).catch(() => {}); // already gone if the store had opened it
       this.#remember(layer.digest, error);
       throw error;
     }
   }
 
-  /** Keeps in mind that a layer's format stands in the way: no download would change that. */
+  /** Remembers a layer whose format cannot be served: another download would not change that. */
   #remember(digest: Digest, error: unknown): void {
     if (!isOfFormat(error)) return;
     if (this.#notServable.size >= MAX_NOT_SERVABLE) this.#notServable.clear();
     this.#notServable.set(digest, error);
   }
 
-  /** An image uses a layer that is served already: its repository is one of the layer's sources, too. */
+  /** An image uses a layer that is already served: its repository becomes one of the layer's sources. */
   shareLayer(layer: OpenLayer, reference: Reference): void {
     const claimant = nameOf(reference);
     if (layer.hasSource(claimant) || !isDigest(layer.layerDigest)) return;
@@ -271,8 +271,8 @@ export class ImageService {
   }
 
   /**
-   * Serves all layers of an image, bottom first. One that the image has several times is served once, for
-   * its uppermost place: all that it shows it shows there.
+   * Serves all layers of an image, bottom first. A layer that the image has several times is served once,
+   * at its uppermost place: there it shows all its files.
    */
   async openAll(
     image: IndexedImage,
@@ -305,8 +305,8 @@ export class ImageService {
 }
 
 /**
- * Whether it is the layer's form that stands in the way. Whoever made the ztoc, here or elsewhere, its
- * digest was right: other bytes would be another layer.
+ * Whether the layer's format is what cannot be served. The digest of the ztoc or the blob was right, so
+ * asking again would give the same bytes.
  */
 function isOfFormat(error: unknown): error is Error {
   if (error instanceof TreeCompileError || error instanceof ZtocError) {

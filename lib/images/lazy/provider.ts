@@ -35,26 +35,26 @@ import {
 
 const log = logger("images");
 
-/** How long a layer that was opened ahead is kept while nobody asks for it, ms. */
+/** How long a layer that was opened ahead stays open while nobody asks for it, ms. */
 const AHEAD_MS = 10 * 60_000;
 
-/** What becomes of layers. */
+/** What the provider does with layers beyond serving them. */
 export interface ProviderOptions {
-  /** Whether and when layers are completed that nobody reads. */
+  /** Whether and when the rest of a layer is fetched without a reader. */
   readonly background: BackgroundOptions;
-  /** Caches of layers whose last snapshot was removed. */
+  /** What happens to a layer's cache when its last snapshot is removed. */
   readonly removedLayers: "discarded" | "kept";
 }
 
-/** One use of a layer, for all snapshots that are built on it. */
+/** The provider's use of a layer: one for all snapshots that are built on it. */
 interface Use {
   /** Opening, or open. */
   readonly layer: Promise<OpenLayer>;
-  /** Ends the use; null once somebody has asked for the layer: then snapshots decide. */
+  /** Ends the use of a layer that was opened ahead. Null once somebody asked for it: then snapshots decide. */
   ahead: ReturnType<typeof setTimeout> | null;
 }
 
-/** The same layer may be well at another registry. */
+/** A failure counts for one repository: another registry may serve the same layer. */
 function failureKey(
   { reference: { host, repository } }: IndexedImage,
   layerDigest: string,
@@ -62,14 +62,14 @@ function failureKey(
   return `${host}/${repository}@${layerDigest}`;
 }
 
-/** Gives the snapshotter layers of images that have an index; leaves all others to containerd. */
+/** Gives the snapshotter the layers of images that have an index, and leaves all others to containerd. */
 export class ImageLayerProvider implements LayerProvider, Disposable {
   /**
-   * By layer digest, as snapshots name their layers. Whoever asks first decides by which ztoc a layer
-   * is served; which one that is the `OpenLayer` says (`identity`).
+   * By layer digest, as snapshots name their layers. The image that asks first decides which ztoc a layer
+   * is served by; `OpenLayer.identity` says which one that is.
    */
   readonly #uses = new Map<string, Use>();
-  /** Layers that could not be opened lately: containerd unpacks them. */
+  /** Layers that could not be opened a short time ago: containerd unpacks them. */
   readonly #failures = new Failures(WHILE_PULLING);
   readonly #stop = new AbortController();
   readonly #filler: BackgroundFiller;
@@ -104,7 +104,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     if (failure !== null) throw failure.error;
     const asked = this.#open(image, layer);
     this.#ask(layerDigest);
-    // containerd asks layer by layer and waits; the others are made ready meanwhile.
+    // containerd asks for one layer at a time and waits, so the others are opened ahead.
     for (const layer of image.layers) this.#openAhead(image, layer);
     const { directory, owner } = await asked;
     log.info("layer is served", { image: imageRef, layer: layerDigest });
@@ -124,14 +124,14 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     return this.#use(digest, opening);
   }
 
-  /** A layer is served that another image uses already: either registry is enough from now on. */
+  /** Another image uses this layer already. From now on its bytes may come from either registry. */
   async #share({ layer }: Use, reference: Reference): Promise<OpenLayer> {
     const opened = await layer;
     if (opened.isServed) this.images.shareLayer(opened, reference);
     return opened;
   }
 
-  /** Opens a layer that is likely to be asked for soon; let go of when it is not. */
+  /** Opens a layer that is likely to be asked for soon, and closes it if nobody asks. */
   #openAhead(image: IndexedImage, layer: ImageLayer): void {
     const { digest } = layer.descriptor;
     if (this.#uses.has(digest)) return;
@@ -143,7 +143,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     Deno.unrefTimer(use.ahead);
   }
 
-  /** A layer that was opened ahead is asked for: from now on snapshots decide how long it stays. */
+  /** Somebody asks for the layer: from now on snapshots decide how long it stays open. */
   #ask(layerDigest: string): void {
     const use = this.#uses.get(layerDigest);
     if (use === undefined || use.ahead === null) return;
@@ -156,12 +156,12 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     this.#uses.set(layerDigest, use);
     layer.then(
       (opened) => this.#filler.add(opened),
-      () => this.#end(layerDigest, use), // not kept as if it were open
+      () => this.#end(layerDigest, use), // it is not open
     );
     return layer;
   }
 
-  /** Forgets a use, and what would end it. */
+  /** Forgets a use and stops its timer. */
   #end(layerDigest: string, use: Use): void {
     if (use.ahead !== null) clearTimeout(use.ahead);
     if (this.#uses.get(layerDigest) === use) this.#uses.delete(layerDigest);
@@ -186,7 +186,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     };
   }
 
-  /** A layer that is served. @throws Error when it is not. */
+  /** The open layer of a digest. @throws Error when it is not served. */
   async #opened(layerDigest: string): Promise<OpenLayer> {
     const use = this.#uses.get(layerDigest);
     if (use === undefined) throw new Error(`${layerDigest} is not served`);
@@ -218,7 +218,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     );
     if (layer !== null) {
       this.#use(layerDigest, Promise.resolve(layer));
-      // Before the mounts are served no directory can be; `LayerStore.serve` waits for all.
+      // No directory appears before the mounts are served; `LayerStore.serve` waits for all of them.
       if (this.images.store.serving) await layer.shown;
       return layer;
     }
@@ -234,14 +234,14 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       wanted.indexDigest,
       { failed: "ask again" },
     );
-    // The blob's digest is what the row was made with; any position of it will do.
+    // The row was made with the blob's digest, so any position with that digest will do.
     const again = image.layers.find(({ descriptor }) =>
       descriptor.digest === layerDigest
     );
     return again === undefined ? null : await this.#open(image, again);
   }
 
-  /** Bytes of a layer's blob, as the manifest has it that it came with. */
+  /** Size of a layer's blob in bytes, from the manifest it came with. */
   async #sizeOf({ labels }: StoredLayer, layerDigest: Digest): Promise<number> {
     const wanted = layerIdentity(labels);
     if (wanted === null) {
@@ -287,7 +287,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     return { sizeBytes, inodes: layer.inodes };
   }
 
-  /** Stops opening and filling; what is served stays served by the store. */
+  /** Stops opening and filling. The store goes on serving what is open. */
   [Symbol.dispose](): void {
     this.#stop.abort(new Error("the daemon is stopping"));
     this.#filler[Symbol.dispose]();

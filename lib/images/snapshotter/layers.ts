@@ -11,34 +11,34 @@ import type { SnapshotRow, SnapshotStore } from "./store.ts";
 
 const log = logger("snapshotter");
 
-/** Layers that are restored at a time after a restart. */
+/** How many layers are restored in parallel after a restart. */
 const RESTORE_CONCURRENCY = 8;
 
 /**
  * The lazily served layers behind committed snapshots: where each is shown in this run of the daemon, and
- * when the provider may let go of one.
+ * when the provider may release it.
  *
- * A layer is released only while no `prepareLayer` runs, so a layer that was just given out for a new
- * snapshot cannot be released under it by the removal of an old one.
+ * A layer is released only while no `prepareLayer` runs. Otherwise the removal of an old snapshot could
+ * release a layer that was just provided for a new one.
  */
 export class LazyLayers {
   readonly #provider: LayerProvider;
   readonly #store: SnapshotStore;
-  /** Snapshot number → where its layer is in this run. Missing: not restored yet. */
+  /** Snapshot number → where its layer is shown in this run. Missing: not restored yet. */
   readonly #shown = new Map<number, LayerDirectory>();
   readonly #restoring = new Map<number, Promise<LayerDirectory | null>>();
   readonly #unused = new Set<string>();
   #preparing = 0;
   #releasing: Promise<void> = Promise.resolve();
 
-  /** @param store tells which layers are still in use. */
+  /** @param store says which layers are still in use. */
   constructor(provider: LayerProvider, store: SnapshotStore) {
     this.#provider = provider;
     this.#store = store;
   }
 
   /**
-   * Asks for a layer and, when there is one, hands it to `use` before anything can release it.
+   * Asks for a layer. If there is one, passes it to `use` before anything can release it.
    * @returns null when containerd must unpack the layer.
    */
   async provide<T>(
@@ -50,7 +50,7 @@ export class LazyLayers {
     try {
       const layer = await this.#ask(request);
       if (layer === null) return null;
-      this.#unused.add(layer.layerDigest); // is looked at below: `use` may fail
+      this.#unused.add(layer.layerDigest); // `use` may fail: checked in `finally`
       return await use(layer);
     } finally {
       this.#preparing--;
@@ -88,7 +88,7 @@ export class LazyLayers {
     this.#shown.set(row.id, layer);
   }
 
-  /** Forgets a removed snapshot; releases its layer when it was the last that used it. */
+  /** Forgets a removed snapshot, and releases its layer when no other snapshot uses it. */
   removed(row: SnapshotRow): void {
     if (row.layer === null) return;
     this.#shown.delete(row.id);
@@ -96,7 +96,7 @@ export class LazyLayers {
     this.#releaseUnused();
   }
 
-  /** Asks for all lazy snapshots of the last run. Those that fail are asked for again when needed. */
+  /** Restores the layers of all lazy snapshots of the last run. One that fails is tried again when it is needed. */
   async restoreAll(): Promise<void> {
     const waiting = this.#store.lazy();
     const next = async (): Promise<void> => {
@@ -106,7 +106,7 @@ export class LazyLayers {
         row = waiting.shift()
       ) {
         await this.#restore(row, "disk");
-        // Connections that come meanwhile want an answer to their handshake within a second.
+        // New connections must get an answer to their handshake within a second.
         await new Promise<void>((resolve) => setImmediate(resolve));
       }
     };
@@ -114,8 +114,8 @@ export class LazyLayers {
   }
 
   /**
-   * Where a lazy snapshot's files are shown.
-   * @throws SnapshotError `unavailable` when they cannot be shown now.
+   * Where a lazy snapshot's layer is shown.
+   * @throws SnapshotError `unavailable` when it cannot be shown now.
    */
   async shown(row: SnapshotRow): Promise<LayerDirectory> {
     const shown = this.#shown.get(row.id) ??

@@ -1,10 +1,10 @@
 /**
- * Snapshots of container file systems for containerd: their metadata, how to mount them, and the
- * gRPC service that offers all that on a Unix socket.
+ * Snapshots of container file systems for containerd: their metadata, how to mount them, and the gRPC
+ * service on a Unix socket.
  *
  * It may write its database and the folders of snapshots, and listen on its socket. It mounts nothing and
- * fetches nothing: containerd performs the mounts it is told; layers that are served lazily come from a
- * {@linkcode LayerProvider}, and it must not know how. The model is told at {@linkcode Snapshotter}.
+ * fetches nothing: containerd does the mounts. Layers that are served lazily come from a
+ * {@linkcode LayerProvider}, and this room must not know how. {@linkcode Snapshotter} explains the model.
  *
  * ```ts
  * import { NO_LAYERS, serveSnapshots, Snapshotter } from "./mod.ts";

@@ -30,7 +30,7 @@ const log = logger("snapshotter");
 
 /** Snapshots in one message of a list. */
 const LIST_BATCH = 100;
-/** How long calls under way may take when the service stops. */
+/** How long running calls may take when the service stops, ms. */
 const SHUTDOWN_GRACE_MS = 5_000;
 
 const CODES: Readonly<Record<SnapshotErrorKind, status>> = {
@@ -53,17 +53,17 @@ export interface ServeOptions {
   /** Path of the Unix socket. Its folder is made when missing. */
   readonly address: string;
   /**
-   * A listening socket the service manager made at that path: it stays the manager's, also at the
-   * end.
+   * A listening socket at that path that the service manager made. It stays the manager's: closing the
+   * service does not remove it.
    */
   readonly descriptor?: number | undefined;
-  /** What to do when somebody listens there: fail, or take the place (whose clients come over). */
+  /** What to do when another process listens there: fail, or replace its socket (its clients reconnect here). */
   readonly whenTaken?: "fail" | "replace";
 }
 
 /** How a service ends. */
 export interface CloseOptions {
-  /** How long calls under way may take, ms. Default 5 000. */
+  /** How long running calls may take, ms. Default 5 000. */
   readonly graceMs?: number;
 }
 
@@ -71,7 +71,7 @@ export interface CloseOptions {
 export interface SnapshotService extends AsyncDisposable {
   /** Path of the socket. */
   readonly address: string;
-  /** Lets calls under way finish, then stops and removes the socket, if it is still ours. */
+  /** Lets running calls finish, then stops. Removes the socket if it is still ours. */
   close(options?: CloseOptions): Promise<void>;
 }
 
@@ -84,8 +84,8 @@ interface CallContext {
 /**
  * Serves containerd's snapshot service on a Unix socket (mode 0600).
  *
- * @param snapshotter stays the caller's. While it is a promise, calls are taken and wait.
- * @throws SnapshotterSetupError when somebody listens there already.
+ * @param snapshotter stays the caller's. Calls are accepted at once and wait for it.
+ * @throws SnapshotterSetupError when another process listens there.
  */
 export async function serveSnapshots(
   snapshotter: Snapshotter | Promise<Snapshotter>,
@@ -113,7 +113,7 @@ export async function serveSnapshots(
   return { address, close, [Symbol.asyncDispose]: () => close() };
 }
 
-/** Calls that waited for a start that failed may be tried again: another daemon may come. */
+/** When the start fails, the calls that waited for it may be retried: another daemon may start. */
 function startedOrUnavailable(
   snapshotter: Snapshotter | Promise<Snapshotter>,
 ): Promise<Snapshotter> {
@@ -122,11 +122,11 @@ function startedOrUnavailable(
       cause,
     });
   });
-  started.catch(() => {}); // each call sees it
+  started.catch(() => {}); // each call gets the error
   return started;
 }
 
-/** grpc-js opens sockets by path only, but it takes connections that others accepted. */
+/** grpc-js listens on paths only, but it accepts connections from another listener. */
 async function serveInherited(
   server: Server,
   address: string,
@@ -223,7 +223,7 @@ function implementation(
   };
 }
 
-/** A handler for grpc-js that turns an answer or an error into what goes over the wire. */
+/** A grpc-js handler that sends an answer, or an error as its gRPC status. */
 function unary<M extends DescMethodUnary>(
   { output }: M,
   answer: (
@@ -295,7 +295,7 @@ function bind(server: Server, path: string): Promise<void> {
   );
 }
 
-/** Calls under way may finish; one that waits for a slow registry is cut. */
+/** Lets running calls finish within the grace time, then cuts the rest, such as those that wait for a slow registry. */
 async function shutDown(server: Server, graceMs: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const cut = setTimeout(() => {
@@ -307,7 +307,7 @@ async function shutDown(server: Server, graceMs: number): Promise<void> {
   clearTimeout(cut);
 }
 
-/** The next daemon may have put its own socket there already: that one stays. */
+/** Removes the socket, unless the next daemon has put its own there. */
 function removeOwnSocket(address: string, ino: number | null): void {
   try {
     if (Deno.lstatSync(address).ino === ino) Deno.removeSync(address);

@@ -22,46 +22,46 @@ import {
 
 const log = logger("snapshotter");
 
-/** What a snapshotter works with. */
+/** How a snapshotter is opened. */
 export interface SnapshotterOptions {
-  /** The daemon's state folder; ours is `snapshotter` in it. */
+  /** The daemon's state folder; the snapshotter uses `snapshotter` in it. */
   readonly root: string;
   /** Serves layers lazily; stays the caller's. */
   readonly provider: LayerProvider;
-  /** Options of every overlay mount. Default: what this kernel needs. */
+  /** Extra options of every overlay mount. Default: what this kernel needs. */
   readonly overlayOptions?: readonly string[] | undefined;
 }
 
 /** A snapshot to make. */
 export interface PrepareRequest {
-  /** Under which the snapshot is known until it is committed or removed. */
+  /** The snapshot's name until it is committed or removed. */
   readonly key: string;
   /** Name of a committed snapshot; empty for none. */
   readonly parent: string;
-  /** A target among them asks for a lazily served layer. */
+  /** A target label asks for a lazily served layer. */
   readonly labels?: Labels | undefined;
-  /** containerd's namespace the caller works in. */
+  /** The caller's containerd namespace. */
   readonly namespace?: string | undefined;
-  /** Fires when the caller gave up. */
+  /** Fires when the caller gives up. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** An active snapshot to commit. */
 export interface CommitRequest {
-  /** Under which it can be a parent; for layers their chain ID. */
+  /** Its name as a parent; for a layer, its chain ID. */
   readonly name: string;
-  /** Of the active snapshot; gone afterwards. */
+  /** Key of the active snapshot; it is gone afterwards. */
   readonly key: string;
-  /** In place of those it had. */
+  /** Replace the snapshot's labels. */
   readonly labels?: Labels | undefined;
 }
 
 /**
  * Snapshots of container file systems, with containerd's semantics.
  *
- * A layer is imported by `prepare(key, parent)`, mounting, writing, `commit(name, key)`. A container runs on
- * `prepare(key, name of its top layer)` and is gone with `remove(key)`. Keys and names share one space:
- * containerd prefixes its own.
+ * To import a layer, containerd calls `prepare(key, parent)`, mounts, writes, and calls `commit(name, key)`.
+ * A container runs on `prepare(key, name of its top layer)` and ends with `remove(key)`. Keys and names share
+ * one space; containerd prefixes its own.
  *
  * ```
  *            prepare ──► active ──commit──► committed ◄── prepare with a target, layer served lazily
@@ -69,9 +69,9 @@ export interface CommitRequest {
  *      any, nothing builds on it ──remove──► gone
  * ```
  *
- * Lazy layers: `prepare` whose labels name a target (`containerd.io/snapshot.ref`) asks the
- * {@linkcode LayerProvider}. When it serves the layer, the target is committed at once and `prepare` fails with
- * `already-exists`, which tells containerd that there is nothing to download.
+ * Lazy layers: when the labels of `prepare` name a target (`containerd.io/snapshot.ref`), the snapshotter asks
+ * the {@linkcode LayerProvider}. If the provider serves the layer, the target is committed at once and `prepare`
+ * fails with `already-exists`. So containerd downloads nothing.
  *
  * Failures are {@linkcode SnapshotError}s.
  */
@@ -99,19 +99,19 @@ export class Snapshotter implements AsyncDisposable {
   }
 
   /**
-   * Looks whether this release understands the state below `root`, without changing it.
+   * Checks that this release understands the state below `root`. Changes nothing.
    * @throws SnapshotterSetupError
    */
   static assertUnderstood(root: string): void {
     SnapshotStore.assertUnderstood(`${root}/snapshotter/metadata.db`);
   }
 
-  /** `lazyDirectories` of a root that no process serves; none where there are no snapshots. */
+  /** `lazyDirectories` of a root that no process serves; empty where there are no snapshots. */
   static lazyDirectoriesBelow(root: string): string[] {
     return SnapshotStore.lazyDirectoriesIn(`${root}/snapshotter/metadata.db`);
   }
 
-  /** Opens the state, restores lazy layers of the last run and clears what a crash left over. */
+  /** Opens the state, restores the lazy layers of the last run, and removes what a crash left behind. */
   static async open(options: SnapshotterOptions): Promise<Snapshotter> {
     const snapshotter = new Snapshotter(options);
     await snapshotter.#layers.restoreAll();
@@ -133,7 +133,7 @@ export class Snapshotter implements AsyncDisposable {
     return this.#create("view", request);
   }
 
-  /** How to mount an active snapshot or a view. */
+  /** The mounts of an active snapshot or a view. */
   async mounts(key: string): Promise<MountSpec[]> {
     const row = this.#store.get(key);
     if (row.kind === "committed") {
@@ -146,7 +146,7 @@ export class Snapshotter implements AsyncDisposable {
     return this.#mountsOf(row, await this.#filesOf(this.#store.parents(key)));
   }
 
-  /** Freezes an active snapshot under a name; its key is gone, its labels are replaced. */
+  /** Makes an active snapshot a committed one of another name. Its key is gone, its labels are replaced. */
   async commit({ name, key, labels }: CommitRequest): Promise<void> {
     required(name, "name");
     const row = this.#store.get(key);
@@ -156,7 +156,7 @@ export class Snapshotter implements AsyncDisposable {
     this.#store.commit(name, key, labels ?? {}, usage);
   }
 
-  /** Removes a snapshot nothing builds on. Its disk is given back soon after; `cleanup` waits for that. */
+  /** Removes a snapshot that is nobody's parent. Its disk space is freed soon after; `cleanup` waits for that. */
   remove(key: string): void {
     const row = this.#store.remove(key);
     this.#folders.retire(row.id);
@@ -202,14 +202,14 @@ export class Snapshotter implements AsyncDisposable {
     return this.#store.all().filter(parseFilters(filters));
   }
 
-  /** Where the lazily served layers of all snapshots are, or were before they could not be restored. */
+  /** Directories of the lazily served layers of all snapshots; the last known one where a layer could not be restored. */
   lazyDirectories(): string[] {
     return this.#store.lazy().flatMap(({ layer }) =>
       layer === null ? [] : [layer.directory]
     );
   }
 
-  /** Disk the snapshot alone takes. For a lazy one, what of its layer is here. */
+  /** Disk space that the snapshot alone takes. For a lazy one, the bytes of its layer that are on this disk. */
   async usage(key: string): Promise<SnapshotUsage> {
     const row = this.#store.get(key);
     if (row.layer !== null) {
@@ -218,20 +218,20 @@ export class Snapshotter implements AsyncDisposable {
     return row.usage ?? await diskUsage(this.#folders.fs(row.id));
   }
 
-  /** Deletes what removed snapshots left on disk, and waits until layers nobody uses are released. */
+  /** Deletes the folders of removed snapshots, and waits until unused layers are released. */
   async cleanup(): Promise<void> {
     await this.#folders.sweep(this.#store.ids());
     await this.#layers.settled();
   }
 
-  /** Waits for clean-up under way and closes the state. */
+  /** Waits for running clean-up and closes the database. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#folders.settled();
     await this.#layers.settled();
     this.#store[Symbol.dispose]();
   }
 
-  /** Returns when containerd must unpack the layer; throws `already-exists` when it need not. */
+  /** Returns when containerd must unpack the layer. @throws SnapshotError `already-exists` when it need not */
   async #prepareLazy(request: PrepareRequest, target: string): Promise<void> {
     const { key, parent } = request;
     this.#checkNew(request);
@@ -248,7 +248,7 @@ export class Snapshotter implements AsyncDisposable {
     if (committed !== null) throw targetExists(target);
   }
 
-  /** @returns null when what the chain needs beside its layers cannot be made. */
+  /** @returns null when the chain's own directories cannot be made. */
   async #commitLazy(
     { target, parent, labels }: {
       readonly target: string;
@@ -270,8 +270,8 @@ export class Snapshotter implements AsyncDisposable {
     }
     try {
       const row = this.#store.insert({
-        // Taken when the same chain was committed on another parent (unpacked in another
-        // namespace): containerd finds ours by label and parent, not by name.
+        // The name is taken when the same chain was committed on another parent (unpacked in
+        // another namespace). containerd finds our row by label and parent, not by name.
         name: this.#store.find(target) === null
           ? target
           : `${target} ${crypto.randomUUID()}`,
@@ -292,7 +292,7 @@ export class Snapshotter implements AsyncDisposable {
     }
   }
 
-  /** A folder with what the chain of a layer on `parent` shows above its layers; null when nothing. */
+  /** A folder with the own directories of the chain of a layer on `parent`; null when it has none. */
   async #stageOwnDirectories(
     parent: string,
     layerDigest: string,
@@ -317,7 +317,7 @@ export class Snapshotter implements AsyncDisposable {
     return own === null ? null : await this.#folders.stageOwn(own);
   }
 
-  /** A committed snapshot and what it is built on, nearest first; nothing for an empty name. */
+  /** A committed snapshot and its ancestors, nearest first; nothing for an empty name. */
   #chain(name: string): SnapshotRow[] {
     return name === "" ? [] : [
       this.#store.committedParent(name),
@@ -326,8 +326,8 @@ export class Snapshotter implements AsyncDisposable {
   }
 
   /**
-   * Whether a lazy snapshot's own directories are shown: they are those of all served layers down to
-   * the next one that containerd unpacked, so only the uppermost of them counts.
+   * Whether a lazy snapshot's own directories are shown. They cover all served layers down to the next one
+   * that containerd unpacked, so only those of the uppermost snapshot are shown.
    */
   #showsOwn(rows: readonly SnapshotRow[], at: number): boolean {
     const row = rows[at];
@@ -347,10 +347,10 @@ export class Snapshotter implements AsyncDisposable {
   ): Promise<MountSpec[]> {
     const { key, parent, labels } = request;
     this.#checkNew(request);
-    // Before anything is stored: a layer that cannot be served now must not leave a snapshot behind.
+    // Before anything is stored: if a layer cannot be served now, no snapshot may stay behind.
     const rows = this.#chain(parent);
     const parents = await this.#filesOf(rows);
-    // A container's root directory belongs to whom it belonged to in the image.
+    // A container's root directory has the owner that it has in the image.
     const owner = idMapping(key, labels ?? {})?.root ??
       (rows[0] === undefined ? null : await this.#ownerOf(rows[0]));
     const staged = this.#folders.stage(kind, owner);
@@ -367,12 +367,12 @@ export class Snapshotter implements AsyncDisposable {
     try {
       return this.#mountsOf(row, parents);
     } catch (error) {
-      this.remove(key); // what cannot be mounted must not stay behind
+      this.remove(key); // it cannot be mounted, so it must not stay
       throw error;
     }
   }
 
-  /** The cheap checks, before anything slow; the store makes them again when it inserts. */
+  /** Cheap checks before anything slow; the store repeats them when it inserts. */
   #checkNew({ key, parent }: PrepareRequest): void {
     required(key, "key");
     if (parent !== "") this.#store.committedParent(parent);
@@ -397,7 +397,7 @@ export class Snapshotter implements AsyncDisposable {
     }, this.#overlayOptions);
   }
 
-  /** Directories with the files of these snapshots, which are a chain, nearest first. */
+  /** The lower directories of a chain of snapshots, nearest first. */
   async #filesOf(rows: readonly SnapshotRow[]): Promise<string[]> {
     const found = await Promise.all(rows.map(async (row, at) => {
       const own = this.#folders.fs(row.id);

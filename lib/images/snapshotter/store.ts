@@ -8,20 +8,20 @@ import type {
   SnapshotUsage,
 } from "./types.ts";
 
-/** Changes when the tables do. */
+/** Raised when the tables change. */
 const SCHEMA_VERSION = 1;
 
 /** A lazily served layer behind a committed snapshot. */
 export interface LayerColumns {
   readonly layerDigest: string;
   readonly directory: string;
-  /** What the snapshot was prepared as; mostly also its name. */
+  /** The target of its Prepare; usually also its name. */
   readonly chainId: string;
 }
 
 /** A snapshot as it is stored. */
 export interface SnapshotRow extends SnapshotInfo {
-  /** Names the snapshot's folder; never used again. */
+  /** Name of the snapshot's folder; never reused. */
   readonly id: number;
   /** Set for committed snapshots. */
   readonly usage: SnapshotUsage | null;
@@ -29,7 +29,7 @@ export interface SnapshotRow extends SnapshotInfo {
   readonly layer: LayerColumns | null;
 }
 
-/** What a new snapshot starts with. */
+/** A snapshot to insert. */
 export interface NewSnapshot {
   readonly name: string;
   readonly parent: string;
@@ -44,8 +44,8 @@ const SELECT = `
   FROM snapshots s LEFT JOIN snapshots p ON p.id = s.parent_id`;
 
 /**
- * Which snapshots there are, in SQLite. Each method is one transaction and holds every promise about
- * names, parents and kinds; none waits for anything but the disk.
+ * The snapshots, in SQLite. Each method is one transaction and enforces all rules about names, parents and
+ * kinds. No method waits for anything but the disk.
  */
 export class SnapshotStore implements Disposable {
   readonly #database: DatabaseSync;
@@ -86,7 +86,7 @@ export class SnapshotStore implements Disposable {
   }
 
   /**
-   * Looks whether this release understands the database, which another process may be using.
+   * Checks that this release understands the database. Another process may be using it.
    * @throws SnapshotterSetupError
    */
   static assertUnderstood(path: string): void {
@@ -100,7 +100,7 @@ export class SnapshotStore implements Disposable {
   }
 
   /**
-   * Directories of the lazy layers of a database that may not be there.
+   * Directories of the lazy layers in a database; empty when there is no database.
    * @throws SnapshotterSetupError
    */
   static lazyDirectoriesIn(path: string): string[] {
@@ -115,7 +115,7 @@ export class SnapshotStore implements Disposable {
   /**
    * Adds a snapshot.
    *
-   * @param beforeCommit makes what must exist when the snapshot does; when it throws, nothing was added.
+   * @param beforeCommit makes what must exist together with the snapshot. When it throws, nothing is added.
    * @throws SnapshotError `already-exists`, or `not-found`/`invalid-argument` for the parent.
    */
   insert(
@@ -151,7 +151,7 @@ export class SnapshotStore implements Disposable {
   }
 
   /**
-   * Turns an active snapshot into a committed one with another name. Its labels are replaced.
+   * Makes an active snapshot a committed one with another name. Its labels are replaced.
    *
    * @throws SnapshotError `not-found`, `already-exists`, or `failed-precondition` for anything not active.
    */
@@ -189,8 +189,8 @@ export class SnapshotStore implements Disposable {
   }
 
   /**
-   * Forgets a snapshot.
-   * @throws SnapshotError `not-found`, or `failed-precondition` while another builds on it.
+   * Removes a snapshot.
+   * @throws SnapshotError `not-found`, or `failed-precondition` while it is another's parent.
    */
   remove(key: string): SnapshotRow {
     return this.#transaction(() => {
@@ -210,7 +210,7 @@ export class SnapshotStore implements Disposable {
     });
   }
 
-  /** Stores what `change` makes of the labels. */
+  /** Replaces the labels by what `change` returns for them. */
   updateLabels(key: string, change: (labels: Labels) => Labels): SnapshotRow {
     return this.#transaction(() => {
       const row = this.get(key);
@@ -246,7 +246,7 @@ export class SnapshotStore implements Disposable {
     return row === undefined ? null : snapshotRow(row);
   }
 
-  /** A snapshot others may build on. */
+  /** A committed snapshot, which may be a parent. @throws SnapshotError `not-found`, `invalid-argument` */
   committedParent(name: string): SnapshotRow {
     const row = this.find(name);
     if (row === null) {
@@ -360,7 +360,7 @@ function alreadyExists(name: string): SnapshotError {
   );
 }
 
-/** As in containerd, a label without a value is no label. */
+/** As in containerd, a label with an empty value is no label. */
 function labelsText(labels: Labels): string {
   return JSON.stringify(
     Object.fromEntries(

@@ -10,14 +10,14 @@ import {
 } from "../spans/mod.ts";
 import type { LayerFolder } from "../store/mod.ts";
 
-/** The most compressed bytes fetched again to see what lies behind a tar's end. */
+/** At most so many compressed bytes are fetched again to read what follows the tar's end marker. */
 const MAX_TAIL_BYTES = 64 * 2 ** 20;
-/** Small layers are complete in the midst of a container's start: the cores are left to it, ms. */
+/** Small layers are complete while a container is still starting, which needs the cores: the check waits, ms. */
 const DELAY_MS = 2_000;
-/** How long a source may take to give what lies behind a tar's end, ms. */
+/** How long a source may take to give what follows the tar's end marker, ms. */
 const TAIL_MS = 30_000;
 
-/** What is checked. */
+/** The layer to check. */
 export interface LayerCheckOptions {
   readonly layerDigest: string;
   readonly folder: LayerFolder;
@@ -25,16 +25,16 @@ export interface LayerCheckOptions {
 }
 
 /**
- * Compares a layer that is complete with its diff ID. Span digests and checkpoints are the ztoc's own
- * word, headers are checked as they come; this is what holds the contents to the image's manifest.
+ * Compares a complete layer with its diff ID. Span digests and checkpoints come from the ztoc itself, and
+ * tar headers are checked as they come. Only this check compares the contents with the image's configuration.
  *
- * The folder remembers the diff ID and that the check was passed: spans that are given up and fetched
- * again have the digests they had.
+ * The folder remembers the diff ID and that the check passed. It need not be repeated when spans are evicted
+ * and fetched again, because they must have the same digests.
  */
 export class LayerCheck {
   readonly #options: LayerCheckOptions;
   #running = false;
-  /** One layer at a time takes a core: nobody waits for it. */
+  /** One layer at a time, so that checks take one core at most. */
   static #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: LayerCheckOptions) {
@@ -42,7 +42,7 @@ export class LayerCheck {
   }
 
   /**
-   * Checks the layer, unless that was done, or spans are missing again by now.
+   * Checks the layer, unless it was checked before or spans are missing by now.
    * @returns the error that condemns the layer, or null.
    * @throws what kept it from being checked.
    */
@@ -106,7 +106,7 @@ export class LayerCheck {
     return null;
   }
 
-  /** What comes behind the tar's end marker. */
+  /** The bytes that follow the tar's end marker. */
   async #tail(signal: AbortSignal): Promise<LayerTail | null> {
     const { folder, sources } = this.#options;
     const { spans, compressedSize, uncompressedSize } = folder;

@@ -26,20 +26,19 @@ const log = logger("images");
 export interface LayerStoreOptions extends StartOptions, MachineryOptions {}
 
 /**
- * The layers this process serves, by their slots: which are open, who opens one more, what is done
- * when the last user of one leaves. One process owns a store's root, held by a lock.
+ * The layers that this process serves, by slot. It opens and shares layers, and closes a layer when its
+ * last user leaves. One process owns a store's root and holds its lock.
  *
- * What a layer is made of while it is open is told at `OpenLayer`, what all of them share at
- * `Machinery`.
+ * `OpenLayer` is one open layer; `Machinery` is what all of them share.
  */
 export class LayerStore implements AsyncDisposable {
   /** Durable state: slots and layer caches. */
   readonly root: string;
-  /** How layers are shown, and why so. */
+  /** Which face shows the layers, and why. */
   readonly face: FaceChoice;
-  /** What is served; one that is closing is in here no more, so its slot can be opened again. */
+  /** Served layers by slot. A closing layer is no longer in here, so its slot can be opened again. */
   readonly #layers = new Map<number, OpenLayer>();
-  /** Closings under way; their descriptors are still open. */
+  /** Layers that are closing; their descriptors are still open. */
   readonly #closing = new Set<Promise<void>>();
   readonly #machinery: Machinery;
   readonly #keeper: MountKeeper | undefined;
@@ -57,7 +56,7 @@ export class LayerStore implements AsyncDisposable {
     );
   }
 
-  /** A store that is served from the start. @throws OsError; Error when another process has the root. */
+  /** Opens a store and serves it at once. @throws OsError; Error when another process owns the root. */
   static async open(options: LayerStoreOptions): Promise<LayerStore> {
     const store = await LayerStore.resume(options);
     try {
@@ -70,21 +69,21 @@ export class LayerStore implements AsyncDisposable {
   }
 
   /**
-   * A store whose mounts answer nothing before `serve` is called: so that every layer the last
-   * process served can be restored first. Takes that process's mounts over when there is a keeper
-   * and they can be, else mounts anew.
-   * @throws OsError, StateVersionError, ErofsUnusableError; Error when another process has the root.
+   * Opens a store whose mounts answer nothing before `serve` is called, so that every layer of the last
+   * process can be restored first. Takes that process's mounts over if there is a keeper and they are
+   * usable, else mounts anew.
+   * @throws OsError, StateVersionError, ErofsUnusableError; Error when another process owns the root.
    */
   static async resume(options: LayerStoreOptions): Promise<LayerStore> {
     return new LayerStore(options, await start(options));
   }
 
-  /** Layers are about to be added: what takes time to start is started. */
+  /** Layers will be added soon: starts what takes time to start. */
   expectLayers(): void {
     this.#machinery.files.expectLayers();
   }
 
-  /** Starts answering reads. With a keeper, the mounts outlive this process from here on. */
+  /** Starts to answer reads. With a keeper, the mounts outlive this process from here on. */
   async serve(): Promise<void> {
     const { saver, files, cache } = this.#machinery;
     await saver.settled(); // the FUSE tree reads what it writes
@@ -94,9 +93,9 @@ export class LayerStore implements AsyncDisposable {
   }
 
   /**
-   * Leaves mounts and layers to the next process: disposing of the store then saves and closes
-   * everything but unmounts nothing. Until this process ends, reads of what is here are answered
-   * still, others wait for the successor. Only with a keeper.
+   * Leaves mounts and layers to the next process. Disposing of the store then saves and closes everything
+   * and unmounts nothing. Until this process ends, it still answers reads of bytes that are here; other
+   * reads wait for the successor. Only with a keeper.
    */
   async leave(): Promise<void> {
     const { files } = this.#machinery;
@@ -106,11 +105,10 @@ export class LayerStore implements AsyncDisposable {
   }
 
   /**
-   * Serves a layer by a ztoc whose digest was checked; a layer that is served already is shared.
-   * Each call is undone by one `release`. The store takes the source over (and disposes it).
-   * @param diffId what the whole tar must be; null when that was checked already.
-   * @param claimant on whose word the source is used: see `OpenLayer.addSource`. Default: that of
-   * its repository.
+   * Serves a layer by a ztoc whose digest was checked. A layer that is already served is shared. One
+   * `release` undoes one call. The store owns the source and disposes of it.
+   * @param diffId that the whole tar must have; null when that was checked already.
+   * @param claimant who brought the source: see `OpenLayer.addSource`. Default: its repository's name.
    * @throws ZtocError, TreeCompileError, LyingZtocError, OsError
    */
   add(
@@ -143,8 +141,8 @@ export class LayerStore implements AsyncDisposable {
   }
 
   /**
-   * Serves a layer again as it was served before, from what is on disk alone.
-   * @param options.slot the one it had: the kernel may still know it by that.
+   * Serves a layer again as before, from what is on disk.
+   * @param options.slot its slot before: the kernel may still use it.
    * @returns null when nothing usable is on disk.
    */
   restore(
@@ -168,15 +166,15 @@ export class LayerStore implements AsyncDisposable {
   }
 
   /**
-   * Ends one use of a layer. After the last one it is no longer served; its cache stays for the next
-   * time, unless `discard`.
+   * Ends one use of a layer. After the last one it is no longer served. Its cache stays for the next use,
+   * unless `discard`.
    */
   release(slot: number, options: { readonly discard: boolean }): void {
     const layer = this.#layers.get(slot);
     if (layer === undefined || !layer.leave()) return;
     this.#close(layer, options.discard ? "discarded" : "kept");
     if (!options.discard) return this.#machinery.idle.add(slot);
-    // First the slot: a folder without a slot is garbage, a slot without a folder is not.
+    // The slot first: a folder without a slot is removed as garbage, a slot without a folder is not.
     this.#machinery.slots.remove(slot);
     this.#track(layer, layer.removeFolder());
   }
@@ -186,7 +184,7 @@ export class LayerStore implements AsyncDisposable {
     this.#track(layer, layer.close({ cache }));
   }
 
-  /** Has the end of the store wait for something. */
+  /** The end of the store waits for `closing`. */
   #track({ slot, layerDigest }: OpenLayer, closing: Promise<void>): void {
     const over = closing.catch((error) =>
       log.error("something of a closed layer stays", {
@@ -199,10 +197,9 @@ export class LayerStore implements AsyncDisposable {
   }
 
   /**
-   * Forgets every layer that is neither served nor in use nor kept: their slots, caches and
-   * half-made files.
-   * For a daemon that has restored all it knows: what is left is what a crash left over.
-   * @param inUse directories of layers that are to be kept though they could not be restored.
+   * Removes every layer that is neither served nor in use nor kept: its slot, cache and unfinished files.
+   * Called once all known layers are restored: what is left then is what a crash left behind.
+   * @param inUse directories of layers to keep although they could not be restored.
    */
   sweep(inUse: readonly string[]): void {
     const { slots, idle, files } = this.#machinery;
@@ -214,7 +211,7 @@ export class LayerStore implements AsyncDisposable {
     files.sweep();
   }
 
-  /** Whether the mounts are answered, so that directories come into place. */
+  /** Whether the mounts are served, so that directories appear. */
   get serving(): boolean {
     return this.#machinery.files.serving;
   }
@@ -234,7 +231,7 @@ export class LayerStore implements AsyncDisposable {
     return this.#machinery.cacheFigures();
   }
 
-  /** Makes smaller in memory what is not used now, giving way to whatever else is waiting. */
+  /** Packs what is unused in memory, and yields to other work after each step. */
   async shrink(): Promise<void> {
     for (const { spans } of this.all()) {
       while (spans.packNext()) {
@@ -243,12 +240,12 @@ export class LayerStore implements AsyncDisposable {
     }
   }
 
-  /** Stops serving and unmounts (or not, after `leave`). Caches stay. */
+  /** Stops serving and unmounts, but not after `leave`. Caches stay. */
   async [Symbol.asyncDispose](): Promise<void> {
     const { files, cache, saver, slots } = this.#machinery;
     await files[Symbol.asyncDispose]();
     if (!files.detached) this.#keeper?.release();
-    cache[Symbol.dispose](); // gives nothing up from here on
+    cache[Symbol.dispose](); // evicts nothing from here on
     await saver.settled();
     for (const layer of this.all()) this.#close(layer, "kept");
     await Promise.all(this.#closing);
@@ -258,7 +255,7 @@ export class LayerStore implements AsyncDisposable {
   }
 }
 
-/** A repository by name: whoever says nothing else is a claimant of that name. */
+/** The name of a source's repository: the default claimant. */
 function sourceName({ host, repository = "" }: SpanSource): string {
   return `${host}/${repository}`;
 }

@@ -1,14 +1,14 @@
 /**
- * Layers while they are served: one object for each (`OpenLayer`), a registry of those that are open
- * (`LayerStore`), and what happens to a layer without being asked for: it is filled in the background,
- * compared with its diff ID, given up when nothing uses it.
+ * Layers while they are served: one object for each (`OpenLayer`), the table of those that are open
+ * (`LayerStore`), and work that nobody asks for: filling a layer in the background, comparing it with its
+ * diff ID, and giving it up when nothing uses it.
  *
- * A layer is opened by a ztoc whose digest was checked and a source of compressed bytes. From then on
- * it is a directory that containers use, and its missing bytes come as they are read.
+ * A layer is opened with a ztoc whose digest was checked, and a source of compressed bytes. From then on it
+ * is a directory that containers use; missing bytes are fetched when they are read.
  *
- * It may touch everything below a store's root, the mounts, and whatever a source reaches. It must
- * not know images: neither which one a layer belongs to, nor how its ztoc was found, nor which
- * snapshots are built on it. Whoever uses a layer says so (`add`, `release`).
+ * It may touch everything below a store's root, the mounts, and whatever a source reaches. It must not know
+ * images: not the image of a layer, not how its ztoc was found, not the snapshots that use it. Users of a
+ * layer call `add` and `release`.
  * @module
  */
 export { LayerStore, type LayerStoreOptions } from "./layers.ts";

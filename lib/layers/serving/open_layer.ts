@@ -26,23 +26,23 @@ import { PatientReads } from "./patient_reads.ts";
 
 const log = logger("images");
 
-/** A layer that is to be opened. */
+/** A layer to open. */
 export interface WantedLayer {
-  /** Of that identity, in the slot table. */
+  /** The slot that the slot table gives this identity. */
   readonly slot: number;
-  /** Which layer, by which ztoc. */
+  /** The layer's digest and the ztoc's. */
   readonly identity: LayerIdentity;
-  /** Of the digest that `identity` names. */
+  /** The ztoc; its digest was checked. */
   readonly ztocBytes: Uint8Array<ArrayBuffer>;
-  /** What the whole tar must be; null when that was checked already. */
+  /** Diff ID that the whole tar must have; null when that was checked already. */
   readonly diffId: Digest | null;
-  /** Where its bytes come from; the layer disposes of it. */
+  /** Where its bytes come from. The layer owns it and disposes of it. */
   readonly source: SpanSource;
-  /** On whose word: see `OpenLayer.addSource`. */
+  /** Who brought the source: see `OpenLayer.addSource`. */
   readonly claimant: string;
 }
 
-/** What an open layer is put together from. */
+/** The parts of an open layer. */
 interface Parts {
   readonly folder: LayerFolder;
   readonly marks: LayerMarks;
@@ -51,35 +51,35 @@ interface Parts {
 }
 
 /**
- * A layer that is being served: its folder, which spans are in it, what reads and fills it, from
- * where, and who uses it. `LIFE` is the table of its life.
+ * A layer that is being served: its folder, its span map, its reader, its sources and its users. `LIFE`
+ * is the table of its life.
  *
- * It is open from `open` to the end of `close`, whoever uses it: the registry (`LayerStore`) closes
- * it when the last user has left. Nothing in here holds the ztoc or the file tree: the first is
- * decoded in `LayerFolder.open` and goes no further, the second is handed on to the file system. The
- * functions that others keep are fields, so they reach this object and no variable of whoever made it.
+ * It is open from `open` to the end of `close`. `LayerStore` closes it when the last user has left. This
+ * object holds neither the ztoc nor the file tree, which are large: `LayerFolder.open` decodes the ztoc and
+ * drops it, and the file system takes the tree. Callbacks are fields, so that they keep this object alive
+ * and no variables of its creator.
  */
 export class OpenLayer implements ServedLayer, CachedLayer {
   /** The name of its folder, and the high half of its nodeids. */
   readonly slot: number;
-  /** Which layer it is, by which ztoc: what tells it from every other. */
+  /** The layer's digest and the ztoc's: what tells it from every other layer. */
   readonly identity: LayerIdentity;
-  /** Its root, read-only; may be a lower directory of overlay. */
+  /** Path of its root, read-only; may be a lower directory of an overlay mount. */
   readonly directory: string;
-  /** containerd gives it to root, whatever an archive says of the root directory. */
+  /** Always root: containerd ignores what an archive says about the root directory. */
   readonly owner = { uid: 0, gid: 0 } as const;
   /** Whether a chain may need directories of its own because of this layer; see `chainDirectories`. */
   readonly mayInherit: boolean;
-  /** What its archive says of the root directory; null when nothing. */
+  /** What its archive says about the root directory; null when it has no entry for it. */
   readonly root: DirectoryFacts | null;
   /**
-   * Resolves when the directory is in place, and all a successor needs is on disk; rejects when that
-   * cannot be.
+   * Resolves when the directory is in place and everything that a successor needs is on disk. Rejects
+   * when either fails.
    */
   readonly shown: Promise<void>;
-  /** Makes its bytes readable. */
+  /** Reads its bytes, fetching what is missing. */
   readonly reader: LayerReader;
-  /** Files, directories and all else in it. */
+  /** Number of files, directories and other inodes in it. */
   readonly inodes: number;
   /** Whether any of them has extended attributes. */
   readonly hasXattrs: boolean;
@@ -94,7 +94,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   readonly #check: LayerCheck;
   readonly #reads: PatientReads;
   readonly #life = new LayerLife();
-  /** Ends what is done for the layer and not for a reader. */
+  /** Stops work that is done for the layer and not for a reader. */
   readonly #stop = new AbortController();
   #users = 1;
 
@@ -138,7 +138,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     });
     this.#reads = new PatientReads(this.reader, machinery.readWaitMs);
     try {
-      // The last thing: from here on readers come.
+      // Last: readers may come from here on.
       const { directory, shown } = files.add(this, tree, marks);
       this.directory = directory;
       this.shown = whenBoth(shown, folder.saved);
@@ -195,7 +195,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     return this.#folder.readTree();
   }
 
-  /** Bytes of the layer blob. */
+  /** Size of the layer blob in bytes. */
   get compressedSize(): number {
     return this.#folder.compressedSize;
   }
@@ -210,22 +210,22 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     return this.#folder.spans.count;
   }
 
-  /** Resolves when all that is made once of it is on disk. */
+  /** Resolves when the files that are made once are on disk. */
   get saved(): Promise<void> {
     return this.#folder.saved;
   }
 
-  /** Where it is in its life. */
+  /** Its state in `LIFE`. */
   get state(): LayerState {
     return this.#life.state;
   }
 
-  /** Whether it is served: it was not asked to close. */
+  /** Whether it is served: `close` was not called. */
   get isServed(): boolean {
     return this.#life.isServed;
   }
 
-  /** One more user has it. @throws LayerLifeError when nobody else may. */
+  /** Adds a user. @throws LayerLifeError when the layer is closing. */
   share(): void {
     this.#life.take("share");
     this.#users++;
@@ -237,42 +237,42 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   }
 
   /**
-   * A claimant (who an image speaks for, by a name of the caller's) uses the layer from a source that
-   * was shown to hold its blob. Reads fail over between all sources. Each call is undone by one
-   * `removeSource`; all end with the layer, which owns them.
+   * A claimant (the caller's name for who uses an image) uses the layer, and brings a source that holds its
+   * blob. A read that fails at one source goes on to the next. One `removeSource` undoes one call. The
+   * layer owns all sources, and they end with it.
    */
   addSource(claimant: string, source: SpanSource): void {
     this.reader.addSource(claimant, source);
   }
 
-  /** One use of a claimant ends; with the last one its source is asked for nothing more. */
+  /** Ends one use by a claimant. After the last one its source is not asked again. */
   removeSource(claimant: string): void {
     this.reader.removeSource(claimant);
   }
 
-  /** Whether the layer may be fetched on the word of a claimant. */
+  /** Whether a claimant has a source of this layer. */
   hasSource(claimant: string): boolean {
     return this.#sources.hasClaimant(claimant);
   }
 
-  /** The registry its next bytes are likely to come from; empty for a file of this machine. */
+  /** Host of the registry that its next bytes are likely to come from; empty for a local file. */
   get host(): string {
     return this.#sources.pick()?.host ?? "";
   }
 
-  /** Resolves when the bytes are here; waits as long as a read may. @throws as `PatientReads.ensure` */
+  /** Resolves when the bytes are here. Waits as long as a read may wait. @throws as `PatientReads.ensure` */
   ensure(offset: number, length: number, signal: AbortSignal): Promise<void> {
     return this.#reads.ensure(offset, length, signal);
   }
 
-  /** Copies bytes that are here; false when some are gone again. */
+  /** Copies bytes that are here; false when some were evicted meanwhile. */
   copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean {
     return this.reader.copy(offset, into);
   }
 
   /**
-   * Fetches what is missing, behind everything else; ends with the layer, or when the cache's budget
-   * is used up.
+   * Fetches what is missing, at the lowest priority. Ends when the layer closes or the cache's budget is
+   * used up.
    * @throws SpanError, the source's error, OsError, or why the layer ended
    */
   async fill(): Promise<void> {
@@ -284,16 +284,15 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     try {
       await this.map.sync(this.#folder.dataFd);
     } catch (error) {
-      // What was written is not on the disk, and the kernel tells of it once.
+      // Some writes are not on the disk, and the kernel reports that only once.
       if (error instanceof OsError) uncached.diskBroken(error.message);
       throw error;
     }
   }
 
   /**
-   * Serves the layer no more from the moment it is called; resolves when nothing uses its
-   * descriptors and they are closed.
-   * @param options.cache `discarded`: nothing of it is synced, and its disk is given back.
+   * Stops serving the layer at once. Resolves when nothing uses its descriptors and they are closed.
+   * @param options.cache `discarded`: nothing is synced, and its disk space is freed.
    * @throws LayerLifeError when it was closed before.
    */
   async close(
@@ -306,8 +305,8 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     this.#stop.abort(new Error("the layer is no longer served"));
     const idle = this.reader.close();
     if (keep && !uncached.broken.aborted) this.#syncNow();
-    // Takes the presence bytes back: nothing writes them from here on. A successor's layers stay
-    // listed.
+    // Takes the presence bytes back: nothing writes them from here on. After `detach`, the layers stay
+    // listed for the successor.
     if (!files.detached) files.remove(this.slot);
     this.map.freeze();
     await idle; // Workers write to the data file until then
@@ -319,7 +318,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     this.#life.take("end");
   }
 
-  /** Removes its folder, once nothing is being written into it: for a layer that is closed for good. */
+  /** Removes its folder once nothing writes into it. For a layer that is closed for good. */
   removeFolder(): Promise<void> {
     return this.#folder.remove();
   }
@@ -328,7 +327,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     try {
       this.map.syncNow(this.#folder.dataFd);
     } catch (error) {
-      // Unsynced marks are simply not trusted after a reboot.
+      // Marks that were not synced are not trusted after a reboot.
       log.warn("cache could not be synced", {
         layer: this.layerDigest,
         error: String(error),
@@ -355,7 +354,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     return copied;
   };
 
-  /** Sees to it that the ztoc is not used again. What is wrong was told to readers already. */
+  /** Condemns the ztoc, so that it is not used again. Readers already got the error. */
   readonly #onLie = (error: SpanError): void => {
     this.#life.take("condemn");
     const { slots } = this.#machinery;
@@ -372,13 +371,13 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     });
   };
 
-  /** Compares the layer, which is all here, with its diff ID, once. */
+  /** Compares the complete layer with its diff ID, once. */
   async #checkWhole(): Promise<void> {
     const { signal } = this.#stop;
     try {
       const lie = await this.#check.run(this.reader, signal);
       if (lie === null || signal.aborted) return;
-      this.reader.condemn(lie); // first: that it is noted depends on the disk
+      this.reader.condemn(lie); // first, because writing it down depends on the disk
       this.#onLie(lie);
     } catch (error) {
       if (signal.aborted) return;

@@ -23,34 +23,34 @@ import type { LayerSaver } from "./saver.ts";
 
 const log = logger("images");
 
-/** What a layer's folder is opened with. */
+/** How a layer's folder is opened. */
 export interface LayerFolderOptions {
-  /** Of the folder; made when it is missing. */
+  /** Path of the folder; made when it is missing. */
   readonly path: string;
-  /** Of the digest that the layer's slot says. */
+  /** The ztoc; it has the digest that the slot table names. */
   readonly ztocBytes: Uint8Array<ArrayBuffer>;
-  /** What the whole tar must be; null: what the folder says, if it does. */
+  /** Diff ID that the whole tar must have; null: the one that the folder remembers, if any. */
   readonly diffId: Digest | null;
-  /** Whether tar headers are compared with the ztoc as they come. */
+  /** Whether tar headers are compared with the ztoc when they arrive. */
   readonly headers: "checked" | "trusted";
   /** Writes new files to disk. */
   readonly saver: LayerSaver;
   /**
-   * Which trees on disk are used: those of this release's rules, or `any`, because the kernel knows
-   * their numbers from the process before.
+   * Which trees on disk may be used: those of this release's rules, or `any`, because the kernel knows
+   * their inode numbers from the last process.
    */
   readonly trees: "current" | "any";
 }
 
-/** An open folder, and the layer's file tree, which is needed only while the layer is being set up. */
+/** An open folder, and the layer's file tree, which is needed only during set-up. */
 export interface OpenedFolder {
   /** Open. */
   readonly folder: LayerFolder;
-  /** In memory, apart from the folder. */
+  /** In memory; the folder does not keep it. */
   readonly tree: LayerTree;
 }
 
-/** The part of a ztoc that stays in memory while its layer is open: nothing about its files. */
+/** The part of a ztoc that stays in memory while its layer is open: nothing about files. */
 type ZtocFacts = Pick<
   Ztoc,
   "compression" | "compressedSize" | "uncompressedSize"
@@ -61,37 +61,37 @@ type ZtocFacts = Pick<
  *
  * | file | what | made |
  * |---|---|---|
- * | `ztoc` | by what the layer is served | once |
+ * | `ztoc` | the ztoc that the layer is served by | once |
  * | `tree` | its file tree, compiled from the ztoc | once; again when it is torn or of another version |
  * | `headers` | what the ztoc says of each tar header | the same |
  * | `data` | sparse file of the uncompressed tar | filled span by span |
- * | `spans` | which spans are in `data` (`SpanMap`) | a byte for each span that comes or goes |
- * | `diff-id` | what the whole tar must be | once it is known |
+ * | `spans` | which spans are in `data` (`SpanMap`) | one byte is written when a span comes or goes |
+ * | `diff-id` | diff ID that the whole tar must have | once it is known |
  * | `checked` | the diff ID that the whole tar was seen to have | once |
  * | `unused` | no snapshot uses the layer, it is kept for the next that does (`IdleLayerFolders`) | |
  *
- * A ztoc is mostly file names. It is decoded here, and only its compact parts leave this class.
+ * A ztoc is mostly file names. It is decoded here, and only small parts of it leave this class.
  */
 export class LayerFolder implements Disposable {
-  /** Of the folder. */
+  /** Path of the folder. */
   readonly path: string;
   /** Where the spans are, in the blob and in the tar. */
   readonly spans: SpanTable;
   /** How the blob is packed. */
   readonly compression: Ztoc["compression"];
-  /** Bytes of the layer blob. */
+  /** Size of the layer blob in bytes. */
   readonly compressedSize: number;
-  /** Bytes of `data`. */
+  /** Size of `data` in bytes. */
   readonly uncompressedSize: number;
   /** Null: headers are not checked. */
   readonly headers: HeaderTable | null;
-  /** `data`, to be read and written. */
+  /** Descriptor of `data`, for reading and writing. */
   readonly dataFd: number;
-  /** What the whole tar must be; null when nobody knows. */
+  /** Diff ID that the whole tar must have; null when it is not known. */
   readonly diffId: Digest | null;
-  /** Resolves when the files that are made once, and the layer's slot, are on disk. */
+  /** Resolves when the layer's slot and the files that are made once are on disk. */
   readonly saved: Promise<void>;
-  /** Whether marks of present spans may be believed. */
+  /** Whether the marks of present spans may be trusted. */
   readonly #isDataOld: boolean;
   #isChecked: boolean;
 
@@ -124,7 +124,7 @@ export class LayerFolder implements Disposable {
   }
 
   /**
-   * Opens the folder of a layer, or makes it. A file that is missing, torn or of another version is made
+   * Opens the folder of a layer, or makes it. A file that is missing, damaged or of another version is made
    * again.
    * @throws ZtocError, TreeCompileError, OsError
    */
@@ -159,8 +159,8 @@ export class LayerFolder implements Disposable {
   }
 
   /**
-   * Opens the map of present spans from the folder's file, and sets `presence` from it.
-   * @param bootId of this run of the machine.
+   * Opens the span map and sets `presence` from it.
+   * @param bootId the machine's current boot ID.
    * @throws OsError
    */
   openMap(presence: Uint8Array, bootId: string): SpanMap {
@@ -170,14 +170,14 @@ export class LayerFolder implements Disposable {
     });
   }
 
-  /** The file tree, once it is on disk. @throws Error when it is not there, or not whole. */
+  /** Reads the file tree from disk. @throws Error when it is missing or damaged. */
   readTree(): LayerTree {
     const tree = openTree(`${this.path}/tree`, "any");
     if (tree === null) throw new Error(`no file tree in ${this.path}`);
     return tree;
   }
 
-  /** Whether the whole tar was seen to have its diff ID, in this run or an earlier one. */
+  /** Whether the whole tar was found to have its diff ID, in this run or an earlier one. */
   get isChecked(): boolean {
     return this.#isChecked;
   }
@@ -191,7 +191,7 @@ export class LayerFolder implements Disposable {
   }
 
   /**
-   * Frees the disk blocks of `data` at once: a FUSE Worker may keep the file open after it is unlinked.
+   * Frees the disk blocks of `data` at once, because a FUSE Worker may keep the file open after it is unlinked.
    */
   emptyData(): void {
     try {
@@ -205,19 +205,19 @@ export class LayerFolder implements Disposable {
   }
 
   /**
-   * Resolves when the files that are made once are no longer being written, whether that worked or not.
+   * Resolves when nothing writes the files that are made once, whether that worked or not.
    */
   async settled(): Promise<void> {
-    await this.saved.catch(() => {}); // reported to the callers that wait for the layer
+    await this.saved.catch(() => {}); // callers that wait for the layer get the error
   }
 
-  /** Removes the folder once nothing is being written into it. Its open files stay open. */
+  /** Removes the folder once nothing writes into it. Its open files stay open. */
   async remove(): Promise<void> {
     await this.settled();
     removeFolder(this.path);
   }
 
-  /** Closes what is open; nobody may be using it. */
+  /** Closes the open files; nobody may be using them. */
   [Symbol.dispose](): void {
     this.headers?.[Symbol.dispose]();
     closeFd(this.dataFd);
@@ -226,12 +226,12 @@ export class LayerFolder implements Disposable {
 
 interface KnownDiffId {
   readonly diffId: Digest | null;
-  /** Whether the folder does not say it yet. */
+  /** Whether it still has to be written into the folder. */
   readonly isNew: boolean;
   readonly isChecked: boolean;
 }
 
-/** What the caller says of the whole tar, and what the folder remembers. */
+/** The diff ID from the caller or the folder, and whether the tar was found to have it. */
 function knownDiffId(
   path: string,
   isNewFolder: boolean,

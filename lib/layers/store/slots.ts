@@ -4,27 +4,27 @@ import { StateVersionError } from "./errors.ts";
 import type { LayerIdentity } from "./identity.ts";
 import { SharedRun } from "./shared_run.ts";
 
-/** Changes when the table does. */
+/** Raised when the tables change. */
 const SCHEMA_VERSION = 1;
 
-/** Slots a kernel nodeid can name: its high half holds the slot, and 0 is the mount's own root. */
+/** The highest slot that a kernel nodeid can hold, in its high half. 0 is the mount's own root. */
 const MAX_SLOT = 2 ** 32 - 1;
 
-/** A layer that is, or was, served. */
+/** The slot of a layer that is or was served. */
 export interface SlotRecord extends LayerIdentity {
-  /** ≥ 1; the layer's directory under the FUSE mount and the high half of its nodeids. */
+  /** ≥ 1: the name of the layer's directory under the FUSE mount, and the high half of its nodeids. */
   readonly slot: number;
 }
 
-/** No slot is left: the state folder has served 2^32 layers. */
+/** No slot is left: this state folder has served 2^32 layers. */
 export class SlotsExhaustedError extends Error {
   /** The class's name, for logs. */
   override readonly name = "SlotsExhaustedError";
 }
 
 /**
- * Which slot a layer has, kept in SQLite. A slot is never given to another layer, not even after
- * it was removed: the kernel may still remember nodeids of it.
+ * The slots of layers, in SQLite. A slot is never given to another layer, not even after its layer was
+ * removed, because the kernel may still remember its nodeids.
  */
 export class SlotTableStore implements Disposable {
   readonly #database: DatabaseSync;
@@ -33,7 +33,7 @@ export class SlotTableStore implements Disposable {
   /**
    * Opens the table.
    * @param path the database file; made when missing.
-   * @param options.access `read`: another process owns it.
+   * @param options.access `read`: another process owns the table.
    * @throws StateVersionError
    */
   constructor(path: string, options: { access?: "own" | "read" } = {}) {
@@ -72,20 +72,20 @@ export class SlotTableStore implements Disposable {
     `);
   }
 
-  /** Whether there is a table at `path`. */
+  /** Whether there is a table at a path. */
   static exists(path: string): boolean {
     return statIfThere(path)?.isFile ?? false;
   }
 
   /**
-   * Resolves when every change made so far would survive a power loss. Changes that were not synced may
-   * be lost in one, but not when only this process ends. @throws FileError
+   * Resolves when every change so far would survive a power loss. Without it, changes survive the end of
+   * this process, but may be lost in a power loss. @throws FileError
    */
   sync(): Promise<void> {
     return this.#syncing.run();
   }
 
-  /** The layer's slot; assigns one if it has none. Call `sync` before others rely on a new slot. */
+  /** The layer's slot; a new one if it has none. Call `sync` before others rely on a new slot. */
   assign({ layerDigest, ztocDigest }: LayerIdentity): SlotRecord {
     const known = this.#database
       .prepare(
@@ -105,14 +105,14 @@ export class SlotTableStore implements Disposable {
     return { slot, layerDigest, ztocDigest };
   }
 
-  /** Remembers that a ztoc lies about a layer; durable after `sync`. */
+  /** Remembers that a ztoc lies about a layer. Durable after `sync`. */
   condemn({ layerDigest, ztocDigest }: LayerIdentity, reason: string): void {
     this.#database.prepare(
       "INSERT OR REPLACE INTO condemned (layer_digest, ztoc_digest, reason) VALUES (?, ?, ?)",
     ).run(layerDigest, ztocDigest, reason);
   }
 
-  /** Why a ztoc must not be used for a layer; null if it may be. */
+  /** Why a ztoc must not be used for a layer; null if it may. */
   condemned({ layerDigest, ztocDigest }: LayerIdentity): string | null {
     const row = this.#database.prepare(
       "SELECT reason FROM condemned WHERE layer_digest = ? AND ztoc_digest = ?",
@@ -134,7 +134,7 @@ export class SlotTableStore implements Disposable {
       }));
   }
 
-  /** Forgets a layer; its slot stays unused for good. */
+  /** Forgets a layer. Its slot is never used again. */
   remove(slot: number): void {
     this.#database.prepare("DELETE FROM slots WHERE slot = ?").run(slot);
   }
