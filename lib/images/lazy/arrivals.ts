@@ -1,20 +1,24 @@
 import { KeyedSemaphores } from "./keyed_semaphores.ts";
 
 /**
- * How fast two cores open layers, with room to spare: 50 MB of ztocs a second. Fetching more at a time than
- * that rate needs for one round trip gains nothing: all ztocs would come together and late, and the opening
- * of the first would wait for the bytes of the last.
+ * How fast two cores open layers, generously: 50 MB of ztocs per second. More in flight than this
+ * rate uses up in one round trip gains nothing. All ztocs would then arrive together and late, and
+ * opening the first would wait for the bytes of the last.
  */
 const BYTES_PER_MS = 50_000;
 const MIN_BYTES = 512 * 1024;
-/** A registry that takes longer is not asked for more: it says itself how long it takes, ms. */
+/**
+ * A longer round trip does not allow more in flight, ms. The registry determines the measured time,
+ * so it must be bounded.
+ */
 const MAX_ROUND_TRIP_MS = 500;
-/** Of all that is on its way from one registry. A whole number, so that sums are exact. */
+/** The weight of all that is in flight from one registry. An integer, so that sums are exact. */
 const WEIGHT = 1024;
 
 /**
- * Ztocs on their way: fetched in the order they are asked for, so many at a time as the way to the
- * registry needs. A repository that gives nothing holds up no other, of the same registry neither.
+ * Bounds the ztocs in flight. They are fetched in the order of the requests, as many at once as the
+ * round trip to the registry needs. A repository that hangs delays no other, not even one of the
+ * same registry.
  *
  * @example
  * ```ts
@@ -30,15 +34,15 @@ const WEIGHT = 1024;
 export class Arrivals {
   readonly #semaphores = new KeyedSemaphores(WEIGHT);
 
-  /** Runs a fetch when its turn has come; what it gives or throws. */
+  /** Runs a fetch when its turn has come. Returns or throws what it does. */
   fetch<T>(
     what: {
-      /** The registry, and whose ztoc it is there. */
+      /** The registry, and the repository in it. */
       readonly host: string;
       readonly repository: string;
-      /** How long the registry takes to give something small, ms. */
+      /** How long the registry takes to answer a small request, ms. */
       readonly roundTripMs: number;
-      /** How much will come. */
+      /** The ztoc's size, bytes. */
       readonly bytes: number;
     },
     run: () => Promise<T>,

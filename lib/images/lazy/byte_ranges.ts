@@ -1,4 +1,4 @@
-/** A set of byte offsets, as ranges that do not touch. */
+/** A set of byte offsets, stored as disjoint ranges. */
 export class ByteRanges {
   /** In order. */
   readonly #ranges: { start: number; end: number }[] = [];
@@ -26,13 +26,13 @@ export class ByteRanges {
     this.#ranges.splice(first, behind - first, merged);
   }
 
-  /** Whether all bytes of [start, end) are in it. */
+  /** Whether the set holds all of [start, end). */
   covers(start: number, end: number): boolean {
     return start >= end ||
       this.#ranges.some((range) => range.start <= start && range.end >= end);
   }
 
-  /** Takes everything out. */
+  /** Empties the set. */
   clear(): void {
     this.#ranges.length = 0;
   }

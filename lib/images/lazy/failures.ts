@@ -1,8 +1,8 @@
-/** How long {@link Failures} are believed. */
+/** How long {@link Failures} are remembered. */
 export interface FailuresOptions {
-  /** From when somebody asked last, ms. */
+  /** Time since the last lookup, ms. */
   readonly keptMs: number;
-  /** From the failure on, however often somebody asks, ms. */
+  /** Time since the failure, however often it is looked up, ms. */
   readonly maxKeptMs: number;
   readonly maxEntries: number;
   /** Milliseconds of a clock that never goes back. Default: the process's own. */
@@ -10,8 +10,8 @@ export interface FailuresOptions {
 }
 
 /**
- * What failed lately. containerd asks for an image layer by layer: what stood in the way of the first
- * one is not waited for again by each of the others.
+ * Remembers recent failures. containerd asks for an image layer by layer: what failed for the first
+ * layer must not make each of the others wait again.
  *
  * @example
  * ```ts
@@ -32,11 +32,11 @@ export class Failures {
     this.#options = options;
   }
 
-  /** Remembers what failed, and how. */
+  /** Remembers a failure. */
   add(key: string, error: unknown): void {
     const { keptMs, maxKeptMs, maxEntries } = this.#options;
     const now = this.#now();
-    this.#known.delete(key); // so that it is the newest
+    this.#known.delete(key); // so that it becomes the newest
     this.#known.set(key, {
       error,
       endMs: now + maxKeptMs,
@@ -48,7 +48,7 @@ export class Failures {
     }
   }
 
-  /** How it failed; null when it did not lately. Asking keeps the memory awake. */
+  /** The recent failure of a key, or null. A lookup extends how long it is remembered. */
   of(key: string): { readonly error: unknown } | null {
     const found = this.#known.get(key);
     if (found === undefined) return null;
@@ -61,7 +61,7 @@ export class Failures {
     return found;
   }
 
-  /** It went well, or is to be tried again whatever was. */
+  /** Forgets a failure, because of a success or to force a new try. */
   forget(key: string): void {
     this.#known.delete(key);
   }
@@ -71,7 +71,10 @@ export class Failures {
   }
 }
 
-/** For what containerd asks for layer by layer: a large layer takes minutes to unpack between two. */
+/**
+ * For requests that containerd makes layer by layer: unpacking a large layer in between takes
+ * minutes.
+ */
 export const WHILE_PULLING: FailuresOptions = {
   keptMs: 2 * 60_000,
   maxKeptMs: 15 * 60_000,

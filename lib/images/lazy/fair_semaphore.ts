@@ -1,6 +1,6 @@
 import { FairShares } from "../../layers/spans/mod.ts";
 
-/** Who waits at a `FairSemaphore`. */
+/** Work that waits at a `FairSemaphore`. */
 interface Waiting {
   readonly key: string;
   readonly weight: number;
@@ -8,8 +8,8 @@ interface Waiting {
 }
 
 /**
- * One semaphore for many, each of whom has a fair share of what may be inside: nobody fills it alone so
- * that no other gets in, unless what that one has is too heavy to be beside anything.
+ * A weighted semaphore with a fair share for each key: one key alone cannot fill it and keep all
+ * others out. The exception is work that is too heavy to run beside any other.
  *
  * @example
  * ```ts
@@ -25,12 +25,12 @@ export class FairSemaphore {
   #waiting: Waiting[] = [];
   #inside = 0;
 
-  /** @param maxWeight of all work of one inside; all together may have half as much again. */
+  /** @param maxWeight of one key's running work; all keys together may have half as much again. */
   constructor(maxWeight: number) {
     this.#shares = new FairShares(maxWeight);
   }
 
-  /** Runs work when there is room for it; what it gives or throws. */
+  /** Runs work when there is room for it. Returns or throws what it does. */
   async run<T>(
     key: string,
     weight: number,

@@ -6,11 +6,11 @@ import {
   TreeLower,
 } from "../../layers/tree/mod.ts";
 
-/** What is shown above the layers of an image that is shown by itself. */
+/** What overlays the layers of an image that is mounted as a whole. */
 export interface ImageDirectories {
-  /** Of the root directory: what the uppermost layer says that says anything. */
+  /** The root directory's facts, from the uppermost layer that has any. */
   readonly root: DirectoryFacts;
-  /** The root with all that belongs above the layers; null when they show all that is right. */
+  /** The root with everything that must go above the layers; null if the layers alone are right. */
   readonly above: ChainDirectory | null;
 }
 
@@ -24,9 +24,9 @@ const NO_ROOT: DirectoryFacts = {
 };
 
 /**
- * The directories of an image's own.
+ * Works out the directories that the image needs above its layers.
  * @param layers bottom first.
- * @throws ChainTooLargeError; Error when a tree cannot be read.
+ * @throws ChainTooLargeError; Error if a tree cannot be read.
  */
 export function imageDirectories(
   layers: readonly OpenLayer[],

@@ -1,7 +1,7 @@
 import { WeightedSemaphore } from "./weighted_semaphore.ts";
 
 /**
- * Semaphores of their own for many: whoever is slow inside one keeps nobody waiting at another.
+ * A weighted semaphore per key: slow work under one key delays no other.
  *
  * @example
  * ```ts
@@ -19,12 +19,12 @@ export class KeyedSemaphores {
     { semaphore: WeightedSemaphore; users: number }
   >();
 
-  /** @param maxWeight of all work inside one semaphore together. */
+  /** @param maxWeight of all running work of one key. */
   constructor(maxWeight: number) {
     this.#maxWeight = maxWeight;
   }
 
-  /** Runs work when its turn at one semaphore has come; what it gives or throws. */
+  /** Runs work when its turn at the key's semaphore has come. Returns or throws what it does. */
   async run<T>(
     key: string,
     weight: number,

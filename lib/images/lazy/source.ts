@@ -9,32 +9,35 @@ import {
 import { WeightedSemaphore } from "./weighted_semaphore.ts";
 import { WholeStream } from "./whole_stream.ts";
 
-/** Blobs that one host sends whole at once. */
+/** The most whole-blob downloads from one host at a time. */
 const AT_ONCE = 8;
-/** Hosts that are bounded each by itself; image names choose them. */
+/** The most hosts with a semaphore of their own; image names determine them. */
 const MAX_HOSTS = 1024;
-/** This part of the disk stays free of layers that are downloaded whole. */
+/** The part of the disk that whole layers may not fill. */
 const DISK_RESERVE = 0.05;
 
-/** Bytes that may still come onto the disk of a folder. @throws OsError */
+/** How many more bytes may go onto a folder's disk. @throws OsError */
 export function diskRoom(folder: string): number {
   const { blocks, blocksAvailable, blockSizeBytes } = fileSystemUse(folder);
   return Math.max(0, blocksAvailable - blocks * DISK_RESERVE) * blockSizeBytes;
 }
 
-/** Layer blobs of registries, in parts or whole as their registry gives them. */
+/** Layer blobs of registries, read by ranges or downloaded whole, as the registry allows. */
 export class RegistryBlobs {
   readonly #gates = new Map<string, WeightedSemaphore>();
 
-  /** Nothing is asked yet. @param client stays the caller's. @param folder where blobs go that can only be had whole; made when it is needed. */
+  /**
+   * Sends no request yet. @param client owned by the caller. @param folder for blobs that can only
+   * be fetched whole; made when needed.
+   */
   constructor(
     readonly client: RegistryClient,
     readonly folder: string,
   ) {}
 
   /**
-   * A source of one blob.
-   * @param size of the blob, bytes; asked for when it is needed.
+   * Makes a source for one blob.
+   * @param size gives the blob's size, bytes; called when it is needed.
    */
   source(
     repository: Repository,
@@ -44,7 +47,7 @@ export class RegistryBlobs {
     return new RegistrySpanSource(this, repository, digest, size);
   }
 
-  /** The same blob, taken whole. */
+  /** Makes a stream of one blob, downloaded whole. */
   whole(
     repository: Repository,
     blob: { readonly digest: Digest; readonly size: number },
@@ -61,14 +64,14 @@ export class RegistryBlobs {
   }
 }
 
-/** A layer blob in a registry: in parts, until the registry turns out to give none. */
+/** A layer blob in a registry. Read by ranges, until the registry turns out to give none. */
 export class RegistrySpanSource implements SpanSource, Disposable {
-  /** The repository's host: what is on its way is bounded by host, and by repository. */
+  /** The repository's host. Bytes in flight are bounded per host and per repository. */
   readonly host: string;
   readonly repository: string;
   #whole: Promise<WholeStream> | null = null;
 
-  /** Nothing is asked yet. */
+  /** Sends no request yet. */
   constructor(
     private readonly blobs: RegistryBlobs,
     private readonly from: Repository,
@@ -79,7 +82,9 @@ export class RegistrySpanSource implements SpanSource, Disposable {
     this.repository = from.repository;
   }
 
-  /** Fills `into` with bytes of the blob; they are not checked. @throws RegistryError, NotYetHere, NoRoomError */
+  /**
+   * Fills `into` with bytes of the blob, unverified. @throws RegistryError, NotYetHere, NoRoomError
+   */
   async fetch(
     start: number,
     end: number,
@@ -110,7 +115,7 @@ export class RegistrySpanSource implements SpanSource, Disposable {
     try {
       await whole.fetch(start, end, into, signal, onProgress);
     } catch (error) {
-      // The blob itself was refused (a login that ended): its registry may give parts as before.
+      // The blob itself was refused (an expired login). The registry may still give ranges.
       const refused = error instanceof RegistryError && whole.untouched;
       if (refused && this.#whole === taken) {
         this.#whole = null;
@@ -120,11 +125,11 @@ export class RegistrySpanSource implements SpanSource, Disposable {
     }
   }
 
-  /** One stream for all that is asked for. */
+  /** One stream for all callers (single flight). */
   #taken(): Promise<WholeStream> {
     const whole = this.#whole ??= this.#take();
     whole.catch(() => {
-      if (this.#whole === whole) this.#whole = null; // the size may be told next time
+      if (this.#whole === whole) this.#whole = null; // getting the size may work next time
     });
     return whole;
   }
@@ -134,13 +139,13 @@ export class RegistrySpanSource implements SpanSource, Disposable {
     return this.blobs.whole(this.from, { digest: this.digest, size });
   }
 
-  /** Ends a download that is under way. */
+  /** Ends a download in progress. */
   [Symbol.dispose](): void {
     this.#whole?.then((whole) => whole[Symbol.dispose](), () => {});
   }
 }
 
-/** A repository, of whatever registry. */
+/** A repository's full name: host and path. */
 export function nameOf({ host, repository }: Repository): string {
   return `${host}/${repository}`;
 }

@@ -1,16 +1,16 @@
 import type { Repository } from "../../remote/registry/mod.ts";
 
-/** Which repositories may bring indexes. */
+/** Which repositories may supply indexes, as patterns. */
 export interface Trust {
-  /** By referrers. */
+  /** Indexes found by referrers. */
   readonly v1: readonly string[];
-  /** By images that name them. */
+  /** Indexes named by the image's manifest. */
   readonly v2: readonly string[];
 }
 
 /**
- * Whether a repository is one of those that patterns name.
- * @param patterns of `host/repository`: `*` stands for any characters but a slash, `**` for any at all.
+ * Whether a repository matches one of the patterns.
+ * @param patterns of `host/repository`. `*` matches any characters but a slash, `**` any at all.
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * A weighted semaphore: work enters in the order it comes, as long as the weights of all that is inside
- * fit together. What is heavier than that enters alone.
+ * A weighted semaphore. Work starts in order of arrival, as long as the weights of all running work
+ * fit together. Work heavier than the limit runs alone.
  *
  * @example
  * ```ts
@@ -16,12 +16,12 @@ export class WeightedSemaphore {
     [];
   #inside = 0;
 
-  /** @param maxWeight of all work inside together. */
+  /** @param maxWeight of all running work together. */
   constructor(maxWeight: number) {
     this.#maxWeight = maxWeight;
   }
 
-  /** Runs work when its turn has come and there is room; what it gives or throws. */
+  /** Runs work when its turn has come and there is room. Returns or throws what it does. */
   async run<T>(weight: number, work: () => Promise<T>): Promise<T> {
     const held = Math.min(weight, this.#maxWeight);
     const { promise, resolve } = Promise.withResolvers<void>();

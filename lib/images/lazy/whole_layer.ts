@@ -13,33 +13,33 @@ import { writeAll } from "../../host/files/mod.ts";
 import { ImageError } from "../../remote/image/mod.ts";
 import type { RegistryClient, Repository } from "../../remote/registry/mod.ts";
 
-/** A layer that was downloaded whole, checked, and indexed here. */
+/** A layer that was downloaded whole, verified, and indexed on this machine. */
 export interface LocalLayer {
-  /** File with the bytes the ztoc is about: the blob, or its tar where the blob is zstd. */
+  /** The file that the ztoc describes: the blob, or its tar if the blob is zstd. */
   readonly path: string;
   readonly ztoc: Uint8Array<ArrayBuffer>;
 }
 
-/** What is downloaded, and what it must be. */
+/** What to download, and what it must match. */
 export interface WholeLayerRequest {
   readonly client: RegistryClient;
   readonly repository: Repository;
   readonly image: string;
   readonly layer: Descriptor;
-  /** Digest of the uncompressed tar, from the image's configuration. */
+  /** The digest of the uncompressed tar, from the image's configuration. */
   readonly diffId: Digest;
-  /** Where the file goes; replaced when it exists. */
+  /** Where the file goes; an existing file is replaced. */
   readonly path: string;
   readonly spanSizeBytes: number;
-  /** The most bytes the file may get; a layer that needs more is not taken. */
+  /** The most bytes the file may have; a larger layer is refused. */
   readonly maxBytes: number;
   readonly signal: AbortSignal;
 }
 
 /**
- * Takes a layer that no ztoc covers: downloads the blob to `path`, indexes it on the way, and checks
+ * Fetches a layer that has no ztoc. Downloads the blob to `path` and indexes it on the way. Checks
  * blob digest and diff ID before anything of it is used.
- * @throws ImageError when the bytes are not the layer's or cannot be indexed; RegistryError
+ * @throws ImageError if the bytes are not the layer's or cannot be indexed; RegistryError
  */
 export async function fetchWholeLayer(
   request: WholeLayerRequest,
@@ -74,7 +74,7 @@ export async function fetchWholeLayer(
   });
   let savedBytes = 0;
   const saved = bytes.pipeThrough(tap((chunk) => {
-    // zstd unpacks to tens of thousands of times its size.
+    // zstd can expand to tens of thousands of times its size.
     savedBytes += chunk.length;
     if (savedBytes > request.maxBytes) throw tooLarge(savedBytes);
     return writeAll(file, chunk);

@@ -15,30 +15,33 @@ import { ByteRanges } from "./byte_ranges.ts";
 import type { WeightedSemaphore } from "./weighted_semaphore.ts";
 
 const log = logger("images");
-/** Bytes that come so soon are waited for; for others the asker is told to come again. */
+/** A read waits for bytes at most this far ahead; for others the caller must ask again later. */
 const SOON_BYTES = 2 ** 20;
-/** Read at a time, so that other work gets its turn. */
+/** Bytes read at a time, so that other work gets its turn. */
 const PIECE_BYTES = 2 ** 20;
-/** How long a failed download is left alone, ms: at first, at most. */
+/** How long a failed download rests before the next try, ms: at first, and at most. */
 const FIRST_REST_MS = 1_000;
 const LAST_REST_MS = 60_000;
-/** A file all of which was given is kept so long, ms: the layer is checked as a whole meanwhile. */
+/**
+ * How long a file is kept after all of it was given, ms. Meanwhile the layer is verified as a
+ * whole.
+ */
 const IDLE_MS = 5 * 60_000;
 
-/** What a {@link WholeStream} is made of. */
+/** What a {@link WholeStream} needs. */
 export interface WholeStreamOptions {
   readonly client: RegistryClient;
   readonly repository: Repository;
   readonly blob: Pick<Descriptor, "digest" | "size">;
-  /** Where its file goes. */
+  /** The folder of its file. */
   readonly folder: string;
-  /** Bytes there is room for in that folder. */
+  /** How many bytes that folder has room for. */
   readonly room: () => number;
-  /** Bounds how many run at once. */
+  /** Bounds concurrent downloads. */
   readonly gate: WeightedSemaphore;
 }
 
-/** There is no room for a blob that can only be had whole. */
+/** There is no room for a blob that can only be fetched whole. */
 export class NoRoomError extends Error {
   override readonly name = "NoRoomError";
   constructor(
@@ -53,12 +56,12 @@ export class NoRoomError extends Error {
 }
 
 /**
- * A blob of a registry that gives no parts: downloaded once, from its beginning to its end, into a
- * file without a name. Who wants bytes that are in the file gets them at once, who wants those that
- * come next gets them as they come, and all others are told to come again (`NotYetHere`).
+ * A blob of a registry that gives no ranges. It is downloaded once, from beginning to end, into an
+ * unlinked file. A read of bytes that are in the file is answered at once. A read of the bytes that
+ * come next waits for them. Any other read must be repeated later (`NotYetHere`).
  *
- * A download that breaks off goes on where it was, after a rest, when somebody asks again. What came
- * is not trusted: readers compare their spans, and a blob of another digest is not kept.
+ * A download that breaks off is resumed by the next read after a rest. Its bytes are not trusted:
+ * readers verify their spans, and a blob with another digest is not kept.
  */
 export class WholeStream implements Disposable {
   readonly #options: WholeStreamOptions;
@@ -75,18 +78,21 @@ export class WholeStream implements Disposable {
   #grown = Promise.withResolvers<void>();
   #idle: ReturnType<typeof setTimeout> | undefined;
 
-  /** Fetches nothing before somebody asks. */
+  /** Fetches nothing before the first read. */
   constructor(options: WholeStreamOptions) {
     this.#options = options;
     this.#grown.promise.catch(() => {}); // seen by those who wait
   }
 
-  /** Whether nothing of the blob ever came: it may be the blob that is refused, and not its parts. */
+  /**
+   * Whether no byte of the blob ever came. Then the blob itself may be refused, not only its
+   * ranges.
+   */
   get untouched(): boolean {
     return this.#untouched;
   }
 
-  /** As `SpanSource.fetch`. @throws NotYetHere, RegistryError, NoRoomError, the signal's reason */
+  /** See `SpanSource.fetch`. @throws NotYetHere, RegistryError, NoRoomError, the signal's reason */
   async fetch(
     start: number,
     end: number,
@@ -128,7 +134,7 @@ export class WholeStream implements Disposable {
     }
   }
 
-  /** Downloads what is missing, unless that is under way. @throws what the last try failed with */
+  /** Starts downloading what is missing, unless that runs already. @throws the last try's error */
   #begin(): void {
     this.#stop.signal.throwIfAborted();
     if (this.#running || this.#filled === this.#blob.size) return;
@@ -224,7 +230,7 @@ export class WholeStream implements Disposable {
       writer.close();
       throw error;
     } finally {
-      Deno.removeSync(path); // a process that is killed leaves nothing
+      Deno.removeSync(path); // so that a killed process leaves nothing behind
     }
   }
 
@@ -237,7 +243,7 @@ export class WholeStream implements Disposable {
     Deno.unrefTimer(this.#idle);
   }
 
-  /** Lets go of the file: what is asked for from now on has to be downloaded again. */
+  /** Closes the file: later reads download the blob again. */
   #close(): void {
     clearTimeout(this.#idle);
     if (this.#file !== null) {
@@ -250,14 +256,14 @@ export class WholeStream implements Disposable {
     this.#given.clear();
   }
 
-  /** Ends the download; who waits gets an error. */
+  /** Ends the download; waiting reads get an error. */
   [Symbol.dispose](): void {
     this.#stop.abort(new Error("the layer is no longer served"));
     if (!this.#running) this.#close();
   }
 }
 
-/** Waits for what others wait for too; leaves when the signal says so. */
+/** Waits for a shared promise, but only until the signal aborts. */
 function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const leave = () => reject(signal.reason);

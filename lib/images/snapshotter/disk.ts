@@ -2,10 +2,13 @@ import { bytesOnDisk } from "../../host/files/mod.ts";
 import { listMounts } from "../../host/mounting/mod.ts";
 import type { SnapshotUsage } from "./types.ts";
 
-/** Entries that are looked at between two turns of the event loop's other work. */
+/** Entries examined before the event loop gets a turn. */
 const BATCH = 64;
 
-/** Disk and inodes that a directory takes; hard links count once, other file systems below it not at all. */
+/**
+ * Measures the disk space and inodes of a directory. Hard links count once. Other file systems
+ * mounted below it do not count.
+ */
 export async function diskUsage(directory: string): Promise<SnapshotUsage> {
   const seen = new Set<number>();
   const root = await Deno.lstat(directory);
@@ -47,7 +50,7 @@ async function children(directory: string): Promise<string[]> {
   return paths;
 }
 
-/** A container may remove files while they are counted. */
+/** A container may remove files while we count. */
 async function lstatIfThere(path: string): Promise<Deno.FileInfo | null> {
   try {
     return await Deno.lstat(path);
@@ -58,8 +61,8 @@ async function lstatIfThere(path: string): Promise<Deno.FileInfo | null> {
 }
 
 /**
- * Mount points at or below a directory, as this process sees them. Not through Deno's own file API:
- * that reads nothing in `/proc` under narrow permissions.
+ * Mount points at or below a directory, as this process sees them. Does not use Deno's file API,
+ * which cannot read `/proc` with our narrow permissions.
  */
 export function mountsBelow(directory: string): string[] {
   return listMounts().map(({ mountpoint }) => mountpoint)

@@ -1,25 +1,25 @@
-/** What a caller can tell apart; the gRPC service has one status code for each. */
+/** The kinds of error that callers tell apart. Each has a gRPC status code. */
 export type SnapshotErrorKind =
   | "not-found"
   | "already-exists"
   | "failed-precondition"
   | "invalid-argument"
-  /** A layer cannot be served at the moment: trying again may help. */
+  /** A layer cannot be served at the moment: a retry may help. */
   | "unavailable"
-  /** The caller gave up. */
+  /** The caller aborted. */
   | "cancelled";
 
-/** A request that cannot be done, and why. */
+/** A request failed. */
 export class SnapshotError extends Error {
   static {
     this.prototype.name = "SnapshotError";
   }
-  /** What a caller can tell apart. */
+  /** The kind of error. */
   readonly kind: SnapshotErrorKind;
-  /** Key or name of the snapshot in question. */
+  /** The key or name of the snapshot. */
   readonly snapshot: string;
 
-  /** The message stands alone. @param snapshot key or name of the snapshot in question. */
+  /** The message must make sense by itself. @param snapshot the key or name of the snapshot. */
   constructor(
     kind: SnapshotErrorKind,
     snapshot: string,
@@ -32,15 +32,15 @@ export class SnapshotError extends Error {
   }
 }
 
-/** A root folder, socket or state database this daemon cannot work with. */
+/** A root folder, socket or state database cannot be used. */
 export class SnapshotterSetupError extends Error {
   static {
     this.prototype.name = "SnapshotterSetupError";
   }
-  /** What is in the way. */
+  /** The path that cannot be used. */
   readonly path: string;
 
-  /** The message begins with the path. @param path what is in the way. */
+  /** The message begins with the path. @param path the path that cannot be used. */
   constructor(path: string, message: string, options?: ErrorOptions) {
     super(`${path}: ${message}`, options);
     this.path = path;

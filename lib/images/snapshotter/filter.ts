@@ -13,12 +13,12 @@ import type { SnapshotInfo } from "./types.ts";
  *   quoted   := '"' with Go's escapes '"'
  */
 
-/** Decides for one snapshot. */
+/** Whether a snapshot passes the filter. */
 export type SnapshotFilter = (info: SnapshotInfo) => boolean;
 
 /**
- * Reads containerd filters: a snapshot passes when any of them holds; all pass when there is none.
- * @throws SnapshotError `invalid-argument` that says where a filter is wrong.
+ * Parses containerd's filters. A snapshot passes if it matches any of them, or if there is none.
+ * @throws SnapshotError `invalid-argument`; the message says where a filter is wrong.
  */
 export function parseFilters(filters: readonly string[]): SnapshotFilter {
   if (filters.length === 0) return () => true;

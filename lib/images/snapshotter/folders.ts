@@ -13,50 +13,50 @@ const log = logger("snapshotter");
 /**
  * The snapshots' folders: `<root>/<id>/{fs,work}`.
  *
- * A folder is made under a name of its own (`new-…`) and gets its number when its snapshot is stored;
- * it loses the number (`rm-…`) before its files are deleted. So a numbered folder is always whole, and
- * whatever has no number is left over and may go.
+ * A folder is made under a temporary name (`new-…`) and renamed to its number when its snapshot is
+ * stored. It is renamed again (`rm-…`) before its files are deleted. So a numbered folder is always
+ * complete, and a folder without a number is a leftover that may be deleted.
  */
 export class SnapshotFolders {
   readonly #root: string;
   readonly #staged = new Set<string>();
   readonly #deletions = new Map<string, Promise<void>>();
 
-  /** @param root made, only for root to enter, when missing. */
+  /** @param root created, accessible to root only, if it is missing. */
   constructor(root: string) {
     Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
     this.#root = root;
   }
 
-  /** Where a snapshot's own files are. */
+  /** The folder of a snapshot's own files. */
   fs(id: number): string {
     return `${this.#root}/${id}/fs`;
   }
 
   /**
-   * Record of the directories of its chain that a lazy snapshot has in its folder; null when there are
-   * none. @throws FileError
+   * The record of a lazy snapshot's chain directories, from its folder; null if it has none.
+   * @throws FileError
    */
   record(id: number): string | null {
     return readTextIfThere(`${this.#root}/${id}/directories`);
   }
 
-  /** Whether a snapshot has files, or directories, in a folder of its own. @throws FileError */
+  /** Whether a snapshot has a folder of its own. @throws FileError */
   has(id: number): boolean {
     return statIfThere(`${this.#root}/${id}`) !== null;
   }
 
-  /** Where overlayfs keeps its scratch for a snapshot. */
+  /** The work directory of overlayfs for a snapshot. */
   work(id: number): string {
     return `${this.#root}/${id}/work`;
   }
 
-  /** Whether a path is one of these folders'. */
+  /** Whether a path is below these folders. */
   holds(path: string): boolean {
     return path.startsWith(`${this.#root}/`);
   }
 
-  /** Makes an empty folder that has no number yet. */
+  /** Makes an empty folder without a number. */
   stage(kind: SnapshotKind, owner: Owner | null): string {
     const name = `new-${crypto.randomUUID()}`;
     const path = `${this.#root}/${name}`;
@@ -68,7 +68,9 @@ export class SnapshotFolders {
     return name;
   }
 
-  /** Makes a folder, without a number yet, with the own directories of a chain. @throws what `own` does */
+  /**
+   * Makes a folder without a number that holds a chain's own directories. @throws what `own` throws
+   */
   async stageOwn(own: OwnDirectories): Promise<string> {
     const staged = this.stage("view", null);
     const path = `${this.#root}/${staged}`;
@@ -82,20 +84,20 @@ export class SnapshotFolders {
     }
   }
 
-  /** Gives a staged folder its number. */
+  /** Renames a staged folder to its number. */
   adopt(staged: string, id: number): void {
-    this.retire(id); // a number whose transaction failed comes again
+    this.retire(id); // if a transaction failed, its number is used again
     Deno.renameSync(`${this.#root}/${staged}`, `${this.#root}/${id}`);
     this.#staged.delete(staged);
   }
 
-  /** Drops a staged folder that got no number. */
+  /** Deletes a staged folder that got no number. */
   unstage(staged: string): void {
     if (!this.#staged.delete(staged)) return;
     this.#delete(staged);
   }
 
-  /** Takes a folder's number away at once and deletes its files in the background. */
+  /** Renames a folder away from its number at once and deletes its files in the background. */
   retire(id: number): void {
     const retired = `rm-${id}-${crypto.randomUUID()}`;
     try {
@@ -114,7 +116,7 @@ export class SnapshotFolders {
     this.#delete(retired);
   }
 
-  /** Deletes every folder no snapshot has, and waits for deletions that run already. */
+  /** Deletes every folder that has no snapshot, and waits for deletions in progress. */
   async sweep(ids: ReadonlySet<number>): Promise<void> {
     for (const { name } of [...Deno.readDirSync(this.#root)]) {
       const wanted = /^[1-9][0-9]*$/.test(name) && ids.has(Number(name));
@@ -123,7 +125,7 @@ export class SnapshotFolders {
     await this.settled();
   }
 
-  /** Resolves when no deletion runs. */
+  /** Resolves when no deletion is in progress. */
   async settled(): Promise<void> {
     await Promise.all(this.#deletions.values());
   }
@@ -136,13 +138,13 @@ export class SnapshotFolders {
   }
 }
 
-/** Exactly this mode, whatever the umask is. */
+/** Makes a directory with exactly this mode, whatever the umask is. */
 function makeDirectory(path: string, mode: number): void {
   Deno.mkdirSync(path);
   Deno.chmodSync(path, mode);
 }
 
-/** Never follows a mount: what is mounted below belongs to somebody else. */
+/** Deletes a folder, but nothing that is mounted below it: that belongs to somebody else. */
 async function deleteTree(path: string): Promise<void> {
   try {
     const [mount] = mountsBelow(path);

@@ -2,20 +2,20 @@ import { SnapshotError } from "./errors.ts";
 import type { Owner } from "./types.ts";
 import { GID_MAPPING_LABEL, type Labels, UID_MAPPING_LABEL } from "./types.ts";
 
-/** What a container with a user namespace of its own needs of its snapshot. */
+/** How to mount a snapshot for a container with its own user namespace. */
 export interface IdMapping {
-  /** Mount options by which containerd (2.0 and later) makes id-mapped mounts of the parents. */
+  /** Mount options that make containerd (2.0 and later) id-map the mounts of the parents. */
   readonly options: readonly string[];
-  /** The host's IDs of the container's root: owner of the writable layer. */
+  /** The host's IDs of the container's root, which owns the writable layer. */
   readonly root: Owner;
 }
 
 /**
- * Reads the mapping from a snapshot's labels. containerd sets them only for a snapshotter that is
- * configured with the capability `remap-ids`; the kernel then maps owners, so no file is copied.
+ * Reads the mapping from a snapshot's labels. containerd sets them only if the snapshotter is
+ * configured with the capability `remap-ids`. The kernel then maps owners, so no file is copied.
  *
- * @returns null when there is none.
- * @throws SnapshotError `invalid-argument` for a mapping that cannot be read or has no root.
+ * @returns null if there is none.
+ * @throws SnapshotError `invalid-argument` for a mapping that cannot be parsed or has no root.
  */
 export function idMapping(key: string, labels: Labels): IdMapping | null {
   const uids = labels[UID_MAPPING_LABEL];

@@ -1,8 +1,10 @@
-/** Runs tasks of the same key one after another, in the order they came; others overlap. */
+/**
+ * A mutex per key: tasks of one key run one at a time, in order; tasks of different keys overlap.
+ */
 export class KeyedLock {
   readonly #tails = new Map<string, Promise<void>>();
 
-  /** Runs a task when all earlier ones of its key are done, however they ended. */
+  /** Runs a task after all earlier tasks of its key have ended, even if they failed. */
   async run<T>(key: string, task: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key);
     const { promise, resolve } = Promise.withResolvers<void>();

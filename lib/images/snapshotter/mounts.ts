@@ -2,41 +2,41 @@ import { OsError, readWholeFile } from "../../host/os/mod.ts";
 import { SnapshotError } from "./errors.ts";
 import type { MountSpec, SnapshotKind } from "./types.ts";
 
-/** Lower directories that overlayfs takes (`OVL_MAX_STACK`, fs/overlayfs). */
+/** The most lower directories that overlayfs accepts (`OVL_MAX_STACK`, fs/overlayfs). */
 const MAX_LOWER_DIRECTORIES = 500;
-/** Bytes of options that mount(2) takes: a page, whose last byte ends the text. */
+/** The most bytes of options that mount(2) accepts: one page, minus the terminating zero byte. */
 const MAX_OPTIONS_BYTES = 4095;
 
-/** The directories a snapshot is made of. */
+/** The directories that make up a snapshot. */
 export interface SnapshotDirectories {
-  /** Names the snapshot in errors. */
+  /** The snapshot's key, for errors. */
   readonly key: string;
   readonly kind: SnapshotKind;
   /** Holds the snapshot's own files. */
   readonly fs: string;
-  /** Scratch of overlayfs. */
+  /** The work directory of overlayfs. */
   readonly work: string;
   /** The parents' files, nearest first. */
   readonly parents: readonly string[];
-  /** Whether the nearest parent is a lazily served layer, and so a mount of ours. */
+  /** Whether the nearest parent is a lazily served layer, which is a mount of ours. */
   readonly served?: boolean;
-  /** Options that map the parents' owners; see `idMapping`. */
+  /** Mount options that map the parents' owners; see `idMapping`. */
   readonly idMapOptions?: readonly string[];
 }
 
-/** Layers are mounted nosuid,nodev on the host: a bind mount for a container lifts that again. */
+/** Layers are mounted nosuid,nodev on the host. A bind mount for a container must lift that. */
 const LIFT_FLAGS = ["suid", "dev"];
 
 /**
- * How to mount a snapshot.
+ * Works out how to mount a snapshot.
  *
- * A layer that an image has several times is named once: overlayfs refuses the same directory twice
- * (ELOOP). Which names it finds below a path, and where it stops looking, overlayfs decides going
- * down from the uppermost layer. Where it has reached the upper of two equal layers it has seen all
- * that the lower one says of this path, names, whiteouts and marks alike; where it has not, it
- * stopped above both. So of equal layers only the uppermost counts.
+ * A layer that occurs several times in an image is listed once, because overlayfs refuses the same
+ * directory twice (ELOOP). The uppermost one is kept, and this changes nothing. overlayfs resolves
+ * a path from the uppermost layer down, and may stop at any layer. If it reaches the upper of two
+ * equal layers, it has seen everything that the lower one says about this path: names, whiteouts
+ * and opaque marks. If it does not, it stopped above both.
  *
- * @throws SnapshotError `failed-precondition` for more layers than the kernel can stack.
+ * @throws SnapshotError `failed-precondition` if the kernel cannot stack that many layers.
  */
 export function mountSpecs(
   { key, kind, fs, work, parents, served = false, idMapOptions = [] }:
@@ -52,7 +52,7 @@ export function mountSpecs(
     ];
   }
   const lower = [...new Set(parents)];
-  // Without an upper directory overlayfs wants two: a view's own is empty.
+  // Without an upper directory, overlayfs wants two lower ones. A view's own is empty.
   if (!writable && lower.length === 1) lower.push(fs);
   assertMountable(key, lower, writable ? [work, fs] : []);
   return [{
@@ -68,8 +68,9 @@ export function mountSpecs(
 }
 
 /**
- * overlayfs reads its options from one page (4096 bytes). containerd shortens lower directories that
- * share a prefix by mounting from there; we keep them short so that it seldom has to.
+ * Checks the limits of overlayfs, which reads its options from one page (4096 bytes). If lower
+ * directories share a prefix, containerd shortens them by mounting from there. Ours are short, so
+ * that it rarely has to.
  * @throws SnapshotError
  */
 function assertMountable(
@@ -99,7 +100,7 @@ function assertMountable(
   }
 }
 
-/** Names of the options, and those that every mount gets. */
+/** Room for the options' names, and for the options that every mount gets. */
 const OTHER_OPTIONS_BYTES = 128;
 
 function byteLength(paths: readonly string[]): number {
@@ -107,7 +108,7 @@ function byteLength(paths: readonly string[]): number {
   return paths.reduce((sum, path) => sum + encoder.encode(path).length, 0);
 }
 
-/** The deepest folder that all paths are in, with its slash: what containerd leaves out. */
+/** The deepest folder that holds all paths, with its slash: the prefix that containerd removes. */
 function sharedFolder(paths: readonly string[]): string {
   const sorted = paths.toSorted();
   const [first = ""] = sorted;
@@ -130,13 +131,13 @@ function bind(
 }
 
 /**
- * Options every overlay mount gets on this kernel.
+ * Options of every overlay mount on this kernel.
  *
- * `index=off`: with the index a lower directory can only be used by one overlay at a time in some
- * combinations (EBUSY, ESTALE), and containers share them.
+ * `index=off`: containers share lower directories. With the index, some combinations allow only one
+ * overlay at a time to use a lower directory (EBUSY, ESTALE).
  *
- * `xino=on`: layers are file systems of their own, and without it their files show a device of their
- * own each: `du -x` leaves the whole image out. Not `auto`, which stays off above FUSE.
+ * `xino=on`: each layer is a file system. Without this option, files show the device of their
+ * layer, and `du -x` leaves the whole image out. `auto` does not help: it stays off above FUSE.
  */
 export function overlayOptionsOfKernel(xino: "on" | "off" = "on"): string[] {
   const options: string[] = [];
@@ -147,10 +148,10 @@ export function overlayOptionsOfKernel(xino: "on" | "off" = "on"): string[] {
   return options;
 }
 
-/** False also where overlayfs is not loaded yet. */
+/** Whether overlayfs has this parameter. False also if overlayfs is not loaded yet. */
 function kernelKnows(parameter: string): boolean {
   try {
-    // Not through Deno's own file API, which sees nothing of /sys under narrow permissions.
+    // Deno's file API cannot read /sys with our narrow permissions.
     readWholeFile(`/sys/module/overlay/parameters/${parameter}`, 4096);
     return true;
   } catch (error) {

@@ -1,20 +1,20 @@
 import { SnapshotterSetupError } from "./errors.ts";
 
-/** Permission to connect is permission to mount anything: root alone. */
+/** Whoever may connect may mount anything, so only root may. */
 const SOCKET_MODE = 0o600;
-/** A server that says nothing for so long is none. */
+/** A server that is silent for this long counts as dead, ms. */
 const SILENCE_MS = 3_000;
 
 /**
- * Has a server listen on a Unix socket that is never open to others, not even for a moment, and that
- * replaces what a dead daemon left.
+ * Makes a server listen on a Unix socket that only root can open, at any moment. Replaces a socket
+ * that a dead daemon left.
  *
- * The socket is made in a private folder, closed to others, and then moved to its place.
+ * The socket is made in a private folder, gets its mode there, and is then moved to its place.
  *
- * @param listen binds the path it is given.
- * @param whenTaken `replace`: somebody who listens there loses the place, but keeps the connections
- * it has.
- * @throws SnapshotterSetupError when somebody listens there or something else is there.
+ * @param listen binds the given path.
+ * @param whenTaken `replace`: a server that listens there loses the path, but keeps its
+ * connections.
+ * @throws SnapshotterSetupError if another server listens there, or if the path is not a socket.
  */
 export async function listenPrivately(
   address: string,
@@ -57,15 +57,15 @@ async function assertFree(
 }
 
 /**
- * Whether a server is there that says something when it is called, as every HTTP/2 server does.
- * A killed daemon that cannot end has its socket open, but is silent.
+ * Whether a live server listens: an HTTP/2 server speaks first after a connect. A killed daemon
+ * that cannot exit keeps its socket open, but is silent.
  */
 async function answers(path: string): Promise<boolean> {
   let connection: Deno.Conn;
   try {
     connection = await Deno.connect({ transport: "unix", path });
   } catch {
-    return false; // nobody listens: left over, to be replaced
+    return false; // nobody listens: a leftover socket
   }
   const timer = setTimeout(() => connection.close(), SILENCE_MS);
   try {

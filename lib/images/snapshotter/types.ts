@@ -1,6 +1,6 @@
 /**
- * `active`: writable, waits for a commit. `view`: read-only, never committed. `committed`: never
- * changes again and can be a parent.
+ * `active`: writable, may be committed. `view`: read-only, never committed. `committed`: immutable,
+ * can be a parent.
  */
 export type SnapshotKind = "active" | "view" | "committed";
 
@@ -13,17 +13,17 @@ export interface SnapshotInfo {
   readonly name: string;
   /** Name of the parent; empty when there is none. */
   readonly parent: string;
-  /** What it is for. */
+  /** The kind of snapshot. */
   readonly kind: SnapshotKind;
-  /** What containerd and others have noted of it. */
+  /** Labels that containerd and others set. */
   readonly labels: Labels;
-  /** When it was prepared; of a committed one, when it was committed. */
+  /** When it was prepared, or committed if it is a committed one. */
   readonly createdAt: Date;
-  /** When its kind or labels changed last. */
+  /** When its kind or labels last changed. */
   readonly updatedAt: Date;
 }
 
-/** Disk that a snapshot alone takes, without its parents. */
+/** The disk space of a snapshot alone, without its parents. */
 export interface SnapshotUsage {
   /** Bytes on disk, in whole blocks. */
   readonly sizeBytes: number;
@@ -31,31 +31,33 @@ export interface SnapshotUsage {
   readonly inodes: number;
 }
 
-/** Who owns the root directory of a snapshot. */
+/** The owner of a snapshot's root directory. */
 export interface Owner {
-  /** User, on the host. */
+  /** The user ID on the host. */
   readonly uid: number;
-  /** Group, on the host. */
+  /** The group ID on the host. */
   readonly gid: number;
 }
 
 /** A mount for the caller to perform. */
 export interface MountSpec {
-  /** `bind` where there is one folder, `overlay` where there are more. */
+  /** `bind` for one folder, `overlay` for several. */
   readonly type: "bind" | "overlay";
-  /** The folder of a bind mount; `overlay` of the other. */
+  /** The folder of a bind mount; `overlay` for an overlay mount. */
   readonly source: string;
-  /** As mount(8) takes them: `ro`, `lowerdir=…`. */
+  /** As in mount(8): `ro`, `lowerdir=…`. */
   readonly options: readonly string[];
 }
 
-/** Label of `Prepare`: the name (chain ID) under which the caller will commit what it unpacks. */
+/**
+ * Label of `Prepare`: the name (chain ID) under which the caller will commit the unpacked layer.
+ */
 export { TARGET_LABEL } from "../../remote/containerd/mod.ts";
 /** Marks a committed snapshot whose files are served lazily. */
 export const REMOTE_LABEL = "containerd.io/snapshot/remote";
 /** The containerd namespace a lazy layer was first prepared in. */
 export const NAMESPACE_LABEL = "containerd.io/snapshot/remote/namespace";
-/** How a container's user IDs map to the host's: `container:host:length`, several with commas. */
+/** How a container's user IDs map to the host's: `container:host:length`, separated by commas. */
 export const UID_MAPPING_LABEL = "containerd.io/snapshot/uidmapping";
-/** The same for groups. */
+/** The same for group IDs. */
 export const GID_MAPPING_LABEL = "containerd.io/snapshot/gidmapping";

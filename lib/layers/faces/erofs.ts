@@ -26,10 +26,10 @@ import type { LayerTree } from "../tree/mod.ts";
 /** Directory below the mounts' that holds the EROFS mountpoints, by slot. */
 const EROFS_DIRECTORY = "e";
 const IMAGE_FILE = "erofs";
-/** When to look for mounts that were being made when the last process was killed, ms. */
+/** When to look for mounts that the last process was making when it was killed, ms. */
 const STRAYS_AFTER_MS = [50, 200, 2_000];
 
-/** What the face needs to know. */
+/** How the face is set up. */
 export interface ErofsFaceOptions {
   /** Folder that holds `<slot>/tree` and, written here, `<slot>/erofs`. */
   readonly layersDirectory: string;
@@ -50,7 +50,7 @@ export interface ErofsFaceOptions {
   readonly onFallback: (slot: number, reason: string) => void;
 }
 
-/** A layer that is shown, or will be. */
+/** A layer that is, or will be, shown. */
 export interface ShownLayer {
   /** Its root. */
   readonly directory: string;
@@ -89,10 +89,13 @@ export class ErofsFace {
   readonly #turns = new Map<number, Promise<void>>();
   /** Resolves when the FUSE mounts are served; all operations wait for it. */
   #begin: Promise<void>;
-  /** Layers are unmounted one after another, because each unmount occupies a thread. */
+  /**
+   * The last unmount. Layers are unmounted one after another, because each unmount occupies a
+   * thread.
+   */
   #takingAway: Promise<unknown> = Promise.resolve();
   #started = false;
-  /** The mounts belong to a successor, or are gone. */
+  /** Whether the mounts belong to a successor, or are gone. */
   #ended = false;
   readonly #serving = Promise.withResolvers<void>();
 
@@ -128,8 +131,8 @@ export class ErofsFace {
   }
 
   /**
-   * Unmounts what the last process's helper was mounting when that process was killed. The helper's call
-   * waited for an answer, which we have given since.
+   * Unmounts what the last process's helper was mounting when that process was killed. The helper's
+   * mount call waited for an answer, and we have answered since.
    */
   #sweepStrays(): void {
     for (const slot of mountedSlots(this.#folder)) {
@@ -142,7 +145,7 @@ export class ErofsFace {
 
   /**
    * Shows a layer whose folder is in place.
-   * @param fuse where the FUSE tree shows it, and when it can.
+   * @param fuse where the FUSE tree shows it, and from when on.
    * @returns `fuse`, if the face is `fuse` or no image can be made.
    */
   show(slot: number, tree: LayerTree, fuse: FuseDirectory): ShownLayer {
@@ -231,7 +234,7 @@ export class ErofsFace {
     return away;
   }
 
-  /** Unmounts what the last process left of layers that are not shown. */
+  /** Unmounts the last process's mounts of layers that are not shown. */
   sweep(shown: ReadonlySet<number>): void {
     for (const slot of [...this.#mounted]) {
       if (!shown.has(slot)) this.hide(slot);
@@ -250,7 +253,7 @@ export class ErofsFace {
     }
   }
 
-  /** After all that was asked for before of this slot. */
+  /** Runs work after all earlier operations of this slot. */
   #inTurn(slot: number, work: () => Promise<void>): Promise<void> {
     const done = (this.#turns.get(slot) ?? this.#begin).then(work);
     const over = done.catch(() => {}).then(() => {
@@ -265,13 +268,16 @@ export class ErofsFace {
     await Promise.all(this.#turns.values());
   }
 
-  /** Leaves all mounts to a successor, whose new ones are not ours to take away. */
+  /**
+   * Leaves all mounts to a successor. From now on this process unmounts nothing: a mount may be the
+   * successor's.
+   */
   leave(): void {
     this.#ended = true;
   }
 
   /**
-   * Takes all mounts away. Before `start` there are only those of the last process, and nothing was
+   * Unmounts everything. Before `start`, only the last process's mounts exist, and no operation has
    * begun.
    */
   async close(): Promise<void> {
@@ -290,7 +296,9 @@ export class ErofsFace {
   }
 }
 
-/** The tree's image; null when the file is that already. @throws ErofsUnsupportedError, OsError */
+/**
+ * Makes the tree's image; null if the file holds it already. @throws ErofsUnsupportedError, OsError
+ */
 function newImage(
   path: string,
   slot: number,
@@ -321,7 +329,7 @@ function mountedSlots(folder: string): Set<number> {
   return new Set(slots.filter(Number.isSafeInteger));
 }
 
-/** Detaches dead mounts. They are asked nothing, so nothing waits. */
+/** Detaches dead mounts. Does not access them, so it cannot hang. */
 function detachAll(mountpoint: string): void {
   for (const { mountpoint: found } of listMounts()) {
     if (found === mountpoint) unmount(mountpoint);
@@ -333,6 +341,6 @@ function removeIfEmpty(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // Something is mounted there still, or a layer is inside: an empty folder stays behind.
+    // Something is still mounted there: an empty folder stays behind.
   }
 }

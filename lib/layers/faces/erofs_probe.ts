@@ -20,16 +20,16 @@ export class ErofsUnusableError extends Error {
   }
 }
 
-/** Longer than any working kernel needs, ms. */
+/** The self-test's timeout, ms: longer than any working kernel needs. */
 const PROBE_TIMEOUT_MS = 10_000;
 const READ_BYTES = 1 << 20;
 
 /**
- * Tests on the running kernel what the EROFS face needs, with its own FUSE server: that an image can be
- * mounted directly from a file, with its data on a FUSE mount; that overlayfs accepts two directories of
- * it; and that a read of bytes which the server cannot give is an error and never returns zeros, even if
- * a part of the read or the page is available.
- * @param folder for the test's own mounts and files; made and removed.
+ * Tests on the running kernel what the EROFS face needs, with a FUSE server of its own. An image
+ * must be mountable directly from a file, with its data on a FUSE mount. overlayfs must accept two
+ * directories of it. A read of bytes that the server cannot give must fail and never return zeros,
+ * even if a part of the read or of the page is available.
+ * @param folder for the test's mounts and files; created and removed.
  * @param mountHelper makes the mounts, see `MountHelper`.
  * @throws ErofsUnusableError; OsError when not even FUSE can be mounted.
  */

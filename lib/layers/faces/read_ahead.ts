@@ -6,11 +6,12 @@ const DEVICES = "/sys/class/bdi";
 const DEVICE = /^erofs-\d+$/;
 /** The kernel's default. A page fault reads this much around itself, even if it is not cached yet. */
 const CAREFUL_KB = 128;
-/** Larger folios: fewer page faults, and fewer READs. */
+/** More read-ahead means larger folios, fewer page faults and fewer READs. */
 const GENEROUS_KB = 1024;
 const FILE = "read-ahead-device";
 /**
- * A pull makes many mounts in a row. Files that only a successor needs are written so much later, ms.
+ * A pull makes many mounts in a row. Files that only a successor needs are written later, after
+ * this delay, ms.
  */
 const KEEP_AFTER_MS = 1_000;
 
@@ -25,7 +26,7 @@ const KEEP_AFTER_MS = 1_000;
  */
 export class MountReadAhead {
   readonly #layersDirectory: string;
-  /** By slot. */
+  /** Device names by slot. */
   readonly #devices = new Map<number, string>();
   readonly #generous = new Set<number>();
 
@@ -35,8 +36,8 @@ export class MountReadAhead {
   }
 
   /**
-   * A layer was mounted.
-   * @param devices those that were new after it.
+   * Notes that a layer was mounted.
+   * @param devices the devices that appeared with the mount.
    */
   mounted(slot: number, devices: readonly string[]): void {
     const [device, ...others] = devices.filter((name) => DEVICE.test(name));
@@ -46,14 +47,14 @@ export class MountReadAhead {
     this.#apply(slot);
   }
 
-  /** A mount of the last process is reused. */
+  /** Notes that a mount of the last process is reused. */
   adopt(slot: number): void {
     const device = readTextIfThere(this.#file(slot));
     if (device !== null && DEVICE.test(device)) this.#devices.set(slot, device);
     this.#apply(slot);
   }
 
-  /** A layer is complete now, or no longer. */
+  /** Sets the read-ahead of a layer that is complete now, or no longer. */
   set(slot: number, all: "here" | "not here"): void {
     const generous = all === "here";
     if (generous === this.#generous.has(slot)) return;
@@ -62,7 +63,7 @@ export class MountReadAhead {
     this.#apply(slot);
   }
 
-  /** The layer is not shown any more. */
+  /** Forgets a layer that is not shown any more. */
   forget(slot: number): void {
     this.#devices.delete(slot);
     this.#generous.delete(slot);

@@ -16,15 +16,15 @@ import {
  * dropped.
  */
 const MAPPED_REPLY_BYTES = 64 * 1024;
-/** After so many sequential bytes, their pages are dropped from the data file's cache. */
+/** After this many sequential bytes, their pages are dropped from the data file's cache. */
 const STREAM_BYTES = 8 * 2 ** 20;
 
 /**
  * A layer's data file, as one Worker reads it.
  *
- * The kernel caches the bytes of a reply for the FUSE file, so the data file's own cached pages are of
- * no more use. After a stream of large reads they are dropped. Small reads keep them: their neighbours
- * will be read soon.
+ * The kernel caches the bytes of a reply as pages of the FUSE file. So the data file's own cached
+ * pages are useless then, and are dropped after a stream of large reads. After small reads they are
+ * kept, because their neighbours will be read soon.
  */
 export class DataFile implements Disposable {
   readonly #fd: number;

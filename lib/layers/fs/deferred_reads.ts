@@ -8,9 +8,9 @@ const INTERRUPT_AGAIN_MS = 5;
 /** How often a waiting reader is checked for being killed, ms. */
 const KILL_POLL_MS = 50;
 
-/** A layer, as reads of it see it. */
+/** What a read needs of its layer. */
 export interface ReadableLayer {
-  /** Bytes of its data file; a blob is longer, to whole blocks. */
+  /** Bytes of its data file. Its blob is longer: padded to whole blocks. */
   readonly dataBytes: number;
   readonly failed: FailedReads;
   readonly layer: {
@@ -144,7 +144,7 @@ export class DeferredReads {
     Deno.unrefTimer(again);
   }
 
-  /** 0 when the bytes are in the data file, else a negative errno. */
+  /** Fetches the bytes. Returns 0 when they are in the data file, else a negative errno. */
   async #fill(
     { slot, offset, length, thread }: RingItem,
     signal: AbortSignal,
@@ -168,7 +168,7 @@ export class DeferredReads {
     }
   }
 
-  /** Bytes read, a negative errno, or null when they were evicted again. */
+  /** Returns the number of bytes read, a negative errno, or null if they were evicted again. */
   #readInto(slot: number, offset: number, length: number): number | null {
     const known = this.#options.layerOf(slot);
     if (known === undefined) return -ERRNO.ESTALE;

@@ -8,8 +8,9 @@ const REPEAT_MS = 50;
 const REPEATS_MS = 1000;
 
 /**
- * Whether the thread that made a read did nothing but wait for it. For read-ahead the thread continues,
- * and may start to wait for those bytes only shortly before they fail.
+ * Tells whether the thread that made a read did nothing but wait for it. After a read that the
+ * kernel made as read-ahead, the thread continues. It may start to wait for those bytes only
+ * shortly before they fail.
  */
 export class WaitingThread implements Disposable {
   #begun: number | null = null;

@@ -14,21 +14,21 @@ import type { FuseWorkerEvent, FuseWorkerStart } from "./worker.ts";
 /** How long the Workers may take to notice that their mount is gone, ms. */
 const END_MS = 2_000;
 
-/** One of the file system's mounts, with all that another process needs to serve it. */
+/** One of the file system's mounts, and everything that another process needs to serve it. */
 export interface ServedMount {
-  /** Of `MOUNT_NAMES`. */
+  /** One of `MOUNT_NAMES`. */
   readonly name: string;
   /** Its directory. */
   readonly mountpoint: string;
-  /** What requests are read from. */
+  /** The descriptor that requests are read from. */
   readonly fd: number;
   /** What the kernel and the first process that served it agreed on. */
   readonly negotiated: Negotiated;
 }
 
-/** What a mount is made from. */
+/** How a mount is set up. */
 export interface FuseMountOptions {
-  /** Of `MOUNT_NAMES`. */
+  /** One of `MOUNT_NAMES`. */
   readonly name: string;
   /** Its directory; made when it is missing. */
   readonly mountpoint: string;
@@ -51,7 +51,7 @@ export interface FuseMountOptions {
  */
 export class FuseMount implements MountWorkerOwner {
   readonly #options: FuseMountOptions;
-  /** What requests are read from; owned. */
+  /** The descriptor that requests are read from; owned. */
   readonly fd: number;
   readonly #workers: readonly MountWorker[];
   readonly #negotiated = Promise.withResolvers<Negotiated>();
@@ -73,7 +73,7 @@ export class FuseMount implements MountWorkerOwner {
     );
   }
 
-  /** Resolves when the Workers are ready to begin; rejects when one cannot be. */
+  /** Resolves when all Workers are ready to begin; rejects if one cannot start. */
   async loaded(): Promise<void> {
     await Promise.all(this.#workers.map(({ loaded }) => loaded));
   }
@@ -85,7 +85,7 @@ export class FuseMount implements MountWorkerOwner {
     for (const worker of this.#workers) this.#start(worker);
   }
 
-  /** Resolves when the kernel is being answered; rejects when the mount goes away before. */
+  /** Resolves when the Workers answer the kernel; rejects if the mount goes away before. */
   async served(): Promise<ServedMount> {
     await Promise.all(this.#workers.map(({ serving }) => serving));
     return await this.described();
@@ -98,7 +98,7 @@ export class FuseMount implements MountWorkerOwner {
     return { name, mountpoint, fd: this.fd, negotiated };
   }
 
-  /** From now on Workers that crash are not replaced. */
+  /** From now on, crashed Workers are not replaced. */
   letEnd(): void {
     for (const worker of this.#workers) worker.letEnd();
   }
@@ -141,8 +141,8 @@ export class FuseMount implements MountWorkerOwner {
   /** A crashed Worker was replaced; its readers have waited meanwhile. */
   onReplaced(worker: MountWorker): void {
     try {
-      // Resends what the old one had taken and not answered. Requests that other Workers hold come
-      // twice; the kernel accepts the first answer and refuses the second.
+      // Makes the kernel resend what the old Worker took and did not answer. Requests that other
+      // Workers hold come twice; the kernel accepts the first answer and refuses the second.
       requestResend(this.fd);
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
@@ -152,7 +152,7 @@ export class FuseMount implements MountWorkerOwner {
   }
 
   onTold(event: FuseWorkerEvent): void {
-    // The kernel's INIT reaches one Worker of a mount.
+    // Only one Worker of a mount gets the kernel's INIT.
     if (event.kind === "negotiated") this.#negotiated.resolve(event.negotiated);
     else if (event.kind === "fault") this.#options.onFault(event.error);
   }

@@ -41,7 +41,7 @@ const ROOT_LO = 1;
 /** Nodeid of the directory of blobs. */
 const BLOBS_LO = 2;
 const BLOBS_NAME = new TextEncoder().encode(BLOBS_DIRECTORY);
-/** Low word of a layer's blob: no tree has that many inodes. */
+/** Low word of a layer's blob. No tree has so many inodes, so it is free. */
 const BLOB_LO = 0xffff_ffff;
 /** The most open trees and data files of a Worker; the least recently used one is closed first. */
 const MAX_OPEN_LAYERS = 512;
@@ -397,7 +397,7 @@ export class LayerHandler implements FuseHandler {
     }
     const row = slot === 0 ? -1 : this.#options.slots.find(slot);
     if (row < 0) return null;
-    // Otherwise files of removed layers would stay open, and on disk, for as long as they are not used.
+    // Close the files of removed layers: otherwise they would stay open, and so on disk.
     for (const layer of [...this.#open.values()]) {
       if (!this.#options.slots.holds(layer.row, layer.slot)) this.#close(layer);
     }
@@ -447,8 +447,8 @@ export class LayerHandler implements FuseHandler {
       return tree.spans === this.#options.slots.spanCount(row) ? tree : null;
     } catch (error) {
       if (error instanceof Error) {
-        // The main isolate checked the file before it announced the slot; the requester gets
-        // ESTALE, and the daemon's own check of the layer tells why.
+        // Unexpected, because the main isolate checked the file before it announced the slot. The
+        // requester gets ESTALE; the daemon's own check of the layer reports the reason.
         return null;
       }
       throw error;

@@ -7,7 +7,7 @@ export type Steps<State extends string, Step extends string> = Readonly<
 export class LifeError extends Error {
   override readonly name = "LifeError";
 
-  /** `what` was `state` and was to take `step`. */
+  /** `what` in `state` was asked to take `step`. */
   constructor(what: string, state: string, step: string) {
     super(`${what} is ${state}: it cannot ${step}`);
   }

@@ -60,7 +60,7 @@ export interface MountWorkerOwner {
   onBroken(why: string): "replace" | "end";
   /** The crashed Worker is gone: it copies nothing any more. */
   onGone(worker: MountWorker): void;
-  /** It answers no more, and none takes its place. */
+  /** It answers no more and is not replaced. */
   onEnded(failure: Error): void;
 }
 

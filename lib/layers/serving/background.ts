@@ -19,7 +19,7 @@ const NOT_YET_MS = 1_000;
 export interface BackgroundOptions {
   /** Whether spans that no reader wants are fetched. */
   readonly enabled: boolean;
-  /** How long after a layer is first needed it is left alone, ms. */
+  /** Delay between opening a layer and filling it, ms. */
   readonly delayMs: number;
   /** The most layers in the queue; -1: any number. */
   readonly maxQueue: number;
@@ -33,18 +33,18 @@ interface Waiting {
 }
 
 /**
- * Fills layers one after another with spare bandwidth, each host by itself: layers of a host that gives
- * nothing delay only each other.
+ * Fills layers one after another with spare bandwidth. Each host has its own queue, so a host that
+ * hangs delays only its own layers.
  */
 export class BackgroundFiller implements Disposable {
   readonly #options: BackgroundOptions;
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   readonly #queue: Waiting[] = [];
-  /** How many are being filled, by host. */
+  /** How many layers are being filled, by host. */
   readonly #filling = new Map<string, number>();
   #stopped = false;
 
-  /** Nothing is filled before `add`. */
+  /** Fills nothing before `add`. */
   constructor(options: BackgroundOptions) {
     this.#options = options;
   }
@@ -127,7 +127,7 @@ export class BackgroundFiller implements Disposable {
     }
   }
 
-  /** Starts nothing more; what runs ends with its layer. */
+  /** Starts no more fills. A fill in progress ends with its layer. */
   [Symbol.dispose](): void {
     this.#stopped = true;
     for (const timer of this.#timers) clearTimeout(timer);

@@ -5,19 +5,19 @@ import { layersDirectoryOf } from "./start.ts";
 
 const log = logger("images");
 
-/** What was removed. */
+/** What garbage collection removed. */
 export interface CollectedGarbage {
-  /** How many. */
+  /** Number of layers. */
   readonly layers: number;
-  /** On disk. */
+  /** Bytes on disk. */
   readonly bytes: number;
 }
 
 /**
- * Removes every layer cache below `root` that no snapshot uses, and what crashes left over. Mounts
- * that wait for the next daemon stay, and so does all that they show.
- * @param inUse directories of the layers that snapshots use.
- * @throws RootInUseError when a process serves that root; StateVersionError
+ * Removes every layer cache below `root` that no snapshot uses, and what crashes left behind. Keeps
+ * mounts that wait for the next daemon, and the layers they show.
+ * @param inUse the directories of the layers that snapshots use.
+ * @throws RootInUseError if a process serves this root; StateVersionError
  */
 export function collectGarbage(
   root: string,
@@ -32,8 +32,9 @@ export function collectGarbage(
 }
 
 /**
- * Removes every layer below `root` but some: slots, caches, and whatever else is in the folders of
- * layers and of downloads. For the process that has the root, while nothing is being opened.
+ * Removes every layer below `root` except some: slots, caches, and anything else in the layers and
+ * downloads folders. Only the process that holds the root's lock may call it, and only while no
+ * layer is being opened.
  */
 export function removeLayersBut(
   root: string,

@@ -1,5 +1,5 @@
 /**
- * What the last process of a store left: mounts to take over, or to unmount.
+ * Mounts that the last process left: takes them over, or unmounts them.
  * @module
  */
 import { abortConnection } from "../../host/fuse/mod.ts";
@@ -13,7 +13,7 @@ import { type SlotTableStore, treeFileVersion } from "../store/mod.ts";
 
 const log = logger("images");
 
-/** The last process's mounts; null if none can be taken over. */
+/** Takes over the last process's mounts; null if that is not possible. */
 export function takeMounts(
   { keeper, root }: {
     readonly keeper?: MountKeeper | undefined;
@@ -41,8 +41,9 @@ export function takeMounts(
 }
 
 /**
- * The kernel knows files by their numbers in trees of this version. A tree of another version would
- * be made again with other numbers: fine for new mounts, wrong files in old ones.
+ * Finds a layer whose tree has another version. Such a tree is compiled again, and its inodes get
+ * other numbers. New mounts work with them. But in an old mount the kernel still uses the old
+ * numbers, so it would read wrong files.
  */
 export function foreignTree(
   root: string,
@@ -57,12 +58,12 @@ export function foreignTree(
   return null;
 }
 
-/** Detaches every mount in a folder, the newest first; waiting readers get an error. */
+/** Detaches every mount below a folder, newest first. Waiting readers get an error. */
 export function detachBelow(folder: string): void {
   const stale = listMounts().map(({ mountpoint }) => mountpoint)
     .filter((mountpoint) => mountpoint.startsWith(`${folder}/`)).reverse();
   for (const mountpoint of stale) {
-    abortConnection(mountpoint); // others may hold its descriptor
+    abortConnection(mountpoint); // another process may hold its descriptor
     try {
       unmount(mountpoint);
     } catch (error) {

@@ -1,6 +1,6 @@
 /** The states of an open layer. */
 export type LayerState =
-  /** Its directory is not in place yet, or what a successor needs is not on disk. */
+  /** Its directory is not in place yet, or is not on disk yet for a successor. */
   | "opening"
   /** Containers may use it. */
   | "shown"
@@ -8,31 +8,31 @@ export type LayerState =
    * Its directory could not be put in place: the caller that opened it gets the error and releases it.
    */
   | "unshown"
-  /** Its ztoc lies about it. Current users keep it; new users do not get it. */
+  /** Its ztoc is wrong. Current users keep the layer; new users do not get it. */
   | "condemned"
-  /** It is no longer served; its descriptors are still open. */
+  /** It is no longer served, but its descriptors are still open. */
   | "closing"
-  /** Nothing of it is open. */
+  /** Everything is closed. */
   | "closed";
 
-/** What happens to an open layer. */
+/** Events in the life of an open layer. */
 export type LayerStep =
-  /** One more user has it. */
+  /** Another user shares it. */
   | "share"
   /** Its directory is in place. */
   | "show"
-  /** Its directory cannot be put in place. */
+  /** Its directory could not be put in place. */
   | "fail"
-  /** Its ztoc was found to lie. */
+  /** Its ztoc was found to be wrong. */
   | "condemn"
   /** The last user left, or the process ends. */
   | "close"
-  /** Nothing uses its descriptors any more. */
+  /** Its descriptors are no longer used. */
   | "end";
 
 /**
- * The life of an open layer: what each step makes of each state. A step that is not in here is a
- * fault of ours.
+ * The life of an open layer: the next state for each state and step. A step that is not in the
+ * table is a bug.
  *
  * ```text
  *             show
@@ -45,8 +45,8 @@ export type LayerStep =
  *   opening, shown, unshown, condemned ── close ──► closing ── end ──► closed
  * ```
  *
- * A mount that is under way cannot be called back: `show` and `fail` may come late, and change
- * nothing then. A span on its way may tell of a lie while the layer is closing.
+ * A mount in progress cannot be cancelled, so `show` and `fail` may come late. They change nothing
+ * then. A span in flight may still condemn the layer while it is closing.
  */
 export const LIFE: Readonly<
   Record<LayerState, Readonly<Partial<Record<LayerStep, LayerState>>>>
@@ -75,11 +75,11 @@ export const LIFE: Readonly<
   closed: { show: "closed", fail: "closed" },
 };
 
-/** A step that the table of an open layer's life does not have: a fault of ours. */
+/** A step that is not in the table of an open layer's life: a bug. */
 export class LayerLifeError extends Error {
   /** The class's name, for logs. */
   override readonly name = "LayerLifeError";
-  /** A layer that is `state` was to take `step`. */
+  /** A layer in `state` was asked to take `step`. */
   constructor(
     /** The layer's state. */
     readonly state: LayerState,
@@ -99,12 +99,14 @@ export class LayerLife {
     return this.#state;
   }
 
-  /** Whether the layer is served: it was not asked to close. */
+  /** Whether the layer is served: nobody has closed it yet. */
   get isServed(): boolean {
     return this.#state !== "closing" && this.#state !== "closed";
   }
 
-  /** Takes a step. @throws LayerLifeError when the table does not have it; then nothing changed. */
+  /**
+   * Takes a step. @throws LayerLifeError if it is not in the table; the state then stays as it was.
+   */
   take(step: LayerStep): void {
     const next = LIFE[this.#state][step];
     if (next === undefined) throw new LayerLifeError(this.#state, step);

@@ -14,78 +14,84 @@ import {
 import { bootId } from "../../host/os/mod.ts";
 
 /**
- * Compressed bytes in memory for each inflate Worker: one span that is inflated, and one that comes
- * meanwhile. On a fast line inflating is what takes time, so more would only wait; on a slow one of
- * 100 ms those of two Workers are a Gbit/s.
+ * Compressed bytes in memory per inflate Worker: one span being inflated, and one arriving. On a
+ * fast line inflating is the bottleneck, so more would only wait. On a line with a round trip of
+ * 100 ms, the bytes of two Workers allow a Gbit/s.
  */
 const HELD_BYTES_PER_WORKER = 8 * 2 ** 20;
-/** What one reader may have ahead of it is the cache's budget divided by this. */
+/** One reader's read-ahead is bounded by the cache's budget divided by this. */
 const READ_AHEAD_SHARE = 8;
 const DEFAULT_READ_WAIT_MS = 30_000;
 
-/** How layers are filled and kept. */
+/** How layers are fetched and cached. */
 export interface MachineryOptions {
-  /** How long a read waits for bytes that do not come before it fails, ms. Default 30 000. */
+  /** How long a read waits for bytes before it fails, ms. Default 30 000. */
   readonly readWaitMs?: number;
-  /** The most bytes all caches may take; everything is kept when not given or 0. */
+  /** The most bytes that all caches may take. Default, or 0: no limit. */
   readonly maxCacheBytes?: number;
-  /** The most compressed bytes a second the background may fetch; no bound when not given or 0. */
+  /**
+   * The most compressed bytes per second that background filling may fetch. Default, or 0: no
+   * limit.
+   */
   readonly backgroundBytesPerSecond?: number;
-  /** Whether tar headers are compared with the ztoc as they come. Default: `checked`. */
+  /** Whether tar headers are compared with the ztoc as they arrive. Default: `checked`. */
   readonly headers?: "checked" | "trusted";
 }
 
-/** What was fetched since the store was opened, compressed bytes. */
+/** Compressed bytes fetched since the store was opened. */
 export interface FetchFigures {
-  /** For readers that waited. */
+  /** For waiting readers. */
   demandBytes: number;
   /** Ahead of readers. */
   prefetchBytes: number;
-  /** Because there was room on the line. */
+  /** For background filling. */
   backgroundBytes: number;
-  /** Ranges, of all kinds. */
+  /** Number of range requests of all kinds. */
   requests: number;
 }
 
 /** How full the caches are, uncompressed bytes. */
 export interface CacheFigures {
-  /** Of all spans that are here. */
+  /** Bytes of all cached spans. */
   readonly bytes: number;
-  /** null: no budget. */
+  /** The budget; null if there is none. */
   readonly maxBytes: number | null;
-  /** Given up since the store was opened. */
+  /** Bytes evicted since the store was opened. */
   readonly evictedBytes: number;
-  /** How the cache's disk failed; null: it did not. */
+  /** How the cache's disk failed; null if it did not. */
   readonly broken: string | null;
-  /** Layers that nobody serves, and what they take of `bytes`. */
+  /** Number of cached layers that are not served. */
   readonly idleLayers: number;
-  /** On disk. */
+  /** Bytes of these layers on disk; part of `bytes`. */
   readonly idleBytes: number;
 }
 
 /**
- * What all open layers of a process share: the file system that shows them, the cache that bounds
- * them, what fetches and inflates for them. Owns what it makes, not what it is given.
+ * What all open layers of a process share: the file system, the cache, the scheduler, the inflate
+ * pool. Owns what it makes, not what it is given.
  */
 export class Machinery implements Disposable {
   readonly bootId = bootId();
   readonly readWaitMs: number;
   readonly headers: "checked" | "trusted";
-  /** Which trees on disk are used; in mounts that were taken over the kernel knows their numbers. */
+  /**
+   * Which trees on disk may be used. In mounts that were taken over, the kernel uses their inode
+   * numbers.
+   */
   readonly trees: "current" | "any";
-  /** Folder of the layers' folders. */
+  /** The folder of the layers' folders. */
   readonly layersDirectory: string;
   readonly files: LayerFileSystem;
   readonly slots: SlotTableStore;
   readonly saver: LayerSaver;
-  /** Layers on disk that nobody serves. */
+  /** Layers on disk that are not served. */
   readonly idle: IdleLayerFolders;
   readonly cache: SpanCache;
   readonly pool = new InflatePool();
   readonly scheduler: SpanScheduler;
-  /** What the disk did not take. */
+  /** Spans that could not be written to disk. */
   readonly uncached = new UncachedSpans();
-  /** What was fetched so far. */
+  /** What was fetched since the store was opened. */
   readonly fetched: FetchFigures = {
     demandBytes: 0,
     prefetchBytes: 0,
@@ -123,12 +129,12 @@ export class Machinery implements Disposable {
     });
   }
 
-  /** The most bytes one reader may have ahead of it. */
+  /** The most bytes of one reader's read-ahead. */
   get maxReadAheadBytes(): number {
     return this.cache.maxBytes / READ_AHEAD_SHARE;
   }
 
-  /** Counts a range that was fetched. */
+  /** Counts a fetched range. */
   readonly countFetched = (bytes: number, cls: SpanClass): void => {
     this.fetched.requests++;
     this.fetched[`${cls}Bytes`] += bytes;
@@ -148,7 +154,7 @@ export class Machinery implements Disposable {
     };
   }
 
-  /** Ends what fetches and inflates; every layer must be closed. */
+  /** Ends fetching and inflating. All layers must be closed before. */
   [Symbol.dispose](): void {
     this.cache[Symbol.dispose]();
     this.scheduler[Symbol.dispose]();

@@ -7,22 +7,22 @@ import {
   SpanError,
 } from "../spans/mod.ts";
 
-/** How long a registry that failed is left alone before a waiting reader asks again, ms: at first, at most. */
+/** Backoff before a waiting read retries after a failure, ms: at first, and at most. */
 const FIRST_REST_MS = 100;
 const LAST_REST_MS = 5_000;
 
-/** A read waited as long as a read may. */
+/** A read waited until its time was up. */
 export class ReadTimeoutError extends Error {
   /** The class's name, for logs. */
   override readonly name = "ReadTimeoutError";
   /**
-   * Nothing came within `waitMs`.
-   * @param options.cause what the last try failed with, if one failed by itself.
+   * The bytes did not come within `waitMs`.
+   * @param options.cause the last try's error, if a try failed.
    */
   constructor(
-    /** Of the layer blob. */
+    /** The layer blob's digest. */
     readonly layerDigest: string,
-    /** How long it waited. */
+    /** How long the read waited, ms. */
     readonly waitMs: number,
     options: ErrorOptions = {},
   ) {
@@ -32,7 +32,7 @@ export class ReadTimeoutError extends Error {
   }
 }
 
-/** Whether a span that failed so may yet come: the registry failed or gave other bytes, or a Worker broke down. */
+/** Whether a retry may help: the registry failed or gave wrong bytes, or a Worker crashed. */
 function mayPass(error: unknown): boolean {
   return error instanceof RegistryError || error instanceof NoSourceError ||
     (error instanceof SpanError &&
@@ -40,9 +40,9 @@ function mayPass(error: unknown): boolean {
 }
 
 /**
- * Reads of one layer that wait for bytes as long as readers wait. Whatever a registry does meanwhile
- * may pass, also what it says for good (a login that ended, a blob that is not there, another
- * certificate): readers must not be told of it before their time is over.
+ * Reads of one layer that retry until their time is up. Any failure of a registry may pass, even
+ * one that looks final (an expired login, a missing blob, a wrong certificate). So a reader gets an
+ * error only when its time is up.
  */
 export class PatientReads {
   readonly #reader: LayerReader;
@@ -54,7 +54,7 @@ export class PatientReads {
   }
 
   /**
-   * Resolves when the bytes are here. The next read after a failed one asks again.
+   * Resolves when the bytes are here. After a failure, the next read tries again.
    * @throws ReadTimeoutError, SpanError, or the signal's reason.
    */
   async ensure(
@@ -64,12 +64,12 @@ export class PatientReads {
   ): Promise<void> {
     const late = new AbortController();
     let failure: unknown;
-    // When some bytes came last, where they come in their order only.
+    // When bytes last arrived, for a source that gives them in order only.
     let arrivedMs = () => -Infinity;
     let timer: ReturnType<typeof setTimeout>;
     const wait = (ms: number) => {
       timer = setTimeout(() => {
-        // Its turn comes as long as others get what they wait for.
+        // Keep waiting while bytes for others arrive: ours will be next.
         const silentMs = performance.now() - arrivedMs();
         if (silentMs < this.#waitMs) return wait(this.#waitMs - silentMs);
         late.abort(
@@ -102,7 +102,7 @@ export class PatientReads {
     }
   }
 
-  /** As the reader's own `ensure`, and comes again where bytes come in their order only. */
+  /** Like the reader's `ensure`, but retries if the source gives its bytes in order only. */
   async #inTurn(
     offset: number,
     length: number,

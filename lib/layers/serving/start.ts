@@ -1,6 +1,6 @@
 /**
- * How a process comes to serve the layers of a root: the lock, the slots, the mounts (those of the
- * last process, or new ones), the face; and how what a process left is taken away for good.
+ * How a process starts to serve the layers of a root: the lock, the slots, the mounts (the last
+ * process's, or new ones), the face. Also how to remove what a process left behind.
  * @module
  */
 import type { MountKeeper } from "../../host/handover/mod.ts";
@@ -12,40 +12,45 @@ import { detachBelow, foreignTree, takeMounts } from "./last_process.ts";
 
 const log = logger("images");
 
-/** Where layers are kept and shown. */
+/** Where layers are stored and mounted. */
 export interface StartOptions {
   /** Durable state: slots and layer caches. */
   readonly root: string;
-  /** Empty folder for the FUSE mounts; short, because overlay options are bounded. */
+  /**
+   * An empty folder for the FUSE mounts. Keep its path short, because overlay options are bounded.
+   */
   readonly mountDirectory: string;
-  /** How layers are shown; `auto` when not said. */
+  /** How layers are shown. Default: `auto`. */
   readonly face?: FaceWish;
-  /** Starts the process that makes EROFS mounts, see `MountHelper`; a thread makes them when not said. */
+  /**
+   * The command line of the process that makes EROFS mounts; see `MountHelper`. Default: a thread
+   * makes them.
+   */
   readonly mountHelper?: readonly string[];
-  /** Lets the mounts outlive this process, and takes those of the last one. Default: neither. */
+  /** Lets the mounts outlive this process, and takes over the last process's. Default: neither. */
   readonly keeper?: MountKeeper;
 }
 
-/** What a process owns that serves layers. Its mounts answer nothing yet. */
+/** What a serving process owns. Its mounts answer no requests yet. */
 export interface Started {
-  /** Of the root; closing it gives the root back. */
+  /** The lock of the root; closing it releases the root. */
   readonly lock: Deno.FsFile;
   readonly slots: SlotTableStore;
   readonly files: LayerFileSystem;
-  /** Whether the mounts are those of the last process. */
+  /** Whether the mounts are new or taken over from the last process. */
   readonly mounts: "new" | "taken";
-  /** How layers are shown, and why so. */
+  /** How layers are shown, and why. */
   readonly face: FaceChoice;
 }
 
-/** Folder of the layers' folders below a root. */
+/** The folder below a root that holds the layers' folders. */
 export function layersDirectoryOf(root: string): string {
   return `${root}/layers`;
 }
 
 /**
- * Takes the root, and the last process's mounts when there is a keeper and they can be taken, else
- * mounts anew.
+ * Locks the root. Takes over the last process's mounts if there is a keeper and they can be taken,
+ * else makes new ones.
  * @throws RootInUseError, StateVersionError, ErofsUnusableError, OsError
  */
 export async function start(options: StartOptions): Promise<Started> {
@@ -56,7 +61,7 @@ export async function start(options: StartOptions): Promise<Started> {
   const lock = stack.use(takeLock(`${root}/lock`));
   const slots = stack.use(new SlotTableStore(`${root}/slots.db`));
   const taken = takeMounts(options, slots);
-  // Mounts of a process that died are dead for good when nobody answers them.
+  // Mounts of a dead process that nobody takes over stay dead.
   if (taken === null) detachBelow(mountDirectory);
   Deno.mkdirSync(mountDirectory, { recursive: true, mode: 0o700 });
   const face = await chooseFace(options.face ?? "auto", {
@@ -84,9 +89,8 @@ export async function start(options: StartOptions): Promise<Started> {
 }
 
 /**
- * Takes away what a process left that nobody will succeed: whoever waits on its mounts gets an
- * error. Caches stay.
- * @throws RootInUseError when a process serves that root.
+ * Removes the mounts of a process that has no successor. Waiting readers get an error. Caches stay.
+ * @throws RootInUseError if a process serves this root.
  */
 export function abandonMounts(
   { root, mountDirectory, keeper }:
@@ -99,7 +103,7 @@ export function abandonMounts(
 }
 
 /**
- * Looks whether this release understands the layers below `root`, without changing them; another
+ * Checks that this release understands the layers below `root`. Changes nothing, because another
  * process may be using them.
  * @throws StateVersionError
  */

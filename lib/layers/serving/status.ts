@@ -4,39 +4,39 @@ import type { CacheFigures, FetchFigures } from "./machinery.ts";
 
 /** One served layer, as `status` shows it. */
 export interface LayerStatus {
-  /** The name of its folder. */
+  /** The slot, which is also the name of its folder. */
   readonly slot: number;
-  /** Of the layer blob. */
+  /** The layer blob's digest. */
   readonly digest: string;
-  /** Where it is shown. */
+  /** Where it is mounted. */
   readonly directory: string;
-  /** Of the blob. */
+  /** Bytes of the blob. */
   readonly sizeBytes: number;
-  /** Of the tar. */
+  /** Bytes of the uncompressed tar. */
   readonly dataBytes: number;
-  /** Of the tar, in the cache. */
+  /** Bytes of the tar that are cached. */
   readonly cachedBytes: number;
-  /** Of the ztoc. */
+  /** Number of spans in the ztoc. */
   readonly spans: number;
-  /** In the cache. */
+  /** Number of cached spans. */
   readonly cachedSpans: number;
-  /** Files, directories and all else in it. */
+  /** Number of files, directories and all else. */
   readonly inodes: number;
 }
 
-/** What a store serves and holds at this moment. */
+/** What a store serves and caches at this moment. */
 export interface StoreStatus {
   /** By slot, ascending. */
   readonly layers: readonly LayerStatus[];
-  /** How layers are shown, and why so. */
+  /** How layers are shown, and why. */
   readonly face: FaceChoice;
   /** How full the caches are. */
   readonly cache: CacheFigures;
-  /** Since the process started. */
+  /** What was fetched since the store was opened. */
   readonly fetched: FetchFigures;
 }
 
-/** Counts what is here; a look at one byte for each span of each layer. */
+/** Takes the status. Reads one byte per span of each layer. */
 export function storeStatus(store: LayerStore): StoreStatus {
   const layers = store.all().map((layer): LayerStatus => {
     const { spans, map } = layer;

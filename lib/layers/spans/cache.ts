@@ -19,9 +19,9 @@ const LOOK_MS = 15_000;
 export interface CachedLayer {
   /** How large its spans are. */
   readonly spans: SpanTable;
-  /** Which of them are present. */
+  /** Which spans are present. */
   readonly map: SpanMap;
-  /** Evicts them. */
+  /** Evicts spans. */
   readonly reader: Pick<LayerReader, "evict">;
   /** Use marks, one byte per span: set by readers, cleared here. */
   readonly uses: Uint8Array;
@@ -29,9 +29,9 @@ export interface CachedLayer {
 
 /** Layers on disk that are not served; they are removed before any span of a served layer is evicted. */
 export interface IdleLayers {
-  /** Bytes that they take. */
+  /** Bytes that these layers take. */
   readonly bytes: number;
-  /** Removes layers until at least so many bytes are freed, or none is left. */
+  /** Removes layers until at least this many bytes are freed, or none is left. */
   free(bytes: number): void;
 }
 
@@ -65,8 +65,8 @@ export class SpanCache implements Disposable {
 
   /**
    * A cache that evicts nothing before `start`.
-   * @param options.maxBytes the budget; everything is kept when it is not given or 0.
-   * @param options.idle its layers are removed before anything of a served layer is evicted.
+   * @param options.maxBytes the budget. Default, or 0: no limit.
+   * @param options.idle layers to remove before any span of a served layer is evicted.
    */
   constructor(
     options: { readonly maxBytes?: number; readonly idle?: IdleLayers } = {},
@@ -119,7 +119,9 @@ export class SpanCache implements Disposable {
     this.#evictSoon();
   }
 
-  /** A layer is no longer served; nothing of it is evicted any more. */
+  /**
+   * Removes a layer that is no longer served. Its spans stay on disk and are not evicted any more.
+   */
   remove(layer: CachedLayer): void {
     const member = this.#members.get(layer);
     if (member === undefined) return;

@@ -1,6 +1,6 @@
 /**
- * How urgent a span is: a reader waits now; a reader is expected (read-ahead or a recorded order);
- * nobody waits.
+ * How urgent a span is. `demand`: a reader waits now. `prefetch`: a reader is expected (read-ahead
+ * or a recorded order). `background`: nobody waits.
  */
 export type SpanClass = "demand" | "prefetch" | "background";
 

@@ -14,9 +14,9 @@ function queuedAt(
 }
 
 /**
- * Coalesces queued neighbours of a span into one range: neighbours of the same urgency and, after them,
- * less urgent ones, which delay nobody.
- * @param maxBytes compressed bytes of the range, unless that one span alone has more.
+ * Coalesces queued neighbours of a span into one range: first those of the same urgency, then less
+ * urgent ones behind them, which delay nobody.
+ * @param maxBytes the most compressed bytes of the range; a single larger span is still requested.
  * @returns queued spans, in order and without a gap.
  */
 export function coalesce(seed: PendingSpan, maxBytes: number): PendingSpan[] {

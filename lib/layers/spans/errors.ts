@@ -1,8 +1,8 @@
 /**
- * - `digest`: the bytes are not those the ztoc promises; they were not used.
+ * - `digest`: the bytes do not have the digest in the ztoc; they were not used.
  * - `inflate`: the digest is right but the bytes do not inflate: the ztoc is wrong.
- * - `header`: a tar header in the span is not what the ztoc says: the ztoc lies.
- * - `layer`: the whole layer does not have its digest: the ztoc lies.
+ * - `header`: a tar header in the span differs from the ztoc: the ztoc is wrong.
+ * - `layer`: the whole layer does not have its digest: the ztoc is wrong.
  * - `worker`: the Worker that handled it crashed, by a bug or a fault of the machine. A retry may
  *   succeed.
  * - `disk`: the cache could not be written or read.
@@ -21,13 +21,13 @@ export type SpanErrorKind =
 export class SpanError extends Error {
   /** The class's name, for logs. */
   override readonly name = "SpanError";
-  /** A span of a layer, what is wrong with it, and why in words. */
+  /** @param detail what went wrong, in words. */
   constructor(
-    /** What a caller would do differently. */
+    /** The kind of error, which decides what the caller does. */
     readonly kind: SpanErrorKind,
     /** The layer blob's digest. */
     readonly layerDigest: string,
-    /** Number of the span, from 0 on; 0 when all of the layer is meant. */
+    /** Number of the span, from 0; 0 also if the error is about the whole layer. */
     readonly span: number,
     /** First compressed byte of the span in the layer blob. */
     readonly offset: number,
@@ -41,7 +41,7 @@ export class SpanError extends Error {
 export class NoSourceError extends Error {
   /** The class's name, for logs. */
   override readonly name = "NoSourceError";
-  /** Says so. */
+  /** Makes the error. */
   constructor() {
     super("no repository is left that the layer could be fetched from");
   }

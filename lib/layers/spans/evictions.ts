@@ -47,7 +47,7 @@ export class SpanEvictions {
     }
   }
 
-  /** @returns those that were present. */
+  /** @returns the spans that were present. */
   #leave(wanted: readonly number[]): number[] {
     const { states } = this.#spans;
     const victims: number[] = [];
@@ -75,7 +75,7 @@ export class SpanEvictions {
     this.#options.scheduler.add(this.#spans.pending.get(span)!);
   }
 
-  /** The data file can no longer be trusted: all its spans are missing. */
+  /** Makes all spans missing, because the data file can no longer be trusted. */
   disbelieve(): void {
     const all = Array.from(
       { length: this.#spans.states.count },
@@ -84,7 +84,7 @@ export class SpanEvictions {
     this.#spans.track(this.evict(all));
   }
 
-  /** A span that was trusted until now is wrong for good: no reader gets it any more. */
+  /** Takes away a span that was trusted and turned out to be wrong. No reader gets it any more. */
   withdraw(span: number, error: SpanError): void {
     this.#spans.track(this.evict([span]));
     this.#spans.fail(span, error);

@@ -13,7 +13,7 @@ import type { SpanSource } from "./source.ts";
 import type { SpanSources } from "./sources.ts";
 import type { SpanStates } from "./span_states.ts";
 
-/** A span that takes at least so long to arrive, ms, is inflated while it arrives. */
+/** A span is inflated while it arrives if that takes at least this long, ms. */
 const MIN_STREAM_MS = 5;
 const EMPTY_WINDOW = new Uint8Array(WINDOW_BYTES);
 

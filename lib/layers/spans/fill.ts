@@ -19,8 +19,8 @@ export interface Fillable {
 
 /**
  * Fetches all missing spans of a layer, in order, as far as there is room.
- * @throws the SpanError of the first span that failed, once all others are here; a `closed` one or any
- * other error at once.
+ * @throws the first span's SpanError, after all other spans have arrived. A SpanError of kind
+ * `closed`, or any other error, is thrown at once.
  */
 export async function fillLayer(layer: Fillable): Promise<void> {
   const { spans } = layer;

@@ -7,11 +7,11 @@
 const PIECE_MS = 500;
 /** Below this rate, bytes per ms, a request counts as giving next to nothing: half a Mbit/s. */
 const LEAST_BYTES_PER_MS = 64;
-/** After so many intervals of next to nothing a request is quiet: other sources should be tried. */
+/** After this many intervals of next to nothing, a request is quiet: try other sources. */
 const QUIET_PIECES = 2;
-/** After so many it is slow: its bytes no longer count against the shares of others. */
+/** After this many, it is slow: its bytes no longer count against the shares of others. */
 const SLOW_PIECES = 4;
-/** After so many intervals without a byte it is silent. Only so many intervals are kept. */
+/** After this many intervals without a byte, it is silent. No more intervals are kept. */
 const SILENT_PIECES = 8;
 
 /** Watches the progress of one request. */
@@ -21,12 +21,12 @@ export class Flow {
   /** Bytes of the last intervals, the newest last. */
   #pieces: number[] = [];
 
-  /** The request is sent now. */
+  /** Starts watching a request that is sent at `nowMs`. */
   constructor(nowMs: number) {
     this.#fromMs = nowMs;
   }
 
-  /** Bytes arrived. */
+  /** Counts bytes that arrived. */
   received(bytes: number): void {
     this.#bytes += bytes;
   }

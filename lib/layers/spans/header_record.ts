@@ -63,7 +63,8 @@ export class RecordWriter {
 
   /** Writes what the layer says: an entry parsed from its header at `headerStart`. */
   actual(entry: TarEntry, headerStart: number): void {
-    // A ztoc cannot hold years outside 0 to 9999 (`formatModTime`), so these compare as it writes them.
+    // A ztoc cannot hold years outside 0 to 9999. So compare what `formatModTime` would write for
+    // them.
     const { seconds } = entry.mtime;
     const time = seconds >= 0 && seconds < 2 ** 37
       ? entry.mtime

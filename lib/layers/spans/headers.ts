@@ -1,20 +1,21 @@
 /**
- * Checks the layer's tar headers against what the ztoc says of them.
+ * Compares the layer's tar headers with the ztoc.
  *
- * A ztoc comes from somebody else, and names, modes and owners are served from it before any byte of the
- * layer has arrived. Span digests do not help: they are part of the same ztoc. So when a span arrives,
- * each header inside it must say exactly what the ztoc says. The entries of a ztoc leave no gap (each
- * header begins where the data before it ends), so nothing can be hidden between them. After the last
- * entry, a check makes sure that no further entry follows.
+ * A ztoc comes from somebody else, and names, modes and owners are served from it before any byte
+ * of the layer has arrived. Span digests do not help: they are part of the same ztoc. So when a
+ * span arrives, each header inside it must say exactly what the ztoc says. The entries of a ztoc
+ * leave no gap (each header begins where the data before it ends), so nothing can be hidden between
+ * them. After the last entry, a check makes sure that no further entry follows.
  *
- * What the ztoc says is kept in a file, one record per entry (`header_record.ts`), in tar order. So it
- * takes no memory, and inflate Workers can read the part they need themselves:
+ * What the ztoc says is kept in a file, one record per entry (`header_record.ts`), in tar order. So
+ * it takes no memory, and inflate Workers can read the part they need themselves:
  *
  * | section | element | count |
  * |---|---|---|
  * | head | magic, version, spans, crossing headers, checksum as u32 | 8 words |
  * | records of a span, start and end in the file | f64 pairs | spans |
- * | crossing headers: start and end in the file, first and last span | four f64 | crossing headers |
+ * | crossing headers: start and end in the file, first and last span | four f64 | crossing headers
+ * |
  * | records | bytes | |
  *
  * A header that crosses a span border is checked when the last of its spans arrives.
@@ -45,16 +46,17 @@ const MAGIC = 0x52444853; // "SHDR"
 const VERSION = 2;
 const HEAD_BYTES = 32;
 /**
- * A few extension headers (PAX, global, GNU name and link target) of 1 MiB each, and the entry's own.
+ * Room for a few extension headers (PAX, global, GNU name and link target) of 1 MiB each, and the
+ * entry's own header.
  */
 const MAX_HEADER_BYTES = 6 * (2 ** 20 + 1024) + 512;
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 
 /** A header that spans share: it crosses a span border. */
 export interface CrossingHeader {
-  /** Start of its record in the file. */
+  /** Where its record starts in the file. */
   readonly start: number;
-  /** Where it ends: behind its last byte. */
+  /** Where its record ends (exclusive). */
   readonly end: number;
   /** The span it begins in. */
   readonly firstSpan: number;
@@ -64,15 +66,15 @@ export interface CrossingHeader {
 
 /** Where the records of one span's headers are; what an inflate Worker needs to check them. */
 export interface SpanHeaders {
-  /** Of the file of headers; the table's own. */
+  /** The descriptor of the headers file, owned by the table. */
   readonly fd: number;
   /** Where the records begin in the file. */
   readonly start: number;
-  /** Where they end: behind their last byte. */
+  /** Where the records end (exclusive). */
   readonly end: number;
 }
 
-/** Headers to check, of one layer. */
+/** The headers of one layer that must be checked. */
 export class HeaderTable implements Disposable {
   readonly #fd: number;
   readonly #ranges: Float64Array;
@@ -102,7 +104,8 @@ export class HeaderTable implements Disposable {
   }
 
   /**
-   * Opens the file at `path`; makes it from the ztoc when it is missing, torn or of another version.
+   * Opens the file at `path`. Makes it from the ztoc if it is missing, damaged or of another
+   * version.
    * @throws ZtocError when a header cannot be that long; OsError
    */
   static open(path: string, ztoc: Ztoc, spans: SpanTable): HeaderTable {
@@ -122,7 +125,7 @@ export class HeaderTable implements Disposable {
     return new HeaderTable(openFd(path, O.RDWR), bytes);
   }
 
-  /** What to check in a span. */
+  /** The headers to check in a span. */
   ofSpan(span: number): SpanHeaders {
     return {
       fd: this.#fd,
@@ -131,7 +134,7 @@ export class HeaderTable implements Disposable {
     };
   }
 
-  /** Headers that lie in this span and others. */
+  /** The headers that cross the borders of this span. */
   crossingOf(span: number): readonly CrossingHeader[] {
     return this.#crossing.get(span) ?? [];
   }
@@ -164,8 +167,8 @@ export class HeaderTable implements Disposable {
 }
 
 /**
- * Throws on a short read: a torn file would look like a span without headers, which would pass. @throws
- * OsError
+ * Reads records. Throws on a short read: otherwise a damaged file would look like a span without
+ * headers, and the span would pass. @throws OsError
  */
 function readRecords(
   fd: number,

@@ -3,28 +3,28 @@ import { FairShares } from "./shares.ts";
 
 /** The most bytes in flight from a slow repository, unless a single span is larger. */
 const SLOW_BYTES = 4 * 2 ** 20;
-/** For single spans that are larger than a share: two of the largest a ztoc may have. */
+/** The budget for single spans larger than a share: two of the largest spans a ztoc may have. */
 const LARGE_SPAN_BYTES = 2 * 64 * 2 ** 20;
 
 /** How much a span takes from each budget. */
 interface Held {
   readonly lane: Lane;
-  /** Of the host's and the repository's shares. */
+  /** Bytes from the host's and the repository's shares. */
   shared: number;
-  /** Of the budget for spans that are larger than a share. */
+  /** Bytes from the budget for spans larger than a share. */
   large: number;
-  /** Of the repository's own budget, while it is slow. */
+  /** Bytes from the repository's own budget, while it is slow. */
   slow: number;
 }
 
 /**
- * Bounds the compressed bytes that are in flight or wait to be inflated. They are in memory, each of
- * them twice for a moment. Each host has a fair share of the bound, and each repository a fair share of
+ * Bounds the compressed bytes that are in flight or wait to be inflated. They are in memory, and
+ * for a moment twice. Each host has a fair share of the bound, and each repository a fair share of
  * its host's. Bytes in flight from a slow repository are not in memory yet, so they count against a
  * small budget of that repository alone.
  *
- * A repository with nothing in flight may begin with one span that is larger than its share. The excess
- * comes out of a separate budget for such spans, which is shared fairly too.
+ * A repository with nothing in flight may begin with one span that is larger than its share. The
+ * excess comes out of a separate budget for such spans, which is shared fairly too.
  */
 export class HeldBytes {
   readonly #maxBytes: number;
@@ -35,7 +35,8 @@ export class HeldBytes {
   readonly #spans = new Map<PendingSpan, Held>();
 
   /**
-   * @param maxBytes bound of one host while it is alone; all hosts together may have 1.5 times as much.
+   * @param maxBytes the bound of a host that is alone; all hosts together may have 1.5 times as
+   * much.
    * @param onFreed called when there is more room.
    */
   constructor(maxBytes: number, onFreed: () => void) {

@@ -48,14 +48,14 @@ export class Host {
     return [...this.#lanes.values()];
   }
 
-  /** Forgets repositories of which nothing is asked or to be asked. */
+  /** Forgets repositories without running or queued requests. */
   forgetIdle(): void {
     for (const [repository, lane] of this.#lanes) {
       if (lane.isIdle) this.#lanes.delete(repository);
     }
   }
 
-  /** A lane had its turn. */
+  /** Notes that a lane had its turn. */
   hadTurn(lane: Lane): void {
     this.#lanes.delete(lane.repository);
     this.#lanes.set(lane.repository, lane);
@@ -69,8 +69,8 @@ export class Host {
   }
 
   /**
-   * Number of running requests that a reader waits for, or will; without those of one lane and of slow
-   * lanes.
+   * Number of running requests that a reader waits for, or will. Does not count slow lanes and the
+   * lane `except`.
    */
   urgentBeside(except: Lane | null = null): number {
     let count = 0;
@@ -119,7 +119,7 @@ export class Host {
     const leftMs = this.pace.transferMs(sizeBytes - received);
     if (leftMs < NEARLY_DONE_MS) return true;
     if (reader.request !== request) return false;
-    if (spans.indexOf(reader) < next) return true; // it has come
+    if (spans.indexOf(reader) < next) return true; // it has arrived
     const first = spans[0]!.span;
     const before = layer.compressedStart(reader.span) -
       layer.compressedStart(first) - received;

@@ -8,7 +8,7 @@ export interface InflateWork {
    * are not written.
    */
   readonly fd: number | null;
-  /** Of the compressed bytes. */
+  /** The digest of the compressed bytes. */
   readonly digest: string;
   /** null: the span is not compressed. The window is transferred. */
   readonly checkpoint:
@@ -16,7 +16,7 @@ export interface InflateWork {
     | null;
   /** Uncompressed bytes of the span. */
   readonly size: number;
-  /** Where they go in the data file, and where they are in the tar. */
+  /** Their offset, in the data file and in the tar. */
   readonly offset: number;
   /** The tar headers it must hold; null: not checked. Open until the answer is here. */
   readonly headers: SpanHeaders | null;
@@ -24,14 +24,14 @@ export interface InflateWork {
 
 /** To a Worker. Bytes are transferred. Each `whole` and each `last` piece is answered. */
 export type InflateRequest =
-  /** A span that is here. */
+  /** A span that has arrived. */
   | {
     readonly kind: "whole";
     readonly id: number;
     readonly work: InflateWork;
     readonly compressed: Uint8Array<ArrayBuffer>;
   }
-  /** A span that is coming: its bytes follow in pieces. */
+  /** A span that is arriving: its bytes follow in pieces. */
   | { readonly kind: "begin"; readonly id: number; readonly work: InflateWork }
   | {
     readonly kind: "piece" | "last";
@@ -41,23 +41,23 @@ export type InflateRequest =
   /** The rest will not come. */
   | { readonly kind: "drop"; readonly id: number };
 
-/** What became of a span. */
+/** The outcome for a span. */
 export type InflateOutcome =
   /** The bytes are in the data file. */
   | { readonly kind: "written" }
-  /** They are right but could not be written; this message carries them. */
+  /** The bytes are right but could not be written; this message carries them. */
   | {
     readonly kind: "unwritten";
     readonly bytes: Uint8Array<ArrayBuffer>;
     readonly detail: string;
   }
-  /** They must not be used. For `worker`, it is not known whether they are right. */
+  /** The bytes must not be used. For `worker`, it is not known whether they are right. */
   | {
     readonly kind: "digest" | "inflate" | "header" | "worker";
     readonly detail: string;
   };
 
-/** An answer. */
+/** The answer to a request. */
 export interface InflateResult {
   readonly id: number;
   readonly outcome: InflateOutcome;

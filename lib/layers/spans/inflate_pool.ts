@@ -9,9 +9,9 @@ import type {
 import { FairShares } from "./shares.ts";
 import { TurnQueue } from "./turn_queue.ts";
 
-/** A piece of a span that is coming is posted once it has so many bytes. */
+/** A piece of an arriving span is posted once it has this many bytes. */
 const PIECE_BYTES = 64 * 1024;
-/** Workers are stopped after they were idle for so long, ms: each takes 11 MB and its buffers. */
+/** Workers are stopped after being idle this long, ms: each takes 11 MB and its buffers. */
 const IDLE_MS = 120_000;
 /** Spans that one Worker may inflate while they arrive: each holds some MiB of memory. */
 const STREAMS_EACH = 2;
@@ -33,7 +33,7 @@ interface Member {
     readonly cls: SpanClass;
     readonly finished: Finished;
   } | null;
-  /** Spans that are coming, or whose last byte was posted. */
+  /** Spans that are arriving, or whose last byte was posted. */
   readonly streams: Map<number, { finished: Finished; share: string }>;
 }
 
@@ -49,9 +49,9 @@ export interface InflateStream {
 
 /** How a pool is set up. */
 export interface InflatePoolOptions {
-  /** Number of Workers; the machine's cores, at most four, when not given. */
+  /** Number of Workers. Default: the machine's cores, at most four. */
   readonly size?: number;
-  /** How long Workers without work stay, ms; two minutes when not given. */
+  /** How long idle Workers stay, ms. Default: two minutes. */
   readonly idleMs?: number;
 }
 
@@ -147,19 +147,19 @@ export class InflatePool implements Disposable {
     };
   }
 
-  /** Number of Workers when all are up. */
+  /** Number of Workers if all are running. */
   get capacity(): number {
     return this.#members.length;
   }
 
-  /** Number of Workers that are up. */
+  /** Number of running Workers. */
   get size(): number {
     return this.#members.filter(({ worker }) => worker !== null).length;
   }
 
   /**
    * Checks, inflates and writes one span; `compressed` and the work's window are transferred.
-   * @param share who wants it: within a class, shares are served round-robin.
+   * @param share whose span it is: within a class, shares are served round-robin.
    */
   run(
     work: InflateWork,
@@ -175,9 +175,9 @@ export class InflatePool implements Disposable {
   }
 
   /**
-   * The same for a span of which only the beginning has arrived.
+   * Like `run`, for a span of which only the beginning has arrived.
    * @param start where it begins in the bytes that `reached` and `finish` are given.
-   * @param share who wants it: no share can take all places for streams.
+   * @param share whose span it is: no share can take all places for streams.
    * @returns null when all places are taken: then wait for the whole span and call `run`.
    */
   stream(

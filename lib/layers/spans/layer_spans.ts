@@ -6,7 +6,7 @@ import { PendingSpan, type ScheduledLayer } from "./pending.ts";
 import { SpanState, SpanStates } from "./span_states.ts";
 import type { UncachedLayer } from "./uncached.ts";
 
-/** Whether a span's bytes can be had without a wait. */
+/** Whether a span's bytes can be read without waiting. */
 export function isHere(state: SpanState | undefined): boolean {
   return state === SpanState.PRESENT || state === SpanState.HELD;
 }
@@ -23,7 +23,7 @@ export class LayerSpans implements UncachedLayer {
   readonly #pending = new Map<number, PendingSpan>();
   /** Why spans are FAILED, one by one. */
   readonly #failures = new Map<number, SpanError>();
-  /** Why all are. */
+  /** Why all spans are FAILED. */
   #verdict: SpanError | null = null;
   readonly #closed = new AbortController();
   #ended = false;
@@ -63,7 +63,7 @@ export class LayerSpans implements UncachedLayer {
     return this.#verdict ?? this.#failures.get(span)!;
   }
 
-  /** A span that is missing, or leaving, is wanted. */
+  /** Requests a span that is missing or leaving. */
   want(layer: ScheduledLayer, span: number, cls: SpanClass): PendingSpan {
     this.states.step(span, "want");
     const pending = new PendingSpan(layer, span, cls);

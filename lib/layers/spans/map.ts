@@ -15,7 +15,7 @@ const HEADER_BYTES = 64;
 const BOOT_ID_AT = 16;
 const BOOT_ID_BYTES = 36;
 
-/** In the file: the span's bytes were written, and the page cache vouches for them until a reboot. */
+/** In the file: the span's bytes were written. The page cache holds them until a reboot. */
 const WRITTEN = 1;
 /** In the file: the span's bytes were on disk before this mark was. */
 const SYNCED = 2;
@@ -24,12 +24,12 @@ const SYNCING = 3;
 
 /**
  * The durable list of present spans of one layer: a 64-byte header (magic, version, count, boot ID)
- * and one byte a span.
+ * and one byte per span.
  *
  * Bytes are written before their span is marked, so after a crash of the daemon every mark is true.
- * After a crash of the machine the order of page write-back is unknown, so marks of another boot count
- * only if they were made after an fdatasync of the data (`SYNCED`). When a span is evicted, its mark is
- * removed durably before its bytes are.
+ * After a crash of the machine the order of page write-back is unknown, so marks of another boot
+ * count only if they were made after an fdatasync of the data (`SYNCED`). When a span is evicted,
+ * its mark is removed durably before its bytes are.
  */
 export class SpanMap implements Disposable {
   readonly #fd: number;
@@ -113,7 +113,7 @@ export class SpanMap implements Disposable {
     Atomics.compareExchange(this.presence, span, PRESENT, WATCHED);
   }
 
-  /** Ends `watch`; whether the span was watched. */
+  /** Ends `watch`. Returns whether the span was watched. */
   unwatch(span: number): boolean {
     return Atomics.compareExchange(this.presence, span, WATCHED, PRESENT) ===
       WATCHED;

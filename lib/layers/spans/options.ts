@@ -16,11 +16,11 @@ export interface LayerReaderOptions {
   readonly spans: SpanTable;
   /** Whether spans are gzip pieces, or plain bytes. */
   readonly compression: "gzip" | "uncompressed";
-  /** Which of them are present; changed by this reader alone. */
+  /** Which spans are present; changed by this reader alone. */
   readonly map: SpanMap;
   /** The data file; open until `close` has resolved. */
   readonly dataFd: number;
-  /** Where missing ones are fetched from. */
+  /** Where missing spans are fetched from. */
   readonly sources: SpanSources;
   /** Shared by all layers. */
   readonly scheduler: SpanScheduler;
@@ -31,8 +31,8 @@ export interface LayerReaderOptions {
   /** Keeps spans that could not be written to disk, and knows whether the disk can be trusted. */
   readonly uncached: UncachedSpans;
   /**
-   * The most bytes to read ahead; only a part of the cache's budget, or read-ahead would evict its own
-   * spans.
+   * The most bytes to read ahead. Must be a small part of the cache's budget, or read-ahead would
+   * evict its own spans.
    */
   readonly maxReadAheadBytes?: number;
   /** Called with the compressed bytes of each range fetched. */
@@ -42,10 +42,11 @@ export interface LayerReaderOptions {
   /** Called when every span is present. */
   readonly onComplete?: () => void;
   /**
-   * Called when spans are missing again and their bytes are about to be destroyed. That waits until the
-   * returned promise resolves: when every reader that saw them present has finished its copy.
+   * Called when spans are missing again, before their bytes are destroyed. The returned promise
+   * must resolve when every reader that saw them present has finished its copy. Only then are the
+   * bytes destroyed.
    */
   readonly onGone?: () => Promise<void>;
-  /** Called when the ztoc was found to lie about the layer. */
+  /** Called when the ztoc was found to be wrong about the layer. */
   readonly onLie?: (error: SpanError) => void;
 }

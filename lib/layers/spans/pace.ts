@@ -7,9 +7,9 @@
 const MIN_REQUESTS = 4;
 const FIRST_REQUESTS = 8;
 const MAX_REQUESTS = 32;
-/** The rate is measured over at least so long, ms, so that one lucky chunk does not count. */
+/** The rate is measured over at least this long, ms, so that one lucky chunk does not count. */
 const WINDOW_MS = 200;
-/** Factor on the known rate after a burst that is too short for a window. */
+/** Factor applied to the known rate after a burst shorter than a window. */
 const BURST_DECAY = 0.95;
 /** A rate change by this factor is more than noise. */
 const NOTICEABLE = 1.05;
@@ -37,7 +37,7 @@ export class HostPace {
     return this.#bytesPerMs;
   }
 
-  /** About how long so many bytes take, ms. */
+  /** Estimates how long this many bytes take, ms. */
   transferMs(bytes: number): number {
     return this.#bytesPerMs === 0 ? 0 : bytes / this.#bytesPerMs;
   }

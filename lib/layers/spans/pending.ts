@@ -14,9 +14,9 @@ export class PendingSpan {
   waiters = 1;
   /** The range request that fetches it; null while it is queued or recalled. */
   request: RangeRequest | null = null;
-  /** The lane it is queued in, or was last; null before the scheduler has it. */
+  /** The lane it is, or was last, queued in; null before the scheduler has it. */
   lane: Lane | null = null;
-  /** The source it is requested from, or was last. */
+  /** The source it is, or was last, requested from. */
   source: SpanSource | null = null;
   /** How often each source failed to deliver it. */
   readonly tried = new Map<SpanSource, number>();
@@ -44,7 +44,7 @@ export class PendingSpan {
     return this.#done.promise;
   }
 
-  /** Whether it has arrived or failed: by now another one may be pending for the same span. */
+  /** Whether it has arrived or failed. Another one may be pending for the same span by now. */
   get settled(): boolean {
     return this.#settled;
   }
@@ -115,7 +115,7 @@ export class Lane {
   readonly requests = new Set<RangeRequest>();
   /** Bytes of requested spans that are not settled, over all its requests. */
   heldBytes = 0;
-  /** Those of them that count against the budget of slow repositories. */
+  /** The part of `heldBytes` that counts against the budget of slow repositories. */
   slowBytes = 0;
   #slowUntilMs = -Infinity;
   #slow = false;
@@ -141,18 +141,18 @@ export class Lane {
     return this.#slow;
   }
 
-  /** A request of it gives next to nothing. */
+  /** Notes that one of its requests gives next to nothing. */
   gaveLittle(nowMs: number): void {
     this.#slow = true;
     this.#slowUntilMs = nowMs + SLOW_MS;
   }
 
-  /** Time goes by. */
+  /** Advances the time. */
   look(nowMs: number): void {
     if (nowMs >= this.#slowUntilMs) this.#slow = false;
   }
 
-  /** Whether nothing would be missed without it. */
+  /** Whether it can be forgotten. */
   get isIdle(): boolean {
     return !this.#slow && this.requests.size === 0 && this.heldBytes === 0 &&
       !this.isQueued;
@@ -181,7 +181,7 @@ export interface ScheduledLayer {
   readonly pending: ReadonlyMap<number, PendingSpan>;
   /** Where a span begins in the layer blob, bytes. */
   compressedStart(span: number): number;
-  /** Where it ends: behind its last byte. */
+  /** Where it ends (exclusive). */
   compressedEnd(span: number): number;
   /**
    * Fetches a request's spans from its source and passes each on once its bytes have arrived. Keeps

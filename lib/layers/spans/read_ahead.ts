@@ -1,6 +1,6 @@
 /** The most compressed bytes ahead of a reader; `maxBytes` may lower it. */
 const MAX_BYTES = 16 * 2 ** 20;
-/** Nor more than the host delivers in this time, ms. */
+/** Read-ahead is also bounded by what the host delivers in this time, ms. */
 const MAX_MS = 1000;
 /** The most concurrent readers of one layer that are tracked separately. */
 const MAX_STREAMS = 8;
@@ -30,7 +30,7 @@ export interface Ahead {
   readonly watch: number;
 }
 
-/** What `ReadAhead` must know of a layer. */
+/** What `ReadAhead` must know about a layer. */
 export interface ReadAheadOptions {
   readonly count: number;
   compressedStart(span: number): number;

@@ -4,7 +4,7 @@ import { Flow } from "./flow.ts";
 import type { Lane, PendingSpan, RangeRequest } from "./pending.ts";
 import type { SpanSource } from "./source.ts";
 
-/** Whether `other` was tried less often for a span than `source`, counting its current try. */
+/** Whether `other` was tried less often for a span than `source`, if the current try counts too. */
 export function isUntried(
   { tried }: PendingSpan,
   other: SpanSource,

@@ -27,19 +27,19 @@ const BACKGROUND_REQUEST_MS = 250;
 const BACKGROUND_REQUESTS = 2;
 /** Concurrent requests to a repository that hangs or trickles. */
 const SLOW_REQUESTS = 4;
-/** After a reader was served, another one often follows: the background pauses for so long, ms. */
+/** After a reader was served, another one often follows. So the background pauses this long, ms. */
 const QUIET_MS = 30;
 /** How often the progress of running requests is checked, ms. */
 const LOOK_MS = 250;
 
 /** How a scheduler behaves. */
 export interface SchedulerOptions {
-  /** The most the background may fetch, compressed bytes a second; no bound when not given. */
+  /** The most compressed bytes per second for the background. Default: no limit. */
   readonly backgroundBytesPerSecond?: number;
   /**
-   * The most compressed bytes of one host that are in flight or wait to be inflated: they are in memory,
-   * each of them twice for a moment. All hosts together may have 1.5 times as much, in fair shares. No
-   * bound when not given.
+   * The most compressed bytes of one host that are in flight or wait to be inflated. They are in
+   * memory, and for a moment twice. All hosts together may have 1.5 times as much, in fair shares.
+   * Default: no limit.
    */
   readonly maxHeldBytes?: number;
 }
@@ -86,7 +86,7 @@ export class SpanScheduler {
     );
   }
 
-  /** Takes a queued span in. */
+  /** Adds a queued span. */
   add(pending: PendingSpan): void {
     const lane = this.#place(pending);
     if (lane === null) return;
@@ -108,7 +108,7 @@ export class SpanScheduler {
     this.#startSoon(host);
   }
 
-  /** Takes a queued span back. */
+  /** Removes a queued span. */
   remove(pending: PendingSpan): void {
     pending.lane?.queues[pending.cls].delete(pending);
   }
@@ -308,7 +308,8 @@ export class SpanScheduler {
       performance.now(),
     );
     if (request.cls !== "background" || isUrgent(request)) return;
-    // This request was not cancelled because a reader had joined it. Now that reader's span has arrived.
+    // This background request was not cancelled because a reader had joined it. That reader's span
+    // has arrived by now.
     if (host.isWaiting(["demand"]) || host.urgentBeside() > 0) {
       host.yieldTo(null);
     }

@@ -2,10 +2,10 @@
 const TOGETHER = 1.5;
 
 /**
- * How much one user may have of a shared resource. Alone it may have all of `max`. Beside others it may
- * have two thirds of what they leave of 1.5 × `max`. So however many users come, the last one still
- * finds room, and nobody has to give anything back for it.
- * @param others what all others have together.
+ * How much of a shared resource one user may have. A single user may have all of `max`. With
+ * others, a user may have two thirds of what they leave of 1.5 × `max`. So however many users come,
+ * the last one still finds room, and nobody has to give anything back.
+ * @param others the sum of what all others have.
  */
 export function fairShare(max: number, others: number): number {
   if (max === Infinity) return Infinity;
@@ -30,31 +30,31 @@ export class FairShares<K> {
   #total = 0;
 
   /**
-   * Nobody has anything yet.
-   * @param max what one may have while it is alone; Infinity: no bound.
+   * At first nobody has anything.
+   * @param max what a single user may have; Infinity: no limit.
    */
   constructor(max: number) {
     this.#max = max;
   }
 
-  /** What one has. */
+  /** What one user has. */
   heldBy(key: K): number {
     return this.#held.get(key) ?? 0;
   }
 
-  /** What one may still take; zero or less if others have come since it took its share. */
+  /** What one user may still take; zero or less if others came after it took its share. */
   roomOf(key: K): number {
     const mine = this.heldBy(key);
     return fairShare(this.#max, this.#total - mine) - mine;
   }
 
-  /** Adds to what one has, whether there is room or not. */
+  /** Adds to what one user has, even if there is no room. */
   take(key: K, amount: number): void {
     this.#held.set(key, this.heldBy(key) + amount);
     this.#total += amount;
   }
 
-  /** Subtracts from what one has. */
+  /** Subtracts from what one user has. */
   give(key: K, amount: number): void {
     const left = this.heldBy(key) - amount;
     if (left > 0) this.#held.set(key, left);

@@ -2,12 +2,12 @@ import { NoSourceError } from "./errors.ts";
 import { fetchInTime, type SpanSource } from "./source.ts";
 
 /**
- * For so long, ms, a source that failed is tried only after the others; the time doubles with each
- * failure, up to a maximum.
+ * For this long, ms, a source that failed is tried only after the others. The time doubles with
+ * each failure, up to a maximum.
  */
 const FIRST_REST_MS = 10_000;
 const LAST_REST_MS = 10 * 60_000;
-/** The same for a source that gave wrong bytes, ms. */
+/** As above, for a source that gave wrong bytes, ms. */
 const DISTRUST_MS = 10 * 60_000;
 
 /** What a source did. */

@@ -39,7 +39,7 @@ export enum SpanState {
   LEAVING,
   /** It is leaving but wanted again: it is queued when its bytes are gone. */
   RECALLED,
-  /** It cannot be right: its ztoc lies, or does not match the layer. */
+  /** It cannot be made present: its ztoc is wrong or does not match the layer. */
   FAILED,
 }
 
@@ -59,7 +59,7 @@ export type SpanStep =
   | "write"
   /** Its bytes could not be written; they stay in memory. */
   | "hold"
-  /** Other spans need that memory. */
+  /** Other spans need the memory. */
   | "pushOut"
   /** It is evicted. */
   | "evict"
@@ -67,7 +67,7 @@ export type SpanStep =
   | "gone"
   /** It has no waiters any more, or its waiters get an error. */
   | "giveUp"
-  /** It turns out that it cannot be right. */
+  /** It turned out that it cannot be made present. */
   | "fail";
 
 const {

@@ -1,6 +1,6 @@
 /**
- * A chain's own directories as a folder on disk, a lower directory of overlay as any other: no mount,
- * nothing to restore, and gone with the snapshot it belongs to.
+ * A chain's own directories as a folder on disk, which overlayfs uses as a lower directory. So
+ * there is no mount, nothing to restore after a restart, and the folder goes with its snapshot.
  * @module
  */
 import {
@@ -22,8 +22,8 @@ import { logger } from "../../telemetry/mod.ts";
 const log = logger("images");
 
 /**
- * Makes the directories of a chain in an empty folder, which is given the root's facts, and puts
- * them on disk.
+ * Makes a chain's directories in an empty folder, gives the folder the root's facts, and syncs all
+ * to disk.
  * @throws OsError
  */
 export async function writeChain(
@@ -32,7 +32,7 @@ export async function writeChain(
 ): Promise<void> {
   const refused = new Set<string>();
   const made: string[] = [];
-  // Only directories are made, and each was not there: no link is on the way.
+  // We make every directory anew, so no link can be in the path.
   const make = (directory: ChainDirectory, path: string): void => {
     for (const refusal of setAttributes(path, directory.facts)) {
       refused.add(refusal);
@@ -55,7 +55,7 @@ export async function writeChain(
   await putOnDisk(folder);
 }
 
-/** A folder that containerd unpacked a layer to, or `writeChain` wrote, as a layer of a chain. */
+/** A lower layer of a chain in a folder: unpacked by containerd, or written by `writeChain`. */
 export class FolderLower implements LowerDirectories {
   /** The files below a folder. */
   constructor(
@@ -63,7 +63,7 @@ export class FolderLower implements LowerDirectories {
     readonly folder: string,
   ) {}
 
-  /** What the folder has at a path; links in it are followed within the folder. @throws Deno's errors, OsError */
+  /** Looks up a path in the folder; follows links within it. @throws Deno's errors, OsError */
   look(path: string): DirectoryFacts | "other" | "missing" {
     const found = rootPathOf(path, (at) => this.#readLink(at));
     if (found === null) return "other";
@@ -88,7 +88,7 @@ export class FolderLower implements LowerDirectories {
     return bytePath(Deno.readLinkSync(local));
   }
 
-  /** Null for names that are no text: Deno cannot ask for them. */
+  /** Null for names that are not UTF-8: Deno cannot open them. */
   #local(path: string): string | null {
     try {
       const bytes = Uint8Array.from(path, (unit) => unit.charCodeAt(0));

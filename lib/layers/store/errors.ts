@@ -4,9 +4,9 @@ import type { LayerIdentity } from "./identity.ts";
 export class StateVersionError extends Error {
   /** The class's name, for logs. */
   override readonly name = "StateVersionError";
-  /** What is found, and what this release knows, in words. */
+  /** @param detail what was found, and what this release knows. */
   constructor(
-    /** Of the file or folder. */
+    /** The file or folder. */
     readonly path: string,
     detail: string,
   ) {
@@ -14,15 +14,15 @@ export class StateVersionError extends Error {
   }
 }
 
-/** A ztoc was found to lie about its layer, now or earlier: it is not used again. */
+/** A ztoc was found, now or earlier, to be wrong about its layer. It is not used again. */
 export class LyingZtocError extends Error {
   /** The class's name, for logs. */
   override readonly name = "LyingZtocError";
-  /** The layer it lies about. */
+  /** The layer. */
   readonly layerDigest: string;
   /** The ztoc. */
   readonly ztocDigest: string;
-  /** Which ztoc lies about which layer, and how in words. */
+  /** @param reason how the ztoc is wrong. */
   constructor({ layerDigest, ztocDigest }: LayerIdentity, reason: string) {
     super(`ztoc ${ztocDigest} lies about layer ${layerDigest}: ${reason}`);
     this.layerDigest = layerDigest;

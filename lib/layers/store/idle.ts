@@ -22,8 +22,8 @@ export class IdleLayerFolders implements IdleLayers {
   #bytes = 0;
 
   /**
-   * Finds the layers an earlier run kept.
-   * @param forget told the slots whose folder is removed.
+   * Finds the layers that an earlier process kept.
+   * @param forget called with each slot whose folder is removed.
    */
   constructor(
     layersDirectory: string,
@@ -52,7 +52,7 @@ export class IdleLayerFolders implements IdleLayers {
     return [...this.#layers.keys()];
   }
 
-  /** A layer is no longer served, and kept. */
+  /** Keeps a layer that is no longer served. */
   add(slot: number): void {
     Deno.writeFileSync(
       `${this.#layersDirectory}/${slot}/${MARK}`,
@@ -61,7 +61,7 @@ export class IdleLayerFolders implements IdleLayers {
     this.#count(slot);
   }
 
-  /** A layer is served again. */
+  /** Takes out a layer that is served again. */
   take(slot: number): void {
     const bytes = this.#layers.get(slot);
     if (bytes === undefined) return;

@@ -1,5 +1,6 @@
 /**
- * The files of a layer's folder that are made once: its ztoc, the tree that is made of it, its diff ID.
+ * The files of a layer's folder that are written once: the ztoc, the tree compiled from it, the
+ * diff ID.
  * @module
  */
 import { Buffer } from "node:buffer";
@@ -30,9 +31,9 @@ export function holds(path: string, bytes: Uint8Array): boolean {
 }
 
 /**
- * The tree in a file; null when there is none that can be used.
- * @param revision `current`: one that older rules made is of no use. `any`: the kernel may know its
- * numbers.
+ * Opens the tree in a file; null if there is no usable one.
+ * @param revision `current`: only a tree of the current `TREE_REVISION`. `any`: also an older one,
+ * because the kernel may know its inode numbers.
  */
 export function openTree(
   path: string,
@@ -42,7 +43,7 @@ export function openTree(
     const tree = new LayerTree(readWholeFile(path, MAX_TREE_BYTES).slice());
     return revision === "any" || tree.revision === TREE_REVISION ? tree : null;
   } catch (error) {
-    // Missing, torn or of another version: it is made again from the ztoc.
+    // Missing, damaged or of another version: it is compiled again from the ztoc.
     if (error instanceof TreeFormatError || error instanceof OsError) {
       return null;
     }
@@ -50,7 +51,10 @@ export function openTree(
   }
 }
 
-/** Version of the tree file at `path`; null when there is no file, or none of ours. @throws OsError */
+/**
+ * The version of the tree file at `path`; null if there is none, or if it is not a tree file.
+ * @throws OsError
+ */
 export function treeFileVersion(path: string): number | null {
   let fd: number;
   try {
@@ -67,7 +71,7 @@ export function treeFileVersion(path: string): number | null {
   }
 }
 
-/** The file tree of a ztoc, as `LayerTree` reads it. @throws TreeCompileError */
+/** Compiles a ztoc into a tree file. @throws TreeCompileError */
 export function compileZtoc(
   { entries, uncompressedSize }: Ztoc,
   spans: SpanTable,
@@ -84,9 +88,9 @@ export function compileZtoc(
 
 /** A file of a new layer. */
 export interface NewFile {
-  /** In the folder. */
+  /** Its name in the folder. */
   readonly name: string;
-  /** All of it. */
+  /** Its contents. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 

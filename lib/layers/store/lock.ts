@@ -8,9 +8,9 @@ const log = logger("images");
 export class RootInUseError extends Error {
   /** The class's name, for logs. */
   override readonly name = "RootInUseError";
-  /** Another process has the lock. */
+  /** Makes the error. */
   constructor(
-    /** Of the lock. */
+    /** The lock file. */
     readonly path: string,
   ) {
     super(
@@ -22,10 +22,10 @@ export class RootInUseError extends Error {
 /**
  * Takes the lock of a root; closing the file releases it.
  *
- * A predecessor may have been killed while it was mounting a layer by EROFS. Its mount call then waits
- * in the kernel for an answer that the killed process itself should give, so it cannot end and keeps its
- * lock until another process answers in its place. The next daemon does that, so the lock of such a
- * process is ignored.
+ * A predecessor may have been killed while it was mounting a layer by EROFS. Its mount call then
+ * waits in the kernel for an answer that only the killed process could give. So that process cannot
+ * exit, and keeps its lock until another process answers instead. The next daemon does that, so it
+ * ignores the lock of such a process.
  * @throws RootInUseError
  */
 export function takeLock(path: string): Deno.FsFile {

@@ -1,6 +1,5 @@
 /**
- * What is on disk about layers, whichever process serves them. A lock lets one process at a time use a
- * root.
+ * What is on disk about layers. A lock lets only one process at a time use a root.
  *
  * ```text
  * <root>/lock            held by the process that owns all below (`takeLock`)
@@ -8,14 +7,14 @@
  * <root>/layers/<slot>/  all that is kept of one layer (`LayerFolder`)
  * ```
  *
- * A *slot* is the small durable number of one layer served by one ztoc (`LayerIdentity`): the name of
- * its folder, and the high half of its nodeids. It is never given to another layer.
+ * A *slot* is the small durable number of one layer served by one ztoc (`LayerIdentity`): the name
+ * of its folder, and the high half of its nodeids. It is never given to another layer.
  *
- * A file is either complete or absent. After an unclean stop of the machine, only what can be verified
- * is believed; docs/restarts.md says which record is the truth about what.
+ * A file is either complete or absent. After an unclean stop of the machine, only what can be
+ * verified is believed; docs/restarts.md says which record is the truth about what.
  *
- * It may touch those files, decode a ztoc and compile its tree. It must not know how a layer is shown,
- * how missing bytes are fetched, or which snapshots use it.
+ * It may touch those files, decode a ztoc and compile its tree. It must not know how a layer is
+ * shown, how missing bytes are fetched, or which snapshots use it.
  * @module
  */
 export type { LayerIdentity } from "./identity.ts";

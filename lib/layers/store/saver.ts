@@ -5,21 +5,21 @@ import type { SlotTableStore } from "./slots.ts";
 
 /** Syncs the parts of a layer that must survive a power loss, without blocking the main thread. */
 export class LayerSaver {
-  /** What is being written, by folder. */
+  /** Saves in progress, by folder. */
   readonly #underWay = new Map<string, Promise<void>>();
   /** Syncs the folder that holds the layers' folders. */
   readonly #names: SharedRun;
   readonly #slots: SlotTableStore;
 
-  /** Of layers in folders below `layersDirectory`, whose slots are in `slots`. */
+  /** Saves layers in folders below `layersDirectory`, whose slots are in `slots`. */
   constructor(layersDirectory: string, slots: SlotTableStore) {
     this.#names = new SharedRun(() => putOnDisk(layersDirectory));
     this.#slots = slots;
   }
 
   /**
-   * Writes a layer's new files. Resolves when they are on disk together with the folder's name and the
-   * layer's slot: a snapshot that is committed on the layer relies on these, too.
+   * Writes a layer's new files. Resolves when they are on disk, together with the folder's name and
+   * the layer's slot. A snapshot committed on the layer relies on all three.
    * @throws FileError
    */
   save(folder: string, files: readonly NewFile[]): Promise<void> {
@@ -34,8 +34,8 @@ export class LayerSaver {
   }
 
   /**
-   * @param before an earlier save into the same folder, whose draft files have the same names: the layer
-   * was closed and opened again.
+   * @param before an earlier save into the same folder, if the layer was closed and opened again.
+   * Its draft files have the same names, so it must end first.
    */
   async #save(
     folder: string,

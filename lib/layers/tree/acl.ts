@@ -1,14 +1,14 @@
 /**
- * POSIX ACLs as attributes hold them (uapi/linux/posix_acl_xattr.h): a version, then entries of tag,
- * permissions and ID. What a file system of Linux makes of them when an archive is unpacked is made of
- * them here: one that breaks the rules is none, one that says no more than the mode is none either,
- * and setting the mode sets what the mode stands for.
+ * POSIX ACLs in the format of extended attributes (uapi/linux/posix_acl_xattr.h): a version, then
+ * entries of tag, permissions and ID. This code does what a Linux file system does when an archive
+ * is unpacked. It drops an ACL that is invalid, and one that says no more than the mode. When the
+ * mode is set, the ACL's matching entries are set too.
  * @module
  */
 
-/** Name of the attribute that rules access. */
+/** The attribute with a file's access ACL. */
 export const ACCESS_ACL = "system.posix_acl_access";
-/** Name of the attribute of directories that what is made in them inherits. */
+/** The attribute with a directory's default ACL, which new files in it inherit. */
 export const DEFAULT_ACL = "system.posix_acl_default";
 
 const VERSION = 2;
@@ -31,7 +31,7 @@ interface AclEntry {
   readonly id: number;
 }
 
-/** Which tags may follow which, as `posix_acl_valid` (fs/posix_acl.c) has it. */
+/** Which tags may follow which, as in `posix_acl_valid` (fs/posix_acl.c). */
 type State = "owner" | "users" | "groups" | "other" | "end";
 const STEPS: Readonly<Record<State, Readonly<Record<number, State>>>> = {
   owner: { [TAG.owner]: "users" },
@@ -45,7 +45,7 @@ const STEPS: Readonly<Record<State, Readonly<Record<number, State>>>> = {
   end: {},
 };
 
-/** The entries; null when the kernel would refuse them. */
+/** Parses the entries; null if the kernel would refuse them. */
 function parse(value: Uint8Array): AclEntry[] | null {
   if (
     value.length <= HEADER_BYTES ||
@@ -86,16 +86,17 @@ function encode(entries: readonly AclEntry[]): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** A default ACL as it is kept; null when it is none. */
+/** The default ACL to store; null if it is invalid. */
 export function defaultAcl(value: Uint8Array): Uint8Array<ArrayBuffer> | null {
   const entries = parse(value);
   return entries === null ? null : encode(entries);
 }
 
 /**
- * What is left of an access ACL once the file has its mode: owner and others are the mode's, and so
- * is the mask, or the owning group where there is none. Also what a new file has of its directory's
- * default ACL. Null when it is none, or says no more than the mode.
+ * The access ACL of a file that gets this mode. The mode sets the entries of the owner and of
+ * others. It also sets the mask, or the owning group's entry if there is no mask. A new file's ACL
+ * is made from its directory's default ACL in the same way. Null if the ACL is invalid or says no
+ * more than the mode.
  */
 export function accessAcl(
   value: Uint8Array,

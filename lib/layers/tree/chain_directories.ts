@@ -1,12 +1,12 @@
 /**
- * Directories that the layers of a chain imply.
+ * Directories that a chain needs above its layers.
  *
- * An archive may name `home/u/file` and no `home/u`. Unpacking then makes the directory as it is in the
- * layers below, so what it looks like belongs to the chain and not to the layer, which many chains
- * share. So each chain that needs it gets a small directory tree, shown above its layers, with just
- * those directories and the ones they are in: overlay takes mode, owner and attributes of a directory
- * from the uppermost layer that has it, and its entries from all. Nothing is listed that the layers
- * hide or delete: it would appear again.
+ * An archive may have an entry for `home/u/file` and none for `home/u`. Unpacking then makes the
+ * directory with the facts (mode, owner, attributes) it has in the layers below. These facts belong
+ * to the chain, not to the layer, because many chains share a layer. So a chain that needs it gets
+ * a small tree of just these directories and their parents, mounted above its layers. overlayfs
+ * takes a directory's facts from the uppermost layer that has it, and its entries from all layers.
+ * A directory that the layers hide or delete must not be in the tree: it would appear again.
  * @module
  */
 import { ACCESS_ACL, accessAcl, DEFAULT_ACL } from "./acl.ts";
@@ -15,7 +15,7 @@ import { DIRECTORY } from "./format.ts";
 import { S } from "./modes.ts";
 import type { Inode, LayerTree } from "./tree.ts";
 
-/** What a directory shows of itself. */
+/** A directory's own metadata. */
 export interface DirectoryFacts {
   /** Permission bits with setuid, setgid and sticky. */
   readonly mode: number;
@@ -23,65 +23,64 @@ export interface DirectoryFacts {
   readonly uid: number;
   /** Owning group. */
   readonly gid: number;
-  /** Of the last change, seconds since 1970. */
+  /** The modification time, seconds since 1970. */
   readonly mtimeSeconds: number;
   /** Nanoseconds of that second. */
   readonly mtimeNanos: number;
-  /** Names as text of one character a byte; none of the host's own (`trusted.*`). */
+  /** By name, a string with one character per byte. Without the host's own (`trusted.*`). */
   readonly xattrs: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
 }
 
-/** A directory of a chain that is shown above its layers. */
+/** A directory that is shown above a chain's layers. */
 export interface ChainDirectory {
-  /** As text of one character a byte; empty for the root. */
+  /** A string with one character per byte; empty for the root. */
   readonly name: string;
-  /** What it shows of itself. */
+  /** Its metadata. */
   readonly facts: DirectoryFacts;
-  /** In it, in no order. */
+  /** The directories in it, in no particular order. */
   readonly children: readonly ChainDirectory[];
 }
 
-/** A layer below, as unpacking looks at it. */
+/** A lower layer, as unpacking sees it. */
 export interface LowerDirectories {
   /**
-   * What there is at a clean absolute path, links in it followed within the layer. `other`: something
-   * that is no directory.
+   * Looks up a clean absolute path and follows links within the layer. `other`: not a directory.
    */
   look(path: string): DirectoryFacts | "other" | "missing";
 }
 
-/** What a chain is made of, but for its uppermost layer. */
+/** A chain without its uppermost layer. */
 export interface ChainBelow {
-  /** What is shown above the chain without that layer. */
+  /** The directories shown above that shorter chain. */
   readonly listed: ChainDirectory | null;
-  /** Its layers, nearest first. */
+  /** Its layers, uppermost first. */
   readonly lower: readonly LowerDirectories[];
   /**
-   * What the root directory shows. `image`: what the uppermost layer says that has an entry for it.
-   * `container`: as containerd, which passes over such entries, mode 0755 and owner root.
+   * Where the root directory's facts come from. `image`: from the uppermost layer with an entry for
+   * it. `container`: mode 0755 and owner root, as in containerd, which ignores such entries.
    */
   readonly root: "image" | "container";
 }
 
-/** More of it than any image has: such a chain is left to containerd. */
+/** The chain is larger than that of any real image. It is left to containerd. */
 export class ChainTooLargeError extends Error {
   static {
     this.prototype.name = "ChainTooLargeError";
   }
 }
 
-/** Bytes of paths looked up in layers below. */
+/** The most bytes of paths looked up in lower layers. */
 const MAX_PATH_BYTES = 2 ** 24;
-/** Directories of one chain. */
+/** The most directories for one chain. */
 const MAX_DIRECTORIES = 20_000;
 const OPAQUE = new TextEncoder().encode("trusted.overlay.opaque");
 const TRUSTED = "trusted.";
 const S_ISGID = 0o2000;
 
-/** What containerd gives the root directory of a container. */
+/** The facts that containerd gives a container's root directory. */
 const CONTAINER_ROOT = { mode: 0o755, uid: 0, gid: 0, xattrs: new Map() };
 
-/** The facts of a directory of a layer, as its own tree has them. */
+/** A directory's facts in its own layer's tree. */
 export function factsAt(tree: LayerTree, inode: Inode): DirectoryFacts {
   const xattrs = new Map<string, Uint8Array<ArrayBuffer>>();
   for (let i = 0; i < tree.xattrCount(inode); i++) {
@@ -100,14 +99,14 @@ export function factsAt(tree: LayerTree, inode: Inode): DirectoryFacts {
   };
 }
 
-/** Whether a chain may need directories of its own because of this layer. */
+/** Whether this layer may make a chain need directories of its own. */
 export function mayInherit(tree: LayerTree): boolean {
   return tree.inherits || !alike(factsAt(tree, 0), CONTAINER_ROOT);
 }
 
 /**
- * The directories of a chain, whose uppermost layer is `top`.
- * @returns null when the layers show all that is right.
+ * Works out the directories of a chain whose uppermost layer is `top`.
+ * @returns null if the layers alone are right.
  * @throws ChainTooLargeError
  */
 export function chainDirectories(
@@ -117,21 +116,24 @@ export function chainDirectories(
   return new ChainWalk(top, below).root();
 }
 
-/** A directory of the uppermost layer that is looked at. */
+/** A directory of the uppermost layer, and what is known about it. */
 interface Place {
   readonly inode: Inode;
   readonly path: string;
-  /** The same directory among those of the chain without that layer. */
+  /** The same directory in the shorter chain's `listed`. */
   readonly listed: ChainDirectory | null;
-  /** Layers below that have the directory it is in, nearest first. */
+  /** The lower layers that have its parent directory, uppermost first. */
   readonly lower: readonly LowerDirectories[];
-  /** What the directory it is in was made with, when that has no entry. */
+  /** The facts its parent was made with, if the parent has no entry. */
   readonly implied: DirectoryFacts | null;
-  /** Whether the layers below are seen there. */
+  /** Whether the lower layers are visible there. */
   readonly seen: boolean;
 }
 
-/** What a new directory has of the one it is made in: by its setgid bit the group, its default ACL. */
+/**
+ * The facts of a new directory: it inherits its parent's default ACL, and its group if that has the
+ * setgid bit.
+ */
 function madeIn(
   parent: DirectoryFacts | null,
   shown: DirectoryFacts,
@@ -149,7 +151,7 @@ function madeIn(
 class ChainWalk {
   readonly #top: LayerTree;
   readonly #below: ChainBelow;
-  /** Inodes of directories with something to look at in or below them. */
+  /** By inode: whether the directory, or one below it, inherits facts. */
   readonly #relevant: Uint8Array;
   #pathBytes = 0;
   #listed = 0;
@@ -202,11 +204,11 @@ class ChainWalk {
     return this.#node({ name, facts, children });
   }
 
-  /** What is shown above in a directory that the uppermost layer has. */
+  /** The directories to show in a directory that the uppermost layer has. */
   #children(place: Place): ChainDirectory[] {
     const { inode, path, lower, implied } = place;
     const top = this.#top;
-    // What is below an opaque directory is not seen, though unpacking looks at it.
+    // An opaque directory hides what is below it, though unpacking looks there for facts.
     const seen = place.seen &&
       top.findXattr(inode, OPAQUE, 0, OPAQUE.length) < 0;
     const before = new Map(
@@ -225,7 +227,7 @@ class ChainWalk {
         top.names.subarray(offset, offset + (top.nameLength[dirent] as number)),
       );
       const known = before.get(name) ?? null;
-      before.delete(name); // what is no directory here hides it
+      before.delete(name); // if it is not a directory here, it hides the lower one
       if (!isRelevant && !(isDirectory && seen && known !== null)) continue;
       const made = this.#directory(name, {
         inode: child,
@@ -257,7 +259,7 @@ class ChainWalk {
     return directory;
   }
 
-  /** What the layers below say of a path, and which of them may say something of what is in it. */
+  /** The lower layers' facts of a path, and the layers to ask about what is in it. */
   #look(
     path: string,
     lower: readonly LowerDirectories[],
@@ -274,7 +276,7 @@ class ChainWalk {
       }
       const found = layer.look(path);
       if (found === "missing") continue;
-      // Where the path ends in a file, unpacking looks no further down.
+      // Unpacking stops at the first layer in which the path is a file.
       if (found === "other") break;
       if (wanted) nearest ??= found;
       alive.push(layer);
@@ -283,7 +285,7 @@ class ChainWalk {
   }
 }
 
-/** Whether two directories show the same, whenever they were changed. */
+/** Whether two directories have the same facts, apart from their times. */
 function alike(
   a: DirectoryFacts,
   b: Omit<DirectoryFacts, "mtimeSeconds" | "mtimeNanos">,
@@ -300,11 +302,11 @@ function alike(
   return true;
 }
 
-/** Directories that inherit facts, and all that they are in. */
+/** By inode: whether the directory, or one below it, inherits facts. */
 function relevantDirectories(tree: LayerTree): Uint8Array {
   const relevant = new Uint8Array(tree.inodes);
   if (!tree.inherits) return relevant;
-  // Inodes are numbered breadth first: what is in a directory comes behind it.
+  // Inodes are numbered breadth first, so a directory's children come after it.
   for (let inode = tree.inodes - 1; inode >= 0; inode--) {
     if (!tree.isDirectory(inode)) continue;
     if (tree.factsOf(inode) !== DIRECTORY.own) relevant[inode] = 1;

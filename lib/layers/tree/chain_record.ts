@@ -1,6 +1,6 @@
 import type { ChainDirectory, DirectoryFacts } from "./chain_directories.ts";
 
-/** Raised when records of before cannot be read any more. */
+/** Increase it when older records can no longer be read. */
 const VERSION = 1;
 
 interface Stored {
@@ -11,7 +11,7 @@ interface Stored {
   readonly children: readonly Stored[];
 }
 
-/** The directories of a chain as a text, from which those of chains that build on it are made. */
+/** Encodes a chain's directories as text. The directories of longer chains are made from it. */
 export function encodeChain(root: ChainDirectory): string {
   return JSON.stringify({ version: VERSION, root: stored(root) });
 }
@@ -29,7 +29,7 @@ function stored({ name, facts, children }: ChainDirectory): Stored {
   };
 }
 
-/** Reads what `encodeChain` wrote. @throws Error for another version's. */
+/** Decodes what `encodeChain` wrote. @throws Error for a record of another version. */
 export function decodeChain(text: string): ChainDirectory {
   const { version, root } = JSON.parse(text);
   if (version !== VERSION) {

@@ -15,7 +15,7 @@ import {
 import { S } from "./modes.ts";
 import { TreeBuilder } from "./tree_builder.ts";
 
-/** What a tree is made of. */
+/** The input of a tree. */
 export interface TreeInput {
   /** In tar order; later entries win. */
   readonly entries: readonly ZtocEntry[];
@@ -25,15 +25,15 @@ export interface TreeInput {
   readonly dataSize: number;
 }
 
-/** The reachable part of a built tree, numbered breadth first. */
+/** The reachable part of the built tree, numbered breadth first. */
 interface Order {
-  /** Built inode of each final inode. */
+  /** By final inode: the built one. */
   readonly inodes: Uint32Array;
-  /** Final inode of each built one. */
+  /** By built inode: the final one. */
   readonly numbers: Uint32Array;
-  /** Built dirents, directory by directory, sorted by name. */
+  /** Built dirents, grouped by directory and sorted by name. */
   readonly dirents: Uint32Array;
-  /** By final inode: first dirent of a directory, and how many. */
+  /** By final inode: a directory's first dirent, and its number of dirents. */
   readonly first: Uint32Array;
   readonly count: Uint32Array;
   readonly nlink: Uint32Array;
@@ -41,7 +41,7 @@ interface Order {
 
 const UNSEEN = 0xffff_ffff;
 
-/** Built dirents grouped by their directory, names ascending; and where each group begins. */
+/** Groups built dirents by directory, sorted by name. Also gives where each group begins. */
 function groupByParent(
   { dirents, inodes: { count: inodes }, names }: TreeBuilder,
 ): { sorted: Uint32Array; starts: Uint32Array } {
@@ -63,7 +63,7 @@ function groupByParent(
   return { sorted, starts };
 }
 
-/** Numbers the inodes, counts links and lays directories out one after another. */
+/** Numbers the inodes, counts links, and lays out the directories one after another. */
 function layOut(builder: TreeBuilder): Order {
   const { dirents: table, inodes: { count: built, mode } } = builder;
   const { sorted, starts } = groupByParent(builder);
@@ -111,7 +111,7 @@ function layOut(builder: TreeBuilder): Order {
 }
 
 /**
- * Whether entries make a tree at all: what is indexed must be servable.
+ * Checks that entries make a tree: a layer that is indexed must be servable.
  * @throws TreeCompileError
  */
 export function assertTree(
@@ -124,7 +124,7 @@ export function assertTree(
 }
 
 /**
- * Makes the tree file of a layer.
+ * Makes a layer's tree file.
  * @throws TreeCompileError
  */
 export function compileTree(input: TreeInput): Uint8Array<ArrayBuffer> {

@@ -1,17 +1,20 @@
 /**
- * Paths as entries of an archive have them: bytes, not cleaned.
+ * Paths as an archive's entries have them: bytes, not cleaned.
  * @module
  */
 
-/** The file list cannot be a tree: a link has no target, a name or path is none, a bound is broken. */
+/**
+ * The entries do not make a tree: a link has no target, a name or path is invalid, or a limit is
+ * exceeded.
+ */
 export class TreeCompileError extends Error {
   static {
     this.prototype.name = "TreeCompileError";
   }
 
-  /** Names the entry at fault. */
+  /** The message names the bad entry. */
   constructor(
-    /** Its number in the ztoc. */
+    /** The entry's number in the ztoc. */
     readonly entry: number,
     detail: string,
   ) {
@@ -19,11 +22,11 @@ export class TreeCompileError extends Error {
   }
 }
 
-/** Deepest directory: the kernel's PATH_MAX leaves no room for more. */
+/** The deepest directory; more does not fit into the kernel's PATH_MAX. */
 const MAX_DEPTH = 2048;
 /** NAME_MAX (uapi/linux/limits.h). */
 export const MAX_NAME_BYTES = 255;
-/** What separates components. */
+/** The separator of path components. */
 export const SLASH = 0x2f;
 const DOT = 0x2e;
 
@@ -41,7 +44,10 @@ export function startsWith(
   return true;
 }
 
-/** Ranges of a path's components, checked; `.` and empty ones are left out, `..` takes one away. */
+/**
+ * Splits a path into checked components, as ranges. Skips `.` and empty ones; `..` removes the last
+ * one.
+ */
 export function components(
   path: Uint8Array,
   number: number,
@@ -51,7 +57,7 @@ export function components(
     let end = path.indexOf(SLASH, start);
     if (end < 0) end = path.length;
     if (isDots(path, start, end)) {
-      if (end - start === 2) found.pop(); // at the root it leads nowhere
+      if (end - start === 2) found.pop(); // at the root it stays at the root
     } else if (end > start) {
       checkName(path, start, end, number, 0);
       found.push([start, end]);
@@ -62,7 +68,7 @@ export function components(
   return found;
 }
 
-/** @throws TreeCompileError for a name no file system takes. */
+/** @throws TreeCompileError for a name that no file system accepts. */
 export function checkName(
   path: Uint8Array,
   start: number,
@@ -87,7 +93,7 @@ export function isDots(path: Uint8Array, start: number, end: number): boolean {
     path[end - 1] === DOT;
 }
 
-/** Bytes as text of one character a byte. */
+/** Bytes as a string with one character per byte. */
 export function latin1(bytes: Uint8Array): string {
   let text = "";
   for (let i = 0; i < bytes.length; i += 4096) {
@@ -96,7 +102,7 @@ export function latin1(bytes: Uint8Array): string {
   return text;
 }
 
-/** The bytes of a text of one character a byte. */
+/** The bytes of a string with one character per byte. */
 export function bytesOf(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
@@ -121,7 +127,7 @@ export function sameStart(
   b: Uint8Array,
   length: number,
 ): boolean {
-  // From the end: neighbours in a tar differ there first.
+  // Compare from the end: neighbours in a tar differ there.
   for (let i = length - 1; i >= 0; i--) {
     if (a[i] !== b[i]) return false;
   }

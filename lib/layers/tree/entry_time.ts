@@ -1,16 +1,19 @@
 import { parseModTime } from "../../formats/ztoc/mod.ts";
 
-/** The last moment Go can say in nanoseconds since 1970: 11 April 2262. */
+/** The last time that Go can express in nanoseconds since 1970: 11 April 2262. */
 const LAST_SECOND = 9_223_372_036;
 const LAST_NANOS = 854_775_807;
 
-/** Times of entries as unpacking applies them. Neighbours often have the same. */
+/**
+ * Parses times of entries as unpacking applies them. Caches the last one: neighbours often have the
+ * same.
+ */
 export class EntryTime {
   seconds = 0;
   nanos = 0;
   #text = "";
 
-  /** Reads a ztoc's time. As with containerd, times before 1970 and after 2262 become 1970. */
+  /** Parses a ztoc's time. As in containerd, times before 1970 and after 2262 become 1970. */
   read(text: string): void {
     if (text === this.#text) return;
     const { seconds, nanos } = parseModTime(text);

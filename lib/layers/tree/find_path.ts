@@ -14,9 +14,9 @@ export function linksOf(tree: LayerTree): ReadLink {
 }
 
 /**
- * The inode at a path of bytes, given as a text of one character a byte: directories on the way may be
- * links, the last part is taken as it is.
- * @returns -1 when there is none.
+ * The inode at a path, given as a string with one character per byte. Follows links on the way, but
+ * not in the last component.
+ * @returns -1 if there is none.
  * @throws TooManyLinksError
  */
 export function findPath(tree: LayerTree, path: string): Inode {
@@ -26,7 +26,7 @@ export function findPath(tree: LayerTree, path: string): Inode {
   return inodeAt(tree, `${directory}/${path.slice(slash + 1)}`);
 }
 
-/** The inode at a path without links and dots; -1 when there is none. */
+/** The inode at a path without links and dots; -1 if there is none. */
 export function inodeAt(tree: LayerTree, path: string): Inode {
   let inode: Inode = 0;
   for (const part of path.split("/")) {

@@ -1,7 +1,7 @@
 /**
- * The layer tree file: one compact binary per layer, made once from its ztoc and read by every process
- * and Worker that serves the layer. The format is private (no other tool reads it); a file with another
- * version or a wrong checksum is rebuilt.
+ * The layer tree file: one compact binary per layer, compiled once from its ztoc and read by every
+ * process and Worker that serves the layer. The format is private: no other tool reads it. A file
+ * with another version or a wrong checksum is compiled again.
  *
  * Little-endian, sections in this order, each starting on 8 bytes:
  *
@@ -16,18 +16,15 @@
  * | xattr keyOffset, keyLength, valueOffset, valueLength | u32 | xattrs |
  * | names | bytes | header.nameBytes |
  *
- * `first`/`count` mean, by type: a directory's run of dirents (sorted by name bytes); a symlink's
- * run of name bytes (its target); nothing otherwise. Inode 0 is the root. Hard links are several
- * dirents with one inode. `rdev` is a device's number; of a directory, whose facts it has
- * (`DIRECTORY`). `spanStarts` are offsets in the data file; the last is its size.
+ * `first` and `count` are a range: of a directory its dirents (sorted by name bytes), of a symlink
+ * the name bytes of its target. Inode 0 is the root. Hard links are several dirents with one inode.
+ * `rdev` is a device's number; for a directory it is a `DIRECTORY` value. `spanStarts` are offsets
+ * in the data file; the last is its size.
  * @module
  */
 
 export const TREE_MAGIC = 0x54434f53; // "SOCT"
-/**
- * Version of the tree file. Raise it with every change of the layout, or of the tree that is compiled
- * from a ztoc.
- */
+/** The version of the tree file. Increase it when the layout changes. */
 export const TREE_VERSION = 1;
 
 /** The largest tree file that is opened. */
@@ -48,24 +45,25 @@ export const HEADER = {
 } as const;
 
 export const HEADER_BYTES = 64;
-/** Some entry has an extended attribute (opaque marks count). */
+/** Some entry has an extended attribute (an opaque mark counts). */
 export const FLAG_XATTRS = 1;
-/** Some directory below the root is not `DIRECTORY.own`. */
+/** Some directory below the root has another value than `DIRECTORY.own`. */
 export const FLAG_INHERITS = 2;
 
 /**
- * Raised whenever the same entries give another tree, the format staying as it is. A tree of another
- * revision can be served, and must be where the kernel knows its numbers; else it is made anew.
+ * Increase it when the same entries compile to another tree in the same format. A tree of another
+ * revision is still served in old mounts, because the kernel knows its inode numbers. Otherwise it
+ * is compiled again.
  */
 export const TREE_REVISION = 1;
 
-/** Whose facts a directory shows. */
+/** Where a directory's facts (mode, owner, attributes) come from. */
 export const DIRECTORY = {
-  /** Those of its entry. */
+  /** From its own entry. */
   own: 0,
-  /** It has no entry: unpacking gives it those it has in the layers below. */
+  /** It has no entry: from the layers below, as in unpacking. */
   implied: 1,
-  /** Its entry's, but what came before that implied it: attributes of below stay with it. */
+  /** From its entry. But an earlier entry had implied it, so the lower layers' attributes stay. */
   inherits: 2,
 } as const;
 
@@ -81,7 +79,7 @@ export const INODE_COLUMNS = [
   "count",
 ] as const;
 
-/** Counts that fix where each section lies. */
+/** Counts that determine where each section is. */
 export interface TreeCounts {
   readonly inodes: number;
   readonly dirents: number;
@@ -104,7 +102,7 @@ export interface TreeLayout {
 
 const align = (offset: number) => Math.ceil(offset / 8) * 8;
 
-/** Where each section lies. */
+/** Computes where each section is. */
 export function treeLayout(counts: TreeCounts): TreeLayout {
   const { inodes, dirents, xattrs, spans, nameBytes } = counts;
   const doubles = HEADER_BYTES;

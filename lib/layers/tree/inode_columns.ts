@@ -1,21 +1,21 @@
 import { grown } from "./name_table.ts";
 
-/** Facts of the inodes of a tree that is put together, in columns. */
+/** The inodes of a tree while it is built, as one column per field. */
 export class InodeColumns {
   count = 0;
   mode = new Uint32Array(1 << 12);
   uid = new Uint32Array(1 << 12);
   gid = new Uint32Array(1 << 12);
-  /** Device number; of a directory, whose facts it has (`DIRECTORY`). */
+  /** A device's number; for a directory, its `DIRECTORY` value. */
   rdev = new Uint32Array(1 << 12);
   mtimeNanos = new Uint32Array(1 << 12);
-  /** Name number of a symlink's target. */
+  /** A symlink's target, as a number in the name table. */
   target = new Uint32Array(1 << 12);
   size = new Float64Array(1 << 12);
   dataOffset = new Float64Array(1 << 12);
   mtimeSeconds = new Float64Array(1 << 12);
 
-  /** Number of a new inode, whose facts are all zero. */
+  /** Adds an inode with all fields zero. Returns its number. */
   add(): number {
     const inode = this.count++;
     if (inode === this.mode.length) {

@@ -1,12 +1,12 @@
 /**
- * A layer's file tree, compiled once from its ztoc into one compact binary: columns in typed arrays
- * instead of an object per file. Both faces show it.
+ * A layer's file tree, compiled once from its ztoc into one compact binary: typed arrays instead of
+ * an object per file. Both faces show it.
  *
- * A tree file is private to this program. It has a version and a checksum; a file that fails either
- * check is a `TreeFormatError` and is made again from the ztoc.
+ * A tree file is private to this program. It has a version and a checksum. A file that fails either
+ * check gives a `TreeFormatError` and is compiled again from the ztoc.
  *
- * Bytes in, bytes out: it touches nothing. It must not know the kernel's protocol, nor which of a
- * layer's bytes are cached.
+ * Bytes in, bytes out, no I/O. It must not know the kernel's protocol, nor which of a layer's bytes
+ * are cached.
  * @module
  */
 export { blobBytes, BLOBS_DIRECTORY, dataBytes } from "./blob.ts";

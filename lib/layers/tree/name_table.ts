@@ -1,19 +1,20 @@
 /**
- * The names of a tree while it is built: each stored once, numbered, and found by a hash of its bytes.
+ * The names of a tree while it is built. Each is stored once and has a number; a hash of its bytes
+ * finds it.
  */
 
-/** Longest search in a table before the input counts as a collision attack. */
+/** The longest probe sequence; beyond it, the input counts as a collision attack. */
 const MAX_PROBES = 4096;
 
-/** The names were chosen to collide; the caller adds which entry it was. */
+/** The names were chosen to collide. The caller adds the entry's number. */
 export class CollisionError extends Error {
   override readonly name = "CollisionError";
 }
 
-/** Number of a name in its table. */
+/** The number of a name in its table. */
 export type NameId = number;
 
-/** Grows an array by doubling; keeps its contents. */
+/** Grows an array by doubling and keeps its contents. */
 export function grown<T extends Uint32Array | Float64Array | Uint8Array>(
   array: T,
   least: number,
@@ -33,9 +34,9 @@ export class NameTable {
   #offset = new Uint32Array(1 << 12);
   #size = new Uint32Array(1 << 12);
   #hash = new Uint32Array(1 << 12);
-  /** Name number + 1, or 0. */
+  /** The hash table: name number + 1, or 0 if empty. */
   #slots = new Uint32Array(1 << 13);
-  // Random in each run, so that nobody can prepare names that collide.
+  // Random per run, so that nobody can prepare colliding names.
   readonly #seed = crypto.getRandomValues(new Uint32Array(1))[0] as number;
 
   /** All stored bytes, one name after another. */
@@ -43,7 +44,7 @@ export class NameTable {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Bytes of a name: a view, until the next name is put. */
+  /** The bytes of a name: a view, valid until the next `put`. */
   view(id: NameId): Uint8Array {
     const offset = this.#offset[id] as number;
     return this.#bytes.subarray(offset, offset + (this.#size[id] as number));
@@ -57,7 +58,7 @@ export class NameTable {
     return this.#size[id] as number;
   }
 
-  /** The number of `source[start … end)`, stored when it is new. @throws CollisionError */
+  /** The number of the name `source[start … end)`; stores a new one. @throws CollisionError */
   put(source: Uint8Array, start: number, end: number): NameId {
     const size = end - start;
     let hash = this.#seed;
@@ -122,7 +123,7 @@ export class NameTable {
     this.#slots = slots;
   }
 
-  /** Orders two names by their bytes. */
+  /** Compares two names by their bytes. */
   compare(a: NameId, b: NameId): number {
     const bytes = this.#bytes;
     const offsetA = this.#offset[a] as number;
@@ -139,7 +140,7 @@ export class NameTable {
   }
 }
 
-/** Which inode a directory has under a name. Numbered in the order of first mention. */
+/** Maps a directory and a name to an inode. Dirents are numbered in order of first mention. */
 export class DirentTable {
   count = 0;
   #parent = new Uint32Array(1 << 12);
@@ -192,7 +193,7 @@ export class DirentTable {
     return (hash ^ (hash >>> 13)) >>> 0;
   }
 
-  /** Where it is, or would be. */
+  /** The slot where a dirent is, or would be. */
   #slot(parent: number, name: NameId): number {
     const mask = this.#slots.length - 1;
     let at = this.#home(parent, name) & mask;

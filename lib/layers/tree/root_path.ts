@@ -1,13 +1,13 @@
 /**
- * Paths inside a layer whose directories may be symbolic links, taken as containerd takes them when it
- * unpacks: each link is followed within the layer, `..` and absolute targets end at its root, and what
- * does not exist is taken by its name. Nothing outside of the layer is ever looked at.
+ * Resolves paths in a layer as containerd does when it unpacks. Links are followed within the
+ * layer. `..` and absolute targets cannot leave its root. A component that does not exist is kept
+ * as it is. Nothing outside the layer is ever accessed.
  *
- * Paths are texts of one character a byte.
+ * Paths are strings with one character per byte.
  * @module
  */
 
-/** Links that one path may lead through, as in containerd. */
+/** The most links that one path may lead through, as in containerd. */
 const MAX_LINKS = 255;
 
 /** A path leads through too many links, or in a circle. */
@@ -17,10 +17,10 @@ export class TooManyLinksError extends Error {
   }
 }
 
-/** Target of the symbolic link at a clean absolute path; null when there is none. */
+/** Gives the target of the symbolic link at a clean absolute path; null if there is none. */
 export type ReadLink = (path: string) => string | null;
 
-/** The path without `.`, `..`, doubled and closing slashes: by its text alone, whatever it names. */
+/** Cleans a path lexically: removes `.`, `..`, double and trailing slashes. */
 export function cleanPath(path: string): string {
   const absolute = path.startsWith("/");
   const kept: string[] = [];
@@ -38,7 +38,7 @@ const join = (directory: string, path: string): string =>
   cleanPath(`${directory}/${path}`);
 
 /**
- * The clean absolute path that `path` leads to.
+ * Resolves `path` to a clean absolute path without links.
  * @throws TooManyLinksError
  */
 export function rootPath(path: string, readLink: ReadLink): string {
@@ -56,7 +56,7 @@ export function rootPath(path: string, readLink: ReadLink): string {
   }
 }
 
-/** The same; null where the path leads through too many links, or in a circle. */
+/** Like {@linkcode rootPath}, but null if the path leads through too many links or in a circle. */
 export function rootPathOf(path: string, readLink: ReadLink): string | null {
   try {
     return rootPath(path, readLink);
@@ -66,7 +66,10 @@ export function rootPathOf(path: string, readLink: ReadLink): string | null {
   }
 }
 
-/** Follows each directory on the way by one link; the caller asks again until none is left. */
+/**
+ * One pass over a path that follows one link per component. The caller repeats it until no link is
+ * left.
+ */
 class LinkWalk {
   links = 0;
   readonly #readLink: ReadLink;

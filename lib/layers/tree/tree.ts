@@ -12,14 +12,14 @@ import {
 } from "./format.ts";
 import { S } from "./modes.ts";
 
-/** The tree file is torn, foreign or of another version: make it again from the ztoc. */
+/** The tree file is damaged, foreign or of another version: compile it again from the ztoc. */
 export class TreeFormatError extends Error {
   static {
     this.prototype.name = "TreeFormatError";
   }
 }
 
-/** Version of the tree whose file begins with these bytes; null when it is none of ours. */
+/** The version of a tree file that begins with these bytes; null if it is not a tree file. */
 export function treeVersion(start: Uint8Array): number | null {
   if (start.length < 8) return null;
   const view = new DataView(start.buffer, start.byteOffset, 8);
@@ -31,21 +31,21 @@ export function treeVersion(start: Uint8Array): number | null {
 /** An inode of a layer: index into the tree's columns. 0 is the root. */
 export type Inode = number;
 
-/** A layer's file tree over one binary (`format.ts`). No object per file; nothing is copied. */
+/** A layer's file tree, as views of one binary (`format.ts`): no object per file, no copy. */
 export class LayerTree {
-  /** How many inodes there are; inode 0 is the root. */
+  /** Number of inodes; inode 0 is the root. */
   readonly inodes: number;
-  /** How many names there are in all directories; `.` and `..` are not among them. */
+  /** Number of names in all directories, without `.` and `..`. */
   readonly dirents: number;
-  /** How many spans the layer has. */
+  /** Number of spans of the layer. */
   readonly spans: number;
   /** Whether any inode has extended attributes. */
   readonly hasXattrs: boolean;
-  /** Whether any directory below the root shows what layers below say of it. */
+  /** Whether any directory below the root takes facts from lower layers. */
   readonly inherits: boolean;
-  /** Which rules it was compiled by: `TREE_REVISION` of then. */
+  /** The `TREE_REVISION` it was compiled with. */
   readonly revision: number;
-  /** CRC-32 of the whole: tells trees apart. */
+  /** CRC-32 of the content: tells trees apart. */
   readonly checksum: number;
   /** By inode: type and permission bits (`st_mode`). */
   readonly mode: Uint32Array;
@@ -53,19 +53,22 @@ export class LayerTree {
   readonly uid: Uint32Array;
   /** By inode: group. */
   readonly gid: Uint32Array;
-  /** By inode: how many dirents name it; of a directory 2 and its subdirectories. */
+  /** By inode: number of dirents that name it; for a directory, 2 plus its subdirectories. */
   readonly nlink: Uint32Array;
-  /** By inode, of devices: the kernel's 32-bit number (`new_encode_dev`). */
+  /**
+   * By inode: a device's 32-bit number as in the kernel (`new_encode_dev`); a directory's
+   * `DIRECTORY` value.
+   */
   readonly rdev: Uint32Array;
-  /** By inode: to be added to `mtimeSeconds`, in [0, 10^9). */
+  /** By inode: nanoseconds to add to `mtimeSeconds`, in [0, 10^9). */
   readonly mtimeNanos: Uint32Array;
-  /** By inode: a directory's first dirent, a symlink's target in `names`. */
+  /** By inode: a directory's first dirent, or a symlink's target in `names`. */
   readonly first: Uint32Array;
-  /** By inode: a directory's dirents, a symlink's bytes. */
+  /** By inode: a directory's number of dirents, or the length of a symlink's target. */
   readonly count: Uint32Array;
-  /** By inode: bytes of a regular file or of a symlink's target; 4096 of a directory. */
+  /** By inode: bytes of a regular file or a symlink's target; 4096 for a directory. */
   readonly size: Float64Array;
-  /** By inode, of regular files: where their bytes start in the data file. */
+  /** By inode: where a regular file's bytes start in the data file. */
   readonly dataOffset: Float64Array;
   /** By inode: modification time, whole seconds since 1970; may be negative. */
   readonly mtimeSeconds: Float64Array;
@@ -75,7 +78,7 @@ export class LayerTree {
   readonly names: Uint8Array;
   /** By dirent: where its name starts in `names`. */
   readonly nameOffset: Uint32Array;
-  /** By dirent: bytes of its name, 1 to 255. */
+  /** By dirent: length of its name in bytes, 1 to 255. */
   readonly nameLength: Uint32Array;
   /** By dirent: the inode it names. */
   readonly direntInode: Uint32Array;
@@ -86,7 +89,7 @@ export class LayerTree {
   readonly #xattrValueLength: Uint32Array;
 
   /**
-   * Opens a tree over `bytes`, which it keeps.
+   * Opens a tree. Keeps `bytes` and does not copy them.
    * @throws TreeFormatError
    */
   constructor(bytes: Uint8Array<ArrayBuffer>) {
@@ -116,7 +119,8 @@ export class LayerTree {
     if (layout.end !== bytes.length || this.inodes === 0) {
       throw new TreeFormatError("wrong length");
     }
-    // The file is ours: a checksum finds torn writes, and the compiler keeps every index in range.
+    // We wrote the file: the checksum finds torn writes, and the compiler keeps every index in
+    // range.
     this.checksum = word(HEADER.checksum);
     if (
       (crc32(bytes.subarray(HEADER_BYTES)) >>> 0) !== this.checksum
@@ -153,17 +157,17 @@ export class LayerTree {
     this.names = bytes.subarray(layout.names);
   }
 
-  /** Whether that inode is a directory. */
+  /** Whether an inode is a directory. */
   isDirectory(inode: Inode): boolean {
     return ((this.mode[inode] as number) & S.IFMT) === S.IFDIR;
   }
 
-  /** Of a directory: whose facts it shows, one of `DIRECTORY`. */
+  /** A directory's `DIRECTORY` value: where its facts come from. */
   factsOf(directory: Inode): number {
     return this.rdev[directory] as number;
   }
 
-  /** The child called `buffer[start … end)`, or -1. Binary search over sorted names. */
+  /** The child named `buffer[start … end)`, or -1, by binary search. */
   lookup(
     directory: Inode,
     buffer: Uint8Array,
@@ -192,19 +196,19 @@ export class LayerTree {
     return -1;
   }
 
-  /** Target of a symlink: a view. */
+  /** A symlink's target, as a view. */
   target(inode: Inode): Uint8Array {
     const first = this.first[inode] as number;
     return this.names.subarray(first, first + (this.count[inode] as number));
   }
 
-  /** Extended attributes of an inode. */
+  /** Number of an inode's extended attributes. */
   xattrCount(inode: Inode): number {
     return (this.#xattrFirst[inode + 1] as number) -
       (this.#xattrFirst[inode] as number);
   }
 
-  /** Name of the inode's `index`-th attribute: a view. */
+  /** The name of the inode's `index`-th attribute, as a view. */
   xattrKey(inode: Inode, index: number): Uint8Array {
     const at = (this.#xattrFirst[inode] as number) + index;
     const offset = this.#xattrKey[at] as number;
@@ -214,7 +218,7 @@ export class LayerTree {
     );
   }
 
-  /** Value of the inode's `index`-th attribute: a view. */
+  /** The value of the inode's `index`-th attribute, as a view. */
   xattrValue(inode: Inode, index: number): Uint8Array {
     const at = (this.#xattrFirst[inode] as number) + index;
     const offset = this.#xattrValue[at] as number;
@@ -224,7 +228,7 @@ export class LayerTree {
     );
   }
 
-  /** Index of the inode's attribute called `buffer[start … end)`, or -1. */
+  /** The index of the inode's attribute named `buffer[start … end)`, or -1. */
   findXattr(
     inode: Inode,
     buffer: Uint8Array,
@@ -244,21 +248,21 @@ export class LayerTree {
     return -1;
   }
 
-  /** Bytes of the name of the inode's `index`-th attribute. */
+  /** Length of the name of the inode's `index`-th attribute, bytes. */
   xattrKeyLength(inode: Inode, index: number): number {
     return this.#xattrKeyLength[
       (this.#xattrFirst[inode] as number) + index
     ] as number;
   }
 
-  /** Bytes of the value of the inode's `index`-th attribute. */
+  /** Length of the value of the inode's `index`-th attribute, bytes. */
   xattrValueLength(inode: Inode, index: number): number {
     return this.#xattrValueLength[
       (this.#xattrFirst[inode] as number) + index
     ] as number;
   }
 
-  /** Copies that name to `into[at …)`; its length. */
+  /** Copies the name of the inode's `index`-th attribute to `into[at …)`. Returns its length. */
   copyXattrKey(
     inode: Inode,
     index: number,
@@ -274,7 +278,10 @@ export class LayerTree {
     );
   }
 
-  /** Copies that value to the beginning of `into`; its length. */
+  /**
+   * Copies the value of the inode's `index`-th attribute to the beginning of `into`. Returns its
+   * length.
+   */
   copyXattrValue(inode: Inode, index: number, into: Uint8Array): number {
     const row = (this.#xattrFirst[inode] as number) + index;
     return this.#copy(
@@ -285,7 +292,7 @@ export class LayerTree {
     );
   }
 
-  /** Copies a symlink's target to the beginning of `into`; its length. */
+  /** Copies a symlink's target to the beginning of `into`. Returns its length. */
   copyTarget(inode: Inode, into: Uint8Array): number {
     return this.#copy(
       this.first[inode] as number,
@@ -295,7 +302,7 @@ export class LayerTree {
     );
   }
 
-  /** A view to copy by would be an object for each request. */
+  /** Copies byte by byte: a view would allocate an object per request. */
   #copy(
     offset: number,
     length: number,

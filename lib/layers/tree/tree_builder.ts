@@ -35,13 +35,13 @@ const MAX_TARGET_BYTES = 4095;
 const S_ISGID = 0o2000;
 /** S_ISUID, S_ISGID, S_ISVTX and the permission bits. */
 const PERMISSIONS = 0o7777;
-/** Linux has no other: unpacking leaves a link's mode out. */
+/** A link's only mode in Linux: unpacking ignores the entry's. */
 const LINK_MODE = S.IFLNK | 0o777;
-/** chown(2) takes it for "leave it as it is". */
+/** Means "leave it as it is" to chown(2). */
 const NO_OWNER = 0xffff_ffff;
 /**
- * Bytes of paths that may be looked up because they lead through symbolic links: real layers, where each
- * link is followed once, need thousands, and a list made for it could take hours.
+ * The most bytes of paths looked up to resolve symbolic links. Real layers need thousands, because
+ * each link is followed once. A malicious layer could make it take hours.
  */
 const MAX_LINKED_PATH_BYTES = 2 ** 22;
 
@@ -61,9 +61,9 @@ const FILE_TYPE: Readonly<Record<ZtocEntry["type"], number>> = {
 };
 
 /**
- * Puts entries, in tar order, into a tree of numbered inodes; the root is 0. The tree is what
- * containerd's unpacking makes of the archive. Columns and hash tables of numbers, no object a file:
- * a layer may have a million of them.
+ * Builds a tree of numbered inodes (the root is 0) from entries in tar order. The tree is what
+ * containerd's unpacking makes of the archive. It uses columns and hash tables of numbers, not an
+ * object per file, because a layer may have a million files.
  */
 export class TreeBuilder {
   readonly names = new NameTable();
@@ -73,15 +73,15 @@ export class TreeBuilder {
 
   readonly #dataSize: number;
   readonly #time = new EntryTime();
-  /** The last entry's directory part, and its inode; -1 when it must be looked up again. */
+  /** The directory part of the last entry, and its inode; -1 if it must be looked up again. */
   #lastName: Uint8Array = new Uint8Array(0);
   #lastEnd = 0;
   #lastParent = -1;
-  /** Directories that links led to, by the link's path. */
+  /** The directories that links led to, by the link's path. */
   readonly #followed = new Map<string, { node: number; at: string }>();
   #linkedPathBytes = 0;
 
-  /** @param dataSize bytes of the tar: no file's data may lie beyond. */
+  /** @param dataSize the size of the tar, bytes; no file's data may end beyond it. */
   constructor(dataSize: number) {
     this.#dataSize = dataSize;
     this.#newDirectory(); // the root
@@ -108,14 +108,14 @@ export class TreeBuilder {
     const end = trimmedEnd(name);
     const start = lastComponent(name, end);
     if (isDots(name, start, end)) {
-      // `a/.` and `a/b/..` name the directory `a`: rare enough to go the long way.
+      // `a/.` and `a/b/..` name the directory `a`. Rare, so the slow way is fine.
       const cleaned = bytesOf(cleanPath(`/${latin1(name)}`).slice(1));
       if (cleaned.length === 0) return this.#addRoot(entry);
       return this.#add({ ...entry, name: cleaned }, number);
     }
     if (end === 0) return this.#addRoot(entry);
     const whiteout = startsWith(name, start, end, WHITEOUT_PREFIX);
-    // A whiteout's prefix does not count: it hides a name of full length.
+    // A whiteout's prefix does not count, because the name it hides may have full length.
     checkName(name, start, end, number, whiteout ? WHITEOUT_PREFIX.length : 0);
     const parent = this.#parentOf(name, start, number);
     if (whiteout) return this.#whiteout(parent, name, start, end);
@@ -126,7 +126,7 @@ export class TreeBuilder {
     if (entry.type === "dir" && wasDirectory) {
       return this.#describeDirectory(existing, entry); // its children stay
     }
-    // A directory or a link on the way to others may be what is replaced.
+    // The replaced directory or link may be part of a cached path.
     if (wasDirectory || (existing >= 0 && this.#isLink(existing))) {
       this.#forgetPaths();
     }
@@ -143,7 +143,10 @@ export class TreeBuilder {
     this.dirents.set(parent, id, inode);
   }
 
-  /** containerd passes over entries for the root; whoever shows an image by itself wants its facts. */
+  /**
+   * containerd ignores entries for the root. But an image that is mounted as a whole needs the
+   * facts.
+   */
   #addRoot(entry: ZtocEntry): void {
     if (entry.type !== "dir") return;
     this.#describeDirectory(0, entry);
@@ -152,7 +155,7 @@ export class TreeBuilder {
 
   #describeDirectory(inode: number, entry: ZtocEntry): void {
     const { mode, rdev } = this.inodes;
-    // What it was made with, unpacking had copied from the layers below.
+    // Unpacking had made it with the facts of the layers below.
     if (rdev[inode] === DIRECTORY.implied) rdev[inode] = DIRECTORY.inherits;
     mode[inode] = S.IFDIR | (entry.mode & PERMISSIONS);
     this.#applyMetadata(inode, entry);
@@ -185,7 +188,7 @@ export class TreeBuilder {
 
   #link(parent: number, id: NameId, entry: ZtocEntry, number: number): void {
     const target = this.#linkTarget(entry, number);
-    // The link's header speaks for the file: it is what unpacking applies last.
+    // Unpacking applies the link's header last, so it determines the file's metadata.
     const { mode } = this.inodes;
     if (!this.#isLink(target)) {
       const type = (mode[target] as number) & S.IFMT;
@@ -218,7 +221,7 @@ export class TreeBuilder {
     return node;
   }
 
-  /** The inode a directory's path leads to; -1 when there is none. */
+  /** The inode that a directory's path leads to; -1 if there is none. */
   #directory(path: Uint8Array, number: number): number {
     let node = 0;
     for (let start = 0; start < path.length;) {
@@ -231,7 +234,7 @@ export class TreeBuilder {
         node = this.dirents.find(node, id);
         if (node < 0) return -1;
         if (this.#isLink(node)) return this.#linkedDirectory(path, number);
-        // What is below a file is nowhere; the file itself may be what `file/` names.
+        // A file has nothing below it. But `file/` may name the file itself.
         if (!this.#isDirectory(node)) return end + 1 < path.length ? -1 : node;
       }
       start = end + 1;
@@ -239,7 +242,7 @@ export class TreeBuilder {
     return node;
   }
 
-  /** The same where links or dots are on the way. */
+  /** Like `#directory`, for a path with links or dots. */
   #linkedDirectory(path: Uint8Array, number: number): number {
     const found = rootPath(latin1(path), this.#readLink);
     let node = 0;
@@ -273,7 +276,7 @@ export class TreeBuilder {
     return latin1(this.names.view(this.inodes.target[node] as number));
   };
 
-  /** The directory `name[0 … end)`; made, as implied, where the archive has none. */
+  /** The directory `name[0 … end)`; made, as implied, if the archive has no entry for it. */
   #parentOf(name: Uint8Array, end: number, number: number): number {
     if (
       this.#lastParent >= 0 && this.#lastEnd === end &&
@@ -281,7 +284,7 @@ export class TreeBuilder {
     ) return this.#lastParent;
     const path = name.subarray(0, end);
     let node = 0;
-    /** Where `node` is, once a link was followed; before that it is where the name says. */
+    /** The path of `node`, once a link was followed; before that, the name itself is the path. */
     let at: string | null = null;
     const parts = components(path, number);
     for (const [i, [from, to]] of parts.entries()) {
@@ -303,7 +306,7 @@ export class TreeBuilder {
     return node;
   }
 
-  /** The directory a link leads to; made, as implied, when it is not there. */
+  /** The directory that a link leads to; made, as implied, if it is not there. */
   #follow(link: string, number: number): { node: number; at: string } {
     let found = this.#followed.get(link);
     if (found === undefined) {
@@ -314,13 +317,13 @@ export class TreeBuilder {
     return found;
   }
 
-  /** What was looked up may lead elsewhere from now on. */
+  /** Drops cached paths: they may lead elsewhere now. */
   #forgetPaths(): void {
     this.#lastParent = -1;
     this.#followed.clear();
   }
 
-  /** The directory at a clean path with no link in it. */
+  /** The directory at a clean path without links; made, as implied, if it is not there. */
   #make(path: string, number: number): number {
     const bytes = bytesOf(path);
     let node = 0;
@@ -331,12 +334,15 @@ export class TreeBuilder {
     return node;
   }
 
-  /** What `parent` has under a name, when it is a directory, else a new one in its place. */
+  /**
+   * The directory that `parent` has under a name. Anything else there is replaced by a new
+   * directory.
+   */
   #step(parent: number, name: NameId, found: number): number {
     if (found >= 0 && this.#isDirectory(found)) return found;
     const made = this.#newDirectory();
     const { mode, gid } = this.inodes;
-    // As of every directory that is made; one with an entry is given its owner then.
+    // As Linux does for a new directory. If an entry follows, it sets the owner.
     if (((mode[parent] as number) & S_ISGID) !== 0) {
       gid[made] = gid[parent] as number;
     }
@@ -361,14 +367,14 @@ export class TreeBuilder {
     const from = start + WHITEOUT_PREFIX.length;
     if (from === end || isDots(name, from, end)) return;
     const id = this.names.put(name, from, end);
-    // A real entry of the same layer stands above a whiteout of its name.
+    // A real entry of the same layer wins over a whiteout of its name.
     if (this.dirents.find(parent, id) >= 0) return;
     const inode = this.inodes.add();
     this.inodes.mode[inode] = S.IFCHR;
     this.dirents.set(parent, id, inode);
   }
 
-  /** Owner, attributes and time of an entry, for an inode that has its mode. */
+  /** Applies an entry's owner, attributes and time to an inode that already has its mode. */
   #applyMetadata(inode: number, entry: ZtocEntry): void {
     const { mode, uid, gid, mtimeSeconds, mtimeNanos } = this.inodes;
     this.#time.read(entry.modTime);

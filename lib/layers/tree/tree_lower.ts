@@ -7,17 +7,17 @@ import { inodeAt, linksOf } from "./find_path.ts";
 import { rootPathOf } from "./root_path.ts";
 import type { LayerTree } from "./tree.ts";
 
-/** A layer below a chain's uppermost one, whose tree is read when it is first looked at. */
+/** A lower layer of a chain. Its tree is read on first use. */
 export class TreeLower implements LowerDirectories {
   readonly #read: () => LayerTree;
   #tree: LayerTree | null = null;
 
-  /** A layer whose tree `read` gives; asked once. */
+  /** @param read gives the layer's tree; called once. */
   constructor(read: () => LayerTree) {
     this.#read = read;
   }
 
-  /** What its tree has at a path; links in it are followed within the tree. */
+  /** Looks up a path in the tree; follows links within it. */
   look(path: string): DirectoryFacts | "other" | "missing" {
     const tree = this.#tree ??= this.#read();
     const found = rootPathOf(path, linksOf(tree));

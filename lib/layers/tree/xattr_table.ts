@@ -14,18 +14,19 @@ const DEFAULT_KEY = ascii(DEFAULT_ACL);
 /** XATTR_NAME_MAX and XATTR_SIZE_MAX (uapi/linux/limits.h). */
 const MAX_KEY_BYTES = 255;
 const MAX_VALUE_BYTES = 65536;
-/** Sizes of file capabilities by their revision (uapi/linux/capability.h). */
+/** Sizes of file capabilities by revision (uapi/linux/capability.h). */
 const CAPABILITY_BYTES: Readonly<Record<number, number>> = { 2: 20, 3: 24 };
 
-/** Numbers of an attribute's name and value in the name table. */
+/** An attribute's name and value, as numbers in the name table. */
 export interface XattrIds {
   readonly key: NameId;
   readonly value: NameId;
 }
 
 /**
- * Extended attributes of the few inodes that have any, as unpacking leaves them: what Linux refuses for
- * a kind of file or at all is left out, and so is `trusted.*`, the host's own (overlay's marks live there).
+ * Extended attributes as unpacking leaves them, for the few inodes that have any. Leaves out what
+ * Linux refuses, in general or for a type of file. Also leaves out `trusted.*`, which belongs to
+ * the host (overlayfs keeps its marks there).
  */
 export class XattrTable {
   readonly #names: NameTable;
@@ -49,22 +50,22 @@ export class XattrTable {
     return this.#rows.size > 0;
   }
 
-  /** Inodes with attributes. */
+  /** The inodes that have attributes. */
   inodes(): Iterable<number> {
     return this.#rows.keys();
   }
 
-  /** An inode's attributes, none of them twice. */
+  /** An inode's attributes, without duplicates. */
   of(inode: number): readonly XattrIds[] {
     return this.#rows.get(inode) ?? [];
   }
 
-  /** Marks a directory as overlay wants it: nothing of the layers below is seen in it. */
+  /** Marks a directory as opaque for overlayfs: it hides what the lower layers have in it. */
   setOpaque(inode: number): void {
     this.#set(inode, this.#opaque.key, this.#opaque.value);
   }
 
-  /** A new file, no link, in a directory: a default ACL there is handed on. */
+  /** A new file (not a link) inherits its directory's default ACL. */
   inherit(inode: number, directory: number, mode: number): void {
     const acl = this.#find(directory, this.#defaultAcl);
     if (acl === undefined) return;
@@ -73,7 +74,7 @@ export class XattrTable {
     this.settleMode(inode, mode);
   }
 
-  /** Gives attributes of an archive to an inode; what it has of other names it keeps. */
+  /** Sets an entry's attributes on an inode. The inode keeps its attributes with other names. */
   add(
     inode: number,
     records: Iterable<readonly [key: Uint8Array, value: Uint8Array]>,
@@ -89,7 +90,7 @@ export class XattrTable {
     }
   }
 
-  /** A file got its mode: an access ACL goes along with it. */
+  /** Adjusts a file's access ACL after its mode was set. */
   settleMode(inode: number, mode: number): void {
     const acl = this.#find(inode, this.#accessAcl);
     if (acl === undefined) return;
@@ -98,7 +99,7 @@ export class XattrTable {
     else this.#set(inode, this.#accessAcl, this.#intern(settled));
   }
 
-  /** A file got an owner, be it the same: Linux takes its capabilities away. */
+  /** Removes a file's capabilities, as Linux does on every chown, even to the same owner. */
   dropCapability(inode: number): void {
     this.#delete(inode, this.#capability);
   }
@@ -139,7 +140,7 @@ function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
 const equal = (a: Uint8Array, b: Uint8Array) =>
   a.length === b.length && startsWith(a, b);
 
-/** What a file of that type and mode keeps of an attribute; null when it cannot have it. */
+/** The value that a file of this type and mode keeps of an attribute; null if it cannot have it. */
 function keptValue(
   key: Uint8Array,
   value: Uint8Array,

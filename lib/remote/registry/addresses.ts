@@ -2,15 +2,15 @@ import { lookup } from "node:dns/promises";
 import { isLoopback } from "./endpoint.ts";
 
 /**
- * An address a registry gave, as it is used. Registries behind a proxy that ends TLS often name
- * themselves by plain HTTP: the same host and port is asked by HTTPS then.
+ * Resolves an address that a registry gave. A registry behind a proxy that ends TLS often names
+ * itself by plain HTTP. Such an address keeps its host and is asked by HTTPS.
  * @param from what the address is relative to: the request that was answered.
- * @returns null where it is no HTTP address.
+ * @returns null if it is not an HTTP address.
  */
 export function givenAddress(location: string | null, from: URL): URL | null {
   const url = location === null ? null : URL.parse(location, from);
   if (url === null || !/^https?:$/.test(url.protocol)) return null;
-  // User info in an address would become credentials of its own.
+  // fetch would send user info in an address as credentials.
   url.username = url.password = "";
   if (
     from.protocol === "https:" && url.protocol === "http:" &&
@@ -23,7 +23,7 @@ export function givenAddress(location: string | null, from: URL): URL | null {
   return url;
 }
 
-/** Why a registry may not lead us to an address; null where it may. */
+/** Says why a registry may not lead us to an address; null if it may. */
 export async function forbiddenLead(
   from: URL,
   to: URL,
@@ -35,12 +35,12 @@ export async function forbiddenLead(
   return inner === null || await isThere(from, inner) ? null : `to ${inner}`;
 }
 
-/** Whether a host is this machine, by its address or by its name's. */
+/** Whether a host is this machine, by its address or by what its name resolves to. */
 export function isHere(url: URL): Promise<boolean> {
   return isThere(url, HERE);
 }
 
-/** A registry's name may be one that this machine gave itself. */
+/** Looks the name up too: it may be a name this machine gave itself. */
 async function isThere({ hostname }: URL, inner: string): Promise<boolean> {
   if (innerKind(hostname) !== null) return innerKind(hostname) === inner;
   try {
@@ -57,12 +57,13 @@ async function isThere({ hostname }: URL, inner: string): Promise<boolean> {
 const HERE = "this machine itself";
 
 /**
- * What an address is that means something else on every machine. A registry elsewhere has nothing
- * there; what is there (a cloud's metadata, a node's own services) is not for it to have asked.
+ * Names the kind of an address that means something else on every machine; null for all others. A
+ * registry elsewhere has nothing there. What is there (a cloud's metadata, a node's own services)
+ * must not be reachable through it.
  */
 function innerKind(hostname: string): string | null {
   const name = hostname.toLowerCase().replace(/\.$/, "");
-  // The URL parser has brought every way to write an IPv4 address into one form.
+  // The URL parser has already brought every spelling of an IPv4 address into one form.
   const mapped = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/.exec(name);
   if (mapped !== null) {
     const [high, low] = [mapped[1]!, mapped[2]!].map((hex) =>

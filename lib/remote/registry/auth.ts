@@ -13,20 +13,21 @@ import { basic, fetchToken } from "./token.ts";
 /** What a request wants to do, in the token specification's words: `repository:a/b:pull`. */
 export type Scopes = readonly string[];
 
-/** A way in that was found, kept until it ends or is refused. */
+/** An `Authorization` header that works, kept until it expires or is refused. */
 interface Pass {
   readonly authorization: string;
   readonly expiresAt: number;
 }
 
-/** The most passes kept; the oldest goes first. */
+/** The most passes kept; the oldest is evicted first. */
 const MAX_PASSES = 4096;
 
 /**
  * Finds the `Authorization` header of requests.
  *
- * The registry's challenge says how to ask, and is remembered per registry; the pass it led to is
- * remembered per registry and scopes. Requests that need the same pass at once share one question.
+ * The registry's challenge says how to log in; it is cached per registry. The pass it led to is
+ * cached per registry and scopes. Concurrent requests for the same pass are coalesced (single
+ * flight).
  */
 export class Authenticator {
   readonly #challenges = new Map<string, readonly Challenge[]>();
@@ -38,7 +39,7 @@ export class Authenticator {
     private readonly credentials: CredentialStore,
   ) {}
 
-  /** The header a request starts with; null where the registry has not asked for any. */
+  /** The header a request starts with; null if the registry has asked for none so far. */
   async current(to: Endpoint, scopes: Scopes): Promise<string | null> {
     const key = passKey(to, scopes);
     const pass = this.#passes.get(key);
@@ -52,7 +53,7 @@ export class Authenticator {
       return (await this.#ask(to, scopes, known)).authorization;
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error;
-      // What it asked for once may not be what it asks for now: let it say so again.
+      // The registry may ask for something else by now: get a new challenge.
       this.#challenges.delete(to.root.origin);
       return null;
     }
@@ -73,7 +74,7 @@ export class Authenticator {
     const key = passKey(to, scopes);
     const pass = this.#passes.get(key);
     if (pass !== undefined) {
-      // Another request may have found a new pass while ours was under way.
+      // Another request may have got a new pass while ours was in flight.
       if (pass.authorization !== refused) return pass.authorization;
       this.#passes.delete(key);
     }
@@ -95,7 +96,7 @@ export class Authenticator {
     const key = passKey(to, scopes);
     let asking = this.#asking.get(key);
     if (asking === undefined) {
-      // Shared, so no single caller's abort ends it; the time limits do.
+      // Shared by several callers, so no single caller's abort ends it; the timeouts do.
       asking = this.#find(to, scopes, challenges).then((pass) => {
         const oldest = this.#passes.keys().next();
         if (this.#passes.size >= MAX_PASSES && !oldest.done) {
@@ -140,7 +141,7 @@ export class Authenticator {
     }
   }
 
-  /** The token server's own login, where it gets not that of the registry. */
+  /** The token server's own login, for a server that must not get the registry's. */
   async #forTokenServer(
     to: Endpoint,
     host: string,
@@ -166,8 +167,8 @@ export class Authenticator {
     if (realm === null) {
       throw unauthorized(to, "its challenge names no token server");
     }
-    // The registry names who gets the password. Over TLS it is to be trusted with that, but a
-    // token server in clear text would give it to everybody on the way.
+    // The registry names the server that gets the password. Over TLS we trust the registry with
+    // that. A token server in clear text would show the password to everybody on the way.
     const local = isLoopback(realm.host) && await isHere(to.root);
     const lead = local ? null : await forbiddenLead(to.root, realm);
     if (lead !== null) {
@@ -183,7 +184,7 @@ export class Authenticator {
     });
     if (answer.status === 200) {
       const { token, lifeMs } = await read();
-      // A little early, so that a token does not end on its way. The server's clock is not used.
+      // A little early, so that a token does not expire in flight. The server's clock is not used.
       return {
         authorization: `Bearer ${token}`,
         expiresAt: Date.now() + lifeMs * 0.9,
@@ -204,9 +205,9 @@ export class Authenticator {
 }
 
 /**
- * Whether a token server belongs to the registry it speaks for: the same host, one below it in DNS
- * (`auth.docker.io` of `docker.io`), or the domain it is in itself (`gitlab.com` of `registry.gitlab.com`).
- * A sibling may be a stranger, as two names below `co.uk` are.
+ * Whether a token server belongs to the registry. It does if it is the same host, a subdomain of
+ * the registry's (`auth.docker.io` of `docker.io`), or a parent domain (`gitlab.com` of
+ * `registry.gitlab.com`). A sibling may be a stranger, as two names below `co.uk` are.
  */
 function isOwn({ host, root }: Endpoint, realm: URL): boolean {
   if (realm.host === root.host) return true;
@@ -227,7 +228,7 @@ function passKey({ root }: Endpoint, scopes: Scopes): string {
   return `${root.origin} ${scopes.join(" ")}`;
 }
 
-/** Passes without an end are asked for anew when they are refused. */
+/** A pass that does not expire is renewed when it is refused. */
 function lasting(authorization: string): Pass {
   return { authorization, expiresAt: Infinity };
 }
@@ -246,7 +247,7 @@ function unauthorized(
   });
 }
 
-/** Ours, and what the registry names beside them; ours decide where both speak of one thing. */
+/** Our scopes and those the registry adds; ours win if both name the same resource. */
 function mergeScopes(ours: Scopes, theirs: string | undefined): Scopes {
   const resource = (scope: string) => scope.replace(/:[^:]*$/, "");
   const known = new Set(ours.map(resource));

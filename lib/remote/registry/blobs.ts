@@ -19,7 +19,7 @@ import {
   refusesRanges,
 } from "./without_ranges.ts";
 
-/** The rest of a blob, from one byte on. */
+/** The rest of a blob from one byte on. */
 interface Rest {
   readonly digest: Digest;
   /** The first byte wanted now. */
@@ -34,7 +34,9 @@ interface Opened {
   readonly skip: number;
 }
 
-/** Asks for the rest of a blob: by a range where there is a beginning, and the place knows ranges. */
+/**
+ * Asks for the rest of a blob: by a range if it does not start at 0 and the place supports ranges.
+ */
 async function openRest(
   context: Context,
   endpoint: Endpoint,
@@ -67,7 +69,7 @@ async function openRest(
   return { answer, skip: start };
 }
 
-/** Null where the place will not give a part: all of the blob is to be asked for then. */
+/** Asks for a range; null if the place refuses. The caller then asks for the whole blob. */
 async function openRange(
   context: Context,
   endpoint: Endpoint,
@@ -96,7 +98,7 @@ async function openRange(
   if (answer.status === 200 && given === "") return { answer, skip: start };
   await answer[Symbol.asyncDispose]();
   if (answer.status !== 416) return null;
-  // A refused rest of a blob means that its size was a lie.
+  // A refused range up to `size` means that the size was a lie.
   const held = /\*\/(\d+)/.exec(given)?.[1];
   if (held === undefined || Number(held) < size) {
     throw tooShort(endpoint, digest, size);
@@ -116,7 +118,7 @@ function tooShort(
   );
 }
 
-/** A blob's bytes from `offset` on; the first answer is here when this returns. */
+/** Streams a blob's bytes from `offset` on. Resolves when the first answer's headers are here. */
 export function streamBlob(
   context: Context,
   reference: Pick<Reference, "host" | "repository">,
@@ -130,7 +132,7 @@ export function streamBlob(
   if (offset === size) return Promise.resolve(ReadableStream.from([]));
   return reading(context, reference, async (endpoint, policy) => {
     const rest = { digest, start: offset, size };
-    // Cancelling must end a read that waits for the network, which a generator cannot do.
+    // Cancelling must end a read that waits for the network. A generator's return() cannot do that.
     const cancelled = new AbortController();
     const either = signal === undefined
       ? cancelled.signal
@@ -177,8 +179,8 @@ async function* blobChunks(
       );
       await using answer = opened.answer;
       let { skip } = opened;
-      // Bytes that came before are no progress: a place that breaks off again and again would have
-      // the whole blob sent for every piece.
+      // Only a resumed answer counts as progress. Otherwise a place that breaks off again and again
+      // would send the whole blob for every piece.
       const resumed = skip === 0;
       opened = null;
       const chunks = answer.chunks();
@@ -206,7 +208,7 @@ async function* blobChunks(
   }
 }
 
-/** A whole small blob, checked against its digest. */
+/** Fetches a small blob whole and checks its digest. */
 export async function fetchBlob(
   context: Context,
   reference: Pick<Reference, "host" | "repository">,

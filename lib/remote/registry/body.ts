@@ -1,16 +1,16 @@
-/** Raised inside this folder when more bytes come than allowed. */
+/** Thrown inside this folder when a body has more bytes than allowed. */
 export class BodyTooLarge extends Error {
   override readonly name = "BodyTooLarge";
 }
 
-/** Raised inside this folder when a connection is silent for too long. */
+/** Thrown inside this folder when a connection is idle for too long. */
 export class IdleTimeout extends Error {
   override readonly name = "IdleTimeout";
 }
 
 /**
- * Ends a request whose two sides are silent. One timer a request, moved by a time stamp, because a
- * timer a chunk would be millions of timers.
+ * Aborts a request that is idle for too long. There is one timer per request and a time stamp per
+ * chunk, because a timer per chunk would mean millions of timers.
  */
 export class Watchdog implements Disposable {
   readonly #controller = new AbortController();
@@ -28,12 +28,12 @@ export class Watchdog implements Disposable {
     this.#arm(limitMs);
   }
 
-  /** Aborts when the caller aborts, and when nothing happens for the limit. */
+  /** Aborts when the caller aborts, or when nothing happens within the limit. */
   get signal(): AbortSignal {
     return this.#signal;
   }
 
-  /** Something happened; from now on another limit may hold. */
+  /** Notes that something happened, and may set another limit. */
   touch(limitMs: number = this.#limitMs): void {
     this.#last = performance.now();
     this.#paused = false;
@@ -43,7 +43,7 @@ export class Watchdog implements Disposable {
     this.#arm(limitMs);
   }
 
-  /** It is our turn now, and we may take as long as we like. */
+  /** Stops the clock while it is our turn: we may take as long as we like. */
   pause(): void {
     this.#paused = true;
   }
@@ -65,7 +65,7 @@ export class Watchdog implements Disposable {
   }
 }
 
-/** An answer whose body is read under its watchdog; dispose it to let go of the connection. */
+/** An answer whose body is read under its watchdog. Dispose it to free the connection. */
 export class Answer implements AsyncDisposable {
   #done = false;
 
@@ -85,7 +85,7 @@ export class Answer implements AsyncDisposable {
     return this.response.headers.get(name);
   }
 
-  /** The body, piece by piece. */
+  /** The body, chunk by chunk. */
   async *chunks(): AsyncGenerator<Uint8Array, void, void> {
     const { body } = this.response;
     if (body !== null) {
@@ -126,7 +126,7 @@ export class Answer implements AsyncDisposable {
     this.watchdog[Symbol.dispose]();
     if (this.#done) return;
     this.#done = true;
-    // A body that broke cannot be cancelled, and nobody waits for it any more.
+    // A broken body cannot be cancelled, and nobody waits for it any more.
     await this.response.body?.cancel().catch(() => {});
   }
 }
@@ -134,12 +134,15 @@ export class Answer implements AsyncDisposable {
 /** The most of an unwanted body that is read to keep its connection. */
 const MAX_DRAIN_BYTES = 64 * 1024;
 
-/** Ends an answer nobody wants; a small body is read, so that its connection lives on. */
+/**
+ * Ends an answer nobody wants. A small body is read to its end, so that the connection can be
+ * reused.
+ */
 export async function discard(answer: Answer): Promise<void> {
   await using held = answer;
   try {
     await held.bytes(MAX_DRAIN_BYTES);
   } catch {
-    // Too large or broken: letting go of it is all that is wanted.
+    // Too large or broken: disposing of it is enough.
   }
 }

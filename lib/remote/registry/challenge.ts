@@ -1,4 +1,4 @@
-/** One way in that a registry offers (RFC 9110 §11.6.1). */
+/** One way to log in that a registry offers (RFC 9110 §11.6.1). */
 export interface Challenge {
   /** Lower case: `basic`, `bearer`. */
   readonly scheme: string;
@@ -6,18 +6,20 @@ export interface Challenge {
   readonly parameters: ReadonlyMap<string, string>;
 }
 
-/** A header longer than this is not looked at. */
+/** A longer header is ignored. */
 const MAX_HEADER_LENGTH = 8192;
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+/;
-/** What stands unquoted: more than the specification lets, as registries write addresses so. */
+/**
+ * An unquoted value. Looser than the specification, because registries leave addresses unquoted.
+ */
 const UNQUOTED = /^[^\s",]+/;
 const QUOTED = /^"((?:[^"\\]|\\.)*)"/;
 const SEPARATORS = /^[\s,]+/;
 
 /**
- * Reads a `WWW-Authenticate` header, which may hold several challenges. What cannot be read ends
- * the list: a half-understood challenge must not decide where credentials go.
+ * Parses a `WWW-Authenticate` header, which may hold several challenges. The first thing that
+ * cannot be parsed ends the list: a half-understood challenge must not decide where credentials go.
  *
  * @example
  * ```ts
@@ -50,7 +52,7 @@ export function parseChallenges(header: string): Challenge[] {
       if (current === null || (value === undefined && !ticket)) break;
       if (value === undefined) {
         rest = rest.replace(SEPARATORS, "");
-        continue; // a ticket in the place of parameters, such as Negotiate's
+        continue; // a token in place of parameters, such as Negotiate's
       }
       rest = rest.slice(quoted?.[0].length ?? value.length);
       current.parameters.set(name.toLowerCase(), value);

@@ -16,21 +16,21 @@ import { listReferrers } from "./referrers.ts";
 import { putReferrer } from "./push_referrer.ts";
 import type { BlobSource } from "./upload.ts";
 
-/** A repository: a {@link Reference}, of which tag and digest do not matter. */
+/** A repository: a {@link Reference} without its tag and digest. */
 export type Repository = Pick<Reference, "host" | "repository">;
 
-/** Lets a caller leave. */
+/** Options of a call that can be aborted. */
 export interface Cancellable {
-  /** Ends the call early; its reason is what is thrown then. */
+  /** Ends the call early; the call then throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Speaks the OCI distribution specification with any registry.
  *
- * Every method tries again by itself where that may help, follows redirects, logs in when asked
- * to, and throws {@link RegistryError} (or the signal's reason). One client serves a whole process:
- * logins, redirect targets and connections are shared by all its users.
+ * Every method retries what may pass, follows redirects, logs in when asked to, and throws {@link
+ * RegistryError} (or the signal's reason). One client serves a whole process: its users share
+ * logins, redirect targets and connections.
  *
  * @example
  * ```ts ignore
@@ -47,12 +47,12 @@ export interface Cancellable {
 export class RegistryClient implements Disposable {
   readonly #context: Context;
 
-  /** Asks nothing yet. */
+  /** Sends no request yet. */
   constructor(options: RegistryClientOptions = {}) {
     this.#context = makeContext(options);
   }
 
-  /** What a reference points to now. */
+  /** Resolves a reference to the descriptor it points to now. */
   resolve(
     reference: Reference,
     { signal }: Cancellable = {},
@@ -60,7 +60,7 @@ export class RegistryClient implements Disposable {
     return resolveManifest(this.#context, reference, signal);
   }
 
-  /** A manifest or index, checked against its digest; by default the one `reference` names. */
+  /** Fetches a manifest or index and checks its digest. Default: the one `reference` names. */
   manifest(
     reference: Reference,
     { digest, tag, signal }:
@@ -72,8 +72,8 @@ export class RegistryClient implements Disposable {
   }
 
   /**
-   * A blob's bytes from `offset` on. Its length is checked and broken connections are resumed; the
-   * digest is for the reader to check, who sees all bytes anyway.
+   * Streams a blob's bytes from `offset` on. Checks its length and resumes broken connections. The
+   * reader sees all bytes anyway, so it checks the digest.
    */
   blob(
     repository: Repository,
@@ -83,7 +83,7 @@ export class RegistryClient implements Disposable {
     return streamBlob(this.#context, repository, descriptor, offset, signal);
   }
 
-  /** A whole small blob, its digest checked. */
+  /** Fetches a small blob whole and checks its digest. */
   blobBytes(
     repository: Repository,
     descriptor: Pick<Descriptor, "digest" | "size">,
@@ -93,10 +93,11 @@ export class RegistryClient implements Disposable {
   }
 
   /**
-   * Fills `into`, which is as long as the range. After an error its content is of no use. The bytes
-   * are not checked: a range has no digest here. An error of kind `range` means that the blob can be
-   * had whole only; places that give no ranges are remembered for a while, and not asked for any.
-   * @param onProgress told how many bytes of `into` are filled, as they come; from the beginning again
+   * Fills `into`, which is as long as the range. After an error its content is undefined. The bytes
+   * are not verified: a range has no digest here. An error of kind `range` means that the blob can
+   * only be fetched whole. A place that gives no ranges is remembered for a while and not asked for
+   * any.
+   * @param onProgress called with the number of bytes of `into` that are filled. Starts at 0 again
    * when another place is asked.
    */
   range(
@@ -120,7 +121,7 @@ export class RegistryClient implements Disposable {
     );
   }
 
-  /** The manifests that name `digest` as their subject, of one artifact type where it is given. */
+  /** Lists the manifests whose subject is `digest`, optionally of one artifact type only. */
   referrers(
     repository: Repository,
     digest: Digest,
@@ -136,7 +137,7 @@ export class RegistryClient implements Disposable {
     );
   }
 
-  /** Whether the repository itself (no mirror) holds a blob. */
+  /** Whether the repository itself (not a mirror) holds a blob. */
   hasBlob(
     repository: Repository,
     digest: Digest,
@@ -146,7 +147,7 @@ export class RegistryClient implements Disposable {
   }
 
   /**
-   * Pushes a blob the repository does not hold yet.
+   * Pushes a blob unless the repository already holds it.
    * @returns whether bytes were sent.
    */
   async pushBlob(
@@ -181,7 +182,9 @@ export class RegistryClient implements Disposable {
     return descriptor;
   }
 
-  /** Pushes a manifest that has a subject, listed under the fallback tag where there is no API. */
+  /**
+   * Pushes a manifest that has a subject. Without a referrers API, lists it under the fallback tag.
+   */
   pushReferrer(
     repository: Repository,
     bytes: Uint8Array,
@@ -193,7 +196,7 @@ export class RegistryClient implements Disposable {
     return putReferrer(this.#context, repository, manifest, subject, signal);
   }
 
-  /** Takes a blob over from another repository of the same registry; false where it will not. */
+  /** Mounts a blob from another repository of the same registry; false if the registry refuses. */
   mount(
     repository: Repository,
     digest: Digest,
@@ -209,7 +212,7 @@ export class RegistryClient implements Disposable {
     );
   }
 
-  /** Closes own connections; the global client's go on. */
+  /** Closes the client's own connections; those of the global `fetch` stay. */
   [Symbol.dispose](): void {
     this.#context.transport[Symbol.dispose]();
   }

@@ -14,29 +14,32 @@ export interface Context {
   readonly options: RegistryClientOptions;
   readonly policy: RetryPolicy;
   readonly transport: Transport;
-  /** Places that did not answer and are left alone, by their root. */
+  /** Places that did not answer and are not asked for a while, by root URL. */
   readonly resting: RecentSet;
-  /** Hosts seen to have no referrers API: their fallback tag is asked for at once. */
+  /** Hosts seen to have no referrers API: for them the fallback tag is asked at once. */
   readonly withoutReferrersApi: RecentSet;
-  /** Places seen to give no parts of blobs, by their root: a host's repository. */
+  /** Places (a host's repository) seen to give no ranges, by root URL. */
   readonly withoutRanges: RecentSet;
-  /** Blobs of places that refused a part of them; see `noteWhole`. */
+  /** Blobs of which a place refused a range; see `noteWhole`. */
   readonly refusedRange: RecentSet;
 }
 
-/** How long a place that did not answer is left alone. */
+/** How long a place that did not answer is not asked. */
 const REST_MS = 30_000;
-/** How long hosts are believed to lack what they lacked. */
+/** How long a host is believed to lack an API that it lacked. */
 const LACK_MS = 10 * 60_000;
-/** How long a place is believed to give no parts of blobs: at first, as a cache may fill; at most. */
+/**
+ * How long a place is believed to give no ranges: at first, and at most. The first is short,
+ * because a pull-through cache may be filling.
+ */
 const RANGES_MS = 60_000;
 const MAX_RANGES_MS = 3600_000;
-/** Hosts and repositories that something is remembered of. */
+/** The most hosts and repositories remembered. */
 const MAX_REMEMBERED = 1024;
-/** A mirror is a convenience: it is not waited for as long as the registry itself. */
+/** A mirror is a convenience: it gets fewer retries than the registry itself. */
 const MIRROR_RETRIES = 1;
 
-/** A context of its own. */
+/** Makes a context that shares nothing with others. */
 export function makeContext(options: RegistryClientOptions): Context {
   return {
     options,
@@ -53,7 +56,7 @@ function remembered(keptMs: number, maxKeptMs = keptMs): RecentSet {
   return new RecentSet({ maxEntries: MAX_REMEMBERED, keptMs, maxKeptMs });
 }
 
-/** An error about one place. */
+/** Makes an error about one place. */
 export function registryError(
   { host, repository }: Endpoint,
   kind: RegistryErrorKind,
@@ -63,8 +66,9 @@ export function registryError(
 }
 
 /**
- * Reads from the first place that gives, mirrors before the registry itself.
- * @throws RegistryError of the registry itself; of kind `range` where a mirror has the whole blob.
+ * Reads from the first place that answers: mirrors first, then the registry itself.
+ * @throws RegistryError of the registry itself; of kind `range` if a mirror has the blob but gives
+ * no ranges.
  */
 export async function reading<T>(
   context: Context,
@@ -85,14 +89,14 @@ export async function reading<T>(
     try {
       return await read(mirror, policy);
     } catch (error) {
-      // Whatever is wrong with a mirror, the registry itself may still be right.
+      // Whatever is wrong with a mirror, the registry itself may still work.
       if (!(error instanceof RegistryError)) throw error;
       if (error.kind === "range") withoutRanges ??= error;
       else if (error.kind !== "not-found") context.resting.add(href);
     }
   }
   if (withoutRanges === null) return await read(origin, context.policy);
-  // Where the registry cannot be reached, the mirror's whole blob is as good as any.
+  // If the registry cannot be reached, the caller can still take the whole blob from the mirror.
   if (context.resting.has(origin.root.href)) throw withoutRanges;
   try {
     return await read(origin, policy);
@@ -103,7 +107,9 @@ export async function reading<T>(
   }
 }
 
-/** Repeats a write to the registry itself, or to what is configured in its stead. */
+/**
+ * Runs a write, with retries, at the registry itself or at the mirror configured to take pushes.
+ */
 export function writing<T>(
   context: Context,
   reference: Pick<Reference, "host" | "repository">,
@@ -114,7 +120,7 @@ export function writing<T>(
   return retrying(context.policy, signal, () => write(endpoint));
 }
 
-/** Tells a connection that broke while a body came as an error that may pass. */
+/** Turns a connection that broke in the middle of a body into an error that is retried. */
 export async function receiving<T>(
   endpoint: Endpoint,
   signal: AbortSignal | undefined,
@@ -128,7 +134,7 @@ export async function receiving<T>(
   }
 }
 
-/** A whole body, not over a limit, under its time limits. */
+/** Reads a whole body, within a size limit and its timeouts. */
 export async function wholeBody(
   endpoint: Endpoint,
   answer: Answer,
@@ -148,17 +154,17 @@ export async function wholeBody(
   }
 }
 
-/** The scopes of reading. */
+/** The token scopes of reading. */
 export function pullScopes({ repository }: Endpoint): string[] {
   return [`repository:${repository}:pull`];
 }
 
-/** The scopes of writing. */
+/** The token scopes of writing. */
 export function pushScopes({ repository }: Endpoint): string[] {
   return [`repository:${repository}:pull,push`];
 }
 
-/** A digest short enough for messages. */
+/** Shortens a digest for messages. */
 export function brief(digest: Digest): string {
   return digest.slice(0, "sha256:".length + 12);
 }

@@ -1,10 +1,10 @@
 /**
- * Which token servers get a credential: any that the registry names, as Docker does it, or only one of
+ * Which token servers get a credential: any that the registry names (as in Docker), or only one of
  * the registry's own domain.
  */
 export type TokenServers = "named" | "own";
 
-/** What proves to a registry who asks. */
+/** What we authenticate with at a registry. */
 export type Credential =
   /** A name and its password. */
   | {
@@ -14,7 +14,7 @@ export type Credential =
     /** `named` when not said. */
     readonly tokenServers?: TokenServers;
   }
-  /** An OAuth2 refresh token, to be exchanged at the registry's token server. */
+  /** An OAuth2 refresh token, exchanged for an access token at the registry's token server. */
   | {
     readonly kind: "identity";
     readonly token: string;
@@ -25,19 +25,19 @@ export type Credential =
   | { readonly kind: "bearer"; readonly token: string };
 
 /**
- * Where credentials come from. It is asked anew whenever a registry wants to know who asks, so
- * that rotated credentials work without a restart; whoever is slow caches by itself.
+ * Where credentials come from. It is asked again at every login, so that rotated credentials work
+ * without a restart. A slow store does its own caching.
  */
 export interface CredentialStore {
   /**
    * The credential for one host, or null for none.
    * @param host as in image references: `docker.io`, `ghcr.io`, `localhost:5000`.
-   * @param repository some stores know credentials of single images.
+   * @param repository for stores that have credentials for single images.
    */
   get(host: string, repository: string): Promise<Credential | null>;
 }
 
-/** Always nobody. */
+/** A store without credentials. */
 export function anonymous(): CredentialStore {
   return { get: () => Promise.resolve(null) };
 }
@@ -48,13 +48,14 @@ export interface Login {
   readonly host: string;
   /** Empty: the secret is a refresh token. */
   readonly username: string;
-  /** Asked for at every question, so that a new password needs no restart. */
+  /** Called at every login, so that a new password needs no restart. */
   readonly secret: () => string | Promise<string>;
 }
 
 /**
- * Logins each of which goes to its host alone: to no other registry, no mirror, and no token server on
- * another host, unless that is of the host's own domain or has a login here itself.
+ * Logins that are bound to their hosts. A login goes to no other registry and to no mirror. It goes
+ * to a token server on another host only if that host is in the same domain. Any other token server
+ * needs a login of its own here.
  */
 export function boundCredentials(logins: readonly Login[]): CredentialStore {
   return {
@@ -72,7 +73,7 @@ export function boundCredentials(logins: readonly Login[]): CredentialStore {
   };
 }
 
-/** Asks one store after another; the first that knows the host answers. */
+/** Asks one store after another, until one has a credential. */
 export function firstCredentials(
   stores: readonly CredentialStore[],
 ): CredentialStore {
@@ -87,7 +88,7 @@ export function firstCredentials(
   };
 }
 
-/** Docker's convention: no name, or `<token>` for the name, means a refresh token. */
+/** Applies Docker's convention: an empty user name, or `<token>`, means a refresh token. */
 export function passwordCredential(
   username: string,
   password: string,

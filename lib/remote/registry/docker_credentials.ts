@@ -11,7 +11,7 @@ export class CredentialError extends Error {
   }
 }
 
-/** The key Docker keeps its Hub's credentials under. */
+/** The key of Docker Hub's credentials in the file. */
 const HUB_KEY = "https://index.docker.io/v1/";
 const HUB_HOSTS = new Set([
   "docker.io",
@@ -28,7 +28,7 @@ interface DockerConfig {
   readonly credsStore: string;
 }
 
-/** Where Docker keeps its configuration: `$DOCKER_CONFIG/config.json`, else below the home. */
+/** Where Docker keeps its configuration: `$DOCKER_CONFIG/config.json`, else below `$HOME`. */
 function dockerConfigPath(): string {
   const folder = Deno.env.get("DOCKER_CONFIG") ||
     `${Deno.env.get("HOME") || "/root"}/.docker`;
@@ -36,10 +36,10 @@ function dockerConfigPath(): string {
 }
 
 /**
- * Credentials from Docker's config.json: for each part of the registry that the file names, the
- * longest path first, `credHelpers`, then `credsStore`, then `auths`. The file
- * is read at every question, so a new login needs no restart. No file means no credentials.
- * @throws CredentialError from `get`, for a broken file or a failing helper.
+ * Reads credentials from Docker's config.json. The longest repository path that the file names
+ * comes first. For each path the order is `credHelpers`, `credsStore`, `auths`. The file is read at
+ * every login, so a new login needs no restart. No file means no credentials.
+ * @throws CredentialError (from `get`) for a broken file or a failing helper.
  */
 export function dockerCredentials(path?: string): CredentialStore {
   return {
@@ -55,7 +55,7 @@ export function dockerCredentials(path?: string): CredentialStore {
           credsStore;
         if (helper !== "") {
           const answer = await askHelper(helper, scope.asked);
-          // A store may be set while older logins still are in the file.
+          // The file may still hold older logins from before `credsStore` was set.
           if (answer !== null) return answer;
         }
         const entry = scope.authKeys.map((key) => ({ key, value: auths[key] }))
@@ -70,7 +70,7 @@ export function dockerCredentials(path?: string): CredentialStore {
   };
 }
 
-/** The names a host may have in the file, the likeliest first. */
+/** The names a host may have in the file, likeliest first. */
 function hostNames(host: string): string[] {
   const hub = HUB_HOSTS.has(host) ? [HUB_KEY, ...HUB_HOSTS] : [];
   return [...new Set([...hub, host])];
@@ -87,8 +87,8 @@ interface CredentialScope {
 }
 
 /**
- * The parts of a registry a repository is in, the longest path first and the whole host last: as
- * podman and Kubernetes read the file, and people who write it by hand expect.
+ * The parts of a registry that cover a repository: longest path first, the whole host last. Podman
+ * and Kubernetes read the file like this, and people who write it by hand expect it.
  */
 function scopesOf(
   { auths, credHelpers }: DockerConfig,
@@ -108,7 +108,7 @@ function scopesOf(
   }));
 }
 
-/** The keys that cover a repository, by the number of its path's components they name. */
+/** The keys that cover a repository, by how many path components they name. */
 function keysByPath(
   keys: readonly string[],
   names: readonly string[],
@@ -124,7 +124,7 @@ function keysByPath(
       ? names.length + 1
       : null;
     if (rank === null) return [];
-    // Docker's own old key has a path that is none.
+    // The path in Docker's old key (`/v1/`) is not a repository path.
     const covered = names.includes(key) ? [] : path;
     return covered.every((part, at) => part === parts[at])
       ? [{ key, rank, depth: covered.length }]
@@ -145,7 +145,7 @@ function readKey(key: string): { host: string; path: readonly string[] } {
   return { host, path };
 }
 
-/** Kubernetes' `*.example.com`: each `*` stands for something within one label. */
+/** Matches Kubernetes' `*.example.com`: a `*` matches within one DNS label. */
 function matchesPattern(pattern: string, host: string): boolean {
   if (!pattern.includes("*") || pattern.length > 300) return false;
   const labels = pattern.split(".");
@@ -173,7 +173,7 @@ async function readConfig(file: string): Promise<DockerConfig | null> {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     if (error instanceof CredentialError) throw error;
-    // The parser's own message may quote the file, so it is not passed on.
+    // The parser's message may quote the file, so it is not passed on.
     const why = error instanceof SyntaxError ? "no JSON" : "not readable";
     throw new CredentialError(
       `${file}: ${why}; mend the file or log in again (docker login)`,
@@ -228,17 +228,17 @@ function decodeBase64(text: string): string | null {
       Uint8Array.from(atob(text.trim()), (c) => c.charCodeAt(0)),
     );
   } catch {
-    return null; // the caller says so, without quoting the secret
+    return null; // the caller reports it without quoting the secret
   }
 }
 
-/** Asks `docker-credential-<name> get`, as Docker does; null when it knows no such host. */
+/** Runs `docker-credential-<name> get`, as Docker does; null if it does not know the host. */
 async function askHelper(
   name: string,
   host: string,
 ): Promise<Credential | null> {
   const program = `docker-credential-${name}`;
-  // The name comes from a file and becomes a program: a path must not get in.
+  // The name comes from a file and becomes a program: it must not be a path.
   if (!/^[A-Za-z0-9._-]+$/.test(name)) {
     throw new CredentialError(`"${name.slice(0, 50)}" is no credential helper`);
   }
@@ -258,7 +258,7 @@ async function askHelper(
       signal,
     }).spawn();
     const writer = child.stdin.getWriter();
-    // A helper may answer without reading; then the pipe is closed and that is fine.
+    // A helper may answer without reading its input and close the pipe. That is fine.
     await writer.write(new TextEncoder().encode(`${host}\n`)).catch(() => {});
     await writer.close().catch(() => {});
     output = await child.output();
@@ -270,7 +270,7 @@ async function askHelper(
   if (output.stdout.length > MAX_HELPER_BYTES) fail("answered too much");
   const answer = new TextDecoder().decode(output.stdout);
   if (!output.success) {
-    // The protocol's one way to say "none": this text on standard output.
+    // The protocol's only way to say "none" is this text on standard output.
     if (answer.includes("credentials not found")) return null;
     fail("failed");
   }

@@ -14,13 +14,13 @@ export interface Endpoint {
   readonly repository: string;
   /** The repository's root, ending in `/`: `https://host/v2/library/redis/`. */
   readonly root: URL;
-  /** The query every request carries, such as the registry a mirror is asked for. */
+  /** The query of every request, such as the registry that a mirror stands for. */
   readonly query: Readonly<Record<string, string>>;
-  /** How requests are sent, where it is configured. */
+  /** How requests are sent, if that is configured. */
   readonly place?: PlaceOptions;
 }
 
-/** Whether a host is this machine. */
+/** Whether a host name or address is the loopback's. */
 export function isLoopback(host: string): boolean {
   const name = host.replace(/:\d+$/, "").toLowerCase();
   return name === "localhost" || name === "[::1]" || name === "::1" ||
@@ -30,7 +30,7 @@ export function isLoopback(host: string): boolean {
 type Place = Pick<Reference, "host" | "repository">;
 type Placing = Pick<RegistryClientOptions, "plainHttp" | "mirrors" | "hosts">;
 
-/** The registry of a reference itself, where it is configured to be. */
+/** The endpoint of the registry itself, at its configured address. */
 export function originEndpoint(
   { host, repository }: Place,
   { plainHttp, hosts }: Placing,
@@ -47,7 +47,7 @@ export function originEndpoint(
   }
   const said = typeof plainHttp === "function" ? plainHttp(host) : plainHttp;
   const scheme = (said ?? isLoopback(host)) ? "http" : "https";
-  // The name in references is not where Docker Hub answers.
+  // Docker Hub answers at another host than its name in references.
   const address = host === "docker.io" ? "registry-1.docker.io" : host;
   return {
     host,
@@ -59,8 +59,8 @@ export function originEndpoint(
 }
 
 /**
- * Where to write: a mirror that is configured to take pushes, else the registry itself. Mirrors
- * without configured capabilities are never written to.
+ * Where to write: a mirror that is configured to take pushes, else the registry itself. A mirror
+ * without configured capabilities is never written to.
  */
 export function writeEndpoint(reference: Place, options: Placing): Endpoint {
   const mirror = options.hosts?.(reference.host)?.mirrors
@@ -70,7 +70,7 @@ export function writeEndpoint(reference: Place, options: Placing): Endpoint {
     : mirrorEndpoint(reference, mirror);
 }
 
-/** The places to read from, the preferred first, the registry itself last. */
+/** The places to read from, in order of preference; the registry itself comes last. */
 export function readEndpoints(
   reference: Place,
   options: Placing,
@@ -112,7 +112,7 @@ function placeRoot(
     });
   }
   const path = base.pathname.replace(/\/+$/, "");
-  // A `/v2` at the end of an address is the one that would be added, as containerd has it.
+  // As in containerd, `/v2` is not added to an address that already ends in it.
   const prefix = overridePath || path.endsWith("/v2") ? path : `${path}/v2`;
   return new URL(`${prefix}/${repository}/`, base.origin);
 }

@@ -1,22 +1,22 @@
-/** What a caller would do differently about; see {@link RegistryError}. */
+/** The kinds of {@link RegistryError} that callers handle differently. */
 export type RegistryErrorKind =
   /** No credentials, or refused ones. */
   | "unauthorized"
-  /** The credentials are good and do not reach this repository. */
+  /** The credentials are valid, but not for this repository. */
   | "forbidden"
   /** The registry does not have it. */
   | "not-found"
-  /** The registry gives no parts of blobs: a blob can be had whole only. */
+  /** The registry gives no ranges: the blob can only be fetched whole. */
   | "range"
-  /** The registry does not take an artifact beside an image, or not its tag. */
+  /** The registry does not accept an artifact beside an image, or not its tag. */
   | "no-artifacts"
-  /** A document of a format that is not supported, which the message names. */
+  /** A document in an unsupported format, which the message names. */
   | "unsupported"
   /** No answer, too many requests, or a server error, after all retries. */
   | "unavailable"
   /** The bytes are not what their digest or size says. */
   | "integrity"
-  /** More bytes than the caller takes. */
+  /** More bytes than the caller accepts. */
   | "too-large"
   /** An answer that the distribution specification does not allow. */
   | "protocol";
@@ -48,11 +48,11 @@ export interface RegistryErrorFacts {
   readonly detail: string;
   /** The HTTP status, where there was one. */
   readonly status?: number;
-  /** The error below it; it goes into no message. */
+  /** The underlying error; not part of the message. */
   readonly cause?: unknown;
 }
 
-/** A registry did not give or take what was asked. Its message is one line. */
+/** A registry request failed. The message is one line. */
 export class RegistryError extends Error {
   static {
     this.prototype.name = "RegistryError";
@@ -86,8 +86,8 @@ export class RegistryError extends Error {
   }
 }
 
-/** Text from outside, made fit for one line of a log. */
+/** Makes text from outside fit one line of a log. */
 function oneLine(text: string): string {
-  // deno-lint-ignore no-control-regex -- control characters are what is taken out
+  // deno-lint-ignore no-control-regex -- control characters are what it removes
   return text.replace(/[\x00-\x1f\x7f]+/g, " ").slice(0, 500);
 }

@@ -4,7 +4,7 @@ import { isLoopback } from "./endpoint.ts";
 import type { Capability, HostOptions, Mirror } from "./options.ts";
 import type { TlsOptions } from "./tls.ts";
 
-/** A hosts directory says something that cannot be used. */
+/** A hosts directory holds something that cannot be used. */
 export class HostsDirError extends Error {
   static {
     this.prototype.name = "HostsDirError";
@@ -28,11 +28,11 @@ const KEYS = new Set([
 
 /**
  * Reads a directory of registry hosts as containerd does (its docs/hosts.md):
- * `<folder>/<host>/hosts.toml`, or `_default`. Where a host's folder holds certificates alone
- * (`*.crt`, and pairs of `*.cert` and `*.key`), they are used as Docker does.
+ * `<folder>/<host>/hosts.toml`, or `_default`. If a host's folder holds only certificates (`*.crt`,
+ * and pairs of `*.cert` and `*.key`), they are used as in Docker.
  *
- * The result reads a host's files once, when the host is first asked about.
- * @throws HostsDirError from the result, when a file cannot be used
+ * The returned function reads a host's files once, when it is first called for that host.
+ * @throws HostsDirError (from the returned function) if a file cannot be used.
  */
 export function hostsDir(
   folder: string,
@@ -58,7 +58,7 @@ function readHost(folder: string, host: string): HostOptions | undefined {
   return undefined;
 }
 
-/** Reads the text of a `hosts.toml`. @param folder where its relative paths start. */
+/** Parses the text of a `hosts.toml`. @param folder where its relative paths start. */
 export function parseHosts(toml: string, folder: string): HostOptions {
   const file = `${folder}/hosts.toml`;
   let root: Table;
@@ -101,7 +101,9 @@ class HostReader {
     return value as Table;
   }
 
-  /** containerd's rule: loopback hosts speak HTTP where no scheme is said, all others HTTPS. */
+  /**
+   * containerd's rule for addresses without a scheme: HTTP for loopback hosts, HTTPS for others.
+   */
   url(value: unknown, where: string): string {
     if (typeof value !== "string") throw this.fail(where, "is no address");
     const text = /^https?:\/\//.test(value)
@@ -168,7 +170,7 @@ class HostReader {
     return list as string[];
   }
 
-  /** A file with both, or the first pair that is given. */
+  /** One file with certificate and key, or the first pair given. */
   client(
     value: unknown,
     where: string,
@@ -188,7 +190,7 @@ class HostReader {
   }
 }
 
-/** Docker's convention for a folder of certificates. */
+/** Reads a folder of certificates by Docker's convention. */
 function readCertificates(folder: string): TlsOptions | null {
   const names = namesIn(folder).sort();
   const read = (name: string) => Deno.readTextFileSync(`${folder}/${name}`);

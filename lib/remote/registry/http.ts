@@ -7,24 +7,26 @@ import type { RegistryClientOptions } from "./options.ts";
 import { Transient } from "./retry.ts";
 import { makeSender, type Sender, type TlsOptions } from "./tls.ts";
 
-/** A request's body, made anew for every try. `touch` is to be called as it is sent. */
+/**
+ * A request's body. A stream is opened again for every try, and must call `touch` as it is sent.
+ */
 export type RequestBody =
   | Uint8Array<ArrayBuffer>
   | ((touch: () => void) => ReadableStream<Uint8Array<ArrayBuffer>>);
 
-/** One request, wherever its hops lead. */
+/** One request, including the redirects it follows. */
 export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: RequestBody;
   readonly signal?: AbortSignal | undefined;
-  /** The `Authorization` header; it goes to `authorizedOrigin` alone. */
+  /** The `Authorization` header; sent only to `authorizedOrigin`. */
   readonly authorization?: string | null;
   readonly authorizedOrigin?: string;
   /**
-   * Whether the body may be sent where a redirect leads. Default: it is not, as it may be a secret
-   * for one server only; a blob's bytes are none.
+   * Whether the body may follow a redirect. Default: it may not, because it may be a secret meant
+   * for one server. A blob's bytes are not secret.
    */
   readonly redirectedWrites?: "followed";
 }
@@ -32,14 +34,17 @@ export interface HttpRequest {
 const log = logger("registry");
 const MAX_HOPS = 10;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
-/** The slowest upload that is not taken for a dead one. */
+/** An upload slower than this counts as dead. */
 const MIN_UPLOAD_BYTES_PER_MS = 16;
 
-/** Sends requests: time limits, redirects hop by hop, network failures told as ours. */
+/**
+ * Sends requests. Applies timeouts, follows redirects hop by hop, and turns network failures into
+ * our errors.
+ */
 export class Http implements Disposable {
   readonly #fetch: typeof fetch;
   readonly #tls: TlsOptions;
-  /** One for each way to make connections; connections are shared by all its users. */
+  /** One sender, and so one connection pool, per TLS configuration. */
   readonly #senders = new Map<string, Sender>();
   readonly #userAgent: string;
   readonly #logged: boolean;
@@ -56,9 +61,9 @@ export class Http implements Disposable {
   }
 
   /**
-   * Follows redirects itself, because each hop is a security decision: credentials go to the
-   * origin they are for and no other, and a registry reached by TLS cannot lead us off it.
-   * @param to whom errors name.
+   * Follows redirects itself, because each hop is a security decision. Credentials go only to the
+   * origin they are for, and a redirect cannot leave TLS.
+   * @param to the endpoint that errors name.
    */
   async send(to: Endpoint, request: HttpRequest): Promise<Answer> {
     let { url } = request;
@@ -77,7 +82,7 @@ export class Http implements Disposable {
     const { body, signal, authorization, authorizedOrigin } = request;
     const headers = new Headers(request.headers);
     headers.set("user-agent", this.#userAgent);
-    // Digests and ranges are of the bytes as stored; packed transfers would hide them.
+    // Digests and ranges refer to the bytes as stored; a compressed transfer would change them.
     headers.set("accept-encoding", "identity");
     if (url.origin === to.root.origin) {
       for (const [name, value] of Object.entries(to.place?.headers ?? {})) {
@@ -118,9 +123,9 @@ export class Http implements Disposable {
   }
 
   /**
-   * The registry's own origin gets all that is configured for it. Where it leads us elsewhere (a
-   * blob store, a token server), its authorities are trusted, but our certificate stays here and
-   * nothing goes unverified that the client as a whole would verify.
+   * The registry's own origin gets its whole TLS configuration. Another host it leads to (a blob
+   * store, a token server) is checked against its authorities too, but does not get our client
+   * certificate. Verification is skipped there only if the whole client skips it.
    */
   #sender(to: Endpoint, url: URL): Sender {
     const place = to.place?.tls;
@@ -179,8 +184,8 @@ async function nextHop(
 }
 
 /**
- * A lost or never made connection, as an error that may pass. The runtime's error is not kept as
- * the cause: it quotes the URL, which may be a signed one.
+ * Turns a connection that was lost or never made into an error that is retried. The runtime's error
+ * is not kept as the cause: it quotes the URL, which may be signed.
  */
 export function connectionFailure(to: Endpoint, error: unknown): unknown {
   if (error instanceof RegistryError || error instanceof Transient) {
@@ -205,12 +210,12 @@ export function connectionFailure(to: Endpoint, error: unknown): unknown {
   if (/InvalidContentType/.test(detail)) {
     return unavailable("it answers plain HTTP where HTTPS was expected");
   }
-  // Errors of the caller's own body source and of our code are not the network's.
+  // Errors of the caller's body source and of our own code are not network failures.
   if (!(error instanceof TypeError) && !isSystemError(error)) return error;
   return new Transient(unavailable(detail));
 }
 
-/** The runtime wraps what happened in "fetch failed". */
+/** The runtime wraps the real cause in "fetch failed". */
 function innermostMessage(error: unknown): string {
   let inner = error;
   while (inner instanceof Error && inner.cause instanceof Error) {

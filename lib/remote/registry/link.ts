@@ -2,11 +2,11 @@
 export interface Link {
   /** As written: relative or absolute. */
   readonly target: string;
-  /** By lower-case name; of a name that comes twice, the first. */
+  /** By lower-case name; if a name occurs twice, the first wins. */
   readonly parameters: ReadonlyMap<string, string>;
 }
 
-/** A header longer than this is not looked at: addresses in it may be signed, so they are long. */
+/** A longer header is ignored. The limit is generous, because signed addresses are long. */
 const MAX_HEADER_LENGTH = 16_384;
 
 const BETWEEN = /[\s,]*/y;
@@ -15,8 +15,8 @@ const PARAMETER =
   /\s*;\s*(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?)?/y;
 
 /**
- * Reads a `Link` header, which may hold several links and may be several headers joined by commas.
- * What cannot be read ends the list.
+ * Parses a `Link` header. It may hold several links, and may be several headers joined by commas.
+ * The first thing that cannot be parsed ends the list.
  *
  * @example
  * ```ts
@@ -55,7 +55,7 @@ export function parseLinks(header: string): Link[] {
   }
 }
 
-/** Where the next page is, as written; null on the last page. */
+/** The next page's address as written; null on the last page. */
 export function nextLink(header: string | null): string | null {
   const found = parseLinks(header ?? "").find(({ parameters }) =>
     // A link with an anchor is about another document than this one.

@@ -27,11 +27,11 @@ import { RegistryError } from "./errors.ts";
 import type { Reference } from "./reference.ts";
 import { retrying } from "./retry.ts";
 
-/** A manifest's exact bytes and what points to them. */
+/** A manifest's exact bytes and its descriptor. */
 export interface FetchedManifest {
-  /** As the registry has them, compared with their digest; nobody else uses them. */
+  /** As stored at the registry, verified. The caller owns them. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Of these bytes, with the type the registry says. */
+  /** Describes these bytes, with the media type that the registry gave. */
   readonly descriptor: Descriptor;
 }
 
@@ -40,16 +40,18 @@ const ACCEPT = [
   MEDIA.ociManifest,
   MEDIA.dockerIndex,
   MEDIA.dockerManifest,
-  // Whatever else there is: better named here than refused there.
+  // Accept anything else too: our error names the type; a registry's refusal would not.
   "*/*;q=0.1",
 ].join(", ");
 
-/** HEAD is refused so by registries and proxies that do not know it; GET then says what is the matter. */
+/**
+ * Statuses of registries and proxies that do not support HEAD. A GET then gives the real answer.
+ */
 const HEAD_REFUSED = [400, 401, 403, 404, 405, 406, 410, 415, 501];
-/** Statuses by which registries refuse to write what is there already: tags may be immutable. */
+/** Statuses of registries that refuse to overwrite: tags may be immutable. */
 const WRITE_REFUSED = new Set([400, 403, 405, 409, 412, 422]);
 
-/** What a reference points to, by HEAD where the registry's answer is full, else by GET. */
+/** Resolves a reference by HEAD, or by GET if the answer to HEAD is incomplete. */
 export async function resolveManifest(
   context: Context,
   reference: Reference,
@@ -88,7 +90,9 @@ export async function resolveManifest(
     .descriptor;
 }
 
-/** A manifest, checked against the digest it was asked by, or the one the registry gives. */
+/**
+ * Fetches a manifest. Checks it against the digest in the request, else the one the registry gives.
+ */
 export function fetchManifest(
   context: Context,
   reference: Pick<Reference, "host" | "repository">,
@@ -120,7 +124,8 @@ export function fetchManifest(
           bytes,
           answer.header("content-type"),
         );
-        // Before the digest: that of a signed document is of a part of it.
+        // Checked before the digest, because a signed schema 1 document's digest covers only a part
+        // of it.
         if (isSchema1MediaType(mediaType)) {
           throw registryError(
             endpoint,
@@ -143,7 +148,7 @@ export function fetchManifest(
   );
 }
 
-/** The same, or null where the registry has none of that name. */
+/** Like {@linkcode fetchManifest}, but null if the registry does not have it. */
 export async function findManifest(
   context: Context,
   reference: Pick<Reference, "host" | "repository">,
@@ -160,15 +165,15 @@ export async function findManifest(
   }
 }
 
-/** What a push of a manifest came to. */
+/** The result of pushing a manifest. */
 export interface PushedManifest {
-  /** Of what was pushed. */
+  /** Describes what was pushed. */
   readonly descriptor: Descriptor;
-  /** The registry knows the manifest as a referrer of its subject by itself. */
+  /** The registry itself lists the manifest as a referrer of its subject. */
   readonly subjectNoted: boolean;
 }
 
-/** Writes a manifest under its digest, or under a tag. */
+/** Pushes a manifest under its digest, or under a tag. */
 export function putManifest(
   context: Context,
   reference: Pick<Reference, "host" | "repository">,
@@ -206,7 +211,7 @@ export function putManifest(
   });
 }
 
-/** Whether a name stands for these very bytes; tried once. */
+/** Whether a name already points to exactly these bytes. Not retried. */
 async function isThere(
   context: Context,
   endpoint: Endpoint,
@@ -228,11 +233,11 @@ async function isThere(
     return sha256(bytes) === digest;
   } catch {
     signal?.throwIfAborted();
-    return false; // the refusal to write is what the caller is told
+    return false; // the caller reports the refused write instead
   }
 }
 
-/** Names come from outside: one with a slash or dots in it would be another address. */
+/** Names come from outside. One with a slash or dots would address something else. */
 function manifestUrl(endpoint: Endpoint, name: string): URL {
   if (!isDigest(name) && !/^\w[\w.-]{0,127}$/.test(name)) {
     throw registryError(endpoint, "protocol", `"${name}" is no tag or digest`);

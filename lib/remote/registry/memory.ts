@@ -4,8 +4,8 @@ export interface RecentSetOptions {
   /** How long an entry is believed, ms. */
   readonly keptMs: number;
   /**
-   * How long one is believed at most that was seen again and again, ms: each time that it is noticed
-   * anew it is believed twice as long. Default: always as long as the first time.
+   * The longest time an entry is believed, ms. The time doubles each time an expired entry is added
+   * again. Default: it does not grow.
    */
   readonly maxKeptMs?: number;
   /** Milliseconds of a clock that never goes back. Default: the process's own. */
@@ -13,8 +13,8 @@ export interface RecentSetOptions {
 }
 
 /**
- * What was noticed lately: bounded, because names of hosts and repositories come from images, and
- * forgotten after a while, because hosts change.
+ * A set of recent observations. It is bounded, because names of hosts and repositories come from
+ * images. Entries expire, because hosts change.
  *
  * @example
  * ```ts
@@ -32,15 +32,15 @@ export class RecentSet {
     this.#options = options;
   }
 
-  /** Keeps an entry from now on. */
+  /** Adds an entry, or renews it. */
   add(key: string): void {
     const { maxEntries, keptMs, maxKeptMs = keptMs } = this.#options;
     const now = this.#now();
     const known = this.#entries.get(key);
     const kept = known === undefined ? keptMs : now < known.endMs
-      ? known.keptMs // noticed by several at once
+      ? known.keptMs // several callers noticed it at the same time
       : Math.min(maxKeptMs, 2 * known.keptMs);
-    this.#entries.delete(key); // so that it is the newest
+    this.#entries.delete(key); // so that it becomes the newest
     this.#entries.set(key, { endMs: now + kept, keptMs: kept });
     const oldest = this.#entries.keys().next();
     if (this.#entries.size > maxEntries && !oldest.done) {
@@ -48,13 +48,13 @@ export class RecentSet {
     }
   }
 
-  /** Whether it was added not long ago. */
+  /** Whether an entry is there and has not expired. */
   has(key: string): boolean {
     const known = this.#entries.get(key);
     return known !== undefined && this.#now() < known.endMs;
   }
 
-  /** Forgets an entry. */
+  /** Removes an entry. */
   delete(key: string): void {
     this.#entries.delete(key);
   }

@@ -1,12 +1,13 @@
 /**
- * The distribution client (OCI distribution spec): where images, layers and indexes are fetched from and
- * pushed to. A {@linkcode RegistryClient} asks mirrors first where there are some, logs in as it is asked
- * to, follows redirects without the credentials, repeats what may be repeated, and bounds what it takes.
+ * The registry client (OCI distribution specification): fetches and pushes images, layers and
+ * indexes. A {@linkcode RegistryClient} asks mirrors first, logs in when asked to, follows
+ * redirects without sending credentials along, retries what may pass, and bounds what it accepts.
  *
- * It may open connections to the hosts that references, mirrors and redirects name, and read Docker's
- * credentials and `hosts.toml`. Everything that comes back is untrusted: manifests and small blobs are
- * checked against their digest here; streams and ranges are for their readers to check. It must not know
- * what an image means: platforms, layers and SOCI's artifacts are content under a digest.
+ * It may connect to the hosts that references, mirrors and redirects name, and read Docker's
+ * credentials and `hosts.toml`. Everything that comes back is untrusted. Manifests and small blobs
+ * are checked against their digest here; the readers of streams and ranges check those. It must not
+ * know what an image means: to it, platforms, layers and SOCI's artifacts are content under a
+ * digest.
  * @module
  */
 export { type Cancellable, RegistryClient, type Repository } from "./client.ts";

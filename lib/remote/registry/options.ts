@@ -1,24 +1,27 @@
 import type { CredentialStore } from "./credentials.ts";
 import type { TlsOptions } from "./tls.ts";
 
-/** What a place may be asked for: content by digest, tags, and to take content. */
+/** What a place can do: give content by digest, resolve tags, accept pushes. */
 export type Capability = "pull" | "resolve" | "push";
 
 /** How requests to one place are sent. */
 export interface PlaceOptions {
-  /** In place of the client's own; of these, other hosts that it leads to see the authorities only. */
+  /**
+   * Replaces the client's own TLS options. Other hosts that the place leads to get only the
+   * authorities.
+   */
   readonly tls?: TlsOptions;
-  /** Sent with every request to the place itself. */
+  /** Headers of every request to the place itself. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** The address is whole: `/v2` is not added to it. */
+  /** The address is complete: `/v2` is not added to it. */
   readonly overridePath?: boolean;
 }
 
 /** Another place that serves the blobs and manifests of a registry. */
 export interface Mirror extends PlaceOptions {
-  /** `https://mirror.example` or with a path, which goes before `/v2/`. */
+  /** `https://mirror.example`, or with a path, which goes before `/v2/`. */
   readonly url: string;
-  /** Default: pull and resolve. A place that takes pushes gets them in the registry's stead. */
+  /** Default: pull and resolve. A mirror with `push` gets pushes in place of the registry. */
   readonly capabilities?: readonly Capability[];
 }
 
@@ -26,11 +29,11 @@ export interface Mirror extends PlaceOptions {
 export interface HostOptions {
   /** Asked in this order, before the host itself. */
   readonly mirrors: readonly Mirror[];
-  /** The host itself; with an address of its own where it answers elsewhere. */
+  /** The host itself; `url` is given if it answers at another address. */
   readonly server?: PlaceOptions & { readonly url?: string };
 }
 
-/** How often and how patiently a request is tried again. */
+/** How often, and after which waits, a request is retried. */
 export interface RetryOptions {
   /** Tries after the first one. Default 8. */
   readonly retries?: number;
@@ -40,7 +43,7 @@ export interface RetryOptions {
   readonly maxWaitMs?: number;
 }
 
-/** How long a silent registry is waited for, in milliseconds. */
+/** Timeouts for a silent registry, in milliseconds. */
 export interface TimeoutOptions {
   /** From sending a request to its answer's headers. Default 15 000. */
   readonly headersMs?: number;
@@ -50,30 +53,32 @@ export interface TimeoutOptions {
 
 /** How a {@link RegistryClient} behaves. */
 export interface RegistryClientOptions {
-  /** Who asks. Default: nobody. */
+  /** Credentials to log in with. Default: none. */
   readonly credentials?: CredentialStore;
   /**
-   * Plain HTTP or HTTPS. Default, and where the function gives undefined: plain HTTP for loopback
-   * hosts, HTTPS for all others, as Docker does.
+   * Whether to use plain HTTP. Default, also if the function returns undefined: plain HTTP for
+   * loopback hosts, HTTPS for all others, as in Docker.
    */
   readonly plainHttp?: boolean | ((host: string) => boolean | undefined);
-  /** PEM certificates to trust beside the system's. */
+  /** PEM certificates to trust in addition to the system's. */
   readonly caCerts?: readonly string[];
-  /** Our own certificate, PEM, for registries that ask for one. */
+  /** Our client certificate, PEM, for registries that ask for one. */
   readonly clientCert?: { readonly cert: string; readonly key: string };
-  /** Take any TLS certificate. For tests: whoever is on the way can read and change all. */
+  /**
+   * Accept any TLS certificate. For tests only: anyone on the way can read and change everything.
+   */
   readonly skipVerify?: boolean;
   /** What is configured for a host, as {@link hostsDir} reads it. */
   readonly hosts?: (host: string) => HostOptions | undefined;
-  /** Mirrors of a host, asked in this order before the host itself; for reading only. */
+  /** Mirrors of a host, for reading only. They are asked in this order, before the host itself. */
   readonly mirrors?: (host: string) => readonly Mirror[];
-  /** `User-Agent` of every request. Default: `soci-deno`. */
+  /** The `User-Agent` of every request. Default: `soci-deno`. */
   readonly userAgent?: string;
-  /** Whether each request is logged, on level debug. Default: yes. */
+  /** Whether each request is logged, at level debug. Default: yes. */
   readonly logged?: boolean;
-  /** How often and how patiently a request is tried again. */
+  /** How often, and after which waits, a request is retried. */
   readonly retry?: RetryOptions;
-  /** How long a silent registry is waited for. */
+  /** Timeouts for a silent registry. */
   readonly timeouts?: TimeoutOptions;
   /** Default: the global `fetch`. */
   readonly fetch?: typeof fetch;

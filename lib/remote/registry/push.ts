@@ -20,10 +20,10 @@ import {
 
 type Place = Pick<Reference, "host" | "repository">;
 
-/** HEAD of a blob is refused so by registries and proxies that do not know it. */
+/** Statuses of registries and proxies that do not support HEAD of a blob. */
 const HEAD_REFUSED = [400, 401, 403, 405, 406, 410, 415, 501];
 
-/** Whether the repository holds a blob. Where HEAD is refused, its first byte is asked for. */
+/** Whether the repository holds a blob. If HEAD is refused, asks for the blob's first byte. */
 export function hasBlob(
   context: Context,
   reference: Place,
@@ -50,7 +50,7 @@ export function hasBlob(
       url,
       headers: { range: "bytes=0-0" },
       scopes: pushScopes(endpoint),
-      // Where this is refused too nothing is known: the upload will tell what is the matter.
+      // If this is refused too, we know nothing; the upload will give the real error.
       accept: [200, 206, 404, 416, ...HEAD_REFUSED],
       doing,
       signal,
@@ -60,20 +60,17 @@ export function hasBlob(
   });
 }
 
-/** Ways to upload, the one with the fewest requests first. */
+/** Ways to upload, fewest requests first. */
 const WAYS_OF_BYTES: readonly UploadWay[] = ["put", "patch", "chunks"];
 const WAYS_OF_STREAMS: readonly UploadWay[] = ["patch", "chunks", "put"];
-/** Statuses by which registries refuse a way to upload and not the blob. */
+/** Statuses of registries that refuse the way of uploading, not the blob. */
 const WAY_REFUSED = new Set([400, 404, 405, 411, 413, 415, 416, 422, 501]);
 
-/** Codes that say it is the blob, or the repository, whatever the way. */
+/** Error codes about the blob or the repository: another way of uploading would not help. */
 const ABOUT_BLOB =
   /\b(?:DIGEST_INVALID|SIZE_INVALID|NAME_INVALID|NAME_UNKNOWN)\b/;
 
-/**
- * Uploads a blob the repository does not hold: in one request where the registry takes it so, else in
- * whatever way it does.
- */
+/** Uploads a blob. Tries one request first, then the other ways until the registry accepts one. */
 export async function uploadBlob(
   context: Context,
   reference: Place,
@@ -96,19 +93,19 @@ export async function uploadBlob(
       const refused = error instanceof RegistryError &&
         WAY_REFUSED.has(error.status ?? 0) && !ABOUT_BLOB.test(error.detail);
       if (!refused) throw error;
-      // The first way is the usual one: what is said to it is what is the matter.
+      // The first way is the usual one, so its error tells most.
       refusal ??= error;
     }
   }
   throw refusal;
 }
 
-/** A registry that will not take a blob over is not asked again and again. */
+/** Few retries: if mounting fails, the blob is uploaded instead. */
 const MOUNT_RETRIES = 1;
 
 /**
- * Takes a blob over from another repository of the registry.
- * @returns false where it will not, however it says so: the blob is to be uploaded then.
+ * Mounts a blob from another repository of the registry.
+ * @returns false if the registry refuses in any way; the caller then uploads the blob.
  */
 export async function mountBlob(
   context: Context,
@@ -155,7 +152,7 @@ export async function mountBlob(
   }
 }
 
-/** Ends an upload nobody wants; a registry that will not ends it by time. */
+/** Cancels an upload. If the registry does not support that, the upload times out there. */
 async function cancel(
   context: Context,
   endpoint: Endpoint,
@@ -173,6 +170,6 @@ async function cancel(
     });
     await discard(ended);
   } catch {
-    signal?.throwIfAborted(); // all else does not matter to the caller
+    signal?.throwIfAborted(); // other errors do not matter to the caller
   }
 }

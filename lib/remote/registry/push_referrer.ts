@@ -14,9 +14,9 @@ import {
 type Place = Pick<Reference, "host" | "repository">;
 
 /**
- * Pushes a manifest with a subject, so that a client of any kind finds it at any registry. That a
- * registry has noted the subject is believed when its list says so too: what stands before a registry
- * may know nothing of lists.
+ * Pushes a manifest with a subject, so that every client finds it at every registry. A registry
+ * that says it noted the subject is believed only if it lists the manifest too: a proxy in front of
+ * it may not support the referrers API.
  */
 export async function putReferrer(
   context: Context,
@@ -57,7 +57,7 @@ async function isListed(
     return listed.some((one) => one.digest === item.digest);
   } catch (error) {
     signal?.throwIfAborted();
-    if (error instanceof RegistryError) return false; // the tag is there for that
+    if (error instanceof RegistryError) return false; // the fallback tag lists it then
     throw error;
   }
 }

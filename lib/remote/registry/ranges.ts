@@ -20,31 +20,32 @@ import {
   refusesRanges,
 } from "./without_ranges.ts";
 
-/** So much before the wanted bytes is thrown away, where a place gives more than asked for. */
+/** The most bytes skipped if an answer starts before the wanted bytes. */
 const MAX_SKIP_BYTES = 2 ** 20;
-/** A place that gives less than this of what is asked is not asked piece by piece. */
+/** A place that answers with less than this is not asked piece by piece. */
 const MIN_PIECE_BYTES = 64 * 1024;
-/** Refusals that a new address or login may mend, and how often a part is tried for. */
+/** Refusals that a new redirect or login may fix. */
 const MAY_PASS = new Set([400, 403]);
+/** How often a refused range is tried. */
 const REFUSED_TRIES = 3;
 
 interface Range {
   readonly digest: Digest;
   readonly start: number;
   readonly end: number;
-  /** Whether a refusal is the last one that is waited for. */
+  /** Whether a refusal of this try is final. */
   readonly isLastTry: boolean;
 }
 
-/** The part an answer holds: it begins at or before what was asked for. */
+/** The part of the blob in an answer. It starts at or before the requested bytes. */
 interface GivenRange {
   readonly answer: Answer;
   readonly skip: number;
-  /** Where it ends; at or before the end of what was asked for, or behind it. */
+  /** Where the part ends: before, at or after the end of the requested bytes. */
   readonly end: number;
 }
 
-/** Asks for a part of a blob. @throws RegistryError of kind `range` where the place gives none */
+/** Asks for a range of a blob. @throws RegistryError of kind `range` if the place gives none. */
 async function openPart(
   context: Context,
   endpoint: Endpoint,
@@ -82,7 +83,7 @@ async function openPart(
       cause: error,
     });
     noteRefusal(context, endpoint, digest);
-    // A signed address that ended on the way is refused like that, too.
+    // A signed address that expired meanwhile is refused like this too.
     throw MAY_PASS.has(status) && !isLastTry ? new Transient(refusal) : refusal;
   }
   const given = givenRange(answer, end);
@@ -97,7 +98,7 @@ async function openPart(
   await answer[Symbol.asyncDispose]();
   const got = answer.header("content-range") ?? answer.header("content-type");
   if (fits) {
-    // Too little of it may as well be all there is of the blob.
+    // A short part may also mean that the blob ends there.
     noteRefusal(context, endpoint, digest);
   } else if (given !== null) {
     throw lie(
@@ -114,8 +115,8 @@ async function openPart(
 }
 
 /**
- * Another part than asked for: a fault, as it looks, that may pass. Where it does not, the blob is to be
- * had whole; of the place nothing is remembered.
+ * The error for a part that was not asked for. It is retried, as such a fault may pass. If it does
+ * not, the caller fetches the blob whole. Nothing is remembered about the place.
  */
 function lie(endpoint: Endpoint, digest: Digest, detail: string): Transient {
   return new Transient(
@@ -123,7 +124,7 @@ function lie(endpoint: Endpoint, digest: Digest, detail: string): Transient {
   );
 }
 
-/** What part an answer says it holds; null where it does not say so. */
+/** The part that an answer claims to hold; null if it does not say. */
 function givenRange(
   answer: Answer,
   end: number,
@@ -135,7 +136,7 @@ function givenRange(
     const [first, last] = [Number(match[1]), Number(match[2])];
     return first <= last ? { start: first, end: last + 1 } : null;
   }
-  // A part that is all of the blob may come as the whole of it.
+  // A range that covers the blob may be answered with the whole blob.
   const length = answer.header("content-length");
   return said === null && answer.status === 200 && Number(length) === end
     ? { start: 0, end }
@@ -143,9 +144,9 @@ function givenRange(
 }
 
 /**
- * Fills `into` with bytes of a blob; a broken connection goes on where it broke.
- * @throws RegistryError; of kind `range` where the registry and its mirrors give no parts of blobs:
- * that is remembered, and the next call asks nobody.
+ * Fills `into` with a range of a blob. Resumes after a broken connection.
+ * @throws RegistryError; of kind `range` if the registry and its mirrors give no ranges. That is
+ * remembered, and the next call sends no request.
  */
 export async function readRange(
   context: Context,
@@ -191,7 +192,7 @@ export async function readRange(
             filled += part.length;
             onProgress?.(filled);
             if (filled - before >= PROGRESS_BYTES) retrier.progressed();
-            // What comes behind is not wanted: a wider part, or one that is longer than it says.
+            // The rest is not wanted: the part is wider than asked for, or longer than it claims.
             if (filled === wanted && opened.end > endExclusive) break;
             if (part.length < chunk.length) break;
           }

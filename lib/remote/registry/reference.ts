@@ -1,6 +1,6 @@
 import { type Digest, isDigest } from "../../formats/oci/mod.ts";
 
-/** Text that names no image. */
+/** Text that is not an image reference. */
 export class InvalidReferenceError extends Error {
   static {
     this.prototype.name = "InvalidReferenceError";
@@ -8,13 +8,13 @@ export class InvalidReferenceError extends Error {
 }
 
 /**
- * Names an image in a registry, with Docker's defaults filled in.
- * Grammar: the `distribution/reference` rules (host[:port]/path[:tag][@digest]).
+ * Names an image in a registry, with Docker's defaults filled in. The grammar is that of
+ * `distribution/reference`: host[:port]/path[:tag][@digest].
  */
 export class Reference {
   /**
-   * Not checked: use `parseReference` for text from outside.
-   * @param host `docker.io`, `localhost:5000`: as written, not where requests go.
+   * Does not check its arguments: use `parseReference` for text from outside.
+   * @param host as written (`docker.io`, `localhost:5000`), not the host that requests go to.
    */
   constructor(
     readonly host: string,
@@ -31,18 +31,18 @@ export class Reference {
     return `${this.host}/${this.repository}${tag}${digest}`;
   }
 
-  /** What a manifest request names: the digest where there is one, else the tag. */
+  /** What a manifest request names: the digest if there is one, else the tag. */
   get object(): string {
     return this.digest ?? this.tag ?? "latest";
   }
 
-  /** The same repository, another tag. */
+  /** A reference to another tag of the repository. */
   withTag(tag: string): Reference {
     if (!TAG.test(tag)) throw new InvalidReferenceError(`"${tag}" is no tag`);
     return new Reference(this.host, this.repository, tag, null);
   }
 
-  /** The same repository, one exact manifest. */
+  /** A reference to one exact manifest of the repository. */
   withDigest(digest: Digest): Reference {
     return new Reference(this.host, this.repository, null, digest);
   }
@@ -54,7 +54,7 @@ const LABEL = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
 const HOST = new RegExp(
   `^(?:${LABEL}(?:\\.${LABEL})*|\\[[0-9a-fA-F:]+\\])(?::[0-9]{1,5})?$`,
 );
-/** Longest repository path, with its host, that registries take. */
+/** The longest repository path, including its host, that registries accept. */
 const MAX_NAME_LENGTH = 255;
 
 function isHost(part: string): boolean {
@@ -63,8 +63,8 @@ function isHost(part: string): boolean {
 }
 
 /**
- * Reads the name of a registry, as image references have it: `ghcr.io`, `localhost:5000`.
- * @returns null when it is none.
+ * Parses a registry's name as it is in image references: `ghcr.io`, `localhost:5000`.
+ * @returns null if it is not one.
  */
 export function parseHost(text: string): string | null {
   if (!HOST.test(text) || !isHost(text)) return null;
@@ -72,7 +72,7 @@ export function parseHost(text: string): string | null {
 }
 
 /**
- * Reads what a person types: `redis`, `ghcr.io/a/b:1`, `localhost:5000/x@sha256:…`.
+ * Parses what a person types: `redis`, `ghcr.io/a/b:1`, `localhost:5000/x@sha256:…`.
  * @throws InvalidReferenceError
  */
 export function parseReference(text: string): Reference {

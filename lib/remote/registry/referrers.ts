@@ -28,27 +28,29 @@ type Place = Pick<Reference, "host" | "repository">;
 
 const log = logger("registry");
 const MAX_PAGES = 100;
-/** Entries whose own manifest is asked what they are, because the list does not say. */
+/**
+ * The most entries whose manifest is fetched to learn their type, because the list does not say.
+ */
 const MAX_ASKED = 16;
-/** How long the API is waited for before the fallback tag is asked too, ms. */
+/** How long we wait for the API before we ask for the fallback tag too, ms. */
 const TAG_PATIENCE_MS = 2_000;
 
-/** How long the API is waited for in all, ms: a registry that never answers has none. */
+/** How long we wait for the API in all, ms. A registry that has not answered by then has none. */
 const API_PATIENCE_MS = 30_000;
 
 /** What the referrers API said. */
 type ApiAnswer =
   | { readonly kind: "listed"; readonly items: readonly Descriptor[] }
-  /** There is no such API here, or not for us. */
+  /** There is no such API, or we may not use it. */
   | { readonly kind: "absent" }
   | { readonly kind: "failed"; readonly error: unknown };
 
 /**
- * The manifests that name `digest` as their subject, of one artifact type where it is given.
+ * Lists the manifests whose subject is `digest`, optionally of one artifact type only.
  *
- * The API and the fallback tag are two ways to the same list, and registries have one, the other or
- * both, one of them out of order. Whichever lists something is believed; only when neither does, and
- * the API failed so that it may yet have something, is that an error.
+ * The API and the fallback tag are two ways to the same list. A registry has one of them, or both,
+ * and one of the two may not work. Whichever lists something is believed. It is an error only if
+ * neither does and the API failed, because it may have something then.
  */
 export async function listReferrers(
   context: Context,
@@ -68,15 +70,15 @@ export async function listReferrers(
   const tagged = () => {
     asked ??= taggedReferrers(context, reference, digest, signal)
       .then(matching);
-    asked.catch(() => {}); // told when it is needed
+    asked.catch(() => {}); // reported where it is awaited
     return asked;
   };
-  // A host that had no API may have got one meanwhile, so it is asked too, but not waited for.
+  // The host may have got the API since. So ask it too, but do not wait for it.
   if (withoutReferrersApi.has(reference.host)) tagged();
   const api = askApi(context, reference, digest, artifactType, either);
   const early = sleep(TAG_PATIENCE_MS, either).then(tagged).then(
     (found) => found.length > 0 ? found : null,
-    () => null, // seen below, if the API has nothing
+    () => null, // checked below, if the API has nothing
   );
   try {
     const first = await Promise.race([
@@ -129,7 +131,7 @@ async function askApi(
         const found = await list.read(digest, artifactType);
         answered = true;
         if (found.length > 0) return found;
-        // A proxy may keep no list of what its origin has.
+        // A proxy may not know what its origin lists.
         throw registryError(endpoint, "not-found", "there are no referrers");
       },
     );
@@ -148,7 +150,7 @@ async function askApi(
   }
 }
 
-/** One question to one referrers API. */
+/** One query to one referrers API. */
 class ApiList {
   readonly #found: Descriptor[] = [];
   readonly #seen = new Set<string>();
@@ -162,8 +164,8 @@ class ApiList {
   ) {}
 
   /**
-   * All pages. What stands in the way of a later page does not hide what came before.
-   * @throws RegistryError; `not-found` where there is no such API.
+   * Reads all pages. If a later page fails, the earlier ones still count.
+   * @throws RegistryError; `not-found` if there is no such API.
    */
   async read(
     digest: Digest,
@@ -191,7 +193,7 @@ class ApiList {
     return this.#found;
   }
 
-  /** Reads a page. @returns where the next one is */
+  /** Reads a page. @returns the next page's address, or null. */
   async #page(url: URL): Promise<URL | null> {
     const { context, endpoint, policy, signal } = this;
     if (
@@ -223,7 +225,7 @@ class ApiList {
         : error;
     });
     this.#bytes += bytes.length;
-    // The content type is not looked at: JSON is what proxies make of an index. Some registries
+    // The content type is ignored: some proxies serve an index as plain JSON. Some registries
     // answer unknown addresses with a page of their own and status 200.
     const list = readIndexEntries(bytes);
     if (list === null) {
@@ -236,7 +238,9 @@ class ApiList {
     return next === null ? null : this.#follow(next.link, next.from);
   }
 
-  /** Another host is not followed: the list is the registry's own, and so are our credentials. */
+  /**
+   * Does not follow a link to another host: the list and our credentials belong to this registry.
+   */
   #follow(link: string, from: URL): URL {
     const { endpoint } = this;
     const next = givenAddress(link, from);
@@ -256,10 +260,10 @@ class ApiList {
   }
 }
 
-/** Statuses below 500 that pass by themselves. */
+/** Statuses below 500 that may pass. */
 const PASSING = new Set([408, 425, 429]);
 
-/** Whether a registry says in some way that it has no referrers API, or none for us. */
+/** Whether an error means that there is no referrers API, or that we may not use it. */
 function isLack(error: unknown): boolean {
   if (!(error instanceof RegistryError)) return false;
   const { kind, status = 0 } = error;
@@ -267,7 +271,7 @@ function isLack(error: unknown): boolean {
     (status >= 400 && status < 500 && !PASSING.has(status));
 }
 
-/** Those of a list that are of a type; the API's own filter is never trusted to have worked. */
+/** Filters a list by artifact type. The API's own filter is optional, so it is not relied on. */
 async function ofType(
   context: Context,
   reference: Place,
@@ -287,7 +291,7 @@ async function ofType(
   return [...known, ...asked.filter((item) => item !== null)];
 }
 
-/** What a manifest says it is: its artifact type, else that of its config. */
+/** A manifest's artifact type, else its config's media type. */
 async function typeOf(
   context: Context,
   reference: Place,

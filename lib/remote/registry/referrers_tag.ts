@@ -22,15 +22,15 @@ import type { Reference } from "./reference.ts";
 type Place = Pick<Reference, "host" | "repository">;
 
 const MAX_TAG_WRITES = 5;
-/** Statuses by which registries refuse a manifest for what it is, not for who sends it. */
+/** Statuses of registries that refuse a manifest for what it is, not for who sends it. */
 const REFUSED = new Set([400, 404, 405, 406, 409, 412, 415, 422, 501]);
 
-/** The tag that lists referrers where there is no API (distribution specification 1.1). */
+/** The tag that lists a digest's referrers without the API (distribution specification 1.1). */
 export function fallbackTag(digest: Digest): string {
   return digest.replace(":", "-");
 }
 
-/** What the fallback tag lists; nothing where there is none, or something else stands there. */
+/** What the fallback tag lists; empty if there is no such tag, or if it is something else. */
 export async function taggedReferrers(
   context: Context,
   reference: Place,
@@ -45,17 +45,17 @@ export async function taggedReferrers(
     if (error instanceof RegistryError && isAbsence(error)) return [];
     throw error;
   }
-  // The tag may as well be an image's: somebody named it so, or the registry takes it for a digest.
+  // The tag may be an image: somebody named it so, or the registry takes it for a digest.
   return [...readIndexEntries(found.bytes)?.entries ?? []];
 }
 
-/** Registries say of a tag that is not there also that it may not be read. */
+/** For a missing tag, some registries answer that it may not be read. */
 function isAbsence({ kind }: RegistryError): boolean {
   return kind === "not-found" || kind === "forbidden" ||
     kind === "unauthorized" || kind === "unsupported";
 }
 
-/** The same error, with what to do where a registry takes no artifacts or keeps tags as they are. */
+/** Adds advice to an error of a registry that takes no artifacts or has immutable tags. */
 export function asNoArtifacts(error: unknown, what: string): unknown {
   if (!(error instanceof RegistryError)) return error;
   const { host, repository, status, detail } = error;
@@ -70,7 +70,7 @@ export function asNoArtifacts(error: unknown, what: string): unknown {
   });
 }
 
-/** A referrer as lists show it: with its artifact type and annotations. */
+/** A referrer's descriptor for a list, with its artifact type and annotations. */
 export function referrerItem(
   { bytes, mediaType }: { bytes: Uint8Array; mediaType: string },
   { digest, size }: Descriptor,
@@ -90,12 +90,12 @@ export function referrerItem(
   };
 }
 
-/** A fallback tag's list as others left it. */
+/** A fallback tag's list as other writers left it. */
 type TagList = Record<string, unknown> & { manifests?: unknown[] | null };
 
 /**
- * Adds an entry to the fallback tag, keeping all others as they are. Registries have no
- * compare-and-swap, so what was written is read again: another writer may have come between.
+ * Adds an entry to the fallback tag and keeps all others. Registries have no compare-and-swap, so
+ * the result is read again: another writer may have overwritten it.
  */
 export async function addToTag(
   context: Context,
@@ -109,7 +109,7 @@ export async function addToTag(
   for (let write = 0; write < MAX_TAG_WRITES; write++) {
     const list = await readTag(direct, reference, subject, signal);
     if (list !== null && lists(list, item)) return;
-    // Taken as they stand: other writers' fields that are not known here must live on.
+    // Copied as they are: fields of other writers that we do not know must survive.
     const index = {
       schemaVersion: 2,
       ...list,
@@ -140,8 +140,8 @@ export async function addToTag(
 }
 
 /**
- * The list of a fallback tag; null where there is none yet.
- * @throws RegistryError also where something else stands in its place
+ * Reads the list of a fallback tag; null if there is none yet.
+ * @throws RegistryError, also if the tag is something else.
  */
 async function readTag(
   context: Context,
@@ -155,8 +155,8 @@ async function readTag(
     found = await findManifest(context, reference, tag, signal);
   } catch (error) {
     if (!(error instanceof RegistryError) || !isAbsence(error)) throw error;
-    // Artifactory says so of a tag that is not there. It is not to be taken for that where nothing
-    // may be read: the tag would be written anew without what others put there.
+    // Artifactory answers so for a missing tag. But if we may read nothing here, the tag may exist:
+    // then we would write it anew and lose what others put there.
     if (!await mayRead(context, reference, subject, signal)) throw error;
     return null;
   }
@@ -164,7 +164,7 @@ async function readTag(
   if (readIndexEntries(found.bytes) !== null) {
     return JSON.parse(new TextDecoder().decode(found.bytes));
   }
-  // GitLab takes the tag for the digest it is made of, and gives the image itself.
+  // GitLab takes the tag for the digest it is made of and answers with the image itself.
   if (found.descriptor.digest === subject) return null;
   throw registryError(
     originEndpoint(reference, context.options),
@@ -173,7 +173,7 @@ async function readTag(
   );
 }
 
-/** Whether we may read what is in the repository, seen by an image that is there or is not. */
+/** Whether we may read the repository. Asks for the image; "not found" is a yes too. */
 async function mayRead(
   context: Context,
   reference: Place,
@@ -189,12 +189,12 @@ async function mayRead(
   }
 }
 
-/** The same context, without places that are only read from: they may be behind. */
+/** A copy of the context without read-only mirrors: they may be out of date. */
 export function whereWritten(context: Context): Context {
   return { ...context, options: writtenOnly(context.options) };
 }
 
-/** The options without places that are only read from. */
+/** A copy of the options without read-only mirrors. */
 function writtenOnly(options: RegistryClientOptions): RegistryClientOptions {
   const { hosts } = options;
   return {

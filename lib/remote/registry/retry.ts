@@ -14,8 +14,8 @@ export function retryPolicy(options: RetryOptions = {}): RetryPolicy {
 }
 
 /**
- * How long to wait before try number `attempt` + 1: doubling, at least half of it and the rest by
- * chance, so that many clients do not come back in step.
+ * The wait before try number `attempt` + 1: exponential backoff. Half of it is random, so that many
+ * clients do not retry in step.
  */
 function backoffMs(
   attempt: number,
@@ -26,7 +26,7 @@ function backoffMs(
   return full / 2 + random() * full / 2;
 }
 
-/** Reads `Retry-After`, seconds or a date (RFC 9110 §10.2.3); null when it says nothing usable. */
+/** Parses `Retry-After`, seconds or a date (RFC 9110 §10.2.3); null if it is unusable. */
 export function retryAfterMs(
   header: string | null,
   nowMs: number = Date.now(),
@@ -37,7 +37,7 @@ export function retryAfterMs(
   return Number.isNaN(date) ? null : Math.max(0, date - nowMs);
 }
 
-/** Waits, or throws the signal's reason at once when it aborts. */
+/** Waits. If the signal aborts, throws its reason at once. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
@@ -53,12 +53,12 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** A failure that may pass; thrown inside this folder, never to callers. */
+/** A failure that may pass. Thrown inside this folder, never to callers. */
 export class Transient extends Error {
   override readonly name = "Transient";
 
   constructor(
-    /** What the caller gets when patience ends. */
+    /** What the caller gets when the retries are used up. */
     readonly failure: RegistryError,
     /** The wait the registry asks for. */
     readonly waitMs: number | null = null,
@@ -67,7 +67,7 @@ export class Transient extends Error {
   }
 }
 
-/** Counts the tries of one operation. */
+/** Counts the retries of one operation. */
 export class Retrier {
   #failures = 0;
 
@@ -76,12 +76,12 @@ export class Retrier {
     private readonly signal?: AbortSignal,
   ) {}
 
-  /** A good part of the work was done since the last failure: patience is whole again. */
+  /** Resets the count: much was done since the last failure. */
   progressed(): void {
     this.#failures = 0;
   }
 
-  /** Returns when it is time to try again, else throws what the caller is to see. */
+  /** Waits until it is time to retry, or throws the error for the caller. */
   async failed(error: unknown): Promise<void> {
     this.signal?.throwIfAborted();
     if (!(error instanceof Transient)) throw error;
@@ -94,7 +94,7 @@ export class Retrier {
   }
 }
 
-/** Repeats an operation that throws {@link Transient}. */
+/** Runs an operation and retries it while it throws {@link Transient}. */
 export async function retrying<T>(
   policy: RetryPolicy,
   signal: AbortSignal | undefined,

@@ -10,13 +10,13 @@ const KINDS: ReadonlyMap<number, RegistryErrorKind> = new Map([
   [416, "range"],
 ]);
 
-/** Statuses that a later try may not meet. */
+/** Statuses worth a retry. */
 const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 const MAX_ERROR_BYTES = 64 * 1024;
 
 /**
- * The error for an answer that was not hoped for; it ends the answer.
- * @param doing what was asked, for the message: `reading manifest latest`.
+ * Makes the error for an unexpected status, and ends the answer.
+ * @param doing what the request was for, for the message: `reading manifest latest`.
  */
 export async function statusFailure(
   { host, repository }: Endpoint,
@@ -38,7 +38,7 @@ export async function statusFailure(
   return passing ? new Transient(failure, wait) : failure;
 }
 
-/** The codes and messages of the specification's error document; empty where there is none. */
+/** The codes and messages of the specification's error document; empty if there is none. */
 async function registryWords(answer: Answer): Promise<string> {
   if (!/json/.test(answer.header("content-type") ?? "")) {
     await discard(answer);
@@ -55,6 +55,6 @@ async function registryWords(answer: Answer): Promise<string> {
         .join(" ");
     }).join(", ").replace(/https?:\/\/\S+/g, "(address)").slice(0, 300);
   } catch {
-    return ""; // the status alone tells enough
+    return ""; // the status alone must do
   }
 }

@@ -3,11 +3,11 @@ import { Readable } from "node:stream";
 
 /** Whom to trust on a TLS connection, and who we are. */
 export interface TlsOptions {
-  /** PEM certificates to trust beside the system's. */
+  /** PEM certificates to trust in addition to the system's. */
   readonly caCerts?: readonly string[];
-  /** Our own certificate, PEM, where a registry asks for one. */
+  /** Our client certificate, PEM, for registries that ask for one. */
   readonly clientCert?: { readonly cert: string; readonly key: string };
-  /** Take any certificate: whoever is on the way can read and change all. For tests. */
+  /** Accept any certificate. For tests only: anyone on the way can read and change everything. */
   readonly skipVerify?: boolean;
 }
 
@@ -16,13 +16,13 @@ export interface Sender extends Disposable {
   readonly fetch: typeof fetch;
 }
 
-/** A sender for these options. @param base used where nothing about TLS is said. */
+/** Makes a sender for these options. @param base used if there are no TLS options. */
 export function makeSender(tls: TlsOptions, base: typeof fetch): Sender {
   const { caCerts, clientCert, skipVerify } = tls;
   if (skipVerify === true) {
     return { fetch: unverifiedFetch(clientCert, base), [Symbol.dispose]() {} };
   }
-  // Without options of its own the global client serves, with one pool for the whole process.
+  // Without TLS options, use the global client and its one connection pool.
   if (caCerts === undefined && clientCert === undefined) {
     return { fetch: base, [Symbol.dispose]() {} };
   }
@@ -40,7 +40,7 @@ export function makeSender(tls: TlsOptions, base: typeof fetch): Sender {
   };
 }
 
-/** The platform's fetch always verifies, so this goes through Node's client. */
+/** Deno's fetch always verifies, so this uses Node's client. */
 function unverifiedFetch(
   clientCert: TlsOptions["clientCert"],
   base: typeof fetch,
@@ -72,7 +72,7 @@ function unverifiedFetch(
         ),
       );
     });
-    // What fetch throws for a lost connection, so that it is taken for one.
+    // As fetch does for a lost connection, so that it is recognised as one.
     request.on("error", (cause) =>
       reject(
         init.signal?.aborted

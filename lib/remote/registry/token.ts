@@ -5,7 +5,7 @@ import type { Endpoint } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
 import type { Http } from "./http.ts";
 
-/** What a token server is asked. */
+/** A request to a token server. */
 export interface TokenQuestion {
   readonly realm: URL;
   readonly service: string;
@@ -13,7 +13,7 @@ export interface TokenQuestion {
   readonly credential: Exclude<Credential, { kind: "bearer" }> | null;
 }
 
-/** A token and how long it is good for. */
+/** A token and its lifetime. */
 export interface Token {
   readonly token: string;
   readonly lifeMs: number;
@@ -21,7 +21,7 @@ export interface Token {
 
 const MAX_TOKEN_BYTES = 2 ** 20;
 const MAX_TOKEN_LENGTH = 64 * 1024;
-/** What the token specification gives a token that does not say. */
+/** The token specification's default lifetime. */
 const DEFAULT_LIFE_S = 60;
 
 /** The Basic scheme's header (RFC 7617, UTF-8). */
@@ -33,7 +33,7 @@ export function basic(
 }
 
 /**
- * Asks a token server: by GET, and by POST for identity tokens (distribution's token and OAuth2
+ * Fetches a token: by GET, or by POST for identity tokens (distribution's token and OAuth2
  * specifications).
  */
 export async function fetchToken(

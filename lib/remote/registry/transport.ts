@@ -11,21 +11,21 @@ import { statusFailure } from "./status.ts";
 export interface RegistryRequest
   extends Omit<HttpRequest, "authorization" | "authorizedOrigin"> {
   readonly scopes: Scopes;
-  /** The statuses the caller understands; all others are thrown. */
+  /** The statuses the caller handles; all others are thrown. */
   readonly accept: readonly number[];
   /** For error messages: `reading blob sha256:…`. */
   readonly doing: string;
-  /** Where the registry redirects this, it does so again: go there at once next time. */
+  /** Whether to remember where the registry redirects this, and go there at once next time. */
   readonly rememberRedirect?: boolean;
 }
 
 const MAX_REMEMBERED = 4096;
 
-/** Requests with authentication and remembered redirects. Tries once: callers repeat. */
+/** Sends requests with authentication and remembered redirects. Does not retry: callers do. */
 export class Transport implements Disposable {
   readonly #http: Http;
   readonly #authenticator: Authenticator;
-  /** Signed addresses by the address that led there. */
+  /** Redirect targets (signed addresses) by the address that led there. */
   readonly #targets = new Map<string, URL>();
 
   constructor(options: RegistryClientOptions) {
@@ -37,9 +37,9 @@ export class Transport implements Disposable {
   }
 
   /**
-   * Sends a request, with a new login when the old one is refused.
-   * @throws RegistryError what another try would not mend
-   * @throws Transient what it may
+   * Sends a request, and logs in again if the old login is refused.
+   * @throws RegistryError for a failure that a retry would not fix.
+   * @throws Transient for a failure that it may fix.
    */
   async exchange(to: Endpoint, request: RegistryRequest): Promise<Answer> {
     const answer = await this.#fromTarget(to, request) ??
@@ -48,7 +48,7 @@ export class Transport implements Disposable {
     throw await statusFailure(to, answer, request.doing);
   }
 
-  /** Asks a remembered redirect target; null where there is none or it no longer gives. */
+  /** Asks a remembered redirect target; null if there is none or it no longer works. */
   async #fromTarget(
     to: Endpoint,
     request: RegistryRequest,
@@ -57,7 +57,7 @@ export class Transport implements Disposable {
     if (target === undefined) return null;
     try {
       const answer = await this.#http.send(to, { ...request, url: target });
-      // Also 416 and the like: only the registry's own word is final.
+      // Also for 416 and the like: only the registry's own answer is final.
       if (request.accept.includes(answer.status)) return answer;
       this.#forget(request.url, target);
       await discard(answer);
@@ -75,7 +75,7 @@ export class Transport implements Disposable {
     let authorization = await waiting(this.#authenticator.current(to, scopes));
     const fresh = authorization === null;
     let answer = await this.#send(to, request, authorization);
-    // 403 too: ECR answers an ended login so. Without a login there is nothing to renew.
+    // 403 too: ECR answers so for an expired login. Without a login there is nothing to renew.
     const refused = answer.status === 401 ||
       (answer.status === 403 && !fresh);
     if (refused && answer.url.origin === to.root.origin) {
@@ -121,7 +121,7 @@ export class Transport implements Disposable {
   }
 
   #forget(url: URL, target: URL): void {
-    // Another request may have put a newer one there.
+    // Another request may have stored a newer one.
     if (this.#targets.get(url.href) === target) this.#targets.delete(url.href);
   }
 
@@ -130,7 +130,7 @@ export class Transport implements Disposable {
   }
 }
 
-/** Waits for shared work, which goes on when this caller leaves. */
+/** Waits for shared work. The work goes on if this caller aborts. */
 function unlessAborted<T>(
   promise: Promise<T>,
   signal: AbortSignal | undefined,

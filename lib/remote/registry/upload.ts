@@ -5,20 +5,20 @@ import { brief, type Context, pushScopes, registryError } from "./context.ts";
 import { type Endpoint, endpointUrl } from "./endpoint.ts";
 import type { RequestBody } from "./http.ts";
 
-/** A blob to push: all its bytes, or a stream that can be opened again for another try. */
+/** A blob to push: all its bytes, or a function that opens a stream of them, once per try. */
 export type BlobSource = Uint8Array | (() => ReadableStream<Uint8Array>);
 
 /**
- * How a blob is sent once the registry has said where to:
- * - `put`: all in the request that closes the upload;
- * - `patch`: all in one request before that, of unknown length where it is a stream, as Docker sends;
- * - `chunks`: piece by piece, each with its place and length.
+ * How a blob is sent once the registry has given the upload's address:
+ * - `put`: whole, in the request that closes the upload;
+ * - `patch`: whole, in one request before that; a stream is sent without a length, as Docker does;
+ * - `chunks`: in chunks, each with its offset and length.
  */
 export type UploadWay = "put" | "patch" | "chunks";
 
-/** Bytes of a chunk; a registry may ask for larger ones. */
+/** The size of a chunk, in bytes. A registry may ask for larger ones. */
 const CHUNK_BYTES = 8 * 2 ** 20;
-/** No registry makes us hold more of a blob in memory. */
+/** The largest chunk a registry can make us hold in memory. */
 const MAX_CHUNK_BYTES = 64 * 2 ** 20;
 
 /** One upload of one blob. */
@@ -36,7 +36,7 @@ export class Upload {
     this.#place = endpointUrl(endpoint, "blobs/uploads/");
   }
 
-  /** Sends all of it. @throws RegistryError, Transient */
+  /** Sends the whole blob. @throws RegistryError, Transient */
   async send(way: UploadWay): Promise<void> {
     const { source, endpoint } = this;
     const { digest, size } = this.blob;
@@ -109,7 +109,7 @@ export class Upload {
       },
       ...(body !== undefined && { body }),
       scopes: pushScopes(endpoint),
-      // The specification has one for each; registries mix them up.
+      // The specification has one status for each method; registries mix them up.
       accept: [200, 201, 202, 204],
       doing: method === "POST"
         ? "starting an upload"
@@ -123,8 +123,8 @@ export class Upload {
 }
 
 /**
- * Where an upload goes on. Another host there gets the bytes, and no credentials.
- * @param before where it went on until now, which holds where the answer does not say.
+ * Where an upload continues. If it is another host, it gets the bytes but no credentials.
+ * @param before the address so far, kept if the answer does not give one.
  */
 export async function uploadPlace(
   endpoint: Endpoint,
@@ -153,14 +153,14 @@ export async function uploadPlace(
 
 function withDigest(place: URL, digest: Digest): URL {
   const url = new URL(place);
-  // Added as text: what the registry put into the query may be signed as it stands.
+  // Appended as text: the registry may have signed the query exactly as it is.
   url.search = url.search === ""
     ? `?digest=${digest}`
     : `${url.search}&digest=${digest}`;
   return url;
 }
 
-/** A blob in pieces of one size, the last one smaller. Pieces belong to the taker. */
+/** Cuts a blob into pieces of one size; the last may be smaller. The caller owns the pieces. */
 async function* pieces(
   source: BlobSource,
   size: number,

@@ -4,21 +4,24 @@ import type { Endpoint } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
 import { Transient } from "./retry.ts";
 
-/** After so much, a failure is the first one again. */
+/** After this many bytes, the count of retries starts again. */
 export const PROGRESS_BYTES = 2 ** 20;
 /**
- * Statuses by which places refuse a part of a blob they have. Some of them are of the blob itself
- * (403): asking for all of it then says so.
+ * Statuses of places that refuse a range of a blob they have. Some (403) may be about the blob
+ * itself. Asking for the whole blob then tells.
  */
 const REFUSALS = new Set([400, 403, 405, 406, 412, 416, 501]);
 
-/** Whether an error may mean that it is the range that was refused. */
+/** Whether an error may mean that the range was refused, not the blob. */
 export function refusesRanges(error: unknown): boolean {
   return error instanceof RegistryError && error.status !== undefined &&
     REFUSALS.has(error.status);
 }
 
-/** A place refused a part of a blob; whether it is not the blob that it refuses is to be seen. */
+/**
+ * Notes that a place refused a range of a blob. Whether it refuses the blob itself is not known
+ * yet.
+ */
 export function noteRefusal(
   { refusedRange }: Context,
   { root: { href } }: Endpoint,
@@ -27,7 +30,7 @@ export function noteRefusal(
   refusedRange.add(`${href}${digest}`);
 }
 
-/** A place gave a part: what it refused before was no sign of what it can. */
+/** Notes that a place gave a range: it supports ranges, whatever it refused before. */
 export function noteRange(
   { refusedRange, withoutRanges }: Context,
   { root: { href } }: Endpoint,
@@ -38,8 +41,8 @@ export function noteRange(
 }
 
 /**
- * All of a blob was asked for: where that was refused too, it was not the range; where it comes, the
- * place gives no ranges.
+ * Notes the answer to a request for a whole blob of which a range was refused. If that is refused
+ * too, the range was not the reason. If it is given, the place gives no ranges.
  */
 export function noteWhole(
   { refusedRange, withoutRanges }: Context,
@@ -52,7 +55,7 @@ export function noteWhole(
   refusedRange.delete(key);
 }
 
-/** The connection of a blob's body ended before all of it came. */
+/** The error for a blob's body that ended early. */
 export function endedEarly(
   endpoint: Endpoint,
   digest: Digest,

@@ -32,7 +32,7 @@ export interface SharedBuffers {
   readonly readers: SharedArrayBuffer;
 }
 
-/** The main isolate's side of all that is shared. */
+/** The main isolate's view of all shared memory. */
 export class SharedMemory {
   /** Which slots are served. */
   readonly slots: SlotTable;

@@ -20,12 +20,12 @@ export class ReadersAtWork {
     return new SharedArrayBuffer(workers * 4);
   }
 
-  /** Before presence bytes are looked at. */
+  /** Call it before looking at presence bytes. */
   enter(worker: number): void {
     Atomics.add(this.#words, worker, 1);
   }
 
-  /** After the bytes were copied. */
+  /** Call it after the bytes were copied. */
   leave(worker: number): void {
     Atomics.add(this.#words, worker, 1);
   }
