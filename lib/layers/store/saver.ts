@@ -1,6 +1,6 @@
 import { putOnDisk } from "../../host/files/mod.ts";
 import { type NewFile, saveFiles } from "./layer_files.ts";
-import { SharedRun } from "./shared_run.ts";
+import { CoalescedTask } from "./coalesced_task.ts";
 import type { SlotTableStore } from "./slots.ts";
 
 /** Syncs the parts of a layer that must survive a power loss, without blocking the main thread. */
@@ -8,12 +8,12 @@ export class LayerSaver {
   /** Saves in progress, by folder. */
   readonly #underWay = new Map<string, Promise<void>>();
   /** Syncs the folder that holds the layers' folders. */
-  readonly #names: SharedRun;
+  readonly #names: CoalescedTask;
   readonly #slots: SlotTableStore;
 
   /** Saves layers in folders below `layersDirectory`, whose slots are in `slots`. */
   constructor(layersDirectory: string, slots: SlotTableStore) {
-    this.#names = new SharedRun(() => putOnDisk(layersDirectory));
+    this.#names = new CoalescedTask(() => putOnDisk(layersDirectory));
     this.#slots = slots;
   }
 

@@ -2,7 +2,7 @@ import { DatabaseSync } from "node:sqlite";
 import { putOnDisk, statIfThere } from "../../host/files/mod.ts";
 import { StateVersionError } from "./errors.ts";
 import type { LayerIdentity } from "./identity.ts";
-import { SharedRun } from "./shared_run.ts";
+import { CoalescedTask } from "./coalesced_task.ts";
 
 /** Raised when the tables change. */
 const SCHEMA_VERSION = 1;
@@ -28,7 +28,7 @@ export class SlotsExhaustedError extends Error {
  */
 export class SlotTableStore implements Disposable {
   readonly #database: DatabaseSync;
-  readonly #syncing: SharedRun;
+  readonly #syncing: CoalescedTask;
 
   /**
    * Opens the table.
@@ -40,7 +40,7 @@ export class SlotTableStore implements Disposable {
     const readOnly = options.access === "read";
     this.#database = new DatabaseSync(path, { readOnly });
     // SQLite appends each transaction to this file before it reaches the database file.
-    this.#syncing = new SharedRun(() => putOnDisk(`${path}-wal`));
+    this.#syncing = new CoalescedTask(() => putOnDisk(`${path}-wal`));
     const version = Number(
       this.#database.prepare("PRAGMA user_version").get()?.user_version,
     );

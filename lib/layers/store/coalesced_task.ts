@@ -1,24 +1,23 @@
 /**
- * Coalesces calls of a task: one run at a time, and all callers that ask during a run share the one run
- * after it. A caller cannot join the run in progress, because that began before its request.
+ * A task whose calls are coalesced: single flight with one rerun. Only one run is in progress at a
+ * time. A call during a run cannot join it, because that run began before the call. All such calls
+ * share the one run that follows.
  *
  * @example
  * ```ts
- * import { SharedRun } from "./shared_run.ts";
+ * import { CoalescedTask } from "./coalesced_task.ts";
  * let runs = 0;
- * const shared = new SharedRun(() => Promise.resolve(void runs++));
- * await Promise.all([shared.run(), shared.run(), shared.run()]);
+ * const task = new CoalescedTask(() => Promise.resolve(void runs++));
+ * await Promise.all([task.run(), task.run(), task.run()]);
  * if (runs !== 2) throw new Error(`${runs} runs`);
  * ```
  */
-export class SharedRun {
+export class CoalescedTask {
   readonly #work: () => Promise<void>;
   #running: Promise<void> | null = null;
   #next: Promise<void> | null = null;
 
-  /**
-   * @param work the task; a run that begins after a request serves that request. Never run concurrently.
-   */
+  /** @param work the task; a run that begins after a call serves that call. */
   constructor(work: () => Promise<void>) {
     this.#work = work;
   }

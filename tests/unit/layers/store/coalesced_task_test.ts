@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
-import { SharedRun } from "../../../../lib/layers/store/shared_run.ts";
+import { CoalescedTask } from "../../../../lib/layers/store/coalesced_task.ts";
 
-Deno.test("who asks while a run is under way shares the next one, which began after they asked", async () => {
+Deno.test("calls during a run share the next run, which begins after them", async () => {
   const runs: PromiseWithResolvers<void>[] = [];
-  const shared = new SharedRun(() => {
+  const task = new CoalescedTask(() => {
     const run = Promise.withResolvers<void>();
     runs.push(run);
     return run.promise;
   });
-  const first = shared.run();
-  const others = [shared.run(), shared.run(), shared.run()];
+  const first = task.run();
+  const others = [task.run(), task.run(), task.run()];
   assert.equal(runs.length, 1);
   runs[0]!.resolve();
   await first;
-  others.push(shared.run()); // before the second begins
+  others.push(task.run()); // before the second begins
   await new Promise((resolve) => setTimeout(resolve, 0));
   assert.equal(runs.length, 2);
   let over = false;
@@ -25,15 +25,15 @@ Deno.test("who asks while a run is under way shares the next one, which began af
   assert.equal(runs.length, 2);
 });
 
-Deno.test("a run that fails is told to those it was for, and the next one is begun", async () => {
+Deno.test("a run that fails rejects only its own callers, and the next run begins", async () => {
   let runs = 0;
-  const shared = new SharedRun(() =>
+  const task = new CoalescedTask(() =>
     ++runs === 1 ? Promise.reject(new Error("disk")) : Promise.resolve()
   );
-  const first = shared.run();
-  const second = shared.run();
+  const first = task.run();
+  const second = task.run();
   await assert.rejects(first, /disk/);
   await second;
-  await shared.run();
+  await task.run();
   assert.equal(runs, 3);
 });
