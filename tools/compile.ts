@@ -1,11 +1,11 @@
 /**
- * `deno task compile`: writes the single binary, `dist/soci-deno` when not said otherwise.
+ * `deno task compile`: writes the single binary. Default: `dist/soci-deno`.
  *
- * `deno compile` cannot find the Workers by following imports, so they are named here. It embeds every
- * npm package of every import map, also those of the workspace members for tests and tools (binaryen
- * alone is 93 MB), so it is given a configuration without members.
+ * `deno compile` cannot find the Workers by following imports, so they are passed by name. It
+ * embeds every npm package of every import map, even those that only tests and tools use (binaryen
+ * alone is 93 MB). So it gets a configuration without workspace members.
  *
- * The base runtime is downloaded by Deno; where that is impossible `DENORT_BIN` names it.
+ * Deno downloads the base runtime. If that is impossible, set `DENORT_BIN` to its path.
  * @module
  */
 import { isAbsolute, join } from "node:path";
@@ -14,7 +14,8 @@ import { readModules } from "./house/mod.ts";
 const ROOT = new URL("../", import.meta.url).pathname;
 
 /**
- * Bounds V8's space for new objects: by default it grows to 32 MB, and stays that large after a pull.
+ * Bounds V8's space for new objects. By default it grows to 32 MB and stays that large after a
+ * pull.
  */
 export const V8_FLAGS = ["--max-semi-space-size=2", "--expose-gc"];
 
@@ -23,7 +24,7 @@ interface DenoConfig {
   readonly [key: string]: unknown;
 }
 
-/** Paths, relative to the root, of every module that is started as a Worker. */
+/** Every module that is started as a Worker, as paths from the root. */
 export function workerModules(): readonly string[] {
   const workers = readModules(new URL("../", import.meta.url), ["cmd", "lib"])
     .flatMap(({ imports }) => imports)
@@ -33,8 +34,8 @@ export function workerModules(): readonly string[] {
 }
 
 /**
- * Compiles the binary. @returns what `deno compile` listed.
- * @throws Error when it fails, as where the base runtime cannot be downloaded.
+ * Compiles the binary. @returns the output of `deno compile`.
+ * @throws Error if it fails, for example because the base runtime cannot be downloaded.
  */
 export async function compile(output: string): Promise<string> {
   const workers = workerModules();
@@ -48,7 +49,8 @@ export async function compile(output: string): Promise<string> {
       `${folder}/deno.json`,
       JSON.stringify(product),
     );
-    // Versions stay locked; Deno reduces the copy to the packages that are left in the maps.
+    // A copy, so that versions stay locked. Deno drops packages from it that are not in the import
+    // map.
     await Deno.copyFile(`${ROOT}deno.lock`, `${folder}/deno.lock`);
     const child = new Deno.Command(Deno.execPath(), {
       args: [

@@ -1,7 +1,7 @@
 /**
- * `deno task build:kernel`: compiles the inflate kernel of `lib/formats/deflate`,
- * `kernel/inflate.as.ts`, to Wasm and writes it beside as `kernel.gen.ts`.
- * The same source gives the same bytes everywhere; a test compiles it again and compares.
+ * `deno task build:kernel`: compiles the inflate kernel of `lib/formats/deflate`
+ * (`kernel/inflate.as.ts`) to Wasm and writes it to `kernel.gen.ts`. The same source gives the same
+ * bytes everywhere. A test compiles it again and compares.
  * @module
  */
 import asc from "assemblyscript/asc";
@@ -9,7 +9,7 @@ import asc from "assemblyscript/asc";
 const ROOM = new URL("../lib/formats/deflate/", import.meta.url);
 const MEMORY_PAGES = 100;
 
-/** The kernel's bytes, compiled from its source. @throws Error with the compiler's words. */
+/** Compiles the kernel from its source. @throws Error with the compiler's output. */
 export async function compileKernel(): Promise<Uint8Array> {
   const source = await Deno.readTextFile(
     new URL("kernel/inflate.as.ts", ROOM),

@@ -1,6 +1,6 @@
 /**
- * `deno task gen:proto`: generates TypeScript messages from the `.proto` files: those of containerd's
- * services, which the product speaks, and those of Kubernetes' runtime interface, which its tests speak.
+ * `deno task gen:proto`: generates TypeScript messages from the `.proto` files. The product uses
+ * those of containerd's services, the tests those of Kubernetes' runtime interface.
  * @module
  */
 

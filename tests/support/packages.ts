@@ -1,9 +1,9 @@
 /**
- * Debian packages that tests and the quickstart use, installed where they are missing.
+ * Debian packages that tests and the quickstart use, installed if they are missing.
  * @module
  */
 
-/** A package, and a program it brings. */
+/** A package, and a program in it. */
 export type DebianPackage = readonly [name: string, program: string];
 
 const SEARCH_PATH = [
@@ -15,7 +15,7 @@ const SEARCH_PATH = [
   "/bin",
 ];
 
-/** Whether a program is installed: a path, or a name to look for. */
+/** Whether a program is installed. @param program a path, or a name to look up. */
 export function isPresent(program: string): boolean {
   const candidates = program.startsWith("/")
     ? [program]
@@ -24,14 +24,15 @@ export function isPresent(program: string): boolean {
     try {
       return Deno.statSync(path).isFile;
     } catch {
-      return false; // absent here; the next folder may have it
+      return false; // not here; the next folder may have it
     }
   });
 }
 
 /**
- * Installs what is missing.
- * @returns names that are still missing, because this is not root on a Debian, or apt failed.
+ * Installs missing packages.
+ * @returns the names that are still missing, because we are not root, this is not Debian, or apt
+ * failed.
  */
 export function installPackages(
   packages: readonly DebianPackage[],

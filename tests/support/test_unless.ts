@@ -1,14 +1,14 @@
-/** Tests that need something of the machine they run on. @module */
+/** Tests that need something from the machine they run on. @module */
 
 /**
- * A test that is skipped, and says why, where something is missing.
- * @param missing what this machine lacks for it, as a person would say it; null when nothing.
+ * A test that is skipped, with the reason, if the machine lacks something.
+ * @param missing what this machine lacks, in words; null if it lacks nothing.
  */
 export function testUnless(
   missing: string | null,
   test: Deno.TestDefinition,
 ): void {
-  // `deno task test` reads this line, lists it at the end, and fails for a skip without one.
+  // `deno task test` reads this line and lists it at the end. A skip without such a line fails.
   if (missing !== null) {
     console.log(
       `skipped: ${test.name} (because ${missing.replace(/\s+/g, " ")})`,

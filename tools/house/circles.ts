@@ -1,11 +1,11 @@
 /** Cycles in a graph. @module */
 
-/** Who points at whom. */
+/** A directed graph: each node with the nodes it points to. */
 export type Graph = ReadonlyMap<string, ReadonlySet<string>>;
 
 /**
- * One cycle for each strongly connected component, as a path that ends where it begins: `["a", "b",
- * "a"]`. None for an acyclic graph.
+ * Finds one cycle per strongly connected component, as a path that ends where it begins: `["a",
+ * "b", "a"]`.
  */
 export function circles(graph: Graph): readonly (readonly string[])[] {
   const done = new Set<string>();

@@ -4,12 +4,12 @@ import type { Plan } from "./plan.ts";
 import { isDoor, isGenerated, roomOf, type Violation } from "./rules.ts";
 
 /**
- * Exports that are not used. A file's export is used if another file imports it; an export of a room's
- * `mod.ts` if a file outside the room imports it. A type is also used if a used export of the same room
- * shows it, because callers must be able to name it.
- * @param product whose exports are looked at.
- * @param others tests and tools. An export that only they import may stay in its file if the product
- * uses it there, but must not be in the room's `mod.ts`.
+ * Exports that are not used. A file's export is used if another file imports it; an export of a
+ * room's `mod.ts` if a file outside the room imports it. A type is also used if a used export of
+ * the same room shows it, because callers must be able to name it.
+ * @param product the modules whose exports are checked.
+ * @param others tests and tools. An export that only they import may stay in its file if the
+ * product uses it there, but must not be in the room's `mod.ts`.
  */
 export function deadExports(
   product: readonly Module[],
@@ -29,8 +29,8 @@ export function deadExports(
       if (takers.some((path) => ours.has(path))) continue;
       if (one.isType && shown.has(one.name)) continue;
       if (isDoor(module.path, plan)) {
-        // A class may be there to be named in a type, an error to be told from others, and what the
-        // door's comment shows has to be had.
+        // Not dead either: a class that a type names, an error that callers tell apart, and a name
+        // that the example in the door's comment uses.
         if (shown.has(one.name) || one.name.endsWith("Error")) continue;
         if (new RegExp(`\\b${one.name}\\b`).test(module.opening)) continue;
       }
@@ -49,7 +49,10 @@ export function deadExports(
   return found;
 }
 
-/** For a door: another room. For a file: another file. */
+/**
+ * Whether a user counts as outside: in another room if the export is a door's, else in another
+ * file.
+ */
 function isOutside(taker: string, giver: string, plan: Plan): boolean {
   if (!isDoor(giver, plan)) return taker !== giver;
   return roomOf(taker, plan) !== roomOf(giver, plan);
@@ -82,7 +85,7 @@ class Uses {
   }
 }
 
-/** Names that other exports of the module show in their types, however far they were passed on. */
+/** Names that other exports of the module show in their types, also through re-exports. */
 function shownTypes(
   module: Module,
   product: readonly Module[],
@@ -92,7 +95,7 @@ function shownTypes(
   const inRoom = product.filter(({ path }) => roomOf(path, plan) === room);
   const declared = new Map<string, Export[]>();
   for (const { path, exports } of inRoom) {
-    // A mod.ts shows what all of its room declares; another file shows its own.
+    // A mod.ts shows what its whole room declares; any other file shows only its own.
     if (path !== module.path && !module.path.endsWith("/mod.ts")) continue;
     for (const one of exports) {
       if (one.from !== null) continue;

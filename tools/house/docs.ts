@@ -1,18 +1,20 @@
 /**
- * `deno task docs`: checks that every public name of every room has a doc comment, by `deno doc --lint`
- * over all `mod.ts` at once, so that a room may show another room's types. The lint also refuses types
- * that no `mod.ts` exports. Types of npm packages are exempt: they are public in their package, which
- * `deno doc` does not know.
+ * `deno task docs`: checks that every public name of every room has a doc comment. It runs `deno
+ * doc --lint` over all `mod.ts` at once, so that a room may show another room's types. The lint
+ * also refuses types that no `mod.ts` exports. Types of npm packages are exempt: they are public in
+ * their package, but `deno doc` does not know that.
  * @module
  */
 import type { Module } from "./facts.ts";
 import { PRODUCT, readModules, ROOT } from "./mod.ts";
 
-/** One finding, as `lib/host/os/errno.ts:19: exported symbol is missing JSDoc documentation`. */
+/**
+ * One finding, such as `lib/host/os/errno.ts:19: exported symbol is missing JSDoc documentation`.
+ */
 export type DocFinding = string;
 
 /**
- * Reads what `deno doc --lint` printed.
+ * Parses the output of `deno doc --lint`.
  * @param output without colours.
  * @param root the repository's root, as a path that ends with a slash.
  */
@@ -64,7 +66,7 @@ if (import.meta.main) {
   const findings = docFindings(output, root, modules);
   for (const one of findings) console.error(one);
   if (code !== 0 && !output.includes("error[")) {
-    console.error(output); // it did not get so far as to look
+    console.error(output); // it failed before it checked anything
     Deno.exit(1);
   }
   console.log(`${doors.length} doors, ${findings.length} findings`);

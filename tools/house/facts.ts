@@ -1,4 +1,4 @@
-/** What the rules of the house know of a module. @module */
+/** What the module rules know about a module. @module */
 
 /** How a module reaches another: `worker` is `new Worker(new URL("./x.ts", import.meta.url))`. */
 export type ImportKind = "import" | "export" | "dynamic" | "worker";
@@ -8,9 +8,9 @@ export interface Import {
   readonly kind: ImportKind;
   /** As written: `../os/mod.ts`, `node:zlib`, `valibot`. */
   readonly specifier: string;
-  /** The file it means, from the repository's root; `null` for a package or a builtin. */
+  /** The imported file, from the repository's root; `null` for a package or a builtin. */
   readonly target: string | null;
-  /** What is taken by name; `null` where all of it is (`import *`, `import()`, a Worker). */
+  /** The imported names; `null` if everything is imported (`import *`, `import()`, a Worker). */
   readonly names: readonly string[] | null;
   readonly line: number;
 }
@@ -19,32 +19,32 @@ export interface Import {
 export interface Export {
   /** The name others import. */
   readonly name: string;
-  /** A type or an interface: gone when the program runs. */
+  /** Whether it is a type or an interface, which do not exist at run time. */
   readonly isType: boolean;
-  /** Where it is exported from, for a re-export: a file from the repository's root. */
+  /** For a re-export: the file it comes from, from the repository's root. */
   readonly from: string | null;
-  /** The module's own name for it; under `from`, that module's name. */
+  /** The local name; for a re-export, the name in `from`. */
   readonly local: string;
   /** Identifiers in its public shape: parameter, result, property and base types. */
   readonly shape: ReadonlySet<string>;
-  /** How often the module itself mentions it beside its declaration. */
+  /** How often the module itself uses it. */
   readonly ownUses: number;
   readonly line: number;
 }
 
-/** What the rules know of a module. */
+/** The facts about a module. */
 export interface Module {
   /** From the repository's root: `lib/host/os/mod.ts`. */
   readonly path: string;
   readonly lines: number;
-  /** The doc comment before its first statement, without stars; empty where there is none. */
+  /** The doc comment before its first statement, without stars; empty if there is none. */
   readonly opening: string;
   readonly imports: readonly Import[];
   readonly exports: readonly Export[];
-  /** Globals it touches that reach outside the program, as `Deno.open`, `Date.now`, `fetch`. */
+  /** Globals it uses that reach outside the program, such as `Deno.open`, `Date.now`, `fetch`. */
   readonly reaches: readonly { readonly what: string; readonly line: number }[];
   /** Lines that use `import.meta.url` for anything but starting a Worker. */
   readonly ownAddress: readonly number[];
-  /** Lines that start a Worker in any other way than `ImportKind` says. */
+  /** Lines that start a Worker in another way than `ImportKind` allows. */
   readonly strayWorkers: readonly number[];
 }

@@ -1,9 +1,8 @@
 /**
- * `deno task house`: reads every module of the product and holds the rules of the house against them:
- * the order of the wings, no circles, rooms entered by their `mod.ts`, pure formats, short files,
- * no exports for nobody.
- * Prints what each room imports, the long files, and what does not hold; ends with 1 when a rule is
- * broken. A test does the same.
+ * `deno task house`: checks every module of the product against the module rules: the order of the
+ * wings, no circles, rooms entered by their `mod.ts`, pure formats, short files, no dead exports.
+ * Prints what each room imports, the long files, and the violations. Exits with 1 if there is one.
+ * A test checks the same.
  * @module
  */
 import { deadExports } from "./dead_exports.ts";
@@ -28,13 +27,13 @@ export { deadExports } from "./dead_exports.ts";
 
 /** The repository's root. */
 export const ROOT: URL = new URL("../../", import.meta.url);
-/** What the product is made of. */
+/** Files and folders of the product. */
 export const PRODUCT: readonly string[] = ["main.ts", "cmd", "lib"];
 
-/** What else uses the product's modules. */
+/** Other folders that use the product's modules. */
 export const BESIDE: readonly string[] = ["tests", "tools"];
 
-/** The import map of the product alone. */
+/** The product's own import map. */
 export function productPackages(): Readonly<Record<string, string>> {
   return JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT))).imports;
 }

@@ -1,6 +1,6 @@
 /**
- * Reads what a module says of itself, from its syntax: what it imports, what it exports, which of the
- * runtime's globals it touches. The rules of the house are held against these facts.
+ * Reads the facts about a module from its syntax: what it imports, what it exports, which of the
+ * runtime's globals it uses. The module rules are checked against these facts.
  * @module
  */
 import { dirname, join, normalize } from "node:path";
@@ -8,7 +8,7 @@ import { ts } from "@ts-morph/common";
 import { readExports } from "./exported.ts";
 import type { Import, ImportKind, Module } from "./facts.ts";
 
-/** Globals by which a module talks to the machine or learns the time. */
+/** Globals that give access to the machine or the time. */
 const REACHING = new Set([
   ...["fetch", "WebSocket", "EventSource", "caches", "localStorage", "console"],
   ...["setTimeout", "setInterval", "performance", "Temporal", "Worker"],
@@ -53,7 +53,7 @@ export function readModule(path: string, text: string): Module {
       add("worker", url.arguments?.[0], null);
       node.arguments?.slice(1).forEach(visit);
       reaches.push({ what: "Worker", line: lineOf(node) });
-      return; // its import.meta.url is what Workers are started by
+      return; // starting a Worker is an allowed use of import.meta.url
     } else if (isOwnAddress(node)) {
       ownAddress.push(lineOf(node));
     } else if (isNew(node, "Worker")) {
@@ -77,7 +77,7 @@ export function readModule(path: string, text: string): Module {
   };
 }
 
-/** Reads every TypeScript module below `folders`. Paths are from `root`, sorted. */
+/** Reads every TypeScript module below `folders`. Paths are relative to `root` and sorted. */
 export function readModules(
   root: URL,
   folders: readonly string[],
@@ -94,7 +94,7 @@ function sourceFiles(root: URL, path: string): readonly string[] {
   return [...Deno.readDirSync(new URL(path, root))].flatMap((entry) => {
     const inner = `${path}/${entry.name}`;
     if (entry.isDirectory) return sourceFiles(root, inner);
-    // AssemblyScript is not TypeScript, though its files end alike.
+    // AssemblyScript files end in `.ts` too, but are not TypeScript.
     const isModule = inner.endsWith(".ts") && !inner.endsWith(".as.ts");
     return entry.isFile && isModule ? [inner] : [];
   });
@@ -152,7 +152,7 @@ function isWorkerStart(node: ts.Node): node is ts.NewExpression {
     base !== undefined && isOwnAddress(base);
 }
 
-/** The global that an identifier touches, `null` where it touches none that matters. */
+/** The global that an identifier uses; `null` if it uses none that matters. */
 function reached(node: ts.Identifier): string | null {
   const { parent, text } = node;
   const isMember = ts.isPropertyAccessExpression(parent) &&

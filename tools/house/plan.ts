@@ -4,25 +4,25 @@
  * @module
  */
 
-/** What the rules are held against. */
+/** The parameters of the module rules. */
 export interface Plan {
   /** Wings of `lib/`, the highest first. Imports run down this list. */
   readonly wings: readonly string[];
-  /** Used by all wings; they import each other and nothing else of the house. */
+  /** Rooms that all wings may use. They import only each other. */
   readonly shared: readonly string[];
-  /** Rooms that may use these rooms alone, and why. Rooms not named here may use all below them. */
+  /** Rooms that may use only certain rooms, and why. All others may use everything below them. */
   readonly narrow: Readonly<Record<string, Narrow>>;
-  /** Wings that touch neither the machine nor the clock. */
+  /** Wings that use neither the machine nor the clock. */
   readonly pure: readonly string[];
-  /** Longest file, in lines. */
+  /** The most lines a file may have. */
   readonly longest: number;
   /** Files that may be longer, and why. */
   readonly long: Readonly<Record<string, string>>;
-  /** Folders whose files are made by a program: nobody reads them from end to end. */
+  /** Folders with generated files, which may be long. */
   readonly generated: readonly string[];
   /** Exports that only tests use but that belong to the product, as `file name`, and why. */
   readonly forTests: Readonly<Record<string, string>>;
-  /** Files that may ask for their own address (`import.meta.url`), and why. */
+  /** Files that may use `import.meta.url`, and why. */
   readonly knowTheirPlace: Readonly<Record<string, string>>;
 }
 

@@ -1,4 +1,4 @@
-/** The house in a page of text. @module */
+/** The report of the modules and rooms, as text. @module */
 import type { Module } from "./facts.ts";
 import type { Plan } from "./plan.ts";
 import { isGenerated, roomGraph } from "./rules.ts";
@@ -6,7 +6,7 @@ import { isGenerated, roomGraph } from "./rules.ts";
 /** Files with more lines than this are listed. */
 const WORTH_A_LINE = 300;
 
-/** What each room imports, and the long files with what they say of themselves. */
+/** Lists what each room imports, and the long files with their first sentence. */
 export function report(modules: readonly Module[], plan: Plan): string {
   const graph = roomGraph(modules, plan);
   const order = ["main.ts", "cmd", ...plan.wings, ...plan.shared];

@@ -3,7 +3,7 @@ import { circles } from "./circles.ts";
 import type { Import, Module } from "./facts.ts";
 import type { Plan } from "./plan.ts";
 
-/** A broken rule, as one line that says where and what to do. */
+/** A violation of a rule, as one line that says where it is and what to do. */
 export type Violation = string;
 
 type Rule = (modules: readonly Module[], plan: Plan) => Iterable<Violation>;
@@ -32,8 +32,8 @@ export function violations(
 }
 
 /**
- * The room a file lies in, from `lib/`: `host/os`, `config` for a wing that is one room. `cmd` and
- * `main.ts` are rooms above them all. `null` outside of the product, and for a wing's own `mod.ts`.
+ * The room of a file, from `lib/`: `host/os`, or `config` for a wing that is one room. `cmd` and
+ * `main.ts` are rooms above all others. `null` outside the product, and for a wing's own `mod.ts`.
  */
 export function roomOf(path: string, plan: Plan): string | null {
   const [top, wing, room, file] = path.split("/");
@@ -92,7 +92,7 @@ function* importsStay(modules: readonly Module[]): Generator<Violation> {
   }
 }
 
-/** How deep a room lies; imports go to a greater number, or stay in the wing. */
+/** The depth of a room. Imports go to a greater depth, or stay in the wing. */
 function depth(room: string, plan: Plan): number {
   if (room === "main.ts") return -2;
   if (room === "cmd") return -1;
@@ -137,7 +137,7 @@ function* roomsEnteredByTheirDoor(
   for (const { path, target, line, kind } of edges(modules)) {
     const from = roomOf(path, plan);
     const to = roomOf(target, plan);
-    if (!isProduct(target)) continue; // told by another rule
+    if (!isProduct(target)) continue; // another rule reports it
     if (kind === "worker") {
       if (from === to) continue;
       yield `${path}:${line}: starts ${target}, a Worker of another room`;
@@ -163,7 +163,7 @@ function* filesWithoutCircles(
 ): Generator<Violation> {
   const graph = new Map<string, Set<string>>();
   for (const { path, target, kind } of edges(modules)) {
-    if (kind === "worker") continue; // it starts a program of its own
+    if (kind === "worker") continue; // a Worker is a program of its own
     const targets = graph.get(path) ?? new Set();
     graph.set(path, targets.add(target));
   }
@@ -172,7 +172,7 @@ function* filesWithoutCircles(
   }
 }
 
-/** Builtins that compute and nothing else. */
+/** Builtins that only compute. */
 const PURE_BUILTINS = new Set([
   "node:buffer",
   "node:crypto",
@@ -199,7 +199,7 @@ function* pureWings(
   }
 }
 
-/** A shorter comment cannot say what a room is for and must not know. */
+/** A shorter comment cannot say what a room is for and what it must not know. */
 const SHORTEST_OPENING = 80;
 
 function* doorsSpeak(
@@ -275,7 +275,7 @@ function* shortFiles(
   }
 }
 
-/** Whether a program made the file. */
+/** Whether a file is generated. */
 export function isGenerated(path: string, plan: Plan): boolean {
   return plan.generated.some((one) =>
     path === one || path.startsWith(`${one}/`)
@@ -283,8 +283,8 @@ export function isGenerated(path: string, plan: Plan): boolean {
 }
 
 /**
- * The product's packages: each one it names is in its own import map, and each one in the map is used.
- * What only tests and tools use stands in their workspace members' maps.
+ * Checks the product's packages: each one it imports is in its own import map, and each one in the
+ * map is used. Packages for tests and tools belong in the maps of their workspace members.
  * @param map `imports` of the product's `deno.json`.
  */
 export function* packageViolations(

@@ -53,14 +53,15 @@ const MAX_LAYERS = 32_768;
 const MAX_SPANS = 16 * 2 ** 20;
 const RING_ITEMS = 4096;
 /**
- * Two: one copies a megabyte while the other answers small requests. A Worker costs about 14 MiB, and on
- * two cores, which the readers need too, a third one gains nothing (docs/performance.md).
+ * Two Workers, so that one can copy a megabyte while the other answers small requests. A Worker
+ * costs about 14 MiB. On two cores, which the readers need too, a third Worker gains nothing
+ * (docs/performance.md).
  */
 const WORKERS_PER_MOUNT = navigator.hardwareConcurrency > 2 ? 2 : 1;
 
 /** A layer's bytes in the memory that the FUSE Workers share. Disposal releases them. */
 export interface LayerMarks extends Disposable {
-  /** Where they are in that memory. */
+  /** Their offset in that memory. */
   readonly arena: number;
   /**
    * One per span: 0 missing, 1 present, anything else present but the reader must ask. The caller that
@@ -79,13 +80,13 @@ interface Served {
 }
 
 /**
- * All served layers as directories of two FUSE mounts: `x` for layers with extended attributes and `n`
- * for those without, where the kernel is told once that there are none (a request per file would cost
- * more than all other metadata together).
+ * All served layers as directories of two FUSE mounts: `x` for layers with extended attributes, `n`
+ * for those without. On `n` the kernel is told once that there are none: a request per file would
+ * cost more than all other metadata together.
  *
- * First `open` mounts (or takes over a predecessor's mounts), then layers are added, then `serve` starts
- * to answer the kernel. Until then every access to the mounts waits, so nobody sees that a predecessor's
- * layer is not restored yet. Disposal unmounts, unless `detach` was called.
+ * First `open` mounts (or takes over a predecessor's mounts), then layers are added, then `serve`
+ * starts to answer the kernel. Until then every access to the mounts waits, so nobody sees that a
+ * predecessor's layer is not restored yet. Disposal unmounts, unless `detach` was called.
  */
 export class LayerFileSystem implements AsyncDisposable {
   readonly #options: LayerFileSystemOptions;
@@ -182,7 +183,9 @@ export class LayerFileSystem implements AsyncDisposable {
     return this.#erofs.settled();
   }
 
-  /** The mounts with what another process needs to serve them. Only while they are served. */
+  /**
+   * The mounts, and what another process needs to serve them. Call it only while they are served.
+   */
   mounts(): Promise<ServedMount[]> {
     return this.#mounts.all();
   }
@@ -252,14 +255,14 @@ export class LayerFileSystem implements AsyncDisposable {
     }
   }
 
-  /** Layers will be added soon: starts what takes time to start. */
+  /** Starts the mount helper early, because layers will be added soon. */
   expectLayers(): void {
     if (this.#options.face === "erofs") this.#helper.wake();
   }
 
   /** Where the FUSE tree shows a layer. */
   directory({ slot, hasXattrs }: { slot: number; hasXattrs: boolean }): string {
-    // On the mount where blobs are opened for EROFS, every other open would cost a request, too.
+    // Not on `n` if EROFS opens blobs there: then every open of a file there would cost a request.
     const mount = hasXattrs || this.#directBlobs ? "x" : "n";
     return `${this.#options.mountDirectory}/${mount}/${slot}`;
   }

@@ -17,9 +17,9 @@ export interface UncachedLayer {
 
 /** How much is kept, and how a failing disk is treated. */
 export interface UncachedOptions {
-  /** The most bytes kept; the newest span may exceed it. 64 MiB when not given. */
+  /** The most bytes kept; the newest span may exceed it. Default: 64 MiB. */
   readonly maxBytes?: number;
-  /** How long not to write after the disk was full, ms. Five seconds when not given. */
+  /** How long not to write after the disk was full, ms. Default: five seconds. */
   readonly diskRestMs?: number;
 }
 
@@ -48,7 +48,10 @@ export class UncachedSpans {
     this.#diskRestMs = options.diskRestMs ?? DISK_REST_MS;
   }
 
-  /** A write failed because the disk is full: no write is tried for a while; logged now and then. */
+  /**
+   * Notes that a write failed because the disk is full. No write is tried for a while. Logs it now
+   * and then.
+   */
   diskFull(detail: string): void {
     if (this.broken.aborted) return;
     const now = performance.now();
@@ -61,8 +64,8 @@ export class UncachedSpans {
   }
 
   /**
-   * The disk returned an I/O error. After that it may return zeros for writes that the kernel could not
-   * finish. So from now on nothing on it is believed, and nothing is written to it.
+   * Notes that the disk returned an I/O error. After that it may return zeros for writes that the
+   * kernel could not finish. So from now on nothing on it is trusted, and nothing is written to it.
    */
   diskBroken(detail: string): void {
     if (this.#broken.signal.aborted) return;
@@ -136,7 +139,7 @@ export class UncachedSpans {
     if (spans?.size === 0) this.#spans.delete(layer);
   }
 
-  /** Spans kept of a layer. */
+  /** The kept spans of a layer. */
   of(layer: UncachedLayer): number[] {
     return [...this.#spans.get(layer)?.keys() ?? []];
   }

@@ -1,6 +1,6 @@
 /**
- * Compares two directory trees down to the last fact: names as bytes, types, modes, owners, times,
- * links, devices, extended attributes, contents. Reads trees of any file system from the host.
+ * Compares two directory trees completely: names as bytes, types, modes, owners, times, links,
+ * devices, extended attributes, contents. Reads trees of any file system of the host.
  * @module
  */
 export { readInSteps, type StepsRead } from "./steps.ts";

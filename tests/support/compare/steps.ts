@@ -26,11 +26,11 @@ while at < size:
 print(errors)
 `;
 
-/** What came of reading a file. */
+/** The result of reading a file in steps. */
 export interface StepsRead {
   /** Steps that ended with an error. */
   readonly errors: number;
-  /** The file's bytes, 0xEE where they could not be read; none when it could not be opened. */
+  /** The file's bytes, with 0xEE in place of unreadable ones; empty if it could not be opened. */
   readonly bytes: Uint8Array;
 }
 

@@ -18,7 +18,7 @@ export interface TreeEntry {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** 0 for directories: their size is the file system's own affair. */
+  /** 0 for directories: their size depends on the file system. */
   readonly sizeBytes: number;
   /** Nanoseconds since 1970. */
   readonly mtimeNs: bigint;
@@ -33,16 +33,16 @@ export interface TreeEntry {
   readonly sha256?: string;
 }
 
-/** What to look at. */
+/** How to read a tree. */
 export interface TreeOptions {
-  /** Beginnings of extended attribute names to leave out, such as `trusted.overlay.`. */
+  /** Prefixes of extended attribute names to leave out, such as `trusted.overlay.`. */
   readonly ignoreXattrs?: readonly string[];
   readonly timeoutMs?: number;
 }
 
 /**
- * Lists a tree in order of raw names. Python does it in its own process: it accepts names of any bytes,
- * and a hanging file system blocks that process and not the test.
+ * Lists a tree in order of raw names. It runs Python in its own process: Python accepts names of
+ * any bytes, and a hanging file system blocks only that process, not the test.
  */
 export async function treeOf(
   root: string,

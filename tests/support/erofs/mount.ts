@@ -22,7 +22,7 @@ export function treeOfTar(tar: Uint8Array): LayerTree {
   }));
 }
 
-/** The image of a tree whose data is `blobBytes` long. */
+/** Makes the image of a tree whose data is `blobBytes` long. */
 export function imageOf(
   tree: LayerTree,
   blobBytes = Math.ceil((tree.spanStarts[tree.spans] as number) / 512) * 512,
@@ -38,7 +38,7 @@ export interface MountedErofs extends AsyncDisposable {
   readonly blob: string;
 }
 
-/** Whether this kernel mounts EROFS images from files, and if not, what it says. */
+/** Null if this kernel mounts EROFS images from files, else its refusal. */
 export async function erofsRefusal(): Promise<string | null> {
   try {
     await using _mounted = await mountErofs(

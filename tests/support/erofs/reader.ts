@@ -1,4 +1,4 @@
-/** What an inode of an image says. */
+/** An inode of an image. */
 export interface ErofsInode {
   readonly nid: number;
   readonly mode: number;
@@ -8,10 +8,10 @@ export interface ErofsInode {
   readonly size: number;
   readonly mtimeSeconds: number;
   readonly mtimeNanos: number;
-  /** First block, or device number, or how chunks are said. */
+  /** The first block, a device number, or the chunk format. */
   readonly union: number;
   readonly inline: boolean;
-  /** Block of the device at which data begins; null where none is said in chunks. */
+  /** The device's block at which the data begins; null if the data is not in chunks. */
   readonly dataBlock: number | null;
   /** Bytes of the inline attributes. */
   readonly xattrBytes: number;
@@ -33,7 +33,7 @@ const PREFIX: Readonly<Record<number, string>> = {
   6: "security.",
 };
 
-/** Throws when an image is not as the kernel wants it. */
+/** Throws if an image is not as the kernel requires. */
 function demand(condition: boolean, what: string): asserts condition {
   if (!condition) throw new Error(`broken image: ${what}`);
 }

@@ -1,11 +1,11 @@
-/** What a program said and how it ended. */
+/** A program's output and exit code. */
 export interface CommandResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** A program ended with another code than 0. */
+/** A program exited with another code than 0. */
 export class CommandError extends Error {
   override readonly name = "CommandError";
   constructor(readonly command: string, readonly result: CommandResult) {
@@ -19,15 +19,15 @@ export class CommandError extends Error {
 
 /** How to run a program. */
 export interface CommandOptions {
-  /** After this the program is killed (exit 124); 60 s when not said. */
+  /** After this time the program is killed (exit code 124). Default: 60 s. */
   readonly timeoutMs?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
 }
 
 /**
- * Runs a program to its end, whatever its exit code. It runs under timeout(1), so that one stuck on
- * a dead mount cannot hold up the test run.
+ * Runs a program to its end, whatever its exit code. It runs under timeout(1), so that a program
+ * stuck on a dead mount cannot block the test run.
  */
 export async function tryRun(
   program: string,
@@ -49,7 +49,7 @@ export async function tryRun(
   };
 }
 
-/** Runs a program that has to succeed. @throws CommandError */
+/** Runs a program that must succeed. @throws CommandError */
 export async function run(
   program: string,
   args: readonly string[],

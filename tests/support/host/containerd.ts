@@ -13,7 +13,7 @@ import {
   unixSocketAnswers,
 } from "./service.ts";
 
-/** A containerd of the test's own, with nothing shared with another one on the machine. */
+/** A containerd of the test's own that shares nothing with another one on the machine. */
 export interface Containerd extends AsyncDisposable {
   /** Path of its gRPC socket. */
   readonly address: string;
@@ -28,9 +28,9 @@ export interface Containerd extends AsyncDisposable {
     options?: { timeoutMs?: number },
   ): Promise<CommandResult>;
   logs(): string;
-  /** Stops and starts the daemon; containers live on in their shims. */
+  /** Stops and starts the daemon; containers keep running in their shims. */
   restart(): Promise<void>;
-  /** Kills every container and shim, stops the daemon, takes its mounts away, removes its files. */
+  /** Kills every container and shim, stops the daemon, unmounts its mounts, removes its files. */
   close(): Promise<void>;
 }
 
@@ -128,7 +128,10 @@ const shimsOf = (address: string) =>
   processesNaming(`-address ${address}`)
     .filter(({ command }) => command.includes("containerd-shim"));
 
-/** SIGKILL to what runs below the shims: the first process of a PID namespace takes all along. */
+/**
+ * Sends SIGKILL to the children of the shims. All others in a PID namespace die with its first
+ * process.
+ */
 async function killContainers(address: string): Promise<void> {
   const shims = shimsOf(address);
   for (const { pid } of shims) {
@@ -169,7 +172,7 @@ function kill(pid: number): void {
 export interface CtrRunOptions {
   readonly image: string;
   readonly id: string;
-  /** Replaces what the image says to run. */
+  /** Replaces the image's command. */
   readonly args?: readonly string[];
   readonly snapshotter?: string;
   readonly namespace?: string;
@@ -179,9 +182,8 @@ export interface CtrRunOptions {
 }
 
 /**
- * `ctr run --rm` and what the container printed. No flags for cgroups are needed with Debian's
- * containerd 1.6 and runc 1.1, neither where cgroup v1 controllers are mounted one by one nor on
- * cgroup v2: runc makes `/default/<id>` in each hierarchy it finds.
+ * Runs `ctr run --rm` and returns the container's output. Debian's containerd 1.6 and runc 1.1 need
+ * no cgroup flags, with cgroup v1 or v2: runc makes `/default/<id>` in each hierarchy it finds.
  */
 export function ctrRun(
   containerd: Containerd,
@@ -199,7 +201,7 @@ export function ctrRun(
   ], { timeoutMs: options.timeoutMs ?? 60_000 });
 }
 
-/** Pulls and unpacks an image with `ctr`: over HTTPS when `caPath` is given, else plain HTTP. */
+/** Pulls and unpacks an image with `ctr`: over HTTPS if `caPath` is given, else over plain HTTP. */
 export async function ctrPull(
   containerd: Containerd,
   image: string,

@@ -1,4 +1,4 @@
-/** What of containerd's configuration tests choose. */
+/** The part of containerd's configuration that tests choose. */
 export interface ContainerdOptions {
   /** Snapshotters in other processes, by the socket they listen on. */
   readonly proxySnapshotters?: ReadonlyArray<{ name: string; address: string }>;
@@ -9,7 +9,7 @@ export interface ContainerdOptions {
     /** Folder of `<host>/hosts.toml` files. */
     readonly registryConfigDir?: string;
   };
-  /** Folder with another containerd, its ctr and its shim; the system's when not said. */
+  /** Folder with another containerd, its ctr and its shim. Default: the system's. */
   readonly binDir?: string;
 }
 
@@ -27,8 +27,8 @@ const CNI_BIN_DIR = "/usr/lib/cni";
 /**
  * The configuration file, version 2 (containerd 1.5 and later; 2.x reads it too).
  *
- * `restrict_oom_score_adj`: a root without CAP_SYS_RESOURCE may not lower oom_score_adj, and every
- * sandbox would fail with "can't get final child's PID". `netns_mounts_under_state_dir` keeps the
+ * `restrict_oom_score_adj`: without CAP_SYS_RESOURCE, root may not lower oom_score_adj, and every
+ * sandbox would fail with "can't get final child's PID". `netns_mounts_under_state_dir`: keeps the
  * network namespaces where the clean-up finds them.
  */
 export function containerdConfig(

@@ -23,7 +23,7 @@ export interface CriContainer extends AsyncDisposable {
 /** What to run. */
 export interface CriRunOptions {
   readonly image: string;
-  /** In place of what the image says to run. */
+  /** Replaces the image's command. */
   readonly command?: readonly string[];
 }
 
@@ -38,7 +38,7 @@ export class CriClient implements Disposable {
     this.#folder = containerd.folder;
   }
 
-  /** Pulls an image; answers its reference by digest. */
+  /** Pulls an image. Returns its reference by digest. */
   async pull(
     image: string,
     auth?: { username: string; password: string },
@@ -51,7 +51,7 @@ export class CriClient implements Disposable {
     return imageRef;
   }
 
-  /** Takes an image away. */
+  /** Removes an image. */
   async remove(image: string): Promise<void> {
     await this.#channel.unary(ImageService.method.removeImage, {
       image: { image },
@@ -137,7 +137,10 @@ export class CriClient implements Disposable {
   }
 }
 
-/** A CRI log has lines `<time> <stream> <F or P> <text>`; P: the line goes on. */
+/**
+ * Reads one stream of a CRI log. Its lines are `<time> <stream> <F or P> <text>`; after P the line
+ * continues.
+ */
 function streamOf(logFile: string, wanted: string): string {
   return Deno.readTextFileSync(logFile).split("\n").map((line) => {
     const [, stream, tag, text] = line.match(/^\S+ (\S+) (\S+) ?(.*)$/) ?? [];

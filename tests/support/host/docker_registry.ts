@@ -9,7 +9,7 @@ export interface DockerRegistry extends AsyncDisposable {
   /** Where it keeps its blobs, to break them on purpose. */
   readonly storage: string;
   logs(): string;
-  /** Stops it in its tracks (SIGSTOP), lets it go on (SIGCONT). */
+  /** Sends a signal: SIGSTOP freezes it, SIGCONT resumes it. */
   kill(signal: Deno.Signal): void;
   close(): Promise<void>;
 }
@@ -18,7 +18,7 @@ export interface DockerRegistry extends AsyncDisposable {
 export async function startDockerRegistry(options: {
   /** Paths of a PEM certificate and its key; with `clientCas` clients need certificates too. */
   tls?: { cert: string; key: string; clientCas?: string };
-  /** Accounts for HTTP Basic; without them everybody may read and write. */
+  /** Accounts for HTTP Basic. Default: everybody may read and write. */
   users?: Readonly<Record<string, string>>;
 } = {}): Promise<DockerRegistry> {
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-registry-" });
@@ -73,7 +73,7 @@ export async function startDockerRegistry(options: {
   };
 }
 
-/** docker-registry takes bcrypt only, which perl's crypt (libxcrypt) can make. */
+/** docker-registry accepts only bcrypt, which perl's crypt (libxcrypt) can make. */
 async function htpasswdLine([user, password]: [string, string]) {
   const { stdout } = await run("perl", [
     "-e",

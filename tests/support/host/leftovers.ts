@@ -1,6 +1,6 @@
 import { tryRun } from "./command.ts";
 
-/** What is still there under a path. */
+/** What is left below a path. */
 export interface Leftovers {
   /** Mount points, deepest first. */
   readonly mounts: readonly string[];
@@ -76,7 +76,7 @@ function socketsUnder(prefix: string): string[] {
     .filter((path) => isUnder(path, prefix));
 }
 
-/** Takes away every mount under a path, also dead ones. */
+/** Unmounts every mount below a path, even dead ones. */
 export async function unmountAll(prefix: string): Promise<void> {
   await abortConnections(prefix);
   for (const path of mountsUnder(prefix)) {
@@ -84,7 +84,10 @@ export async function unmountAll(prefix: string): Promise<void> {
   }
 }
 
-/** Frees whoever waits on FUSE mounts under a path: dead ones would hang them, and `sync`, for ever. */
+/**
+ * Aborts the FUSE connections below a path. Otherwise dead ones would block their readers, and
+ * `sync`, for ever.
+ */
 async function abortConnections(prefix: string): Promise<void> {
   const connections = "/sys/fs/fuse/connections";
   if ([...Deno.readDirSync(connections)].length === 0) {

@@ -1,7 +1,7 @@
 /**
- * Real programs the tests talk to, each with files, ports and sockets of its own: containerd with
- * runc, Debian's docker-registry, a throw-away certificate authority; and a look at what a test
- * left behind. Whatever is started is stopped by `await using`.
+ * Real programs that the tests talk to, each with its own files, ports and sockets: containerd with
+ * runc, Debian's docker-registry, a throw-away certificate authority. Also finds what a test left
+ * behind. `await using` stops whatever is started.
  * @module
  */
 export {

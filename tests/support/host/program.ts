@@ -14,7 +14,7 @@ export function permissionSets(): Record<string, Grants> {
   return JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`)).permissions;
 }
 
-/** A permission set as flags: `-P` says the same, and warns on stderr that it is new. */
+/** A permission set as flags. `-P` would do the same, but prints a warning to stderr. */
 export function permissionFlags(grants: Grants): string[] {
   return Object.entries(grants).map(([kind, scope]) =>
     scope === true ? `--allow-${kind}` : `--allow-${kind}=${scope.join(",")}`
@@ -22,8 +22,8 @@ export function permissionFlags(grants: Grants): string[] {
 }
 
 /**
- * Program and arguments that run a subcommand from this checkout, under the permissions of the
- * compiled binary and no others; the subcommand gives up by itself what it does not use.
+ * Program and arguments that run a subcommand from this checkout with exactly the permissions of
+ * the compiled binary. The subcommand itself gives up those it does not use.
  */
 export function sociDenoCommand(
   ...args: string[]

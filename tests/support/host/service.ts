@@ -1,4 +1,4 @@
-/** A service did not come up, or went away at once. */
+/** A service did not start, or exited at once. */
 export class ServiceError extends Error {
   override readonly name = "ServiceError";
 }
@@ -12,12 +12,15 @@ export interface Service extends AsyncDisposable {
   kill(signal: Deno.Signal): void;
   /** Resolves when the process is gone. */
   readonly ended: Promise<unknown>;
-  /** Sends a signal (by default the stop signal), and SIGKILL when the process is still there after 10 s. */
+  /**
+   * Sends a signal (default: the stop signal). If the process has not exited after 10 s, sends
+   * SIGKILL.
+   */
   close(signal?: Deno.Signal): Promise<void>;
 }
 
 /**
- * Starts a program with its output in `logFile` and waits until `ready` says yes.
+ * Starts a program with its output in `logFile` and waits until `ready` returns true.
  * @throws ServiceError with the end of the log
  */
 export async function startService(options: {
@@ -27,13 +30,13 @@ export async function startService(options: {
   ready: () => Promise<boolean> | boolean;
   env?: Readonly<Record<string, string>>;
   readyTimeoutMs?: number;
-  /** What ends it; SIGTERM when not said. */
+  /** The signal that stops it. Default: SIGTERM. */
   stopSignal?: Deno.Signal;
 }): Promise<Service> {
   const { program, args, logFile, ready, readyTimeoutMs = 20_000 } = options;
   const { stopSignal = "SIGTERM" } = options;
-  // The shell gives way to the program (exec); it is here only because Deno.Command cannot write
-  // to a file, and a pipe would have to be emptied by the test.
+  // The shell redirects the output to a file and becomes the program (exec). Deno.Command cannot
+  // write to a file, and the test would have to keep reading a pipe.
   const child = new Deno.Command("sh", {
     args: ["-c", 'log=$1; shift; exec "$@" >>"$log" 2>&1', "sh", logFile]
       .concat([program, ...args]),

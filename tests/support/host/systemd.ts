@@ -3,8 +3,8 @@ import { pause, type Service, startService } from "./service.ts";
 
 const PROGRAM = "/usr/lib/systemd/systemd";
 /**
- * A user manager believes it runs under a booted systemd when /run/systemd/system is there; it gets
- * a /run and a cgroup tree of its own, so that the machine's stay as they are.
+ * A user manager believes that it runs under a booted systemd if /run/systemd/system exists. It
+ * gets its own /run and cgroup tree, so that the machine's stay as they are.
  */
 const LAUNCH = `
 set -e
@@ -89,7 +89,7 @@ export class Systemd implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.tryControl("exit");
     await this.#service.close("SIGKILL");
-    // Whatever is left in the tree, deepest first.
+    // Remove what is left in the tree, deepest first.
     const { stdout } = await run("find", [
       ...["/sys/fs/cgroup", "-depth", "-type", "d"],
       ...["-path", `*/${this.#cgroup}*`],

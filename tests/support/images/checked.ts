@@ -61,7 +61,10 @@ export interface CheckReport {
   readonly longestMs: number;
 }
 
-/** The last line of the checker's output. @throws Error with that output when there is none. */
+/**
+ * Parses the last line of the checker's output. @throws Error with that output if there is no
+ * report.
+ */
 export function readCheckReport(stdout: string): CheckReport {
   const line = stdout.trim().split("\n").at(-1) ?? "";
   try {
@@ -71,13 +74,13 @@ export function readCheckReport(stdout: string): CheckReport {
   }
 }
 
-/** A layer with files to be checked, in `/checked`, and their digests beside them. */
+/** A layer with files to check, in `/checked`, and their digests. */
 export function checkedLayer(options: {
-  /** Makes the content another one. */
+  /** Another seed gives other contents. */
   readonly seed: number;
-  /** Files of 300 KiB. */
+  /** Number of files of 300 KiB. */
   readonly large: number;
-  /** Files of some hundred bytes. */
+  /** Number of files of some hundred bytes. */
   readonly small: number;
 }) {
   const { seed, large, small } = options;

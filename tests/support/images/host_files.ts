@@ -1,11 +1,13 @@
 import type { TarBuilder, TarTime } from "./tar_builder.ts";
 
-/** Time of directories and symbolic links: theirs on the host depends on when it was installed. */
+/**
+ * The time of directories and symbolic links. On the host it depends on when they were installed.
+ */
 const FIXED: TarTime = { seconds: 1_577_934_245, nanos: 0 };
 
 /**
  * Copies files of this machine into archives, each at most once. A file keeps its mode and the
- * seconds of its mtime, as Python's byte code names those of its source.
+ * seconds of its mtime, because Python's byte code records its source's.
  */
 export class HostFiles {
   readonly #done = new Set<string>();
@@ -22,7 +24,7 @@ export class HostFiles {
     });
   }
 
-  /** Adds what a path leads to, and the symbolic link that the path's last part may be. */
+  /** Adds a file, and also the symbolic link if the path is one. */
   library(tar: TarBuilder, path: string): void {
     const real = Deno.realPathSync(path);
     this.file(tar, real);
@@ -35,7 +37,7 @@ export class HostFiles {
     tar.symlink(link.slice(1), real, { mtime: FIXED });
   }
 
-  /** Adds all below a directory that `wanted` does not refuse. */
+  /** Adds everything below a directory for which `wanted` returns true. */
   tree(
     tar: TarBuilder,
     folder: string,

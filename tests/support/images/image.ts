@@ -134,7 +134,7 @@ export function makeImage(options: {
   };
 }
 
-/** An index (or Docker manifest list) of images, each for the platform it was made for. */
+/** An index (or Docker manifest list) of images, each with its platform. */
 export function imageIndex(
   images: readonly Image[],
   options: { mediaTypes?: Flavour } = {},

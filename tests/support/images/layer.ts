@@ -8,7 +8,7 @@ import { joinBytes, TarBuilder } from "./tar_builder.ts";
  */
 export type LayerPacking = "gzip" | "gzip-multi" | "zstd" | "none";
 
-/** A layer as it lies in a registry. */
+/** A layer as stored in a registry. */
 export interface LayerBlob {
   readonly bytes: Uint8Array;
   readonly digest: Digest;

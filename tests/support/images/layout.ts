@@ -4,9 +4,9 @@ const text = (value: unknown) =>
   new TextEncoder().encode(JSON.stringify(value));
 
 /**
- * Writes an image, or an index with its images, as an OCI layout directory, by plain file calls:
- * independent of the code under test.
- * @param name the `org.opencontainers.image.ref.name` it gets.
+ * Writes an image, or an index with its images, as an OCI layout directory. Uses plain file calls,
+ * so it is independent of the code under test.
+ * @param name its `org.opencontainers.image.ref.name`.
  */
 export async function writeLayout(
   folder: string,

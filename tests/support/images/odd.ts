@@ -17,13 +17,17 @@ const ALL_BYTES = Uint8Array.from({ length: 256 }, (_, byte) => byte);
 const MiB = 2 ** 20;
 const DEEP = Array.from({ length: 60 }, (_, level) => `level-${level}`);
 
-/** A name with every byte a name may hold, in two parts (255 bytes is the most of one). */
+/**
+ * Two names that together have every byte that a name may hold (one name has at most 255 bytes).
+ */
 function everyByteNames(): Uint8Array[] {
   const allowed = ALL_BYTES.filter((byte) => byte !== 0 && byte !== 0x2f);
   return [allowed.slice(0, 127), allowed.slice(127)];
 }
 
-/** Lowest layer: a system that runs, and what the layers above hide, replace and link to. */
+/**
+ * The lowest layer: a system that runs, and files that the layers above hide, replace and link to.
+ */
 function base(): TarBuilder {
   const tar = addBusybox(new TarBuilder())
     .dir("etc")
@@ -47,7 +51,7 @@ function base(): TarBuilder {
   return tar;
 }
 
-/** Every kind of entry and every field at its edge. */
+/** Every kind of entry, and every field at its limits. */
 function kinds(): TarBuilder {
   const tar = new TarBuilder()
     .dir("modes")
@@ -65,7 +69,7 @@ function kinds(): TarBuilder {
     .file("owners/large", "x", { uid: 3_000_000, gid: 4_000_000 })
     .dir("links")
     .file("links/first", "one inode", { mode: 0o640, uid: 9 })
-    // As tar writers do, a hard link repeats the facts of its target: containerd applies them again.
+    // As tar writers do, a hard link repeats its target's metadata: containerd applies it again.
     .hardlink("links/second", "links/first", { mode: 0o640, uid: 9 })
     .hardlink("links/third", "./links/second", { mode: 0o640, uid: 9 })
     .symlink("links/relative", "../etc/passwd")
@@ -113,7 +117,7 @@ function kinds(): TarBuilder {
     });
 }
 
-/** Names, depth, order and size: what a reader of tar archives trips over. */
+/** Unusual names, depth, order and size, which break careless readers of tar archives. */
 function names(): TarBuilder {
   const tar = new TarBuilder().dir("names");
   for (const part of everyByteNames()) {

@@ -26,7 +26,7 @@ export function addBusybox(tar: TarBuilder): TarBuilder {
   return tar;
 }
 
-/** The smallest image that runs: busybox, and a sleep as what a container does. */
+/** The smallest image that runs: busybox, with `sleep` as its command. */
 export function pauseImage(): Image {
   const tar = addBusybox(new TarBuilder())
     .dir("etc")

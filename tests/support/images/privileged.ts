@@ -4,14 +4,15 @@ import { layerBlob } from "./layer.ts";
 import { addBusybox } from "./pause.ts";
 import { TarBuilder } from "./tar_builder.ts";
 
-/** Prints who the setuid program runs as, then four bytes of the device node. */
+/** Prints the user that the setuid program runs as, then four bytes of the device node. */
 export const PRIVILEGED_SCRIPT =
   "/suid/id -u; head -c 4 /nodes/zero 2>&1 | od -An -tx1";
 
 /**
- * An image that has what only its own containers may use: `/suid/id`, which is `id` with the setuid
- * bit and root for its owner, and `/nodes/zero`, a node of the zero device that all may read.
- * @param layers 1, or 2 where the programs of `PRIVILEGED_SCRIPT` lie below.
+ * An image with files that only its own containers may use: `/suid/id`, which is `id` with the
+ * setuid bit and owned by root, and `/nodes/zero`, a node of the zero device that everybody may
+ * read.
+ * @param layers 1, or 2 to have the programs of `PRIVILEGED_SCRIPT` in a lower layer.
  */
 export function privilegedImage(layers: 1 | 2): Image {
   const id = Deno.realPathSync("/usr/bin/id");

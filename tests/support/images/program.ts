@@ -13,10 +13,10 @@ print(json.dumps({"sum": sum(range(101)), "version": sys.version_info[0]}))
 `;
 
 /**
- * An image of programs of this machine: busybox and Debian's (or Ubuntu's) Python with its
- * libraries and standard library, in four layers of 40 to 80 MB unpacked in all, like an
- * application of everyday. It runs `/app/main.py`, which prints one line of JSON; `/app/data` is
- * 16 MiB that it does not touch.
+ * An image of programs of this machine, like an ordinary application: busybox and Debian's (or
+ * Ubuntu's) Python with its libraries and standard library. It has four layers, together 40 to 80
+ * MB unpacked. It runs `/app/main.py`, which prints one line of JSON. `/app/data` is 16 MiB that it
+ * does not read.
  */
 export function programImage(
   options: { compression?: LayerPacking; mediaTypes?: "oci" | "docker" } = {},

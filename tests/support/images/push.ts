@@ -4,13 +4,13 @@ import type { Image, ImageSet } from "./image.ts";
 /** How to reach the registry. */
 export interface PushOptions {
   readonly scheme?: "http" | "https";
-  /** Value of the Authorization header. */
+  /** The value of the Authorization header. */
   readonly authorization?: string;
-  /** PEM of the authorities to trust besides the usual ones. */
+  /** PEM of the authorities to trust in addition to the usual ones. */
   readonly caCerts?: string[];
 }
 
-/** The registry did not take what was pushed. */
+/** The registry refused what was pushed. */
 export class PushError extends Error {
   override readonly name = "PushError";
   constructor(
@@ -23,8 +23,8 @@ export class PushError extends Error {
 }
 
 /**
- * Puts an image, or a whole index with its images, into a registry, by plain `fetch`: independent
- * of the client that is under test.
+ * Pushes an image, or an index with its images, with plain `fetch`, so it is independent of the
+ * client under test.
  * @throws PushError
  */
 export async function pushImage(

@@ -1,7 +1,7 @@
 import { type HeaderFields, ustarHeader } from "./tar_header.ts";
 import { paxRecords } from "./pax.ts";
 
-/** A name as text, or as the raw bytes that shall stand in the archive. */
+/** A name as text, or as raw bytes. */
 export type RawName = string | Uint8Array;
 
 /** A moment before or after 1970; `nanos` always counts forward from `seconds`. */
@@ -10,7 +10,7 @@ export interface TarTime {
   readonly nanos: number;
 }
 
-/** What may be said about any entry; what is not said is zero or empty. */
+/** Metadata of an entry. Default: zero or empty. */
 export interface EntryOptions {
   readonly mode?: number;
   readonly uid?: number;
@@ -45,7 +45,7 @@ export class TarBuildError extends Error {
 
 const BLOCK = 512;
 const encoder = new TextEncoder();
-/** 2020-01-02 03:04:05 UTC: the time of entries that say none. */
+/** 2020-01-02 03:04:05 UTC: the default time of entries. */
 export const DEFAULT_TIME: TarTime = { seconds: 1_577_934_245, nanos: 0 };
 
 /** The bytes of a name. */
@@ -65,8 +65,8 @@ export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * Writes a tar archive entry by entry, exactly as told: nothing is sorted, joined or repaired, so
- * that archives no ordinary tool would write can be made too.
+ * Writes a tar archive entry by entry, exactly as told. Nothing is sorted, merged or repaired, so
+ * it can also make archives that no ordinary tool would write.
  *
  * @example
  * ```ts
@@ -93,7 +93,7 @@ export class TarBuilder {
     });
   }
 
-  /** A directory; a `/` is put behind its name, as every tar writer does. */
+  /** A directory; appends `/` to its name, as every tar writer does. */
   dir(name: RawName, options: EntryOptions = {}): this {
     const bytes = rawBytes(name);
     const slashed = bytes.at(-1) === 0x2f
@@ -109,7 +109,7 @@ export class TarBuilder {
     });
   }
 
-  /** A further name of an entry of this archive. */
+  /** Another name for an entry of this archive. */
   hardlink(name: RawName, target: RawName, options: EntryOptions = {}): this {
     return this.#add("hardlink", name, { mode: 0o644, ...options }, {
       linkname: rawBytes(target),
@@ -145,7 +145,7 @@ export class TarBuilder {
     return this.file(`${path.slice(0, slash)}.wh.${path.slice(slash)}`);
   }
 
-  /** Hides all that the layers below have in a directory. */
+  /** Hides everything that the layers below have in a directory. */
   opaque(directory: string): this {
     return this.file(`${directory}/.wh..wh..opq`);
   }
@@ -158,7 +158,7 @@ export class TarBuilder {
     return this;
   }
 
-  /** Bytes put in as they are, to break an archive on purpose. */
+  /** Adds bytes as they are, to break an archive on purpose. */
   raw(bytes: Uint8Array): this {
     this.#parts.push(bytes);
     return this;

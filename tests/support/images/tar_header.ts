@@ -16,8 +16,8 @@ const encoder = new TextEncoder();
 const SLASH = 0x2f;
 
 /**
- * One 512-byte header. A field that does not fit is handed to `tooLarge` under its PAX key, and
- * stands cut or zero in the header.
+ * One 512-byte header. A field that does not fit is passed to `tooLarge` with its PAX key, and is
+ * truncated or zero in the header.
  */
 export function ustarHeader(options: {
   name: Uint8Array;
@@ -73,13 +73,16 @@ export function ustarHeader(options: {
   number(329, 8, fields.devMajor, "SCHILY.devmajor");
   number(337, 8, fields.devMinor, "SCHILY.devminor");
 
-  block.fill(0x20, 148, 156); // the sum is taken with its own field as spaces
+  block.fill(0x20, 148, 156); // the checksum is computed with its own field as spaces
   const sum = block.reduce((total, byte) => total + byte, 0);
   block.set(encoder.encode(`${sum.toString(8).padStart(6, "0")}\0 `), 148);
   return block;
 }
 
-/** ustar keeps names over 100 bytes as prefix and name, parted at a slash; undefined: no way. */
+/**
+ * Splits a name over 100 bytes at a slash into prefix and name, as in ustar; undefined if it cannot
+ * be split.
+ */
 function splitName(
   name: Uint8Array,
 ): { name: Uint8Array; prefix?: Uint8Array } | undefined {

@@ -2,21 +2,21 @@ import { COUNTER, type LinkOptions, type LinkReady } from "./messages.ts";
 
 /** A slow line to a server. */
 export interface Link extends AsyncDisposable {
-  /** `127.0.0.1:<port>`, to be used in place of the server's own address. */
+  /** `127.0.0.1:<port>`: use it in place of the server's address. */
   readonly host: string;
   /** Payload that has arrived at the client. */
   bytes(): number;
   /** Payload that has arrived at the server. */
   bytesUp(): number;
-  /** Connections taken so far. */
+  /** Connections accepted so far. */
   connections(): number;
   /** Cuts every connection and stops listening. */
   close(): Promise<void>;
 }
 
 /**
- * Puts a link with limited rate and some delay before a TCP server. It runs in a Worker, so that the
- * test cannot slow it down.
+ * Puts a link with a limited rate and a delay in front of a TCP server. It runs in a Worker, so
+ * that the test cannot slow it down.
  *
  * @example
  * ```ts ignore

@@ -1,14 +1,14 @@
-/** What the test tells the Worker at its start. */
+/** The test's message to the Worker at its start. */
 export interface LinkOptions {
   /** `host:port` that the link leads to. */
   readonly target: string;
-  /** Payload rate towards the client, shared by all connections. */
+  /** Payload rate to the client, shared by all connections. */
   readonly bitsPerSecond: number;
   /** Half of the added round trip: each direction is delayed by this much. */
   readonly delayMs: number;
 }
 
-/** The Worker listens. */
+/** The Worker's message when it listens. */
 export interface LinkReady {
   readonly port: number;
 }

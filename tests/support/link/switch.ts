@@ -2,16 +2,16 @@
 export type SwitchTarget = "nowhere" | `${string}:${number}`;
 
 /**
- * A TCP address whose target can be changed at any time. Every change cuts the open connections, so that
- * clients notice it at once and not only when their connection pool is used up.
+ * A TCP address whose target can be changed at any time. Every change cuts the open connections, so
+ * that clients notice it at once.
  */
 export class Switch implements AsyncDisposable {
   readonly port: number;
   readonly #connections = new Set<Deno.Conn>();
-  /** null while it refuses. */
+  /** null while it refuses connections. */
   #listener: Deno.TcpListener | null;
   #target: SwitchTarget;
-  /** Connections taken so far. */
+  /** Connections accepted so far. */
   connections = 0;
 
   constructor(target: SwitchTarget) {
@@ -38,7 +38,7 @@ export class Switch implements AsyncDisposable {
     this.#cut();
   }
 
-  /** Cuts all connections and takes new ones as before. */
+  /** Cuts all connections, and accepts new ones as before. */
   cut(): void {
     this.#cut();
   }
@@ -71,11 +71,11 @@ export class Switch implements AsyncDisposable {
         port: Number(target.slice(colon + 1)),
       });
     } catch {
-      return close(client); // nobody is there: the client sees a closed connection
+      return close(client); // nobody listens: the client sees a closed connection
     }
     if (!this.#connections.has(client)) return close(server); // cut meanwhile
     this.#connections.add(server);
-    // Either end closing ends both: HTTP needs no half-open connections.
+    // If one side closes, close both: HTTP needs no half-open connections.
     await Promise.any([
       server.readable.pipeTo(client.writable),
       client.readable.pipeTo(server.writable),
@@ -96,7 +96,7 @@ async function swallow(client: Deno.Conn): Promise<void> {
   try {
     while (await client.read(buffer) !== null);
   } catch {
-    // cut from our side
+    // we cut it
   }
   close(client);
 }
@@ -105,6 +105,6 @@ function close(connection: Deno.Conn): void {
   try {
     connection.close();
   } catch {
-    // closed by its other end, or by its streams, already
+    // already closed by its other end or by its streams
   }
 }

@@ -1,7 +1,7 @@
 /// <reference lib="deno.worker" />
 import { COUNTER, type LinkOptions, type LinkReady } from "./messages.ts";
 
-/** Idle time the line may make up for: timers wake late by a millisecond or two. */
+/** How much idle time the line may make up for: timers wake a millisecond or two late. */
 const BURST_MS = 4;
 
 /**
@@ -22,17 +22,19 @@ class Line {
 }
 
 const PIECE_BYTES = 16 * 1024;
-/** What may be on its way in one connection: more than rate times delay of any link we imitate. */
+/**
+ * The most bytes in flight in one connection: more than rate times delay of any link we imitate.
+ */
 const WINDOW_BYTES = 1024 * 1024;
 
-/** Timers have a grain of about a millisecond, so a moment that near counts as now. */
+/** Timers are accurate to about a millisecond, so anything nearer counts as now. */
 function sleepUntil(ms: number): Promise<void> | undefined {
   const wait = ms - performance.now();
   if (wait < 1) return undefined;
   return new Promise((resolve) => setTimeout(resolve, wait));
 }
 
-/** Carries bytes one way; reading goes on while earlier pieces are still delayed. */
+/** Carries bytes in one direction. It reads on while earlier pieces are still delayed. */
 async function carry(
   from: Deno.Conn,
   to: Deno.Conn,
@@ -56,7 +58,7 @@ async function carry(
       underway -= count;
       counter(count);
     });
-    // Whoever hung up takes no more of the line: told when it is awaited.
+    // If the receiver has hung up, send nothing more. The error is reported when `tail` is awaited.
     tail.catch(() => broken = true);
     await sleepUntil(leavesAt);
     if (broken || underway > WINDOW_BYTES) await tail;
@@ -91,7 +93,7 @@ async function join(
   const count = (index: number) => (bytes: number) => {
     Atomics.add(counters, index, BigInt(bytes));
   };
-  // A broken direction ends both, as a reset would; a direction that ended in order does not.
+  // A direction that breaks ends both, like a reset. A direction that ends normally does not.
   await Promise.all([
     carry(target, client, lines.down, options.delayMs, count(COUNTER.toClient)),
     carry(client, target, lines.up, options.delayMs, count(COUNTER.toTarget)),

@@ -9,31 +9,32 @@ import {
 } from "../host/mod.ts";
 import type { SociPeer } from "./programs.ts";
 
-/** The existing SOCI daemon, and its command line, with files of their own. */
+/** The existing SOCI daemon and its command line, with their own files. */
 export interface PeerDaemon extends AsyncDisposable {
   /** Socket to give to containerd as a proxy snapshotter. */
   readonly address: string;
   readonly folder: string;
-  /** Runs `soci` against a containerd and tells what it printed. @throws CommandError */
+  /** Runs `soci` against a containerd. Returns its output. @throws CommandError */
   soci(containerd: Containerd, ...args: string[]): Promise<string>;
   logs(): string;
   close(): Promise<void>;
 }
 
-/** The command line knows no option for this place; each daemon gets its own by a bind mount. */
+/** The command line has no option for this path, so each daemon gets its own by a bind mount. */
 const CLI_ROOT = "/var/lib/soci-snapshotter-grpc";
 
 /**
- * Starts the daemon; start containerd after it, and close containerd before it. It looks for indexes
- * over HTTPS only, while its command line and `ctr` speak plain HTTP with 127.0.0.1: give the
- * registry a name (`nameLoopback`), a certificate for it, and the daemon the authority as `caFile`.
+ * Starts the daemon. Start containerd after it, and close containerd before it. The daemon looks
+ * for indexes over HTTPS only, but its command line and `ctr` use plain HTTP for 127.0.0.1. So give
+ * the registry a name (`nameLoopback`) and a certificate for it, and pass the authority as
+ * `caFile`.
  */
 export async function startSociPeer(
   peer: SociPeer,
   options: {
     /** Text of its config.toml. */
     config?: string;
-    /** PEM file with all authorities to trust, in place of the system's (Go reads SSL_CERT_FILE). */
+    /** PEM file with the authorities to trust in place of the system's (Go reads SSL_CERT_FILE). */
     caFile?: string;
   } = {},
 ): Promise<PeerDaemon> {

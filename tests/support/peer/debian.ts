@@ -3,7 +3,7 @@ import { run } from "../host/mod.ts";
 /** A release of Debian newer than the one that the tests run on. */
 export type NewerRelease = "trixie" | "sid";
 
-/** Why something is not to be had on this machine. */
+/** Why something is not available on this machine. */
 export interface NotHere {
   readonly reason: string;
 }
@@ -26,8 +26,7 @@ export function debianMirror(): string | undefined {
 }
 
 /**
- * The folder with the unpacked files of a package of a newer release, fetched once for all test
- * runs of a machine.
+ * The folder with the unpacked files of a newer release's package. It is fetched once per machine.
  * @param libraries packages unpacked into the same folder.
  */
 export async function newerPackage(
@@ -41,7 +40,7 @@ export async function newerPackage(
   if (mirror === undefined) {
     return { reason: "apt is not configured for a Debian archive" };
   }
-  // Unpacked aside and renamed, so that a run that is cut leaves no half of it.
+  // Unpack aside and rename, so that an interrupted run leaves no incomplete folder.
   const aside = await Deno.makeTempDir({ dir: "/var/tmp" });
   try {
     const names = [name, ...libraries];
@@ -49,7 +48,7 @@ export async function newerPackage(
     await Deno.rename(aside, folder);
   } catch (error) {
     await Deno.remove(aside, { recursive: true });
-    if (!exists(folder)) throw error; // else another run was faster
+    if (!exists(folder)) throw error; // otherwise another run was faster
   }
   return { folder };
 }
@@ -82,7 +81,7 @@ async function unpackPackages(
       `Dir::Cache=${work}/cache`,
       "Acquire::Languages=none",
       "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
-      "APT::Sandbox::User=root", // apt's own user may not write to our folder
+      "APT::Sandbox::User=root", // apt's own user may not write into our folder
     ].flatMap((option) => ["-o", option]);
     const limits = { timeoutMs: 180_000, cwd: work };
     await run("apt-get", [...settings, "update"], limits);

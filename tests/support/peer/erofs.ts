@@ -1,7 +1,7 @@
 import { type CommandResult, tryRun } from "../host/mod.ts";
 import { newerPackage, type NewerRelease, type NotHere } from "./debian.ts";
 
-/** What fsck.erofs and dump.erofs load; they are run with these, not with the system's. */
+/** The libraries of fsck.erofs and dump.erofs, used instead of the system's. */
 const LIBRARIES = [
   ...["libc6", "libselinux1", "libpcre2-8-0", "liblz4-1", "liblzma5"],
   ...["libdeflate0", "libzstd1", "libxxhash0", "libssl3t64", "zlib1g"],
@@ -21,14 +21,17 @@ export interface ErofsUtils {
   dump(...args: string[]): Promise<CommandResult>;
 }
 
-/** Gets the EROFS tools of a newer release: those of this one do not know images with devices. */
+/**
+ * Gets the EROFS tools of a newer release: those of this release do not support images with
+ * devices.
+ */
 export async function erofsUtils(
   release: NewerRelease = "trixie",
 ): Promise<ErofsUtils | NotHere> {
   const found = await newerPackage("erofs-utils", release, LIBRARIES);
   if ("reason" in found) return found;
   const libraries = `${found.folder}/${LIBRARY_FOLDER}`;
-  // Their C library is newer than this system's: their own loader must start them.
+  // Their C library is newer than the system's, so their own loader must start them.
   const call = (tool: string) => (...args: string[]) =>
     tryRun(`${libraries}/${LOADER}`, [
       ...["--library-path", libraries],

@@ -1,6 +1,7 @@
 /**
- * Third-party programs to test against: the existing SOCI daemon and command line, with which we must be
- * able to exchange artifacts in both directions; newer releases of containerd; and the EROFS tools.
+ * Third-party programs to test against: newer releases of containerd, the EROFS tools, and the
+ * existing SOCI daemon and command line. We must be able to exchange artifacts with the latter in
+ * both directions.
  * @module
  */
 export {

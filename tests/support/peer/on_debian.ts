@@ -1,7 +1,7 @@
 import { testUnless } from "../test_unless.ts";
 import { debianMirror } from "./debian.ts";
 
-/** A test with packages that only Debian's archive has, as the existing SOCI tools. */
+/** A test that needs packages only Debian's archive has, such as the existing SOCI tools. */
 export function testOnDebian(
   name: string,
   fn: (t: Deno.TestContext) => Promise<void>,

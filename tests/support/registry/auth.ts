@@ -8,7 +8,7 @@ export type RegistryAuth =
     kind: "bearer";
     username: string;
     password: string;
-    /** Also taken, by POST. */
+    /** A refresh token that is accepted too, by POST. */
     refreshToken?: string;
     /** Default 300. */
     tokenLifeSeconds?: number;
@@ -16,10 +16,10 @@ export type RegistryAuth =
     anonymousPull?: boolean;
   };
 
-/** Says who may, and hands out tokens. */
+/** Checks requests and issues tokens. */
 export class AuthGate {
   readonly #tokens = new Map<string, { scopes: string[]; expiresAt: number }>();
-  /** Tokens given so far. */
+  /** Tokens issued so far. */
   issued = 0;
 
   constructor(
@@ -27,7 +27,7 @@ export class AuthGate {
     private readonly origin: () => string,
   ) {}
 
-  /** Ends all tokens. */
+  /** Revokes all tokens. */
   revoke(): void {
     this.#tokens.clear();
   }
@@ -66,7 +66,7 @@ export class AuthGate {
     );
   }
 
-  /** A refusal whatever was shown. */
+  /** A refusal, whatever the request carries. */
   refuse(): Response {
     const { kind } = this.auth;
     if (kind === "none") return failure(401, "UNAUTHORIZED");

@@ -4,7 +4,7 @@ import { failure, type LogEntry } from "./http.ts";
 import { oddRange, type RangeStyle } from "./ranges.ts";
 import type { Store } from "./store.ts";
 
-/** Answers GET and HEAD of a blob, with single ranges, counting what is sent. */
+/** Answers GET and HEAD of a blob, with single ranges. Counts the bytes sent. */
 export async function serveBlob(
   store: Store,
   digest: Digest,
@@ -49,7 +49,7 @@ export async function serveBlob(
   return counted(new Response(body, { status, headers }), entry);
 }
 
-/** The same answer; its bytes are counted as they go out. */
+/** The same answer, with its bytes counted as they are sent. */
 function counted(answer: Response, entry: LogEntry): Response {
   const count = new TransformStream<
     Uint8Array<ArrayBuffer>,

@@ -1,4 +1,4 @@
-/** Bytes that look random and are the same every time. */
+/** Pseudo-random bytes, the same every time. */
 export function noise(size: number, seed = 1): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size);
   let state = seed * 2654435761 >>> 0 || 1;

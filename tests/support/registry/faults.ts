@@ -1,27 +1,27 @@
 /** A way to misbehave. All but `redirect` act on the next `times` requests that match. */
 export type Fault =
   & {
-    /** How many requests it acts on; default: all until {@link Faults.clear}. */
+    /** How many requests it acts on. Default: all until {@link Faults.clear}. */
     times?: number;
-    /** What it acts on; default `blobs`: GET of blobs, from the redirect target too. */
+    /** What it acts on. Default `blobs`: GET of blobs, also from the redirect target. */
     on?: "blobs" | "manifests" | "uploads" | "all";
   }
   & (
-    /** Answers a status instead: 401, 429, 503… */
+    /** Answers with a status instead: 401, 429, 503… */
     | { kind: "status"; status: number; retryAfter?: string }
-    /** Sends so many bytes and then nothing more, with the connection open. */
+    /** Sends this many bytes, then nothing more, and keeps the connection open. */
     | { kind: "stall"; afterBytes: number }
-    /** Takes the request and never answers it. */
+    /** Accepts the request and never answers it. */
     | { kind: "silence" }
-    /** Sends so many bytes and breaks the connection. */
+    /** Sends this many bytes and breaks the connection. */
     | { kind: "truncate"; afterBytes: number }
     /** Changes the first byte sent. */
     | { kind: "corrupt" }
-    /** Gives the whole blob, whatever range is asked for. */
+    /** Sends the whole blob, whatever range is requested. */
     | { kind: "whole" }
-    /** Gives another range than asked for. */
+    /** Sends another range than requested. */
     | { kind: "shift" }
-    /** Sends so many bytes more than there are. */
+    /** Sends this many bytes more than there are. */
     | { kind: "extend"; bytes: number }
   );
 
@@ -31,7 +31,7 @@ export type Subject = NonNullable<Fault["on"]>;
 /** The faults of a running registry; change them at any time. */
 export class Faults {
   readonly #active: Array<{ fault: Fault; left: number }> = [];
-  /** Requests that met a fault so far. */
+  /** Requests that a fault acted on so far. */
   taken = 0;
 
   /** Adds a fault; earlier ones act first. */
@@ -44,7 +44,7 @@ export class Faults {
     this.#active.length = 0;
   }
 
-  /** The fault for this request, which counts as one of its times. */
+  /** The fault for this request. The request counts against its `times`. */
   take(subject: Subject): Fault | null {
     const found = this.#active.find(({ fault, left }) => {
       const on = fault.on ?? "blobs";
@@ -57,7 +57,7 @@ export class Faults {
   }
 }
 
-/** Puts a fault into a body. */
+/** Applies a fault to a body. */
 export function spoil(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
   fault: Fault | null,
@@ -105,7 +105,7 @@ function cut(
       if (left <= 0) {
         await reader.cancel();
         if (how === "stall") return await new Promise(() => {});
-        // Shorter than its content-length said, so the server breaks the connection.
+        // Shorter than its content-length, so the server breaks the connection.
         controller.close();
         return;
       }

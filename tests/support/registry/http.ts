@@ -1,4 +1,4 @@
-/** One request as it was seen. */
+/** One logged request. */
 export interface LogEntry {
   readonly method: string;
   readonly path: string;
@@ -6,7 +6,7 @@ export interface LogEntry {
   readonly range: string | null;
   /** Whether it carried an `Authorization` header. */
   readonly authorized: boolean;
-  /** `registry`, or `storage` for where blobs are redirected to. */
+  /** `registry`, or `storage`, which blobs are redirected to. */
   readonly server: "registry" | "storage";
   status: number;
   /** Body bytes of blobs sent so far. */

@@ -1,6 +1,6 @@
 /**
- * An OCI registry for tests: the whole distribution specification, a log of what was asked and sent,
- * and faults that can be switched while it runs.
+ * An OCI registry for tests: the whole distribution specification, a log of requests and bytes
+ * sent, and faults that can be switched on and off while it runs.
  *
  * @example
  * ```ts ignore

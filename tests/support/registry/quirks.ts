@@ -1,5 +1,6 @@
 /**
- * Registries in use, as they differ from the specification. Each is an `intercept` of a test registry.
+ * How real registries differ from the specification. Each quirk is an `intercept` of a test
+ * registry.
  * @module
  */
 import { failure } from "./http.ts";
@@ -7,7 +8,7 @@ import type { Intercept, TestRegistry } from "./server.ts";
 
 const TAG = /\/manifests\/(sha256-[0-9a-f]{64})$/;
 
-/** The first of several that answers. */
+/** Combines several: the first that answers wins. */
 export function together(...intercepts: readonly Intercept[]): Intercept {
   return async (path, request) => {
     for (const intercept of intercepts) {
@@ -18,13 +19,13 @@ export function together(...intercepts: readonly Intercept[]): Intercept {
   };
 }
 
-/** HEAD is answered by a status, whatever it is for. */
+/** Every HEAD is answered with a status. */
 export function headRefused(status: number): Intercept {
   return (_, { method }) =>
     method === "HEAD" ? new Response(null, { status }) : null;
 }
 
-/** The referrers API answers so; a function is called for every question. */
+/** The referrers API answers like this; the function is called for every request. */
 export function referrersAnswered(
   answer: (request: Request) => Response | Promise<Response>,
 ): Intercept {
@@ -32,7 +33,7 @@ export function referrersAnswered(
     path.includes("/referrers/") ? answer(request) : null;
 }
 
-/** Artifactory: a fallback tag that is not there may not be read. */
+/** Artifactory: reading a missing fallback tag is forbidden. */
 export function missingTagForbidden(
   registry: TestRegistry,
   status = 403,
@@ -46,7 +47,7 @@ export function missingTagForbidden(
   };
 }
 
-/** GitLab: a fallback tag that is not there is the image whose digest it is made of. */
+/** GitLab: a missing fallback tag gives the image with the digest in the tag. */
 export function missingTagIsSubject(registry: TestRegistry): Intercept {
   return (path, { method }) => {
     const [, repository = ""] = /^\/v2\/(.+)\/manifests\//.exec(path) ?? [];
@@ -64,7 +65,7 @@ export function missingTagIsSubject(registry: TestRegistry): Intercept {
   };
 }
 
-/** Tags can be written once, also with the bytes they have. */
+/** Tags can be written only once, even with the same bytes. */
 export function immutableTags(
   registry: TestRegistry,
   status: number,
@@ -79,7 +80,7 @@ export function immutableTags(
   };
 }
 
-/** Manifests that are no images of a known kind are refused. */
+/** Manifests other than images of a known kind are refused. */
 export function artifactsRefused(status: number): Intercept {
   return async (path, request) => {
     if (request.method !== "PUT" || !path.includes("/manifests/")) return null;
@@ -92,7 +93,7 @@ export function artifactsRefused(status: number): Intercept {
   };
 }
 
-/** Manifests come with another content type, or none. */
+/** Manifests are served with another content type, or none. */
 export function manifestsAs(
   registry: TestRegistry,
   contentType: string | null,

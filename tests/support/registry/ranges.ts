@@ -1,25 +1,25 @@
 import { failure } from "./http.ts";
 
-/** How a registry, or the store it leads to, answers a request for a part of a blob. */
+/** How a registry, or the storage it redirects to, answers a range request. */
 export type RangeStyle =
-  /** As the specification has it. */
+  /** As specified. */
   | { readonly kind: "served" }
-  /** 200 and all of the blob. */
+  /** 200 with the whole blob. */
   | { readonly kind: "ignored" }
   /** 200, with the part and its `Content-Range`. */
   | { readonly kind: "ok" }
   /** 206 without saying which part. */
   | { readonly kind: "unlabelled" }
-  /** 206 in one part of `multipart/byteranges`. */
+  /** 206 as `multipart/byteranges` with one part. */
   | { readonly kind: "multipart" }
-  /** 206 with so many bytes more on either side. */
+  /** 206 with this many more bytes on either side. */
   | { readonly kind: "wider"; readonly bytes: number }
-  /** 206 with so many bytes at most. */
+  /** 206 with at most this many bytes. */
   | { readonly kind: "narrower"; readonly bytes: number }
-  /** An error. */
+  /** An error status. */
   | { readonly kind: "refused"; readonly status: number };
 
-/** The answer of another style than `served`; null where it is served as the specification has it. */
+/** The answer in another style than `served`; null if it must be served as specified. */
 export async function oddRange(
   style: RangeStyle,
   { start, end }: { readonly start: number; readonly end: number },

@@ -16,17 +16,17 @@ import { continueUpload, startUpload } from "./uploads.ts";
 
 /** How a {@link TestRegistry} starts. */
 export interface RegistryOptions {
-  /** Default: any free one. */
+  /** Default: any free port. */
   port?: number;
-  /** Keeps everything here; default: a folder that is removed at the end. */
+  /** Folder for everything. Default: one that is removed at the end. */
   folder?: string;
   /** HTTPS with this certificate and key (PEM). */
   tls?: { cert: string; key: string };
   /** Default: none. */
   auth?: RegistryAuth;
-  /** Offers the referrers API; default true. */
+  /** Whether there is a referrers API. Default: true. */
   referrersApi?: boolean;
-  /** Entries on a page of referrers; default 1000. */
+  /** Entries per page of referrers. Default: 1000. */
   referrersPageSize?: number;
   /** Redirects blobs to signed addresses on another port. */
   redirect?: { lifeMs: number };
@@ -35,7 +35,7 @@ export interface RegistryOptions {
 const ROUTE =
   /^\/v2\/(.+)\/(manifests|blobs\/uploads|blobs|referrers|tags)\/([^/]*)$/;
 
-/** Takes the place of an answer where it gives one. */
+/** Replaces the registry's answer if it returns one. */
 export type Intercept = (
   path: string,
   request: Request,
@@ -49,11 +49,11 @@ export class TestRegistry implements AsyncDisposable {
   readonly store: Store;
   readonly gate: AuthGate;
   readonly signer = new Signer();
-  /** These may be changed at any time. */
+  /** May be changed at any time, like the fields below. */
   redirect: { lifeMs: number } | null;
-  /** Answers in the registry's place where it gives something; null: nobody does. */
+  /** Answers in place of the registry if it returns something; null: none. */
   intercept: Intercept | null = null;
-  /** How parts of blobs are given, here and where blobs are redirected to. */
+  /** How range requests are answered, here and at the storage. */
   ranges: RangeStyle = { kind: "served" };
   referrersApi: boolean;
   readonly #pageSize: number;
@@ -101,13 +101,13 @@ export class TestRegistry implements AsyncDisposable {
     return this.requests.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** Forgets the log and the faults; content stays. */
+  /** Clears the log and the faults; content stays. */
   reset(): void {
     this.requests.length = 0;
     this.faults.clear();
   }
 
-  /** Puts a blob in without a request. */
+  /** Adds a blob without a request. */
   addBlob(
     repository: string,
     bytes: Uint8Array,
@@ -117,7 +117,7 @@ export class TestRegistry implements AsyncDisposable {
     return { mediaType, digest, size: bytes.length };
   }
 
-  /** Puts a manifest in without a request. */
+  /** Adds a manifest without a request. */
   addManifest(
     repository: string,
     manifest: Uint8Array | Record<string, unknown>,
@@ -138,7 +138,7 @@ export class TestRegistry implements AsyncDisposable {
     return { mediaType, digest, size: bytes.length };
   }
 
-  /** Ends at once, with all connections: also how a registry dies. */
+  /** Stops at once and cuts all connections, as if the registry crashed. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -215,7 +215,7 @@ export class TestRegistry implements AsyncDisposable {
     );
     if (refused !== null) return refused;
     const subject = subjectOf(request, kind);
-    // A redirected blob meets its fault at the storage.
+    // The fault of a redirected blob acts at the storage.
     const atStorage = subject === "blobs" && this.redirect !== null;
     const fault = subject === null || atStorage
       ? null

@@ -3,7 +3,7 @@ import {
   passwordCredential,
 } from "../../../lib/remote/registry/mod.ts";
 
-/** One name and password, for every host that asks or for those that are named. */
+/** One user name and password, for all hosts or only for the given ones. */
 export function staticCredentials(
   username: string,
   password: string,

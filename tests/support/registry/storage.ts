@@ -4,14 +4,14 @@ import { type Digest, isDigest } from "../../../lib/formats/oci/mod.ts";
 export class Signer {
   readonly #valid = new Map<string, { digest: Digest; expiresAt: number }>();
 
-  /** A signed path, good for a while. */
+  /** A signed path that expires. */
   sign(digest: Digest, lifeMs: number): string {
     const signature = crypto.randomUUID();
     this.#valid.set(signature, { digest, expiresAt: Date.now() + lifeMs });
     return `/storage/${digest}?signature=${signature}`;
   }
 
-  /** Ends all addresses. */
+  /** Expires all addresses. */
   expire(): void {
     this.#valid.clear();
   }

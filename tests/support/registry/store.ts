@@ -12,14 +12,14 @@ export interface StoredManifest {
   readonly digest: Digest;
 }
 
-/** One repository; blobs are shared by all, and visible where they are listed. */
+/** One repository. All share the blobs, but each shows only those it lists. */
 export interface Repository {
   readonly blobs: Set<Digest>;
   readonly manifests: Map<Digest, StoredManifest>;
   readonly tags: Map<string, Digest>;
 }
 
-/** An upload under way. */
+/** An upload in progress. */
 export interface Upload {
   readonly id: string;
   readonly repository: string;
@@ -41,7 +41,7 @@ export class Store {
     this.#load();
   }
 
-  /** A repository, made when it is not there. */
+  /** A repository; creates it if it does not exist. */
   repository(name: string): Repository {
     let found = this.repositories.get(name);
     if (found === undefined) {
@@ -56,7 +56,7 @@ export class Store {
     return `${this.folder}/blobs/${digest.slice(7)}`;
   }
 
-  /** Keeps bytes as a blob of a repository. */
+  /** Stores bytes as a blob of a repository. */
   addBlob(name: string, bytes: Uint8Array): Digest {
     const digest = sha256(bytes);
     Deno.writeFileSync(this.blobFile(digest), bytes);
@@ -64,7 +64,7 @@ export class Store {
     return digest;
   }
 
-  /** Keeps a manifest, under a tag where one is given. */
+  /** Stores a manifest, optionally under a tag. */
   addManifest(
     name: string,
     bytes: Uint8Array,
@@ -110,7 +110,7 @@ export class Store {
     }
   }
 
-  /** Makes an upload a blob; false when its bytes have another digest. */
+  /** Turns an upload into a blob; false if its bytes have another digest. */
   async finishUpload(upload: Upload, digest: Digest): Promise<boolean> {
     const hash = new DigestStream();
     const file = await Deno.open(upload.file);
@@ -122,13 +122,13 @@ export class Store {
     return true;
   }
 
-  /** Gives an upload up. */
+  /** Drops an upload. */
   dropUpload({ id, file }: Upload): void {
     this.uploads.delete(id);
     Deno.removeSync(file);
   }
 
-  /** Part of a blob, read as it is sent. */
+  /** A part of a blob, read while it is sent. */
   async read(
     digest: Digest,
     start: number,
@@ -151,7 +151,7 @@ export class Store {
     }, { highWaterMark: 0 });
   }
 
-  /** Ends it: the state is written, or the folder removed where it was our own. */
+  /** Writes the state, or removes the folder if it is a temporary one. */
   close(): void {
     if (this.temporary) {
       Deno.removeSync(this.folder, { recursive: true });

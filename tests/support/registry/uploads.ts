@@ -2,7 +2,7 @@ import { isDigest } from "../../../lib/formats/oci/mod.ts";
 import { failure } from "./http.ts";
 import type { Store, Upload } from "./store.ts";
 
-/** POST …/blobs/uploads/: starts a session, mounts, or takes a blob at once. */
+/** POST …/blobs/uploads/: starts a session, mounts a blob, or accepts a whole blob at once. */
 export async function startUpload(
   store: Store,
   repository: string,

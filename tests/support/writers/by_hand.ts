@@ -6,7 +6,7 @@ const OLD_CAPABILITY = Uint8Array.fromHex(
   "0100000200200000000000000000000000000000",
 );
 
-/** What they are put upon: a system with directories that are not as new ones would be. */
+/** The layer below: a system whose directories differ from newly made ones. */
 function below(): TarBuilder {
   return new TarBuilder().dir("tmp", { mode: 0o1777 })
     .dir("home").dir("home/app", { mode: 0o750, uid: 1001, gid: 1001 })
@@ -17,8 +17,8 @@ function below(): TarBuilder {
 }
 
 /**
- * Layers as image builders write them: each the layer of a style, and the one below it. Their styles
- * are what tools do with names, parents, times and whiteouts, not what they pack.
+ * Layers in the style of image builders, each with the layer below it. A style is how a tool writes
+ * names, parents, times and whiteouts, not what it packs.
  */
 export const byHand: ReadonlyMap<string, () => TarBuilder[]> = new Map([
   ["BuildKit", () => [
@@ -39,7 +39,7 @@ export const byHand: ReadonlyMap<string, () => TarBuilder[]> = new Map([
   ]],
   ["kaniko", () => [
     below(),
-    // Absolute names, the root among them.
+    // Absolute names, including the root.
     new TarBuilder().dir("/", { mode: 0o755 }).dir("/home/")
       .dir("/home/app/", { mode: 0o700, uid: 1001, gid: 1001 })
       .file("/home/app/f", "f").symlink("/usr/lib/link", "/usr/lib/old")
@@ -48,7 +48,7 @@ export const byHand: ReadonlyMap<string, () => TarBuilder[]> = new Map([
   ]],
   ["Jib", () => [
     below(),
-    // Directories of what it packs and nothing of where it puts them; one second after 1970.
+    // Directories that it packs, but not their parents; one second after 1970.
     new TarBuilder().file("home/app/libs/dep.jar", "jar", { mtime: JIB_TIME })
       .dir("app/classes", { mtime: JIB_TIME })
       .file("app/classes/Main.class", "class", { mtime: JIB_TIME })
@@ -66,7 +66,7 @@ export const byHand: ReadonlyMap<string, () => TarBuilder[]> = new Map([
   ]],
   ["Bazel", () => [
     below(),
-    // Names that begin with ./, files alone, links through links.
+    // Names that begin with ./, only files, links through links.
     new TarBuilder().file("./opt/bin/tool", "tool", {
       mode: 0o555,
       mtime: EPOCH,

@@ -1,12 +1,12 @@
 import { run } from "../host/mod.ts";
 import { gotar } from "./tar.ts";
 
-/** A program that packs a tar. */
+/** A program that compresses a tar. */
 export interface GzipWriter {
   readonly name: string;
   /** The program it needs. */
   readonly program: string;
-  /** Packs the file `from` into `to`. */
+  /** Compresses the file `from` into `to`. */
   write(from: string, to: string): Promise<void>;
 }
 
@@ -39,7 +39,7 @@ const go = (level: number): GzipWriter => ({
   },
 });
 
-/** Programs and libraries that layers are packed with. */
+/** Programs and libraries that compress layers. */
 export const GZIP_WRITERS: readonly GzipWriter[] = [
   shell("gzip -1", "gzip", 'gzip -1 -c "$1" > "$2"'),
   shell("gzip -9 without a name", "gzip", 'gzip -9 -nc "$1" > "$2"'),
@@ -52,7 +52,7 @@ export const GZIP_WRITERS: readonly GzipWriter[] = [
   ),
   go(-1),
   go(1),
-  go(-2), // Huffman codes alone
+  go(-2), // only Huffman codes
   python("Python gzip", "gzip.compress(data, 6, mtime=0)"),
   python("zlib, stored", "gzip.compress(data, 0)"),
   python(

@@ -1,6 +1,6 @@
 /**
- * What writes archives and packs them in the field: each as the program itself does it, where it is
- * here, and builders' styles by hand.
+ * Writers of archives and of gzip that are used in the field: the programs themselves, if they are
+ * installed, and the styles of image builders written by hand.
  * @module
  */
 export { SOURCE_FOLDER, type SourceKind } from "./source.ts";

@@ -1,6 +1,6 @@
 import { run } from "../host/mod.ts";
 
-/** What the older formats of tar cannot say is left out of `plain`. */
+/** `plain` leaves out what older tar formats cannot express. */
 export type SourceKind = "plain" | "rich";
 
 /** Makes a folder with every kind of file, as a shell script. `$1`: an empty folder; `$2`: the kind. */

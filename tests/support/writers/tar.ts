@@ -1,14 +1,14 @@
 import { run, tryRun } from "../host/mod.ts";
 import type { SourceKind } from "./source.ts";
 
-/** A program that packs folders. */
+/** A program that makes tar archives of folders. */
 export interface TarWriter {
   readonly name: string;
-  /** What its format can say. */
+  /** What its format can express. */
   readonly source: SourceKind;
   /** Packs the folder into a file. */
   write(folder: string, file: string): Promise<void>;
-  /** What this machine lacks to have it; null when nothing. */
+  /** What this machine lacks to run it; null if nothing. */
   missing(): Promise<string | null>;
 }
 
@@ -49,7 +49,7 @@ const python = (format: string, source: SourceKind): TarWriter => ({
 
 let goProgram: Promise<string> | undefined;
 
-/** Go's own packer, built once. */
+/** A packer that uses Go's archive/tar, built once. */
 export function gotar(): Promise<string> {
   goProgram ??= (async () => {
     const folder = await Deno.makeTempDir({ prefix: "soci-deno-gotar-" });
@@ -74,7 +74,7 @@ const go = (format: string, source: SourceKind): TarWriter => ({
   missing: () => has("go"),
 });
 
-/** All programs, in every format they have for files of all kinds. */
+/** All programs, each in all its formats. */
 export const TAR_WRITERS: readonly TarWriter[] = [
   gnu("gnu", "plain"),
   gnu("oldgnu", "plain"),
