@@ -39,8 +39,8 @@ interface WaitingRead {
 }
 
 /**
- * Reads that the FUSE Workers could not answer because bytes were missing. They wait here and are
- * answered as soon as the bytes have arrived, have failed to arrive, or the reader is killed.
+ * Reads that the FUSE Workers could not answer because bytes were missing. A read waits here. It is
+ * answered when its bytes arrive or fail to arrive, or when its thread is killed.
  *
  * ```text
  *            ┌──── gone again ─────┐

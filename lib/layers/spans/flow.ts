@@ -36,7 +36,7 @@ export class Flow {
     const elapsedMs = nowMs - this.#fromMs;
     if (elapsedMs < PIECE_MS) return;
     this.#fromMs = nowMs;
-    // `look` was not called for so long: this process was stalled, not the request.
+    // `look` was called late: this process was stalled, not the request.
     if (elapsedMs > 3 * PIECE_MS) this.#pieces = [];
     else this.#pieces.push(this.#bytes);
     this.#bytes = 0;

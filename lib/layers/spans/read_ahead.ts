@@ -11,7 +11,7 @@ const MAX_STREAMS = 8;
 const LEAST_IN_ORDER = 3;
 
 interface Stream {
-  /** The last span that was asked for. */
+  /** The last requested span. */
   at: number;
   /** The first span after those that were read ahead. */
   next: number;

@@ -61,7 +61,7 @@ export class Authenticator {
 
   /**
    * The header to try after a refusal.
-   * @param header the refusal's `WWW-Authenticate`, or null where it had none.
+   * @param header the refusal's `WWW-Authenticate`, or null if it had none.
    * @param refused the header that was refused, or null.
    * @returns null when there is nothing else to try.
    */

@@ -11,14 +11,14 @@ export type Credential =
     readonly kind: "password";
     readonly username: string;
     readonly password: string;
-    /** `named` when not said. */
+    /** Default: `named`. */
     readonly tokenServers?: TokenServers;
   }
   /** An OAuth2 refresh token, exchanged for an access token at the registry's token server. */
   | {
     readonly kind: "identity";
     readonly token: string;
-    /** `named` when not said. */
+    /** Default: `named`. */
     readonly tokenServers?: TokenServers;
   }
   /** A bearer token that is sent as it is. */

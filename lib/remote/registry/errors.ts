@@ -42,11 +42,11 @@ export interface RegistryErrorFacts {
   readonly kind: RegistryErrorKind;
   /** The host asked, with its port. */
   readonly host: string;
-  /** The repository asked for; empty where no single one is meant. */
+  /** The repository of the request; empty if there is no single one. */
   readonly repository: string;
   /** What happened, without secrets. */
   readonly detail: string;
-  /** The HTTP status, where there was one. */
+  /** The HTTP status, if there was an answer. */
   readonly status?: number;
   /** The underlying error; not part of the message. */
   readonly cause?: unknown;
@@ -61,11 +61,11 @@ export class RegistryError extends Error {
   readonly kind: RegistryErrorKind;
   /** The host asked, with its port. */
   readonly host: string;
-  /** The repository asked for; empty where no single one is meant. */
+  /** The repository of the request; empty if there is no single one. */
   readonly repository: string;
   /** What happened, on one line and without secrets. */
   readonly detail: string;
-  /** The HTTP status, where there was one. */
+  /** The HTTP status, if there was an answer. */
   readonly status: number | undefined;
 
   /** The message says where, what, and what to do next. */

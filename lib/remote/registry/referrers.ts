@@ -38,7 +38,7 @@ const TAG_PATIENCE_MS = 2_000;
 /** How long we wait for the API in all, ms. A registry that has not answered by then has none. */
 const API_PATIENCE_MS = 30_000;
 
-/** What the referrers API said. */
+/** The outcome of a request to the referrers API. */
 type ApiAnswer =
   | { readonly kind: "listed"; readonly items: readonly Descriptor[] }
   /** There is no such API, or we may not use it. */

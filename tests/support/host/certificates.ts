@@ -6,7 +6,7 @@ export interface ServerCertificate {
   readonly key: string;
 }
 
-/** A throw-away authority that nobody trusts unless told to. */
+/** A throw-away authority that is in no trust store. */
 export interface CertificateAuthority extends AsyncDisposable {
   /** Path of its certificate (PEM). */
   readonly certPath: string;

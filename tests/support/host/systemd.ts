@@ -66,7 +66,7 @@ export class Systemd implements AsyncDisposable {
     return this.#inside(program, args);
   }
 
-  /** `systemctl`, whatever its exit code. */
+  /** Runs `systemctl`, whatever its exit code. */
   tryControl(...args: string[]): Promise<CommandResult> {
     return tryRun(
       "nsenter",
@@ -75,7 +75,7 @@ export class Systemd implements AsyncDisposable {
     );
   }
 
-  /** `systemctl`. @throws Error with what it and systemd said. */
+  /** Runs `systemctl`. @throws Error with its output and systemd's. */
   async control(...args: string[]): Promise<string> {
     const { code, stdout, stderr } = await this.tryControl(...args);
     if (code === 0) return stdout;
