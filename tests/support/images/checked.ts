@@ -8,8 +8,9 @@ import { TarBuilder } from "./tar_builder.ts";
 const KiB = 1024;
 
 /**
- * Reads files at random for a number of seconds (or until SIGTERM), drops each from the page cache,
- * compares digests and xx of JSON: operations, wrong results, errors, the longest operation.
+ * A Python program. It reads files at random for a number of seconds (or until SIGTERM), drops each
+ * from the page cache, and compares digests. At the end it prints a line of JSON: operations, wrong
+ * results, errors, the longest operation.
  */
 export const CHECKER = `
 import hashlib, json, os, random, signal, sys, time
