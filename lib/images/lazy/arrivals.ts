@@ -12,7 +12,7 @@ const MIN_BYTES = 512 * 1024;
  * so it must be bounded.
  */
 const MAX_ROUND_TRIP_MS = 500;
-/** The weight of all that is in flight from one registry. An integer, so that sums are exact. */
+/** The most weight in flight from one repository. An integer, so that sums are exact. */
 const WEIGHT = 1024;
 
 /**

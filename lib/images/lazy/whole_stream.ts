@@ -81,7 +81,7 @@ export class WholeStream implements Disposable {
   /** Fetches nothing before the first read. */
   constructor(options: WholeStreamOptions) {
     this.#options = options;
-    this.#grown.promise.catch(() => {}); // seen by those who wait
+    this.#grown.promise.catch(() => {}); // reported to those who wait
   }
 
   /**
@@ -152,7 +152,7 @@ export class WholeStream implements Disposable {
   #ended(error: unknown): void {
     this.#running = false;
     const { promise, resolve, reject } = this.#grown;
-    promise.catch(() => {}); // nobody may wait
+    promise.catch(() => {}); // perhaps nobody waits
     this.#grown = Promise.withResolvers();
     if (error === null) {
       this.#failures = 0;
@@ -213,7 +213,7 @@ export class WholeStream implements Disposable {
   #wake(): void {
     const { resolve } = this.#grown;
     this.#grown = Promise.withResolvers();
-    this.#grown.promise.catch(() => {}); // seen by those who wait
+    this.#grown.promise.catch(() => {}); // reported to those who wait
     resolve();
   }
 

@@ -124,8 +124,9 @@ export class Http implements Disposable {
 
   /**
    * The registry's own origin gets its whole TLS configuration. Another host it leads to (a blob
-   * store, a token server) is checked against its authorities too, but does not get our client
-   * certificate. Verification is skipped there only if the whole client skips it.
+   * store, a token server) is checked against its authorities too, but does not get the client
+   * certificate configured for the registry. Verification is skipped there only if the whole client
+   * skips it.
    */
   #sender(to: Endpoint, url: URL): Sender {
     const place = to.place?.tls;

@@ -70,7 +70,7 @@ const WAY_REFUSED = new Set([400, 404, 405, 411, 413, 415, 416, 422, 501]);
 const ABOUT_BLOB =
   /\b(?:DIGEST_INVALID|SIZE_INVALID|NAME_INVALID|NAME_UNKNOWN)\b/;
 
-/** Uploads a blob. Tries one request first, then the other ways until the registry accepts one. */
+/** Uploads a blob. Tries the ways of uploading in turn until the registry accepts one. */
 export async function uploadBlob(
   context: Context,
   reference: Place,
