@@ -4,7 +4,9 @@ import type { LayerIdentity } from "./identity.ts";
 export class StateVersionError extends Error {
   /** The class's name, for logs. */
   override readonly name = "StateVersionError";
-  /** @param detail what was found, and what this release knows. */
+  /**
+   * The message begins with the path. @param detail what was found, and what this release knows.
+   */
   constructor(
     /** The file or folder. */
     readonly path: string,
@@ -22,7 +24,7 @@ export class LyingZtocError extends Error {
   readonly layerDigest: string;
   /** The ztoc. */
   readonly ztocDigest: string;
-  /** @param reason how the ztoc is wrong. */
+  /** The message names ztoc and layer. @param reason how the ztoc is wrong. */
   constructor({ layerDigest, ztocDigest }: LayerIdentity, reason: string) {
     super(`ztoc ${ztocDigest} lies about layer ${layerDigest}: ${reason}`);
     this.layerDigest = layerDigest;

@@ -12,7 +12,7 @@ export class TreeLower implements LowerDirectories {
   readonly #read: () => LayerTree;
   #tree: LayerTree | null = null;
 
-  /** @param read gives the layer's tree; called once. */
+  /** Reads nothing yet. @param read gives the layer's tree; called once. */
   constructor(read: () => LayerTree) {
     this.#read = read;
   }
