@@ -21,7 +21,7 @@ export type SpanErrorKind =
 export class SpanError extends Error {
   /** The class's name, for logs. */
   override readonly name = "SpanError";
-  /** Makes the message from its facts. @param detail what went wrong, in words. */
+  /** The message names layer, span and offset. @param detail what went wrong, in words. */
   constructor(
     /** The kind of error, which decides what the caller does. */
     readonly kind: SpanErrorKind,
