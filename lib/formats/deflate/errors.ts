@@ -3,14 +3,12 @@
  * - `data`: the deflate stream is damaged.
  * - `checksum`: CRC-32 or length of a member do not fit.
  * - `truncated`: the stream ends too early, or gives fewer bytes than promised.
- * - `trailing`: bytes after the last member that are neither a gzip member nor zeros.
  */
 export type DeflateErrorCode =
   | "header"
   | "data"
   | "checksum"
-  | "truncated"
-  | "trailing";
+  | "truncated";
 
 /** Compressed bytes that cannot be inflated. */
 export class DeflateError extends Error {

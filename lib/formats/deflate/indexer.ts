@@ -1,7 +1,7 @@
 import { crc32 } from "node:zlib";
 import { Engine, faultText, STATUS, WINDOW_BYTES } from "./engine.ts";
 import { DeflateError } from "./errors.ts";
-import { parseGzipHeader } from "./header.ts";
+import { mayBeginMember, parseGzipHeader } from "./header.ts";
 
 /** A place where the stream can be entered. */
 export interface Checkpoint {
@@ -30,8 +30,8 @@ export interface GzipIndexerOptions {
 
 const TRAILER_BYTES = 8;
 
-/** `padding`: zeros behind the last member, as tapes and some upload tools leave. */
-type State = "header" | "body" | "trailer" | "padding";
+/** `behind`: the last member is over, and what follows is none: zeros, as tapes and upload tools leave. */
+type State = "header" | "body" | "trailer" | "behind";
 
 /** One pass over a gzip file of any number of members. */
 export class GzipIndexer {
@@ -49,8 +49,8 @@ export class GzipIndexer {
   #crc = 0;
   /** Uncompressed bytes before this member. */
   #memberStart = 0;
-  /** Zeros behind the last member that did not go through the engine. */
-  #padding = 0;
+  /** Bytes behind the last member that did not go through the engine. */
+  #behind = 0;
 
   /** A pass that has read nothing yet. It has a Wasm memory of its own for as long as it lives. */
   constructor(options: GzipIndexerOptions) {
@@ -61,8 +61,8 @@ export class GzipIndexer {
   push(input: Uint8Array): void {
     const engine = this.#engine;
     for (let from = 0; from < input.length;) {
-      if (this.#state === "padding") {
-        this.#pad(input.subarray(from));
+      if (this.#state === "behind") {
+        this.#behind += input.length - from;
         return;
       }
       this.#inBefore += engine.inAt - engine.inBase;
@@ -75,20 +75,19 @@ export class GzipIndexer {
   finish(): { compressedSize: number; uncompressedSize: number } {
     const left = this.#engine.inEnd - this.#engine.inAt;
     const complete = this.#members > 0 &&
-      (this.#state === "header" || this.#state === "padding");
-    if (!complete || left > 0) {
-      const afterMember = this.#state === "header" && this.#members > 0;
+      (this.#state === "behind" ||
+        // One byte alone is no member, whatever it is.
+        this.#state === "header" && left <= 1);
+    if (!complete) {
       throw new DeflateError(
-        afterMember ? "trailing" : "truncated",
+        "truncated",
         this.#offset(),
-        afterMember
-          ? `${left} bytes after the last member`
-          : "the file ends in the middle of a member",
+        "the file ends in the middle of a member",
       );
     }
     this.#flush();
     return {
-      compressedSize: this.#offset() + this.#padding,
+      compressedSize: this.#offset() + left + this.#behind,
       uncompressedSize: this.#outBefore,
     };
   }
@@ -115,23 +114,14 @@ export class GzipIndexer {
     const engine = this.#engine;
     const unread = engine.unread();
     if (unread.length === 0) return false;
-    if (this.#members > 0 && unread[0] === 0) {
-      // No more members: what is left is looked at here, and what comes does without the engine.
-      this.#pad(unread);
-      engine.inAt = engine.inEnd;
-      this.#padding -= unread.length;
-      this.#state = "padding";
+    if (this.#members > 0 && !mayBeginMember(unread)) {
+      engine.inAt = engine.inEnd; // what comes does without the engine
+      this.#state = "behind";
       return false;
     }
     const result = parseGzipHeader(unread);
     if (typeof result === "string") {
-      throw new DeflateError(
-        this.#members > 0 ? "trailing" : "header",
-        this.#offset(),
-        this.#members > 0
-          ? `what follows the last member is none: ${result}`
-          : result,
-      );
+      throw new DeflateError("header", this.#offset(), result);
     }
     if (result === 0) return false;
     engine.inAt += result;
@@ -143,19 +133,6 @@ export class GzipIndexer {
     this.#memberStart = this.#outBefore;
     this.#considerCheckpoint();
     return true;
-  }
-
-  /** Takes bytes behind the last member, which must all be zero. */
-  #pad(bytes: Uint8Array): void {
-    const at = bytes.findIndex((byte) => byte !== 0);
-    if (at >= 0) {
-      throw new DeflateError(
-        "trailing",
-        this.#offset() + this.#padding + at,
-        "neither a member nor zeros follow the last member",
-      );
-    }
-    this.#padding += bytes.length;
   }
 
   #body(): boolean {

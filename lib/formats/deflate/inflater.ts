@@ -1,6 +1,6 @@
 import { Engine, faultText, STATUS, WINDOW_BYTES } from "./engine.ts";
 import { DeflateError } from "./errors.ts";
-import { parseGzipHeader } from "./header.ts";
+import { mayBeginMember, parseGzipHeader } from "./header.ts";
 
 const TRAILER_BYTES = 8;
 const NOTHING = new Uint8Array(0);
@@ -9,7 +9,8 @@ const NOTHING = new Uint8Array(0);
  * Where the inflating of a span stands.
  * ```text
  * start ──first byte──► body ◄──next header── between ◄──member ends── body
- *                        │                       └──no more input──► (the span ends there)
+ *                        │                       ├──no more input──► (the span ends there)
+ *                        │                       └──no member follows──► full
  *                        └──enough bytes──► full
  * ```
  */
@@ -180,14 +181,19 @@ export class SpanInflater {
 
   /**
    * Goes over a member's trailer and the next one's header.
-   * @returns false when more input is needed for that, if there is more.
+   * @returns false when more input is needed for that, if there is more, or no member follows.
    */
   #nextMember(feed: () => boolean): boolean {
     const engine = this.#engine;
     for (;;) {
       const unread = engine.unread();
       if (unread.length > TRAILER_BYTES) {
-        const result = parseGzipHeader(unread.subarray(TRAILER_BYTES));
+        const next = unread.subarray(TRAILER_BYTES);
+        if (!mayBeginMember(next)) {
+          this.#phase = "full";
+          return false;
+        }
+        const result = parseGzipHeader(next);
         if (typeof result === "string") {
           throw new DeflateError(
             "header",

@@ -1,15 +1,23 @@
 import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
 import { LyingZtocError } from "../../../../lib/layers/store/mod.ts";
 import { type Digest, sha256 } from "../../../../lib/formats/oci/mod.ts";
 import {
   decodeCheckpoints,
   encodeZtoc,
+  spanTable,
   type Ztoc,
   ZtocBuilder,
 } from "../../../../lib/formats/ztoc/mod.ts";
 import { encodeCheckpoints } from "../../../../lib/formats/ztoc/checkpoints.ts";
-import { layerBlob, TarBuilder } from "../../../support/images/mod.ts";
-import { compressible } from "../../../support/images/random.ts";
+import {
+  compressible,
+  incompressible,
+  joinBytes,
+  layerBlob,
+  TarBuilder,
+} from "../../../support/images/mod.ts";
+import { ztocWithEmptySpans } from "../../../unit/formats/ztoc/fixture.ts";
 import { MemorySource } from "../../../unit/layers/spans/support.ts";
 import { openStore, readWhole } from "./support.ts";
 
@@ -23,11 +31,12 @@ interface Layer {
   readonly file: Uint8Array;
 }
 
-/** A layer of one file; `paddingBytes` of zeros follow the tar's end. */
+/** A layer of one file; `paddingBytes` of zeros follow the tar's end, `behind` follows the blob's. */
 function layerOf(
   options: {
     paddingBytes?: number;
     compression?: "gzip" | "gzip-multi" | "none";
+    behind?: Uint8Array;
   },
 ): Layer {
   const { paddingBytes = 0, compression = "gzip" } = options;
@@ -35,7 +44,11 @@ function layerOf(
   const tar = new TarBuilder().file("file", file).finish();
   const padded = new Uint8Array(tar.length + paddingBytes);
   padded.set(tar);
-  const { bytes, digest } = layerBlob(padded, { compression });
+  const bytes = joinBytes([
+    layerBlob(padded, { compression }).bytes,
+    options.behind ?? new Uint8Array(0),
+  ]);
+  const digest = sha256(bytes);
   const builder = new ZtocBuilder({
     compression: compression === "none" ? "uncompressed" : "gzip",
     spanSize: 256 * 1024,
@@ -51,34 +64,60 @@ async function until(condition: () => boolean): Promise<void> {
   assert.ok(condition());
 }
 
+/** Serves a layer, fills it, and waits until it is marked as checked; once is enough. */
+async function passesItsCheck(layer: Layer): Promise<void> {
+  await using opened = await openStore();
+  const { store, folder } = opened;
+  const served = store.add(
+    layer.digest,
+    encodeZtoc(layer.ztoc),
+    new MemorySource(layer.blob),
+    layer.diffId,
+  );
+  await served.fill();
+  const mark = `${folder}/root/layers/${served.slot}/checked`;
+  await until(() => {
+    try {
+      return Deno.readTextFileSync(mark) === layer.diffId;
+    } catch {
+      return false;
+    }
+  });
+  const marked = Deno.statSync(mark).mtime;
+  await pause(500); // long enough to hash it again
+  assert.deepEqual(Deno.statSync(mark).mtime, marked, "once is enough");
+  await served.shown;
+  const result = await readWhole(`${served.directory}/file`);
+  assert.ok("bytes" in result);
+  assert.deepEqual(result.bytes, layer.file);
+}
+
 for (const compression of ["gzip", "gzip-multi", "none"] as const) {
   for (const paddingBytes of [0, 9_216, 700_000]) {
     Deno.test(`a whole ${compression} layer with ${paddingBytes} bytes behind its tar passes its check`, async () => {
-      const layer = layerOf({ paddingBytes, compression });
-      await using opened = await openStore();
-      const { store, folder } = opened;
-      const served = store.add(
-        layer.digest,
-        encodeZtoc(layer.ztoc),
-        new MemorySource(layer.blob),
-        layer.diffId,
-      );
-      await served.fill();
-      const mark = `${folder}/root/layers/${served.slot}/checked`;
-      await until(() => {
-        try {
-          return Deno.readTextFileSync(mark) === layer.diffId;
-        } catch {
-          return false;
-        }
-      });
-      const marked = Deno.statSync(mark).mtime;
-      await pause(500); // long enough to hash it again
-      assert.deepEqual(Deno.statSync(mark).mtime, marked, "once is enough");
-      await served.shown;
-      const result = await readWhole(`${served.directory}/file`);
-      assert.ok("bytes" in result);
-      assert.deepEqual(result.bytes, layer.file);
+      await passesItsCheck(layerOf({ paddingBytes, compression }));
+    });
+  }
+}
+
+Deno.test("a layer whose ztoc begins with empty spans, as the existing tools make them, is served and passes its check", async () => {
+  const own = layerOf({ paddingBytes: 9_216 });
+  const empty = gzipSync(new Uint8Array(0));
+  const blob = joinBytes([empty, empty, own.blob]);
+  const ztoc = ztocWithEmptySpans(blob, 256 * 1024);
+  assert.equal(spanTable(ztoc).first, 2);
+  await passesItsCheck({ ...own, blob, digest: sha256(blob), ztoc });
+});
+
+for (
+  const [what, behind] of [
+    ["zeros", new Uint8Array(100_000)],
+    ["noise", incompressible(100_000)],
+  ] as const
+) {
+  for (const paddingBytes of [0, 9_216]) {
+    Deno.test(`a whole gzip layer with ${what} behind its last member and ${paddingBytes} bytes behind its tar passes its check`, async () => {
+      await passesItsCheck(layerOf({ paddingBytes, behind }));
     });
   }
 }
