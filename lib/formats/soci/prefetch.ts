@@ -137,8 +137,8 @@ export function findPrefetch(
       found.set(path, ranges);
       if (size === 0) continue;
       ranges.push({
-        start: spans.spanAt(offset),
-        end: spans.spanAt(offset + size - 1),
+        start: spans.first + spans.spanAt(offset),
+        end: spans.first + spans.spanAt(offset + size - 1),
       });
     }
   }

@@ -17,6 +17,7 @@ export {
   TYPE_FLAG,
 } from "./entry.ts";
 export { TarError, type TarErrorCode } from "./errors.ts";
+export { isSparseKey } from "./pax.ts";
 export {
   assertPassedOver,
   parseHeader,

@@ -7,6 +7,7 @@ export interface PaxRecord {
   readonly value: Uint8Array;
 }
 
+const SPARSE_PREFIX = new TextEncoder().encode("GNU.sparse.");
 const SPACE = 0x20;
 const NEWLINE = 0x0a;
 const EQUALS = 0x3d;
@@ -20,6 +21,18 @@ export function byteText(bytes: Uint8Array): string {
     text += String.fromCharCode(...bytes.subarray(i, i + 4096));
   }
   return text;
+}
+
+/**
+ * Whether a record is of GNU's sparse formats: the tar does not hold the file's bytes as they are read,
+ * so offsets would be wrong.
+ */
+export function isSparseKey(key: Uint8Array): boolean {
+  if (key.length < SPARSE_PREFIX.length) return false;
+  for (let i = 0; i < SPARSE_PREFIX.length; i++) {
+    if (key[i] !== SPARSE_PREFIX[i]) return false;
+  }
+  return true;
 }
 
 /**
@@ -57,9 +70,7 @@ export function parsePax(
     if ((STRING_KEYS.has(key) ? value : keyBytes).includes(0)) {
       fail("a record holds a NUL");
     }
-    // GNU's sparse formats: the tar does not hold the file's bytes as they are read, so offsets would be
-    // wrong.
-    if (key.startsWith("GNU.sparse.")) {
+    if (isSparseKey(keyBytes)) {
       throw new TarError("sparse", offset, "sparse file (PAX GNU.sparse)");
     }
     records.set(key, { key, keyBytes, value });

@@ -1,6 +1,7 @@
 import { type Digest, isDigest } from "../oci/mod.ts";
 import {
   BLOCK_BYTES,
+  isSparseKey,
   MAX_PATH_BYTES,
   type TarEntryType,
   wholeBlocks,
@@ -193,10 +194,12 @@ class ZtocDecoder {
     const xattrs: Array<[Uint8Array, Uint8Array]> = [];
     for (let i = 0; i < count; i++) {
       const table = this.#reader.table(target(i));
-      xattrs.push([
-        this.#name(table, XATTR.key),
-        this.#reader.bytes(table, XATTR.value),
-      ]);
+      const key = this.#name(table, XATTR.key);
+      if (isSparseKey(key)) {
+        // The existing tools list such a file with its size, which is not that of its bytes in the tar.
+        throw new ZtocError("sparse", table.at, "it lists a sparse file");
+      }
+      xattrs.push([key, this.#reader.bytes(table, XATTR.value)]);
     }
     return xattrs;
   }

@@ -1,7 +1,8 @@
 /**
  * Why bytes are no ztoc we can use: `bounds` (something points outside), `missing` (a field that must
  * be there), `value` (a field holds what it cannot mean), `order` (offsets do not ascend or overlap),
- * `count` (numbers of things that must agree do not), `too-large` (over our limits).
+ * `count` (numbers of things that must agree do not), `too-large` (over our limits), `sparse` (it lists
+ * a sparse file, whose bytes do not lie in the tar as they are read).
  */
 export type ZtocErrorCode =
   | "bounds"
@@ -9,7 +10,8 @@ export type ZtocErrorCode =
   | "value"
   | "order"
   | "count"
-  | "too-large";
+  | "too-large"
+  | "sparse";
 
 /** Bytes that are no ztoc, or facts that make none. */
 export class ZtocError extends Error {

@@ -1,5 +1,9 @@
 import type { Digest } from "../oci/mod.ts";
-import { decodeCheckpoints, decodeTarSpans } from "./checkpoints.ts";
+import {
+  decodeCheckpoints,
+  decodeTarSpans,
+  type ZtocCheckpoint,
+} from "./checkpoints.ts";
 import { ZtocError } from "./errors.ts";
 import { checkSpanSize, type Ztoc } from "./model.ts";
 import { Windows } from "./windows.ts";
@@ -15,6 +19,11 @@ export interface SpanTable {
    * an empty block, before which a checkpoint may lie, and tars may be padded behind their end.
    */
   readonly count: number;
+  /**
+   * Spans of the ztoc before the first one here, which hold nothing: the existing tools note the
+   * beginning of every empty gzip member that a layer begins with. Prefetch lists count them.
+   */
+  readonly first: number;
   /** First byte of the span in the blob, the shared byte included. */
   compressedStart(span: number): number;
   /** End (exclusive) in the blob. */
@@ -63,13 +72,38 @@ function checkInside(size: number, offset: number): void {
   }
 }
 
+/** Checkpoints ascend in blob and tar, but for those at the tar's very beginning. */
+function checkOrder(
+  checkpoints: readonly ZtocCheckpoint[],
+  compressedSize: number,
+): void {
+  let last = { in: 0, out: 0 };
+  for (const [i, checkpoint] of checkpoints.entries()) {
+    const { in: input, out } = checkpoint;
+    const fits = input > last.in && input <= compressedSize &&
+      (out > last.out ? i > 0 : out === 0 && last.out === 0);
+    if (!fits) {
+      throw new ZtocError(
+        "order",
+        -1,
+        `checkpoint ${i} at ${input}/${out} does not fit`,
+      );
+    }
+    last = checkpoint;
+  }
+}
+
 function gzipSpans(ztoc: Ztoc): SpanTable {
-  const { checkpoints } = decodeCheckpoints(ztoc.checkpoints);
+  const listed = decodeCheckpoints(ztoc.checkpoints).checkpoints;
+  checkCount(ztoc, listed.length);
+  checkOrder(listed, ztoc.compressedSize);
+  const first = listed.findLastIndex(({ out }) => out === 0);
+  const checkpoints = listed.slice(first);
+  const spanDigests = ztoc.spanDigests.slice(first);
   // A copy, so that the rest of the ztoc, which is mostly names, need not stay.
   const windows = new Windows(checkpoints);
   const bits = Uint8Array.from(checkpoints, ({ bits }) => bits);
-  const { compressedSize, uncompressedSize, spanDigests } = ztoc;
-  checkCount(ztoc, checkpoints.length);
+  const { compressedSize, uncompressedSize } = ztoc;
   const inputs = new Float64Array(checkpoints.length + 1);
   const outputs = new Float64Array(checkpoints.length + 1);
   let count = 0;
@@ -77,16 +111,6 @@ function gzipSpans(ztoc: Ztoc): SpanTable {
     const checkpoint = checkpoints[i]!;
     inputs[i] = checkpoint.in;
     outputs[i] = checkpoint.out;
-    const fits = i === 0
-      ? checkpoint.out === 0 && checkpoint.in > 0
-      : checkpoint.out > outputs[i - 1]! && checkpoint.in > inputs[i - 1]!;
-    if (!fits || checkpoint.in > compressedSize) {
-      throw new ZtocError(
-        "order",
-        -1,
-        `checkpoint ${i} at ${checkpoint.in}/${checkpoint.out} does not fit`,
-      );
-    }
     if (checkpoint.out < uncompressedSize) count++;
   }
   inputs[checkpoints.length] = compressedSize;
@@ -97,6 +121,7 @@ function gzipSpans(ztoc: Ztoc): SpanTable {
   }
   return {
     count,
+    first,
     compressedStart: (i) => inputs[i]! - (bits[i] === 0 ? 0 : 1),
     compressedEnd: (i) => inputs[i + 1]!,
     start: (i) => outputs[i]!,
@@ -135,6 +160,7 @@ function tarSpans(ztoc: Ztoc): SpanTable {
   const end = (i: number) => Math.min((i + 1) * spanSize, size);
   return {
     count: Math.ceil(uncompressedSize / spanSize),
+    first: 0,
     compressedStart: start,
     compressedEnd: end,
     start,

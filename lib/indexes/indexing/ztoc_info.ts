@@ -35,17 +35,18 @@ export interface ZtocInfo {
 /** What a ztoc holds. @param sizeBytes of the ztoc itself. @throws ZtocError */
 export function ztocInfo(ztoc: Ztoc, sizeBytes: number): ZtocInfo {
   const spans = spanTable(ztoc);
+  const spanAt = (offset: number) => spans.first + spans.spanAt(offset);
   const decoder = new TextDecoder();
   const files = ztoc.entries.map(({ name, offset, size, type }) => {
     // An empty file lies where its bytes would begin, which may be the very end of the tar.
-    const start = spans.spanAt(Math.min(offset, ztoc.uncompressedSize - 1));
+    const start = spanAt(Math.min(offset, ztoc.uncompressedSize - 1));
     return {
       filename: decoder.decode(name),
       offset,
       size,
       type,
       start_span: start,
-      end_span: size === 0 ? start : spans.spanAt(offset + size - 1),
+      end_span: size === 0 ? start : spanAt(offset + size - 1),
     };
   });
   return {

@@ -176,7 +176,7 @@ Deno.test("spans that do not ascend or lie outside the blob are refused", () => 
     }, "bits" in by ? "value" : "order");
   change(0, { out: 1 });
   change(0, { in: 0 });
-  change(1, { out: 0 });
+  change(2, { out: 0 });
   change(1, { in: checkpoints[0]!.in });
   change(1, { in: ztoc.compressedSize + 1 });
   change(2, { out: checkpoints[1]!.out });
