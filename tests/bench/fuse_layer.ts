@@ -3,7 +3,7 @@
  * in the data file. The C client (`fuse_c/client.c`) knows this shape.
  * @module
  */
-import { compileTree } from "../../lib/layers/tree/mod.ts";
+import { compileTree } from "../../lib/layers/compiler/mod.ts";
 import type { ZtocEntry } from "../../lib/formats/ztoc/mod.ts";
 import { cacheFolder, exists, run } from "./support.ts";
 

@@ -13,7 +13,8 @@
 import { mountHelperArguments } from "../../cmd/program.ts";
 import { parseArgs } from "node:util";
 import { OverlayMount } from "../../lib/host/mounting/mod.ts";
-import { compileTree, LayerTree } from "../../lib/layers/tree/mod.ts";
+import { LayerTree } from "../../lib/layers/tree/mod.ts";
+import { compileTree } from "../../lib/layers/compiler/mod.ts";
 import { LayerFileSystem } from "../../lib/layers/fs/mod.ts";
 import { MountHelper, MS } from "../../lib/host/mounting/mod.ts";
 import type { ZtocEntry } from "../../lib/formats/ztoc/mod.ts";

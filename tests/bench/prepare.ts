@@ -19,7 +19,8 @@ import {
   SnapshotsClient,
 } from "../../lib/remote/containerd/mod.ts";
 import { warmUp } from "../../lib/images/warmup/warm_up.ts";
-import { compileTree, LayerTree } from "../../lib/layers/tree/mod.ts";
+import { LayerTree } from "../../lib/layers/tree/mod.ts";
+import { compileTree } from "../../lib/layers/compiler/mod.ts";
 import type { Digest } from "../../lib/formats/oci/mod.ts";
 import {
   parseReference,

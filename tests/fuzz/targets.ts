@@ -12,7 +12,8 @@ import {
   GzipIndexer,
   SpanInflater,
 } from "../../lib/formats/deflate/mod.ts";
-import { compileTree, TreeCompileError } from "../../lib/layers/tree/mod.ts";
+import { TreeCompileError } from "../../lib/layers/tree/mod.ts";
+import { compileTree } from "../../lib/layers/compiler/mod.ts";
 import { MANIFEST_ERRORS, type Outcome, taken } from "./outcome.ts";
 import {
   parseIndex,

@@ -1,6 +1,6 @@
 /**
- * The kernel's FUSE protocol over raw `/dev/fuse` (include/uapi/linux/fuse.h): mounting, the message
- * codecs and the loop that answers. It knows nothing of images or layers: what is served is a
+ * The kernel's FUSE protocol over raw `/dev/fuse` (include/uapi/linux/fuse.h): the message codecs
+ * and the loop that answers. `host/mounting` mounts. It knows nothing of images or layers: what is served is a
  * `FuseHandler`.
  *
  * Terms. The kernel names what it knows by 64-bit *nodeids* that we choose; here they are pairs of
@@ -30,12 +30,4 @@ export {
 export { FuseLoop, type FuseLoopOptions, type Negotiated } from "./loop.ts";
 export { canResend, requestResend } from "./resend.ts";
 export { DeferredReplies } from "./reply.ts";
-export {
-  abortConnection,
-  isFuseDescriptor,
-  MOUNT_TYPE,
-  mountDevice,
-  mountFuse,
-  type MountFuseOptions,
-} from "./mount.ts";
-export { FOPEN, INTERRUPT_BIT } from "./protocol.ts";
+export { FOPEN, INTERRUPT_BIT, MAX_READ_BYTES } from "./protocol.ts";

@@ -1,11 +1,11 @@
+import { canResend, type Negotiated } from "../fuse/mod.ts";
 import {
   abortConnection,
-  canResend,
   isFuseDescriptor,
+  listMounts,
   MOUNT_TYPE,
   mountDevice,
-  type Negotiated,
-} from "../fuse/mod.ts";
+} from "../mounting/mod.ts";
 import {
   bootId,
   closeFd,
@@ -15,7 +15,6 @@ import {
   spawnHolder,
   takeDescriptor,
 } from "../os/mod.ts";
-import { listMounts } from "../mounting/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { HolderWatch } from "./holder_watch.ts";
 import { ServiceManager, STORE_PREFIX } from "./service_manager.ts";

@@ -19,6 +19,14 @@ export {
   unmount,
   unmountElsewhere,
 } from "../os/mod.ts";
+export {
+  abortConnection,
+  isFuseDescriptor,
+  MOUNT_TYPE,
+  mountDevice,
+  mountFuse,
+  type MountFuseOptions,
+} from "./fuse.ts";
 export { isMountPoint, listMounts, type MountEntry } from "./mounts.ts";
 export { type MountAnswer, MountHelper, serveMounts } from "./helper.ts";
 export { OverlayError, OverlayMount, type OverlayOptions } from "./overlay.ts";

@@ -4,12 +4,12 @@ import { type Descriptor, type Digest, sha256 } from "../../formats/oci/mod.ts";
 import { cleanPath } from "../../formats/soci/mod.ts";
 import { spanTable, type Ztoc } from "../../formats/ztoc/mod.ts";
 import {
-  compileTree,
   findPath,
   LayerTree,
   S,
   TreeCompileError,
 } from "../../layers/tree/mod.ts";
+import { compileTree } from "../../layers/compiler/mod.ts";
 
 /** A layer has no such file, or it is none whose bytes can be given. */
 export class NoSuchFileError extends Error {

@@ -7,7 +7,8 @@
 import { DeflateError } from "../../formats/deflate/mod.ts";
 import { TarError } from "../../formats/tar/mod.ts";
 import { ZtocBuilder, ZtocError } from "../../formats/ztoc/mod.ts";
-import { assertTree, TreeCompileError } from "../tree/mod.ts";
+import { TreeCompileError } from "../tree/mod.ts";
+import { assertTree } from "../compiler/mod.ts";
 import type { FromIndexer, IndexingReason, ToIndexer } from "./messages.ts";
 import { RingReader } from "./ring.ts";
 

@@ -1,11 +1,13 @@
 import { Buffer } from "node:buffer";
-import { abortConnection, mountFuse } from "../../host/fuse/mod.ts";
-import { closeFd, LIBC_PATH } from "../../host/os/mod.ts";
+import { MAX_READ_BYTES } from "../../host/fuse/mod.ts";
 import {
+  abortConnection,
   LOWER_FLAGS,
+  mountFuse,
   MountHelper,
   unmountElsewhere,
 } from "../../host/mounting/mod.ts";
+import { closeFd, LIBC_PATH } from "../../host/os/mod.ts";
 import {
   fillProbePattern,
   PROBE_BLOB,
@@ -49,7 +51,11 @@ export async function probeErofs(
     Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
   }
   Deno.writeFileSync(paths.image, probeImage(), { mode: 0o600 });
-  const fd = mountFuse({ mountpoint: paths.fuse, source: "soci-deno" });
+  const fd = mountFuse({
+    mountpoint: paths.fuse,
+    source: "soci-deno",
+    maxReadBytes: MAX_READ_BYTES,
+  });
   const worker = new Worker(
     new URL("./erofs_probe_worker.ts", import.meta.url),
     { type: "module", deno: { permissions: { ffi: [LIBC_PATH] } } },

@@ -1,9 +1,9 @@
 import {
-  mountFuse,
+  MAX_READ_BYTES,
   type Negotiated,
   requestResend,
 } from "../../host/fuse/mod.ts";
-import { unmount } from "../../host/mounting/mod.ts";
+import { mountFuse, unmount } from "../../host/mounting/mod.ts";
 import { closeFd, OsError } from "../../host/os/mod.ts";
 import type { Life } from "./life.ts";
 import { MountWorker, type MountWorkerOwner } from "./mount_worker.ts";
@@ -63,7 +63,11 @@ export class FuseMount implements MountWorkerOwner {
     this.#negotiated.promise.catch(() => {}); // the callers that wait for it get the error
     if (taken === undefined) {
       Deno.mkdirSync(mountpoint, { recursive: true, mode: 0o755 });
-      this.fd = mountFuse({ mountpoint, source: "soci-deno" });
+      this.fd = mountFuse({
+        mountpoint,
+        source: "soci-deno",
+        maxReadBytes: MAX_READ_BYTES,
+      });
     } else {
       this.fd = taken.fd;
       this.#negotiated.resolve(taken.negotiated);

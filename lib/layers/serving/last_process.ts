@@ -2,12 +2,15 @@
  * Mounts that the last process left: takes them over, or unmounts them.
  * @module
  */
-import { abortConnection } from "../../host/fuse/mod.ts";
+import {
+  abortConnection,
+  listMounts,
+  unmount,
+} from "../../host/mounting/mod.ts";
 import type { MountKeeper } from "../../host/handover/mod.ts";
 import { MOUNT_NAMES, type ServedMount } from "../fs/mod.ts";
 import { TREE_VERSION } from "../tree/mod.ts";
 import { closeFd, OsError } from "../../host/os/mod.ts";
-import { listMounts, unmount } from "../../host/mounting/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { type SlotTableStore, treeFileVersion } from "../store/mod.ts";
 

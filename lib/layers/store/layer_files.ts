@@ -5,13 +5,13 @@
  */
 import { Buffer } from "node:buffer";
 import {
-  compileTree,
   LayerTree,
   MAX_TREE_BYTES,
   TREE_REVISION,
   TreeFormatError,
   treeVersion,
 } from "../tree/mod.ts";
+import { compileTree } from "../compiler/mod.ts";
 import { putOnDisk, readIfThere, writeWhole } from "../../host/files/mod.ts";
 import {
   closeFd,

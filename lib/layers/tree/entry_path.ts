@@ -68,7 +68,12 @@ export function components(
   return found;
 }
 
-/** @throws TreeCompileError for a name that no file system accepts. */
+/**
+ * Refuses a name that no file system accepts.
+ * @param number the entry's place in the ztoc, for the error.
+ * @param extra bytes that the name may be longer, for a whiteout's prefix.
+ * @throws TreeCompileError
+ */
 export function checkName(
   path: Uint8Array,
   start: number,

@@ -44,6 +44,7 @@ export const HEADER = {
   revision: 9,
 } as const;
 
+/** Bytes of the header, with room for later words. */
 export const HEADER_BYTES = 64;
 /** Some entry has an extended attribute (an opaque mark counts). */
 export const FLAG_XATTRS = 1;
@@ -81,22 +82,35 @@ export const INODE_COLUMNS = [
 
 /** Counts that determine where each section is. */
 export interface TreeCounts {
+  /** Files of every kind, the root included. */
   readonly inodes: number;
+  /** Names in directories. */
   readonly dirents: number;
+  /** Extended attributes of all inodes. */
   readonly xattrs: number;
+  /** Spans of the layer. */
   readonly spans: number;
+  /** Bytes of all names, values and link targets. */
   readonly nameBytes: number;
 }
 
 /** Byte offset of each section. */
 export interface TreeLayout {
+  /** The inode columns of 8 bytes an entry. */
   readonly doubles: number;
+  /** Where each span starts in the layer's data. */
   readonly spanStarts: number;
+  /** The inode columns of 4 bytes an entry. */
   readonly columns: number;
+  /** Each inode's first extended attribute. */
   readonly xattrFirst: number;
+  /** The columns of the directory entries. */
   readonly direntColumns: number;
+  /** The columns of the extended attributes. */
   readonly xattrColumns: number;
+  /** The bytes that names and values point into. */
   readonly names: number;
+  /** The end of the file. */
   readonly end: number;
 }
 

@@ -1,5 +1,6 @@
 import { writeErofsImage } from "../../../lib/formats/erofs/mod.ts";
-import { compileTree, LayerTree } from "../../../lib/layers/tree/mod.ts";
+import { LayerTree } from "../../../lib/layers/tree/mod.ts";
+import { compileTree } from "../../../lib/layers/compiler/mod.ts";
 import { mountFileSystem, MS } from "../../../lib/host/mounting/mod.ts";
 import { OsError } from "../../../lib/host/os/mod.ts";
 import { ZtocBuilder } from "../../../lib/formats/ztoc/mod.ts";

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { abortConnection } from "../../../../lib/host/fuse/mod.ts";
-import { isMountPoint } from "../../../../lib/host/mounting/mod.ts";
+import {
+  abortConnection,
+  isMountPoint,
+} from "../../../../lib/host/mounting/mod.ts";
 import { pause, run, tryRun } from "../../../support/host/mod.ts";
 import { Layer, oneFile, SPAN_BYTES } from "../../layers/faces/layer.ts";
 import { LOOSE } from "./support.ts";

@@ -5,7 +5,8 @@
  * usage: allocation_server.ts FOLDER
  * @module
  */
-import { compileTree, LayerTree } from "../../../../lib/layers/tree/mod.ts";
+import { LayerTree } from "../../../../lib/layers/tree/mod.ts";
+import { compileTree } from "../../../../lib/layers/compiler/mod.ts";
 import { LayerFileSystem } from "../../../../lib/layers/fs/mod.ts";
 import { PRESENT } from "../../../../lib/layers/presence/mod.ts";
 import { closeFd, O, openFd, truncateFd } from "../../../../lib/host/os/mod.ts";

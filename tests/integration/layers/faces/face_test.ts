@@ -1,7 +1,8 @@
 /** Layers shown by a real kernel, on both faces, with data that comes, waits, or does not come. */
 import { mountHelperArguments } from "../../../../cmd/program.ts";
 import assert from "node:assert/strict";
-import { compileTree, LayerTree } from "../../../../lib/layers/tree/mod.ts";
+import { LayerTree } from "../../../../lib/layers/tree/mod.ts";
+import { compileTree } from "../../../../lib/layers/compiler/mod.ts";
 import { LayerFileSystem } from "../../../../lib/layers/fs/mod.ts";
 import { PRESENT } from "../../../../lib/layers/presence/mod.ts";
 import { listMounts } from "../../../../lib/host/mounting/mod.ts";

@@ -1,7 +1,8 @@
 /** A layer served by a real kernel whose bytes come as a test wants. @module */
 import { mountHelperArguments } from "../../../../cmd/program.ts";
 import assert from "node:assert/strict";
-import { compileTree, LayerTree } from "../../../../lib/layers/tree/mod.ts";
+import { LayerTree } from "../../../../lib/layers/tree/mod.ts";
+import { compileTree } from "../../../../lib/layers/compiler/mod.ts";
 import type { Face } from "../../../../lib/layers/faces/mod.ts";
 import { LayerFileSystem } from "../../../../lib/layers/fs/mod.ts";
 import { PRESENT } from "../../../../lib/layers/presence/mod.ts";

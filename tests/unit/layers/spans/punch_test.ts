@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { compileTree } from "../../../../lib/layers/tree/mod.ts";
+import { compileTree } from "../../../../lib/layers/compiler/mod.ts";
 import {
   ReadersAtWork,
   SlotTable,

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import {
-  compileTree,
   LayerTree,
   TreeCompileError,
   TreeFormatError,
 } from "../../../../lib/layers/tree/mod.ts";
+import { compileTree } from "../../../../lib/layers/compiler/mod.ts";
 import {
   entry,
   type EntryFacts,

@@ -1,9 +1,6 @@
 /** Makes file lists by hand, and reads trees back as plain facts. */
-import {
-  compileTree,
-  type Inode,
-  LayerTree,
-} from "../../../../lib/layers/tree/mod.ts";
+import { type Inode, LayerTree } from "../../../../lib/layers/tree/mod.ts";
+import { compileTree } from "../../../../lib/layers/compiler/mod.ts";
 import type { ZtocEntry } from "../../../../lib/formats/ztoc/mod.ts";
 
 const EMPTY = new Uint8Array();

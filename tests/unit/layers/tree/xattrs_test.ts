@@ -1,7 +1,8 @@
 /** Extended attributes as a file system of Linux has them when containerd has unpacked the archive. */
 import assert from "node:assert/strict";
 import { entry, type EntryFacts, find, latin1, xattrsOf } from "./support.ts";
-import { compileTree, LayerTree } from "../../../../lib/layers/tree/mod.ts";
+import { LayerTree } from "../../../../lib/layers/tree/mod.ts";
+import { compileTree } from "../../../../lib/layers/compiler/mod.ts";
 
 const CAPABILITY = "01000002002000000000000000000000000000" + "00";
 const hex = (text: string) => Uint8Array.fromHex(text);

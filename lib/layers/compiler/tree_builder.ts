@@ -2,33 +2,32 @@ import type { ZtocEntry } from "../../formats/ztoc/mod.ts";
 import {
   bytesOf,
   checkName,
+  cleanPath,
   components,
+  DIRECTORY,
+  encodeDevice,
   isDots,
   lastComponent,
   latin1,
   MAX_NAME_BYTES,
+  type ReadLink,
+  rootPath,
+  S,
   sameStart,
   SLASH,
   startsWith,
+  TooManyLinksError,
   TreeCompileError,
   trimmedEnd,
-} from "./entry_path.ts";
+} from "../tree/mod.ts";
 import { EntryTime } from "./entry_time.ts";
-import { DIRECTORY } from "./format.ts";
 import { InodeColumns } from "./inode_columns.ts";
-import { encodeDevice, S } from "./modes.ts";
 import {
   CollisionError,
   DirentTable,
   type NameId,
   NameTable,
 } from "./name_table.ts";
-import {
-  cleanPath,
-  type ReadLink,
-  rootPath,
-  TooManyLinksError,
-} from "./root_path.ts";
 import { XattrTable } from "./xattr_table.ts";
 
 const MAX_TARGET_BYTES = 4095;

@@ -1,5 +1,10 @@
-import { ACCESS_ACL, accessAcl, DEFAULT_ACL, defaultAcl } from "./acl.ts";
-import { S } from "./modes.ts";
+import {
+  ACCESS_ACL,
+  accessAcl,
+  DEFAULT_ACL,
+  defaultAcl,
+  S,
+} from "../tree/mod.ts";
 import type { NameId, NameTable } from "./name_table.ts";
 
 const ascii = (text: string) => new TextEncoder().encode(text);

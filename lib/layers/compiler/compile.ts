@@ -7,12 +7,12 @@ import {
   HEADER,
   HEADER_BYTES,
   INODE_COLUMNS,
+  S,
   TREE_MAGIC,
   TREE_REVISION,
   TREE_VERSION,
   treeLayout,
-} from "./format.ts";
-import { S } from "./modes.ts";
+} from "../tree/mod.ts";
 import { TreeBuilder } from "./tree_builder.ts";
 
 /** The input of a tree. */

@@ -1,18 +1,15 @@
 import {
   closeFd,
   descriptorTarget,
+  LOWER_FLAGS,
+  mountFileSystem,
+  MS,
   O,
   openFd,
   OsError,
   writeText,
 } from "../os/mod.ts";
-import {
-  listMounts,
-  LOWER_FLAGS,
-  mountFileSystem,
-  MS,
-} from "../mounting/mod.ts";
-import { MAX_READ_BYTES } from "./protocol.ts";
+import { listMounts } from "./mounts.ts";
 
 /** Type of our mounts in the kernel's list. */
 export const MOUNT_TYPE = "fuse.soci-deno";
@@ -23,11 +20,13 @@ export interface MountFuseOptions {
   readonly mountpoint: string;
   /** Shown as the source in `mount`'s list. */
   readonly source: string;
+  /** The most bytes that the kernel asks for in one READ. */
+  readonly maxReadBytes: number;
 }
 
 /** Mounts and returns the descriptor requests are read from; the caller owns it. @throws OsError */
 export function mountFuse(
-  { mountpoint, source }: MountFuseOptions,
+  { mountpoint, source, maxReadBytes }: MountFuseOptions,
 ): number {
   const fd = openFd("/dev/fuse", O.RDWR);
   try {
@@ -37,7 +36,7 @@ export function mountFuse(
       type: MOUNT_TYPE,
       flags: LOWER_FLAGS,
       data:
-        `fd=${fd},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=${MAX_READ_BYTES}`,
+        `fd=${fd},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=${maxReadBytes}`,
     });
     return fd;
   } catch (error) {
