@@ -4,8 +4,10 @@ import { normalize } from "node:path";
 /** Tests that run together. */
 export interface Storey {
   readonly name: string;
-  /** Folders from the repository's root. */
+  /** Folders, or single test files, from the repository's root. */
   readonly folders: readonly string[];
+  /** What lies in the folders and belongs to another storey. */
+  readonly except?: readonly string[];
   /** Flags for `deno test`. */
   readonly flags: readonly string[];
   /**
@@ -19,6 +21,27 @@ export interface Storey {
 
 const MINUTE_MS = 60_000;
 
+/**
+ * Tests over real mounts, containers and registries that work below folders of their own, measure no
+ * time, kill nothing and ask nothing of the whole machine. Long ones first and apart: they are dealt out
+ * in turn.
+ */
+const SIDE_BY_SIDE = [
+  "tests/e2e/writers_test.ts",
+  "tests/e2e/registries_test.ts",
+  "tests/e2e/formats_test.ts",
+  "tests/e2e/soci_test.ts",
+  "tests/e2e/stacks_test.ts",
+  "tests/e2e/tree_edges_test.ts",
+  "tests/e2e/build_index_test.ts",
+  "tests/e2e/pull_test.ts",
+  "tests/e2e/logins_test.ts",
+  "tests/e2e/permissions_test.ts",
+  "tests/integration/formats",
+  "tests/integration/indexes",
+  "tests/integration/remote",
+];
+
 /** In this order, one after the other. */
 export const STOREYS: readonly Storey[] = [
   {
@@ -30,12 +53,20 @@ export const STOREYS: readonly Storey[] = [
     limitMs: 12 * MINUTE_MS,
   },
   {
-    // They share the machine: mounts, network namespaces, memory. So one at a time.
+    name: "side by side",
+    folders: SIDE_BY_SIDE,
+    flags: [],
+    parallel: true,
+    limitMs: 15 * MINUTE_MS,
+  },
+  {
+    // They share the machine: mounts, network namespaces, memory, time. So one at a time.
     name: "integration and end to end",
     folders: ["tests/integration", "tests/e2e"],
+    except: SIDE_BY_SIDE,
     flags: [],
     parallel: false,
-    limitMs: 45 * MINUTE_MS,
+    limitMs: 32 * MINUTE_MS,
   },
 ];
 
@@ -80,12 +111,17 @@ function plain(path: string): string {
 }
 
 /** The path where it lies in the storey; the storey's folders where they lie below the path. */
-function within(path: string, { folders }: Storey): readonly string[] {
-  if (path === ".") return folders;
-  if (folders.some((one) => path === one || path.startsWith(`${one}/`))) {
-    return [path];
-  }
-  return folders.filter((one) => one.startsWith(`${path}/`));
+function within(path: string, { folders, except }: Storey): readonly string[] {
+  const found = path === "." || !folders.some((one) => isWithin(path, one))
+    ? folders.filter((one) => path === "." || isWithin(one, path))
+    : [path];
+  if (except === undefined) return found;
+  return found.flatMap((one) => one.endsWith(".ts") ? [one] : testFiles(one))
+    .filter((file) => !except.some((one) => isWithin(file, one)));
+}
+
+function isWithin(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(`${folder}/`);
 }
 
 /**

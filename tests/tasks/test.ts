@@ -1,6 +1,7 @@
 /**
  * `deno task test`: installs the real parts the tests talk to (containerd, runc, a registry, image
- * tools), then runs the unit tests side by side in processes of their own, then the rest one by one.
+ * tools), then runs the unit tests side by side in processes of their own, then those of the others that
+ * do not disturb each other, then the rest one by one.
  * Closes with the slowest tests, the reason of each skip, and one line: `N passed, N failed, N skipped`.
  *
  * Arguments narrow the run, paths first, then flags for `deno test`:

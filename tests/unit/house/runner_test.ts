@@ -15,15 +15,24 @@ function chosen(...args: string[]) {
 }
 
 Deno.test("without a path all storeys run, unit tests first and in parallel", () => {
-  const [unit, rest] = select([]);
+  const [unit, calm, rest] = select([]);
   assert.deepEqual(unit?.paths, ["lib", "tests/unit"]);
   assert.ok(unit?.storey.parallel);
-  assert.deepEqual(rest?.paths, ["tests/integration", "tests/e2e"]);
+  assert.ok(calm?.paths.includes("tests/e2e/writers_test.ts"));
+  assert.ok(calm?.storey.parallel);
+  assert.ok(rest?.paths.includes("tests/e2e/restart_test.ts"));
   assert.ok(!rest?.storey.parallel);
 });
 
+Deno.test("each test file below the storeys' folders runs in one of them, once", () => {
+  const asked = select([]).flatMap(({ paths }) => paths);
+  const run = deal(asked.filter((path) => path !== "lib"), 1).flat();
+  const all = deal(["tests/unit", "tests/integration", "tests/e2e"], 1).flat();
+  assert.deepEqual([...run].sort(), [...all].sort());
+});
+
 Deno.test("a path runs in its storey alone, a folder above storeys means those below it", () => {
-  const [unit, rest] = STOREYS.map(({ name }) => name);
+  const [unit, calm, rest] = STOREYS.map(({ name }) => name);
   assert.deepEqual(chosen("./tests/unit/formats/"), [
     [unit, ["tests/unit/formats"]],
   ]);
@@ -31,15 +40,19 @@ Deno.test("a path runs in its storey alone, a folder above storeys means those b
     [unit, ["lib/formats"]],
     [rest, ["tests/e2e/lazy_test.ts"]],
   ]);
-  assert.deepEqual(chosen("tests"), [
-    [unit, ["tests/unit"]],
-    [rest, ["tests/integration", "tests/e2e"]],
+  assert.deepEqual(chosen("tests/e2e/writers_test.ts"), [
+    [calm, ["tests/e2e/writers_test.ts"]],
   ]);
+  assert.deepEqual(chosen("tests").map(([name]) => name), [unit, calm, rest]);
 });
 
 Deno.test("what follows the paths is for deno test, in every storey", () => {
-  assert.deepEqual(chosen("tests/e2e", "--filter", "lazy"), [
-    ["integration and end to end", ["tests/e2e", "--filter", "lazy"]],
+  assert.deepEqual(chosen("tests/e2e/lazy_test.ts", "--filter", "lazy"), [
+    ["integration and end to end", [
+      "tests/e2e/lazy_test.ts",
+      "--filter",
+      "lazy",
+    ]],
   ]);
   assert.deepEqual(
     select(["--filter", "a"]).map(({ flags }) => flags),
@@ -48,8 +61,12 @@ Deno.test("what follows the paths is for deno test, in every storey", () => {
 });
 
 Deno.test("what stands behind -- is for deno test too, and the dashes are not", () => {
-  assert.deepEqual(chosen("tests/e2e", "--", "--filter", "lazy"), [
-    ["integration and end to end", ["tests/e2e", "--filter", "lazy"]],
+  assert.deepEqual(chosen("tests/e2e/lazy_test.ts", "--", "--filter", "lazy"), [
+    ["integration and end to end", [
+      "tests/e2e/lazy_test.ts",
+      "--filter",
+      "lazy",
+    ]],
   ]);
 });
 
