@@ -181,6 +181,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         root,
         provider,
         overlayOptions: overlayOptionsOfKernel(config.filesystem.xino),
+        mountHelper: mountHelperArguments(),
       }),
     );
     store.sweep(snapshotter.lazyDirectories());
@@ -234,6 +235,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   await service.close();
   // Without a layer the mounts cannot be in use.
   if (end === "SIGTERM" && store.all().length > 0) await store.leave();
+  else await snapshotter.unmount();
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   MountKeeper,
   TakeoverError,
 } from "../lib/host/handover/mod.ts";
+import { unmountBelow } from "../lib/host/mounting/mod.ts";
 import { abandonMounts } from "../lib/layers/serving/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { daemonRoot, DEFAULT_ROOT } from "./root.ts";
@@ -57,6 +58,7 @@ export const stopCommand: Command = {
       mountDirectory: `${root}/fs`,
       keeper: new MountKeeper({ statePath: `${root}/handover.json` }),
     });
+    unmountBelow(`${root}/snapshotter/mapped`); // what was made for user namespaces
     console.log("no daemon runs; its mounts are gone");
     return 0;
   },

@@ -85,6 +85,10 @@ export class LazyHost implements AsyncDisposable {
     options: {
       config?: string;
       cri?: ContainerdOptions["cri"];
+      /** Another containerd than the system's. */
+      binDir?: string | undefined;
+      /** What it is told of the snapshotter. */
+      capabilities?: readonly string[] | undefined;
       caFile?: string;
       face?: FaceWish;
       daemon?: DaemonProcess;
@@ -105,8 +109,13 @@ export class LazyHost implements AsyncDisposable {
     // The daemon first: containerd dials at once, and backs off for seconds when nobody is there.
     await host.startDaemon();
     host.#containerd = await startContainerd({
-      proxySnapshotters: [{ name: "soci", address: `${folder}/soci.sock` }],
+      proxySnapshotters: [{
+        name: "soci",
+        address: `${folder}/soci.sock`,
+        ...(options.capabilities && { capabilities: options.capabilities }),
+      }],
       ...(options.cri && { cri: options.cri }),
+      ...(options.binDir !== undefined && { binDir: options.binDir }),
     });
     return host;
   }

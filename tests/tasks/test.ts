@@ -43,6 +43,7 @@ const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   ["faketime", "faketime"],
   ["e2fsprogs", "mkfs.ext4"],
   ["python3", "python3"],
+  ["patchelf", "patchelf"],
   ["systemd", "/usr/lib/systemd/systemd"],
 ];
 const SLOWEST = 10;

@@ -19,6 +19,7 @@ import {
   StatFs,
 } from "./handler.ts";
 import {
+  ALLOW_IDMAP,
   ATTR_OUT_BYTES,
   DIRENT_BYTES,
   ENTRY_OUT_BYTES,
@@ -207,7 +208,7 @@ export class FuseLoop {
     const wanted = INIT_FLAGS | INIT_EXT | (this.#xattrs ? POSIX_ACL : 0);
     const flags = (wanted & offered) >>> 0;
     const flags2 = (offered & INIT_EXT) !== 0 && length >= IN_HEADER_BYTES + 20
-      ? (this.#word(56) & HAS_RESEND) >>> 0
+      ? (this.#word(56) & (HAS_RESEND | ALLOW_IDMAP)) >>> 0
       : 0;
     const backgroundLow = MAX_BACKGROUND - MAX_BACKGROUND / 4;
     this.#clear(PAYLOAD, INIT_OUT_BYTES);

@@ -63,7 +63,12 @@ export const INIT_EXT = 1 << 30;
  * flags2: the kernel can resend requests that an ended server has not answered (FUSE_HAS_RESEND, 6.9).
  */
 export const HAS_RESEND = 1 << 7;
-/** The notification that triggers it. */
+/**
+ * flags2: mounts may be cloned with mapped owners (FUSE_ALLOW_IDMAP, 6.12). Only with the mount option
+ * `default_permissions`, else the connection ends. No request says who asks then.
+ */
+export const ALLOW_IDMAP = 1 << 8;
+/** The notification that triggers a resend. */
 export const NOTIFY_RESEND = 7;
 
 export const PROTOCOL_MAJOR = 7;

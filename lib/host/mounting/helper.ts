@@ -7,12 +7,18 @@ import {
   ownProgram,
 } from "../os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
-import { isMountPoint } from "./mounts.ts";
+import {
+  attachMapped,
+  type MappedFailure,
+  type MappedRequest,
+} from "./mapped.ts";
+import { isMountPoint, listMounts } from "./mounts.ts";
 
 /** An idle helper ends after so long, ms: it takes as much memory as any Deno process. */
 const IDLE_MS = 2_000;
 /** Where the kernel lists the backing devices of mounted file systems (Documentation/ABI, bdi). */
 const DEVICES = "/sys/class/bdi";
+const KILLED = "the mount helper was killed twice";
 const log = logger("mounting");
 const encoder = new TextEncoder();
 
@@ -24,11 +30,23 @@ export interface MountAnswer {
   readonly devices: readonly string[];
 }
 
+/** What the helper is asked for. */
+type Request = { readonly mount: MountOptions } | {
+  readonly map: MappedRequest;
+};
+
+/** What it says. */
+interface Reply {
+  readonly mount?: MountAnswer;
+  /** Null when all was mapped. */
+  readonly map?: MappedFailure | null;
+}
+
 interface Running {
   readonly child: Deno.ChildProcess;
   readonly stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   /** One after another, in the order of the requests. */
-  readonly waiting: ((answer: MountAnswer | null) => void)[];
+  readonly waiting: ((reply: Reply | null) => void)[];
   readonly ended: Promise<void>;
 }
 
@@ -66,28 +84,53 @@ export class MountHelper implements AsyncDisposable {
 
   /** Mounts, after what was asked for before. */
   async mount(options: MountOptions): Promise<MountAnswer> {
-    return await this.#ask(options) ??
+    return await this.#mountOnce(options) ??
       // It was killed, either before the mount or after it.
       (isMountPoint(options.target)
         ? without(null)
-        : await this.#ask(options)) ??
-      without("the mount helper was killed twice");
+        : await this.#mountOnce(options)) ??
+      without(KILLED);
   }
 
-  /** @returns null when the other process ended instead of answering. */
-  async #ask(options: MountOptions): Promise<MountAnswer | null> {
+  async #mountOnce(options: MountOptions): Promise<MountAnswer | null> {
     this.wake();
-    const running = this.#running;
-    if (running === null) { // no helper process can be started
+    if (this.#running === null) { // no helper process can be started
       const made = await mountElsewhere(options);
       return without(made ? null : "the kernel's log (dmesg) says why");
     }
+    return (await this.#ask(this.#running, { mount: options }))?.mount ?? null;
+  }
+
+  /**
+   * Shows directories a second time, with mapped owners. All of them, or it says why not; some may be
+   * attached then. Only by the helper process: a thread of this one could not be ended.
+   */
+  async map({ clones, maps }: MappedRequest): Promise<MappedFailure | null> {
+    for (let tries = 0; tries < 2; tries++) {
+      this.wake();
+      if (this.#running === null) {
+        const code = "the mount helper cannot be started";
+        return { call: "", code, source: null };
+      }
+      const there = new Set(listMounts().map(({ mountpoint }) => mountpoint));
+      const missing = tries === 0
+        ? clones
+        : clones.filter(({ target }) => !there.has(target));
+      const map = { clones: missing, maps };
+      const reply = await this.#ask(this.#running, { map });
+      if (reply !== null) return reply.map ?? null;
+    }
+    return { call: "", code: KILLED, source: null };
+  }
+
+  /** @returns null when the other process ended instead of answering. */
+  async #ask(running: Running, request: Request): Promise<Reply | null> {
     clearTimeout(this.#idle);
     running.child.ref(); // keeps this process alive while a mount is awaited
-    const answer = new Promise<MountAnswer | null>((resolve) =>
+    const answer = new Promise<Reply | null>((resolve) =>
       running.waiting.push(resolve)
     );
-    running.stdin.write(encoder.encode(`${JSON.stringify(options)}\n`))
+    running.stdin.write(encoder.encode(`${JSON.stringify(request)}\n`))
       .catch(() => {}); // it has ended: `ended` reports that to the callers
     const given = await answer;
     this.#restWhenIdle();
@@ -181,21 +224,28 @@ export async function serveMounts(owner: number): Promise<void> {
     rest = parts.pop() as string;
     for (const part of parts) {
       if (Deno.ppid !== owner) return;
-      const before = new Set(devices());
-      let failure: string | null = null;
-      try {
-        mountFileSystem(JSON.parse(part));
-      } catch (error) {
-        if (!(error instanceof OsError)) throw error;
-        failure = error.message;
-      }
-      const answer: MountAnswer = {
-        failure,
-        devices: devices().filter((name) => !before.has(name)),
-      };
-      Deno.stdout.writeSync(encoder.encode(`${JSON.stringify(answer)}\n`));
+      const request: Request = JSON.parse(part);
+      const reply: Reply = "mount" in request
+        ? { mount: mountNow(request.mount) }
+        : { map: attachMapped(request.map, () => Deno.ppid === owner) };
+      Deno.stdout.writeSync(encoder.encode(`${JSON.stringify(reply)}\n`));
     }
   }
+}
+
+function mountNow(options: MountOptions): MountAnswer {
+  const before = new Set(devices());
+  let failure: string | null = null;
+  try {
+    mountFileSystem(options);
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+    failure = error.message;
+  }
+  return {
+    failure,
+    devices: devices().filter((name) => !before.has(name)),
+  };
 }
 
 function devices(): string[] {

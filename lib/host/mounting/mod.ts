@@ -12,6 +12,7 @@
  */
 export {
   fileSystemUse,
+  type IdMaps,
   LOWER_FLAGS,
   mountFileSystem,
   type MountOptions,
@@ -27,6 +28,13 @@ export {
   mountFuse,
   type MountFuseOptions,
 } from "./fuse.ts";
-export { isMountPoint, listMounts, type MountEntry } from "./mounts.ts";
+export {
+  isMountPoint,
+  listMounts,
+  type MountEntry,
+  MountTable,
+  unmountBelow,
+} from "./mounts.ts";
+export { type MappedFailure, type MappedRequest } from "./mapped.ts";
 export { type MountAnswer, MountHelper, serveMounts } from "./helper.ts";
 export { OverlayError, OverlayMount, type OverlayOptions } from "./overlay.ts";

@@ -56,6 +56,11 @@ export {
   unmount,
   unmountElsewhere,
 } from "./mount.ts";
+export {
+  attachMappedClone,
+  type IdMaps,
+  openUserNamespace,
+} from "./user_namespace.ts";
 
 // Memory.
 export {

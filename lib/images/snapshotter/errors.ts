@@ -46,3 +46,23 @@ export class SnapshotterSetupError extends Error {
     this.path = path;
   }
 }
+
+/** What containerd is told of a Prepare for a layer that is there: it need not download anything. */
+export function targetExists(target: string): SnapshotError {
+  return new SnapshotError(
+    "already-exists",
+    target,
+    `target snapshot ${target} already exists`,
+  );
+}
+
+/** Refuses an empty key or name. @throws SnapshotError `invalid-argument`. */
+export function required(value: string, what: "key" | "name"): void {
+  if (value === "") {
+    throw new SnapshotError(
+      "invalid-argument",
+      value,
+      `a snapshot needs a ${what}`,
+    );
+  }
+}

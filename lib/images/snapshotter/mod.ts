@@ -2,9 +2,10 @@
  * Snapshots of container file systems for containerd: their metadata, how to mount them, and the gRPC
  * service on a Unix socket.
  *
- * It may write its database and the folders of snapshots, and listen on its socket. It mounts nothing and
- * fetches nothing: containerd does the mounts. Layers that are served lazily come from a
- * {@linkcode LayerProvider}, and this room must not know how. {@linkcode Snapshotter} explains the model.
+ * It may write its database and the folders of snapshots, and listen on its socket. It fetches nothing.
+ * It mounts nothing but clones of layers with mapped owners, for user namespaces: containerd does the
+ * mounts. Layers that are served lazily come from a {@linkcode LayerProvider}, and this room must not
+ * know how. {@linkcode Snapshotter} explains the model.
  *
  * ```ts
  * import { NO_LAYERS, serveSnapshots, Snapshotter } from "./mod.ts";

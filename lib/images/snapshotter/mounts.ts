@@ -18,10 +18,8 @@ export interface SnapshotDirectories {
   readonly work: string;
   /** The parents' files, nearest first. */
   readonly parents: readonly string[];
-  /** Whether the nearest parent is a lazily served layer, which is a mount of ours. */
+  /** Whether the nearest parent is a mount of ours: of a lazily served layer, or with mapped owners. */
   readonly served?: boolean;
-  /** Mount options that map the parents' owners; see `idMapping`. */
-  readonly idMapOptions?: readonly string[];
 }
 
 /** Layers are mounted nosuid,nodev on the host. A bind mount for a container must lift that. */
@@ -39,17 +37,14 @@ const LIFT_FLAGS = ["suid", "dev"];
  * @throws SnapshotError `failed-precondition` if the kernel cannot stack that many layers.
  */
 export function mountSpecs(
-  { key, kind, fs, work, parents, served = false, idMapOptions = [] }:
-    SnapshotDirectories,
+  { key, kind, fs, work, parents, served = false }: SnapshotDirectories,
   overlayOptions: readonly string[],
 ): MountSpec[] {
   const writable = kind === "active";
   const [nearest] = parents;
   if (nearest === undefined) return [bind(fs, writable)];
   if (!writable && parents.length === 1) {
-    return [
-      bind(nearest, false, [...served ? LIFT_FLAGS : [], ...idMapOptions]),
-    ];
+    return [bind(nearest, false, served ? LIFT_FLAGS : [])];
   }
   const lower = [...new Set(parents)];
   // Without an upper directory, overlayfs wants two lower ones. A view's own is empty.
@@ -62,7 +57,6 @@ export function mountSpecs(
       ...(writable ? [`workdir=${work}`, `upperdir=${fs}`] : []),
       `lowerdir=${lower.join(":")}`,
       ...overlayOptions,
-      ...idMapOptions,
     ],
   }];
 }

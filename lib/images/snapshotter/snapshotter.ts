@@ -1,11 +1,17 @@
 import { logger } from "../../telemetry/mod.ts";
 import { diskUsage } from "./disk.ts";
-import { SnapshotError, SnapshotterSetupError } from "./errors.ts";
+import {
+  required,
+  SnapshotError,
+  SnapshotterSetupError,
+  targetExists,
+} from "./errors.ts";
 import { parseFilters } from "./filter.ts";
 import { SnapshotFolders } from "./folders.ts";
 import { idMapping } from "./idmap.ts";
 import { KeyedLock } from "./lock.ts";
 import { LazyLayers } from "./layers.ts";
+import { MappedLowers } from "./mapped_lowers.ts";
 import { mountSpecs, overlayOptionsOfKernel } from "./mounts.ts";
 import type { ChainPart, LayerProvider, ProvidedLayer } from "./provider.ts";
 import { type SnapshotRow, SnapshotStore } from "./store.ts";
@@ -30,6 +36,8 @@ export interface SnapshotterOptions {
   readonly provider: LayerProvider;
   /** Extra options of every overlay mount. Default: what this kernel needs. */
   readonly overlayOptions?: readonly string[] | undefined;
+  /** Starts the process that makes id-mapped mounts, see `MountHelper`; they are refused without it. */
+  readonly mountHelper?: readonly string[] | undefined;
 }
 
 /** A snapshot to make. */
@@ -79,6 +87,7 @@ export class Snapshotter implements AsyncDisposable {
   readonly #store: SnapshotStore;
   readonly #folders: SnapshotFolders;
   readonly #layers: LazyLayers;
+  readonly #mapped: MappedLowers;
   readonly #provider: LayerProvider;
   readonly #overlayOptions: readonly string[];
   readonly #targets = new KeyedLock();
@@ -94,6 +103,11 @@ export class Snapshotter implements AsyncDisposable {
     this.#folders = new SnapshotFolders(`${root}/snapshots`);
     this.#store = new SnapshotStore(`${root}/metadata.db`);
     this.#layers = new LazyLayers(options.provider, this.#store);
+    this.#mapped = new MappedLowers({
+      root: options.root,
+      mountHelper: options.mountHelper ?? null,
+      isFolder: (path) => this.#folders.holds(path),
+    });
     this.#provider = options.provider;
     this.#overlayOptions = options.overlayOptions ?? overlayOptionsOfKernel();
   }
@@ -143,7 +157,10 @@ export class Snapshotter implements AsyncDisposable {
         `snapshot ${key} is committed and cannot be mounted; make a view of it`,
       );
     }
-    return this.#mountsOf(row, await this.#filesOf(this.#store.parents(key)));
+    return await this.#mountsOf(
+      row,
+      await this.#filesOf(this.#store.parents(key)),
+    );
   }
 
   /** Makes an active snapshot a committed one of another name. Its key is gone, its labels are replaced. */
@@ -154,12 +171,14 @@ export class Snapshotter implements AsyncDisposable {
       ? await diskUsage(this.#folders.fs(row.id))
       : { sizeBytes: 0, inodes: 0 }; // the store refuses it
     this.#store.commit(name, key, labels ?? {}, usage);
+    this.#mapped.released(row.id); // nobody mounts it any more
   }
 
   /** Removes a snapshot that is nobody's parent. Its disk space is freed soon after; `cleanup` waits for that. */
   remove(key: string): void {
     const row = this.#store.remove(key);
     this.#folders.retire(row.id);
+    this.#mapped.released(row.id);
     this.#layers.removed(row);
   }
 
@@ -220,12 +239,19 @@ export class Snapshotter implements AsyncDisposable {
 
   /** Deletes the folders of removed snapshots, and waits until unused layers are released. */
   async cleanup(): Promise<void> {
+    await this.#mapped.sweep(this.#store.ids());
     await this.#folders.sweep(this.#store.ids());
     await this.#layers.settled();
   }
 
-  /** Waits for running clean-up and closes the database. */
+  /** Unmounts what was made for user namespaces, when the layers will be served no more. */
+  async unmount(): Promise<void> {
+    await this.#mapped.unmountAll();
+  }
+
+  /** Waits for running clean-up and closes the database. Mounts stay. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#mapped[Symbol.asyncDispose]();
     await this.#folders.settled();
     await this.#layers.settled();
     this.#store[Symbol.dispose]();
@@ -365,7 +391,7 @@ export class Snapshotter implements AsyncDisposable {
       throw error;
     }
     try {
-      return this.#mountsOf(row, parents);
+      return await this.#mountsOf(row, parents);
     } catch (error) {
       this.remove(key); // it cannot be mounted, so it must not stay
       throw error;
@@ -385,7 +411,11 @@ export class Snapshotter implements AsyncDisposable {
     }
   }
 
-  #mountsOf(row: SnapshotRow, parents: readonly string[]): MountSpec[] {
+  async #mountsOf(
+    row: SnapshotRow,
+    directories: readonly string[],
+  ): Promise<MountSpec[]> {
+    const parents = await this.#mapped.of(row, directories);
     return mountSpecs({
       key: row.name,
       kind: row.kind,
@@ -393,7 +423,6 @@ export class Snapshotter implements AsyncDisposable {
       work: this.#folders.work(row.id),
       parents,
       served: parents.length > 0 && !this.#folders.holds(parents[0]!),
-      idMapOptions: idMapping(row.name, row.labels)?.options ?? [],
     }, this.#overlayOptions);
   }
 
@@ -413,22 +442,4 @@ export class Snapshotter implements AsyncDisposable {
     const { uid, gid } = await Deno.lstat(this.#folders.fs(row.id));
     return { uid: uid ?? 0, gid: gid ?? 0 };
   }
-}
-
-function required(value: string, what: "key" | "name"): void {
-  if (value === "") {
-    throw new SnapshotError(
-      "invalid-argument",
-      value,
-      `a snapshot needs a ${what}`,
-    );
-  }
-}
-
-function targetExists(target: string): SnapshotError {
-  return new SnapshotError(
-    "already-exists",
-    target,
-    `target snapshot ${target} already exists`,
-  );
 }

@@ -39,6 +39,8 @@ export async function startContainerd(
   options: ContainerdOptions = {},
 ): Promise<Containerd> {
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-containerd-" });
+  // As /run/containerd: root of a user namespace has to reach its container's root directory.
+  await Deno.chmod(folder, 0o711);
   const paths: ContainerdPaths = {
     root: `${folder}/root`,
     state: `${folder}/state`,

@@ -1,13 +1,20 @@
 /** The part of containerd's configuration that tests choose. */
 export interface ContainerdOptions {
   /** Snapshotters in other processes, by the socket they listen on. */
-  readonly proxySnapshotters?: ReadonlyArray<{ name: string; address: string }>;
+  readonly proxySnapshotters?: ReadonlyArray<{
+    name: string;
+    address: string;
+    /** What containerd may rely on, such as `remap-ids` (1.7.24 and later). */
+    capabilities?: readonly string[];
+  }>;
   /** Turns the Kubernetes interface on. */
   readonly cri?: {
     readonly snapshotter: string;
     readonly sandboxImage: string;
     /** Folder of `<host>/hosts.toml` files. */
     readonly registryConfigDir?: string;
+    /** Another runc than the system's. */
+    readonly runc?: string | undefined;
   };
   /** Folder with another containerd, its ctr and its shim. Default: the system's. */
   readonly binDir?: string;
@@ -51,10 +58,11 @@ export function containerdConfig(
     `  address = ${q(`${paths.address}.ttrpc`)}`,
     '[plugins."io.containerd.internal.v1.opt"]',
     `  path = ${q(paths.opt)}`,
-    ...proxySnapshotters.flatMap(({ name, address }) => [
+    ...proxySnapshotters.flatMap(({ name, address, capabilities }) => [
       `[proxy_plugins.${q(name)}]`,
       '  type = "snapshot"',
       `  address = ${q(address)}`,
+      ...(capabilities ? [`  capabilities = ${q(capabilities)}`] : []),
     ]),
   ];
   if (cri !== undefined) {
@@ -75,6 +83,7 @@ export function containerdConfig(
       '  runtime_type = "io.containerd.runc.v2"',
       `[${runtime}.options]`,
       "  SystemdCgroup = false",
+      ...(cri.runc === undefined ? [] : [`  BinaryName = ${q(cri.runc)}`]),
       `[${plugin}.cni]`,
       `  bin_dir = ${q(CNI_BIN_DIR)}`,
       `  conf_dir = ${q(paths.cniConfigDir)}`,

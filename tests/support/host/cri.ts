@@ -2,6 +2,7 @@ import { RpcChannel } from "../../../lib/remote/containerd/mod.ts";
 import {
   ContainerState,
   ImageService,
+  NamespaceMode,
   RuntimeService,
 } from "../cri/gen/runtime/v1/api_pb.ts";
 import type { CommandResult } from "./command.ts";
@@ -25,6 +26,8 @@ export interface CriRunOptions {
   readonly image: string;
   /** Replaces the image's command. */
   readonly command?: readonly string[];
+  /** `hostUsers: false`: the pod's IDs begin there on the host, 65 536 of them. */
+  readonly hostIds?: number;
 }
 
 /** Speaks to containerd as Kubernetes' kubelet does. */
@@ -59,12 +62,17 @@ export class CriClient implements Disposable {
   }
 
   /** Starts a sandbox and one container of a pulled image in it. */
-  async run({ image, command = [] }: CriRunOptions): Promise<CriContainer> {
+  async run(
+    { image, command = [], hostIds }: CriRunOptions,
+  ): Promise<CriContainer> {
     const name = `test-${this.#runs++}-${crypto.randomUUID().slice(0, 8)}`;
+    const linux = hostIds === undefined
+      ? {}
+      : { securityContext: ownUsers(hostIds) };
     const sandboxConfig = {
       metadata: { name, uid: name, namespace: "tests", attempt: 0 },
       logDirectory: `${this.#folder}/logs/${name}`,
-      linux: {},
+      linux,
     };
     const runtime = RuntimeService.method;
     const channel = this.#channel;
@@ -84,7 +92,7 @@ export class CriClient implements Disposable {
           image: { image },
           command: [...command],
           logPath: "output",
-          linux: {},
+          linux,
         },
       });
       await channel.unary(runtime.startContainer, { containerId });
@@ -135,6 +143,13 @@ export class CriClient implements Disposable {
       await pause(50);
     }
   }
+}
+
+/** What kubelet says for a pod with a user namespace of its own. */
+function ownUsers(hostId: number) {
+  const ids = [{ hostId, containerId: 0, length: 65_536 }];
+  const usernsOptions = { mode: NamespaceMode.POD, uids: ids, gids: ids };
+  return { namespaceOptions: { usernsOptions } };
 }
 
 /**

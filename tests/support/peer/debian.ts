@@ -8,6 +8,15 @@ export interface NotHere {
   readonly reason: string;
 }
 
+/** Where a package's libraries are in its folder. */
+export const LIBRARY_FOLDER = Deno.build.arch === "aarch64"
+  ? "usr/lib/aarch64-linux-gnu"
+  : "usr/lib/x86_64-linux-gnu";
+/** What starts programs of another C library, in the folder of that library. */
+export const LOADER = Deno.build.arch === "aarch64"
+  ? "ld-linux-aarch64.so.1"
+  : "ld-linux-x86-64.so.2";
+
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** The Debian archive this machine installs from; undefined on other distributions. */

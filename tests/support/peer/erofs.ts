@@ -1,18 +1,17 @@
 import { type CommandResult, tryRun } from "../host/mod.ts";
-import { newerPackage, type NewerRelease, type NotHere } from "./debian.ts";
+import {
+  LIBRARY_FOLDER,
+  LOADER,
+  newerPackage,
+  type NewerRelease,
+  type NotHere,
+} from "./debian.ts";
 
 /** The libraries of fsck.erofs and dump.erofs, used instead of the system's. */
 const LIBRARIES = [
   ...["libc6", "libselinux1", "libpcre2-8-0", "liblz4-1", "liblzma5"],
   ...["libdeflate0", "libzstd1", "libxxhash0", "libssl3t64", "zlib1g"],
 ];
-const LIBRARY_FOLDER = Deno.build.arch === "aarch64"
-  ? "usr/lib/aarch64-linux-gnu"
-  : "usr/lib/x86_64-linux-gnu";
-const LOADER = Deno.build.arch === "aarch64"
-  ? "ld-linux-aarch64.so.1"
-  : "ld-linux-x86-64.so.2";
-
 /** The tools of EROFS's own authors. */
 export interface ErofsUtils {
   /** Runs `fsck.erofs`, which judges an image. */

@@ -11,7 +11,12 @@ export {
   type NotHere,
 } from "./debian.ts";
 export { type ErofsUtils, erofsUtils } from "./erofs.ts";
-export { newerContainerd, type SociPeer, sociPeer } from "./programs.ts";
+export {
+  newerContainerd,
+  newerRunc,
+  type SociPeer,
+  sociPeer,
+} from "./programs.ts";
 export { type PeerDaemon, startSociPeer } from "./daemon.ts";
 export { nameLoopback } from "./hosts.ts";
 export { testOnDebian } from "./on_debian.ts";

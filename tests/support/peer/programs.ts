@@ -1,4 +1,11 @@
-import { newerPackage, type NewerRelease, type NotHere } from "./debian.ts";
+import { run } from "../host/mod.ts";
+import {
+  LIBRARY_FOLDER,
+  LOADER,
+  newerPackage,
+  type NewerRelease,
+  type NotHere,
+} from "./debian.ts";
 
 /** Paths of the existing SOCI tools. */
 export interface SociPeer {
@@ -27,4 +34,29 @@ export async function newerContainerd(
 ): Promise<{ binDir: string } | NotHere> {
   const found = await newerPackage("containerd", CONTAINERD_RELEASE[version]);
   return "reason" in found ? found : { binDir: `${found.folder}/usr/bin` };
+}
+
+/**
+ * Gets a newer runc; its path. containerd 2 wants one that can map mounts (1.2 and later) for pods with
+ * user namespaces.
+ */
+export async function newerRunc(): Promise<{ path: string } | NotHere> {
+  const found = await newerPackage("runc", "sid", ["libc6", "libseccomp2"]);
+  if ("reason" in found) return found;
+  const libraries = `${found.folder}/${LIBRARY_FOLDER}`;
+  const path = `${found.folder}/runc`;
+  try {
+    await Deno.stat(path);
+  } catch {
+    // It starts itself again, so it has to find its C library without help.
+    const draft = await Deno.makeTempFile({ dir: found.folder });
+    await Deno.copyFile(`${found.folder}/usr/sbin/runc`, draft);
+    await Deno.chmod(draft, 0o755);
+    await run("patchelf", [
+      ...["--set-interpreter", `${libraries}/${LOADER}`],
+      ...["--force-rpath", "--set-rpath", libraries, draft],
+    ]);
+    await Deno.rename(draft, path);
+  }
+  return { path };
 }

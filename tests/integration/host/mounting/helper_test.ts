@@ -117,3 +117,38 @@ Deno.test("a helper that has nothing to do ends, and comes again", async () => {
   unmount(folder);
   await Deno.remove(folder);
 });
+
+Deno.test("directories are shown a second time with mapped owners, or it is told which cannot be", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-helper-" });
+  const clones = ["a", "b"].map((name) => ({
+    source: `${folder}/${name}`,
+    target: `${folder}/mapped-${name}`,
+  }));
+  for (const { source, target } of clones) {
+    Deno.mkdirSync(source);
+    Deno.mkdirSync(target);
+  }
+  const maps = { uids: "0 100000 10\n", gids: "0 200000 10\n" };
+  await using helper = new MountHelper(mountHelperArguments());
+  assert.equal(await helper.map({ clones, maps }), null);
+  for (const { target } of clones) {
+    const { uid, gid } = Deno.statSync(target);
+    assert.deepEqual([uid, gid], [100_000, 200_000]);
+    assert.throws(() => Deno.mkdirSync(`${target}/new`));
+    unmount(target);
+  }
+  const none = { source: `${folder}/none`, target: clones[0]!.target };
+  assert.deepEqual(await helper.map({ clones: [none], maps }), {
+    call: "open_tree",
+    code: "ENOENT",
+    source: none.source,
+  });
+  const twice = { ...maps, uids: "0 1 1\n0 2 1\n" };
+  assert.deepEqual(await helper.map({ clones, maps: twice }), {
+    call: "write",
+    code: "EINVAL",
+    source: null,
+  });
+  for (const { target } of clones) assert.ok(!isMountPoint(target));
+  await Deno.remove(folder, { recursive: true });
+});

@@ -1,9 +1,5 @@
 import assert from "node:assert/strict";
 import { Snapshotter } from "../../../../lib/images/snapshotter/mod.ts";
-import {
-  GID_MAPPING_LABEL,
-  UID_MAPPING_LABEL,
-} from "../../../../lib/images/snapshotter/types.ts";
 import { NO_LAYERS } from "../../../../lib/images/snapshotter/provider.ts";
 import {
   contents,
@@ -341,40 +337,6 @@ Deno.test("a state folder overlayfs options cannot name is refused", async () =>
   Deno.removeSync(root, { recursive: true });
 });
 
-Deno.test("a container with mapped IDs has a mapped root and asks for id-mapped parents", () =>
-  withSnapshotter(async (snapshotter) => {
-    await layer(snapshotter, "one", "", () => {});
-    const labels = {
-      [UID_MAPPING_LABEL]: "0:100000:65536",
-      [GID_MAPPING_LABEL]: "5:1:1,0:200000:65536",
-    };
-    const [mount] = await snapshotter.prepare({
-      key: "k",
-      parent: "one",
-      labels,
-    });
-    assert.deepEqual(mount?.options.slice(-2), [
-      "uidmap=0:100000:65536",
-      "gidmap=5:1:1,0:200000:65536",
-    ]);
-    const upper = mount.options.find((text) => text.startsWith("upperdir="))!;
-    const { uid, gid } = Deno.statSync(upper.slice("upperdir=".length));
-    assert.deepEqual([uid, gid], [100000, 200000]);
-    assert.deepEqual(await snapshotter.mounts("k"), [mount]);
-    for (
-      const wrong of [
-        { [UID_MAPPING_LABEL]: "0:1:1" },
-        { ...labels, [GID_MAPPING_LABEL]: "1:1:1" },
-        { ...labels, [GID_MAPPING_LABEL]: "0:1" },
-      ]
-    ) {
-      await assert.rejects(
-        snapshotter.prepare({ key: "w", parent: "one", labels: wrong }),
-        isKind("invalid-argument"),
-      );
-    }
-  }));
-
 Deno.test("a killed daemon loses no snapshot it had answered for", async () => {
   const root = Deno.makeTempDirSync();
   const module = new URL(
@@ -382,8 +344,7 @@ Deno.test("a killed daemon loses no snapshot it had answered for", async () => {
     import.meta.url,
   );
   const program = `
-    import {
-  GID_MAPPING_LABEL, NO_LAYERS, Snapshotter, UID_MAPPING_LABEL } from "${module}";
+    import { NO_LAYERS, Snapshotter } from "${module}";
     const snapshotter = await Snapshotter.open({ root: "${root}", provider: NO_LAYERS });
     for (let i = 0;; i++) {
       await snapshotter.prepare({ key: "k" + i, parent: i < 2 ? "" : "n" + (i - 2) });

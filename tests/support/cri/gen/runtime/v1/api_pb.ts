@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file runtime/v1/api.proto.
  */
 export const file_runtime_v1_api: GenFile = /*@__PURE__*/
-  fileDesc("ChRydW50aW1lL3YxL2FwaS5wcm90bxIKcnVudGltZS52MSKLAQoJSW1hZ2VTcGVjEg0KBWltYWdlGAEgASgJEjsKC2Fubm90YXRpb25zGAIgAygLMiYucnVudGltZS52MS5JbWFnZVNwZWMuQW5ub3RhdGlvbnNFbnRyeRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEihgEKCkF1dGhDb25maWcSEAoIdXNlcm5hbWUYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSDAoEYXV0aBgDIAEoCRIWCg5zZXJ2ZXJfYWRkcmVzcxgEIAEoCRIWCg5pZGVudGl0eV90b2tlbhgFIAEoCRIWCg5yZWdpc3RyeV90b2tlbhgGIAEoCSJKCgVJbWFnZRIKCgJpZBgBIAEoCRIRCglyZXBvX3RhZ3MYAiADKAkSFAoMcmVwb19kaWdlc3RzGAMgAygJEgwKBHNpemUYBCABKAQiMwoLSW1hZ2VGaWx0ZXISJAoFaW1hZ2UYASABKAsyFS5ydW50aW1lLnYxLkltYWdlU3BlYyI8ChFMaXN0SW1hZ2VzUmVxdWVzdBInCgZmaWx0ZXIYASABKAsyFy5ydW50aW1lLnYxLkltYWdlRmlsdGVyIjcKEkxpc3RJbWFnZXNSZXNwb25zZRIhCgZpbWFnZXMYASADKAsyES5ydW50aW1lLnYxLkltYWdlIksKEkltYWdlU3RhdHVzUmVxdWVzdBIkCgVpbWFnZRgBIAEoCzIVLnJ1bnRpbWUudjEuSW1hZ2VTcGVjEg8KB3ZlcmJvc2UYAiABKAginQEKE0ltYWdlU3RhdHVzUmVzcG9uc2USIAoFaW1hZ2UYASABKAsyES5ydW50aW1lLnYxLkltYWdlEjcKBGluZm8YAiADKAsyKS5ydW50aW1lLnYxLkltYWdlU3RhdHVzUmVzcG9uc2UuSW5mb0VudHJ5GisKCUluZm9FbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpQBChBQdWxsSW1hZ2VSZXF1ZXN0EiQKBWltYWdlGAEgASgLMhUucnVudGltZS52MS5JbWFnZVNwZWMSJAoEYXV0aBgCIAEoCzIWLnJ1bnRpbWUudjEuQXV0aENvbmZpZxI0Cg5zYW5kYm94X2NvbmZpZxgDIAEoCzIcLnJ1bnRpbWUudjEuUG9kU2FuZGJveENvbmZpZyImChFQdWxsSW1hZ2VSZXNwb25zZRIRCglpbWFnZV9yZWYYASABKAkiOgoSUmVtb3ZlSW1hZ2VSZXF1ZXN0EiQKBWltYWdlGAEgASgLMhUucnVudGltZS52MS5JbWFnZVNwZWMiFQoTUmVtb3ZlSW1hZ2VSZXNwb25zZSIUChJJbWFnZUZzSW5mb1JlcXVlc3QiKgoURmlsZXN5c3RlbUlkZW50aWZpZXISEgoKbW91bnRwb2ludBgBIAEoCSIcCgtVSW50NjRWYWx1ZRINCgV2YWx1ZRgBIAEoBCKwAQoPRmlsZXN5c3RlbVVzYWdlEhEKCXRpbWVzdGFtcBgBIAEoAxIvCgVmc19pZBgCIAEoCzIgLnJ1bnRpbWUudjEuRmlsZXN5c3RlbUlkZW50aWZpZXISKwoKdXNlZF9ieXRlcxgDIAEoCzIXLnJ1bnRpbWUudjEuVUludDY0VmFsdWUSLAoLaW5vZGVzX3VzZWQYBCABKAsyFy5ydW50aW1lLnYxLlVJbnQ2NFZhbHVlIk0KE0ltYWdlRnNJbmZvUmVzcG9uc2USNgoRaW1hZ2VfZmlsZXN5c3RlbXMYASADKAsyGy5ydW50aW1lLnYxLkZpbGVzeXN0ZW1Vc2FnZSIhCg5WZXJzaW9uUmVxdWVzdBIPCgd2ZXJzaW9uGAEgASgJIm4KD1ZlcnNpb25SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEhQKDHJ1bnRpbWVfbmFtZRgCIAEoCRIXCg9ydW50aW1lX3ZlcnNpb24YAyABKAkSGwoTcnVudGltZV9hcGlfdmVyc2lvbhgEIAEoCSIgCg1TdGF0dXNSZXF1ZXN0Eg8KB3ZlcmJvc2UYASABKAgiUQoQUnVudGltZUNvbmRpdGlvbhIMCgR0eXBlGAEgASgJEg4KBnN0YXR1cxgCIAEoCBIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCSJBCg1SdW50aW1lU3RhdHVzEjAKCmNvbmRpdGlvbnMYASADKAsyHC5ydW50aW1lLnYxLlJ1bnRpbWVDb25kaXRpb24inAEKDlN0YXR1c1Jlc3BvbnNlEikKBnN0YXR1cxgBIAEoCzIZLnJ1bnRpbWUudjEuUnVudGltZVN0YXR1cxIyCgRpbmZvGAIgAygLMiQucnVudGltZS52MS5TdGF0dXNSZXNwb25zZS5JbmZvRW50cnkaKwoJSW5mb0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEijQEKD05hbWVzcGFjZU9wdGlvbhIqCgduZXR3b3JrGAEgASgOMhkucnVudGltZS52MS5OYW1lc3BhY2VNb2RlEiYKA3BpZBgCIAEoDjIZLnJ1bnRpbWUudjEuTmFtZXNwYWNlTW9kZRImCgNpcGMYAyABKA4yGS5ydW50aW1lLnYxLk5hbWVzcGFjZU1vZGUiaQobTGludXhTYW5kYm94U2VjdXJpdHlDb250ZXh0EjYKEW5hbWVzcGFjZV9vcHRpb25zGAEgASgLMhsucnVudGltZS52MS5OYW1lc3BhY2VPcHRpb24SEgoKcHJpdmlsZWdlZBgGIAEoCCJxChVMaW51eFBvZFNhbmRib3hDb25maWcSFQoNY2dyb3VwX3BhcmVudBgBIAEoCRJBChBzZWN1cml0eV9jb250ZXh0GAIgASgLMicucnVudGltZS52MS5MaW51eFNhbmRib3hTZWN1cml0eUNvbnRleHQiUwoSUG9kU2FuZGJveE1ldGFkYXRhEgwKBG5hbWUYASABKAkSCwoDdWlkGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRIPCgdhdHRlbXB0GAQgASgNIoADChBQb2RTYW5kYm94Q29uZmlnEjAKCG1ldGFkYXRhGAEgASgLMh4ucnVudGltZS52MS5Qb2RTYW5kYm94TWV0YWRhdGESEAoIaG9zdG5hbWUYAiABKAkSFQoNbG9nX2RpcmVjdG9yeRgDIAEoCRI4CgZsYWJlbHMYBiADKAsyKC5ydW50aW1lLnYxLlBvZFNhbmRib3hDb25maWcuTGFiZWxzRW50cnkSQgoLYW5ub3RhdGlvbnMYByADKAsyLS5ydW50aW1lLnYxLlBvZFNhbmRib3hDb25maWcuQW5ub3RhdGlvbnNFbnRyeRIwCgVsaW51eBgIIAEoCzIhLnJ1bnRpbWUudjEuTGludXhQb2RTYW5kYm94Q29uZmlnGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIl0KFFJ1blBvZFNhbmRib3hSZXF1ZXN0EiwKBmNvbmZpZxgBIAEoCzIcLnJ1bnRpbWUudjEuUG9kU2FuZGJveENvbmZpZxIXCg9ydW50aW1lX2hhbmRsZXIYAiABKAkiLwoVUnVuUG9kU2FuZGJveFJlc3BvbnNlEhYKDnBvZF9zYW5kYm94X2lkGAEgASgJIi8KFVN0b3BQb2RTYW5kYm94UmVxdWVzdBIWCg5wb2Rfc2FuZGJveF9pZBgBIAEoCSIYChZTdG9wUG9kU2FuZGJveFJlc3BvbnNlIjEKF1JlbW92ZVBvZFNhbmRib3hSZXF1ZXN0EhYKDnBvZF9zYW5kYm94X2lkGAEgASgJIhoKGFJlbW92ZVBvZFNhbmRib3hSZXNwb25zZSIyChFDb250YWluZXJNZXRhZGF0YRIMCgRuYW1lGAEgASgJEg8KB2F0dGVtcHQYAiABKA0iJgoIS2V5VmFsdWUSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJIkQKBU1vdW50EhYKDmNvbnRhaW5lcl9wYXRoGAEgASgJEhEKCWhvc3RfcGF0aBgCIAEoCRIQCghyZWFkb25seRgDIAEoCCJrCh1MaW51eENvbnRhaW5lclNlY3VyaXR5Q29udGV4dBISCgpwcml2aWxlZ2VkGAIgASgIEjYKEW5hbWVzcGFjZV9vcHRpb25zGAMgASgLMhsucnVudGltZS52MS5OYW1lc3BhY2VPcHRpb24iWwoUTGludXhDb250YWluZXJDb25maWcSQwoQc2VjdXJpdHlfY29udGV4dBgCIAEoCzIpLnJ1bnRpbWUudjEuTGludXhDb250YWluZXJTZWN1cml0eUNvbnRleHQihQQKD0NvbnRhaW5lckNvbmZpZxIvCghtZXRhZGF0YRgBIAEoCzIdLnJ1bnRpbWUudjEuQ29udGFpbmVyTWV0YWRhdGESJAoFaW1hZ2UYAiABKAsyFS5ydW50aW1lLnYxLkltYWdlU3BlYxIPCgdjb21tYW5kGAMgAygJEgwKBGFyZ3MYBCADKAkSEwoLd29ya2luZ19kaXIYBSABKAkSIgoEZW52cxgGIAMoCzIULnJ1bnRpbWUudjEuS2V5VmFsdWUSIQoGbW91bnRzGAcgAygLMhEucnVudGltZS52MS5Nb3VudBI3CgZsYWJlbHMYCSADKAsyJy5ydW50aW1lLnYxLkNvbnRhaW5lckNvbmZpZy5MYWJlbHNFbnRyeRJBCgthbm5vdGF0aW9ucxgKIAMoCzIsLnJ1bnRpbWUudjEuQ29udGFpbmVyQ29uZmlnLkFubm90YXRpb25zRW50cnkSEAoIbG9nX3BhdGgYCyABKAkSLwoFbGludXgYDyABKAsyIC5ydW50aW1lLnYxLkxpbnV4Q29udGFpbmVyQ29uZmlnGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpMBChZDcmVhdGVDb250YWluZXJSZXF1ZXN0EhYKDnBvZF9zYW5kYm94X2lkGAEgASgJEisKBmNvbmZpZxgCIAEoCzIbLnJ1bnRpbWUudjEuQ29udGFpbmVyQ29uZmlnEjQKDnNhbmRib3hfY29uZmlnGAMgASgLMhwucnVudGltZS52MS5Qb2RTYW5kYm94Q29uZmlnIi8KF0NyZWF0ZUNvbnRhaW5lclJlc3BvbnNlEhQKDGNvbnRhaW5lcl9pZBgBIAEoCSItChVTdGFydENvbnRhaW5lclJlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJIhgKFlN0YXJ0Q29udGFpbmVyUmVzcG9uc2UiPQoUU3RvcENvbnRhaW5lclJlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEg8KB3RpbWVvdXQYAiABKAMiFwoVU3RvcENvbnRhaW5lclJlc3BvbnNlIi4KFlJlbW92ZUNvbnRhaW5lclJlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJIhkKF1JlbW92ZUNvbnRhaW5lclJlc3BvbnNlIjUKD0NvbnRhaW5lckZpbHRlchIKCgJpZBgBIAEoCRIWCg5wb2Rfc2FuZGJveF9pZBgDIAEoCSJEChVMaXN0Q29udGFpbmVyc1JlcXVlc3QSKwoGZmlsdGVyGAEgASgLMhsucnVudGltZS52MS5Db250YWluZXJGaWx0ZXIi2AEKCUNvbnRhaW5lchIKCgJpZBgBIAEoCRIWCg5wb2Rfc2FuZGJveF9pZBgCIAEoCRIvCghtZXRhZGF0YRgDIAEoCzIdLnJ1bnRpbWUudjEuQ29udGFpbmVyTWV0YWRhdGESJAoFaW1hZ2UYBCABKAsyFS5ydW50aW1lLnYxLkltYWdlU3BlYxIRCglpbWFnZV9yZWYYBSABKAkSKQoFc3RhdGUYBiABKA4yGi5ydW50aW1lLnYxLkNvbnRhaW5lclN0YXRlEhIKCmNyZWF0ZWRfYXQYByABKAMiQwoWTGlzdENvbnRhaW5lcnNSZXNwb25zZRIpCgpjb250YWluZXJzGAEgAygLMhUucnVudGltZS52MS5Db250YWluZXIiPwoWQ29udGFpbmVyU3RhdHVzUmVxdWVzdBIUCgxjb250YWluZXJfaWQYASABKAkSDwoHdmVyYm9zZRgCIAEoCCLqAQoPQ29udGFpbmVyU3RhdHVzEgoKAmlkGAEgASgJEi8KCG1ldGFkYXRhGAIgASgLMh0ucnVudGltZS52MS5Db250YWluZXJNZXRhZGF0YRIpCgVzdGF0ZRgDIAEoDjIaLnJ1bnRpbWUudjEuQ29udGFpbmVyU3RhdGUSEgoKY3JlYXRlZF9hdBgEIAEoAxISCgpzdGFydGVkX2F0GAUgASgDEhMKC2ZpbmlzaGVkX2F0GAYgASgDEhEKCWV4aXRfY29kZRgHIAEoBRIOCgZyZWFzb24YCiABKAkSDwoHbWVzc2FnZRgLIAEoCSKwAQoXQ29udGFpbmVyU3RhdHVzUmVzcG9uc2USKwoGc3RhdHVzGAEgASgLMhsucnVudGltZS52MS5Db250YWluZXJTdGF0dXMSOwoEaW5mbxgCIAMoCzItLnJ1bnRpbWUudjEuQ29udGFpbmVyU3RhdHVzUmVzcG9uc2UuSW5mb0VudHJ5GisKCUluZm9FbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkUKD0V4ZWNTeW5jUmVxdWVzdBIUCgxjb250YWluZXJfaWQYASABKAkSCwoDY21kGAIgAygJEg8KB3RpbWVvdXQYAyABKAMiRQoQRXhlY1N5bmNSZXNwb25zZRIOCgZzdGRvdXQYASABKAwSDgoGc3RkZXJyGAIgASgMEhEKCWV4aXRfY29kZRgDIAEoBSo9Cg1OYW1lc3BhY2VNb2RlEgcKA1BPRBAAEg0KCUNPTlRBSU5FUhABEggKBE5PREUQAhIKCgZUQVJHRVQQAyprCg5Db250YWluZXJTdGF0ZRIVChFDT05UQUlORVJfQ1JFQVRFRBAAEhUKEUNPTlRBSU5FUl9SVU5OSU5HEAESFAoQQ09OVEFJTkVSX0VYSVRFRBACEhUKEUNPTlRBSU5FUl9VTktOT1dOEAMylQMKDEltYWdlU2VydmljZRJLCgpMaXN0SW1hZ2VzEh0ucnVudGltZS52MS5MaXN0SW1hZ2VzUmVxdWVzdBoeLnJ1bnRpbWUudjEuTGlzdEltYWdlc1Jlc3BvbnNlEk4KC0ltYWdlU3RhdHVzEh4ucnVudGltZS52MS5JbWFnZVN0YXR1c1JlcXVlc3QaHy5ydW50aW1lLnYxLkltYWdlU3RhdHVzUmVzcG9uc2USSAoJUHVsbEltYWdlEhwucnVudGltZS52MS5QdWxsSW1hZ2VSZXF1ZXN0Gh0ucnVudGltZS52MS5QdWxsSW1hZ2VSZXNwb25zZRJOCgtSZW1vdmVJbWFnZRIeLnJ1bnRpbWUudjEuUmVtb3ZlSW1hZ2VSZXF1ZXN0Gh8ucnVudGltZS52MS5SZW1vdmVJbWFnZVJlc3BvbnNlEk4KC0ltYWdlRnNJbmZvEh4ucnVudGltZS52MS5JbWFnZUZzSW5mb1JlcXVlc3QaHy5ydW50aW1lLnYxLkltYWdlRnNJbmZvUmVzcG9uc2UyhggKDlJ1bnRpbWVTZXJ2aWNlEkIKB1ZlcnNpb24SGi5ydW50aW1lLnYxLlZlcnNpb25SZXF1ZXN0GhsucnVudGltZS52MS5WZXJzaW9uUmVzcG9uc2USPwoGU3RhdHVzEhkucnVudGltZS52MS5TdGF0dXNSZXF1ZXN0GhoucnVudGltZS52MS5TdGF0dXNSZXNwb25zZRJUCg1SdW5Qb2RTYW5kYm94EiAucnVudGltZS52MS5SdW5Qb2RTYW5kYm94UmVxdWVzdBohLnJ1bnRpbWUudjEuUnVuUG9kU2FuZGJveFJlc3BvbnNlElcKDlN0b3BQb2RTYW5kYm94EiEucnVudGltZS52MS5TdG9wUG9kU2FuZGJveFJlcXVlc3QaIi5ydW50aW1lLnYxLlN0b3BQb2RTYW5kYm94UmVzcG9uc2USXQoQUmVtb3ZlUG9kU2FuZGJveBIjLnJ1bnRpbWUudjEuUmVtb3ZlUG9kU2FuZGJveFJlcXVlc3QaJC5ydW50aW1lLnYxLlJlbW92ZVBvZFNhbmRib3hSZXNwb25zZRJaCg9DcmVhdGVDb250YWluZXISIi5ydW50aW1lLnYxLkNyZWF0ZUNvbnRhaW5lclJlcXVlc3QaIy5ydW50aW1lLnYxLkNyZWF0ZUNvbnRhaW5lclJlc3BvbnNlElcKDlN0YXJ0Q29udGFpbmVyEiEucnVudGltZS52MS5TdGFydENvbnRhaW5lclJlcXVlc3QaIi5ydW50aW1lLnYxLlN0YXJ0Q29udGFpbmVyUmVzcG9uc2USVAoNU3RvcENvbnRhaW5lchIgLnJ1bnRpbWUudjEuU3RvcENvbnRhaW5lclJlcXVlc3QaIS5ydW50aW1lLnYxLlN0b3BDb250YWluZXJSZXNwb25zZRJaCg9SZW1vdmVDb250YWluZXISIi5ydW50aW1lLnYxLlJlbW92ZUNvbnRhaW5lclJlcXVlc3QaIy5ydW50aW1lLnYxLlJlbW92ZUNvbnRhaW5lclJlc3BvbnNlElcKDkxpc3RDb250YWluZXJzEiEucnVudGltZS52MS5MaXN0Q29udGFpbmVyc1JlcXVlc3QaIi5ydW50aW1lLnYxLkxpc3RDb250YWluZXJzUmVzcG9uc2USWgoPQ29udGFpbmVyU3RhdHVzEiIucnVudGltZS52MS5Db250YWluZXJTdGF0dXNSZXF1ZXN0GiMucnVudGltZS52MS5Db250YWluZXJTdGF0dXNSZXNwb25zZRJFCghFeGVjU3luYxIbLnJ1bnRpbWUudjEuRXhlY1N5bmNSZXF1ZXN0GhwucnVudGltZS52MS5FeGVjU3luY1Jlc3BvbnNlYgZwcm90bzM");
+  fileDesc("ChRydW50aW1lL3YxL2FwaS5wcm90bxIKcnVudGltZS52MSKLAQoJSW1hZ2VTcGVjEg0KBWltYWdlGAEgASgJEjsKC2Fubm90YXRpb25zGAIgAygLMiYucnVudGltZS52MS5JbWFnZVNwZWMuQW5ub3RhdGlvbnNFbnRyeRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEihgEKCkF1dGhDb25maWcSEAoIdXNlcm5hbWUYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSDAoEYXV0aBgDIAEoCRIWCg5zZXJ2ZXJfYWRkcmVzcxgEIAEoCRIWCg5pZGVudGl0eV90b2tlbhgFIAEoCRIWCg5yZWdpc3RyeV90b2tlbhgGIAEoCSJKCgVJbWFnZRIKCgJpZBgBIAEoCRIRCglyZXBvX3RhZ3MYAiADKAkSFAoMcmVwb19kaWdlc3RzGAMgAygJEgwKBHNpemUYBCABKAQiMwoLSW1hZ2VGaWx0ZXISJAoFaW1hZ2UYASABKAsyFS5ydW50aW1lLnYxLkltYWdlU3BlYyI8ChFMaXN0SW1hZ2VzUmVxdWVzdBInCgZmaWx0ZXIYASABKAsyFy5ydW50aW1lLnYxLkltYWdlRmlsdGVyIjcKEkxpc3RJbWFnZXNSZXNwb25zZRIhCgZpbWFnZXMYASADKAsyES5ydW50aW1lLnYxLkltYWdlIksKEkltYWdlU3RhdHVzUmVxdWVzdBIkCgVpbWFnZRgBIAEoCzIVLnJ1bnRpbWUudjEuSW1hZ2VTcGVjEg8KB3ZlcmJvc2UYAiABKAginQEKE0ltYWdlU3RhdHVzUmVzcG9uc2USIAoFaW1hZ2UYASABKAsyES5ydW50aW1lLnYxLkltYWdlEjcKBGluZm8YAiADKAsyKS5ydW50aW1lLnYxLkltYWdlU3RhdHVzUmVzcG9uc2UuSW5mb0VudHJ5GisKCUluZm9FbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpQBChBQdWxsSW1hZ2VSZXF1ZXN0EiQKBWltYWdlGAEgASgLMhUucnVudGltZS52MS5JbWFnZVNwZWMSJAoEYXV0aBgCIAEoCzIWLnJ1bnRpbWUudjEuQXV0aENvbmZpZxI0Cg5zYW5kYm94X2NvbmZpZxgDIAEoCzIcLnJ1bnRpbWUudjEuUG9kU2FuZGJveENvbmZpZyImChFQdWxsSW1hZ2VSZXNwb25zZRIRCglpbWFnZV9yZWYYASABKAkiOgoSUmVtb3ZlSW1hZ2VSZXF1ZXN0EiQKBWltYWdlGAEgASgLMhUucnVudGltZS52MS5JbWFnZVNwZWMiFQoTUmVtb3ZlSW1hZ2VSZXNwb25zZSIUChJJbWFnZUZzSW5mb1JlcXVlc3QiKgoURmlsZXN5c3RlbUlkZW50aWZpZXISEgoKbW91bnRwb2ludBgBIAEoCSIcCgtVSW50NjRWYWx1ZRINCgV2YWx1ZRgBIAEoBCKwAQoPRmlsZXN5c3RlbVVzYWdlEhEKCXRpbWVzdGFtcBgBIAEoAxIvCgVmc19pZBgCIAEoCzIgLnJ1bnRpbWUudjEuRmlsZXN5c3RlbUlkZW50aWZpZXISKwoKdXNlZF9ieXRlcxgDIAEoCzIXLnJ1bnRpbWUudjEuVUludDY0VmFsdWUSLAoLaW5vZGVzX3VzZWQYBCABKAsyFy5ydW50aW1lLnYxLlVJbnQ2NFZhbHVlIk0KE0ltYWdlRnNJbmZvUmVzcG9uc2USNgoRaW1hZ2VfZmlsZXN5c3RlbXMYASADKAsyGy5ydW50aW1lLnYxLkZpbGVzeXN0ZW1Vc2FnZSIhCg5WZXJzaW9uUmVxdWVzdBIPCgd2ZXJzaW9uGAEgASgJIm4KD1ZlcnNpb25SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEhQKDHJ1bnRpbWVfbmFtZRgCIAEoCRIXCg9ydW50aW1lX3ZlcnNpb24YAyABKAkSGwoTcnVudGltZV9hcGlfdmVyc2lvbhgEIAEoCSIgCg1TdGF0dXNSZXF1ZXN0Eg8KB3ZlcmJvc2UYASABKAgiUQoQUnVudGltZUNvbmRpdGlvbhIMCgR0eXBlGAEgASgJEg4KBnN0YXR1cxgCIAEoCBIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCSJBCg1SdW50aW1lU3RhdHVzEjAKCmNvbmRpdGlvbnMYASADKAsyHC5ydW50aW1lLnYxLlJ1bnRpbWVDb25kaXRpb24inAEKDlN0YXR1c1Jlc3BvbnNlEikKBnN0YXR1cxgBIAEoCzIZLnJ1bnRpbWUudjEuUnVudGltZVN0YXR1cxIyCgRpbmZvGAIgAygLMiQucnVudGltZS52MS5TdGF0dXNSZXNwb25zZS5JbmZvRW50cnkaKwoJSW5mb0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQgoJSURNYXBwaW5nEg8KB2hvc3RfaWQYASABKA0SFAoMY29udGFpbmVyX2lkGAIgASgNEg4KBmxlbmd0aBgDIAEoDSKCAQoNVXNlck5hbWVzcGFjZRInCgRtb2RlGAEgASgOMhkucnVudGltZS52MS5OYW1lc3BhY2VNb2RlEiMKBHVpZHMYAiADKAsyFS5ydW50aW1lLnYxLklETWFwcGluZxIjCgRnaWRzGAMgAygLMhUucnVudGltZS52MS5JRE1hcHBpbmciwAEKD05hbWVzcGFjZU9wdGlvbhIqCgduZXR3b3JrGAEgASgOMhkucnVudGltZS52MS5OYW1lc3BhY2VNb2RlEiYKA3BpZBgCIAEoDjIZLnJ1bnRpbWUudjEuTmFtZXNwYWNlTW9kZRImCgNpcGMYAyABKA4yGS5ydW50aW1lLnYxLk5hbWVzcGFjZU1vZGUSMQoOdXNlcm5zX29wdGlvbnMYBSABKAsyGS5ydW50aW1lLnYxLlVzZXJOYW1lc3BhY2UiaQobTGludXhTYW5kYm94U2VjdXJpdHlDb250ZXh0EjYKEW5hbWVzcGFjZV9vcHRpb25zGAEgASgLMhsucnVudGltZS52MS5OYW1lc3BhY2VPcHRpb24SEgoKcHJpdmlsZWdlZBgGIAEoCCJxChVMaW51eFBvZFNhbmRib3hDb25maWcSFQoNY2dyb3VwX3BhcmVudBgBIAEoCRJBChBzZWN1cml0eV9jb250ZXh0GAIgASgLMicucnVudGltZS52MS5MaW51eFNhbmRib3hTZWN1cml0eUNvbnRleHQiUwoSUG9kU2FuZGJveE1ldGFkYXRhEgwKBG5hbWUYASABKAkSCwoDdWlkGAIgASgJEhEKCW5hbWVzcGFjZRgDIAEoCRIPCgdhdHRlbXB0GAQgASgNIoADChBQb2RTYW5kYm94Q29uZmlnEjAKCG1ldGFkYXRhGAEgASgLMh4ucnVudGltZS52MS5Qb2RTYW5kYm94TWV0YWRhdGESEAoIaG9zdG5hbWUYAiABKAkSFQoNbG9nX2RpcmVjdG9yeRgDIAEoCRI4CgZsYWJlbHMYBiADKAsyKC5ydW50aW1lLnYxLlBvZFNhbmRib3hDb25maWcuTGFiZWxzRW50cnkSQgoLYW5ub3RhdGlvbnMYByADKAsyLS5ydW50aW1lLnYxLlBvZFNhbmRib3hDb25maWcuQW5ub3RhdGlvbnNFbnRyeRIwCgVsaW51eBgIIAEoCzIhLnJ1bnRpbWUudjEuTGludXhQb2RTYW5kYm94Q29uZmlnGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIl0KFFJ1blBvZFNhbmRib3hSZXF1ZXN0EiwKBmNvbmZpZxgBIAEoCzIcLnJ1bnRpbWUudjEuUG9kU2FuZGJveENvbmZpZxIXCg9ydW50aW1lX2hhbmRsZXIYAiABKAkiLwoVUnVuUG9kU2FuZGJveFJlc3BvbnNlEhYKDnBvZF9zYW5kYm94X2lkGAEgASgJIi8KFVN0b3BQb2RTYW5kYm94UmVxdWVzdBIWCg5wb2Rfc2FuZGJveF9pZBgBIAEoCSIYChZTdG9wUG9kU2FuZGJveFJlc3BvbnNlIjEKF1JlbW92ZVBvZFNhbmRib3hSZXF1ZXN0EhYKDnBvZF9zYW5kYm94X2lkGAEgASgJIhoKGFJlbW92ZVBvZFNhbmRib3hSZXNwb25zZSIyChFDb250YWluZXJNZXRhZGF0YRIMCgRuYW1lGAEgASgJEg8KB2F0dGVtcHQYAiABKA0iJgoIS2V5VmFsdWUSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJIkQKBU1vdW50EhYKDmNvbnRhaW5lcl9wYXRoGAEgASgJEhEKCWhvc3RfcGF0aBgCIAEoCRIQCghyZWFkb25seRgDIAEoCCJrCh1MaW51eENvbnRhaW5lclNlY3VyaXR5Q29udGV4dBISCgpwcml2aWxlZ2VkGAIgASgIEjYKEW5hbWVzcGFjZV9vcHRpb25zGAMgASgLMhsucnVudGltZS52MS5OYW1lc3BhY2VPcHRpb24iWwoUTGludXhDb250YWluZXJDb25maWcSQwoQc2VjdXJpdHlfY29udGV4dBgCIAEoCzIpLnJ1bnRpbWUudjEuTGludXhDb250YWluZXJTZWN1cml0eUNvbnRleHQihQQKD0NvbnRhaW5lckNvbmZpZxIvCghtZXRhZGF0YRgBIAEoCzIdLnJ1bnRpbWUudjEuQ29udGFpbmVyTWV0YWRhdGESJAoFaW1hZ2UYAiABKAsyFS5ydW50aW1lLnYxLkltYWdlU3BlYxIPCgdjb21tYW5kGAMgAygJEgwKBGFyZ3MYBCADKAkSEwoLd29ya2luZ19kaXIYBSABKAkSIgoEZW52cxgGIAMoCzIULnJ1bnRpbWUudjEuS2V5VmFsdWUSIQoGbW91bnRzGAcgAygLMhEucnVudGltZS52MS5Nb3VudBI3CgZsYWJlbHMYCSADKAsyJy5ydW50aW1lLnYxLkNvbnRhaW5lckNvbmZpZy5MYWJlbHNFbnRyeRJBCgthbm5vdGF0aW9ucxgKIAMoCzIsLnJ1bnRpbWUudjEuQ29udGFpbmVyQ29uZmlnLkFubm90YXRpb25zRW50cnkSEAoIbG9nX3BhdGgYCyABKAkSLwoFbGludXgYDyABKAsyIC5ydW50aW1lLnYxLkxpbnV4Q29udGFpbmVyQ29uZmlnGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMgoQQW5ub3RhdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpMBChZDcmVhdGVDb250YWluZXJSZXF1ZXN0EhYKDnBvZF9zYW5kYm94X2lkGAEgASgJEisKBmNvbmZpZxgCIAEoCzIbLnJ1bnRpbWUudjEuQ29udGFpbmVyQ29uZmlnEjQKDnNhbmRib3hfY29uZmlnGAMgASgLMhwucnVudGltZS52MS5Qb2RTYW5kYm94Q29uZmlnIi8KF0NyZWF0ZUNvbnRhaW5lclJlc3BvbnNlEhQKDGNvbnRhaW5lcl9pZBgBIAEoCSItChVTdGFydENvbnRhaW5lclJlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJIhgKFlN0YXJ0Q29udGFpbmVyUmVzcG9uc2UiPQoUU3RvcENvbnRhaW5lclJlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEg8KB3RpbWVvdXQYAiABKAMiFwoVU3RvcENvbnRhaW5lclJlc3BvbnNlIi4KFlJlbW92ZUNvbnRhaW5lclJlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJIhkKF1JlbW92ZUNvbnRhaW5lclJlc3BvbnNlIjUKD0NvbnRhaW5lckZpbHRlchIKCgJpZBgBIAEoCRIWCg5wb2Rfc2FuZGJveF9pZBgDIAEoCSJEChVMaXN0Q29udGFpbmVyc1JlcXVlc3QSKwoGZmlsdGVyGAEgASgLMhsucnVudGltZS52MS5Db250YWluZXJGaWx0ZXIi2AEKCUNvbnRhaW5lchIKCgJpZBgBIAEoCRIWCg5wb2Rfc2FuZGJveF9pZBgCIAEoCRIvCghtZXRhZGF0YRgDIAEoCzIdLnJ1bnRpbWUudjEuQ29udGFpbmVyTWV0YWRhdGESJAoFaW1hZ2UYBCABKAsyFS5ydW50aW1lLnYxLkltYWdlU3BlYxIRCglpbWFnZV9yZWYYBSABKAkSKQoFc3RhdGUYBiABKA4yGi5ydW50aW1lLnYxLkNvbnRhaW5lclN0YXRlEhIKCmNyZWF0ZWRfYXQYByABKAMiQwoWTGlzdENvbnRhaW5lcnNSZXNwb25zZRIpCgpjb250YWluZXJzGAEgAygLMhUucnVudGltZS52MS5Db250YWluZXIiPwoWQ29udGFpbmVyU3RhdHVzUmVxdWVzdBIUCgxjb250YWluZXJfaWQYASABKAkSDwoHdmVyYm9zZRgCIAEoCCLqAQoPQ29udGFpbmVyU3RhdHVzEgoKAmlkGAEgASgJEi8KCG1ldGFkYXRhGAIgASgLMh0ucnVudGltZS52MS5Db250YWluZXJNZXRhZGF0YRIpCgVzdGF0ZRgDIAEoDjIaLnJ1bnRpbWUudjEuQ29udGFpbmVyU3RhdGUSEgoKY3JlYXRlZF9hdBgEIAEoAxISCgpzdGFydGVkX2F0GAUgASgDEhMKC2ZpbmlzaGVkX2F0GAYgASgDEhEKCWV4aXRfY29kZRgHIAEoBRIOCgZyZWFzb24YCiABKAkSDwoHbWVzc2FnZRgLIAEoCSKwAQoXQ29udGFpbmVyU3RhdHVzUmVzcG9uc2USKwoGc3RhdHVzGAEgASgLMhsucnVudGltZS52MS5Db250YWluZXJTdGF0dXMSOwoEaW5mbxgCIAMoCzItLnJ1bnRpbWUudjEuQ29udGFpbmVyU3RhdHVzUmVzcG9uc2UuSW5mb0VudHJ5GisKCUluZm9FbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkUKD0V4ZWNTeW5jUmVxdWVzdBIUCgxjb250YWluZXJfaWQYASABKAkSCwoDY21kGAIgAygJEg8KB3RpbWVvdXQYAyABKAMiRQoQRXhlY1N5bmNSZXNwb25zZRIOCgZzdGRvdXQYASABKAwSDgoGc3RkZXJyGAIgASgMEhEKCWV4aXRfY29kZRgDIAEoBSo9Cg1OYW1lc3BhY2VNb2RlEgcKA1BPRBAAEg0KCUNPTlRBSU5FUhABEggKBE5PREUQAhIKCgZUQVJHRVQQAyprCg5Db250YWluZXJTdGF0ZRIVChFDT05UQUlORVJfQ1JFQVRFRBAAEhUKEUNPTlRBSU5FUl9SVU5OSU5HEAESFAoQQ09OVEFJTkVSX0VYSVRFRBACEhUKEUNPTlRBSU5FUl9VTktOT1dOEAMylQMKDEltYWdlU2VydmljZRJLCgpMaXN0SW1hZ2VzEh0ucnVudGltZS52MS5MaXN0SW1hZ2VzUmVxdWVzdBoeLnJ1bnRpbWUudjEuTGlzdEltYWdlc1Jlc3BvbnNlEk4KC0ltYWdlU3RhdHVzEh4ucnVudGltZS52MS5JbWFnZVN0YXR1c1JlcXVlc3QaHy5ydW50aW1lLnYxLkltYWdlU3RhdHVzUmVzcG9uc2USSAoJUHVsbEltYWdlEhwucnVudGltZS52MS5QdWxsSW1hZ2VSZXF1ZXN0Gh0ucnVudGltZS52MS5QdWxsSW1hZ2VSZXNwb25zZRJOCgtSZW1vdmVJbWFnZRIeLnJ1bnRpbWUudjEuUmVtb3ZlSW1hZ2VSZXF1ZXN0Gh8ucnVudGltZS52MS5SZW1vdmVJbWFnZVJlc3BvbnNlEk4KC0ltYWdlRnNJbmZvEh4ucnVudGltZS52MS5JbWFnZUZzSW5mb1JlcXVlc3QaHy5ydW50aW1lLnYxLkltYWdlRnNJbmZvUmVzcG9uc2UyhggKDlJ1bnRpbWVTZXJ2aWNlEkIKB1ZlcnNpb24SGi5ydW50aW1lLnYxLlZlcnNpb25SZXF1ZXN0GhsucnVudGltZS52MS5WZXJzaW9uUmVzcG9uc2USPwoGU3RhdHVzEhkucnVudGltZS52MS5TdGF0dXNSZXF1ZXN0GhoucnVudGltZS52MS5TdGF0dXNSZXNwb25zZRJUCg1SdW5Qb2RTYW5kYm94EiAucnVudGltZS52MS5SdW5Qb2RTYW5kYm94UmVxdWVzdBohLnJ1bnRpbWUudjEuUnVuUG9kU2FuZGJveFJlc3BvbnNlElcKDlN0b3BQb2RTYW5kYm94EiEucnVudGltZS52MS5TdG9wUG9kU2FuZGJveFJlcXVlc3QaIi5ydW50aW1lLnYxLlN0b3BQb2RTYW5kYm94UmVzcG9uc2USXQoQUmVtb3ZlUG9kU2FuZGJveBIjLnJ1bnRpbWUudjEuUmVtb3ZlUG9kU2FuZGJveFJlcXVlc3QaJC5ydW50aW1lLnYxLlJlbW92ZVBvZFNhbmRib3hSZXNwb25zZRJaCg9DcmVhdGVDb250YWluZXISIi5ydW50aW1lLnYxLkNyZWF0ZUNvbnRhaW5lclJlcXVlc3QaIy5ydW50aW1lLnYxLkNyZWF0ZUNvbnRhaW5lclJlc3BvbnNlElcKDlN0YXJ0Q29udGFpbmVyEiEucnVudGltZS52MS5TdGFydENvbnRhaW5lclJlcXVlc3QaIi5ydW50aW1lLnYxLlN0YXJ0Q29udGFpbmVyUmVzcG9uc2USVAoNU3RvcENvbnRhaW5lchIgLnJ1bnRpbWUudjEuU3RvcENvbnRhaW5lclJlcXVlc3QaIS5ydW50aW1lLnYxLlN0b3BDb250YWluZXJSZXNwb25zZRJaCg9SZW1vdmVDb250YWluZXISIi5ydW50aW1lLnYxLlJlbW92ZUNvbnRhaW5lclJlcXVlc3QaIy5ydW50aW1lLnYxLlJlbW92ZUNvbnRhaW5lclJlc3BvbnNlElcKDkxpc3RDb250YWluZXJzEiEucnVudGltZS52MS5MaXN0Q29udGFpbmVyc1JlcXVlc3QaIi5ydW50aW1lLnYxLkxpc3RDb250YWluZXJzUmVzcG9uc2USWgoPQ29udGFpbmVyU3RhdHVzEiIucnVudGltZS52MS5Db250YWluZXJTdGF0dXNSZXF1ZXN0GiMucnVudGltZS52MS5Db250YWluZXJTdGF0dXNSZXNwb25zZRJFCghFeGVjU3luYxIbLnJ1bnRpbWUudjEuRXhlY1N5bmNSZXF1ZXN0GhwucnVudGltZS52MS5FeGVjU3luY1Jlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message runtime.v1.ImageSpec
@@ -514,6 +514,60 @@ export const StatusResponseSchema: GenMessage<StatusResponse> = /*@__PURE__*/
   messageDesc(file_runtime_v1_api, 22);
 
 /**
+ * @generated from message runtime.v1.IDMapping
+ */
+export type IDMapping = Message<"runtime.v1.IDMapping"> & {
+  /**
+   * @generated from field: uint32 host_id = 1;
+   */
+  hostId: number;
+
+  /**
+   * @generated from field: uint32 container_id = 2;
+   */
+  containerId: number;
+
+  /**
+   * @generated from field: uint32 length = 3;
+   */
+  length: number;
+};
+
+/**
+ * Describes the message runtime.v1.IDMapping.
+ * Use `create(IDMappingSchema)` to create a new message.
+ */
+export const IDMappingSchema: GenMessage<IDMapping> = /*@__PURE__*/
+  messageDesc(file_runtime_v1_api, 23);
+
+/**
+ * @generated from message runtime.v1.UserNamespace
+ */
+export type UserNamespace = Message<"runtime.v1.UserNamespace"> & {
+  /**
+   * @generated from field: runtime.v1.NamespaceMode mode = 1;
+   */
+  mode: NamespaceMode;
+
+  /**
+   * @generated from field: repeated runtime.v1.IDMapping uids = 2;
+   */
+  uids: IDMapping[];
+
+  /**
+   * @generated from field: repeated runtime.v1.IDMapping gids = 3;
+   */
+  gids: IDMapping[];
+};
+
+/**
+ * Describes the message runtime.v1.UserNamespace.
+ * Use `create(UserNamespaceSchema)` to create a new message.
+ */
+export const UserNamespaceSchema: GenMessage<UserNamespace> = /*@__PURE__*/
+  messageDesc(file_runtime_v1_api, 24);
+
+/**
  * @generated from message runtime.v1.NamespaceOption
  */
 export type NamespaceOption = Message<"runtime.v1.NamespaceOption"> & {
@@ -531,6 +585,11 @@ export type NamespaceOption = Message<"runtime.v1.NamespaceOption"> & {
    * @generated from field: runtime.v1.NamespaceMode ipc = 3;
    */
   ipc: NamespaceMode;
+
+  /**
+   * @generated from field: runtime.v1.UserNamespace userns_options = 5;
+   */
+  usernsOptions?: UserNamespace | undefined;
 };
 
 /**
@@ -538,7 +597,7 @@ export type NamespaceOption = Message<"runtime.v1.NamespaceOption"> & {
  * Use `create(NamespaceOptionSchema)` to create a new message.
  */
 export const NamespaceOptionSchema: GenMessage<NamespaceOption> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 23);
+  messageDesc(file_runtime_v1_api, 25);
 
 /**
  * @generated from message runtime.v1.LinuxSandboxSecurityContext
@@ -560,7 +619,7 @@ export type LinuxSandboxSecurityContext = Message<"runtime.v1.LinuxSandboxSecuri
  * Use `create(LinuxSandboxSecurityContextSchema)` to create a new message.
  */
 export const LinuxSandboxSecurityContextSchema: GenMessage<LinuxSandboxSecurityContext> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 24);
+  messageDesc(file_runtime_v1_api, 26);
 
 /**
  * @generated from message runtime.v1.LinuxPodSandboxConfig
@@ -582,7 +641,7 @@ export type LinuxPodSandboxConfig = Message<"runtime.v1.LinuxPodSandboxConfig"> 
  * Use `create(LinuxPodSandboxConfigSchema)` to create a new message.
  */
 export const LinuxPodSandboxConfigSchema: GenMessage<LinuxPodSandboxConfig> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 25);
+  messageDesc(file_runtime_v1_api, 27);
 
 /**
  * @generated from message runtime.v1.PodSandboxMetadata
@@ -614,7 +673,7 @@ export type PodSandboxMetadata = Message<"runtime.v1.PodSandboxMetadata"> & {
  * Use `create(PodSandboxMetadataSchema)` to create a new message.
  */
 export const PodSandboxMetadataSchema: GenMessage<PodSandboxMetadata> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 26);
+  messageDesc(file_runtime_v1_api, 28);
 
 /**
  * @generated from message runtime.v1.PodSandboxConfig
@@ -656,7 +715,7 @@ export type PodSandboxConfig = Message<"runtime.v1.PodSandboxConfig"> & {
  * Use `create(PodSandboxConfigSchema)` to create a new message.
  */
 export const PodSandboxConfigSchema: GenMessage<PodSandboxConfig> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 27);
+  messageDesc(file_runtime_v1_api, 29);
 
 /**
  * @generated from message runtime.v1.RunPodSandboxRequest
@@ -678,7 +737,7 @@ export type RunPodSandboxRequest = Message<"runtime.v1.RunPodSandboxRequest"> & 
  * Use `create(RunPodSandboxRequestSchema)` to create a new message.
  */
 export const RunPodSandboxRequestSchema: GenMessage<RunPodSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 28);
+  messageDesc(file_runtime_v1_api, 30);
 
 /**
  * @generated from message runtime.v1.RunPodSandboxResponse
@@ -695,7 +754,7 @@ export type RunPodSandboxResponse = Message<"runtime.v1.RunPodSandboxResponse"> 
  * Use `create(RunPodSandboxResponseSchema)` to create a new message.
  */
 export const RunPodSandboxResponseSchema: GenMessage<RunPodSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 29);
+  messageDesc(file_runtime_v1_api, 31);
 
 /**
  * @generated from message runtime.v1.StopPodSandboxRequest
@@ -712,7 +771,7 @@ export type StopPodSandboxRequest = Message<"runtime.v1.StopPodSandboxRequest"> 
  * Use `create(StopPodSandboxRequestSchema)` to create a new message.
  */
 export const StopPodSandboxRequestSchema: GenMessage<StopPodSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 30);
+  messageDesc(file_runtime_v1_api, 32);
 
 /**
  * @generated from message runtime.v1.StopPodSandboxResponse
@@ -725,7 +784,7 @@ export type StopPodSandboxResponse = Message<"runtime.v1.StopPodSandboxResponse"
  * Use `create(StopPodSandboxResponseSchema)` to create a new message.
  */
 export const StopPodSandboxResponseSchema: GenMessage<StopPodSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 31);
+  messageDesc(file_runtime_v1_api, 33);
 
 /**
  * @generated from message runtime.v1.RemovePodSandboxRequest
@@ -742,7 +801,7 @@ export type RemovePodSandboxRequest = Message<"runtime.v1.RemovePodSandboxReques
  * Use `create(RemovePodSandboxRequestSchema)` to create a new message.
  */
 export const RemovePodSandboxRequestSchema: GenMessage<RemovePodSandboxRequest> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 32);
+  messageDesc(file_runtime_v1_api, 34);
 
 /**
  * @generated from message runtime.v1.RemovePodSandboxResponse
@@ -755,7 +814,7 @@ export type RemovePodSandboxResponse = Message<"runtime.v1.RemovePodSandboxRespo
  * Use `create(RemovePodSandboxResponseSchema)` to create a new message.
  */
 export const RemovePodSandboxResponseSchema: GenMessage<RemovePodSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 33);
+  messageDesc(file_runtime_v1_api, 35);
 
 /**
  * @generated from message runtime.v1.ContainerMetadata
@@ -777,7 +836,7 @@ export type ContainerMetadata = Message<"runtime.v1.ContainerMetadata"> & {
  * Use `create(ContainerMetadataSchema)` to create a new message.
  */
 export const ContainerMetadataSchema: GenMessage<ContainerMetadata> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 34);
+  messageDesc(file_runtime_v1_api, 36);
 
 /**
  * @generated from message runtime.v1.KeyValue
@@ -799,7 +858,7 @@ export type KeyValue = Message<"runtime.v1.KeyValue"> & {
  * Use `create(KeyValueSchema)` to create a new message.
  */
 export const KeyValueSchema: GenMessage<KeyValue> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 35);
+  messageDesc(file_runtime_v1_api, 37);
 
 /**
  * @generated from message runtime.v1.Mount
@@ -826,7 +885,7 @@ export type Mount = Message<"runtime.v1.Mount"> & {
  * Use `create(MountSchema)` to create a new message.
  */
 export const MountSchema: GenMessage<Mount> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 36);
+  messageDesc(file_runtime_v1_api, 38);
 
 /**
  * @generated from message runtime.v1.LinuxContainerSecurityContext
@@ -848,7 +907,7 @@ export type LinuxContainerSecurityContext = Message<"runtime.v1.LinuxContainerSe
  * Use `create(LinuxContainerSecurityContextSchema)` to create a new message.
  */
 export const LinuxContainerSecurityContextSchema: GenMessage<LinuxContainerSecurityContext> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 37);
+  messageDesc(file_runtime_v1_api, 39);
 
 /**
  * @generated from message runtime.v1.LinuxContainerConfig
@@ -865,7 +924,7 @@ export type LinuxContainerConfig = Message<"runtime.v1.LinuxContainerConfig"> & 
  * Use `create(LinuxContainerConfigSchema)` to create a new message.
  */
 export const LinuxContainerConfigSchema: GenMessage<LinuxContainerConfig> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 38);
+  messageDesc(file_runtime_v1_api, 40);
 
 /**
  * @generated from message runtime.v1.ContainerConfig
@@ -932,7 +991,7 @@ export type ContainerConfig = Message<"runtime.v1.ContainerConfig"> & {
  * Use `create(ContainerConfigSchema)` to create a new message.
  */
 export const ContainerConfigSchema: GenMessage<ContainerConfig> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 39);
+  messageDesc(file_runtime_v1_api, 41);
 
 /**
  * @generated from message runtime.v1.CreateContainerRequest
@@ -959,7 +1018,7 @@ export type CreateContainerRequest = Message<"runtime.v1.CreateContainerRequest"
  * Use `create(CreateContainerRequestSchema)` to create a new message.
  */
 export const CreateContainerRequestSchema: GenMessage<CreateContainerRequest> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 40);
+  messageDesc(file_runtime_v1_api, 42);
 
 /**
  * @generated from message runtime.v1.CreateContainerResponse
@@ -976,7 +1035,7 @@ export type CreateContainerResponse = Message<"runtime.v1.CreateContainerRespons
  * Use `create(CreateContainerResponseSchema)` to create a new message.
  */
 export const CreateContainerResponseSchema: GenMessage<CreateContainerResponse> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 41);
+  messageDesc(file_runtime_v1_api, 43);
 
 /**
  * @generated from message runtime.v1.StartContainerRequest
@@ -993,7 +1052,7 @@ export type StartContainerRequest = Message<"runtime.v1.StartContainerRequest"> 
  * Use `create(StartContainerRequestSchema)` to create a new message.
  */
 export const StartContainerRequestSchema: GenMessage<StartContainerRequest> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 42);
+  messageDesc(file_runtime_v1_api, 44);
 
 /**
  * @generated from message runtime.v1.StartContainerResponse
@@ -1006,7 +1065,7 @@ export type StartContainerResponse = Message<"runtime.v1.StartContainerResponse"
  * Use `create(StartContainerResponseSchema)` to create a new message.
  */
 export const StartContainerResponseSchema: GenMessage<StartContainerResponse> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 43);
+  messageDesc(file_runtime_v1_api, 45);
 
 /**
  * @generated from message runtime.v1.StopContainerRequest
@@ -1030,7 +1089,7 @@ export type StopContainerRequest = Message<"runtime.v1.StopContainerRequest"> & 
  * Use `create(StopContainerRequestSchema)` to create a new message.
  */
 export const StopContainerRequestSchema: GenMessage<StopContainerRequest> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 44);
+  messageDesc(file_runtime_v1_api, 46);
 
 /**
  * @generated from message runtime.v1.StopContainerResponse
@@ -1043,7 +1102,7 @@ export type StopContainerResponse = Message<"runtime.v1.StopContainerResponse"> 
  * Use `create(StopContainerResponseSchema)` to create a new message.
  */
 export const StopContainerResponseSchema: GenMessage<StopContainerResponse> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 45);
+  messageDesc(file_runtime_v1_api, 47);
 
 /**
  * @generated from message runtime.v1.RemoveContainerRequest
@@ -1060,7 +1119,7 @@ export type RemoveContainerRequest = Message<"runtime.v1.RemoveContainerRequest"
  * Use `create(RemoveContainerRequestSchema)` to create a new message.
  */
 export const RemoveContainerRequestSchema: GenMessage<RemoveContainerRequest> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 46);
+  messageDesc(file_runtime_v1_api, 48);
 
 /**
  * @generated from message runtime.v1.RemoveContainerResponse
@@ -1073,7 +1132,7 @@ export type RemoveContainerResponse = Message<"runtime.v1.RemoveContainerRespons
  * Use `create(RemoveContainerResponseSchema)` to create a new message.
  */
 export const RemoveContainerResponseSchema: GenMessage<RemoveContainerResponse> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 47);
+  messageDesc(file_runtime_v1_api, 49);
 
 /**
  * @generated from message runtime.v1.ContainerFilter
@@ -1095,7 +1154,7 @@ export type ContainerFilter = Message<"runtime.v1.ContainerFilter"> & {
  * Use `create(ContainerFilterSchema)` to create a new message.
  */
 export const ContainerFilterSchema: GenMessage<ContainerFilter> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 48);
+  messageDesc(file_runtime_v1_api, 50);
 
 /**
  * @generated from message runtime.v1.ListContainersRequest
@@ -1112,7 +1171,7 @@ export type ListContainersRequest = Message<"runtime.v1.ListContainersRequest"> 
  * Use `create(ListContainersRequestSchema)` to create a new message.
  */
 export const ListContainersRequestSchema: GenMessage<ListContainersRequest> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 49);
+  messageDesc(file_runtime_v1_api, 51);
 
 /**
  * @generated from message runtime.v1.Container
@@ -1159,7 +1218,7 @@ export type Container = Message<"runtime.v1.Container"> & {
  * Use `create(ContainerSchema)` to create a new message.
  */
 export const ContainerSchema: GenMessage<Container> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 50);
+  messageDesc(file_runtime_v1_api, 52);
 
 /**
  * @generated from message runtime.v1.ListContainersResponse
@@ -1176,7 +1235,7 @@ export type ListContainersResponse = Message<"runtime.v1.ListContainersResponse"
  * Use `create(ListContainersResponseSchema)` to create a new message.
  */
 export const ListContainersResponseSchema: GenMessage<ListContainersResponse> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 51);
+  messageDesc(file_runtime_v1_api, 53);
 
 /**
  * @generated from message runtime.v1.ContainerStatusRequest
@@ -1198,7 +1257,7 @@ export type ContainerStatusRequest = Message<"runtime.v1.ContainerStatusRequest"
  * Use `create(ContainerStatusRequestSchema)` to create a new message.
  */
 export const ContainerStatusRequestSchema: GenMessage<ContainerStatusRequest> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 52);
+  messageDesc(file_runtime_v1_api, 54);
 
 /**
  * @generated from message runtime.v1.ContainerStatus
@@ -1255,7 +1314,7 @@ export type ContainerStatus = Message<"runtime.v1.ContainerStatus"> & {
  * Use `create(ContainerStatusSchema)` to create a new message.
  */
 export const ContainerStatusSchema: GenMessage<ContainerStatus> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 53);
+  messageDesc(file_runtime_v1_api, 55);
 
 /**
  * @generated from message runtime.v1.ContainerStatusResponse
@@ -1277,7 +1336,7 @@ export type ContainerStatusResponse = Message<"runtime.v1.ContainerStatusRespons
  * Use `create(ContainerStatusResponseSchema)` to create a new message.
  */
 export const ContainerStatusResponseSchema: GenMessage<ContainerStatusResponse> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 54);
+  messageDesc(file_runtime_v1_api, 56);
 
 /**
  * @generated from message runtime.v1.ExecSyncRequest
@@ -1306,7 +1365,7 @@ export type ExecSyncRequest = Message<"runtime.v1.ExecSyncRequest"> & {
  * Use `create(ExecSyncRequestSchema)` to create a new message.
  */
 export const ExecSyncRequestSchema: GenMessage<ExecSyncRequest> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 55);
+  messageDesc(file_runtime_v1_api, 57);
 
 /**
  * @generated from message runtime.v1.ExecSyncResponse
@@ -1333,7 +1392,7 @@ export type ExecSyncResponse = Message<"runtime.v1.ExecSyncResponse"> & {
  * Use `create(ExecSyncResponseSchema)` to create a new message.
  */
 export const ExecSyncResponseSchema: GenMessage<ExecSyncResponse> = /*@__PURE__*/
-  messageDesc(file_runtime_v1_api, 56);
+  messageDesc(file_runtime_v1_api, 58);
 
 /**
  * @generated from enum runtime.v1.NamespaceMode
