@@ -156,6 +156,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         readWaitMs: config.blob.max_read_wait_sec * 1000,
         maxCacheBytes: config.cache.max_bytes,
         backgroundBytesPerSecond: config.background_fetch.max_bytes_per_sec,
+        maxOpeningBytes: config.opening.max_memory_bytes,
         headers: config.disable_verification ? "trusted" : "checked",
       }),
     );

@@ -21,6 +21,8 @@ export interface Config {
   readonly background_fetch: BackgroundFetchConfig;
   /** What is kept of layers. */
   readonly cache: CacheConfig;
+  /** How layers are opened. */
+  readonly opening: OpeningConfig;
   /** Which indexes make an image a lazy one. */
   readonly pull_modes: PullModesConfig;
   /** Whose word counts. */
@@ -74,6 +76,15 @@ export interface CacheConfig {
    * once.
    */
   readonly keep_removed: boolean;
+}
+
+/** `[opening]`: from a ztoc to a layer that is served. */
+export interface OpeningConfig {
+  /**
+   * The most memory that opening one layer may take, and all that are opened at a time together, bytes. A
+   * layer whose ztoc would take more is not served lazily. Default 1 GiB.
+   */
+  readonly max_memory_bytes: number;
 }
 
 /** `[pull_modes]`: how images are pulled. */

@@ -17,6 +17,17 @@ const countOr = (fallback: number) =>
     v.pipe(v.number(), v.integer(), v.transform((n) => n === 0 ? fallback : n)),
     fallback,
   );
+/** A size in bytes; zero means the default. */
+const sizeOr = (fallback: number) =>
+  v.optional(
+    v.pipe(
+      v.number(),
+      v.safeInteger(),
+      v.minValue(0),
+      v.transform((n) => n === 0 ? fallback : n),
+    ),
+    fallback,
+  );
 /** A number of things or bytes, not negative. */
 const count = (fallback: number) =>
   v.optional(
@@ -128,6 +139,11 @@ export const configSchema = v.object({
       max_bytes: count(0),
       keep_removed: flag(false),
     }),
+    {},
+  ),
+  // Ours: what opening layers may take.
+  opening: v.optional(
+    v.object({ max_memory_bytes: sizeOr(2 ** 30) }),
     {},
   ),
   content_store: v.optional(

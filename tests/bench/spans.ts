@@ -86,7 +86,7 @@ async function serve(bench: Bench): Promise<Served> {
     mountHelper: mountHelperArguments(),
   });
   const reference = parseReference(`${bench.host}/${REPOSITORY}:1`);
-  const layer = store.add(
+  const layer = await store.add(
     bench.layer.digest,
     bench.ztocBytes,
     new RegistryBlobs(bench.client, `${root}/ingest`).source(

@@ -76,6 +76,11 @@ export class LazyHost implements AsyncDisposable {
     return this.daemonProcess.root ?? `${this.folder}/root`;
   }
 
+  /** Path of the daemon's socket. */
+  get socket(): string {
+    return `${this.folder}/soci.sock`;
+  }
+
   /**
    * @param options.config the daemon's config.toml; by default v1 on and background fetch off.
    * @param options.caFile authorities to trust beside the system's.

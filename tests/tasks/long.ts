@@ -15,6 +15,7 @@ interface Campaign {
 const CAMPAIGNS: readonly Campaign[] = [
   { task: "crash", args: ["200"] }, // kills
   { task: "faults", args: ["3"] }, // times each fault
+  { task: "neighbours", args: ["1000"] }, // misses beside each
   { task: "fuzz", args: ["900"] }, // seconds
   { task: "soak", args: ["30"] }, // minutes
 ];
@@ -40,7 +41,7 @@ for (const { task, args } of CAMPAIGNS) {
   }).spawn().status;
   const minutes = (performance.now() - start) / 60_000;
   results.push(
-    `${task.padEnd(8)} ${success ? "held" : `ended with code ${code}`}, ${
+    `${task.padEnd(10)} ${success ? "held" : `ended with code ${code}`}, ${
       minutes.toFixed(1)
     } min`,
   );

@@ -10,13 +10,16 @@ import { ZtocError } from "./errors.ts";
 import { FlatBufferReader, type Table } from "./flatbuffer_reader.ts";
 import {
   MAX_ENTRIES,
+  MAX_SPANS,
   MAX_ZTOC_BYTES,
   type Ztoc,
   type ZtocCompression,
   type ZtocEntry,
+  type ZtocHead,
+  type ZtocOutline,
 } from "./model.ts";
 import { ALGORITHM, COMPRESSION, FILE, TOC, XATTR, ZTOC } from "./schema.ts";
-import { spanTable } from "./span_table.ts";
+import { spanFacts } from "./span_facts.ts";
 
 const TYPES = ([
   "reg",
@@ -39,6 +42,17 @@ const MAX_TEXT_BYTES = 256;
 const MAX_RECORDS = 2 ** 22;
 const NO_XATTRS: ZtocEntry["xattrs"] = [];
 
+/** A ztoc whose files are read one by one, as each is asked for. */
+export interface OpenZtoc extends ZtocHead {
+  /** How many files it lists. */
+  readonly entryCount: number;
+  /**
+   * Reads the files, in tar order, from the first one each time. An entry is a view of the ztoc's bytes.
+   * @throws ZtocError on the way.
+   */
+  entries(): Generator<ZtocEntry, void, void>;
+}
+
 /**
  * Reads a ztoc from an untrusted place. What comes back is consistent: entries ascend and lie inside
  * the tar, spans are as many as digests and lie inside the blob. Names, links, records and
@@ -46,10 +60,31 @@ const NO_XATTRS: ZtocEntry["xattrs"] = [];
  * @throws ZtocError, and nothing else.
  */
 export function decodeZtoc(bytes: Uint8Array): Ztoc {
-  if (bytes.length > MAX_ZTOC_BYTES) {
-    throw new ZtocError("too-large", -1, `${bytes.length} bytes`);
-  }
-  return new ZtocDecoder(bytes).decode();
+  const { entries, entryCount: _, ...head } = openZtoc(bytes);
+  return { ...head, entries: [...entries()] };
+}
+
+/**
+ * The same without a list of all files, which takes several times the memory of the ztoc: they are
+ * checked as they are read.
+ * @throws ZtocError, and nothing else.
+ */
+export function openZtoc(bytes: Uint8Array): OpenZtoc {
+  const head = new ZtocDecoder(bytes).head();
+  spanFacts(head, { windows: "left out" }); // for its checks
+  return {
+    ...head,
+    entryCount: ztocOutline(bytes).entries,
+    entries: () => new ZtocDecoder(bytes).entries(head.uncompressedSize),
+  };
+}
+
+/**
+ * How much there is to read, without reading it: takes no time to speak of, and checks nothing else.
+ * @throws ZtocError
+ */
+export function ztocOutline(bytes: Uint8Array): ZtocOutline {
+  return new ZtocDecoder(bytes).outline();
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {
@@ -71,23 +106,61 @@ class ZtocDecoder {
   #records = 0;
 
   constructor(bytes: Uint8Array) {
+    if (bytes.length > MAX_ZTOC_BYTES) {
+      throw new ZtocError("too-large", -1, `${bytes.length} bytes`);
+    }
     this.#reader = new FlatBufferReader(bytes);
   }
 
-  decode(): Ztoc {
+  outline(): ZtocOutline {
     const reader = this.#reader;
     const root = reader.root();
-    const ztoc: Ztoc = {
+    const toc = this.#child(root, ZTOC.toc, "toc");
+    const compression = this.#child(root, ZTOC.compression, "compression");
+    return {
+      entries: reader.references(toc, TOC.metadata).count,
+      spans: reader.references(compression, COMPRESSION.spanDigests).count,
+      checkpointBytes: reader.bytes(compression, COMPRESSION.checkpoints)
+        .length,
+    };
+  }
+
+  head(): ZtocHead {
+    const reader = this.#reader;
+    const root = reader.root();
+    return {
       version: this.#text(root, ZTOC.version),
       buildTool: this.#text(root, ZTOC.buildTool),
       compressedSize: this.#size(root, ZTOC.compressedSize),
       uncompressedSize: this.#size(root, ZTOC.uncompressedSize),
-      entries: this.#entries(this.#child(root, ZTOC.toc, "toc")),
       ...this.#compression(this.#child(root, ZTOC.compression, "compression")),
     };
-    checkEntryOrder(ztoc);
-    spanTable(ztoc); // for its checks
-    return ztoc;
+  }
+
+  /**
+   * Headers are not in the ztoc: an entry's begins where the data before it ends, so every entry must
+   * leave room for its header and lie inside the tar.
+   */
+  *entries(uncompressedSize: number): Generator<ZtocEntry, void, void> {
+    const toc = this.#child(this.#reader.root(), ZTOC.toc, "toc");
+    const { count, target } = this.#reader.references(toc, TOC.metadata);
+    if (count > MAX_ENTRIES) {
+      throw new ZtocError("too-large", toc.at, `${count} entries`);
+    }
+    let header = 0;
+    for (let i = 0; i < count; i++) {
+      const entry = this.#entry(target(i));
+      const { offset, size } = entry;
+      if (offset < header + BLOCK_BYTES || offset + size > uncompressedSize) {
+        throw new ZtocError(
+          "order",
+          -1,
+          `entry ${i} at ${offset}, ${size} bytes, does not fit after ${header}`,
+        );
+      }
+      header = wholeBlocks(offset + size);
+      yield entry;
+    }
   }
 
   #child(table: Table, slot: number, what: string): Table {
@@ -153,16 +226,6 @@ class ZtocDecoder {
     return bytes;
   }
 
-  #entries(toc: Table): ZtocEntry[] {
-    const { count, target } = this.#reader.references(toc, TOC.metadata);
-    if (count > MAX_ENTRIES) {
-      throw new ZtocError("too-large", toc.at, `${count} entries`);
-    }
-    const entries: ZtocEntry[] = [];
-    for (let i = 0; i < count; i++) entries.push(this.#entry(target(i)));
-    return entries;
-  }
-
   #entry(at: number): ZtocEntry {
     const reader = this.#reader;
     const table = reader.table(at);
@@ -223,6 +286,9 @@ class ZtocDecoder {
         `last span is ${maxSpanId}, and there are ${count} digests`,
       );
     }
+    if (count > MAX_SPANS) {
+      throw new ZtocError("too-large", table.at, `${count} spans`);
+    }
     const spanDigests: Digest[] = [];
     for (let i = 0; i < count; i++) {
       const at = target(i);
@@ -234,24 +300,5 @@ class ZtocDecoder {
     }
     const checkpoints = reader.bytes(table, COMPRESSION.checkpoints);
     return { compression, spanDigests, checkpoints };
-  }
-}
-
-/**
- * Headers are not in the ztoc: an entry's begins where the data before it ends, so every entry must
- * leave room for its header and lie inside the tar.
- */
-function checkEntryOrder({ entries, uncompressedSize }: Ztoc): void {
-  let header = 0;
-  for (let i = 0; i < entries.length; i++) {
-    const { offset, size } = entries[i]!;
-    if (offset < header + BLOCK_BYTES || offset + size > uncompressedSize) {
-      throw new ZtocError(
-        "order",
-        -1,
-        `entry ${i} at ${offset}, ${size} bytes, does not fit after ${header}`,
-      );
-    }
-    header = wholeBlocks(offset + size);
   }
 }

@@ -19,12 +19,13 @@ export class ZtocError extends Error {
     this.prototype.name = "ZtocError";
   }
 
-  /** The message begins with the place. @param detail what is wrong there. */
+  /** The message begins with the place, and goes on with what is wrong there. */
   constructor(
     readonly code: ZtocErrorCode,
     /** Where in the bytes; -1 where the fault has no one place. */
     readonly offset: number,
-    detail: string,
+    /** What is wrong, without the place. */
+    readonly detail: string,
   ) {
     super(offset < 0 ? `ztoc: ${detail}` : `ztoc at byte ${offset}: ${detail}`);
   }

@@ -5,6 +5,7 @@
  * spans, each with a digest and, for gzip, the state needed to inflate from there. `decodeZtoc` reads
  * one from an untrusted place; `encodeZtoc` writes the same bytes as the existing tools;
  * `spanTable` answers where spans lie;
+ * `openZtoc` reads one file by file, for where a list of them all would be too large;
  * {@link ZtocBuilder} makes a ztoc in one pass over a layer.
  * @module
  */
@@ -24,7 +25,7 @@ export {
   type TarSpans,
   type ZtocCheckpoint,
 } from "./checkpoints.ts";
-export { decodeZtoc } from "./decode.ts";
+export { decodeZtoc, type OpenZtoc, openZtoc, ztocOutline } from "./decode.ts";
 export { encodeZtoc } from "./encode.ts";
 export { ZtocError, type ZtocErrorCode } from "./errors.ts";
 export { formatModTime, parseModTime } from "./mod_time.ts";
@@ -36,5 +37,9 @@ export {
   ZTOC_VERSION,
   type ZtocCompression,
   type ZtocEntry,
+  type ZtocHead,
+  type ZtocOutline,
 } from "./model.ts";
-export { type SpanTable, spanTable } from "./span_table.ts";
+export { buffersOf, type SpanFacts, spanFacts } from "./span_facts.ts";
+export { openSpans, type SpanTable, spanTable } from "./span_table.ts";
+export type { WindowFacts } from "./windows.ts";

@@ -37,8 +37,8 @@ export interface ZtocEntry {
 /** How the layer blob is packed. */
 export type ZtocCompression = "gzip" | "uncompressed";
 
-/** The table of contents of one layer: its files, and where the stream can be entered. */
-export interface Ztoc {
+/** What a ztoc says of a layer as a whole, and where the stream can be entered. */
+export interface ZtocHead {
   /** `0.9` in all that were ever written; not checked, as the existing reader does not. */
   readonly version: string;
   /** Who made it; equal bytes need an equal name here (`BUILD_TOOL`). */
@@ -47,14 +47,28 @@ export interface Ztoc {
   readonly compressedSize: number;
   /** Bytes of the tar up to the end of its end marker. */
   readonly uncompressedSize: number;
-  /** In tar order. */
-  readonly entries: readonly ZtocEntry[];
   /** How the layer blob is packed, and so what `checkpoints` holds. */
   readonly compression: ZtocCompression;
   /** Of each span's bytes in the blob. */
   readonly spanDigests: readonly Digest[];
   /** Where spans begin: see `decodeCheckpoints` and `decodeTarSpans`. */
   readonly checkpoints: Uint8Array;
+}
+
+/** The table of contents of one layer: its files, and where the stream can be entered. */
+export interface Ztoc extends ZtocHead {
+  /** In tar order. */
+  readonly entries: readonly ZtocEntry[];
+}
+
+/** How much a ztoc holds. */
+export interface ZtocOutline {
+  /** Files it lists. */
+  readonly entries: number;
+  /** Digests of spans. */
+  readonly spans: number;
+  /** Bytes of its checkpoints: 32 KiB a span where the layer is compressed. */
+  readonly checkpointBytes: number;
 }
 
 /** The format version we write. */
@@ -70,6 +84,11 @@ export const MAX_ZTOC_BYTES = 256 * 2 ** 20;
  * Sixteen times what tools make by default.
  */
 const MAX_SPAN_BYTES = 64 * 2 ** 20;
+/**
+ * The most spans of one layer: a terabyte in spans of the default size. All layers of a machine share
+ * memory for 16 million.
+ */
+export const MAX_SPANS = 2 ** 18;
 /** The most entries of one layer. */
 export const MAX_ENTRIES = 2 ** 21;
 

@@ -1,11 +1,7 @@
+import { Buffer } from "node:buffer";
 import type { Digest } from "../oci/mod.ts";
-import {
-  decodeCheckpoints,
-  decodeTarSpans,
-  type ZtocCheckpoint,
-} from "./checkpoints.ts";
-import { ZtocError } from "./errors.ts";
-import { checkSpanSize, type Ztoc } from "./model.ts";
+import type { ZtocHead } from "./model.ts";
+import { DIGEST_BYTES, type SpanFacts, spanFacts } from "./span_facts.ts";
 import { Windows } from "./windows.ts";
 
 /**
@@ -48,22 +44,17 @@ export interface SpanTable {
 }
 
 /**
- * The spans of a ztoc, with every range checked: they ascend, lie inside the layer, and are as many
- * as there are digests. Keeps a copy of the windows and digests, nothing of the files.
+ * The spans of a ztoc, checked as by `spanFacts`. Keeps a copy of the windows and digests, nothing of
+ * the files.
  * @throws ZtocError
  */
-export function spanTable(ztoc: Ztoc): SpanTable {
-  return ztoc.compression === "gzip" ? gzipSpans(ztoc) : tarSpans(ztoc);
+export function spanTable(ztoc: ZtocHead): SpanTable {
+  return openSpans(spanFacts(ztoc, { windows: "copied" }));
 }
 
-function checkCount(ztoc: Ztoc, count: number): void {
-  if (ztoc.spanDigests.length !== count) {
-    throw new ZtocError(
-      "count",
-      -1,
-      `${ztoc.spanDigests.length} digests for ${count} spans`,
-    );
-  }
+/** The table over facts that were checked; keeps them. */
+export function openSpans(facts: SpanFacts): SpanTable {
+  return facts.compression === "gzip" ? gzipSpans(facts) : tarSpans(facts);
 }
 
 function checkInside(size: number, offset: number): void {
@@ -72,53 +63,16 @@ function checkInside(size: number, offset: number): void {
   }
 }
 
-/** Checkpoints ascend in blob and tar, but for those at the tar's very beginning. */
-function checkOrder(
-  checkpoints: readonly ZtocCheckpoint[],
-  compressedSize: number,
-): void {
-  let last = { in: 0, out: 0 };
-  for (const [i, checkpoint] of checkpoints.entries()) {
-    const { in: input, out } = checkpoint;
-    const fits = input > last.in && input <= compressedSize &&
-      (out > last.out ? i > 0 : out === 0 && last.out === 0);
-    if (!fits) {
-      throw new ZtocError(
-        "order",
-        -1,
-        `checkpoint ${i} at ${input}/${out} does not fit`,
-      );
-    }
-    last = checkpoint;
-  }
+/** A span's digest as text: kept as bytes, as a layer may have a quarter of a million. */
+function digestOf({ digests }: SpanFacts, span: number): Digest {
+  const at = span * DIGEST_BYTES;
+  const bytes = Buffer.from(digests.buffer, at, DIGEST_BYTES);
+  return `sha256:${bytes.toString("hex")}` as Digest;
 }
 
-function gzipSpans(ztoc: Ztoc): SpanTable {
-  const listed = decodeCheckpoints(ztoc.checkpoints).checkpoints;
-  checkCount(ztoc, listed.length);
-  checkOrder(listed, ztoc.compressedSize);
-  const first = listed.findLastIndex(({ out }) => out === 0);
-  const checkpoints = listed.slice(first);
-  const spanDigests = ztoc.spanDigests.slice(first);
-  // A copy, so that the rest of the ztoc, which is mostly names, need not stay.
-  const windows = new Windows(checkpoints);
-  const bits = Uint8Array.from(checkpoints, ({ bits }) => bits);
-  const { compressedSize, uncompressedSize } = ztoc;
-  const inputs = new Float64Array(checkpoints.length + 1);
-  const outputs = new Float64Array(checkpoints.length + 1);
-  let count = 0;
-  for (let i = 0; i < checkpoints.length; i++) {
-    const checkpoint = checkpoints[i]!;
-    inputs[i] = checkpoint.in;
-    outputs[i] = checkpoint.out;
-    if (checkpoint.out < uncompressedSize) count++;
-  }
-  inputs[checkpoints.length] = compressedSize;
-  outputs[count] = uncompressedSize;
-  for (let span = 0; span < count; span++) {
-    checkSpanSize(span, inputs[span + 1]! - inputs[span]!);
-    checkSpanSize(span, outputs[span + 1]! - outputs[span]!);
-  }
+function gzipSpans(facts: SpanFacts): SpanTable {
+  const { count, first, inputs, outputs, bits, uncompressedSize } = facts;
+  const windows = new Windows(facts.windows);
   return {
     count,
     first,
@@ -129,7 +83,7 @@ function gzipSpans(ztoc: Ztoc): SpanTable {
     bits: (i) => bits[i]!,
     window: (i) => windows.get(i),
     packNext: () => windows.packNext(),
-    digest: (i) => spanDigests[i]!,
+    digest: (i) => digestOf(facts, i),
     spanAt: (offset) => {
       checkInside(uncompressedSize, offset);
       let low = 0;
@@ -144,22 +98,12 @@ function gzipSpans(ztoc: Ztoc): SpanTable {
   };
 }
 
-function tarSpans(ztoc: Ztoc): SpanTable {
-  const { spanSize, size } = decodeTarSpans(ztoc.checkpoints);
-  const { compressedSize, uncompressedSize, spanDigests } = ztoc;
-  if (size !== compressedSize || uncompressedSize > size) {
-    throw new ZtocError(
-      "count",
-      -1,
-      `tar of ${uncompressedSize} in ${size} bytes, blob of ${compressedSize}`,
-    );
-  }
-  checkCount(ztoc, Math.ceil(size / spanSize));
-  checkSpanSize(0, Math.min(size, spanSize));
+function tarSpans(facts: SpanFacts): SpanTable {
+  const { count, spanSize, compressedSize: size, uncompressedSize } = facts;
   const start = (i: number) => i * spanSize;
   const end = (i: number) => Math.min((i + 1) * spanSize, size);
   return {
-    count: Math.ceil(uncompressedSize / spanSize),
+    count,
     first: 0,
     compressedStart: start,
     compressedEnd: end,
@@ -168,7 +112,7 @@ function tarSpans(ztoc: Ztoc): SpanTable {
     bits: () => 0,
     window: () => null,
     packNext: () => false,
-    digest: (i) => spanDigests[i]!,
+    digest: (i) => digestOf(facts, i),
     spanAt: (offset) => {
       checkInside(uncompressedSize, offset);
       return Math.floor(offset / spanSize);

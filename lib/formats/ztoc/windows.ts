@@ -11,17 +11,54 @@ const ZEROS = Buffer.alloc(WINDOW_BYTES);
  */
 const WORTH_BYTES = WINDOW_BYTES * 3 / 4;
 
+/** Windows that lie in one buffer: 1 MiB. */
+const CHUNK_WINDOWS = 32;
+
+/** The windows of a layer's checkpoints as plain data. */
+export interface WindowFacts {
+  /** The windows that are not all zeros, in order, each chunk full but the last. */
+  readonly chunks: readonly Uint8Array<ArrayBuffer>[];
+  /** By span: the number of its window among those in `chunks`; -1: all zeros. */
+  readonly at: Int32Array<ArrayBuffer>;
+}
+
+/** Of a layer without windows. */
+export const NO_WINDOWS: WindowFacts = { chunks: [], at: new Int32Array(0) };
+
+/** Copies the windows. */
+export function packWindows(
+  checkpoints: readonly Pick<ZtocCheckpoint, "window">[],
+): WindowFacts {
+  const full = checkpoints.filter(({ window }) => !ZEROS.equals(window));
+  let next = 0;
+  const at = Int32Array.from(
+    checkpoints,
+    (checkpoint) => checkpoint === full[next] ? next++ : -1,
+  );
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  for (let first = 0; first < full.length; first += CHUNK_WINDOWS) {
+    const part = full.slice(first, first + CHUNK_WINDOWS);
+    const chunk = new Uint8Array(part.length * WINDOW_BYTES);
+    part.forEach(({ window }, i) => chunk.set(window, i * WINDOW_BYTES));
+    chunks.push(chunk);
+  }
+  return { chunks, at };
+}
+
 /** The windows of a layer's checkpoints: 32 KiB per span, or less when compressed. */
 export class Windows {
   readonly #windows: Uint8Array[];
   /** Windows before this one are packed, where that is worth it. */
   #packed = 0;
 
-  /** Copies them. */
-  constructor(checkpoints: readonly ZtocCheckpoint[]) {
-    this.#windows = checkpoints.map(({ window }) =>
-      ZEROS.equals(window) ? ZEROS : window.slice()
-    );
+  /** Keeps the chunks, each until all in it are packed. */
+  constructor({ chunks, at }: WindowFacts) {
+    this.#windows = Array.from(at, (number) => {
+      if (number < 0) return ZEROS;
+      const chunk = chunks[Math.floor(number / CHUNK_WINDOWS)] as Uint8Array;
+      const start = number % CHUNK_WINDOWS * WINDOW_BYTES;
+      return chunk.subarray(start, start + WINDOW_BYTES);
+    });
   }
 
   /** That span's window, 32 KiB; not to be changed. */
@@ -42,10 +79,10 @@ export class Windows {
     const window = this.#windows[span] as Uint8Array;
     if (window === ZEROS) return true;
     const packed = deflateRawSync(window, { level: 1 });
-    // A copy: what zlib gives is a view of more.
-    if (packed.length < WORTH_BYTES) {
-      this.#windows[span] = new Uint8Array(packed);
-    }
+    // A copy of either: what zlib gives is a view of more, and so is a window in its chunk.
+    this.#windows[span] = packed.length < WORTH_BYTES
+      ? new Uint8Array(packed)
+      : window.slice();
     return true;
   }
 }

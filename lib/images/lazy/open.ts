@@ -20,6 +20,7 @@ import {
   MAX_ZTOC_BYTES,
   ZtocError,
 } from "../../formats/ztoc/mod.ts";
+import { CostlyZtocError } from "../../layers/opening/mod.ts";
 import { TreeCompileError } from "../../layers/tree/mod.ts";
 import { Arrivals } from "./arrivals.ts";
 import { LyingZtocError } from "../../layers/store/mod.ts";
@@ -170,6 +171,7 @@ export class ImageService {
   ): Promise<OpenLayer> {
     const { reference, roundTripMs } = image;
     const { descriptor: { digest, size }, diffId } = layer;
+    this.store.expectZtoc(ztoc.size);
     const bytes = await this.#arrivals.fetch(
       {
         host: reference.host,
@@ -183,11 +185,12 @@ export class ImageService {
           signal: AbortSignal.any([signal, this.#images.late()]),
         }),
     );
-    const opened = this.store.add(
+    const opened = await this.store.add(
       digest,
       bytes,
       this.blobs.source(reference, digest, () => size),
       diffId,
+      { ztocDigest: ztoc.digest },
     );
     if (opened.compressedSize !== size) {
       this.store.release(opened.slot, { discard: true });
@@ -222,7 +225,7 @@ export class ImageService {
         maxBytes: diskRoom(folder),
         signal,
       });
-      const opened = this.store.add(
+      const opened = await this.store.add(
         layer.digest,
         local.ztoc,
         new FileSpanSource(path),
@@ -313,6 +316,7 @@ function isOfFormat(error: unknown): error is Error {
     return true;
   }
   if (error instanceof LyingZtocError) return true;
+  if (error instanceof CostlyZtocError) return true; // one made here would cost as much
   return error instanceof ImageError && error.cause instanceof IndexingError &&
     error.cause.reason !== "damaged";
 }

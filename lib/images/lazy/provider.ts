@@ -23,15 +23,12 @@ import {
   type BackgroundOptions,
 } from "../../layers/serving/mod.ts";
 import type { ImageService } from "./open.ts";
+import { ztocForLayer } from "../../formats/soci/mod.ts";
 import { Failures, WHILE_PULLING } from "./failures.ts";
+import { LayersAhead } from "./layers_ahead.ts";
+import { nameOf } from "./source.ts";
 import type { OpenLayer } from "../../layers/serving/mod.ts";
-import { FolderLower, slotOf, writeChain } from "../../layers/store/mod.ts";
-import {
-  chainDirectories,
-  decodeChain,
-  encodeChain,
-  TreeLower,
-} from "../../layers/tree/mod.ts";
+import { slotOf } from "../../layers/store/mod.ts";
 
 const log = logger("images");
 
@@ -52,6 +49,16 @@ interface Use {
   readonly layer: Promise<OpenLayer>;
   /** Ends the use of a layer that was opened ahead. Null once somebody asked for it: then snapshots decide. */
   ahead: ReturnType<typeof setTimeout> | null;
+  /** Its place among the layers that were opened ahead. */
+  place: Disposable | null;
+}
+
+/** From now on it is not one of the layers that were opened ahead. */
+function notAhead(use: Use): void {
+  if (use.ahead !== null) clearTimeout(use.ahead);
+  use.ahead = null;
+  use.place?.[Symbol.dispose]();
+  use.place = null;
 }
 
 /** A failure counts for one repository: another registry may serve the same layer. */
@@ -73,6 +80,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   readonly #failures = new Failures(WHILE_PULLING);
   readonly #stop = new AbortController();
   readonly #filler: BackgroundFiller;
+  readonly #ahead = new LayersAhead();
 
   /** Opens nothing yet. @param images stays the caller's. */
   constructor(
@@ -104,8 +112,10 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     if (failure !== null) throw failure.error;
     const asked = this.#open(image, layer);
     this.#ask(layerDigest);
-    // containerd asks for one layer at a time and waits, so the others are opened ahead.
-    for (const layer of image.layers) this.#openAhead(image, layer);
+    // containerd asks for one layer at a time and waits, so the next ones are opened ahead.
+    for (const above of image.layers.slice(layer.position + 1)) {
+      if (this.#openAhead(image, above) === "no room") break;
+    }
     const { directory, owner } = await asked;
     log.info("layer is served", { image: imageRef, layer: layerDigest });
     return { directory, owner, layerDigest };
@@ -132,27 +142,29 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   }
 
   /** Opens a layer that is likely to be asked for soon, and closes it if nobody asks. */
-  #openAhead(image: IndexedImage, layer: ImageLayer): void {
+  #openAhead(image: IndexedImage, layer: ImageLayer): "no room" | null {
     const { digest } = layer.descriptor;
-    if (this.#uses.has(digest)) return;
-    if (this.#failures.of(failureKey(image, digest)) !== null) return;
+    if (this.#uses.has(digest)) return null;
+    if (this.#failures.of(failureKey(image, digest)) !== null) return null;
+    const ztoc = image.index && ztocForLayer(image.index.index, digest);
+    const place = this.#ahead.enter(nameOf(image.reference), ztoc?.size ?? 0);
+    if (place === null) return "no room";
     this.#open(image, layer).catch(() => {}); // told when it is asked for
-    const use = this.#uses.get(digest);
-    if (use === undefined) return;
+    const use = this.#uses.get(digest)!;
+    use.place = place;
     use.ahead = setTimeout(() => this.releaseLayer(digest), AHEAD_MS);
     Deno.unrefTimer(use.ahead);
+    return null;
   }
 
   /** Somebody asks for the layer: from now on snapshots decide how long it stays open. */
   #ask(layerDigest: string): void {
     const use = this.#uses.get(layerDigest);
-    if (use === undefined || use.ahead === null) return;
-    clearTimeout(use.ahead);
-    use.ahead = null;
+    if (use !== undefined) notAhead(use);
   }
 
   #use(layerDigest: string, layer: Promise<OpenLayer>): Promise<OpenLayer> {
-    const use: Use = { layer, ahead: null };
+    const use: Use = { layer, ahead: null, place: null };
     this.#uses.set(layerDigest, use);
     layer.then(
       (opened) => this.#filler.add(opened),
@@ -163,26 +175,25 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
 
   /** Forgets a use and stops its timer. */
   #end(layerDigest: string, use: Use): void {
-    if (use.ahead !== null) clearTimeout(use.ahead);
+    notAhead(use);
     if (this.#uses.get(layerDigest) === use) this.#uses.delete(layerDigest);
   }
 
   async ownDirectories(chain: LayerChain): Promise<OwnDirectories | null> {
     const top = await this.#opened(chain.layerDigest);
     if (!top.mayInherit && chain.record === null) return null;
-    const lower = await Promise.all(chain.below.map(async (part) => {
-      if ("folder" in part) return new FolderLower(part.folder);
-      const layer = await this.#opened(part.layerDigest);
-      return new TreeLower(() => layer.readTree());
-    }));
-    const root = chainDirectories(top.readTree(), {
-      listed: chain.record === null ? null : decodeChain(chain.record),
-      lower,
-      root: "container",
-    });
-    return root === null ? null : {
-      record: encodeChain(root),
-      write: (folder) => writeChain(root, folder),
+    const below = await Promise.all(
+      chain.below.map((part) =>
+        "folder" in part
+          ? { files: part.folder }
+          : this.#opened(part.layerDigest)
+      ),
+    );
+    const { store } = this.images;
+    const record = await store.chainRecord(top, below, chain.record);
+    return record === null ? null : {
+      record,
+      write: (folder) => store.writeChain(record, folder),
     };
   }
 
@@ -206,7 +217,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     const reference = parseReference(imageRef);
     if (known !== undefined) return await this.#share(known, reference);
     const slot = slotOf(directory);
-    const layer = this.images.store.restore(
+    const layer = await this.images.store.restore(
       layerDigest,
       () =>
         this.images.blobs.source(
@@ -217,6 +228,12 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       slot === null ? {} : { slot },
     );
     if (layer !== null) {
+      const other = this.#uses.get(layerDigest);
+      if (other !== undefined) {
+        // Another snapshot of the same layer was first.
+        this.images.store.release(layer.slot, { discard: false });
+        return await this.#share(other, reference);
+      }
       this.#use(layerDigest, Promise.resolve(layer));
       // No directory appears before the mounts are served; `LayerStore.serve` waits for all of them.
       if (this.images.store.serving) await layer.shown;

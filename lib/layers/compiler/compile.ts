@@ -17,8 +17,8 @@ import { TreeBuilder } from "./tree_builder.ts";
 
 /** The input of a tree. */
 export interface TreeInput {
-  /** In tar order; later entries win. */
-  readonly entries: readonly ZtocEntry[];
+  /** In tar order; later entries win. Each is read once, and not kept. */
+  readonly entries: Iterable<ZtocEntry>;
   /** Data offset of each span, ascending from 0. */
   readonly spanStarts: readonly number[] | Float64Array;
   /** Bytes of the uncompressed tar. */
@@ -129,10 +129,8 @@ export function assertTree(
  */
 export function compileTree(input: TreeInput): Uint8Array<ArrayBuffer> {
   const builder = new TreeBuilder(input.dataSize);
-  const { entries } = input;
-  for (let i = 0; i < entries.length; i++) {
-    builder.add(entries[i] as ZtocEntry, i);
-  }
+  let number = 0;
+  for (const entry of input.entries) builder.add(entry, number++);
   const order = layOut(builder);
   const { names, inodes: built } = builder;
   const n = order.inodes.length;

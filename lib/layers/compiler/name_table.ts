@@ -147,6 +147,8 @@ export class DirentTable {
   #name = new Uint32Array(1 << 12);
   #inode = new Uint32Array(1 << 12);
   #slots = new Uint32Array(1 << 13);
+  // Random in each run, as of names: numbers of directories and names are whatever a list makes them.
+  readonly #seed = crypto.getRandomValues(new Uint32Array(1))[0] as number;
 
   parent(dirent: number): number {
     return this.#parent[dirent] as number;
@@ -188,7 +190,8 @@ export class DirentTable {
   }
 
   #home(parent: number, name: NameId): number {
-    let hash = Math.imul(parent, 0x9e3779b1) ^ Math.imul(name, 0x85ebca6b);
+    let hash = this.#seed ^ Math.imul(parent, 0x9e3779b1) ^
+      Math.imul(name, 0x85ebca6b);
     hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
     return (hash ^ (hash >>> 13)) >>> 0;
   }

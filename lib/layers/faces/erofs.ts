@@ -3,7 +3,7 @@ import {
   MAX_IMAGE_BYTES,
   writeErofsImage,
 } from "../../formats/erofs/mod.ts";
-import { namesIn, writeWhole } from "../../host/files/mod.ts";
+import { namesIn, writeWhole, writeWholeSync } from "../../host/files/mod.ts";
 import {
   ERRNO,
   makeFolder,
@@ -21,7 +21,7 @@ import {
 import { blobBytes, BLOBS_DIRECTORY, dataBytes } from "../tree/mod.ts";
 import type { Face } from "./choose.ts";
 import { MountReadAhead } from "./read_ahead.ts";
-import type { LayerTree } from "../tree/mod.ts";
+import { LayerTree } from "../tree/mod.ts";
 
 /** Directory below the mounts' that holds the EROFS mountpoints, by slot. */
 const EROFS_DIRECTORY = "e";
@@ -57,6 +57,13 @@ export interface ShownLayer {
   /** Resolves when the directory is in place; rejects when it cannot be. */
   readonly shown: Promise<void>;
 }
+
+/** What became of the EROFS image of a layer, in its folder. Plain data. */
+export type LayerImage =
+  /** It is there. */
+  | { readonly kind: "on disk" }
+  /** There is none: EROFS cannot represent the layer, or it could not be written. */
+  | { readonly kind: "none"; readonly reason: string };
 
 /** Where the FUSE tree shows a layer. */
 export interface FuseDirectory {
@@ -143,12 +150,22 @@ export class ErofsFace {
     }
   }
 
+  /** Whether a layer that will be shown needs its image: see `makeImage`. */
+  wantsImage(slot: number): boolean {
+    return this.#options.face === "erofs" && !this.#mounted.has(slot);
+  }
+
   /**
    * Shows a layer whose folder is in place.
+   * @param image made already, or the tree it is to be made of; null where none is needed.
    * @param fuse where the FUSE tree shows it, and from when on.
    * @returns `fuse`, if the face is `fuse` or no image can be made.
    */
-  show(slot: number, tree: LayerTree, fuse: FuseDirectory): ShownLayer {
+  show(
+    slot: number,
+    image: LayerTree | LayerImage | null,
+    fuse: FuseDirectory,
+  ): ShownLayer {
     const mountpoint = this.#mountpoint(slot);
     this.#found.delete(slot);
     if (this.#mounted.has(slot)) {
@@ -160,9 +177,9 @@ export class ErofsFace {
     const path = `${this.#options.layersDirectory}/${slot}/${IMAGE_FILE}`;
     let saved: Promise<void>;
     try {
-      const image = newImage(path, slot, tree);
-      saved = image === null ? Promise.resolve() : writeWhole(path, image);
-      saved.catch(() => {}); // awaited later, in the slot's own turn
+      saved = image instanceof LayerTree
+        ? this.#write(path, slot, image)
+        : madeBefore(image);
     } catch (error) {
       // EROFS cannot represent this layer; the FUSE tree still can.
       this.#options.onFallback(
@@ -178,6 +195,13 @@ export class ErofsFace {
     );
     shown.catch(() => {}); // reported to the callers that wait for it
     return { directory: mountpoint, shown };
+  }
+
+  #write(path: string, slot: number, tree: LayerTree): Promise<void> {
+    const image = newImage(path, slot, tree);
+    const saved = image === null ? Promise.resolve() : writeWhole(path, image);
+    saved.catch(() => {}); // awaited later, in the slot's own turn
+    return saved;
   }
 
   async #mount(
@@ -294,6 +318,34 @@ export class ErofsFace {
   #mountpoint(slot: number): string {
     return `${this.#folder}/${slot}`;
   }
+}
+
+/**
+ * Makes the image of a layer's tree in its folder, unless it is there. Takes long for a large tree, so
+ * it is called in a Worker. Never throws.
+ */
+export function makeImage(
+  folder: string,
+  slot: number,
+  tree: LayerTree,
+): LayerImage {
+  const path = `${folder}/${IMAGE_FILE}`;
+  try {
+    const image = newImage(path, slot, tree);
+    if (image !== null) writeWholeSync(path, image);
+    return { kind: "on disk" };
+  } catch (error) {
+    return {
+      kind: "none",
+      reason: error instanceof Error ? error.message : String(error),
+    };
+  }
+}
+
+/** @throws Error when there is no image. */
+function madeBefore(image: LayerImage | null): Promise<void> {
+  if (image?.kind === "on disk") return Promise.resolve();
+  throw new Error(image?.reason ?? "its image was not made");
 }
 
 /**

@@ -12,6 +12,8 @@ export {
   ErofsFace,
   type ErofsFaceOptions,
   type FuseDirectory,
+  type LayerImage,
+  makeImage,
   type ShownLayer,
 } from "./erofs.ts";
 export { MountReadAhead } from "./read_ahead.ts";

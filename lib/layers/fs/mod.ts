@@ -25,6 +25,7 @@ export {
   type LayerFileSystemOptions,
   type LayerMarks,
   type ServedLayer,
+  type ShownTree,
 } from "./service.ts";
 export { MOUNT_NAMES } from "./mounts.ts";
 export type { ServedMount } from "./fuse_mount.ts";

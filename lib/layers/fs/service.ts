@@ -1,6 +1,11 @@
 import { MountHelper } from "../../host/mounting/mod.ts";
-import { ErofsFace, type Face, type ShownLayer } from "../faces/mod.ts";
-import { dataBytes, type LayerTree } from "../tree/mod.ts";
+import {
+  ErofsFace,
+  type Face,
+  type LayerImage,
+  type ShownLayer,
+} from "../faces/mod.ts";
+import { dataBytes, LayerTree } from "../tree/mod.ts";
 import { DeferredReads } from "./deferred_reads.ts";
 import { FailedReads } from "./failed_reads.ts";
 import type { ServedMount } from "./fuse_mount.ts";
@@ -21,6 +26,16 @@ export interface ServedLayer {
   ensure(offset: number, length: number, signal: AbortSignal): Promise<void>;
   /** Copies bytes that are here; false when some were evicted again. */
   copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean;
+}
+
+/** What the file system needs of a layer's tree, where its image is made already. */
+export interface ShownTree {
+  /** How many spans the layer has. */
+  readonly spans: number;
+  /** Data offset of each span, then the data's size. */
+  readonly spanStarts: Float64Array;
+  /** What became of its image; null where none was wanted (`wantsImage`). */
+  readonly image: LayerImage | null;
 }
 
 /** How the file system is started. */
@@ -220,15 +235,21 @@ export class LayerFileSystem implements AsyncDisposable {
     };
   }
 
+  /** Whether a layer that will be added needs its EROFS image. */
+  wantsImage(slot: number): boolean {
+    return this.#erofs.wantsImage(slot);
+  }
+
   /**
    * Shows a layer. `<slot>/data` must be in place, and `<slot>/tree` (which is `tree`) once it is saved.
+   * @param tree the whole, or what is needed of it.
    * @param marks reserved for it; `remove` gives them back.
    * @returns its directory, to be used once `shown`, and its marks.
    * @throws RangeError when there is no room for another layer, OsError; then nothing is shown.
    */
   add(
     layer: ServedLayer,
-    tree: LayerTree,
+    tree: LayerTree | ShownTree,
     marks: LayerMarks = this.reserve(layer.spanCount),
   ): ShownLayer & Pick<LayerMarks, "presence" | "uses"> {
     const { slot } = layer;
@@ -244,7 +265,8 @@ export class LayerFileSystem implements AsyncDisposable {
       failed: new FailedReads(),
     });
     try {
-      const place = this.#erofs.show(slot, tree, {
+      const image = tree instanceof LayerTree ? tree : tree.image;
+      const place = this.#erofs.show(slot, image, {
         directory: this.directory(layer),
         ready: layer.saved ?? Promise.resolve(),
       });

@@ -1,10 +1,9 @@
 import type { MountKeeper } from "../../host/handover/mod.ts";
 import type { FaceChoice } from "../faces/mod.ts";
-import { type Digest, sha256 } from "../../formats/oci/mod.ts";
+import { type Digest, isDigest, sha256 } from "../../formats/oci/mod.ts";
 import { disposeSource, type SpanSource } from "../spans/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
-import { readIfThere } from "../../host/files/mod.ts";
-import { LyingZtocError, slotOf } from "../store/mod.ts";
+import { LostZtocError, LyingZtocError, slotOf } from "../store/mod.ts";
 import { removeLayersBut } from "./gc.ts";
 import {
   type CacheFigures,
@@ -12,7 +11,8 @@ import {
   Machinery,
   type MachineryOptions,
 } from "./machinery.ts";
-import { OpenLayer } from "./open_layer.ts";
+import type { LowerPart } from "../opening/mod.ts";
+import { OpenLayer, type WantedLayer } from "./open_layer.ts";
 import {
   layersDirectoryOf,
   start,
@@ -24,6 +24,14 @@ const log = logger("images");
 
 /** How a store is opened. */
 export interface LayerStoreOptions extends StartOptions, MachineryOptions {}
+
+/** What else may be said of a layer that is added. */
+export interface AddOptions {
+  /** On whose word the source is used: see `OpenLayer.addSource`. Default: that of its repository. */
+  readonly claimant?: string;
+  /** The ztoc's digest, where it was checked; it takes long for a large one. */
+  readonly ztocDigest?: Digest;
+}
 
 /**
  * The layers that this process serves, by slot. It opens and shares layers, and closes a layer when its
@@ -38,6 +46,8 @@ export class LayerStore implements AsyncDisposable {
   readonly face: FaceChoice;
   /** Served layers by slot. A closing layer is no longer in here, so its slot can be opened again. */
   readonly #layers = new Map<number, OpenLayer>();
+  /** Layers that are being opened, by slot. */
+  readonly #opening = new Map<number, Promise<OpenLayer>>();
   /** Layers that are closing; their descriptors are still open. */
   readonly #closing = new Set<Promise<void>>();
   readonly #machinery: Machinery;
@@ -51,7 +61,7 @@ export class LayerStore implements AsyncDisposable {
     this.#lock = started.lock;
     this.#machinery = new Machinery(
       layersDirectoryOf(options.root),
-      started,
+      { ...started, root: options.root },
       options,
     );
   }
@@ -108,17 +118,18 @@ export class LayerStore implements AsyncDisposable {
    * Serves a layer by a ztoc whose digest was checked. A layer that is already served is shared. One
    * `release` undoes one call. The store owns the source and disposes of it.
    * @param diffId that the whole tar must have; null when that was checked already.
-   * @param claimant who brought the source: see `OpenLayer.addSource`. Default: its repository's name.
-   * @throws ZtocError, TreeCompileError, LyingZtocError, OsError
+   * @throws LyingZtocError, and as `OpenLayer.open`
    */
-  add(
+  async add(
     layerDigest: string,
     ztocBytes: Uint8Array<ArrayBuffer>,
     source: SpanSource,
     diffId: Digest | null,
-    claimant: string = sourceName(source),
-  ): OpenLayer {
-    const identity = { layerDigest, ztocDigest: sha256(ztocBytes) };
+    options: AddOptions = {},
+  ): Promise<OpenLayer> {
+    const { claimant = sourceName(source), ztocDigest = sha256(ztocBytes) } =
+      options;
+    const identity = { layerDigest, ztocDigest };
     const { slots } = this.#machinery;
     const lie = slots.condemned(identity);
     if (lie !== null) {
@@ -126,18 +137,81 @@ export class LayerStore implements AsyncDisposable {
       throw new LyingZtocError(identity, lie);
     }
     const { slot } = slots.assign(identity);
-    const known = this.#layers.get(slot);
-    if (known !== undefined) {
-      known.share();
-      known.addSource(claimant, source);
-      return known;
+    return await this.#open({
+      slot,
+      identity,
+      ztoc: { kind: "bytes", bytes: ztocBytes },
+      diffId,
+      source,
+      claimant,
+      costly: "refused",
+    });
+  }
+
+  /** One more user of a layer, which is opened where it is not. Takes the source over in any case. */
+  async #open(wanted: WantedLayer): Promise<OpenLayer> {
+    const { slot, claimant, source } = wanted;
+    for (;;) {
+      const known = this.#layers.get(slot);
+      if (known !== undefined) {
+        known.share();
+        known.addSource(claimant, source);
+        return known;
+      }
+      const opening = this.#opening.get(slot);
+      if (opening === undefined) break;
+      await opening.catch(() => {}); // told to whoever opens it
     }
-    const layer = OpenLayer.open(
-      { slot, identity, ztocBytes, diffId, source, claimant },
-      this.#machinery,
+    const opening = OpenLayer.open(wanted, this.#machinery);
+    this.#opening.set(slot, opening);
+    try {
+      const layer = await opening;
+      this.#layers.set(slot, layer);
+      return layer;
+    } finally {
+      this.#opening.delete(slot);
+    }
+  }
+
+  /**
+   * A layer will be opened soon by a ztoc of that size: what takes time to start is started.
+   * @throws CostlyZtocError when it would be refused, whatever is in it.
+   */
+  expectZtoc(sizeBytes: number): void {
+    this.#machinery.opener.expect(sizeBytes);
+  }
+
+  /**
+   * The record of what a chain shows above its layers, of which the uppermost is served; null when they
+   * show all that is right. See `chainDirectories`.
+   * @param below the others, nearest first.
+   * @param record the same of the chain without its uppermost layer.
+   * @throws ChainTooLargeError, OpeningError; Error when a tree cannot be read.
+   */
+  chainRecord(
+    top: OpenLayer,
+    below: readonly (OpenLayer | { readonly files: string })[],
+    record: string | null,
+  ): Promise<string | null> {
+    const parts = below.map((part): LowerPart =>
+      part instanceof OpenLayer ? { layer: part.folder } : part
     );
-    this.#layers.set(slot, layer);
-    return layer;
+    const served = below.filter((part) => part instanceof OpenLayer);
+    return this.#machinery.opener.chainRecord(
+      { top: top.folder, below: parts, record },
+      {
+        share: top.host,
+        files: served.reduce((sum, { inodes }) => sum + inodes, top.inodes),
+      },
+    );
+  }
+
+  /**
+   * Makes what a chain shows above its layers in an empty folder, on disk when it resolves.
+   * @throws OpeningError, OsError, FileError
+   */
+  writeChain(record: string, folder: string): Promise<void> {
+    return this.#machinery.opener.writeChain({ record, folder }, "");
   }
 
   /**
@@ -145,22 +219,35 @@ export class LayerStore implements AsyncDisposable {
    * @param options.slot its slot before: the kernel may still use it.
    * @returns null when nothing usable is on disk.
    */
-  restore(
+  async restore(
     layerDigest: string,
     makeSource: () => SpanSource,
     options: { readonly slot?: number } = {},
-  ): OpenLayer | null {
-    const { slots, layersDirectory } = this.#machinery;
+  ): Promise<OpenLayer | null> {
+    const { slots } = this.#machinery;
     const records = slots.all()
       .filter((record) => record.layerDigest === layerDigest)
       .sort((a, b) =>
         Number(b.slot === options.slot) - Number(a.slot === options.slot)
       );
-    for (const record of records) {
-      const bytes = readIfThere(`${layersDirectory}/${record.slot}/ztoc`);
-      if (bytes === null || sha256(bytes) !== record.ztocDigest) continue;
-      if (slots.condemned(record) !== null) continue;
-      return this.add(layerDigest, bytes, makeSource(), null);
+    for (const { slot, ztocDigest } of records) {
+      const identity = { layerDigest, ztocDigest };
+      if (slots.condemned(identity) !== null) continue;
+      if (!isDigest(ztocDigest)) continue;
+      const source = makeSource();
+      try {
+        return await this.#open({
+          slot,
+          identity,
+          ztoc: { kind: "folder", digest: ztocDigest },
+          diffId: null,
+          source,
+          claimant: sourceName(source),
+          costly: "alone", // containers may use it already
+        });
+      } catch (error) {
+        if (!(error instanceof LostZtocError)) throw error;
+      }
     }
     return null;
   }
@@ -206,7 +293,12 @@ export class LayerStore implements AsyncDisposable {
     removeLayersBut(
       this.root,
       slots,
-      new Set([...this.#layers.keys(), ...inUse.map(slotOf), ...idle.slots()]),
+      new Set([
+        ...this.#layers.keys(),
+        ...this.#opening.keys(),
+        ...inUse.map(slotOf),
+        ...idle.slots(),
+      ]),
     );
     files.sweep();
   }
@@ -242,7 +334,9 @@ export class LayerStore implements AsyncDisposable {
 
   /** Stops serving and unmounts, but not after `leave`. Caches stay. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const { files, cache, saver, slots } = this.#machinery;
+    const { files, cache, saver, slots, opener } = this.#machinery;
+    opener[Symbol.dispose]();
+    await Promise.allSettled(this.#opening.values());
     await files[Symbol.asyncDispose]();
     if (!files.detached) this.#keeper?.release();
     cache[Symbol.dispose](); // evicts nothing from here on

@@ -12,6 +12,7 @@ import {
   type SlotTableStore,
 } from "../store/mod.ts";
 import { bootId } from "../../host/os/mod.ts";
+import { LayerOpener } from "../opening/mod.ts";
 
 /**
  * Compressed bytes in memory per inflate Worker: one span being inflated, and one arriving. On a
@@ -22,6 +23,7 @@ const HELD_BYTES_PER_WORKER = 8 * 2 ** 20;
 /** One reader's read-ahead is bounded by the cache's budget divided by this. */
 const READ_AHEAD_SHARE = 8;
 const DEFAULT_READ_WAIT_MS = 30_000;
+const DEFAULT_OPENING_BYTES = 2 ** 30;
 
 /** How layers are fetched and cached. */
 export interface MachineryOptions {
@@ -36,6 +38,8 @@ export interface MachineryOptions {
   readonly backgroundBytesPerSecond?: number;
   /** Whether tar headers are compared with the ztoc as they arrive. Default: `checked`. */
   readonly headers?: "checked" | "trusted";
+  /** The most memory that opening a layer may take, bytes. Default 1 GiB. */
+  readonly maxOpeningBytes?: number;
 }
 
 /** Compressed bytes fetched since the store was opened. */
@@ -88,6 +92,8 @@ export class Machinery implements Disposable {
   readonly idle: IdleLayerFolders;
   readonly cache: SpanCache;
   readonly pool = new InflatePool();
+  /** Makes what layers are served with. */
+  readonly opener: LayerOpener;
   readonly scheduler: SpanScheduler;
   /** Spans that could not be written to disk. */
   readonly uncached = new UncachedSpans();
@@ -102,6 +108,7 @@ export class Machinery implements Disposable {
   constructor(
     layersDirectory: string,
     given: {
+      readonly root: string;
       readonly files: LayerFileSystem;
       readonly slots: SlotTableStore;
       readonly mounts: "new" | "taken";
@@ -116,6 +123,10 @@ export class Machinery implements Disposable {
     this.layersDirectory = layersDirectory;
     this.files = given.files;
     this.slots = slots;
+    this.opener = new LayerOpener({
+      root: given.root,
+      maxBytes: options.maxOpeningBytes ?? DEFAULT_OPENING_BYTES,
+    });
     this.saver = new LayerSaver(layersDirectory, slots);
     this.idle = new IdleLayerFolders(
       layersDirectory,
@@ -158,6 +169,7 @@ export class Machinery implements Disposable {
   [Symbol.dispose](): void {
     this.cache[Symbol.dispose]();
     this.scheduler[Symbol.dispose]();
+    this.opener[Symbol.dispose]();
     this.pool[Symbol.dispose]();
   }
 }

@@ -11,7 +11,11 @@
  * layer call `add` and `release`.
  * @module
  */
-export { LayerStore, type LayerStoreOptions } from "./layers.ts";
+export {
+  type AddOptions,
+  LayerStore,
+  type LayerStoreOptions,
+} from "./layers.ts";
 export { OpenLayer, type WantedLayer } from "./open_layer.ts";
 export { LayerLifeError, type LayerState, type LayerStep } from "./life.ts";
 export { ReadTimeoutError } from "./patient_reads.ts";

@@ -3,6 +3,7 @@ import type { SpanTable } from "../../formats/ztoc/mod.ts";
 import { OsError } from "../../host/os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import type { LayerMarks, ServedLayer } from "../fs/mod.ts";
+import { type MadeLayer, OpeningError } from "../opening/mod.ts";
 import {
   type CachedLayer,
   LayerReader,
@@ -11,14 +12,13 @@ import {
   type SpanSource,
   SpanSources,
 } from "../spans/mod.ts";
-import { LayerFolder, type LayerIdentity } from "../store/mod.ts";
 import {
-  DIRECTORY,
-  type DirectoryFacts,
-  factsAt,
-  type LayerTree,
-  mayInherit,
-} from "../tree/mod.ts";
+  type BegunFolder,
+  LayerFolder,
+  type LayerIdentity,
+  type ZtocPlace,
+} from "../store/mod.ts";
+import type { DirectoryFacts, LayerTree } from "../tree/mod.ts";
 import { LayerCheck } from "./layer_check.ts";
 import { LayerLife, type LayerState } from "./life.ts";
 import type { Machinery } from "./machinery.ts";
@@ -32,14 +32,16 @@ export interface WantedLayer {
   readonly slot: number;
   /** The layer's digest and the ztoc's. */
   readonly identity: LayerIdentity;
-  /** The ztoc; its digest was checked. */
-  readonly ztocBytes: Uint8Array<ArrayBuffer>;
+  /** The ztoc, of the digest that `identity` names. Its bytes belong to the layer from then on. */
+  readonly ztoc: ZtocPlace;
   /** Diff ID that the whole tar must have; null when that was checked already. */
   readonly diffId: Digest | null;
   /** Where its bytes come from. The layer owns it and disposes of it. */
   readonly source: SpanSource;
   /** Who brought the source: see `OpenLayer.addSource`. */
   readonly claimant: string;
+  /** What becomes of a ztoc that takes too much memory: see `LayerOpener.open`. */
+  readonly costly: "refused" | "alone";
 }
 
 /** The parts of an open layer. */
@@ -55,9 +57,9 @@ interface Parts {
  * is the table of its life.
  *
  * It is open from `open` to the end of `close`. `LayerStore` closes it when the last user has left. This
- * object holds neither the ztoc nor the file tree, which are large: `LayerFolder.open` decodes the ztoc and
- * drops it, and the file system takes the tree. Callbacks are fields, so that they keep this object alive
- * and no variables of its creator.
+ * object holds neither the ztoc nor the file tree, which are large: `LayerOpener` makes small parts of
+ * them, and only those come here. Callbacks are fields, so that they keep this object alive and no
+ * variables of its creator.
  */
 export class OpenLayer implements ServedLayer, CachedLayer {
   /** The name of its folder, and the high half of its nodeids. */
@@ -100,15 +102,15 @@ export class OpenLayer implements ServedLayer, CachedLayer {
 
   private constructor(
     wanted: WantedLayer,
-    tree: LayerTree,
+    { tree, image }: MadeLayer,
     { folder, marks, map, sources }: Parts,
     machinery: Machinery,
   ) {
     const { slot, identity: { layerDigest } } = wanted;
     this.slot = slot;
     this.identity = wanted.identity;
-    this.mayInherit = mayInherit(tree);
-    this.root = tree.factsOf(0) === DIRECTORY.own ? factsAt(tree, 0) : null;
+    this.mayInherit = tree.mayInherit;
+    this.root = tree.root;
     this.inodes = tree.inodes;
     this.hasXattrs = tree.hasXattrs;
     this.map = map;
@@ -139,7 +141,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     this.#reads = new PatientReads(this.reader, machinery.readWaitMs);
     try {
       // Last: readers may come from here on.
-      const { directory, shown } = files.add(this, tree, marks);
+      const { directory, shown } = files.add(this, { ...tree, image }, marks);
       this.directory = directory;
       this.shown = whenBoth(shown, folder.saved);
     } catch (error) {
@@ -150,29 +152,30 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   }
 
   /**
-   * Opens a layer and begins to show it; its first user is the caller.
-   * @throws ZtocError, TreeCompileError, OsError; RangeError when too many layers are open
+   * Opens a layer and begins to show it; its first user is the caller. Small layers take a turn of the
+   * main thread, others come from a Worker.
+   * @throws ZtocError, TreeCompileError, CostlyZtocError, LostZtocError, OpeningError, OsError, FileError;
+   * RangeError when too many layers are open
    */
-  static open(wanted: WantedLayer, machinery: Machinery): OpenLayer {
+  static async open(
+    wanted: WantedLayer,
+    machinery: Machinery,
+  ): Promise<OpenLayer> {
     using opened = new DisposableStack();
-    const { slot, ztocBytes, diffId, source, claimant } = wanted;
+    const { slot, source, claimant } = wanted;
     const sources = opened.use(new SpanSources());
     sources.add(claimant, source);
-    const { folder, tree } = LayerFolder.open({
-      path: `${machinery.layersDirectory}/${slot}`,
-      ztocBytes,
-      diffId,
-      headers: machinery.headers,
-      saver: machinery.saver,
-      trees: machinery.trees,
-    });
+    const { idle, files } = machinery;
+    // First of all: nobody is to remove the folder meanwhile.
+    if (idle.take(slot)) opened.defer(() => idle.add(slot));
+    const { made, folder } = await OpenLayer.#make(wanted, machinery);
     opened.use(folder);
-    machinery.idle.take(slot);
-    const marks = opened.use(machinery.files.reserve(folder.spans.count));
+    if (files.detached) throw new OpeningError("a successor opens layers");
+    const marks = opened.use(files.reserve(folder.spans.count));
     const map = opened.use(folder.openMap(marks.presence, machinery.bootId));
     const layer = new OpenLayer(
       wanted,
-      tree,
+      made,
       { folder, marks, map, sources },
       machinery,
     );
@@ -180,6 +183,25 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     machinery.cache.add(layer);
     if (layer.reader.complete) layer.#onComplete();
     return layer;
+  }
+
+  static async #make(
+    { slot, ztoc, diffId, claimant, costly }: WantedLayer,
+    { opener, layersDirectory, files, headers, trees, saver }: Machinery,
+  ): Promise<{ made: MadeLayer; folder: LayerFolder }> {
+    const path = `${layersDirectory}/${slot}`;
+    let begun: BegunFolder | undefined;
+    const made = await opener.open(
+      { slot, path, ztoc, headers, trees, image: files.wantsImage(slot) },
+      {
+        share: claimant,
+        costly,
+        onFiles: (found) =>
+          begun = LayerFolder.begin(path, found, diffId, saver),
+      },
+    );
+    if (begun === undefined) throw new OpeningError("no files were made");
+    return { made, folder: LayerFolder.open(path, made, begun) };
   }
 
   /** Digest of the layer blob. */
@@ -193,6 +215,11 @@ export class OpenLayer implements ServedLayer, CachedLayer {
    */
   readTree(): LayerTree {
     return this.#folder.readTree();
+  }
+
+  /** The folder of its files on disk. */
+  get folder(): string {
+    return this.#folder.path;
   }
 
   /** Size of the layer blob in bytes. */

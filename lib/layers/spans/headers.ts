@@ -18,39 +18,27 @@
  * |
  * | records | bytes | |
  *
- * A header that crosses a span border is checked when the last of its spans arrives.
+ * A header that crosses a span border is checked when the last of its spans arrives. The file is made
+ * and read in `header_file.ts`.
  * @module
  */
-import { crc32 } from "node:zlib";
-import { wholeBlocks } from "../../formats/tar/mod.ts";
-import { writeWholeSync } from "../../host/files/mod.ts";
 import {
   closeFd,
   ERRNO,
-  fileSize,
   O,
   openFd,
   OsError,
   preadFully,
 } from "../../host/os/mod.ts";
+import type { SpanTable } from "../../formats/ztoc/mod.ts";
 import {
-  PLACEHOLDER_NAME,
-  type SpanTable,
-  type Ztoc,
-  type ZtocEntry,
-  ZtocError,
-} from "../../formats/ztoc/mod.ts";
-import { headerDifference, recordsIn, RecordWriter } from "./header_record.ts";
-
-const MAGIC = 0x52444853; // "SHDR"
-const VERSION = 2;
-const HEAD_BYTES = 32;
-/**
- * Room for a few extension headers (PAX, global, GNU name and link target) of 1 MiB each, and the
- * entry's own header.
- */
-const MAX_HEADER_BYTES = 6 * (2 ** 20 + 1024) + 512;
-const MAX_FILE_BYTES = 2 ** 31 - 1;
+  CROSSING_WORDS,
+  type HeaderIndex,
+  type HeaderSource,
+  makeHeaderFile,
+  readHeaderFile,
+} from "./header_file.ts";
+import { headerDifference, recordsIn } from "./header_record.ts";
 
 /** A header that spans share: it crosses a span border. */
 export interface CrossingHeader {
@@ -77,66 +65,64 @@ export interface SpanHeaders {
 /** The headers of one layer that must be checked. */
 export class HeaderTable implements Disposable {
   readonly #fd: number;
-  readonly #ranges: Float64Array;
-  readonly #crossing = new Map<number, CrossingHeader[]>();
+  readonly #index: HeaderIndex;
 
-  private constructor(fd: number, bytes: Uint8Array<ArrayBuffer>) {
-    const [, , spans, crossing] = new Uint32Array(bytes.buffer, 0, 4);
+  private constructor(fd: number, index: HeaderIndex) {
     this.#fd = fd;
-    const doubles = new Float64Array(
-      bytes.buffer,
-      HEAD_BYTES,
-      indexWords(spans!, crossing!),
-    );
-    this.#ranges = doubles.slice(0, spans! * 2);
-    for (let i = 0; i < crossing!; i++) {
-      const at = spans! * 2 + i * 4;
-      const header = {
-        start: doubles[at]!,
-        end: doubles[at + 1]!,
-        firstSpan: doubles[at + 2]!,
-        lastSpan: doubles[at + 3]!,
-      };
-      for (let s = header.firstSpan; s <= header.lastSpan; s++) {
-        this.#crossing.getOrInsertComputed(s, () => []).push(header);
-      }
-    }
+    this.#index = index;
   }
 
   /**
    * Opens the file at `path`. Makes it from the ztoc if it is missing, damaged or of another
    * version.
-   * @throws ZtocError when a header cannot be that long; OsError
+   * @throws ZtocError when a header cannot be that long; OsError, FileError
    */
-  static open(path: string, ztoc: Ztoc, spans: SpanTable): HeaderTable {
-    const known = openChecked(path, spans.count);
-    return known === null
-      ? HeaderTable.make(path, ztoc, spans)
-      : new HeaderTable(known.fd, known.bytes);
+  static open(
+    path: string,
+    ztoc: HeaderSource,
+    spans: SpanTable,
+  ): HeaderTable {
+    return HeaderTable.over(
+      path,
+      readHeaderFile(path, spans.count) ?? makeHeaderFile(path, ztoc, spans),
+    );
   }
 
-  /**
-   * Makes the file at `path`.
-   * @throws ZtocError when a header cannot be that long; OsError
-   */
-  static make(path: string, ztoc: Ztoc, spans: SpanTable): HeaderTable {
-    const bytes = buildHeaderFile(ztoc, spans);
-    writeWholeSync(path, bytes);
-    return new HeaderTable(openFd(path, O.RDWR), bytes);
+  /** Opens the file at `path`, which has just been read or made. @throws OsError */
+  static over(path: string, index: HeaderIndex): HeaderTable {
+    return new HeaderTable(openFd(path, O.RDONLY), index);
   }
 
   /** The headers to check in a span. */
   ofSpan(span: number): SpanHeaders {
     return {
       fd: this.#fd,
-      start: this.#ranges[span * 2]!,
-      end: this.#ranges[span * 2 + 1]!,
+      start: this.#index.ranges[span * 2]!,
+      end: this.#index.ranges[span * 2 + 1]!,
     };
   }
 
   /** The headers that cross the borders of this span. */
-  crossingOf(span: number): readonly CrossingHeader[] {
-    return this.#crossing.get(span) ?? [];
+  *crossingOf(span: number): Generator<CrossingHeader, void, void> {
+    const { crossing } = this.#index;
+    const count = crossing.length / CROSSING_WORDS;
+    const word = (at: number, word: number) =>
+      crossing[at * CROSSING_WORDS + word]!;
+    // They ascend and do not overlap: those of a span are next to each other.
+    let low = 0;
+    for (let high = count; low < high;) {
+      const middle = (low + high) >>> 1;
+      if (word(middle, 3) < span) low = middle + 1;
+      else high = middle;
+    }
+    for (let at = low; at < count && word(at, 2) <= span; at++) {
+      yield {
+        start: word(at, 0),
+        end: word(at, 1),
+        firstSpan: word(at, 2),
+        lastSpan: word(at, 3),
+      };
+    }
   }
 
   /**
@@ -204,115 +190,4 @@ export function spanHeaderDifference(
     if (difference !== null) return difference;
   }
   return null;
-}
-
-const indexWords = (spans: number, crossing: number) =>
-  spans * 2 + crossing * 4;
-
-function buildHeaderFile(
-  { entries, uncompressedSize }: Ztoc,
-  spans: SpanTable,
-): Uint8Array<ArrayBuffer> {
-  const writer = new RecordWriter();
-  const ranges = new Float64Array(spans.count * 2);
-  const crossing: CrossingHeader[] = [];
-  let headerStart = 0;
-  let span = 0;
-  const add = (entry: ZtocEntry, number: number) => {
-    if (entry.offset - headerStart > MAX_HEADER_BYTES) {
-      throw new ZtocError(
-        "order",
-        -1,
-        `entry ${number} has a header of ${entry.offset - headerStart} bytes`,
-      );
-    }
-    const start = writer.length;
-    writer.expected(entry, headerStart);
-    while (headerStart >= spans.end(span)) span++;
-    const lastSpan = entry.offset <= spans.end(span)
-      ? span
-      : spans.spanAt(entry.offset - 1);
-    if (lastSpan > span) {
-      crossing.push({ start, end: writer.length, firstSpan: span, lastSpan });
-    } else {
-      if (ranges[span * 2 + 1] === 0) ranges[span * 2] = start;
-      ranges[span * 2 + 1] = writer.length;
-    }
-    headerStart = Math.min(
-      wholeBlocks(entry.offset + entry.size),
-      uncompressedSize,
-    );
-  };
-  for (let i = 0; i < entries.length; i++) add(entries[i]!, i);
-  if (headerStart < uncompressedSize) {
-    add(placeholder(uncompressedSize), entries.length); // the end marker
-  }
-  const words = indexWords(spans.count, crossing.length);
-  const recordsAt = HEAD_BYTES + words * 8;
-  const bytes = new Uint8Array(recordsAt + writer.length);
-  const doubles = new Float64Array(bytes.buffer, HEAD_BYTES, words);
-  doubles.set(ranges.map((at) => at + recordsAt));
-  crossing.forEach(({ start, end, firstSpan, lastSpan }, i) =>
-    doubles.set(
-      [start + recordsAt, end + recordsAt, firstSpan, lastSpan],
-      spans.count * 2 + i * 4,
-    )
-  );
-  bytes.set(writer.bytes(), recordsAt);
-  const head = new Uint32Array(bytes.buffer, 0, HEAD_BYTES / 4);
-  head.set([MAGIC, VERSION, spans.count, crossing.length]);
-  head[4] = crc32(bytes.subarray(HEAD_BYTES)) >>> 0;
-  return bytes;
-}
-
-/** An entry for the end marker, where no real entry is; see `PLACEHOLDER_NAME`. */
-function placeholder(offset: number): ZtocEntry {
-  const nothing = new Uint8Array(0);
-  return {
-    name: PLACEHOLDER_NAME,
-    type: "reg",
-    offset,
-    size: 0,
-    linkname: nothing,
-    mode: 0,
-    uid: 0,
-    gid: 0,
-    uname: nothing,
-    gname: nothing,
-    modTime: "",
-    devMajor: 0,
-    devMinor: 0,
-    xattrs: [],
-  };
-}
-
-function openChecked(
-  path: string,
-  spans: number,
-): { fd: number; bytes: Uint8Array<ArrayBuffer> } | null {
-  let fd: number;
-  try {
-    fd = openFd(path, O.RDONLY);
-  } catch (error) {
-    if (error instanceof OsError) return null;
-    throw error;
-  }
-  const bytes = readAll(fd);
-  if (bytes !== null && bytes.length >= HEAD_BYTES) {
-    const head = new Uint32Array(bytes.buffer, 0, HEAD_BYTES / 4);
-    const ours = head[0] === MAGIC && head[1] === VERSION &&
-      head[2] === spans &&
-      bytes.length >= HEAD_BYTES + indexWords(spans, head[3]!) * 8 &&
-      head[4] === crc32(bytes.subarray(HEAD_BYTES)) >>> 0;
-    if (ours) return { fd, bytes };
-  }
-  closeFd(fd);
-  return null;
-}
-
-function readAll(fd: number): Uint8Array<ArrayBuffer> | null {
-  const size = fileSize(fd);
-  if (size > MAX_FILE_BYTES) return null;
-  const bytes = new Uint8Array(size);
-  return preadFully(fd, bytes, 0) === size ? bytes : null;
 }

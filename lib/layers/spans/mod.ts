@@ -64,6 +64,12 @@ export {
   type SpanHeaders,
 } from "./headers.ts";
 export {
+  type HeaderIndex,
+  type HeaderSource,
+  makeHeaderFile,
+  readHeaderFile,
+} from "./header_file.ts";
+export {
   InflatePool,
   type InflatePoolOptions,
   type InflateStream,

@@ -31,3 +31,16 @@ export class LyingZtocError extends Error {
     this.ztocDigest = ztocDigest;
   }
 }
+
+/** The ztoc that a layer was served by is not on disk any more, or not whole. */
+export class LostZtocError extends Error {
+  /** The class's name, for logs. */
+  override readonly name = "LostZtocError";
+  /** Whose ztoc is lost. */
+  constructor(
+    /** The layer's folder. */
+    readonly folder: string,
+  ) {
+    super(`the ztoc in ${folder} is lost or damaged`);
+  }
+}

@@ -61,13 +61,14 @@ export class IdleLayerFolders implements IdleLayers {
     this.#count(slot);
   }
 
-  /** Takes out a layer that is served again. */
-  take(slot: number): void {
+  /** Takes out a layer that is served again. @returns whether it was kept here. */
+  take(slot: number): boolean {
     const bytes = this.#layers.get(slot);
-    if (bytes === undefined) return;
+    if (bytes === undefined) return false;
     this.#layers.delete(slot);
     this.#bytes -= bytes;
     Deno.removeSync(`${this.#layersDirectory}/${slot}/${MARK}`);
+    return true;
   }
 
   free(bytes: number): void {

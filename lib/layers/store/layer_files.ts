@@ -22,7 +22,7 @@ import {
   preadFully,
   readWholeFile,
 } from "../../host/os/mod.ts";
-import type { SpanTable, Ztoc } from "../../formats/ztoc/mod.ts";
+import type { SpanTable, ZtocEntry } from "../../formats/ztoc/mod.ts";
 
 /** Whether the file holds exactly these bytes. */
 export function holds(path: string, bytes: Uint8Array): boolean {
@@ -51,6 +51,13 @@ export function openTree(
   }
 }
 
+/** The tree in a layer's folder, once it is on disk. @throws Error when it is not there, or not whole. */
+export function readTree(folder: string): LayerTree {
+  const tree = openTree(`${folder}/tree`, "any");
+  if (tree === null) throw new Error(`no file tree in ${folder}`);
+  return tree;
+}
+
 /**
  * The version of the tree file at `path`; null if there is none, or if it is not a tree file.
  * @throws OsError
@@ -73,7 +80,10 @@ export function treeFileVersion(path: string): number | null {
 
 /** Compiles a ztoc into a tree file. @throws TreeCompileError */
 export function compileZtoc(
-  { entries, uncompressedSize }: Ztoc,
+  { entries, uncompressedSize }: {
+    readonly entries: Iterable<ZtocEntry>;
+    readonly uncompressedSize: number;
+  },
   spans: SpanTable,
 ): Uint8Array<ArrayBuffer> {
   return compileTree({
@@ -92,6 +102,14 @@ export interface NewFile {
   readonly name: string;
   /** Its contents. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** What is new in a layer's folder. */
+export interface NewFiles {
+  /** Whether the folder was made just now. */
+  readonly isNew: boolean;
+  /** To be put on disk. */
+  readonly files: readonly NewFile[];
 }
 
 /**

@@ -1,60 +1,42 @@
 import { type Digest, isDigest } from "../../formats/oci/mod.ts";
 import {
-  decodeZtoc,
+  openSpans,
+  type SpanFacts,
   type SpanTable,
-  spanTable,
-  type Ztoc,
+  type ZtocCompression,
 } from "../../formats/ztoc/mod.ts";
 import { readTextIfThere, removeFolder } from "../../host/files/mod.ts";
 import {
   closeFd,
   fileSize,
-  makeFolder,
   O,
   openFd,
   OsError,
   truncateFd,
 } from "../../host/os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
-import { HeaderTable, SpanMap } from "../spans/mod.ts";
-import { LayerTree } from "../tree/mod.ts";
-import { compileZtoc, holds, type NewFile, openTree } from "./layer_files.ts";
+import { type HeaderIndex, HeaderTable, SpanMap } from "../spans/mod.ts";
+import type { LayerTree } from "../tree/mod.ts";
+import { type NewFiles, readTree } from "./layer_files.ts";
 import type { LayerSaver } from "./saver.ts";
 
 const log = logger("images");
 
-/** How a layer's folder is opened. */
-export interface LayerFolderOptions {
-  /** Path of the folder; made when it is missing. */
-  readonly path: string;
-  /** The ztoc; it has the digest that the slot table names. */
-  readonly ztocBytes: Uint8Array<ArrayBuffer>;
-  /** Diff ID that the whole tar must have; null: the one that the folder remembers, if any. */
-  readonly diffId: Digest | null;
-  /** Whether tar headers are compared with the ztoc when they arrive. */
-  readonly headers: "checked" | "trusted";
-  /** Writes new files to disk. */
-  readonly saver: LayerSaver;
-  /**
-   * Which trees on disk may be used: those of this release's rules, or `any`, because the kernel knows
-   * their inode numbers from the last process.
-   */
-  readonly trees: "current" | "any";
+/** What a layer's folder is opened with: what stays in memory of its parts. */
+export interface FolderParts {
+  /** Where the spans are, and how the blob is packed. */
+  readonly spans: SpanFacts;
+  /** Where the records of `headers` are; null: headers are not checked. */
+  readonly headers: HeaderIndex | null;
 }
 
-/** An open folder, and the layer's file tree, which is needed only during set-up. */
-export interface OpenedFolder {
-  /** Open. */
-  readonly folder: LayerFolder;
-  /** In memory; the folder does not keep it. */
-  readonly tree: LayerTree;
+/** A folder whose new files are on their way to the disk. */
+export interface BegunFolder {
+  /** What the whole tar must be, as far as it is known. */
+  readonly known: KnownDiffId;
+  /** Resolves when they, and the layer's slot, are on disk. */
+  readonly saved: Promise<void>;
 }
-
-/** The part of a ztoc that stays in memory while its layer is open: nothing about files. */
-type ZtocFacts = Pick<
-  Ztoc,
-  "compression" | "compressedSize" | "uncompressedSize"
->;
 
 /**
  * The folder of one layer, `<slot>/`, while the layer is open:
@@ -70,7 +52,7 @@ type ZtocFacts = Pick<
  * | `checked` | the diff ID that the whole tar was seen to have | once |
  * | `unused` | no snapshot uses the layer, it is kept for the next that does (`IdleLayerFolders`) | |
  *
- * A ztoc is mostly file names. It is decoded here, and only small parts of it leave this class.
+ * A ztoc is mostly file names. It is decoded by `makeParts`, and only compact parts of it stay.
  */
 export class LayerFolder implements Disposable {
   /** Path of the folder. */
@@ -78,7 +60,7 @@ export class LayerFolder implements Disposable {
   /** Where the spans are, in the blob and in the tar. */
   readonly spans: SpanTable;
   /** How the blob is packed. */
-  readonly compression: Ztoc["compression"];
+  readonly compression: ZtocCompression;
   /** Size of the layer blob in bytes. */
   readonly compressedSize: number;
   /** Size of `data` in bytes. */
@@ -97,17 +79,15 @@ export class LayerFolder implements Disposable {
 
   private constructor(
     path: string,
-    { compression, compressedSize, uncompressedSize }: ZtocFacts,
-    spans: SpanTable,
-    known: KnownDiffId,
-    saved: Promise<void>,
+    { spans }: FolderParts,
+    { known, saved }: BegunFolder,
     headers: HeaderTable | null,
   ) {
     this.path = path;
-    this.compression = compression;
-    this.compressedSize = compressedSize;
-    this.uncompressedSize = uncompressedSize;
-    this.spans = spans;
+    this.compression = spans.compression;
+    this.compressedSize = spans.compressedSize;
+    this.uncompressedSize = spans.uncompressedSize;
+    this.spans = openSpans(spans);
     this.diffId = known.diffId;
     this.#isChecked = known.isChecked;
     this.saved = saved;
@@ -117,45 +97,41 @@ export class LayerFolder implements Disposable {
       openFd(`${path}/data`, O.RDWR | O.CREAT),
       closeFd,
     );
-    this.#isDataOld = uncompressedSize > 0 &&
-      fileSize(this.dataFd) === uncompressedSize;
-    truncateFd(this.dataFd, uncompressedSize);
+    this.#isDataOld = this.uncompressedSize > 0 &&
+      fileSize(this.dataFd) === this.uncompressedSize;
+    truncateFd(this.dataFd, this.uncompressedSize);
     opened.move();
   }
 
   /**
-   * Opens the folder of a layer, or makes it. A file that is missing, damaged or of another version is made
-   * again.
-   * @throws ZtocError, TreeCompileError, OsError
+   * Begins to save what is new in a folder; this goes on while the layer is opened.
+   * @param said what the caller says that the whole tar must be; null: what the folder says, if it does.
    */
-  static open(options: LayerFolderOptions): OpenedFolder {
-    const { path, ztocBytes } = options;
-    const ztoc = decodeZtoc(ztocBytes);
-    const spans = spanTable(ztoc);
-    const isNew = makeFolder(path, 0o700);
-    const files: NewFile[] = [];
-    let tree = isNew ? null : openTree(`${path}/tree`, options.trees);
-    if (tree === null) {
-      const bytes = compileZtoc(ztoc, spans);
-      files.push({ name: "tree", bytes });
-      tree = new LayerTree(bytes);
-    }
-    if (isNew || !holds(`${path}/ztoc`, ztocBytes)) {
-      files.push({ name: "ztoc", bytes: ztocBytes });
-    }
-    const known = knownDiffId(path, isNew, options.diffId);
-    if (known.isNew) {
-      const bytes = new TextEncoder().encode(known.diffId ?? "");
-      files.push({ name: "diff-id", bytes });
-    }
-    const saved = options.saver.save(path, files); // continues while the rest is made
+  static begin(
+    path: string,
+    { isNew, files }: NewFiles,
+    said: Digest | null,
+    saver: LayerSaver,
+  ): BegunFolder {
+    const known = knownDiffId(path, isNew, said);
+    const bytes = new TextEncoder().encode(known.diffId ?? "");
+    const all = known.isNew ? [...files, { name: "diff-id", bytes }] : files;
+    return { known, saved: saver.save(path, all) };
+  }
+
+  /** Opens a folder whose parts were made. @throws OsError */
+  static open(
+    path: string,
+    parts: FolderParts,
+    begun: BegunFolder,
+  ): LayerFolder {
     using opened = new DisposableStack();
-    const headers = options.headers === "trusted" ? null : opened.use(
-      HeaderTable[isNew ? "make" : "open"](`${path}/headers`, ztoc, spans),
-    );
-    const folder = new LayerFolder(path, ztoc, spans, known, saved, headers);
+    const headers = parts.headers === null
+      ? null
+      : opened.use(HeaderTable.over(`${path}/headers`, parts.headers));
+    const folder = new LayerFolder(path, parts, begun, headers);
     opened.move();
-    return { folder, tree };
+    return folder;
   }
 
   /**
@@ -172,9 +148,7 @@ export class LayerFolder implements Disposable {
 
   /** Reads the file tree from disk. @throws Error when it is missing or damaged. */
   readTree(): LayerTree {
-    const tree = openTree(`${this.path}/tree`, "any");
-    if (tree === null) throw new Error(`no file tree in ${this.path}`);
-    return tree;
+    return readTree(this.path);
   }
 
   /** Whether the whole tar was found to have its diff ID, in this run or an earlier one. */
@@ -224,10 +198,13 @@ export class LayerFolder implements Disposable {
   }
 }
 
-interface KnownDiffId {
+/** What is known of the whole tar. */
+export interface KnownDiffId {
+  /** What it must be; null when nobody knows. */
   readonly diffId: Digest | null;
   /** Whether it still has to be written into the folder. */
   readonly isNew: boolean;
+  /** Whether it was seen to be that. */
   readonly isChecked: boolean;
 }
 

@@ -25,13 +25,26 @@ export {
   SlotTableStore,
 } from "./slots.ts";
 export {
+  type BegunFolder,
+  type FolderParts,
+  type KnownDiffId,
   LayerFolder,
-  type LayerFolderOptions,
-  type OpenedFolder,
 } from "./layer_folder.ts";
-export { compileZtoc, type NewFile, treeFileVersion } from "./layer_files.ts";
+export {
+  type LayerParts,
+  makeParts,
+  type PartsOrder,
+  type ZtocPlace,
+} from "./layer_parts.ts";
+export {
+  compileZtoc,
+  type NewFile,
+  type NewFiles,
+  readTree,
+  treeFileVersion,
+} from "./layer_files.ts";
 export { LayerSaver } from "./saver.ts";
 export { FolderLower, writeChain } from "./chain_folder.ts";
 export { IdleLayerFolders } from "./idle.ts";
 export { RootInUseError, takeLock } from "./lock.ts";
-export { LyingZtocError, StateVersionError } from "./errors.ts";
+export { LostZtocError, LyingZtocError, StateVersionError } from "./errors.ts";

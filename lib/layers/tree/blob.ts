@@ -1,11 +1,12 @@
 import { BLOCK } from "../../formats/erofs/mod.ts";
-import type { LayerTree } from "./tree.ts";
 
 /** The directory at a mount's root that holds one file per slot: the layer's data. */
 export const BLOBS_DIRECTORY = "b";
 
 /** The size of a layer's data, bytes. */
-export function dataBytes(tree: LayerTree): number {
+export function dataBytes(
+  tree: { readonly spanStarts: Float64Array; readonly spans: number },
+): number {
   return tree.spanStarts[tree.spans] as number;
 }
 

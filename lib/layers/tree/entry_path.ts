@@ -16,7 +16,8 @@ export class TreeCompileError extends Error {
   constructor(
     /** The entry's number in the ztoc. */
     readonly entry: number,
-    detail: string,
+    /** What is wrong with it. */
+    readonly detail: string,
   ) {
     super(`ztoc entry ${entry}: ${detail}`);
   }

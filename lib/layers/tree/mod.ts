@@ -43,6 +43,7 @@ export {
   trimmedEnd,
 } from "./entry_path.ts";
 export { ACCESS_ACL, accessAcl, DEFAULT_ACL, defaultAcl } from "./acl.ts";
+export { type TreeFacts, treeFacts } from "./facts.ts";
 export { findPath } from "./find_path.ts";
 export {
   type ChainBelow,
@@ -50,9 +51,7 @@ export {
   type ChainDirectory,
   ChainTooLargeError,
   type DirectoryFacts,
-  factsAt,
   type LowerDirectories,
-  mayInherit,
 } from "./chain_directories.ts";
 export { decodeChain, encodeChain } from "./chain_record.ts";
 export { TreeLower } from "./tree_lower.ts";

@@ -11,6 +11,12 @@ import { readFamily } from "./family.ts";
 import { type Document, Image, type ImageLayer } from "./image.ts";
 
 /**
+ * Layers of an image that is served lazily: four times as many as overlayfs stacks. Each takes a mount,
+ * descriptors and a place in tables that all images share.
+ */
+const MAX_LAYERS = 2048;
+
+/**
  * The facts about an image at its registry, without the documents they come from, because they are kept
  * for a long time.
  */
@@ -91,7 +97,17 @@ async function withIndex(
       options,
     ),
     coming.image,
-    coming.image.then((image) => image.layers(signal)),
+    coming.image.then((image) => {
+      const { length } = image.manifest.layers;
+      if (length > MAX_LAYERS) {
+        throw new ImageError(
+          reference.toString(),
+          digest,
+          `it has ${length} layers, and no more than ${MAX_LAYERS} are served lazily: containerd unpacks it`,
+        );
+      }
+      return image.layers(signal);
+    }),
   ]);
   return {
     reference,

@@ -1,4 +1,8 @@
-import { type Descriptor, type Digest, sha256 } from "../../formats/oci/mod.ts";
+import {
+  type Descriptor,
+  type Digest,
+  DigestStream,
+} from "../../formats/oci/mod.ts";
 import type { Answer } from "./body.ts";
 import {
   brief,
@@ -226,6 +230,7 @@ export async function fetchBlob(
     }
     const rest = { digest, start: 0, size };
     const bytes = new Uint8Array(size);
+    const hash = new DigestStream(); // a large blob is not hashed at one go
     let at = 0;
     const first = size === 0 ? null : await retrying(
       policy,
@@ -236,10 +241,11 @@ export async function fetchBlob(
       const chunks = blobChunks(context, endpoint, policy, rest, first, signal);
       for await (const chunk of chunks) {
         bytes.set(chunk, at);
+        hash.update(chunk);
         at += chunk.length;
       }
     }
-    if (sha256(bytes) !== digest) {
+    if (hash.finish() !== digest) {
       throw registryError(
         endpoint,
         "integrity",

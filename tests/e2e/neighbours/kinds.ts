@@ -1,8 +1,22 @@
 /** Neighbours that are bad, each in its way. @module */
+import { encodeZtoc, ZtocBuilder } from "../../../lib/formats/ztoc/mod.ts";
 import { startDockerRegistry } from "../../support/host/mod.ts";
+import {
+  type Image,
+  layerBlob,
+  longZtoc,
+  makeImage,
+  TarBuilder,
+} from "../../support/images/mod.ts";
+import { addIndexedImage } from "../../support/images/indexed.ts";
 import { Switch, throttle } from "../../support/link/mod.ts";
 import { type Fault, startRegistry } from "../../support/registry/mod.ts";
+import { chainIds, LayerClient } from "../layer_client.ts";
 import { type Greedy, type NeighbourKind, until } from "./stage.ts";
+
+/** Files that the ztoc of the huge index lists: 24 MB of them. */
+const HUGE_FILES = 120_000;
+const MANY_LAYERS = 1500;
 
 /** Reads that failed tell that a registry gives nothing, as its readers see it. */
 function shownBy(greedy: Greedy, what: string): string | null {
@@ -13,7 +27,7 @@ function shownBy(greedy: Greedy, what: string): string | null {
 }
 
 /** Its registry is stopped in its tracks: connections are taken, and nothing is said. */
-export const hung: NeighbourKind = async (stage) => {
+const hung: NeighbourKind = async (stage) => {
   await using owned = new AsyncDisposableStack();
   const registry = owned.use(await startDockerRegistry());
   const greedy = await stage.greedy(registry.host);
@@ -33,7 +47,7 @@ export const hung: NeighbourKind = async (stage) => {
 };
 
 /** Its registry gives 3 kB a second. */
-export const dripping: NeighbourKind = async (stage) => {
+const dripping: NeighbourKind = async (stage) => {
   await using owned = new AsyncDisposableStack();
   const registry = owned.use(startRegistry());
   const well = registry.host as `127.0.0.1:${number}`;
@@ -82,13 +96,103 @@ function faulty(what: string, fault: Fault): NeighbourKind {
 }
 
 /** Its registry answers 503 to every request for bytes. */
-export const unavailable: NeighbourKind = faulty(
+const unavailable: NeighbourKind = faulty(
   "a registry that answers 503",
   { kind: "status", status: 503 },
 );
 
 /** Its registry gives wrong bytes. */
-export const lying: NeighbourKind = faulty(
+const lying: NeighbourKind = faulty(
   "a registry that lies",
   { kind: "corrupt" },
 );
+
+/**
+ * An image that is prepared and removed again and again, layer by layer.
+ * @param inWords what its index is, and how many of its layers were prepared.
+ */
+function pulledForEver(
+  image: Image,
+  ztocs: readonly Uint8Array[],
+  inWords: (prepared: number) => string,
+): NeighbourKind {
+  return (stage) => {
+    const registry = startRegistry();
+    addIndexedImage(registry, "endless:1", image, ztocs);
+    const client = new LayerClient(stage.host.socket);
+    const reference = `${registry.host}/endless:1`;
+    const chain = chainIds(image);
+    let isOver = false;
+    let prepared = 0;
+    const round = async () => {
+      let top = 0;
+      for (; top < chain.length && !isOver; top++) {
+        if (!await client.prepare(reference, image, chain, top)) {
+          throw new Error(`layer ${top} is not served lazily`);
+        }
+        prepared++;
+      }
+      while (top > 0) await client.remove(chain[--top]!);
+    };
+    let going: Promise<void> = Promise.resolve();
+    return Promise.resolve({
+      async spoil() {
+        going = (async () => {
+          while (!isOver) await round();
+        })();
+        going.catch(() => {}); // told at the end
+        await until(() => prepared > 0);
+      },
+      shown: () =>
+        prepared >= Math.min(2 * chain.length, 100) ? inWords(prepared) : null,
+      async [Symbol.asyncDispose]() {
+        isOver = true;
+        try {
+          await going;
+        } finally {
+          client[Symbol.dispose]();
+          await registry.close();
+        }
+      },
+    });
+  };
+}
+
+/** The index of its image lists more files than any image has, for a layer of one. */
+const hugeIndex: NeighbourKind = (stage) => {
+  const layer = layerBlob(new TarBuilder().file("file", "text"));
+  const ztoc = longZtoc(HUGE_FILES, layer);
+  return pulledForEver(
+    makeImage({ layers: [layer] }),
+    [ztoc],
+    (times) => `a ztoc of ${ztoc.length} bytes, opened ${times} times`,
+  )(stage);
+};
+
+/** Its image has 1500 layers. */
+const manyLayers: NeighbourKind = (stage) => {
+  const layers = Array.from(
+    { length: MANY_LAYERS },
+    (_, i) => layerBlob(new TarBuilder().file(`file-${i}`, "text")),
+  );
+  const ztocs = layers.map(({ bytes }) => {
+    const builder = new ZtocBuilder({ compression: "gzip", spanSize: 2 ** 22 });
+    builder.push(bytes);
+    return encodeZtoc(builder.finish().ztoc);
+  });
+  return pulledForEver(
+    makeImage({ layers }),
+    ztocs,
+    (count) => `an image of ${MANY_LAYERS} layers, ${count} of them prepared`,
+  )(stage);
+};
+
+/** All of them, by what they are called. */
+export const KINDS: Readonly<Record<string, NeighbourKind>> = {
+  "hung": hung,
+  "dripping": dripping,
+  "lying": lying,
+  "503": unavailable,
+  "huge index": hugeIndex,
+  "1500 layers": manyLayers,
+};

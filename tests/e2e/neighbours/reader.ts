@@ -4,22 +4,27 @@
  * Reads and hashes whole files in random order until it is told to stop, each time as if for the first
  * time: the kernel forgets a file's pages once it was read.
  *
- * Arguments: folder of the files, control folder. In the control folder lies `known.json` (name → hex
+ * Arguments: folder of the files, control folder, seconds from the begin of one file to that of the
+ * next (0: at once). In the control folder lies `known.json` (name → hex
  * SHA-256). It writes `ready` when it is loaded, reads while there is a file `run`, and after each
  * file adds a line to `log`: how long it took in ms, and what came of it (`ok`, `wrong`, or the
  * name of an error).
  */
 export const HEALTHY_READER = `
 import errno, hashlib, json, os, random, sys, time
-folder, control = sys.argv[1], sys.argv[2]
+folder, control, pace = sys.argv[1], sys.argv[2], float(sys.argv[3])
 known = list(json.load(open(control + "/known.json")).items())
 json.dumps(errno.errorcode[5])
 log = open(control + "/log", "w", buffering=1)
 open(control + "/ready", "w").close()
+due = time.monotonic()
 while not os.path.exists(control + "/end"):
     if not os.path.exists(control + "/run"):
         time.sleep(0.01)
         continue
+    # At a pace, what was late is not caught up with.
+    due = max(due + pace, time.monotonic())
+    time.sleep(max(0, due - time.monotonic()))
     name, expected = random.choice(known)
     began, outcome, digest = time.monotonic(), "ok", hashlib.sha256()
     try:

@@ -38,9 +38,7 @@ const BUDGET_BYTES = FILES * FILE_BYTES / 4;
 const GREEDY_FILES = 24;
 /** Of all images: a span of the healthy one does not fit into a rest that greedy ones leave. */
 const SPAN_SIZE = "2MiB";
-/** Misses that are counted while the neighbour is bad. */
-const MISSES = 1000;
-/** They take a few seconds on an idle machine. */
+/** A thousand misses take some seconds on an idle machine. */
 const MISSES_TIMEOUT_MS = 180_000;
 
 const CONFIG = `
@@ -74,6 +72,14 @@ export interface Beside extends HealthyReport {
   readonly ms: number;
 }
 
+/** How the healthy one is watched. */
+export interface StageOptions {
+  /** Misses that are counted while a neighbour is bad. */
+  readonly misses: number;
+  /** How many files a second it reads. Default: as many as it can. */
+  readonly load?: number | "all it can";
+}
+
 /** A daemon, a containerd, and a container that reads and hashes files of a healthy registry. */
 export class NeighbourStage implements AsyncDisposable {
   readonly #owned: AsyncDisposableStack;
@@ -85,13 +91,17 @@ export class NeighbourStage implements AsyncDisposable {
     readonly registry: TestRegistry,
     /** A folder that containers see as `/tmp`. */
     readonly control: string,
+    /** Misses that are counted while a neighbour is bad. */
+    readonly misses: number,
     owned: AsyncDisposableStack,
   ) {
     this.#owned = owned;
   }
 
   /** Everything is up, and the healthy container has read its first files, when this returns. */
-  static async start(): Promise<NeighbourStage> {
+  static async start(
+    { misses, load = "all it can" }: StageOptions,
+  ): Promise<NeighbourStage> {
     await using owned = new AsyncDisposableStack();
     const registry = owned.use(startRegistry());
     const known: Record<string, string> = {};
@@ -109,9 +119,15 @@ export class NeighbourStage implements AsyncDisposable {
     const control = await Deno.makeTempDir({ prefix: "soci-deno-control-" });
     owned.defer(() => Deno.remove(control, { recursive: true }));
     const host = owned.use(await LazyHost.start({ config: CONFIG }));
-    const stage = new NeighbourStage(host, registry, control, owned.move());
+    const stage = new NeighbourStage(
+      host,
+      registry,
+      control,
+      misses,
+      owned.move(),
+    );
     try {
-      await stage.#startHealthy(image, known);
+      await stage.#startHealthy(image, known, load);
     } catch (error) {
       await stage[Symbol.asyncDispose]();
       throw error;
@@ -122,6 +138,7 @@ export class NeighbourStage implements AsyncDisposable {
   async #startHealthy(
     image: string,
     known: Readonly<Record<string, string>>,
+    load: number | "all it can",
   ): Promise<void> {
     const folder = `${this.control}/healthy`;
     await Deno.mkdir(folder);
@@ -129,7 +146,7 @@ export class NeighbourStage implements AsyncDisposable {
     await Deno.writeTextFile(`${folder}/known.json`, JSON.stringify(known));
     const end = await this.#run(image, "healthy", [
       ...["/usr/bin/python3", "/tmp/healthy/reader.py", "/data"],
-      "/tmp/healthy",
+      ...["/tmp/healthy", load === "all it can" ? "0" : String(1 / load)],
     ]);
     this.#owned.defer(async () => {
       await Deno.writeTextFile(`${folder}/end`, "");
@@ -179,34 +196,34 @@ export class NeighbourStage implements AsyncDisposable {
       .slice(0, -1);
   }
 
-  #misses(): number {
+  #missed(): number {
     return this.registry.requests.filter(({ method, path, status }) =>
       method === "GET" && path.includes("/blobs/") && status === 206
     ).length;
   }
 
   /**
-   * Watches the healthy one for a thousand misses, alone or beside a neighbour.
+   * Watches the healthy one for so many misses, alone or beside a neighbour.
    * @param isShown what else is waited for.
    */
   async watch(isShown: () => boolean = () => true): Promise<Beside> {
     const before = this.#log().length;
-    const missed = this.#misses();
+    const missed = this.#missed();
     const began = performance.now();
     await until(
-      () => this.#misses() - missed >= MISSES && isShown(),
+      () => this.#missed() - missed >= this.misses && isShown(),
       MISSES_TIMEOUT_MS,
     ).catch(() => {}); // whoever asserts sees the number
     return {
       ...reportOf(this.#log().slice(before)),
-      misses: this.#misses() - missed,
+      misses: this.#missed() - missed,
       ms: Math.round(performance.now() - began),
     };
   }
 
   /**
    * Has a neighbour be bad while the healthy one is watched, and holds that the healthy one does not
-   * notice: no error, no wrong byte, a thousand misses.
+   * notice: no error, no wrong byte, all the misses.
    */
   async holdBeside(kind: NeighbourKind): Promise<Beside> {
     await using neighbour = await kind(this);
@@ -217,7 +234,7 @@ export class NeighbourStage implements AsyncDisposable {
     assert.ok(shown !== null, "nobody has seen that the neighbour is bad");
     assert.deepEqual(seen.errors, []);
     assert.equal(seen.wrong, 0);
-    assert.ok(seen.misses >= MISSES, `${seen.misses} misses`);
+    assert.ok(seen.misses >= this.misses, `${seen.misses} misses`);
     return seen;
   }
 

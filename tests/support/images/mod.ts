@@ -32,6 +32,7 @@ export {
   busyboxBytes,
   pauseImage,
 } from "./pause.ts";
+export { longZtoc } from "./long_ztoc.ts";
 export { writeLayout } from "./layout.ts";
 export { oddImage } from "./odd.ts";
 export { compressible, incompressible } from "./random.ts";

@@ -88,10 +88,10 @@ async function live(order: readonly Event[]): Promise<void> {
               null,
             );
           if (which === LYING && isLieKnown) {
-            assert.throws(add, LyingZtocError);
+            await assert.rejects(add, LyingZtocError);
             break;
           }
-          const layer = add();
+          const layer = await add();
           assert.equal(layer === known?.layer, known !== undefined);
           assert.deepEqual(layer.identity, {
             layerDigest: LAYER.digest,

@@ -40,7 +40,7 @@ async function serve(layer: number) {
     host: "none",
     fetch: () => Promise.reject(new Error("nothing is fetched here")),
   };
-  await store.add(digest, bytes, source, null).shown;
+  await (await store.add(digest, bytes, source, null)).shown;
 }
 await serve(0); // code and caches
 const before = await heapBytes();

@@ -65,7 +65,7 @@ class Leftover implements AsyncDisposable {
     const leftover = new Leftover();
     {
       await using store = await leftover.#open();
-      const layer = store.add(
+      const layer = await store.add(
         BLOB.digest,
         ZTOC,
         leftover.#source(),
@@ -129,7 +129,10 @@ class Leftover implements AsyncDisposable {
   async restored(): Promise<{ sum: string | null; fetchedBytes: number }> {
     await using store = await this.#open();
     let source: CountingSource | undefined;
-    const layer = store.restore(BLOB.digest, () => source = this.#source());
+    const layer = await store.restore(
+      BLOB.digest,
+      () => source = this.#source(),
+    );
     if (layer === null) return { sum: null, fetchedBytes: 0 };
     const sum = await this.sum(layer);
     return { sum, fetchedBytes: source?.bytes ?? 0 };

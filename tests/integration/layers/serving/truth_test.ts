@@ -26,7 +26,7 @@ async function leftover(): Promise<string> {
   const { store } = opened;
   for (const each of LAYERS) {
     const source = new MemorySource(each.blob);
-    const served = store.add(each.digest, ztocOf(each), source, null);
+    const served = await store.add(each.digest, ztocOf(each), source, null);
     await served.shown;
     await served.fill();
   }
@@ -46,7 +46,9 @@ Deno.test("after a kill what snapshots name is served, what is marked is kept, a
     await using opened = await openStore({ folder, face: "fuse" });
     const { store } = opened;
     const source = new MemorySource(NEEDED.blob);
-    const served = store.restore(NEEDED.digest, () => source, { slot: 1 });
+    const served = await store.restore(NEEDED.digest, () => source, {
+      slot: 1,
+    });
     assert.ok(served !== null);
     await served.shown;
     store.sweep([served.directory]);
@@ -55,7 +57,7 @@ Deno.test("after a kill what snapshots name is served, what is marked is kept, a
     const whole = await readWhole(`${served.directory}/file`);
     assert.deepEqual(whole, { bytes: content(1) });
     assert.equal(source.fetches.length, 0);
-    const again = store.add(
+    const again = await store.add(
       NOBODYS.digest,
       ztocOf(NOBODYS),
       new MemorySource(NOBODYS.blob),
@@ -74,12 +76,12 @@ Deno.test("what snapshots name stays, also when it cannot be served now", async 
     await using opened = await openStore({ folder, face: "fuse" });
     const { store } = opened;
     const source = () => new MemorySource(NEEDED.blob);
-    assert.equal(store.restore(NEEDED.digest, source, { slot: 1 }), null);
+    assert.equal(await store.restore(NEEDED.digest, source, { slot: 1 }), null);
     store.sweep([`${folder}/fs/n/1`]);
     assert.deepEqual(names(`${folder}/root/layers`), ["1", "2"]);
     // By the same ztoc it has the same slot, and what was cached is used.
     const memory = source();
-    const served = store.add(NEEDED.digest, ztocOf(NEEDED), memory, null);
+    const served = await store.add(NEEDED.digest, ztocOf(NEEDED), memory, null);
     assert.equal(served.slot, 1);
     await served.shown;
     const whole = await readWhole(`${served.directory}/file`);
@@ -96,7 +98,7 @@ Deno.test("a layer that a snapshot names is no longer kept for nobody, whatever 
     const { store } = opened;
     assert.equal(store.cacheFigures().idleLayers, 1);
     const source = () => new MemorySource(KEPT.blob);
-    const served = store.restore(KEPT.digest, source, { slot: 2 });
+    const served = await store.restore(KEPT.digest, source, { slot: 2 });
     assert.ok(served !== null);
     await served.shown;
     assert.equal(store.cacheFigures().idleLayers, 0);
@@ -116,7 +118,7 @@ Deno.test("the slot table says by which ztoc a layer is served: a folder with an
     await using opened = await openStore({ folder, face: "fuse" });
     const source = () => new MemorySource(NEEDED.blob);
     const { store } = opened;
-    assert.equal(store.restore(NEEDED.digest, source, { slot: 1 }), null);
+    assert.equal(await store.restore(NEEDED.digest, source, { slot: 1 }), null);
   }
   Deno.removeSync(folder, { recursive: true });
 });

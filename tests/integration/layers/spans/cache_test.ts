@@ -25,7 +25,7 @@ async function add(
   layer: TestLayer,
   source = new MemorySource(layer.blob),
 ) {
-  const added = store.add(layer.digest, ztocOf(layer), source, null);
+  const added = await store.add(layer.digest, ztocOf(layer), source, null);
   await added.shown;
   return added;
 }

@@ -68,7 +68,7 @@ async function until(condition: () => boolean): Promise<void> {
 async function passesItsCheck(layer: Layer): Promise<void> {
   await using opened = await openStore();
   const { store, folder } = opened;
-  const served = store.add(
+  const served = await store.add(
     layer.digest,
     encodeZtoc(layer.ztoc),
     new MemorySource(layer.blob),
@@ -147,13 +147,13 @@ Deno.test("a ztoc whose window changes a file's bytes is found out by the whole 
       new MemorySource(layer.blob),
       layer.diffId,
     );
-  const served = add();
+  const served = await add();
   await served.fill();
   await until(() => served.map.presentCount === 0);
   await served.shown;
   const result = await readWhole(`${served.directory}/file`);
   assert.ok("error" in result, "reads fail from then on");
   assert.match(result.error, /Input\/output error/);
-  assert.throws(add, LyingZtocError);
+  await assert.rejects(add, LyingZtocError);
   assert.equal(sha256(bytes).length, 71);
 });

@@ -3,6 +3,7 @@ import { gunzipSync } from "node:zlib";
 import {
   decodeCheckpoints,
   decodeZtoc,
+  encodeTarSpans,
   encodeZtoc,
   formatModTime,
   parseModTime,
@@ -12,6 +13,7 @@ import {
   type ZtocErrorCode,
 } from "../../../../lib/formats/ztoc/mod.ts";
 import { encodeCheckpoints } from "../../../../lib/formats/ztoc/checkpoints.ts";
+import { FILE } from "../../../../lib/formats/ztoc/schema.ts";
 import { sha256 } from "../../../../lib/formats/oci/mod.ts";
 import {
   parseHeader,
@@ -221,13 +223,24 @@ Deno.test("cut or altered bytes give a ztoc or a ZtocError, in bounded time", ()
 });
 
 Deno.test("a buffer that refers to itself over and over does not unfold", () => {
-  const small = { ...sample().entries[0]!, name: bytes("n"), size: 0 };
+  const entry = (i: number, name: string) => ({
+    ...sample().entries[0]!,
+    name: bytes(name),
+    size: 0,
+    offset: 512 * (i + 1),
+  });
   const count = 20_000;
+  const size = 512 * (count + 2);
   const hostile = encodeZtoc(sample({
     entries: [
-      ...new Array(count).fill(small),
-      { ...small, name: bytes("n".repeat(60_000)) },
+      ...Array.from({ length: count }, (_, i) => entry(i, "n")),
+      entry(count, "n".repeat(60_000)),
     ],
+    uncompressedSize: size,
+    compressedSize: size,
+    compression: "uncompressed",
+    spanDigests: [sha256(bytes(""))],
+    checkpoints: encodeTarSpans({ spanSize: size, size }),
   }));
   const view = new DataView(hostile.buffer);
   const field = (table: number, slot: number) => {
@@ -236,16 +249,31 @@ Deno.test("a buffer that refers to itself over and over does not unfold", () => 
   };
   const follow = (at: number) => at + view.getUint32(at, true);
   const elements = follow(field(follow(field(follow(0), 4)), 0)) + 4;
-  // Every element becomes the large entry: 1.2 GB of names in a few megabytes.
-  const large = follow(elements + 4 * count);
+  const nameOf = (i: number) => field(follow(elements + 4 * i), FILE.name);
+  // Every entry has the large name: 1.2 GB of names in a few megabytes.
+  const large = follow(nameOf(count));
   for (let i = 0; i < count; i++) {
-    const at = elements + 4 * i;
+    const at = nameOf(i);
     view.setUint32(at, large - at, true);
   }
   assert.throws(
     () => decodeZtoc(hostile),
     (error) => error instanceof ZtocError && error.code === "too-large",
   );
+});
+
+Deno.test("a layer has a quarter of a million spans at most", () => {
+  const ofSpans = (count: number) =>
+    sample({
+      entries: [],
+      uncompressedSize: count,
+      compressedSize: count,
+      compression: "uncompressed",
+      spanDigests: new Array(count).fill(sha256(bytes(""))),
+      checkpoints: encodeTarSpans({ spanSize: 1, size: count }),
+    });
+  assert.equal(spanTable(ofSpans(2 ** 18)).count, 2 ** 18);
+  rejects(ofSpans(2 ** 18 + 1), "too-large");
 });
 
 Deno.test("times are read in any zone and written in UTC", () => {

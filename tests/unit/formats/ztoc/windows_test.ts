@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
 import { WINDOW_BYTES } from "../../../../lib/formats/deflate/mod.ts";
-import { Windows } from "../../../../lib/formats/ztoc/windows.ts";
+import { packWindows, Windows } from "../../../../lib/formats/ztoc/windows.ts";
 import { compressible, incompressible } from "../../../support/images/mod.ts";
 
 /** Windows of all kinds: of a stream's start, of text, of noise, and of both. */
@@ -19,7 +19,7 @@ Deno.test("a window is the same however many of them are packed", () => {
   fc.assert(
     fc.property(fc.array(window, { maxLength: 6 }), fc.nat(7), (all, steps) => {
       const windows = new Windows(
-        all.map((window, i) => ({ in: i, out: i, bits: 0, window })),
+        packWindows(all.map((window) => ({ window }))),
       );
       let left = true;
       for (let step = 0; step < steps; step++) left = windows.packNext();
@@ -34,9 +34,9 @@ Deno.test("a window is the same however many of them are packed", () => {
 
 Deno.test("windows do not keep what they were cut out of", () => {
   const blob = new Uint8Array(4 * WINDOW_BYTES).fill(1);
-  const windows = new Windows([
-    { in: 1, out: 1, bits: 0, window: blob.subarray(7, 7 + WINDOW_BYTES) },
-  ]);
+  const windows = new Windows(
+    packWindows([{ window: blob.subarray(7, 7 + WINDOW_BYTES) }]),
+  );
   assert.equal(windows.get(0).buffer.byteLength, WINDOW_BYTES);
   blob.fill(2);
   assert.equal(windows.get(0)[0], 1);

@@ -7,7 +7,7 @@ import {
   decodeChain,
   encodeChain,
   type LayerTree,
-  mayInherit,
+  treeFacts,
   TreeLower,
 } from "../../../../lib/layers/tree/mod.ts";
 import { type EntryFacts, treeOf } from "./support.ts";
@@ -66,7 +66,7 @@ Deno.test("a chain needs no directories of its own where every directory has an 
   );
   assert.equal(ownOf([BASE, [{ name: "app/classes/Main" }]]), null);
   assert.equal(ownOf([BASE, [{ name: "home/f" }]]), null); // as by default anyway
-  assert.equal(mayInherit(treeOf(BASE)), false);
+  assert.equal(treeFacts(treeOf(BASE)).mayInherit, false);
 });
 
 Deno.test("implied directories are as they are below, with what they are in", () => {

@@ -1,9 +1,7 @@
 /** Where entries go whose paths have links and dots in them: where containerd's unpacking puts them. */
 import assert from "node:assert/strict";
-import {
-  DIRECTORY,
-  TreeCompileError,
-} from "../../../../lib/layers/tree/mod.ts";
+import { DIRECTORY } from "../../../../lib/layers/tree/format.ts";
+import { TreeCompileError } from "../../../../lib/layers/tree/mod.ts";
 import { find, latin1, namesIn, treeOf } from "./support.ts";
 
 Deno.test("an entry goes where the links on its way lead, and the links stay", () => {

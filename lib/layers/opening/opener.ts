@@ -1,0 +1,162 @@
+import { ztocOutline } from "../../formats/ztoc/mod.ts";
+import { statIfThere } from "../../host/files/mod.ts";
+import type { NewFiles } from "../store/mod.ts";
+import {
+  type ChainOrder,
+  chainRecord,
+  type WriteOrder,
+  writeRecord,
+} from "./chain.ts";
+import {
+  chainBytes,
+  isSmall,
+  leastOpeningBytes,
+  openingBytes,
+  SMALL_FILES,
+} from "./cost.ts";
+import { CostlyZtocError, OpeningError } from "./errors.ts";
+import { type MadeLayer, makeLayer, type OpeningOrder } from "./make.ts";
+import type { Done, ToOpener } from "./messages.ts";
+import { atOnce, Turns } from "./turns.ts";
+import { OpeningWorkers, type WorkersOptions } from "./workers.ts";
+
+/** A ztoc on disk of at most this size is opened on the spot. */
+const SMALL_ZTOC_BYTES = 256 * 1024;
+/** A record of at most this size is written on the spot. */
+const SMALL_RECORD_BYTES = 16 * 1024;
+
+/** How layers are opened. */
+export interface OpenerOptions extends WorkersOptions {}
+
+/** How one layer is opened. */
+export interface OpenOptions {
+  /** Who wants it: each has a turn after the other. */
+  readonly share: string;
+  /** `refused`: a ztoc of more than the bound is; `alone`: it is opened while nothing else is. */
+  readonly costly: "refused" | "alone";
+  /** Told once, before the layer is there, what is to be put on disk. */
+  readonly onFiles: (files: NewFiles) => void;
+}
+
+/**
+ * Opens layers: small ones on the spot, others in a few Workers, so that none holds the main thread for
+ * long. What is opened at a time takes no more memory than `maxBytes`; a cost is known before any work
+ * is done.
+ */
+export class LayerOpener implements Disposable {
+  readonly #maxBytes: number;
+  readonly #workers: OpeningWorkers;
+  /** Of this thread. */
+  readonly #turns = new Turns();
+
+  /** Starts no Worker yet. */
+  constructor(options: OpenerOptions) {
+    this.#maxBytes = options.maxBytes;
+    this.#workers = new OpeningWorkers(options);
+  }
+
+  /** Number of Workers that are up. */
+  get workers(): number {
+    return this.#workers.count;
+  }
+
+  /**
+   * A layer will be opened soon whose ztoc has that size: what takes time to start is started.
+   * @throws CostlyZtocError when it would be refused, whatever is in it.
+   */
+  expect(ztocBytes: number): void {
+    this.#assertAllowed(leastOpeningBytes(ztocBytes));
+    if (ztocBytes > SMALL_ZTOC_BYTES) this.#workers.wake();
+  }
+
+  #assertAllowed(costBytes: number): void {
+    if (costBytes > this.#maxBytes) {
+      throw new CostlyZtocError(costBytes, this.#maxBytes);
+    }
+  }
+
+  /**
+   * Makes what a layer is served with. A ztoc that is given as bytes is the opener's from then on.
+   * @throws CostlyZtocError, OpeningError, and as `makeLayer`
+   */
+  async open(order: OpeningOrder, options: OpenOptions): Promise<MadeLayer> {
+    const { costBytes, small } = costOf(order);
+    if (options.costly === "refused") this.#assertAllowed(costBytes);
+    const { share, onFiles } = options;
+    if (small) return await this.#here(share, () => makeLayer(order, onFiles));
+    const done = await this.#run({ kind: "layer", order }, share, costBytes);
+    onFiles(done.files);
+    return done.layer;
+  }
+
+  /**
+   * The record of a chain's own directories; null when the layers show all that is right.
+   * @param options.files of all layers of the chain together.
+   * @throws ChainTooLargeError, OpeningError; Error when a tree cannot be read.
+   */
+  async chainRecord(
+    order: ChainOrder,
+    options: { readonly share: string; readonly files: number },
+  ): Promise<string | null> {
+    const { share, files } = options;
+    if (files <= SMALL_FILES) {
+      return await this.#here(share, () => atOnce(() => chainRecord(order)));
+    }
+    const cost = chainBytes(files);
+    return (await this.#run({ kind: "chain", order }, share, cost)).record;
+  }
+
+  /** Makes a chain's own directories, on disk when it resolves. @throws OpeningError, OsError, FileError */
+  async writeChain(order: WriteOrder, share: string): Promise<void> {
+    if (order.record.length <= SMALL_RECORD_BYTES) {
+      return await this.#here(share, () => atOnce(() => writeRecord(order)));
+    }
+    await this.#run({ kind: "write", order }, share, 0);
+  }
+
+  /** In this thread. */
+  #here<T>(
+    share: string,
+    makeSteps: () => Generator<void, T, void>,
+  ): Promise<T> {
+    return this.#turns.run(share, () => {
+      this.#workers.assertOpen();
+      return makeSteps();
+    });
+  }
+
+  async #run<M extends ToOpener>(
+    message: M,
+    share: string,
+    costBytes: number,
+  ): Promise<Extract<Done, { kind: M["kind"] }>> {
+    const done = await this.#workers.run(message, share, costBytes);
+    if (done.kind === message.kind) {
+      return done as Extract<Done, { kind: M["kind"] }>;
+    }
+    throw new OpeningError(`a Worker gave a ${done.kind}`);
+  }
+
+  /** Stops the Workers; what is being opened fails. */
+  [Symbol.dispose](): void {
+    this.#workers[Symbol.dispose]();
+  }
+}
+
+/** What an order costs, and whether it takes so little that it is opened on the spot. */
+function costOf(
+  { path, ztoc }: OpeningOrder,
+): { costBytes: number; small: boolean } {
+  if (ztoc.kind === "bytes") {
+    const outline = ztocOutline(ztoc.bytes);
+    const costBytes = openingBytes(ztoc.bytes.length, outline);
+    return { costBytes, small: isSmall(outline) };
+  }
+  const size = statIfThere(`${path}/ztoc`)?.size ?? 0;
+  // Most likely its tree and its table are there, and are only read: more is not known beforehand.
+  const unread = { entries: 0, spans: 0, checkpointBytes: 0 };
+  return {
+    costBytes: openingBytes(size, unread),
+    small: size <= SMALL_ZTOC_BYTES,
+  };
+}

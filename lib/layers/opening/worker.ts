@@ -1,0 +1,41 @@
+/** The opening Worker: what takes long of what a layer is served with. See `messages.ts`. @module */
+/// <reference lib="deno.worker" />
+import type { NewFiles } from "../store/mod.ts";
+import { chainRecord, writeRecord } from "./chain.ts";
+import { failureOf } from "./failures.ts";
+import { makeLayer } from "./make.ts";
+import {
+  buffersFromOpener,
+  type Done,
+  type FromOpener,
+  type ToOpener,
+} from "./messages.ts";
+import { toTheEnd } from "./turns.ts";
+
+const scope = self as unknown as DedicatedWorkerGlobalScope;
+
+async function done(message: ToOpener): Promise<Done> {
+  const { kind, order } = message;
+  switch (kind) {
+    case "layer": {
+      let files: NewFiles = { isNew: false, files: [] };
+      const layer = toTheEnd(makeLayer(order, (found) => files = found));
+      return { kind, layer, files };
+    }
+    case "chain":
+      return { kind, record: chainRecord(order) };
+    case "write":
+      await writeRecord(order);
+      return { kind };
+  }
+}
+
+scope.onmessage = async ({ data }: MessageEvent<ToOpener>) => {
+  let answer: FromOpener;
+  try {
+    answer = await done(data);
+  } catch (error) {
+    answer = { kind: "failed", failure: failureOf(error) };
+  }
+  scope.postMessage(answer, buffersFromOpener(answer));
+};

@@ -1,0 +1,199 @@
+import { LIBC_PATH } from "../../host/os/mod.ts";
+import { LARGE_BYTES } from "./cost.ts";
+import { OpeningError } from "./errors.ts";
+import { errorOf } from "./failures.ts";
+import {
+  buffersToOpener,
+  type Done,
+  type FromOpener,
+  type ToOpener,
+} from "./messages.ts";
+import { OpeningQueue } from "./queue.ts";
+
+/** Workers are stopped after they were idle for so long, ms: each takes 11 MB and more. */
+const IDLE_MS = 60_000;
+/** A Worker that takes longer is stopped: no honest ztoc within the bounds takes a tenth of it, ms. */
+const DEADLINE_MS = 120_000;
+const ENDED = "layers are no longer opened";
+
+/** How Workers are started, and what they may take. */
+export interface WorkersOptions {
+  /** Folder of all that Workers read and write: they may nowhere else. */
+  readonly root: string;
+  /** The most memory that all jobs at a time may take together, bytes. */
+  readonly maxBytes: number;
+  /** The most Workers. Default: two, or as many as there are cores, up to four. */
+  readonly size?: number;
+  /** How long Workers without work stay, ms; a minute when not given. */
+  readonly idleMs?: number;
+}
+
+/** What waits for a Worker, or is in one. */
+interface Job {
+  readonly message: ToOpener;
+  readonly share: string;
+  readonly costBytes: number;
+  readonly done: PromiseWithResolvers<Done>;
+}
+
+interface Member {
+  /** Null while it is not started. */
+  worker: Worker | null;
+  job: Job | null;
+  deadline: ReturnType<typeof setTimeout> | undefined;
+}
+
+/**
+ * A few Workers, each of which does one job at a time. They start when they are first needed and stop
+ * when they have been idle.
+ *
+ * Jobs at a time take no more memory together than `maxBytes`. Each share has a turn after the others,
+ * and of large jobs (`LARGE_BYTES`) one is done at a time: the other Workers are for those that wait
+ * beside it.
+ */
+export class OpeningWorkers implements Disposable {
+  readonly #options: WorkersOptions;
+  readonly #members: readonly Member[];
+  readonly #waiting = new OpeningQueue<Job>();
+  #heldBytes = 0;
+  #idle: ReturnType<typeof setTimeout> | undefined;
+  #isEnded = false;
+
+  /** Starts no Worker yet. */
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+    const { size = Math.max(2, Math.min(4, navigator.hardwareConcurrency)) } =
+      options;
+    this.#members = Array.from(
+      { length: size },
+      () => ({ worker: null, job: null, deadline: undefined }),
+    );
+  }
+
+  /** Number of Workers that are up. */
+  get count(): number {
+    return this.#members.filter(({ worker }) => worker !== null).length;
+  }
+
+  /** @throws OpeningError once it has ended. */
+  assertOpen(): void {
+    if (this.#isEnded) throw new OpeningError(ENDED);
+  }
+
+  /** Work is to be expected: one Worker is started if there is none. */
+  wake(): void {
+    if (this.#isEnded) return;
+    if (this.count === 0) this.#start(this.#members[0]!);
+    this.#stopLater();
+  }
+
+  /**
+   * Has a job done when its turn has come and there is room for it.
+   * @param costBytes the memory it takes, at most.
+   * @throws OpeningError, and what was thrown in the Worker
+   */
+  run(message: ToOpener, share: string, costBytes: number): Promise<Done> {
+    this.assertOpen();
+    const done = Promise.withResolvers<Done>();
+    this.#waiting.push({ message, share, costBytes, done });
+    this.#next();
+    return done.promise;
+  }
+
+  #next(): void {
+    for (const member of this.#members) {
+      if (member.job !== null) continue;
+      const job = this.#waiting.take((job) => this.#hasRoom(job));
+      if (job === null) return;
+      this.#begin(member, job);
+    }
+  }
+
+  /** Whether a job may be done beside those that are being done. */
+  #hasRoom({ costBytes }: Job): boolean {
+    const running = this.#members.flatMap(({ job }) => job ?? []);
+    if (running.length === 0) return true;
+    if (this.#heldBytes + costBytes > this.#options.maxBytes) return false;
+    return costBytes <= LARGE_BYTES ||
+      running.every((job) => job.costBytes <= LARGE_BYTES);
+  }
+
+  #begin(member: Member, job: Job): void {
+    const worker = member.worker ?? this.#start(member);
+    member.job = job;
+    this.#heldBytes += job.costBytes;
+    member.deadline = setTimeout(
+      () => this.#broken(member, `it took more than ${DEADLINE_MS / 1000} s`),
+      DEADLINE_MS,
+    );
+    worker.postMessage(job.message, buffersToOpener(job.message));
+  }
+
+  #start(member: Member): Worker {
+    const { root } = this.#options;
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), {
+      type: "module",
+      deno: {
+        permissions: { read: [root], write: [root], ffi: [LIBC_PATH] },
+      },
+    });
+    worker.onmessage = ({ data }: MessageEvent<FromOpener>) => {
+      const job = this.#end(member);
+      if (data.kind === "failed") job?.done.reject(errorOf(data.failure));
+      else job?.done.resolve(data);
+      // What it took is given back at once.
+      if ((job?.costBytes ?? 0) > LARGE_BYTES) this.#stop(member);
+      this.#next();
+      this.#stopLater();
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      if (member.worker === worker) this.#broken(member, event.message);
+    };
+    member.worker = worker;
+    return worker;
+  }
+
+  /** Its job fails, and the next one gets a new Worker. */
+  #broken(member: Member, why: string): void {
+    this.#stop(member);
+    this.#end(member)?.done.reject(
+      new OpeningError(`the Worker that opened a layer was stopped: ${why}`),
+    );
+    this.#next();
+  }
+
+  #end(member: Member): Job | null {
+    const { job } = member;
+    clearTimeout(member.deadline);
+    member.job = null;
+    this.#heldBytes -= job?.costBytes ?? 0;
+    return job;
+  }
+
+  #stop(member: Member): void {
+    member.worker?.terminate();
+    member.worker = null;
+  }
+
+  #stopLater(): void {
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => {
+      if (this.#members.some(({ job }) => job !== null)) return;
+      for (const member of this.#members) this.#stop(member);
+    }, this.#options.idleMs ?? IDLE_MS);
+    Deno.unrefTimer(this.#idle);
+  }
+
+  /** Stops the Workers; what is being done fails, and what comes. */
+  [Symbol.dispose](): void {
+    this.#isEnded = true;
+    clearTimeout(this.#idle);
+    const ended = new OpeningError(ENDED);
+    for (const member of this.#members) {
+      this.#stop(member);
+      this.#end(member)?.done.reject(ended);
+    }
+    for (const job of this.#waiting.drain()) job.done.reject(ended);
+  }
+}

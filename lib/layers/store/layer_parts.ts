@@ -1,0 +1,104 @@
+import { type Digest, sha256 } from "../../formats/oci/mod.ts";
+import {
+  openSpans,
+  openZtoc,
+  type SpanFacts,
+  spanFacts,
+} from "../../formats/ztoc/mod.ts";
+import { readIfThere } from "../../host/files/mod.ts";
+import { makeFolder } from "../../host/os/mod.ts";
+import {
+  type HeaderIndex,
+  makeHeaderFile,
+  readHeaderFile,
+} from "../spans/mod.ts";
+import { LayerTree } from "../tree/mod.ts";
+import { LostZtocError } from "./errors.ts";
+import {
+  compileZtoc,
+  holds,
+  type NewFile,
+  type NewFiles,
+  openTree,
+} from "./layer_files.ts";
+
+/** Where the ztoc of a layer is. Plain data. */
+export type ZtocPlace =
+  /** Here; its digest was checked. */
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array<ArrayBuffer> }
+  /** In the layer's folder, if it has that digest. */
+  | { readonly kind: "folder"; readonly digest: Digest };
+
+/** What a layer's parts are made of. Plain data. */
+export interface PartsOrder {
+  /** Of the layer's folder; made when it is missing. */
+  readonly path: string;
+  /** By what the layer is served. */
+  readonly ztoc: ZtocPlace;
+  /** Whether tar headers are compared with the ztoc as they come. */
+  readonly headers: "checked" | "trusted";
+  /**
+   * Which trees on disk are used: those of this release's rules, or `any`, because the kernel knows
+   * their numbers from the process before.
+   */
+  readonly trees: "current" | "any";
+}
+
+/** What a layer is opened with. */
+export interface LayerParts {
+  /** Where the spans are, and how the blob is packed. */
+  readonly spans: SpanFacts;
+  /** In memory, apart from the folder. */
+  readonly tree: LayerTree;
+  /** Where the records of headers are; null: headers are not checked. */
+  readonly headers: HeaderIndex | null;
+}
+
+/**
+ * Makes what a layer's folder holds of its ztoc: the tree and the table of headers. A file that is
+ * there and whole is read instead; one that is missing, torn or of another version is made again. Takes
+ * a microsecond or more for each file of the layer, so it comes in steps, and large ones are made in a
+ * Worker.
+ * @param onFiles called once, as soon as it is known what is to be put on disk; the bytes are read still.
+ * @throws ZtocError, TreeCompileError, LostZtocError, OsError, FileError
+ */
+export function* makeParts(
+  order: PartsOrder,
+  onFiles: (files: NewFiles) => void,
+): Generator<void, LayerParts, void> {
+  const { path, headers } = order;
+  const ztocBytes = ztocAt(path, order.ztoc);
+  const { entries, ...head } = openZtoc(ztocBytes);
+  const spans = spanFacts(head, { windows: "copied" });
+  const table = openSpans(spans);
+  const isNew = makeFolder(path, 0o700);
+  const files: NewFile[] = [];
+  let tree = isNew ? null : openTree(`${path}/tree`, order.trees);
+  if (tree === null) {
+    const bytes = compileZtoc({ ...head, entries: entries() }, table);
+    files.push({ name: "tree", bytes });
+    tree = new LayerTree(bytes);
+  }
+  if (
+    order.ztoc.kind === "bytes" && (isNew || !holds(`${path}/ztoc`, ztocBytes))
+  ) files.push({ name: "ztoc", bytes: ztocBytes });
+  onFiles({ isNew, files });
+  yield;
+  if (headers === "trusted") return { spans, tree, headers: null };
+  const file = `${path}/headers`;
+  const known = isNew ? null : readHeaderFile(file, spans.count);
+  return {
+    spans,
+    tree,
+    headers: known ??
+      makeHeaderFile(file, { ...head, entries: entries() }, table),
+  };
+}
+
+/** @throws LostZtocError, FileError */
+function ztocAt(path: string, place: ZtocPlace): Uint8Array<ArrayBuffer> {
+  if (place.kind === "bytes") return place.bytes;
+  const bytes = readIfThere(`${path}/ztoc`);
+  if (bytes !== null && sha256(bytes) === place.digest) return bytes;
+  throw new LostZtocError(path);
+}
