@@ -349,3 +349,41 @@ onEveryContainerd(
     assert.deepEqual(await inside(host, "run", STAT), SEEN);
   },
 );
+
+onEveryContainerd(
+  "layers that are mounted anew are mapped anew",
+  ["1.6"],
+  async (face) => {
+    await using registry = startRegistry();
+    const image = `${registry.host}/owners:1`;
+    await pushImage(registry.host, "owners:1", ownersImage());
+    await buildIndex("--min-layer-size", "0", image);
+    await using host = await LazyHost.start({ face });
+    await host.pull(image);
+    await start(host, image, "lost", mapping(FIRST));
+    const served = () =>
+      clones(host).filter(({ type }) =>
+        type === "erofs" || type.startsWith("fuse.")
+      )
+        .map(({ device, root, mountpoint }) =>
+          `${device} ${root} ${mountpoint}`
+        );
+    const before = served();
+    assert.notEqual(before.length, 0);
+
+    await host.killDaemon();
+    const state = `${host.root}/handover.json`;
+    const { holder } = JSON.parse(Deno.readTextFileSync(state));
+    Deno.kill(holder.pid, "SIGKILL");
+    await host.startDaemon();
+    assert.deepEqual(served(), [], "the dead ones are gone");
+    await host.reconnected();
+    await start(host, image, "new", mapping(FIRST));
+    assert.deepEqual(await inside(host, "new", STAT), SEEN);
+    assert.equal(served().length, before.length);
+    assert.ok(served().every((line) => !before.includes(line)));
+    await host.containerd.ctr("tasks", "rm", "-f", "lost");
+    await host.containerd.ctr("tasks", "start", "--detach", "lost");
+    assert.deepEqual(await inside(host, "lost", STAT), SEEN);
+  },
+);
