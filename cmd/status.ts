@@ -82,6 +82,10 @@ function describe(status: DaemonStatus): string {
         formatBytes(fetched.backgroundBytes)
       } in the background, in ${fetched.requests} requests`,
     ],
+    ...(status.damages ?? []).map(({ path, found, then }) => [
+      "damage",
+      `${path}: ${found}; ${then}`,
+    ]),
   ].map(([name, text]) => `${`${name}:`.padEnd(13)}${text}`);
   if (layers.length === 0) return [...head, "no layer is served"].join("\n");
   const rows = [

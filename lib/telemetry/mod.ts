@@ -16,3 +16,9 @@ export {
   type LogOptions,
 } from "./log.ts";
 export { redactUrl } from "./redact.ts";
+export {
+  noteStateDamage,
+  type StateDamage,
+  stateDamages,
+  tellStateDamage,
+} from "./state_damage.ts";

@@ -186,7 +186,7 @@ export class LayerFetcher implements ScheduledLayer {
   #work(span: number): InflateWork {
     const { spans, dataFd, headers, compression, uncached } = this.#options;
     return {
-      fd: uncached.broken.aborted ? null : dataFd,
+      fd: uncached.mayTakeRoom ? dataFd : null,
       digest: spans.digest(span),
       // Copied: posting a view would clone the whole ztoc it belongs to.
       checkpoint: compression === "uncompressed" ? null : {

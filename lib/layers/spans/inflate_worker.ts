@@ -97,7 +97,9 @@ function write(
     bytes: bytes.slice(),
     detail,
   });
-  if (fd === null) return unwritten("the disk is broken");
+  if (fd === null) {
+    return unwritten("the disk is broken, or what is left of it is for state");
+  }
   try {
     pwriteFully(fd, bytes, offset);
     return { kind: "written" };

@@ -1,78 +1,91 @@
-import {
-  closeFd,
-  dataSync,
-  dataSyncElsewhere,
-  fileSize,
-  O,
-  openFd,
-} from "../../host/os/mod.ts";
-import { preadFully, pwriteFully, truncateFd } from "../../host/os/mod.ts";
+import { dataSync, dataSyncElsewhere } from "../../host/os/mod.ts";
+import { tellStateDamage } from "../../telemetry/mod.ts";
+import { MapFile } from "./map_file.ts";
 import { MISSING, PRESENT, WATCHED } from "../presence/mod.ts";
 
-const MAGIC = 0x50414d53; // "SMAP"
-const VERSION = 1;
-const HEADER_BYTES = 64;
-const BOOT_ID_AT = 16;
-const BOOT_ID_BYTES = 36;
-
-/** In the file: the span's bytes were written. The page cache holds them until a reboot. */
+/** In memory: the span's bytes were written. The page cache holds them until a reboot. */
 const WRITTEN = 1;
-/** In the file: the span's bytes were on disk before this mark was. */
+/** In memory: the span's bytes were on disk before this was. */
 const SYNCED = 2;
 /** In memory only: WRITTEN, and a running sync covers it. */
 const SYNCING = 3;
 
+/** What a map is opened with. */
+export interface SpanMapOptions {
+  /** Of this run of the machine. */
+  readonly bootId: string;
+  /** False when the data file was just made: then nothing is present. */
+  readonly trusted: boolean;
+  /** Names the layer that the map is of: the map of another one is damage. */
+  readonly owner?: string;
+}
+
 /**
- * The durable list of present spans of one layer: a 64-byte header (magic, version, count, boot ID)
- * and one byte per span.
+ * The durable list of present spans of one layer: a header and one word per span (`map_file.ts`).
+ * Header and words prove themselves.
  *
  * Bytes are written before their span is marked, so after a crash of the daemon every mark is true.
  * After a crash of the machine the order of page write-back is unknown, so marks of another boot
  * count only if they were made after an fdatasync of the data (`SYNCED`). When a span is evicted,
  * its mark is removed durably before its bytes are.
+ *
+ * If one word was never written here, no mark is believed: whatever changed it may have changed others.
+ * On a read-only disk the map is used as it is, and new marks are kept in memory only.
  */
 export class SpanMap implements Disposable {
-  readonly #fd: number;
-  readonly #byte = new Uint8Array(1);
+  readonly #file: MapFile;
   readonly #marks: Uint8Array<ArrayBuffer>;
   #syncing: Promise<void> = Promise.resolve();
   #frozen = false;
   #closed = false;
 
   private constructor(
-    fd: number,
+    file: MapFile,
     marks: Uint8Array<ArrayBuffer>,
     /** Presence bytes, shared with the readers of the data file; written only here. */
     readonly presence: Uint8Array,
+    /** How it came out of its file. */
+    readonly found: "whole" | "new" | "damaged",
   ) {
-    this.#fd = fd;
+    this.#file = file;
     this.#marks = marks;
   }
 
   /**
    * Opens or makes the map at `path` and sets `presence` from it.
-   * @param options.trusted false when the data file was just made: then nothing is present.
    * @throws OsError
    */
   static open(
     path: string,
     presence: Uint8Array,
-    options: { bootId: string; trusted: boolean },
+    { bootId, trusted, owner = "" }: SpanMapOptions,
   ): SpanMap {
-    const fd = openFd(path, O.RDWR | O.CREAT);
+    const { file, states, sameBoot, found } = MapFile.open(path, {
+      count: presence.length,
+      bootId,
+      owner,
+      trusted,
+    });
+    const marks = states.map((state) =>
+      state === SYNCED || (sameBoot && state === WRITTEN) ? state : 0
+    );
+    marks.forEach((mark, span) =>
+      Atomics.store(presence, span, mark === 0 ? MISSING : PRESENT)
+    );
     try {
-      const bytes = readTrusted(fd, presence.length, options);
-      const marks = bytes.slice(HEADER_BYTES);
-      marks.forEach((mark, span) =>
-        Atomics.store(presence, span, mark === 0 ? MISSING : PRESENT)
-      );
-      truncateFd(fd, bytes.length);
-      pwriteFully(fd, bytes, 0);
-      return new SpanMap(fd, marks, presence);
+      file.settle(marks);
     } catch (error) {
-      closeFd(fd);
+      file[Symbol.dispose]();
       throw error;
     }
+    if (found === "damaged") {
+      tellStateDamage({
+        path,
+        found: "its checksum or a mark in it is another one",
+        then: "nothing of the layer's cache is believed: it is fetched again",
+      });
+    }
+    return new SpanMap(file, marks, presence, found);
   }
 
   /**
@@ -82,8 +95,7 @@ export class SpanMap implements Disposable {
   mark(span: number): void {
     this.#marks[span] = WRITTEN;
     Atomics.store(this.presence, span, PRESENT);
-    this.#byte[0] = WRITTEN;
-    pwriteFully(this.#fd, this.#byte, HEADER_BYTES + span);
+    this.#file.put(span, WRITTEN);
   }
 
   /**
@@ -96,11 +108,10 @@ export class SpanMap implements Disposable {
     for (const span of spans) {
       durable ||= this.#marks[span] !== WRITTEN;
       this.#marks[span] = 0;
-      this.#byte[0] = 0;
-      pwriteFully(this.#fd, this.#byte, HEADER_BYTES + span);
+      this.#file.put(span, 0);
     }
-    // Marks that are only WRITTEN do not count after a reboot, so they need not be removed durably.
-    if (durable) await dataSyncElsewhere(this.#fd);
+    // Marks that were never said to outlive the machine need not be taken back durably.
+    if (durable) await this.#file.sync();
   }
 
   /** Whether a span is present. */
@@ -150,8 +161,8 @@ export class SpanMap implements Disposable {
     // Spans that were evicted meanwhile are no longer SYNCING, even if they have arrived again.
     replace(marks, SYNCING, SYNCED);
     if (this.#frozen) return;
-    pwriteFully(this.#fd, marks, HEADER_BYTES);
-    await dataSyncElsewhere(this.#fd);
+    this.#file.putAll(marks);
+    await this.#file.sync();
   }
 
   /** A blocking `sync`, for the end of the process. @throws OsError */
@@ -162,8 +173,8 @@ export class SpanMap implements Disposable {
     dataSync(dataFd);
     replace(this.#marks, SYNCING, SYNCED);
     replace(this.#marks, WRITTEN, SYNCED);
-    pwriteFully(this.#fd, this.#marks, HEADER_BYTES);
-    dataSync(this.#fd);
+    this.#file.putAll(this.#marks);
+    this.#file.syncNow();
   }
 
   /** Stops all writes to the file, so that another map may be opened over it. */
@@ -176,14 +187,14 @@ export class SpanMap implements Disposable {
     if (this.#closed) return;
     this.#closed = this.#frozen = true;
     await this.#syncing;
-    closeFd(this.#fd);
+    this.#file[Symbol.dispose]();
   }
 
   /** Closes the file; no sync may be running. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
-    closeFd(this.#fd);
+    this.#file[Symbol.dispose]();
   }
 }
 
@@ -191,37 +202,4 @@ function replace(marks: Uint8Array, from: number, to: number): void {
   for (let span = 0; span < marks.length; span++) {
     if (marks[span] === from) marks[span] = to;
   }
-}
-
-/** The contents to start with: only marks that can be trusted, and the ID of this boot. */
-function readTrusted(
-  fd: number,
-  count: number,
-  { bootId, trusted }: { bootId: string; trusted: boolean },
-): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(HEADER_BYTES + count);
-  const whole = fileSize(fd) === bytes.length &&
-    preadFully(fd, bytes, 0) === bytes.length;
-  const view = new DataView(bytes.buffer);
-  const ours = whole && trusted &&
-    view.getUint32(0, true) === MAGIC &&
-    view.getUint32(4, true) === VERSION &&
-    view.getUint32(8, true) === count;
-  const boot = new TextDecoder().decode(
-    bytes.subarray(BOOT_ID_AT, BOOT_ID_AT + BOOT_ID_BYTES),
-  );
-  const sameBoot = ours && boot === bootId;
-  for (let at = HEADER_BYTES; at < bytes.length; at++) {
-    const mark = ours ? bytes[at] : 0;
-    const holds = mark === SYNCED || (sameBoot && mark === WRITTEN);
-    if (!holds) bytes[at] = 0;
-  }
-  view.setUint32(0, MAGIC, true);
-  view.setUint32(4, VERSION, true);
-  view.setUint32(8, count, true);
-  bytes.set(
-    new TextEncoder().encode(bootId).subarray(0, BOOT_ID_BYTES),
-    BOOT_ID_AT,
-  );
-  return bytes;
 }

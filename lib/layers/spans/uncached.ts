@@ -21,6 +21,8 @@ export interface UncachedOptions {
   readonly maxBytes?: number;
   /** How long not to write after the disk was full, ms. Default: five seconds. */
   readonly diskRestMs?: number;
+  /** Whether a cache may take more of the disk. Always when not given. */
+  readonly mayGrow?: () => boolean;
 }
 
 /**
@@ -37,6 +39,7 @@ export class UncachedSpans {
   readonly #order: { layer: UncachedLayer; span: number; size: number }[] = [];
   readonly #maxBytes: number;
   readonly #diskRestMs: number;
+  readonly #mayGrow: () => boolean;
   #bytes = 0;
   #fullAtMs = -Infinity;
   #warnedAtMs = -Infinity;
@@ -46,6 +49,7 @@ export class UncachedSpans {
   constructor(options: UncachedOptions = {}) {
     this.#maxBytes = options.maxBytes ?? MAX_BYTES;
     this.#diskRestMs = options.diskRestMs ?? DISK_REST_MS;
+    this.#mayGrow = options.mayGrow ?? (() => true);
   }
 
   /**
@@ -81,9 +85,14 @@ export class UncachedSpans {
     return this.#broken.signal;
   }
 
+  /** Whether the disk is whole, and what is free of it may be taken. */
+  get mayTakeRoom(): boolean {
+    return !this.broken.aborted && this.#mayGrow();
+  }
+
   /** Whether it is time to try the disk again. */
   get mayWrite(): boolean {
-    return !this.broken.aborted &&
+    return this.mayTakeRoom &&
       performance.now() - this.#fullAtMs >= this.#diskRestMs;
   }
 

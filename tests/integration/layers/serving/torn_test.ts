@@ -2,6 +2,7 @@
 import { mountHelperArguments } from "../../../../cmd/program.ts";
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
 import {
   LayerStore,
   type OpenLayer,
@@ -121,6 +122,8 @@ class Leftover implements AsyncDisposable {
   reboot(): this {
     return this.change("spans", (bytes) => {
       bytes.set(new TextEncoder().encode("another-boot"), 16);
+      const sum = crc32(bytes.subarray(0, 60)) >>> 0;
+      new DataView(bytes.buffer).setUint32(60, sum, true);
       return bytes;
     });
   }
@@ -182,6 +185,16 @@ for (
   const [what, name, how] of [
     ["a truncated list of spans", "spans", half],
     ["an emptied list of spans", "spans", zeros],
+    [
+      "a list of spans with a changed mark",
+      "spans",
+      (bytes: Uint8Array) => bytes.with(70, bytes[70]! ^ 4),
+    ],
+    [
+      "a list of spans full of ones",
+      "spans",
+      (bytes: Uint8Array) => bytes.map((byte, at) => at < 64 ? byte : 1),
+    ],
     ["truncated data", "data", half],
     ["a truncated tree", "tree", half],
     ["a garbled tree", "tree", garble],
