@@ -36,3 +36,9 @@ function codeOf(cause: unknown): string | null {
     ? cause.code
     : null;
 }
+
+/** Whether an error says that nothing can be written to that file system. */
+export function isReadOnlyDisk(error: unknown): boolean {
+  if (error instanceof FileError) return error.code === "EROFS";
+  return codeOf(error) === "EROFS";
+}

@@ -8,7 +8,8 @@
  * Every failure is a `FileError`, or an `OpenFolderError`, that names the file.
  * @module
  */
-export { FileError, type FileStep } from "./errors.ts";
+export { FileError, type FileStep, isReadOnlyDisk } from "./errors.ts";
+export { makeScratchFolder } from "./scratch.ts";
 export {
   Draft,
   type DraftOptions,

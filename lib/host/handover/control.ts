@@ -1,4 +1,5 @@
-import { removeIfThere, writeAll } from "../files/mod.ts";
+import { sha256 } from "../../formats/oci/mod.ts";
+import { isReadOnlyDisk, removeIfThere, writeAll } from "../files/mod.ts";
 import { endProcess, processStart, signalProcess } from "../os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 
@@ -101,14 +102,17 @@ export interface Takeover {
 /** The socket on which a running daemon answers status requests and takeovers. */
 export class ControlServer implements Disposable {
   readonly #listener: Deno.Listener<Deno.Conn>;
+  readonly #socket: string;
   readonly #status: () => unknown;
   readonly #asked = Promise.withResolvers<Takeover>();
 
   private constructor(
     listener: Deno.Listener<Deno.Conn>,
+    socket: string,
     status: () => unknown,
   ) {
     this.#listener = listener;
+    this.#socket = socket;
     this.#status = status;
     this.#accept();
   }
@@ -122,13 +126,8 @@ export class ControlServer implements Disposable {
     path: string,
     options: { readonly status: () => unknown },
   ): ControlServer {
-    removeIfThere(path);
-    const listener = Deno.listen({ transport: "unix", path });
-    Deno.chmodSync(path, SOCKET_MODE);
-    return new ControlServer(
-      listener as Deno.Listener<Deno.Conn>,
-      options.status,
-    );
+    const { listener, socket } = listenAt(path);
+    return new ControlServer(listener, socket, options.status);
   }
 
   /** Resolves when a successor wants to begin. */
@@ -177,6 +176,11 @@ export class ControlServer implements Disposable {
   /** Stops listening. */
   [Symbol.dispose](): void {
     this.#listener.close();
+    try {
+      removeIfThere(this.#socket);
+    } catch (error) {
+      if (!isReadOnlyDisk(error)) throw error;
+    }
   }
 }
 
@@ -188,6 +192,11 @@ export class Predecessor implements Disposable {
   /** Takes over the connection. @param pid of the daemon at its other end. */
   constructor(line: Line, readonly pid: number) {
     this.#line = line;
+  }
+
+  /** Whether it is there, as far as is known. */
+  get alive(): boolean {
+    return !this.#ended;
   }
 
   /**
@@ -245,8 +254,40 @@ export class Predecessor implements Disposable {
   }
 }
 
-/** A connection to the daemon that listens at `path`; null when none runs. */
+/** Where the socket is when the disk of `path` takes no name; only root may make one there. */
+function elsewhere(path: string): string {
+  const id = sha256(new TextEncoder().encode(path)).slice("sha256:".length);
+  return `/run/soci-deno-${id.slice(0, 16)}.sock`;
+}
+
+function listenAt(
+  path: string,
+): { listener: Deno.Listener<Deno.Conn>; socket: string } {
+  try {
+    return { listener: listen(path), socket: path };
+  } catch (error) {
+    if (!isReadOnlyDisk(error)) throw error;
+    const socket = elsewhere(path);
+    log.warn("the control socket is elsewhere: the disk is read-only", {
+      path: socket,
+    });
+    return { listener: listen(socket), socket };
+  }
+}
+
+function listen(path: string): Deno.Listener<Deno.Conn> {
+  removeIfThere(path);
+  const listener = Deno.listen({ transport: "unix", path });
+  Deno.chmodSync(path, SOCKET_MODE);
+  return listener as Deno.Listener<Deno.Conn>;
+}
+
+/** A connection to the daemon that listens at `path`, or elsewhere for it; null when none runs. */
 async function connect(path: string): Promise<Deno.Conn | null> {
+  return await connectAt(path) ?? await connectAt(elsewhere(path));
+}
+
+async function connectAt(path: string): Promise<Deno.Conn | null> {
   try {
     return await Deno.connect({ transport: "unix", path });
   } catch (error) {

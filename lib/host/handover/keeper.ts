@@ -16,6 +16,7 @@ import {
   takeDescriptor,
 } from "../os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
+import { isReadOnlyDisk } from "../files/mod.ts";
 import { HolderWatch } from "./holder_watch.ts";
 import { ServiceManager, STORE_PREFIX } from "./service_manager.ts";
 import {
@@ -111,7 +112,7 @@ export class MountKeeper implements AsyncDisposable {
         : lost(`${this.#path} is missing`);
     }
     if (state.bootId !== bootId()) {
-      removeState(this.#path);
+      this.#removeState();
       return { kind: "fresh" }; // its mounts ended with the last boot
     }
     for (const name of names) {
@@ -189,11 +190,16 @@ export class MountKeeper implements AsyncDisposable {
   /**
    * From now on the mounts outlive this process, however it ends. Call it again (it is cheap) to make
    * sure that they still do. If the machine does not allow it, the log says so.
+   * @param slots what numbers the kernel may know by them, for the next process to compare.
    */
-  keep(mounts: readonly LivingMount[]): void {
+  keep(
+    mounts: readonly LivingMount[],
+    slots?: { readonly generation: string; readonly highest: number },
+  ): void {
     const before = this.#stateIfAny();
     if (before !== null && this.#keeps(before, mounts)) {
-      return this.#watchOver(before.holder, mounts);
+      this.#remember(before, slots);
+      return this.#watchOver(before.holder, mounts, slots);
     }
     this.#endHolder();
     for (const { name, fd } of mounts) {
@@ -211,6 +217,7 @@ export class MountKeeper implements AsyncDisposable {
           heldAs: holder === null ? null : FIRST_HELD + i,
         })),
         holder,
+        ...(slots !== undefined && { slots }),
       });
     if (this.#manager.storesDescriptors) return remember(null);
     try {
@@ -218,20 +225,49 @@ export class MountKeeper implements AsyncDisposable {
         const started = processStart(pid);
         if (started === null) throw new Error("it ended at once");
         remember({ pid, started });
-        this.#watchOver({ pid, started }, mounts);
+        this.#watchOver({ pid, started }, mounts, slots);
       });
     } catch (error) {
-      remember(null);
+      try {
+        remember(null);
+      } catch (unwritten) {
+        log.warn("no hand-over state can be written", {
+          error: String(unwritten),
+        });
+      }
       log.warn("no holder process: containers may not survive a restart", {
         error: String(error),
       });
     }
   }
 
+  /** Has a state name the slots; nothing is written when it does. */
+  #remember(state: HandoverState, slots: HandoverState["slots"]): void {
+    if (
+      slots === undefined ||
+      (state.slots?.generation === slots.generation &&
+        state.slots.highest === slots.highest)
+    ) return;
+    try {
+      writeState(this.#path, { ...state, slots });
+    } catch (error) {
+      log.warn("the hand-over state names no newer slots", {
+        error: String(error),
+      });
+    }
+  }
+
+  /** What the last process wrote of the numbers that the kernel knows by its mounts; null where that is nowhere. */
+  slotMark(): { readonly generation: string; readonly highest: number } | null {
+    const state = this.#stateIfAny();
+    return state?.bootId === bootId() ? state.slots ?? null : null;
+  }
+
   /** Replaces a holder that was killed; otherwise the next crash would end the mounts. */
   #watchOver(
     holder: HandoverState["holder"],
     mounts: readonly LivingMount[],
+    slots: HandoverState["slots"],
   ): void {
     if (this.#watch?.pid === holder?.pid) return;
     this.#watch?.stop();
@@ -239,7 +275,7 @@ export class MountKeeper implements AsyncDisposable {
       notBefore: this.#replacedAt + BETWEEN_HOLDERS_MS,
       replace: () => {
         this.#replacedAt = performance.now();
-        this.keep(mounts);
+        this.keep(mounts, slots);
       },
     });
   }
@@ -262,7 +298,16 @@ export class MountKeeper implements AsyncDisposable {
       if (mountDevice(mountpoint) === device) abortConnection(mountpoint);
     }
     this.#endHolder();
-    removeState(this.#path);
+    this.#removeState();
+  }
+
+  /** On a read-only disk it stays; whoever reads it sees that what it names is gone. */
+  #removeState(): void {
+    try {
+      removeState(this.#path);
+    } catch (error) {
+      if (!isReadOnlyDisk(error)) throw error;
+    }
   }
 
   #keeps(state: HandoverState, mounts: readonly LivingMount[]): boolean {

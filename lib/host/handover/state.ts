@@ -29,6 +29,8 @@ const schema = v.object({
     heldAs: v.nullable(word),
   })),
   holder: v.nullable(v.object({ pid, started: v.string() })),
+  /** What numbers the kernel knows by these mounts; older releases wrote none. */
+  slots: v.optional(v.object({ generation: v.string(), highest: word })),
 });
 
 /** Checksum of everything else in the file. Files of releases that wrote none are accepted. */

@@ -77,6 +77,8 @@ export async function unmountElsewhere(target: string): Promise<boolean> {
   return await callElsewhere("umount2", cString(target), MNT_DETACH) >= 0;
 }
 
+const ST_RDONLY = 1;
+
 /** Figures of the file system that holds a path. */
 export interface FileSystemUse {
   /** Bytes of a block, for the counts below. */
@@ -91,6 +93,8 @@ export interface FileSystemUse {
   readonly files: number;
   /** Free inodes. */
   readonly filesFree: number;
+  /** Whether nothing can be written to it, or not by this mount. */
+  readonly readOnly: boolean;
 }
 
 /** statfs(2); offsets of `struct statfs` on 64-bit Linux (asm-generic/statfs.h). @throws OsError */
@@ -106,5 +110,6 @@ export function fileSystemUse(path: string): FileSystemUse {
     blocksAvailable: word(4),
     files: word(5),
     filesFree: word(6),
+    readOnly: (word(10) & ST_RDONLY) !== 0,
   };
 }

@@ -1,4 +1,8 @@
-import { readTextIfThere } from "../../host/files/mod.ts";
+import {
+  FileError,
+  readTextIfThere,
+  writeWholeSync,
+} from "../../host/files/mod.ts";
 import { bootId, OsError } from "../../host/os/mod.ts";
 import { ErofsUnusableError, probeErofs } from "./erofs_probe.ts";
 
@@ -42,13 +46,15 @@ export async function chooseFace(
     const boot = bootId();
     if (readTextIfThere(testedFile) !== boot) {
       await probeErofs(`${mountDirectory}/t`, mountHelper);
-      Deno.writeTextFileSync(testedFile, boot, { mode: 0o600 });
+      remember(testedFile, boot);
     }
     return { face: "erofs", reason: "this kernel passed the self-test" };
   } catch (error) {
-    if (!(error instanceof ErofsUnusableError || error instanceof OsError)) {
-      throw error;
-    }
+    // Deno's own errors have a code: a disk that takes no files for the test is no reason not to start.
+    if (
+      !(error instanceof ErofsUnusableError || error instanceof OsError ||
+        (error instanceof Error && "code" in error))
+    ) throw error;
     if (wish === "erofs") {
       throw new ErofsUnusableError(
         `layers cannot be shown by EROFS: ${error.message}`,
@@ -56,5 +62,14 @@ export async function chooseFace(
       );
     }
     return { face: "fuse", reason: error.message };
+  }
+}
+
+/** A disk that takes nothing costs the next start another test. */
+function remember(testedFile: string, boot: string): void {
+  try {
+    writeWholeSync(testedFile, boot);
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
   }
 }

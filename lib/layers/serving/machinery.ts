@@ -7,6 +7,7 @@ import {
   UncachedSpans,
 } from "../spans/mod.ts";
 import {
+  DiskReserve,
   IdleLayerFolders,
   LayerSaver,
   type SlotTableStore,
@@ -96,7 +97,7 @@ export class Machinery implements Disposable {
   readonly opener: LayerOpener;
   readonly scheduler: SpanScheduler;
   /** Spans that could not be written to disk. */
-  readonly uncached = new UncachedSpans();
+  readonly uncached: UncachedSpans;
   /** What was fetched since the store was opened. */
   readonly fetched: FetchFigures = {
     demandBytes: 0,
@@ -113,7 +114,7 @@ export class Machinery implements Disposable {
       readonly slots: SlotTableStore;
       readonly mounts: "new" | "taken";
     },
-    options: MachineryOptions,
+    options: MachineryOptions & { readonly root: string },
   ) {
     const { maxCacheBytes = 0, backgroundBytesPerSecond = 0 } = options;
     const { slots } = given;
@@ -126,6 +127,11 @@ export class Machinery implements Disposable {
     this.opener = new LayerOpener({
       root: given.root,
       maxBytes: options.maxOpeningBytes ?? DEFAULT_OPENING_BYTES,
+    });
+    const reserve = new DiskReserve(options.root);
+    reserve.restore();
+    this.uncached = new UncachedSpans({
+      mayGrow: () => reserve.cachesMayGrow,
     });
     this.saver = new LayerSaver(layersDirectory, slots);
     this.idle = new IdleLayerFolders(

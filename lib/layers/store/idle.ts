@@ -2,7 +2,9 @@ import { logger } from "../../telemetry/mod.ts";
 import type { IdleLayers } from "../spans/mod.ts";
 import {
   bytesOnDisk,
+  isReadOnlyDisk,
   removeFolder,
+  removeIfThere,
   statIfThere,
 } from "../../host/files/mod.ts";
 
@@ -54,10 +56,17 @@ export class IdleLayerFolders implements IdleLayers {
 
   /** Keeps a layer that is no longer served. */
   add(slot: number): void {
-    Deno.writeFileSync(
-      `${this.#layersDirectory}/${slot}/${MARK}`,
-      new Uint8Array(),
-    );
+    try {
+      Deno.writeFileSync(
+        `${this.#layersDirectory}/${slot}/${MARK}`,
+        new Uint8Array(),
+      );
+    } catch (error) { // the next start takes it for what a crash left over
+      log.warn("a layer is kept for this run alone", {
+        slot,
+        error: String(error),
+      });
+    }
     this.#count(slot);
   }
 
@@ -67,7 +76,11 @@ export class IdleLayerFolders implements IdleLayers {
     if (bytes === undefined) return false;
     this.#layers.delete(slot);
     this.#bytes -= bytes;
-    Deno.removeSync(`${this.#layersDirectory}/${slot}/${MARK}`);
+    try {
+      removeIfThere(`${this.#layersDirectory}/${slot}/${MARK}`);
+    } catch (error) {
+      if (!isReadOnlyDisk(error)) throw error; // a row that names the layer counts more
+    }
     return true;
   }
 

@@ -1,4 +1,4 @@
-import { writeAllSync } from "../../host/files/mod.ts";
+import { isReadOnlyDisk, writeAllSync } from "../../host/files/mod.ts";
 import { isStuckDying, processStart } from "../../host/os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 
@@ -29,7 +29,7 @@ export class RootInUseError extends Error {
  * @throws RootInUseError
  */
 export function takeLock(path: string): Deno.FsFile {
-  const file = Deno.openSync(path, { write: true, create: true });
+  const file = openLock(path);
   if (file.tryLockSync(true)) return signed(file);
   file.close();
   const [pid = "", started = ""] = Deno.readTextFileSync(path).split(" ");
@@ -47,12 +47,30 @@ export function takeLock(path: string): Deno.FsFile {
   return signed(fresh);
 }
 
-/** Writes this process's ID and start time into the lock file. */
+/** Whether no process has the lock now. */
+export function isLockFree(path: string): boolean {
+  using file = openLock(path);
+  return file.tryLockSync(true);
+}
+
+/** Locking writes nothing: a lock that is there serves on a read-only disk, too. */
+function openLock(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path, { write: true, create: true });
+  } catch (error) {
+    if (!isReadOnlyDisk(error)) throw error;
+    return Deno.openSync(path);
+  }
+}
+
+/** Writes into a lock whose it is, in place: that needs no room. */
 function signed(file: Deno.FsFile): Deno.FsFile {
-  file.truncateSync();
-  writeAllSync(
-    file,
-    new TextEncoder().encode(`${Deno.pid} ${processStart(Deno.pid)}`),
-  );
+  const text = `${Deno.pid} ${processStart(Deno.pid)}`;
+  try {
+    writeAllSync(file, new TextEncoder().encode(text));
+    file.truncateSync(text.length);
+  } catch (error) {
+    log.warn("the lock cannot say whose it is", { error: String(error) });
+  }
   return file;
 }

@@ -4,6 +4,7 @@
  * ```text
  * <root>/lock            held by the process that owns all below (`takeLock`)
  * <root>/slots.db        which layer has which slot, which ztocs lie (`SlotTableStore`)
+ * <root>/reserve         disk set aside for state (`DiskReserve`)
  * <root>/layers/<slot>/  all that is kept of one layer (`LayerFolder`)
  * ```
  *
@@ -45,6 +46,7 @@ export {
 } from "./layer_files.ts";
 export { LayerSaver } from "./saver.ts";
 export { FolderLower, writeChain } from "./chain_folder.ts";
+export { DiskReserve } from "./reserve.ts";
 export { IdleLayerFolders } from "./idle.ts";
-export { RootInUseError, takeLock } from "./lock.ts";
+export { isLockFree, RootInUseError, takeLock } from "./lock.ts";
 export { LostZtocError, LyingZtocError, StateVersionError } from "./errors.ts";
