@@ -17,31 +17,38 @@ import { ImageLayerProvider, ImageService } from "../lib/images/lazy/mod.ts";
 import {
   assertLayersUnderstood,
   LayerStore,
+  rehearse,
   type StoreStatus,
   storeStatus,
 } from "../lib/layers/serving/mod.ts";
+import { DiskReserve, isLockFree } from "../lib/layers/store/mod.ts";
 import { warmUpAll } from "../lib/images/warmup/mod.ts";
 import type { FaceWish } from "../lib/layers/faces/mod.ts";
-import { MOUNT_NAMES } from "../lib/layers/fs/mod.ts";
+import { MOUNT_NAMES, type ServedMount } from "../lib/layers/fs/mod.ts";
 import {
   giveBackWhenIdle,
   keepLargeBuffersApart,
 } from "../lib/host/memory/mod.ts";
-import { processArguments, reexecute } from "../lib/host/os/mod.ts";
 import type { RegistryClient } from "../lib/remote/registry/mod.ts";
 import {
   overlayOptionsOfKernel,
   serveSnapshots,
   Snapshotter,
 } from "../lib/images/snapshotter/mod.ts";
-import { logger } from "../lib/telemetry/mod.ts";
+import {
+  logger,
+  type StateDamage,
+  stateDamages,
+} from "../lib/telemetry/mod.ts";
 import { mountHelperArguments } from "./program.ts";
-import type { Logins } from "./logins.ts";
 import { VERSION } from "./version.ts";
 
 const log = logger("serve");
 /** How long containerd's calls may still run when a successor waits; reads are answered meanwhile. */
 const TAKEOVER_GRACE_MS = 30_000;
+/** How long a successor that failed may take to be gone, and how often that is looked at, ms. */
+const GONE_MS = 10_000;
+const GONE_POLL_MS = 100;
 
 /** Files that mark a folder as a root of ours, or of the existing daemon. */
 const ROOT_MARKS = [
@@ -64,8 +71,6 @@ export interface DaemonOptions {
   /** How layers are shown. */
   readonly face: FaceWish;
   readonly client: RegistryClient;
-  /** The client's logins, which a new run of the program in this process needs, too. */
-  readonly logins: Logins;
   readonly manager: ServiceManager;
   /** `takeover`: a daemon that runs on this root gives way first. */
   readonly start: "plain" | "takeover";
@@ -85,6 +90,8 @@ export interface DaemonStatus extends StoreStatus {
     readonly v1: readonly string[];
     readonly v2: readonly string[];
   };
+  /** State on disk that this process found lost or changed. */
+  readonly damages: readonly StateDamage[];
 }
 
 function daemonStatus(
@@ -103,18 +110,14 @@ function daemonStatus(
       v1: pull_modes.soci_v1.enable ? trust.v1 : [],
       v2: pull_modes.soci_v2.enable ? trust.v2 : [],
     },
+    damages: stateDamages(),
     ...storeStatus(store),
   };
 }
 
-/**
- * Runs until a signal or a successor ends it.
- *
- * Readers of the mounts wait until all layers are restored. containerd's calls wait too: the socket
- * accepts them from the start.
- */
+/** Runs until a signal or a successor ends it. When a successor fails, it goes on. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
-  const { address, descriptor, root, config, client, manager } = options;
+  const { config, root } = options;
   if (config.background_fetch.fetch_period_msec !== DEFAULT_FETCH_PERIOD_MS) {
     log.warn(
       "background_fetch.fetch_period_msec is not used; see max_bytes_per_sec",
@@ -122,11 +125,38 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   }
   keepLargeBuffersApart();
   ensurePrivateFolder(root, ROOT_MARKS);
+  const signal = untilSignal();
+  let start: Start = { kind: options.start };
+  for (;;) {
+    const mounts = await run(options, start, signal);
+    if (mounts === null) return;
+    log.error("the successor failed, going on");
+    await successorGone(root);
+    start = { kind: "again", mounts };
+  }
+}
+
+/** How a run begins: as it was asked for, or again with the mounts that no successor took. */
+type Start =
+  | { readonly kind: "plain" | "takeover" }
+  | { readonly kind: "again"; readonly mounts: readonly ServedMount[] };
+
+/**
+ * Readers of the mounts wait until all layers are restored. containerd's calls wait too: the socket
+ * accepts them from the start.
+ * @returns null: it is over. Else the mounts, which a successor wanted and did not take.
+ */
+async function run(
+  options: DaemonOptions,
+  start: Start,
+  signal: Promise<"SIGINT" | "SIGTERM">,
+): Promise<readonly ServedMount[] | null> {
+  const { address, descriptor, root, config, client, manager } = options;
   const keeper = new MountKeeper({
     statePath: `${root}/handover.json`,
     manager,
   });
-  const predecessor = options.start === "takeover"
+  const predecessor = start.kind === "takeover"
     ? await meet(options, keeper)
     : null;
   const ready = Promise.withResolvers<Snapshotter>();
@@ -138,7 +168,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     await serveSnapshots(ready.promise, {
       address,
       descriptor,
-      whenTaken: predecessor === null ? "fail" : "replace",
+      whenTaken: predecessor === null && start.kind !== "again"
+        ? "fail"
+        : "replace",
     }),
   );
   let snapshotter: Snapshotter;
@@ -153,6 +185,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
         face: options.face,
         mountHelper: mountHelperArguments(),
         keeper,
+        mounts: start.kind === "again" ? start.mounts : undefined,
+        lostMounts: predecessor?.alive ? "refuse" : "replace",
         readWaitMs: config.blob.max_read_wait_sec * 1000,
         maxCacheBytes: config.cache.max_bytes,
         backgroundBytesPerSecond: config.background_fetch.max_bytes_per_sec,
@@ -188,6 +222,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     store.sweep(snapshotter.lazyDirectories());
     await predecessor?.end();
     await store.serve();
+    new DiskReserve(root).takeBack();
     control = stack.use(ControlServer.listen(`${root}/control.sock`, {
       status: () => daemonStatus(options, store),
     }));
@@ -218,18 +253,13 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     ),
   );
 
-  const end = await Promise.race([untilSignal(), control.asked]);
+  const end = await Promise.race([signal, control.asked]);
   if (typeof end !== "string") {
     log.info("a successor takes over", { ...store.fetched });
     await service.close({ graceMs: TAKEOVER_GRACE_MS });
     await store.leave();
     await stack.disposeAsync();
-    if (await end.quiet() === "ready") return;
-    log.error("the successor failed, starting again");
-    reexecute(
-      options.logins.argumentsAgain(processArguments())
-        .filter((word) => word !== "--takeover"),
-    );
+    return await end.quiet() === "ready" ? null : await store.retire();
   }
   log.info("stopping", { signal: end, ...store.fetched });
   manager.notify("STOPPING=1");
@@ -237,14 +267,24 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   // Without a layer the mounts cannot be in use.
   if (end === "SIGTERM" && store.all().length > 0) await store.leave();
   else await snapshotter.unmount();
+  return null;
+}
+
+/** Waits until a successor that failed has given the root back. */
+async function successorGone(root: string): Promise<void> {
+  for (let waitedMs = 0; waitedMs < GONE_MS; waitedMs += GONE_POLL_MS) {
+    if (isLockFree(`${root}/lock`)) return;
+    await new Promise((resolve) => setTimeout(resolve, GONE_POLL_MS));
+  }
 }
 
 /**
  * Asks the running daemon to give way; null when there is none. Before it disturbs that daemon, it
- * checks that its state on disk is understood and that its mounts can be taken over.
+ * proves that it can start: the state on disk is understood, there is room to open it, the mounts can be
+ * taken over, and this process can serve layers.
  */
 async function meet(
-  { root }: DaemonOptions,
+  { root, face }: DaemonOptions,
   keeper: MountKeeper,
 ): Promise<Predecessor | null> {
   assertLayersUnderstood(root);
@@ -254,12 +294,21 @@ async function meet(
     log.info("no daemon runs there: nothing to take over");
     return null;
   }
-  const why = keeper.probe(MOUNT_NAMES);
+  const why = keeper.probe(MOUNT_NAMES) ??
+    (new DiskReserve(root).hasRoom
+      ? null
+      : `the disk of ${root} is full, and nothing is set aside there: a daemon may not start on it`);
   if (why !== null) {
     predecessor[Symbol.dispose]();
     throw new TakeoverError(
       `the mounts of the running daemon (process ${predecessor.pid}) cannot be taken over: ${why}`,
     );
+  }
+  try {
+    await rehearse({ face, mountHelper: mountHelperArguments() });
+  } catch (error) {
+    predecessor[Symbol.dispose]();
+    throw error;
   }
   return predecessor;
 }

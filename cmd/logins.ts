@@ -5,12 +5,7 @@ import {
   parseHost,
   passwordCredential,
 } from "../lib/remote/registry/mod.ts";
-import {
-  closeFd,
-  inheritedText,
-  OsError,
-  readWholeFile,
-} from "../lib/host/os/mod.ts";
+import { closeFd, OsError, readWholeFile } from "../lib/host/os/mod.ts";
 import { askSecret } from "./ask_secret.ts";
 import { UsageError } from "./command.ts";
 
@@ -48,15 +43,9 @@ const INSTEAD =
 export class Logins {
   /** For `boundCredentials`. */
   readonly all: readonly Login[];
-  /** Secrets that cannot be read a second time, by host. */
-  readonly #kept: ReadonlyMap<string, string>;
 
-  private constructor(
-    all: readonly Login[],
-    kept: ReadonlyMap<string, string>,
-  ) {
+  private constructor(all: readonly Login[]) {
     this.all = all;
-    this.#kept = kept;
   }
 
   /**
@@ -84,7 +73,6 @@ export class Logins {
     }
     const files = byHost("--password-file", values["password-file"], names);
     const fds = byHost("--password-fd", values["password-fd"], names);
-    const kept = new Map<string, string>();
     const all = [...names].map(([host, username]): Login => {
       const file = files.get(host);
       const fd = fds.get(host);
@@ -100,27 +88,9 @@ export class Logins {
         host,
         fd === undefined ? fromTerminal(host, username) : fromDescriptor(fd),
       );
-      kept.set(host, secret);
       return { host, username, secret: () => secret };
     });
-    return new Logins(all, kept);
-  }
-
-  /**
-   * The arguments for replacing this process by a new run of the program with the same logins. Makes
-   * descriptors that the new program inherits.
-   */
-  argumentsAgain(args: readonly string[]): string[] {
-    const again: string[] = [];
-    for (let at = 0; at < args.length; at++) {
-      const word = args[at]!;
-      if (word === "--password-fd") at++;
-      else if (!word.startsWith("--password-fd=")) again.push(word);
-    }
-    for (const [host, secret] of this.#kept) {
-      again.push("--password-fd", `${host}=${inheritedText(secret)}`);
-    }
-    return again;
+    return new Logins(all);
   }
 }
 

@@ -115,7 +115,6 @@ export const serveCommand: Command = {
       root,
       config,
       client,
-      logins,
       manager,
       start: values.takeover ? "takeover" : "plain",
       face: parseFace(values.face) ?? config.filesystem.face,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { askTakeover } from "../../lib/host/handover/mod.ts";
-import { leftovers, pause } from "../support/host/mod.ts";
+import { leftovers, pause, sociDenoWith, tryRun } from "../support/host/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
 import { checkedDuring, hostWithImage, readsRight } from "./checked_host.ts";
 import { sociDeno } from "./host.ts";
@@ -189,7 +189,7 @@ Deno.test("mounts that cannot be taken over are made anew, and the log says why"
   }
 });
 
-Deno.test("when a successor dies half-way, the daemon it asked starts again under the same process ID", async () => {
+Deno.test("when a successor dies half-way, the daemon it asked goes on in the same process", async () => {
   await using registry = startRegistry();
   const { host, image } = await hostWithImage(registry);
   await using _host = host;
@@ -205,8 +205,42 @@ Deno.test("when a successor dies half-way, the daemon it asked starts again unde
       await pause(50);
     }
   });
-  assert.match(host.logs(), /the successor failed, starting again/);
+  assert.match(host.logs(), /the successor failed, going on/);
   assert.equal(host.logs().match(new RegExp(`"pid":${pid}`, "g"))?.length, 2);
+  await host.reconnected();
+  assert.ok(await readsRight(host, image));
+  await host.takeOver(); // the next one is served as well
+  await host.reconnected();
+  assert.ok(await readsRight(host, image));
+});
+
+Deno.test("a successor that cannot open the state ends with an error, and its predecessor serves on with all it had", async () => {
+  await using registry = startRegistry();
+  const { host, image } = await hostWithImage(registry);
+  await using _host = host;
+  const { pid } = host;
+  const before = fuseMounts(host.folder);
+  await checkedDuring({ host, image }, 12, async () => {
+    const { program, args } = sociDenoWith(
+      // Read it may: so it fails after its predecessor became quiet.
+      [`--deny-write=${host.root}/snapshotter`],
+      ...["serve", "--takeover", "--root", host.root],
+      ...["--address", `${host.folder}/soci.sock`],
+      ...["--config", `${host.folder}/config.toml`],
+    );
+    const failed = await tryRun(program, args, { timeoutMs: 60_000 });
+    assert.notEqual(failed.code, 0);
+    for (let tries = 0; tries < 100; tries++) {
+      if (host.logs().split('"serving"').length === 3) break;
+      await pause(50);
+    }
+  });
+  assert.match(host.logs(), /the successor failed, going on/);
+  assert.equal(host.pid, pid);
+  assert.deepEqual(fuseMounts(host.folder), before);
+  const status = await sociDeno("status", "--json", "--root", host.root);
+  const { upSeconds } = JSON.parse(status.stdout);
+  assert.ok(upSeconds > 12, `${upSeconds} s: another program runs`);
   await host.reconnected();
   assert.ok(await readsRight(host, image));
 });

@@ -74,6 +74,8 @@ export interface FuseLoopOptions {
   readonly onNegotiated?: (negotiated: Negotiated) => void;
   /** Told when a request could not be answered because of a fault of ours; it got EIO. */
   readonly onFault?: (error: unknown) => void;
+  /** Asked after each request: whether another process or thread serves the mount from now on. */
+  readonly isOver?: () => boolean;
 }
 
 /**
@@ -91,6 +93,7 @@ export class FuseLoop {
   readonly #xattrs: boolean;
   readonly #onNegotiated: ((negotiated: Negotiated) => void) | undefined;
   readonly #onFault: ((error: unknown) => void) | undefined;
+  readonly #isOver: () => boolean;
   readonly #in = new Uint8Array(REQUEST_BYTES);
   readonly #asked = new Uint32Array(this.#in.buffer);
   readonly #out = new Uint8Array(OUT_HEADER_BYTES + MAX_READ_BYTES);
@@ -121,14 +124,15 @@ export class FuseLoop {
     this.#xattrs = options.xattrs;
     this.#onNegotiated = options.onNegotiated;
     this.#onFault = options.onFault;
+    this.#isOver = options.isOver ?? (() => false);
   }
 
   /**
-   * Serves until the file system is unmounted.
+   * Serves until the file system is unmounted, or a request was answered and `isOver`.
    * @throws OsError when the device fails otherwise.
    */
   run(): void {
-    for (;;) {
+    do {
       const length = this.#next();
       if (length < 0) {
         const errno = lastErrno();
@@ -148,7 +152,7 @@ export class FuseLoop {
         this.#onFault?.(error);
         this.#fail(ERRNO.EIO);
       }
-    }
+    } while (!this.#isOver());
   }
 
   /** Reads a request; its length, or -1 with errno set. */

@@ -14,8 +14,6 @@ const SCM_RIGHTS = 1;
 const MSG_NOSIGNAL = 0x4000;
 const CMSG_HEADER_BYTES = 16;
 const MSGHDR_BYTES = 56;
-/** A pipe's default capacity (pipe(7)). */
-const PIPE_BYTES = 64 * 1024;
 const MAX_SOCKET_PATH_BYTES = 107;
 
 /**
@@ -67,30 +65,6 @@ export function setCloseOnExec(fd: number): void {
   if (libc.fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
     raise("fcntl", `descriptor ${fd}`);
   }
-}
-
-/**
- * A descriptor that stays open across exec and from which this text can be read once.
- * @param text at most what a pipe holds, 64 KiB.
- * @throws OsError
- */
-export function inheritedText(text: string): number {
-  const bytes = cString(text).slice(0, -1);
-  // Writing to a full pipe would block for ever, because nobody reads yet.
-  if (bytes.length > PIPE_BYTES) throw new RangeError("too long for a pipe");
-  const { readEnd, writeEnd } = makePipe();
-  try {
-    if (
-      libc.fcntl(readEnd, F_SETFD, 0) < 0 ||
-      libc.write(writeEnd, bytes, BigInt(bytes.length)) !== bytes.length
-    ) raise("write", "a pipe");
-  } catch (error) {
-    closeFd(readEnd);
-    throw error;
-  } finally {
-    closeFd(writeEnd);
-  }
-  return readEnd;
 }
 
 /**

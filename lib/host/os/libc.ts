@@ -86,7 +86,6 @@ const symbols = {
   sendmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   kill: { parameters: ["i32", "i32"], result: "i32" },
   waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
-  execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   // Two of the newer mount calls; libc before 2.36 has no names for them.
   fsopen: {
     name: "syscall",

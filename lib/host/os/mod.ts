@@ -38,7 +38,6 @@ export {
   writeSome,
 } from "./lean.ts";
 export {
-  inheritedText,
   sendDescriptors,
   setCloseOnExec,
   takeDescriptor,
@@ -85,6 +84,6 @@ export {
   signalProcess,
   spawnHolder,
 } from "./processes.ts";
-export { ownProgram, processArguments, reexecute } from "./own_program.ts";
+export { ownProgram } from "./own_program.ts";
 export { ProcessWatch } from "./process_watch.ts";
 export { isBeingKilled, waitsBegun } from "./threads.ts";

@@ -8,11 +8,14 @@ import { closeFd, OsError } from "../../host/os/mod.ts";
 import type { Life } from "./life.ts";
 import { MountWorker, type MountWorkerOwner } from "./mount_worker.ts";
 import type { MountsState, MountsStep } from "./mounts_life.ts";
-import type { ReadersAtWork } from "./shared/mod.ts";
+import type { EndMark, ReadersAtWork } from "./shared/mod.ts";
 import type { FuseWorkerEvent, FuseWorkerStart } from "./worker.ts";
 
 /** How long the Workers may take to notice that their mount is gone, ms. */
 const END_MS = 2_000;
+/** How often Workers that shall end are woken, and how long one waking may take, ms. */
+const END_TRIES = 20;
+const END_TRY_MS = 100;
 
 /** One of the file system's mounts, and everything that another process needs to serve it. */
 export interface ServedMount {
@@ -38,6 +41,8 @@ export interface FuseMountOptions {
   readonly workers: readonly number[];
   /** Where the Workers announce that they are copying. */
   readonly readers: ReadersAtWork;
+  /** Tells the Workers to end. */
+  readonly end: EndMark;
   /** The Workers' start message, without the descriptor and their number. */
   readonly start: Omit<FuseWorkerStart, "fd" | "worker">;
   /** The life of all mounts. */
@@ -107,6 +112,12 @@ export class FuseMount implements MountWorkerOwner {
     for (const worker of this.#workers) worker.letEnd();
   }
 
+  /** Gives up a mount that was never answered here, without unmounting it. */
+  drop(): void {
+    for (const worker of this.#workers) worker.terminate();
+    closeFd(this.fd);
+  }
+
   /** Unmounts lazily: processes inside keep the mount until they leave. @throws any error but OsError */
   unmount(): void {
     try {
@@ -135,6 +146,25 @@ export class FuseMount implements MountWorkerOwner {
     } catch {
       // still busy below a lazy unmount: an empty folder stays behind
     }
+  }
+
+  /**
+   * Ends the Workers of a mount that was left, so that this process can serve it anew. What they took and
+   * did not answer the kernel sends again when it is.
+   * @returns the mount; its descriptor is the caller's from now on.
+   */
+  async retire(): Promise<ServedMount> {
+    const { end, mountpoint } = this.#options;
+    end.set();
+    const ended = Promise.all(this.#workers.map((worker) => worker.ended))
+      .then(() => true);
+    for (let tries = 0; tries < END_TRIES; tries++) {
+      // Each is blocked until a request comes. No name that is asked for twice is answered from a cache.
+      const asked = tryLookup(`${mountpoint}/end-${tries}`);
+      if (await Promise.race([ended, asked, waited(END_TRY_MS)])) break;
+    }
+    for (const worker of this.#workers) worker.terminate();
+    return await this.described();
   }
 
   #start(worker: MountWorker): void {
@@ -174,4 +204,18 @@ export class FuseMount implements MountWorkerOwner {
   onEnded(failure: Error): void {
     this.#negotiated.reject(failure);
   }
+}
+
+/** Has the kernel send a LOOKUP. */
+async function tryLookup(path: string): Promise<false> {
+  try {
+    await Deno.lstat(path);
+  } catch {
+    // there is no such name, or the mount is gone
+  }
+  return false;
+}
+
+function waited(ms: number): Promise<false> {
+  return new Promise((resolve) => setTimeout(() => resolve(false), ms));
 }

@@ -70,14 +70,23 @@ export class FuseMounts implements AsyncDisposable {
 
   /** Leaves the mounts to a successor. */
   leave(): void {
-    this.#life.take("leave");
-    for (const mount of this.#mounts) mount.letEnd();
+    const before = this.#life.take("leave");
+    for (const mount of this.#mounts) {
+      if (before === "silent") mount.drop();
+      else mount.letEnd();
+    }
+  }
+
+  /** Ends the Workers of mounts that were left; the mounts are the caller's from now on. */
+  async retire(): Promise<ServedMount[]> {
+    this.#life.take("retire");
+    return await Promise.all(this.#mounts.map((mount) => mount.retire()));
   }
 
   /** Unmounts, and waits for the Workers. Mounts that were left to a successor stay. */
   async [Symbol.asyncDispose](): Promise<void> {
     const before = this.#life.take("close");
-    if (before === "left" || before === "closed") return;
+    if (before !== "silent" && before !== "served") return;
     for (const mount of this.#mounts) {
       mount.letEnd();
       mount.unmount();
@@ -101,6 +110,7 @@ export class FuseMounts implements AsyncDisposable {
         (_, nth) => index * workersPerMount + nth,
       ),
       readers: shared.readers,
+      end: shared.end,
       start: {
         mount: index,
         xattrs: name === "x",

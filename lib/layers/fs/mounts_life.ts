@@ -8,18 +8,20 @@ export type MountsState =
   | "served"
   /** They belong to a successor. Workers answer what they can until this process ends. */
   | "left"
+  /** They were left, and this process serves them anew: nothing here answers any more. */
+  | "retired"
   /** They are unmounted. */
   | "closed";
 
 /** What happens to the mounts. */
-export type MountsStep = "serve" | "leave" | "close";
+export type MountsStep = "serve" | "leave" | "retire" | "close";
 
 /**
  * The life of the mounts.
  *
  * ```text
- *        serve           leave
- * silent ─────► served ─────────► left
+ *        serve           leave       retire
+ * silent ─────► served ─────────► left ─────► retired
  *   │ └───────────────leave────────▲
  *   │             │ close
  *   └────close────┴─────► closed
@@ -31,6 +33,7 @@ export type MountsStep = "serve" | "leave" | "close";
 export const MOUNTS_STEPS: Steps<MountsState, MountsStep> = {
   silent: { serve: "served", leave: "left", close: "closed" },
   served: { leave: "left", close: "closed" },
-  left: { leave: "left", close: "left" },
+  left: { leave: "left", retire: "retired", close: "left" },
+  retired: { leave: "retired", close: "retired" },
   closed: { leave: "closed", close: "closed" },
 };

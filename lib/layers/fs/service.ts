@@ -217,7 +217,16 @@ export class LayerFileSystem implements AsyncDisposable {
 
   /** Whether the mounts are left to a successor. */
   get detached(): boolean {
-    return this.#mounts.state === "left";
+    return this.#mounts.state === "left" || this.#mounts.state === "retired";
+  }
+
+  /**
+   * No successor came for the mounts that were left: ends the Workers, so that this process can serve the
+   * mounts anew.
+   * @returns the mounts; their descriptors are the caller's from now on.
+   */
+  retire(): Promise<ServedMount[]> {
+    return this.#mounts.retire();
   }
 
   /** Reserves memory for the marks of a layer that will be added; all its spans are missing. */
@@ -318,9 +327,15 @@ export class LayerFileSystem implements AsyncDisposable {
     this.#layers.delete(slot);
   }
 
-  /** Unmounts and waits for the Workers; after `detach`, does nothing. */
+  /**
+   * Unmounts and waits for the Workers; after `detach`, does nothing. Mounts that were taken over and not
+   * served yet stay, too: a start that failed may be tried again, or their last process goes on with them.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#mounts.state === "left") {
+    if (
+      this.#options.taken !== undefined && this.#mounts.state === "silent"
+    ) this.detach();
+    if (this.detached) {
       await this.#helper[Symbol.asyncDispose]();
       return await this.#readsDone;
     }

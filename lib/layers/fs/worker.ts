@@ -1,5 +1,6 @@
 /**
- * A FUSE Worker: serves one mount, alone or with others, in a blocking loop until it is unmounted. Its
+ * A FUSE Worker: serves one mount, alone or with others, in a blocking loop until it is unmounted, or
+ * the shared `EndMark` is set. Its
  * first message holds everything; it never reads another one.
  * @module
  */
@@ -7,6 +8,7 @@
 import { FuseLoop, type Negotiated } from "../../host/fuse/mod.ts";
 import { LayerHandler } from "./handler.ts";
 import {
+  EndMark,
   ReadersAtWork,
   RequestRing,
   type SharedBuffers,
@@ -56,10 +58,12 @@ scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
     mount: data.mount,
     directBlobs: data.directBlobs,
   });
+  const end = new EndMark(shared.end);
   const loop = new FuseLoop(data.fd, handler, {
     xattrs: data.xattrs,
     onNegotiated: (negotiated) => send({ kind: "negotiated", negotiated }),
     onFault: (error) => send({ kind: "fault", error: String(error) }),
+    isOver: () => end.isSet,
   });
   send({ kind: "serving" });
   try {

@@ -7,24 +7,36 @@ import {
   listMounts,
   unmount,
 } from "../../host/mounting/mod.ts";
-import type { MountKeeper } from "../../host/handover/mod.ts";
+import { type MountKeeper, TakeoverError } from "../../host/handover/mod.ts";
 import { MOUNT_NAMES, type ServedMount } from "../fs/mod.ts";
 import { TREE_VERSION } from "../tree/mod.ts";
 import { closeFd, OsError } from "../../host/os/mod.ts";
-import { logger } from "../../telemetry/mod.ts";
+import { logger, noteStateDamage } from "../../telemetry/mod.ts";
 import { type SlotTableStore, treeFileVersion } from "../store/mod.ts";
 
 const log = logger("images");
 
-/** Takes over the last process's mounts; null if that is not possible. */
+/**
+ * Takes over the last process's mounts; null if that is not possible, and then they are gone.
+ * @throws TakeoverError if it is not possible and `lostMounts` is `refuse`
+ */
 export function takeMounts(
-  { keeper, root }: {
+  { keeper, root, lostMounts }: {
     readonly keeper?: MountKeeper | undefined;
     readonly root: string;
+    readonly lostMounts?: "replace" | "refuse";
   },
   slots: SlotTableStore,
 ): readonly ServedMount[] | null {
   if (keeper === undefined) return null;
+  const lose = (why: string) => {
+    if (lostMounts === "refuse") {
+      throw new TakeoverError(
+        `the mounts of the running daemon cannot be taken over: ${why}`,
+      );
+    }
+    log.warn("mounts cannot be taken over, mounting anew", { why });
+  };
   const result = keeper.take(MOUNT_NAMES);
   if (result.kind === "taken") {
     const foreign = foreignTree(root, slots);
@@ -35,9 +47,14 @@ export function takeMounts(
       return result.mounts;
     }
     for (const { fd } of result.mounts) closeFd(fd);
-    log.warn("mounts cannot be taken over, mounting anew", { why: foreign });
+    lose(foreign);
   } else if (result.kind === "lost") {
-    log.warn("mounts cannot be taken over, mounting anew", { why: result.why });
+    noteStateDamage({
+      path: `${root}/handover.json`,
+      found: result.why,
+      then: "mounted anew: containers that ran must be started again",
+    });
+    lose(result.why);
   }
   keeper.release();
   return null;

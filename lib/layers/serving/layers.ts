@@ -1,5 +1,6 @@
 import type { MountKeeper } from "../../host/handover/mod.ts";
 import type { FaceChoice } from "../faces/mod.ts";
+import type { ServedMount } from "../fs/mod.ts";
 import { type Digest, isDigest, sha256 } from "../../formats/oci/mod.ts";
 import { disposeSource, type SpanSource } from "../spans/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
@@ -112,6 +113,14 @@ export class LayerStore implements AsyncDisposable {
     await files.settled(); // a successor finds every mount
     this.#keeper?.keep(await files.mounts());
     files.detach();
+  }
+
+  /**
+   * No successor came for what was left, and the store is disposed of: ends what still answers reads.
+   * @returns the mounts, for another `resume` in this process.
+   */
+  retire(): Promise<readonly ServedMount[]> {
+    return this.#machinery.files.retire();
   }
 
   /**

@@ -114,7 +114,7 @@ export class Machinery implements Disposable {
       readonly slots: SlotTableStore;
       readonly mounts: "new" | "taken";
     },
-    options: MachineryOptions & { readonly root: string },
+    options: MachineryOptions,
   ) {
     const { maxCacheBytes = 0, backgroundBytesPerSecond = 0 } = options;
     const { slots } = given;
@@ -128,7 +128,7 @@ export class Machinery implements Disposable {
       root: given.root,
       maxBytes: options.maxOpeningBytes ?? DEFAULT_OPENING_BYTES,
     });
-    const reserve = new DiskReserve(options.root);
+    const reserve = new DiskReserve(given.root);
     reserve.restore();
     this.uncached = new UncachedSpans({
       mayGrow: () => reserve.cachesMayGrow,

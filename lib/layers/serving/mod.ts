@@ -31,4 +31,5 @@ export {
   assertLayersUnderstood,
   type StartOptions,
 } from "./start.ts";
+export { rehearse } from "./rehearsal.ts";
 export { type CollectedGarbage, collectGarbage } from "./gc.ts";

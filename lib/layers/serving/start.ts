@@ -6,8 +6,13 @@
 import type { MountKeeper } from "../../host/handover/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { chooseFace, type FaceChoice, type FaceWish } from "../faces/mod.ts";
-import { LayerFileSystem } from "../fs/mod.ts";
-import { SlotTableStore, StateVersionError, takeLock } from "../store/mod.ts";
+import { LayerFileSystem, type ServedMount } from "../fs/mod.ts";
+import {
+  DiskReserve,
+  SlotTableStore,
+  StateVersionError,
+  takeLock,
+} from "../store/mod.ts";
 import { detachBelow, foreignTree, takeMounts } from "./last_process.ts";
 
 const log = logger("images");
@@ -29,6 +34,13 @@ export interface StartOptions {
   readonly mountHelper?: readonly string[];
   /** Lets the mounts outlive this process, and takes over the last process's. Default: neither. */
   readonly keeper?: MountKeeper;
+  /** Mounts that this process itself has left and not lost: they are served again. The keeper is not asked. */
+  readonly mounts?: readonly ServedMount[] | undefined;
+  /**
+   * What to do about mounts that cannot be taken over. Default `replace`: mount anew. `refuse`: fail, as
+   * their last process goes on with them then.
+   */
+  readonly lostMounts?: "replace" | "refuse";
 }
 
 /** What a serving process owns. Its mounts answer no requests yet. */
@@ -51,7 +63,8 @@ export function layersDirectoryOf(root: string): string {
 /**
  * Locks the root. Takes over the last process's mounts if there is a keeper and they can be taken,
  * else makes new ones.
- * @throws RootInUseError, StateVersionError, ErofsUnusableError, OsError
+ * @throws RootInUseError, StateVersionError, ErofsUnusableError, OsError; TakeoverError if the mounts are
+ * lost and `lostMounts` is `refuse`
  */
 export async function start(options: StartOptions): Promise<Started> {
   const { root, mountDirectory } = options;
@@ -59,8 +72,9 @@ export async function start(options: StartOptions): Promise<Started> {
   Deno.mkdirSync(layersDirectory, { recursive: true, mode: 0o700 });
   using stack = new DisposableStack();
   const lock = stack.use(takeLock(`${root}/lock`));
+  new DiskReserve(root).prepare();
   const slots = stack.use(new SlotTableStore(`${root}/slots.db`));
-  const taken = takeMounts(options, slots);
+  const taken = options.mounts ?? takeMounts(options, slots);
   // Mounts of a dead process that nobody takes over stay dead.
   if (taken === null) detachBelow(mountDirectory);
   Deno.mkdirSync(mountDirectory, { recursive: true, mode: 0o700 });

@@ -1,3 +1,4 @@
+import { EndMark } from "./end_mark.ts";
 import { PresenceArena } from "./presence.ts";
 import { ReadersAtWork } from "./readers.ts";
 import { RequestRing } from "./request_ring.ts";
@@ -30,6 +31,8 @@ export interface SharedBuffers {
   readonly ring: SharedArrayBuffer;
   /** Of `ReadersAtWork`. */
   readonly readers: SharedArrayBuffer;
+  /** Of `EndMark`. */
+  readonly end: SharedArrayBuffer;
 }
 
 /** The main isolate's view of all shared memory. */
@@ -46,6 +49,8 @@ export class SharedMemory {
   readonly ring: RequestRing;
   /** Workers that are copying at the moment. */
   readonly readers: ReadersAtWork;
+  /** Whether the Workers are to end. */
+  readonly end = new EndMark(EndMark.allocate());
 
   /** Allocates it; unused pages take no memory. */
   constructor({ layers, spans, ringItems, workers }: SharedSizes) {
@@ -66,6 +71,7 @@ export class SharedMemory {
       uses: this.uses.buffer,
       ring: this.ring.memory,
       readers: this.readers.memory,
+      end: this.end.memory,
     };
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The memory that the main isolate and the FUSE Workers share. `SharedMemory` makes its six structures
+ * The memory that the main isolate and the FUSE Workers share. `SharedMemory` makes its structures
  * once, at start:
  *
  * - `SlotTable`: which slots are served, and where the presence bytes of each lie. Written by the
@@ -12,12 +12,14 @@
  * - `ReadersAtWork`: a word for each Worker, so that bytes are destroyed only when no Worker copies them
  *   any more.
  * - `RequestRing`: reads that a Worker could not answer. Any Worker pushes; the main isolate drains.
+ * - `EndMark`: tells the Workers to end although the mounts stay.
  *
  * A Worker that is blocked in `read(2)` receives no messages, so it reads everything it must know from
  * here.
  * @module
  */
 export { type SharedBuffers, SharedMemory } from "./memory.ts";
+export { EndMark } from "./end_mark.ts";
 export type { PresenceArena } from "./presence.ts";
 export { type SlotRow, SlotTable } from "./slot_table.ts";
 export { SpanStarts } from "./span_starts.ts";

@@ -43,7 +43,7 @@ Deno.test("a Worker can be ended whatever it is at, and then says nothing that c
 });
 
 Deno.test("mounts that were left to a successor are never closed, and closed ones never served", () => {
-  assert.deepEqual([...reachable(MOUNTS_STEPS, "left")], ["left"]);
+  assert.deepEqual([...reachable(MOUNTS_STEPS, "left")], ["left", "retired"]);
   assert.deepEqual([...reachable(MOUNTS_STEPS, "closed")], ["closed"]);
   for (const state of reachable(MOUNTS_STEPS, "silent")) {
     assert.ok(MOUNTS_STEPS[state].close !== undefined, state);
