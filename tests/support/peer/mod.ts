@@ -17,6 +17,7 @@ export {
   type SociPeer,
   sociPeer,
 } from "./programs.ts";
+export { SOCI_RELEASE, sociRelease, testWithSociRelease } from "./release.ts";
 export { type PeerDaemon, startSociPeer } from "./daemon.ts";
 export { nameLoopback } from "./hosts.ts";
 export { testOnDebian } from "./on_debian.ts";
