@@ -28,6 +28,7 @@ const MINUTE_MS = 60_000;
  */
 const SIDE_BY_SIDE = [
   "tests/e2e/writers_test.ts",
+  "tests/e2e/upstream_test.ts",
   "tests/e2e/registries_test.ts",
   "tests/e2e/formats_test.ts",
   "tests/e2e/soci_test.ts",
@@ -35,6 +36,7 @@ const SIDE_BY_SIDE = [
   "tests/e2e/tree_edges_test.ts",
   "tests/e2e/build_index_test.ts",
   "tests/e2e/pull_test.ts",
+  "tests/e2e/setfacl_test.ts",
   "tests/e2e/logins_test.ts",
   "tests/e2e/permissions_test.ts",
   "tests/integration/formats",
