@@ -36,6 +36,8 @@ interface Rest {
 interface Opened {
   readonly answer: Answer;
   readonly skip: number;
+  /** How the body was compressed for its way; its bytes are not the blob's then. */
+  readonly encoding: CompressionFormat | null;
 }
 
 /**
@@ -56,7 +58,7 @@ async function openRest(
     method: "GET",
     url: endpointUrl(endpoint, `blobs/${digest}`),
     scopes: pullScopes(endpoint),
-    accept: [200],
+    accept: [200, 203, 206],
     doing: `reading blob ${brief(digest)}`,
     rememberRedirect: true,
     signal,
@@ -65,12 +67,24 @@ async function openRest(
     throw error;
   });
   const said = answer.header("content-length");
-  if (said !== null && Number(said) < size) {
+  // Some places serve a compressed blob with its own compression as the encoding. A body that is as
+  // long as the blob is the blob.
+  const encoding = said !== null && Number(said) === size
+    ? null
+    : answer.encoding;
+  const short = said !== null && Number(said) < size && encoding === null;
+  if (short || (answer.status === 206 && firstByte(answer) !== 0)) {
     await answer[Symbol.asyncDispose]();
     throw tooShort(endpoint, digest, size);
   }
   noteWhole(context, endpoint, digest, "given");
-  return { answer, skip: start };
+  return { answer, skip: start, encoding };
+}
+
+/** The blob's byte that a partial answer starts at; NaN if it does not say. */
+function firstByte(answer: Answer): number {
+  const given = answer.header("content-range") ?? "";
+  return Number(/^\s*(?:bytes[\s=:]+)?(\d+)\s*-/i.exec(given)?.[1]);
 }
 
 /** Asks for a range; null if the place refuses. The caller then asks for the whole blob. */
@@ -87,7 +101,7 @@ async function openRange(
       url: endpointUrl(endpoint, `blobs/${digest}`),
       headers: { range: `bytes=${start}-${size - 1}` },
       scopes: pullScopes(endpoint),
-      accept: [200, 206, 416],
+      accept: [200, 203, 206, 416],
       doing: `reading blob ${brief(digest)} from byte ${start} on`,
       rememberRedirect: true,
       signal,
@@ -96,15 +110,20 @@ async function openRange(
     if (!refusesRanges(error)) throw error;
     return null;
   }
-  const given = answer.header("content-range") ?? "";
-  const from = /^\s*bytes[\s=]+(\d+)-/i.exec(given)?.[1];
-  if (Number(from) === start) return { answer, skip: 0 };
-  if (answer.status === 200 && given === "") return { answer, skip: start };
+  const given = answer.header("content-range");
+  // See openRest: a part of the blob, or of its compressed form?
+  const isPlain = given?.endsWith(`/${size}`) ?? false;
+  const encoding = isPlain ? null : answer.encoding;
+  if (firstByte(answer) === start && encoding === null) {
+    return { answer, skip: 0, encoding };
+  }
+  if (answer.status < 206 && given === null && encoding === null) {
+    return { answer, skip: start, encoding };
+  }
   await answer[Symbol.asyncDispose]();
-  if (answer.status !== 416) return null;
-  // A refused range up to `size` means that the size was a lie.
-  const held = /\*\/(\d+)/.exec(given)?.[1];
-  if (held === undefined || Number(held) < size) {
+  // A refused range up to `size` may mean that the size was a lie.
+  const held = /\*\/(\d+)/.exec(given ?? "")?.[1];
+  if (answer.status === 416 && Number(held) < size) {
     throw tooShort(endpoint, digest, size);
   }
   return null;
@@ -182,12 +201,12 @@ async function* blobChunks(
         signal,
       );
       await using answer = opened.answer;
-      let { skip } = opened;
+      let { skip, encoding } = opened;
       // Only a resumed answer counts as progress. Otherwise a place that breaks off again and again
       // would send the whole blob for every piece.
       const resumed = skip === 0;
       opened = null;
-      const chunks = answer.chunks();
+      const chunks = answer.chunks(encoding);
       while (true) {
         const next = await receiving(endpoint, signal, () => chunks.next());
         if (next.done) break;

@@ -1,3 +1,5 @@
+import { decoded, transferEncoding } from "./encoding.ts";
+
 /** Thrown inside this folder when a body has more bytes than allowed. */
 export class BodyTooLarge extends Error {
   override readonly name = "BodyTooLarge";
@@ -68,12 +70,15 @@ export class Watchdog implements Disposable {
 /** An answer whose body is read under its watchdog. Dispose it to free the connection. */
 export class Answer implements AsyncDisposable {
   #done = false;
+  #body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
 
   constructor(
     readonly response: Response,
     readonly url: URL,
     private readonly watchdog: Watchdog,
-  ) {}
+  ) {
+    this.#body = response.body;
+  }
 
   /** The HTTP status. */
   get status(): number {
@@ -85,9 +90,24 @@ export class Answer implements AsyncDisposable {
     return this.response.headers.get(name);
   }
 
-  /** The body, chunk by chunk. */
-  async *chunks(): AsyncGenerator<Uint8Array, void, void> {
-    const { body } = this.response;
+  /**
+   * How the body was compressed for its way, although we ask that it is not; null if it was not.
+   */
+  get encoding(): CompressionFormat | null {
+    return transferEncoding(this.header("content-encoding"));
+  }
+
+  /**
+   * The body, chunk by chunk.
+   * @param encoding undone on the way.
+   */
+  async *chunks(
+    encoding: CompressionFormat | null = null,
+  ): AsyncGenerator<Uint8Array, void, void> {
+    if (encoding !== null && this.#body !== null) {
+      this.#body = decoded(this.#body, encoding);
+    }
+    const body = this.#body;
     if (body !== null) {
       this.watchdog.touch();
       for await (const chunk of body.values({ preventCancel: true })) {
@@ -100,7 +120,7 @@ export class Answer implements AsyncDisposable {
   }
 
   /**
-   * The whole body.
+   * The whole body, of a document: uncompressed.
    * @throws BodyTooLarge
    */
   async bytes(maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -108,7 +128,7 @@ export class Answer implements AsyncDisposable {
     if (said > maxBytes) throw new BodyTooLarge(`${said} bytes`);
     const parts: Uint8Array[] = [];
     let size = 0;
-    for await (const chunk of this.chunks()) {
+    for await (const chunk of this.chunks(this.encoding)) {
       size += chunk.length;
       if (size > maxBytes) throw new BodyTooLarge(`over ${maxBytes} bytes`);
       parts.push(chunk);
@@ -127,7 +147,7 @@ export class Answer implements AsyncDisposable {
     if (this.#done) return;
     this.#done = true;
     // A broken body cannot be cancelled, and nobody waits for it any more.
-    await this.response.body?.cancel().catch(() => {});
+    await this.#body?.cancel().catch(() => {});
   }
 }
 

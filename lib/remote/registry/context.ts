@@ -20,6 +20,8 @@ export interface Context {
   readonly withoutReferrersApi: RecentSet;
   /** Places (a host's repository) seen to give no ranges, by root URL. */
   readonly withoutRanges: RecentSet;
+  /** Places that gave a range lately: a server error there is not about ranges. */
+  readonly withRanges: RecentSet;
   /** Blobs of which a place refused a range; see `noteWhole`. */
   readonly refusedRange: RecentSet;
 }
@@ -36,6 +38,8 @@ const RANGES_MS = 60_000;
 const MAX_RANGES_MS = 3600_000;
 /** The most hosts and repositories remembered. */
 const MAX_REMEMBERED = 1024;
+/** Statuses of mirrors that fail altogether, or on ranges alone. */
+const FAILING = new Set([500, 502]);
 /** A mirror is a convenience: it gets fewer retries than the registry itself. */
 const MIRROR_RETRIES = 1;
 
@@ -48,6 +52,7 @@ export function makeContext(options: RegistryClientOptions): Context {
     resting: remembered(REST_MS),
     withoutReferrersApi: remembered(LACK_MS),
     withoutRanges: remembered(RANGES_MS, MAX_RANGES_MS),
+    withRanges: remembered(LACK_MS),
     refusedRange: remembered(LACK_MS),
   };
 }
@@ -83,6 +88,7 @@ export async function reading<T>(
     retries: Math.min(MIRROR_RETRIES, context.policy.retries),
   };
   let withoutRanges: RegistryError | null = null;
+  const failing: string[] = [];
   for (const mirror of endpoints) {
     const { href } = mirror.root;
     if (context.resting.has(href)) continue;
@@ -91,15 +97,21 @@ export async function reading<T>(
     } catch (error) {
       // Whatever is wrong with a mirror, the registry itself may still work.
       if (!(error instanceof RegistryError)) throw error;
-      if (error.kind === "range") withoutRanges ??= error;
-      else if (error.kind !== "not-found") context.resting.add(href);
+      if (error.kind !== "range") {
+        if (error.kind !== "not-found") context.resting.add(href);
+        continue;
+      }
+      withoutRanges ??= error;
+      if (FAILING.has(error.status ?? 0)) failing.push(href);
     }
   }
   if (withoutRanges === null) return await read(origin, context.policy);
   // If the registry cannot be reached, the caller can still take the whole blob from the mirror.
   if (context.resting.has(origin.root.href)) throw withoutRanges;
   try {
-    return await read(origin, policy);
+    const found = await read(origin, policy);
+    for (const href of failing) context.resting.add(href);
+    return found;
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
     if (error.kind === "unavailable") context.resting.add(origin.root.href);

@@ -25,7 +25,7 @@ const MAX_SKIP_BYTES = 2 ** 20;
 /** A place that answers with less than this is not asked piece by piece. */
 const MIN_PIECE_BYTES = 64 * 1024;
 /** Refusals that a new redirect or login may fix. */
-const MAY_PASS = new Set([400, 403]);
+const MAY_PASS = new Set([400, 401, 403]);
 /** How often a refused range is tried. */
 const REFUSED_TRIES = 3;
 
@@ -65,30 +65,29 @@ async function openPart(
       url: endpointUrl(endpoint, `blobs/${digest}`),
       headers: { range: `bytes=${start}-${end - 1}` },
       scopes: pullScopes(endpoint),
-      accept: [200, 206],
+      accept: [200, 203, 206],
       doing: `reading bytes ${start} to ${end} of blob ${brief(digest)}`,
       rememberRedirect: true,
       signal,
     });
   } catch (error) {
+    const failsOnRanges = error instanceof Transient &&
+      refusesRanges(error.failure) && !context.withRanges.has(href);
+    if (failsOnRanges) {
+      // Some servers fail on ranges alone. Retries tell that from short trouble.
+      throw new Transient(asRefusal(error.failure), error.waitMs);
+    }
     if (!refusesRanges(error)) throw error;
-    const { host, repository } = endpoint;
-    const { detail, status = 0 } = error as RegistryError;
-    const refusal = new RegistryError({
-      kind: "range",
-      host,
-      repository,
-      detail,
-      status,
-      cause: error,
-    });
-    noteRefusal(context, endpoint, digest);
+    const refusal = asRefusal(error);
     // A signed address that expired meanwhile is refused like this too.
-    throw MAY_PASS.has(status) && !isLastTry ? new Transient(refusal) : refusal;
+    throw MAY_PASS.has(error.status ?? 0) && !isLastTry
+      ? new Transient(refusal)
+      : refusal;
   }
   const given = givenRange(answer, end);
-  const fits = given !== null && given.start <= start && given.end > start &&
-    start - given.start <= MAX_SKIP_BYTES;
+  const whole = given !== null && isWhole(answer, given, { start, end });
+  const fits = given !== null && !whole && given.start <= start &&
+    given.end > start && start - given.start <= MAX_SKIP_BYTES;
   if (
     fits && (given.end >= end || given.end - start >= MIN_PIECE_BYTES)
   ) {
@@ -100,7 +99,7 @@ async function openPart(
   if (fits) {
     // A short part may also mean that the blob ends there.
     noteRefusal(context, endpoint, digest);
-  } else if (given !== null) {
+  } else if (given !== null && !whole) {
     throw lie(
       endpoint,
       digest,
@@ -108,7 +107,7 @@ async function openPart(
     );
   } else context.withoutRanges.add(href);
   throw none(
-    answer.status === 200
+    whole || answer.status !== 206
       ? "the registry gave the whole of it for a part"
       : `asked for bytes ${start}-${end - 1}, got "${got}"`,
   );
@@ -124,23 +123,56 @@ function lie(endpoint: Endpoint, digest: Digest, detail: string): Transient {
   );
 }
 
+/** An error as the refusal of a range. */
+function asRefusal(cause: RegistryError): RegistryError {
+  const { host, repository, detail, status = 0 } = cause;
+  const kind = "range";
+  return new RegistryError({ kind, host, repository, detail, status, cause });
+}
+
+/** The part that an answer claims to hold. */
+interface ClaimedRange {
+  readonly start: number;
+  readonly end: number;
+  /** The blob's size, if the answer says it. */
+  readonly size: number | null;
+}
+
 /** The part that an answer claims to hold; null if it does not say. */
-function givenRange(
-  answer: Answer,
-  end: number,
-): { start: number; end: number } | null {
+function givenRange(answer: Answer, end: number): ClaimedRange | null {
+  // The body's parts then have headers of their own.
+  if (/^\s*multipart\//i.test(answer.header("content-type") ?? "")) return null;
   const said = answer.header("content-range");
-  const match = /^\s*bytes[\s=:]+(\d+)\s*-\s*(\d+)\s*(?:\/\s*(?:\d+|\*)\s*)?$/i
-    .exec(said ?? "");
+  const match =
+    /^\s*(?:bytes[\s=:]+)?(\d+)\s*-\s*(\d+)\s*(?:\/\s*(?:(\d+)|\*)\s*)?$/i
+      .exec(said ?? "");
   if (match !== null) {
     const [first, last] = [Number(match[1]), Number(match[2])];
-    return first <= last ? { start: first, end: last + 1 } : null;
+    const size = match[3] === undefined ? null : Number(match[3]);
+    return first <= last ? { start: first, end: last + 1, size } : null;
   }
   // A range that covers the blob may be answered with the whole blob.
   const length = answer.header("content-length");
-  return said === null && answer.status === 200 && Number(length) === end
-    ? { start: 0, end }
+  return said === null && answer.status !== 206 && Number(length) === end
+    ? { start: 0, end, size: end }
     : null;
+}
+
+/**
+ * Whether an answer holds a whole large blob instead of the part asked for. A small blob may lie
+ * within one block of a proxy that caches blocks. So it says nothing about the place.
+ */
+function isWhole(
+  answer: Answer,
+  { start, end, size }: ClaimedRange,
+  asked: { readonly start: number; readonly end: number },
+): boolean {
+  if (size === null || size <= MAX_SKIP_BYTES) return false;
+  if (asked.start === 0 && asked.end === size) return false;
+  // Its length tells if its `Content-Range` only repeats what was asked for.
+  const length = answer.header("content-length");
+  return (start === 0 && end === size) ||
+    (end - start < size && Number(length) === size);
 }
 
 /**
@@ -167,10 +199,10 @@ export async function readRange(
     );
   }
   if (into.length === 0) return;
-  await reading(context, reference, (endpoint, policy) => {
+  await reading(context, reference, async (endpoint, policy) => {
     let filled = 0;
     let tries = 0;
-    return retrying(policy, signal, async (retrier) => {
+    await retrying(policy, signal, async (retrier) => {
       while (filled < into.length) {
         const before = filled;
         const from = start + filled;
@@ -201,6 +233,11 @@ export async function readRange(
           throw endedEarly(endpoint, digest, wanted - filled);
         }
       }
+    }).catch((error) => {
+      const refused = error instanceof RegistryError &&
+        error.kind === "range" && error.cause !== undefined;
+      if (refused) noteRefusal(context, endpoint, digest);
+      throw error;
     });
   });
 }

@@ -19,7 +19,7 @@ const MAX_ERROR_BYTES = 64 * 1024;
  * @param doing what the request was for, for the message: `reading manifest latest`.
  */
 export async function statusFailure(
-  { host, repository }: Endpoint,
+  { host, repository, root }: Endpoint,
   answer: Answer,
   doing: string,
 ): Promise<RegistryError | Transient> {
@@ -27,8 +27,10 @@ export async function statusFailure(
   const passing = PASSING.has(status);
   const wait = retryAfterMs(answer.header("retry-after"));
   const said = await registryWords(answer);
+  // Another host that the registry leads to refuses the signed address, not our login.
+  const elsewhere = status === 401 && answer.url.origin !== root.origin;
   const failure = new RegistryError({
-    kind: KINDS.get(status) ??
+    kind: elsewhere ? "forbidden" : KINDS.get(status) ??
       (status >= 500 || passing ? "unavailable" : "protocol"),
     host,
     repository,

@@ -6,16 +6,16 @@ import { Transient } from "./retry.ts";
 
 /** After this many bytes, the count of retries starts again. */
 export const PROGRESS_BYTES = 2 ** 20;
-/**
- * Statuses of places that refuse a range of a blob they have. Some (403) may be about the blob
- * itself. Asking for the whole blob then tells.
- */
-const REFUSALS = new Set([400, 403, 405, 406, 412, 416, 501]);
+/** Statuses that are about the blob, the login or the moment, not about the range. */
+const NO_REFUSALS = new Set([404, 408, 425, 429, 503, 504]);
 
-/** Whether an error may mean that the range was refused, not the blob. */
-export function refusesRanges(error: unknown): boolean {
-  return error instanceof RegistryError && error.status !== undefined &&
-    REFUSALS.has(error.status);
+/**
+ * Whether an error may mean that the range was refused, not the blob. Places refuse with nearly any
+ * status. Some (403) may be about the blob itself. Asking for the whole blob then tells.
+ */
+export function refusesRanges(error: unknown): error is RegistryError {
+  return error instanceof RegistryError && error.kind !== "unauthorized" &&
+    error.status !== undefined && !NO_REFUSALS.has(error.status);
 }
 
 /**
@@ -32,12 +32,13 @@ export function noteRefusal(
 
 /** Notes that a place gave a range: it supports ranges, whatever it refused before. */
 export function noteRange(
-  { refusedRange, withoutRanges }: Context,
+  { refusedRange, withoutRanges, withRanges }: Context,
   { root: { href } }: Endpoint,
   digest: Digest,
 ): void {
   refusedRange.delete(`${href}${digest}`);
   withoutRanges.delete(href);
+  withRanges.add(href);
 }
 
 /**

@@ -48,7 +48,9 @@ for (const style of NONE) {
   );
 }
 
-for (const status of [400, 403, 405, 406, 412, 416, 501]) {
+for (
+  const status of [400, 403, 405, 406, 411, 412, 416, 417, 422, 501, 520]
+) {
   scene(
     `parts refused by ${status} are remembered once the whole blob came`,
     {},
@@ -104,16 +106,22 @@ scene(
   },
 );
 
-scene("signed addresses that refuse parts are a registry without them", {
-  registry: { redirect: { lifeMs: 60_000 } },
-}, async (s) => {
-  s.registry.ranges = { kind: "refused", status: 403 };
-  await fails("range", readPart(s, 1000, 2000));
-  await s.client.blobBytes(s.reference, s.blob, { maxBytes: BLOB_BYTES });
-  const { length } = s.registry.requests;
-  await fails("range", readPart(s, 1000, 2000));
-  assert.equal(s.registry.requests.length, length);
-});
+for (const status of [400, 401, 403, 501]) {
+  scene(
+    `signed addresses that refuse parts (${status}) are a registry without them`,
+    {
+      registry: { redirect: { lifeMs: 60_000 } },
+    },
+    async (s) => {
+      s.registry.ranges = { kind: "refused", status };
+      await fails("range", readPart(s, 1000, 2000));
+      await s.client.blobBytes(s.reference, s.blob, { maxBytes: BLOB_BYTES });
+      const { length } = s.registry.requests;
+      await fails("range", readPart(s, 1000, 2000));
+      assert.equal(s.registry.requests.length, length);
+    },
+  );
+}
 
 for (const kind of ["ignored", "multipart", "unlabelled"] as const) {
   scene(
@@ -129,7 +137,7 @@ for (const kind of ["ignored", "multipart", "unlabelled"] as const) {
   );
 }
 
-for (const status of [400, 403, 416]) {
+for (const status of [400, 403, 416, 422]) {
   scene(
     `a stream that breaks off goes on where parts are refused by ${status}`,
     {},
@@ -138,11 +146,6 @@ for (const status of [400, 403, 416]) {
       registry.ranges = { kind: "refused", status };
       registry.faults.add({ kind: "truncate", afterBytes: 100_000, times: 1 });
       const stream = await client.blob(reference, blob);
-      if (status === 416) {
-        // Without a size beside it that is how a blob's end is told.
-        await assert.rejects(new Response(stream).bytes());
-        return;
-      }
       assert.equal(sha256(await new Response(stream).bytes()), sha256(bytes));
     },
   );
