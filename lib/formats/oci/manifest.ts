@@ -125,8 +125,10 @@ function parsePlatformField(value: unknown, where: string): Platform {
   return value as unknown as Platform;
 }
 
+/** Some registries write absent fields as null. */
 function optionalString(value: unknown, where: string): string | undefined {
-  if (value === undefined || typeof value === "string") return value;
+  if (value == null) return undefined;
+  if (typeof value === "string") return value;
   throw new ManifestError(`${where} is no string`);
 }
 
@@ -207,7 +209,7 @@ export function parseManifest(
   const value = parseObject(bytes);
   const said = optionalString(value.mediaType, "mediaType") || mediaType;
   // A document that is both (layers and manifests) could be read as either: refuse it.
-  if (isIndexMediaType(said) || value.manifests !== undefined) {
+  if (isIndexMediaType(said) || value.manifests != null) {
     throw new ManifestError(
       "document is an index, not a manifest of one image",
     );
@@ -231,7 +233,7 @@ export function parseIndex(
 ): ImageIndex {
   const value = parseObject(bytes);
   const said = optionalString(value.mediaType, "mediaType") || mediaType;
-  if (value.layers !== undefined || value.config !== undefined) {
+  if (value.layers != null || value.config != null) {
     throw new ManifestError(
       "document is a manifest of one image, not an index",
     );
@@ -255,9 +257,12 @@ export interface IndexEntries {
 /**
  * Reads an index that others write to, and skips bad entries, so that one of them does not hide the
  * others.
- * @returns null where the document is no index at all.
+ * @param read reads one entry. @returns null where the document is no index at all.
  */
-export function readIndexEntries(bytes: Uint8Array): IndexEntries | null {
+export function readIndexEntries(
+  bytes: Uint8Array,
+  read: typeof parseDescriptor = parseDescriptor,
+): IndexEntries | null {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder().decode(bytes));
@@ -265,13 +270,13 @@ export function readIndexEntries(bytes: Uint8Array): IndexEntries | null {
     return null; // no JSON, so no index
   }
   if (!isObject(value)) return null;
-  if (value.layers !== undefined || value.config !== undefined) return null;
+  if (value.layers != null || value.config != null) return null;
   const list = value.manifests ?? (value.schemaVersion === 2 ? [] : null);
   if (!Array.isArray(list)) return null;
   const entries: Descriptor[] = [];
   for (const item of list.slice(0, MAX_DESCRIPTORS)) {
     try {
-      entries.push(parseDescriptor(item, "manifests[]"));
+      entries.push(read(item, "manifests[]"));
     } catch (error) {
       if (!(error instanceof ManifestError)) throw error;
     }

@@ -18,6 +18,8 @@ import {
 } from "./manifests.ts";
 import type { RegistryClientOptions } from "./options.ts";
 import type { Reference } from "./reference.ts";
+import { parseReferrer } from "./referrer.ts";
+import { saysNo } from "./status.ts";
 
 type Place = Pick<Reference, "host" | "repository">;
 
@@ -46,13 +48,13 @@ export async function taggedReferrers(
     throw error;
   }
   // The tag may be an image: somebody named it so, or the registry takes it for a digest.
-  return [...readIndexEntries(found.bytes)?.entries ?? []];
+  return [...readIndexEntries(found.bytes, parseReferrer)?.entries ?? []];
 }
 
-/** For a missing tag, some registries answer that it may not be read. */
-function isAbsence({ kind }: RegistryError): boolean {
-  return kind === "not-found" || kind === "forbidden" ||
-    kind === "unauthorized" || kind === "unsupported";
+/** For a missing tag, some registries answer that it may not be read, or that it is malformed. */
+function isAbsence({ kind, status = 0 }: RegistryError): boolean {
+  return kind === "forbidden" || kind === "unauthorized" ||
+    kind === "unsupported" || saysNo(status);
 }
 
 /** Adds advice to an error of a registry that takes no artifacts or has immutable tags. */
@@ -160,12 +162,11 @@ async function readTag(
     if (!await mayRead(context, reference, subject, signal)) throw error;
     return null;
   }
-  if (found === null) return null;
+  // GitLab takes the tag for the digest it is made of and answers with the image itself.
+  if (found === null || found.descriptor.digest === subject) return null;
   if (readIndexEntries(found.bytes) !== null) {
     return JSON.parse(new TextDecoder().decode(found.bytes));
   }
-  // GitLab takes the tag for the digest it is made of and answers with the image itself.
-  if (found.descriptor.digest === subject) return null;
   throw registryError(
     originEndpoint(reference, context.options),
     "no-artifacts",

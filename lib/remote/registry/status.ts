@@ -12,6 +12,13 @@ const KINDS: ReadonlyMap<number, RegistryErrorKind> = new Map([
 
 /** Statuses worth a retry. */
 const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
+
+/** Whether a status says that something is not there, not offered, or not for us. */
+export function saysNo(status: number): boolean {
+  return status === 501 ||
+    (status >= 400 && status < 500 && !PASSING.has(status));
+}
+
 const MAX_ERROR_BYTES = 64 * 1024;
 
 /**

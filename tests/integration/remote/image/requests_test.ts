@@ -40,8 +40,8 @@ async function withImage(
     name: `${registry.host}/app:1`,
     images,
     asked: () =>
-      registry.requests.map(({ method, path }) =>
-        `${method} ${path.replace(/^.*\/app\//, "")}`
+      registry.requests.map(({ method, path, query }) =>
+        `${method} ${path.replace(/^.*\/app\//, "")}${query}`
       ),
   });
 }
