@@ -267,17 +267,24 @@ async function wholeImage(): Promise<void> {
   const peer = "soci" in found ? found : null;
   if (peer === null) console.log("no peer here: it is not measured");
   await using daemon = peer === null ? null : await startSociPeer(peer);
-  await using containerd = peer === null ? null : await startContainerd();
-  if (containerd !== null) await ctrPull(containerd, name);
+  await using containerd = await startContainerd();
+  await ctrPull(containerd, name);
   const ours: (Spent & { peakMb: number })[] = [];
+  const fromContainerd: (Spent & { peakMb: number })[] = [];
   const theirs: Spent[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    const { program, args } = sociDenoCommand(
-      ...["build-index", "--plain-http", "--force", "--min-layer-size", "0"],
-      name,
+    const build = async (...from: string[]) => {
+      const { program, args } = sociDenoCommand(
+        ...["build-index", "--plain-http", "--force", "--min-layer-size", "0"],
+        ...[...from, name],
+      );
+      return await spent(program, args);
+    };
+    ours.push(await build());
+    fromContainerd.push(
+      await build("--from", "containerd", "--address", containerd.address),
     );
-    ours.push(await spent(program, args));
-    if (peer === null || daemon === null || containerd === null) continue;
+    if (peer === null || daemon === null) continue;
     // Its command line keeps its artifacts in one fixed place.
     theirs.push(
       await spent("unshare", [
@@ -289,20 +296,24 @@ async function wholeImage(): Promise<void> {
     );
   }
   const tarBytes = image.layers.reduce((sum, { tarSize }) => sum + tarSize, 0);
-  const mine = medians(ours);
-  const rows = [[
-    "soci-deno build-index (registry to registry)",
-    (mine.ms / 1000).toFixed(2),
-    speed(tarBytes, mine.ms),
-    "",
-    (mine.cpuMs / 1000).toFixed(2),
-    "",
-    Math.max(...ours.map(({ peakMb }) => peakMb)).toFixed(0),
-  ]];
-  if (theirs.length > 0) {
-    const peers = medians(theirs);
-    rows[0]![3] = (peers.ms / mine.ms).toFixed(2);
-    rows[0]![5] = (peers.cpuMs / mine.cpuMs).toFixed(2);
+  const peers = theirs.length > 0 ? medians(theirs) : null;
+  const row = (label: string, all: (Spent & { peakMb: number })[]) => {
+    const mine = medians(all);
+    return [
+      label,
+      (mine.ms / 1000).toFixed(2),
+      speed(tarBytes, mine.ms),
+      peers === null ? "" : (peers.ms / mine.ms).toFixed(2),
+      (mine.cpuMs / 1000).toFixed(2),
+      peers === null ? "" : (peers.cpuMs / mine.cpuMs).toFixed(2),
+      Math.max(...all.map(({ peakMb }) => peakMb)).toFixed(0),
+    ];
+  };
+  const rows = [
+    row("soci-deno build-index (registry to registry)", ours),
+    row("the same, layers from containerd's store", fromContainerd),
+  ];
+  if (peers !== null) {
     rows.unshift([
       "soci create (from containerd's store)",
       (peers.ms / 1000).toFixed(2),

@@ -33,6 +33,12 @@ export interface CallOptions {
   readonly lease?: string | undefined;
 }
 
+/**
+ * Bytes that containerd may send before we have taken them, of a call and of all. With HTTP/2's 64 KiB it
+ * stops and waits for us 16 times in each message of a blob.
+ */
+const WINDOW_BYTES = 4 * 1024 * 1024;
+
 /** Where a channel leads and what every call on it carries. */
 export interface ChannelOptions {
   /** Path of the Unix socket. */
@@ -69,6 +75,7 @@ export class RpcChannel implements Disposable {
       {
         "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
         "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+        "grpc-node.flow_control_window": WINDOW_BYTES,
         "grpc.default_authority": "localhost",
         "grpc.enable_http_proxy": 0,
         // Reconnects to a restarted daemon soon, not after a backoff of two minutes.
@@ -82,6 +89,11 @@ export class RpcChannel implements Disposable {
   /** Path of the socket. */
   get socketPath(): string {
     return this.#options.socketPath;
+  }
+
+  /** containerd namespace of every call; none for services that have none. */
+  get namespace(): string | undefined {
+    return this.#options.namespace;
   }
 
   /** One request, one response. */

@@ -1,5 +1,6 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
+import { streamBlob } from "./blob_stream.ts";
 import type { CallOptions, DuplexCall, RpcChannel } from "./channel.ts";
 import { isRpcError } from "./errors.ts";
 import {
@@ -13,6 +14,9 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 
 /** Bytes in one write: well below containerd's limit for a message, large enough to be cheap. */
 const WRITE_BYTES = 1024 * 1024;
+
+/** Blobs of so many bytes are worth a connection of their own. */
+const STREAM_BYTES = 2 ** 20;
 
 /** What containerd knows about a blob. */
 export interface ContentInfo {
@@ -95,12 +99,23 @@ export class ContentClient {
     digest: string,
     options: ReadBlobOptions = {},
   ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { offset = 0, length, signal, timeoutMs } = options;
+    if (length === 0) return; // to containerd 0 means the rest
+    let received = 0;
+    if (length !== undefined && length >= STREAM_BYTES && timeoutMs == null) {
+      const { socketPath, namespace = "" } = this.#channel;
+      const about = { socketPath, namespace, digest, offset, length, signal };
+      for await (const piece of streamBlob(about)) {
+        received += piece.length;
+        yield piece;
+      }
+      if (received === length) return;
+    }
     const request = {
       digest,
-      offset: BigInt(options.offset ?? 0),
-      size: BigInt(options.length ?? 0),
+      offset: BigInt(offset + received),
+      size: BigInt(length === undefined ? 0 : length - received),
     };
-    if (options.length === 0) return; // to containerd 0 means the rest
     for await (
       const { data } of this.#channel.serverStream(
         Content.method.read,

@@ -6,7 +6,7 @@
  * and only the fields we use. Other fields that a peer sends are kept as unknown fields. `deno task
  * gen:proto` writes `gen/` from them.
  *
- * It may open one Unix socket and no other connection. It must not know the purpose of a call: its
+ * It may connect to containerd's Unix socket and to nothing else. It must not know the purpose of a call: its
  * callers choose leases, labels and names. Errors are {@linkcode ContainerdError} with containerd's
  * code.
  *

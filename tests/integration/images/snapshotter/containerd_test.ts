@@ -11,6 +11,9 @@ import {
 } from "../../../../lib/images/snapshotter/mod.ts";
 import { NO_LAYERS } from "../../../../lib/images/snapshotter/provider.ts";
 import { TARGET_LABEL } from "../../../../lib/images/snapshotter/types.ts";
+import { streamBlob } from "../../../../lib/remote/containerd/blob_stream.ts";
+import { sha256 } from "../../../../lib/formats/oci/mod.ts";
+import { incompressible, joinBytes } from "../../../support/images/mod.ts";
 import { startContainerd, type TestContainerd } from "./containerd.ts";
 import { descriptor, ociArchive, smallImage } from "./image.ts";
 
@@ -211,6 +214,40 @@ Deno.test("a client of our own stores blobs under a lease, names an image and ha
       assert.deepEqual(labels, { made: "here", more: "1" });
     });
     assert.deepEqual(await leases.list(), []);
+  }));
+
+Deno.test("containerd gives a large blob the short way, whole and in part, and says what is not there", () =>
+  withContainerd(NO_LAYERS, async ({ client, containerd }) => {
+    const bytes = incompressible(20 * 2 ** 20 + 1);
+    const digest = sha256(bytes);
+    await client.content.writeBlob("large", { digest, size: bytes.length }, [
+      bytes,
+    ], { labels: KEEP });
+    const about = {
+      ...{ socketPath: containerd.address, namespace: "tests" },
+      ...{ digest, offset: 0, length: bytes.length },
+    };
+    const collect = async (pieces: AsyncIterable<Uint8Array>) => {
+      const all: Uint8Array[] = [];
+      for await (const piece of pieces) all.push(piece);
+      return joinBytes(all);
+    };
+    assert.equal(sha256(await collect(streamBlob(about))), digest);
+    const [offset, length] = [5_000_001, 9_000_007];
+    const part = bytes.subarray(offset, offset + length);
+    assert.deepEqual(
+      await collect(streamBlob({ ...about, offset, length })),
+      part,
+    );
+    const { content } = client;
+    assert.deepEqual(
+      await collect(content.readBlob(digest, { offset, length })),
+      part,
+    );
+    await assert.rejects(
+      collect(content.readBlob(sha256(part), { length })),
+      (error) => isRpcError(error, "NOT_FOUND"),
+    );
   }));
 
 Deno.test("bytes that are not what the descriptor says are refused", () =>
