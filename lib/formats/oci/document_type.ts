@@ -11,6 +11,14 @@ export function isSchema1MediaType(mediaType: string): boolean {
     mediaType === MEDIA.dockerSchema1Signed;
 }
 
+/** Types that say nothing of a manifest. */
+const GENERIC: ReadonlySet<string> = new Set([
+  "application/json",
+  "application/octet-stream",
+  "text/json",
+  "text/plain",
+]);
+
 /**
  * The media type of a manifest or index: the one in the document, else the one its shape implies, and
  * last the content type it came with, because registries and proxies serve manifests as `text/plain`, as
@@ -30,7 +38,7 @@ export function documentMediaType(
   if (value.schemaVersion === 1 || isSchema1MediaType(own)) {
     return MEDIA.dockerSchema1;
   }
-  if (own !== "") return own;
+  if (own !== "" && !GENERIC.has(own)) return own;
   const index = Array.isArray(value.manifests);
   const manifest = value.config !== undefined || value.layers !== undefined;
   if (index === manifest) return beside;

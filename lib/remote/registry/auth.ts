@@ -119,11 +119,14 @@ export class Authenticator {
     if (credential?.kind === "bearer") {
       return lasting(`Bearer ${credential.token}`);
     }
-    const bearer = challenges.find(({ scheme }) => scheme === "bearer");
+    const bearers = challenges.filter(({ scheme }) => scheme === "bearer");
+    const isBasic = challenges.some(({ scheme }) => scheme === "basic");
+    const bearer = bearers.find(({ parameters }) => parameters.get("realm")) ??
+      (isBasic ? undefined : bearers[0]);
     if (bearer !== undefined) {
       return await this.#token(to, scopes, bearer, credential);
     }
-    if (!challenges.some(({ scheme }) => scheme === "basic")) {
+    if (!isBasic) {
       throw unauthorized(to, "it asks for a kind of login that is not known");
     }
     if (credential?.kind !== "password") {

@@ -15,6 +15,8 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+/;
  */
 const UNQUOTED = /^[^\s",]+/;
 const QUOTED = /^"((?:[^"\\]|\\.)*)"/;
+/** Quotes that are no quotes in HTTP, although some servers think so. */
+const SINGLE_QUOTED = /^'(.*)'$/;
 const SEPARATORS = /^[\s,]+/;
 
 /**
@@ -55,7 +57,8 @@ export function parseChallenges(header: string): Challenge[] {
         continue; // a token in place of parameters, such as Negotiate's
       }
       rest = rest.slice(quoted?.[0].length ?? value.length);
-      current.parameters.set(name.toLowerCase(), value);
+      const plain = quoted === null ? SINGLE_QUOTED.exec(value)?.[1] : value;
+      current.parameters.set(name.toLowerCase(), plain ?? value);
     }
     rest = rest.replace(SEPARATORS, "");
   }

@@ -26,6 +26,7 @@ import { type Endpoint, endpointUrl } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
 import type { Reference } from "./reference.ts";
 import { retrying } from "./retry.ts";
+import { statusOf } from "./status.ts";
 
 /** A manifest's exact bytes and its descriptor. */
 export interface FetchedManifest {
@@ -44,14 +45,13 @@ const ACCEPT = [
   "*/*;q=0.1",
 ].join(", ");
 
-/**
- * Statuses of registries and proxies that do not support HEAD. A GET then gives the real answer.
- */
-const HEAD_REFUSED = [400, 401, 403, 404, 405, 406, 410, 415, 501];
 /** Statuses of registries that refuse to overwrite: tags may be immutable. */
 const WRITE_REFUSED = new Set([400, 403, 405, 409, 412, 422]);
 
-/** Resolves a reference by HEAD, or by GET if the answer to HEAD is incomplete. */
+/**
+ * Resolves a reference by HEAD, or by GET if HEAD fails or its answer is incomplete: registries and
+ * proxies refuse HEAD by nearly any status.
+ */
 export async function resolveManifest(
   context: Context,
   reference: Reference,
@@ -68,21 +68,26 @@ export async function resolveManifest(
           url: manifestUrl(endpoint, name),
           headers: { accept: ACCEPT },
           scopes: pullScopes(endpoint),
-          accept: [200, ...HEAD_REFUSED],
+          accept: [200],
           doing: `looking up ${name}`,
           signal,
+        }).catch((error) => {
+          if (statusOf(error) === undefined) throw error;
+          return null; // only GET gives the real answer
         });
+        if (answer === null) return null;
         await discard(answer);
-        if (answer.status !== 200) return null;
-        const size = answer.header("content-length");
+        const size = Number(answer.header("content-length") ?? 0);
         const digest = answer.header("docker-content-digest") ??
           reference.digest;
         const mediaType = bareMediaType(answer.header("content-type"));
         const known = isIndexMediaType(mediaType) ||
           isManifestMediaType(mediaType);
-        if (size === null || !isDigest(digest) || !known) return null;
-        checkName(endpoint, name, digest);
-        return { mediaType, digest, size: Number(size) };
+        // The length of a compressed answer is not the manifest's. Some proxies say 0 to HEAD.
+        const isLength = size > 0 && answer.encoding === null;
+        if (!isLength || !isDigest(digest) || !known) return null;
+        if (isDigest(name) && name !== digest) return null;
+        return { mediaType, digest, size };
       }),
     isDigest(name) ? "pull" : "resolve",
   );
@@ -109,7 +114,7 @@ export function fetchManifest(
           url: manifestUrl(endpoint, name),
           headers: { accept: ACCEPT },
           scopes: pullScopes(endpoint),
-          accept: [200],
+          accept: [200, 203],
           doing: `reading manifest ${name}`,
           signal,
         });
@@ -134,7 +139,10 @@ export function fetchManifest(
           );
         }
         checkName(endpoint, name, digest);
-        const said = answer.header("docker-content-digest");
+        // Where we know the digest, a header of some cache does not matter.
+        const said = isDigest(name)
+          ? null
+          : answer.header("docker-content-digest");
         if (isDigest(said) && said !== digest) {
           throw registryError(
             endpoint,

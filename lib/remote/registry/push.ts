@@ -11,6 +11,7 @@ import { type Endpoint, endpointUrl } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
 import type { Reference } from "./reference.ts";
 import { Transient } from "./retry.ts";
+import { saysNo, statusOf } from "./status.ts";
 import {
   type BlobSource,
   Upload,
@@ -19,9 +20,6 @@ import {
 } from "./upload.ts";
 
 type Place = Pick<Reference, "host" | "repository">;
-
-/** Statuses of registries and proxies that do not support HEAD of a blob. */
-const HEAD_REFUSED = [400, 401, 403, 405, 406, 410, 415, 501];
 
 /** Whether the repository holds a blob. If HEAD is refused, asks for the blob's first byte. */
 export function hasBlob(
@@ -37,12 +35,15 @@ export function hasBlob(
       method: "HEAD",
       url,
       scopes: pushScopes(endpoint),
-      accept: [200, 404, ...HEAD_REFUSED],
+      accept: [200, 404],
       doing,
       signal,
+    }).catch((error) => {
+      if (statusOf(error) === undefined) throw error;
+      return null; // registries and proxies refuse HEAD by nearly any status
     });
-    await discard(answer);
-    if (answer.status === 200 || answer.status === 404) {
+    if (answer !== null) {
+      await discard(answer);
       return answer.status === 200;
     }
     const first = await context.transport.exchange(endpoint, {
@@ -50,13 +51,17 @@ export function hasBlob(
       url,
       headers: { range: "bytes=0-0" },
       scopes: pushScopes(endpoint),
-      // If this is refused too, we know nothing; the upload will give the real error.
-      accept: [200, 206, 404, 416, ...HEAD_REFUSED],
+      accept: [200, 203, 206, 416],
       doing,
       signal,
+    }).catch((error) => {
+      if (!(error instanceof RegistryError && saysNo(error.status ?? 0))) {
+        throw error;
+      }
+      return null; // if it is refused too, we know nothing; the upload gives the real error
     });
-    await first[Symbol.asyncDispose]();
-    return [200, 206, 416].includes(first.status);
+    await first?.[Symbol.asyncDispose]();
+    return first !== null;
   });
 }
 

@@ -19,6 +19,12 @@ export function saysNo(status: number): boolean {
     (status >= 400 && status < 500 && !PASSING.has(status));
 }
 
+/** The status of a failed request; undefined if there was no answer. */
+export function statusOf(error: unknown): number | undefined {
+  const failure = error instanceof Transient ? error.failure : error;
+  return failure instanceof RegistryError ? failure.status : undefined;
+}
+
 const MAX_ERROR_BYTES = 64 * 1024;
 
 /**

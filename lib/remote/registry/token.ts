@@ -1,5 +1,5 @@
 import type { Answer } from "./body.ts";
-import { BodyTooLarge } from "./body.ts";
+import { BodyTooLarge, discard } from "./body.ts";
 import type { Credential } from "./credentials.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
@@ -19,6 +19,8 @@ export interface Token {
   readonly lifeMs: number;
 }
 
+/** Statuses of token servers that know OAuth2's POST alone. */
+const NO_GET = new Set([405, 501]);
 const MAX_TOKEN_BYTES = 2 ** 20;
 const MAX_TOKEN_LENGTH = 64 * 1024;
 /** The token specification's default lifetime. */
@@ -33,17 +35,27 @@ export function basic(
 }
 
 /**
- * Fetches a token: by GET, or by POST for identity tokens (distribution's token and OAuth2
- * specifications).
+ * Fetches a token: by GET, or by POST for identity tokens and where there is no GET (distribution's
+ * token and OAuth2 specifications).
  */
 export async function fetchToken(
   http: Http,
   to: Endpoint,
   question: TokenQuestion,
 ): Promise<{ answer: Answer; read: () => Promise<Token> }> {
-  const answer = question.credential?.kind === "identity"
-    ? await postToken(http, to, question, question.credential.token)
+  const { credential } = question;
+  let answer = credential?.kind === "identity"
+    ? await postToken(http, to, question, {
+      grant_type: "refresh_token",
+      refresh_token: credential.token,
+    })
     : await getToken(http, to, question);
+  if (credential?.kind === "password" && NO_GET.has(answer.status)) {
+    await discard(answer);
+    const { username, password } = credential;
+    const form = { grant_type: "password", username, password };
+    answer = await postToken(http, to, question, form);
+  }
   return { answer, read: () => readToken(to, answer) };
 }
 
@@ -67,14 +79,13 @@ function postToken(
   http: Http,
   to: Endpoint,
   { realm, service, scopes }: TokenQuestion,
-  refreshToken: string,
+  proof: Readonly<Record<string, string>>,
 ): Promise<Answer> {
   const form = new URLSearchParams({
-    grant_type: "refresh_token",
     service,
     client_id: "soci-deno",
     scope: scopes.join(" "),
-    refresh_token: refreshToken,
+    ...proof,
   });
   return http.send(to, {
     method: "POST",

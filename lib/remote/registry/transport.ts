@@ -75,9 +75,11 @@ export class Transport implements Disposable {
     let authorization = await waiting(this.#authenticator.current(to, scopes));
     const fresh = authorization === null;
     let answer = await this.#send(to, request, authorization);
-    // 403 too: ECR answers so for an expired login. Without a login there is nothing to renew.
+    // 403 too: ECR answers so for an expired login. Without a login there is nothing to renew, unless
+    // the answer says how to log in.
+    const asked = answer.header("www-authenticate") !== null;
     const refused = answer.status === 401 ||
-      (answer.status === 403 && !fresh);
+      (answer.status === 403 && (!fresh || asked));
     if (refused && answer.url.origin === to.root.origin) {
       authorization = await waiting(
         this.#authenticator.after(

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { MEDIA, sha256 } from "../../../../lib/formats/oci/mod.ts";
+import {
+  MEDIA,
+  parseManifest,
+  sha256,
+} from "../../../../lib/formats/oci/mod.ts";
 import { headRefused, manifestsAs } from "../../../support/registry/mod.ts";
 import { fails, scene } from "./helpers.ts";
 
@@ -44,7 +48,10 @@ for (
   );
 }
 
-for (const status of [400, 401, 403, 404, 405, 406, 410, 415, 501]) {
+const HEAD_REFUSED = [204, 400, 401, 402, 403, 404, 405, 406, 407, 409]
+  .concat([410, 412, 415, 418, 422, 429, 500, 501, 502, 503, 504, 520]);
+
+for (const status of HEAD_REFUSED) {
   scene(
     `HEAD of a manifest refused by ${status} leads to GET`,
     {},
@@ -57,7 +64,7 @@ for (const status of [400, 401, 403, 404, 405, 406, 410, 415, 501]) {
   );
 }
 
-for (const status of [400, 401, 403, 405, 406, 410, 415, 501]) {
+for (const status of HEAD_REFUSED.filter((status) => status !== 404)) {
   scene(`HEAD of a blob refused by ${status} is no error`, {}, async (s) => {
     const { registry, client, reference, blob } = s;
     registry.intercept = headRefused(status);
@@ -125,6 +132,105 @@ for (
         const error = await fails("unsupported", ask);
         assert.match(error.message, /schema 1.*push the image again/);
       }
+    },
+  );
+}
+
+for (
+  const [form, headers] of [
+    ["a length of 0", { "content-length": "0" }],
+    ["no length", {}],
+    ["the length of a compressed form", {
+      "content-length": "7",
+      "content-encoding": "gzip",
+    }],
+    ["another digest", {
+      "content-length": "7",
+      "docker-content-digest": sha256(new Uint8Array(1)),
+    }],
+  ] as const
+) {
+  scene(`a manifest is asked for where HEAD gives ${form}`, {}, async (s) => {
+    const { registry, client, reference } = s;
+    const pushed = registry.addManifest("team/app", IMAGE, { tag: "v1" });
+    registry.intercept = (_, { method }) =>
+      method === "HEAD"
+        ? new Response(null, {
+          headers: { "content-type": MEDIA.ociManifest, ...headers },
+        })
+        : null;
+    const byDigest = reference.withDigest(pushed.digest);
+    assert.deepEqual(await client.resolve(byDigest), pushed);
+  });
+}
+
+scene(
+  "a manifest of a known digest is believed beside a header of another",
+  {},
+  async (s) => {
+    const { registry, client, reference } = s;
+    const { digest } = registry.addManifest("team/app", IMAGE, { tag: "v1" });
+    registry.intercept = () =>
+      Response.json(IMAGE, {
+        headers: { "docker-content-digest": sha256(new Uint8Array(1)) },
+      });
+    const { descriptor } = await client.manifest(reference, { digest });
+    assert.equal(descriptor.digest, digest);
+    await fails("integrity", client.manifest(reference));
+  },
+);
+
+for (const encoding of ["gzip", "x-gzip", "deflate"]) {
+  scene(
+    `a manifest compressed on its way (${encoding}) is read`,
+    {},
+    async (s) => {
+      const { registry, client, reference } = s;
+      const pushed = registry.addManifest("team/app", IMAGE, { tag: "v1" });
+      const packed = await new Response(
+        new Blob([JSON.stringify(IMAGE)]).stream().pipeThrough(
+          new CompressionStream(encoding === "deflate" ? "deflate" : "gzip"),
+        ),
+      ).bytes();
+      registry.intercept = () =>
+        new Response(packed, { headers: { "content-encoding": encoding } });
+      const { bytes, descriptor } = await client.manifest(reference);
+      assert.deepEqual(descriptor, pushed);
+      assert.equal(sha256(bytes), pushed.digest);
+    },
+  );
+}
+
+scene("a document that unpacks to too much is refused", {}, async (s) => {
+  const { registry, client, reference } = s;
+  const packed = await new Response(
+    new Blob([new Uint8Array(50_000_000)]).stream()
+      .pipeThrough(new CompressionStream("gzip")),
+  ).bytes();
+  registry.intercept = () =>
+    new Response(packed, { headers: { "content-encoding": "gzip" } });
+  await fails("too-large", client.manifest(reference));
+});
+
+for (const own of ["application/json", "text/plain", "", null]) {
+  scene(
+    `a manifest whose own type is ${own} is what its shape says`,
+    {},
+    async (s) => {
+      const { registry, client, reference } = s;
+      const image = {
+        ...IMAGE,
+        mediaType: own,
+        annotations: null,
+        subject: null,
+      };
+      registry.addManifest("team/app", image, {
+        mediaType: "text/plain",
+        tag: "v1",
+      });
+      const { bytes, descriptor } = await client.manifest(reference);
+      assert.equal(descriptor.mediaType, MEDIA.ociManifest);
+      assert.deepEqual(parseManifest(bytes).layers, []);
     },
   );
 }
