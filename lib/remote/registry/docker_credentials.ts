@@ -3,6 +3,7 @@ import {
   type CredentialStore,
   passwordCredential,
 } from "./credentials.ts";
+import { type CredentialKeys, scopesOf } from "./credential_keys.ts";
 
 /** Docker's credentials cannot be used; the message holds no secret. */
 export class CredentialError extends Error {
@@ -11,20 +12,11 @@ export class CredentialError extends Error {
   }
 }
 
-/** The key of Docker Hub's credentials in the file. */
-const HUB_KEY = "https://index.docker.io/v1/";
-const HUB_HOSTS = new Set([
-  "docker.io",
-  "index.docker.io",
-  "registry-1.docker.io",
-]);
 const HELPER_TIMEOUT_MS = 30_000;
 const MAX_CONFIG_BYTES = 4 * 2 ** 20;
 const MAX_HELPER_BYTES = 2 ** 20;
 
-interface DockerConfig {
-  readonly auths: Readonly<Record<string, unknown>>;
-  readonly credHelpers: Readonly<Record<string, unknown>>;
+interface DockerConfig extends CredentialKeys {
   readonly credsStore: string;
 }
 
@@ -47,14 +39,18 @@ export function dockerCredentials(path?: string): CredentialStore {
       const file = path ?? dockerConfigPath();
       const config = await readConfig(file);
       if (config === null) return null;
-      const names = hostNames(host);
       const { auths, credHelpers, credsStore } = config;
-      for (const scope of scopesOf(config, names, repository)) {
-        const helper = scope.helperKeys.map((key) => credHelpers[key])
-          .find((name): name is string => typeof name === "string") ||
-          credsStore;
+      for (const scope of scopesOf(config, host, repository)) {
+        const own = scope.helperKeys.map((key) => credHelpers[key])
+          .find((name): name is string => typeof name === "string");
+        // As in Docker, an empty name means that the file holds the login.
+        const helper = own ?? credsStore;
         if (helper !== "") {
-          const answer = await askHelper(helper, scope.asked);
+          const answer = await askHelper(helper, scope.asked).catch((error) => {
+            // Many stores know only hosts, and fail for a path that they are not configured for.
+            if (own === undefined && scope.isPath) return null;
+            throw error;
+          });
           // The file may still hold older logins from before `credsStore` was set.
           if (answer !== null) return answer;
         }
@@ -68,98 +64,6 @@ export function dockerCredentials(path?: string): CredentialStore {
       return null;
     },
   };
-}
-
-/** The names a host may have in the file, likeliest first. */
-function hostNames(host: string): string[] {
-  const hub = HUB_HOSTS.has(host) ? [HUB_KEY, ...HUB_HOSTS] : [];
-  return [...new Set([...hub, host])];
-}
-
-/** A part of a registry that the file has entries for. */
-interface CredentialScope {
-  /** Keys of `auths`, the preferred first. */
-  readonly authKeys: readonly string[];
-  /** Keys of `credHelpers`. */
-  readonly helperKeys: readonly string[];
-  /** What a helper is asked for. */
-  readonly asked: string;
-}
-
-/**
- * The parts of a registry that cover a repository: longest path first, the whole host last. Podman
- * and Kubernetes read the file like this, and people who write it by hand expect it.
- */
-function scopesOf(
-  { auths, credHelpers }: DockerConfig,
-  names: readonly string[],
-  repository: string,
-): CredentialScope[] {
-  const parts = repository.split("/");
-  const helpers = keysByPath(Object.keys(credHelpers), names, parts);
-  const inline = keysByPath(Object.keys(auths), names, parts);
-  const depths = new Set([...helpers.keys(), ...inline.keys(), 0]);
-  return [...depths].sort((a, b) => b - a).map((depth) => ({
-    authKeys: inline.get(depth) ?? [],
-    helperKeys: helpers.get(depth) ?? [],
-    asked: depth === 0
-      ? names[0]!
-      : [names.at(-1), ...parts.slice(0, depth)].join("/"),
-  }));
-}
-
-/** The keys that cover a repository, by how many path components they name. */
-function keysByPath(
-  keys: readonly string[],
-  names: readonly string[],
-  parts: readonly string[],
-): Map<number, string[]> {
-  const ranked = keys.flatMap((key) => {
-    const { host, path } = readKey(key);
-    const rank = names.includes(key)
-      ? names.indexOf(key)
-      : names.includes(host)
-      ? names.length
-      : names.some((name) => matchesPattern(host, name))
-      ? names.length + 1
-      : null;
-    if (rank === null) return [];
-    // The path in Docker's old key (`/v1/`) is not a repository path.
-    const covered = names.includes(key) ? [] : path;
-    return covered.every((part, at) => part === parts[at])
-      ? [{ key, rank, depth: covered.length }]
-      : [];
-  }).sort((a, b) => a.rank - b.rank);
-  const found = new Map<number, string[]>();
-  for (const { key, depth } of ranked) {
-    found.getOrInsertComputed(depth, () => []).push(key);
-  }
-  return found;
-}
-
-/** `https://host/v1/`, `host/` and `host` are the same entry to Docker. */
-function readKey(key: string): { host: string; path: readonly string[] } {
-  const [host = "", ...path] = key.replace(/^https?:\/\//, "").split("/")
-    .filter((part) => part !== "");
-  if (/^v[12]$/.test(path[0] ?? "")) path.shift();
-  return { host, path };
-}
-
-/** Matches Kubernetes' `*.example.com`: a `*` matches within one DNS label. */
-function matchesPattern(pattern: string, host: string): boolean {
-  if (!pattern.includes("*") || pattern.length > 300) return false;
-  const labels = pattern.split(".");
-  const names = host.split(".");
-  return labels.length === names.length &&
-    labels.every((label, at) =>
-      new RegExp(
-        `^${
-          label.split(/\*+/).map((text) => text.replace(/[^\w-]/g, "\\$&"))
-            .join("[^.]*")
-        }$`,
-        "i",
-      ).test(names[at]!)
-    );
 }
 
 async function readConfig(file: string): Promise<DockerConfig | null> {
