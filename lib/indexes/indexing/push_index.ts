@@ -1,6 +1,10 @@
 import type { ArtifactStore } from "../artifacts/mod.ts";
 import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
-import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
+import {
+  type Reference,
+  type RegistryClient,
+  RegistryError,
+} from "../../remote/registry/mod.ts";
 import { SOCI_MEDIA } from "../../formats/soci/mod.ts";
 import { type PushOptions, pushTree } from "./push.ts";
 
@@ -58,7 +62,11 @@ export async function pushNewestIndex(
       manifest.digest,
       SOCI_MEDIA.indexV1,
       { signal },
-    );
+    ).catch((error) => {
+      // A warning is not worth the push. Pushing has its own ways round a failing list.
+      if (existing === "warn" && error instanceof RegistryError) return [];
+      throw error;
+    });
     if (there !== undefined) {
       options.onExisting?.(there.digest, manifest.digest);
       if (existing === "skip") {

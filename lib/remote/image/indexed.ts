@@ -1,4 +1,5 @@
 import type { Descriptor, Digest, Platform } from "../../formats/oci/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
 import { RegistryPlace } from "../content/mod.ts";
 import type { Reference, RegistryClient } from "../registry/mod.ts";
 import {
@@ -8,7 +9,9 @@ import {
 } from "./discover.ts";
 import { ImageError } from "./errors.ts";
 import { readFamily } from "./family.ts";
-import { type Document, Image, type ImageLayer } from "./image.ts";
+import { Image, type ImageLayer } from "./image.ts";
+
+const log = logger("images");
 
 /**
  * Layers of an image that is served lazily: four times as many as overlayfs stacks. Each takes a mount,
@@ -53,15 +56,19 @@ export async function readIndexedImage(
   const image = manifest.then((document) =>
     Image.of(source, reference.toString(), document, signal)
   );
-  return await withIndex(client, reference, manifestDigest, {
-    manifest,
-    image,
-  }, options);
+  const index = discoverIndex(
+    client,
+    reference,
+    { digest: manifestDigest, bytes: manifest.then(({ bytes }) => bytes) },
+    options,
+  );
+  return await withIndex(reference, manifestDigest, { index, image }, options);
 }
 
 /**
- * The image a reference stands for, of one platform (default: this machine's).
- * @throws PlatformNotFoundError, RegistryError, ManifestError, ImageError, SociError
+ * The image a reference stands for, of one platform (default: this machine's). If its index cannot be
+ * found or used, the log says why, and the image counts as one without.
+ * @throws PlatformNotFoundError, RegistryError, ManifestError, ImageError
  */
 export async function resolveIndexedImage(
   client: RegistryClient,
@@ -72,30 +79,39 @@ export async function resolveIndexedImage(
   const source = new RegistryPlace(client, reference);
   const family = await readFamily(source, options.signal);
   const image = await family.one(platform, options.signal);
-  return await withIndex(client, reference, image.descriptor.digest, {
-    manifest: Promise.resolve(image),
-    image: Promise.resolve(image),
-  }, options);
+  const { digest } = image.descriptor;
+  const index = discoverIndex(
+    client,
+    reference,
+    { digest, bytes: image.bytes },
+    options,
+  ).catch((error) => {
+    log.warn("index cannot be used, the image is served without", {
+      image: reference.toString(),
+      error: String(error),
+    });
+    return null;
+  });
+  return await withIndex(
+    reference,
+    digest,
+    { index, image: Promise.resolve(image) },
+    options,
+  );
 }
 
 async function withIndex(
-  client: RegistryClient,
   reference: Reference,
   digest: Digest,
   coming: {
-    readonly manifest: Promise<Document>;
+    readonly index: Promise<DiscoveredIndex | null>;
     readonly image: Promise<Image>;
   },
   options: DiscoverOptions,
 ): Promise<IndexedImage> {
   const { signal } = options;
   const [index, image, layers] = await Promise.all([
-    discoverIndex(
-      client,
-      reference,
-      { digest, bytes: coming.manifest.then(({ bytes }) => bytes) },
-      options,
-    ),
+    coming.index,
     coming.image,
     coming.image.then((image) => {
       const { length } = image.manifest.layers;

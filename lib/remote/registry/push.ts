@@ -68,12 +68,20 @@ export function hasBlob(
 /** Ways to upload, fewest requests first. */
 const WAYS_OF_BYTES: readonly UploadWay[] = ["put", "patch", "chunks"];
 const WAYS_OF_STREAMS: readonly UploadWay[] = ["patch", "chunks", "put"];
-/** Statuses of registries that refuse the way of uploading, not the blob. */
-const WAY_REFUSED = new Set([400, 404, 405, 411, 413, 415, 416, 422, 501]);
+/** Error codes about the repository: another way of uploading would not help. */
+const ABOUT_NAME = /\b(?:NAME_INVALID|NAME_UNKNOWN)\b/;
 
-/** Error codes about the blob or the repository: another way of uploading would not help. */
-const ABOUT_BLOB =
-  /\b(?:DIGEST_INVALID|SIZE_INVALID|NAME_INVALID|NAME_UNKNOWN)\b/;
+/**
+ * Whether a registry may have refused the way of uploading, not the blob. One that ignores the body
+ * of a request complains of the digest.
+ */
+function refusesWay(error: unknown): boolean {
+  if (!(error instanceof RegistryError) || ABOUT_NAME.test(error.detail)) {
+    return false;
+  }
+  const { status = 0 } = error;
+  return status === 500 || (saysNo(status) && ![401, 403].includes(status));
+}
 
 /** Uploads a blob. Tries the ways of uploading in turn until the registry accepts one. */
 export async function uploadBlob(
@@ -95,11 +103,9 @@ export async function uploadBlob(
           new Upload(context, endpoint, descriptor, source, signal).send(way),
       );
     } catch (error) {
-      const refused = error instanceof RegistryError &&
-        WAY_REFUSED.has(error.status ?? 0) && !ABOUT_BLOB.test(error.detail);
-      if (!refused) throw error;
+      if (!refusesWay(error)) throw error;
       // The first way is the usual one, so its error tells most.
-      refusal ??= error;
+      refusal ??= error as RegistryError;
     }
   }
   throw refusal;

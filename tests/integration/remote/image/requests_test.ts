@@ -8,6 +8,7 @@ import {
 import {
   parseReference,
   RegistryClient,
+  RegistryError,
 } from "../../../../lib/remote/registry/mod.ts";
 import {
   imageIndex,
@@ -16,7 +17,10 @@ import {
   pushImage,
   TarBuilder,
 } from "../../../support/images/mod.ts";
-import { startRegistry } from "../../../support/registry/mod.ts";
+import {
+  referrersAnswered,
+  startRegistry,
+} from "../../../support/registry/mod.ts";
 
 /** An image of two platforms, at a registry, and what is asked of it. */
 async function withImage(
@@ -88,3 +92,36 @@ Deno.test("an image with its index takes one request each, the daemon's two roun
     const then = asked().slice(before);
     assert.equal(new Set(then).size, then.length);
   }));
+
+Deno.test("an image whose referrers cannot be had is one without index", async () => {
+  await using registry = startRegistry();
+  const image = makeImage({
+    layers: [layerBlob(new TarBuilder().file("a", "a"))],
+  });
+  await pushImage(registry.host, "app:1", image);
+  const reference = parseReference(`${registry.host}/app:1`);
+  const ways = { v1: true, v2: true };
+  using client = new RegistryClient({
+    retry: { retries: 1, minWaitMs: 1 },
+    timeouts: { headersMs: 200, idleMs: 200 },
+  });
+  const never = Promise.withResolvers<Response>();
+  for (
+    const answer of [
+      () => new Response(null, { status: 500 }),
+      () => new Response("x".repeat(5 * 2 ** 20)),
+      () => never.promise,
+    ]
+  ) {
+    registry.intercept = referrersAnswered(answer);
+    const found = await resolveIndexedImage(client, reference, undefined, ways);
+    assert.equal(found.index, null);
+    assert.equal(found.layers.length, 1);
+    // The daemon tells containerd why, and containerd unpacks.
+    await assert.rejects(
+      readIndexedImage(client, reference, found.descriptor.digest, ways),
+      RegistryError,
+    );
+  }
+  never.resolve(new Response(null, { status: 503 }));
+});

@@ -200,3 +200,46 @@ scene(
     assert.equal(await client.mount(other, blob.digest, "team/app"), false);
   },
 );
+
+for (const status of [400, 404, 406, 409, 500]) {
+  for (const [kind, refused] of [["PUT", "PUT"], ["PATCH", "PATCH"]] as const) {
+    scene(
+      `a blob is pushed where ${kind} ignores its body and answers ${status}`,
+      {},
+      async (s) => {
+        const { registry, client, reference } = s;
+        const bytes = new Uint8Array(10);
+        const blob = { digest: sha256(bytes), size: 10 };
+        registry.intercept = async (path, request) => {
+          const length = request.headers.get("content-length");
+          if (
+            !path.includes("/blobs/uploads/") || request.method !== refused ||
+            length === "0"
+          ) return null;
+          await request.body?.cancel();
+          return Response.json({ errors: [{ code: "DIGEST_INVALID" }] }, {
+            status,
+          });
+        };
+        const source = kind === "PUT" ? bytes : () => streamOf(bytes);
+        await client.pushBlob(reference, blob, source);
+        registry.intercept = null;
+        assert.ok(await client.hasBlob(reference, blob.digest));
+      },
+    );
+  }
+}
+
+scene("a repository that takes no pushes is asked once", {}, async (s) => {
+  const { registry, client, reference } = s;
+  const bytes = new Uint8Array(10);
+  let asked = 0;
+  registry.intercept = (path) => {
+    if (!path.includes("/blobs/uploads/")) return null;
+    asked++;
+    return new Response(null, { status: 403 });
+  };
+  const blob = { digest: sha256(bytes), size: 10 };
+  await fails("forbidden", client.pushBlob(reference, blob, bytes));
+  assert.equal(asked, 1);
+});
