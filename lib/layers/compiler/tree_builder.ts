@@ -32,6 +32,8 @@ import { XattrTable } from "./xattr_table.ts";
 
 const MAX_TARGET_BYTES = 4095;
 const S_ISGID = 0o2000;
+/** The root directory's inode. */
+const ROOT = 0;
 /** S_ISUID, S_ISGID, S_ISVTX and the permission bits. */
 const PERMISSIONS = 0o7777;
 /** A link's only mode in Linux: unpacking ignores the entry's. */
@@ -134,9 +136,7 @@ export class TreeBuilder {
       ? LINK_MODE
       : FILE_TYPE[entry.type] | (entry.mode & PERMISSIONS);
     this.inodes.mode[inode] = mode;
-    if (this.xattrs.any && entry.type !== "symlink") {
-      this.xattrs.inherit(inode, parent, mode);
-    }
+    if (entry.type !== "symlink") this.#inheritAcl(inode, parent);
     this.#applyMetadata(inode, entry);
     this.#applyContent(inode, entry, number);
     this.dirents.set(parent, id, inode);
@@ -148,8 +148,8 @@ export class TreeBuilder {
    */
   #addRoot(entry: ZtocEntry): void {
     if (entry.type !== "dir") return;
-    this.#describeDirectory(0, entry);
-    this.inodes.rdev[0] = DIRECTORY.own;
+    this.#describeDirectory(ROOT, entry);
+    this.inodes.rdev[ROOT] = DIRECTORY.own;
   }
 
   #describeDirectory(inode: number, entry: ZtocEntry): void {
@@ -192,8 +192,8 @@ export class TreeBuilder {
     if (!this.#isLink(target)) {
       const type = (mode[target] as number) & S.IFMT;
       mode[target] = type | (entry.mode & PERMISSIONS);
-      this.xattrs.dropCapability(target);
     }
+    this.xattrs.dropCapability(target);
     this.#applyMetadata(target, entry);
     this.dirents.set(parent, id, target);
     this.#forgetPaths(); // a directory may have been replaced
@@ -231,10 +231,15 @@ export class TreeBuilder {
         checkName(path, start, end, number, 0);
         const id = this.names.put(path, start, end);
         node = this.dirents.find(node, id);
-        if (node < 0) return -1;
-        if (this.#isLink(node)) return this.#linkedDirectory(path, number);
-        // A file has nothing below it. But `file/` may name the file itself.
-        if (!this.#isDirectory(node)) return end + 1 < path.length ? -1 : node;
+        // `missing/../a` and `file/../a` name `a`, and `file/` may name the file itself.
+        if (node < 0 || this.#isLink(node)) {
+          return this.#linkedDirectory(path, number);
+        }
+        if (!this.#isDirectory(node)) {
+          return end + 1 < path.length
+            ? this.#linkedDirectory(path, number)
+            : node;
+        }
       }
       start = end + 1;
     }
@@ -342,14 +347,18 @@ export class TreeBuilder {
     const made = this.#newDirectory();
     const { mode, gid } = this.inodes;
     // As Linux does for a new directory. If an entry follows, it sets the owner.
-    if (((mode[parent] as number) & S_ISGID) !== 0) {
+    if (parent !== ROOT && ((mode[parent] as number) & S_ISGID) !== 0) {
       gid[made] = gid[parent] as number;
     }
-    if (this.xattrs.any) {
-      this.xattrs.inherit(made, parent, mode[made] as number);
-    }
+    this.#inheritAcl(made, parent);
     this.dirents.set(parent, name, made);
     return made;
+  }
+
+  /** The root has nothing to inherit: unpacking ignores its entry. */
+  #inheritAcl(inode: number, parent: number): void {
+    if (parent === ROOT || !this.xattrs.any) return;
+    this.xattrs.inherit(inode, parent, this.inodes.mode[inode] as number);
   }
 
   #whiteout(

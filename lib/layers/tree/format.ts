@@ -56,7 +56,7 @@ export const FLAG_INHERITS = 2;
  * revision is still served in old mounts, because the kernel knows its inode numbers. Otherwise it
  * is compiled again.
  */
-export const TREE_REVISION = 1;
+export const TREE_REVISION = 2;
 
 /** Where a directory's facts (mode, owner, attributes) come from. */
 export const DIRECTORY = {

@@ -135,6 +135,14 @@ Deno.test("a missing directory gets the group of the one it is in, where that ha
   assert.equal(tree.gid[find(tree, "g/made/too")], 0);
 });
 
+Deno.test("nothing is inherited from the root's entry, which unpacking ignores", () => {
+  const tree = treeOf([
+    { name: "./", type: "dir", mode: 0o2775, gid: 5 },
+    { name: "made/file" },
+  ]);
+  assert.equal(tree.gid[find(tree, "made")], 0);
+});
+
 Deno.test("names are cleaned of slashes and dots, and absolute ones start at the root", () => {
   const tree = treeOf([{ name: "/./a//b/./file" }, { name: "./a/b/other" }]);
   assert.deepEqual(namesIn(tree, find(tree, "a/b")), ["file", "other"]);

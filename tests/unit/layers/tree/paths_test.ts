@@ -112,14 +112,16 @@ Deno.test("hard links find their files through links and dots", () => {
     { name: "c/hl", type: "hardlink", linkname: "c/lib/real" },
     { name: "dots", type: "hardlink", linkname: "./c/usr/../usr/lib/real" },
     { name: "climbs", type: "hardlink", linkname: "../../c/lib/real" },
+    { name: "by-text", type: "hardlink", linkname: "c/none/../usr/lib/real" },
+    { name: "of-file", type: "hardlink", linkname: "dots/../c/lib/real" },
     { name: "sym", type: "symlink", linkname: "c/usr/lib/real" },
     { name: "of-link", type: "hardlink", linkname: "sym" },
   ]);
   const inode = find(tree, "c/usr/lib/real");
-  for (const path of ["c/hl", "dots", "climbs"]) {
+  for (const path of ["c/hl", "dots", "climbs", "by-text", "of-file"]) {
     assert.equal(find(tree, path), inode, path);
   }
-  assert.equal(tree.nlink[inode], 4);
+  assert.equal(tree.nlink[inode], 6);
   // The last part of a target is not followed.
   assert.equal(find(tree, "of-link"), find(tree, "sym"));
 });

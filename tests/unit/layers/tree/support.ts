@@ -29,7 +29,7 @@ export interface EntryFacts {
   readonly modTime?: string;
   readonly devMajor?: number;
   readonly devMinor?: number;
-  readonly xattrs?: Readonly<Record<string, string>>;
+  readonly xattrs?: Readonly<Record<string, string | Uint8Array>>;
 }
 
 /** An entry of a ztoc; what is not said is zero or empty. */
@@ -52,6 +52,24 @@ export function entry(facts: EntryFacts): ZtocEntry {
       ([key, value]) => [bytesOf(key), bytesOf(value)] as const,
     ),
   };
+}
+
+/** Stands in an ACL for the ID of an entry that names nobody. */
+export const NO_ID = 0xffff_ffff;
+
+/** An ACL as an attribute holds it, of entries: tag, permissions, ID. */
+export function acl(
+  ...entries: readonly (readonly [number, number, number])[]
+) {
+  const bytes = new Uint8Array(4 + entries.length * 8);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 2, true);
+  for (const [i, [tag, permissions, id]] of entries.entries()) {
+    view.setUint16(4 + i * 8, tag, true);
+    view.setUint16(6 + i * 8, permissions, true);
+    view.setUint32(8 + i * 8, id, true);
+  }
+  return bytes;
 }
 
 /** The tree of a file list. */

@@ -1,6 +1,14 @@
 /** Extended attributes as a file system of Linux has them when containerd has unpacked the archive. */
 import assert from "node:assert/strict";
-import { entry, type EntryFacts, find, latin1, xattrsOf } from "./support.ts";
+import {
+  acl,
+  entry,
+  type EntryFacts,
+  find,
+  latin1,
+  NO_ID,
+  xattrsOf,
+} from "./support.ts";
 import { LayerTree } from "../../../../lib/layers/tree/mod.ts";
 import { compileTree } from "../../../../lib/layers/compiler/mod.ts";
 
@@ -24,19 +32,7 @@ function treeOf(
   }));
 }
 
-const U = 0xffff_ffff;
-
-function acl(...entries: readonly (readonly [number, number, number])[]) {
-  const bytes = new Uint8Array(4 + entries.length * 8);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, 2, true);
-  for (const [i, [tag, permissions, id]] of entries.entries()) {
-    view.setUint16(4 + i * 8, tag, true);
-    view.setUint16(6 + i * 8, permissions, true);
-    view.setUint32(8 + i * 8, id, true);
-  }
-  return bytes;
-}
+const U = NO_ID;
 
 /** `user::6 user:1000:4 group::0 mask::M other::O` */
 const named = (mask: number, other = 0) =>
@@ -80,6 +76,8 @@ Deno.test("a hard link's header takes capabilities away, and gives what it says 
   const tree = treeOf([
     { name: "a", attributes: { ...cap, "user.kept": hex("01") } },
     { name: "a2", type: "hardlink", linkname: "a" },
+    { name: "s", type: "symlink", linkname: "x", attributes: cap },
+    { name: "s2", type: "hardlink", linkname: "s" },
     { name: "b", attributes: { ...cap, "user.x": hex("01") } },
     {
       name: "b2",
@@ -89,6 +87,7 @@ Deno.test("a hard link's header takes capabilities away, and gives what it says 
     },
   ]);
   assert.deepEqual(shown(tree, "a"), { "user.kept": "01" });
+  assert.deepEqual(shown(tree, "s"), {});
   assert.deepEqual(shown(tree, "b"), {
     "security.capability": CAPABILITY,
     "user.x": "02",
