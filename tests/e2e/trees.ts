@@ -81,9 +81,9 @@ export async function bothWays(
 
 /**
  * Whether a directory is implied by some archive of an image: unpacking gives it the time it runs at.
- * The root, which containerd makes by itself, is one.
+ * The root, which containerd makes by itself, is one. `mtimeNs` is the time it has there.
  */
-export type ImpliedDirectories = (path: string) => boolean;
+export type ImpliedDirectories = (path: string, mtimeNs: bigint) => boolean;
 
 /**
  * How the lazy tree differs from the unpacked one. Of `implied` directories times are left out, and
@@ -96,11 +96,13 @@ export async function differences(
 ) {
   const lazy = await viewTree(host, chainId, "soci");
   const unpacked = await viewTree(host, chainId, "overlayfs");
-  const directories = new Set(
-    unpacked.filter(({ type }) => type === "dir").map(({ path }) => path),
+  const directories = new Map(
+    unpacked.filter(({ type }) => type === "dir")
+      .map(({ path, mtimeNs }) => [path, mtimeNs]),
   );
-  return compareTrees(lazy, unpacked).filter(({ path, field }) =>
-    !(directories.has(path) && implied(path) &&
-      (field === "mtimeNs" || field === "nlink"))
-  );
+  return compareTrees(lazy, unpacked).filter(({ path, field }) => {
+    const time = directories.get(path);
+    return time === undefined || !implied(path, time) ||
+      (field !== "mtimeNs" && field !== "nlink");
+  });
 }

@@ -26,6 +26,20 @@ const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const MAX_LIST_BYTES = 65536;
 const O_DIRECTORY_CLOEXEC = 0o200000 | 0o2000000;
+const PATH_MAX = 4096;
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const S_IFLNK = 0o120000;
+/** `struct statx` (uapi/linux/stat.h): its size, and where fields are. */
+const STATX_BYTES = 256;
+const STATX_BASIC_STATS = 0x7ff;
+const STATX = {
+  uid: 20,
+  gid: 24,
+  mode: 28,
+  mtimeSeconds: 112,
+  mtimeNanos: 120,
+} as const;
 /** The user that nothing belongs to. */
 const NOBODY = 65534;
 
@@ -107,6 +121,51 @@ export function setTime(
     AT_SYMLINK_NOFOLLOW,
   );
   check(result, "utimensat", path);
+}
+
+/** What is at a path. */
+export interface PathEntry extends Omit<DirectoryAttributes, "xattrs"> {
+  /** `other`: anything that is no directory and no symbolic link. */
+  readonly kind: "directory" | "link" | "other";
+}
+
+/**
+ * Looks at a path, given as text of one character a byte, and follows no link in its last component.
+ * @returns null if nothing is there. @throws OsError
+ */
+export function entryAt(path: string): PathEntry | null {
+  const bytes = new Uint8Array(STATX_BYTES);
+  const result = libc.statx(
+    AT_FDCWD,
+    pathBytes(path),
+    AT_SYMLINK_NOFOLLOW,
+    STATX_BASIC_STATS,
+    bytes,
+  );
+  if (result < 0) {
+    const errno = lastErrno();
+    if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR) return null;
+    throw new OsError(errno, "statx", path);
+  }
+  const view = new DataView(bytes.buffer);
+  const mode = view.getUint16(STATX.mode, true);
+  const type = mode & S_IFMT;
+  return {
+    kind: type === S_IFDIR ? "directory" : type === S_IFLNK ? "link" : "other",
+    mode: mode & ~S_IFMT,
+    uid: view.getUint32(STATX.uid, true),
+    gid: view.getUint32(STATX.gid, true),
+    mtimeSeconds: Number(view.getBigInt64(STATX.mtimeSeconds, true)),
+    mtimeNanos: view.getUint32(STATX.mtimeNanos, true),
+  };
+}
+
+/** The target of a symbolic link; path and target are texts of one character a byte. @throws OsError */
+export function linkTarget(path: string): string {
+  const into = new Uint8Array(PATH_MAX);
+  const length = libc.readlink(pathBytes(path), into, BigInt(into.length));
+  check(length, "readlink", path);
+  return String.fromCharCode(...into.subarray(0, length));
 }
 
 /** Extended attributes of a file, those of the host itself (`trusted.*`) left out. @throws OsError */

@@ -65,8 +65,11 @@ export {
 export {
   bytePath,
   type DirectoryAttributes,
+  entryAt,
   isClosedToOthers,
+  linkTarget,
   makeDirectoryOf,
+  type PathEntry,
   setAttributes,
   setTime,
   xattrsOf,

@@ -5,6 +5,8 @@
  */
 import {
   bytePath,
+  entryAt,
+  linkTarget,
   makeDirectoryOf,
   setAttributes,
   setTime,
@@ -13,10 +15,10 @@ import {
 import { putOnDisk } from "../../host/files/mod.ts";
 import type {
   ChainDirectory,
-  DirectoryFacts,
   LowerDirectories,
+  LowerDirectory,
 } from "../tree/mod.ts";
-import { rootPathOf } from "../tree/mod.ts";
+import { DIRECTORY, rootPathOf } from "../tree/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 
 const log = logger("images");
@@ -63,53 +65,20 @@ export class FolderLower implements LowerDirectories {
     readonly folder: string,
   ) {}
 
-  /** Looks up a path in the folder; follows links within it. @throws Deno's errors, OsError */
-  look(path: string): DirectoryFacts | "other" | "missing" {
-    const found = rootPathOf(path, (at) => this.#readLink(at));
+  /** Looks up a path in the folder; follows links within it. @throws OsError */
+  look(path: string): LowerDirectory | "other" | "missing" {
+    const root = bytePath(this.folder);
+    const found = rootPathOf(
+      path,
+      (at) =>
+        entryAt(root + at)?.kind === "link" ? linkTarget(root + at) : null,
+    );
     if (found === null) return "other";
-    const local = this.#local(found);
-    const info = local === null ? null : lstat(local);
-    if (local === null || info === null) return "missing";
-    if (!info.isDirectory) return "other";
-    const ms = info.mtime?.getTime() ?? 0;
-    return {
-      mode: (info.mode ?? 0) & 0o7777,
-      uid: info.uid ?? 0,
-      gid: info.gid ?? 0,
-      mtimeSeconds: Math.floor(ms / 1000),
-      mtimeNanos: (ms % 1000) * 1e6,
-      xattrs: xattrsOf(bytePath(local)),
-    };
-  }
-
-  #readLink(path: string): string | null {
-    const local = this.#local(path);
-    if (local === null || !lstat(local)?.isSymlink) return null;
-    return bytePath(Deno.readLinkSync(local));
-  }
-
-  /** Null for names that are not UTF-8: Deno cannot open them. */
-  #local(path: string): string | null {
-    try {
-      const bytes = Uint8Array.from(path, (unit) => unit.charCodeAt(0));
-      return this.folder + new TextDecoder("utf-8", { fatal: true }).decode(
-        bytes,
-      );
-    } catch (error) {
-      if (error instanceof TypeError) return null;
-      throw error;
-    }
-  }
-}
-
-function lstat(path: string): Deno.FileInfo | null {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory
-    ) return null;
-    throw error;
+    const entry = entryAt(root + found);
+    if (entry === null) return "missing";
+    const { kind, ...attributes } = entry;
+    if (kind !== "directory") return "other";
+    const facts = { ...attributes, xattrs: xattrsOf(root + found) };
+    return { path: found, facts, kind: DIRECTORY.own };
   }
 }

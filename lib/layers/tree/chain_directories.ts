@@ -41,12 +41,22 @@ export interface ChainDirectory {
   readonly children: readonly ChainDirectory[];
 }
 
+/** A directory of a lower layer. */
+export interface LowerDirectory {
+  /** Its clean absolute path there, without links. */
+  readonly path: string;
+  /** As that layer alone has them. */
+  readonly facts: DirectoryFacts;
+  /** A `DIRECTORY` value: where its facts come from. */
+  readonly kind: number;
+}
+
 /** A lower layer, as unpacking sees it. */
 export interface LowerDirectories {
   /**
    * Looks up a clean absolute path and follows links within the layer. `other`: not a directory.
    */
-  look(path: string): DirectoryFacts | "other" | "missing";
+  look(path: string): LowerDirectory | "other" | "missing";
 }
 
 /** A chain without its uppermost layer. */
@@ -131,6 +141,41 @@ interface Place {
 }
 
 /**
+ * The facts of a directory without an entry, or whose entry came late.
+ * @param own its kind, and what its layer alone says.
+ * @param below what the layers below have; null if it is new.
+ * @param parent the facts that the directory it is in was made with, if that has no entry.
+ */
+function inheriting(
+  { kind, facts }: Pick<LowerDirectory, "kind" | "facts">,
+  below: DirectoryFacts | null,
+  parent: DirectoryFacts | null,
+): DirectoryFacts {
+  const made = madeIn(parent, facts);
+  const implied = kind === DIRECTORY.implied;
+  return withMode({
+    ...(implied ? below ?? made : facts),
+    // In the order in which unpacking sets them.
+    xattrs: new Map([
+      ...made.xattrs,
+      ...below?.xattrs ?? [],
+      ...(implied ? [] : facts.xattrs),
+    ]),
+  });
+}
+
+/** Adjusts a directory's access ACL to its mode, as setting the mode does. */
+function withMode(facts: DirectoryFacts): DirectoryFacts {
+  const acl = facts.xattrs.get(ACCESS_ACL);
+  if (acl === undefined) return facts;
+  const xattrs = new Map(facts.xattrs);
+  const settled = accessAcl(acl, facts.mode);
+  if (settled === null) xattrs.delete(ACCESS_ACL);
+  else xattrs.set(ACCESS_ACL, settled);
+  return { ...facts, xattrs };
+}
+
+/**
  * The facts of a new directory: it inherits its parent's default ACL, and its group if that has the
  * setgid bit.
  */
@@ -172,14 +217,16 @@ class ChainWalk {
       wanted = !alike(facts, shown);
     } else {
       const own = this.#top.factsOf(0) === DIRECTORY.own;
-      const inherited = listed?.facts ?? lower[0]?.look("/");
-      facts = own || typeof inherited !== "object" ? shown : inherited;
+      const below = lower[0]?.look("/");
+      const inherited = listed?.facts ??
+        (typeof below === "object" ? below.facts : shown);
+      facts = own ? shown : inherited;
       wanted = !alike(facts, shown) || facts.mtimeNanos !== shown.mtimeNanos ||
         facts.mtimeSeconds !== shown.mtimeSeconds;
     }
-    const made = this.#top.factsOf(0) === DIRECTORY.own ? null : facts;
+    // Unpacking makes the root itself, and hands nothing on from it.
     const children = this.#children({
-      ...{ inode: 0, path: "", listed, lower, implied: made, seen: true },
+      ...{ inode: 0, path: "", listed, lower, implied: null, seen: true },
     });
     return wanted || children.length > 0 ? { name: "", facts, children } : null;
   }
@@ -190,14 +237,11 @@ class ChainWalk {
     const kind = this.#top.factsOf(inode);
     const own = kind === DIRECTORY.own;
     const found = this.#look(place.path, place.lower, !own);
-    const inherited = listed?.facts ?? found.nearest;
-    const facts = own
-      ? shown
-      : inherited === null
-      ? madeIn(place.implied, shown)
-      : kind === DIRECTORY.implied
-      ? inherited
-      : { ...shown, xattrs: new Map([...inherited.xattrs, ...shown.xattrs]) };
+    const facts = own ? shown : inheriting(
+      { kind, facts: shown },
+      listed?.facts ?? found.nearest,
+      place.implied,
+    );
     const implied = kind === DIRECTORY.implied ? facts : null;
     const children = this.#children({ ...place, lower: found.alive, implied });
     if (children.length === 0 && alike(facts, shown)) return null;
@@ -208,9 +252,10 @@ class ChainWalk {
   #children(place: Place): ChainDirectory[] {
     const { inode, path, lower, implied } = place;
     const top = this.#top;
-    // An opaque directory hides what is below it, though unpacking looks there for facts.
+    // An opaque directory hides what is below it, though unpacking looks there for facts. overlayfs
+    // ignores the mark of a layer's root.
     const seen = place.seen &&
-      top.findXattr(inode, OPAQUE, 0, OPAQUE.length) < 0;
+      (inode === 0 || top.findXattr(inode, OPAQUE, 0, OPAQUE.length) < 0);
     const before = new Map(
       place.listed?.children.map((child) => [child.name, child]),
     );
@@ -268,20 +313,46 @@ class ChainWalk {
     const alive: LowerDirectories[] = [];
     let nearest: DirectoryFacts | null = null;
     for (const layer of lower) {
-      this.#pathBytes += path.length;
-      if (this.#pathBytes > MAX_PATH_BYTES) {
-        throw new ChainTooLargeError(
-          "too many directories have no entry of their own",
-        );
-      }
-      const found = layer.look(path);
+      const found = this.#lookIn(layer, path);
       if (found === "missing") continue;
       // Unpacking stops at the first layer in which the path is a file.
       if (found === "other") break;
-      if (wanted) nearest ??= found;
+      if (wanted) nearest ??= this.#unpacked(layer, found);
       alive.push(layer);
     }
     return { nearest, alive };
+  }
+
+  #lookIn(
+    layer: LowerDirectories,
+    path: string,
+  ): LowerDirectory | "other" | "missing" {
+    this.#pathBytes += path.length;
+    if (this.#pathBytes > MAX_PATH_BYTES) {
+      throw new ChainTooLargeError(
+        "too many directories have no entry of their own",
+      );
+    }
+    return layer.look(path);
+  }
+
+  /** The facts that unpacking gave a lower layer's directory, which may have had no entry either. */
+  #unpacked(layer: LowerDirectories, found: LowerDirectory): DirectoryFacts {
+    if (found.kind === DIRECTORY.own) return found.facts;
+    const { lower } = this.#below;
+    for (let i = lower.indexOf(layer) + 1; i < lower.length; i++) {
+      const next = lower[i] as LowerDirectories;
+      const below = this.#lookIn(next, found.path);
+      if (below === "missing") continue;
+      if (below === "other") break;
+      return inheriting(found, this.#unpacked(next, below), null);
+    }
+    const above = found.path.slice(0, found.path.lastIndexOf("/"));
+    if (above === "") return found.facts;
+    const parent = this.#lookIn(layer, above);
+    return typeof parent === "object" && parent.kind === DIRECTORY.implied
+      ? inheriting(found, null, this.#unpacked(layer, parent))
+      : found.facts;
   }
 }
 

@@ -52,6 +52,7 @@ export {
   ChainTooLargeError,
   type DirectoryFacts,
   type LowerDirectories,
+  type LowerDirectory,
 } from "./chain_directories.ts";
 export { decodeChain, encodeChain } from "./chain_record.ts";
 export { TreeLower } from "./tree_lower.ts";

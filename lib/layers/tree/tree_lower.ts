@@ -1,7 +1,7 @@
 import {
-  type DirectoryFacts,
   factsAt,
   type LowerDirectories,
+  type LowerDirectory,
 } from "./chain_directories.ts";
 import { inodeAt, linksOf } from "./find_path.ts";
 import { rootPathOf } from "./root_path.ts";
@@ -18,12 +18,17 @@ export class TreeLower implements LowerDirectories {
   }
 
   /** Looks up a path in the tree; follows links within it. */
-  look(path: string): DirectoryFacts | "other" | "missing" {
+  look(path: string): LowerDirectory | "other" | "missing" {
     const tree = this.#tree ??= this.#read();
     const found = rootPathOf(path, linksOf(tree));
     if (found === null) return "other";
     const inode = inodeAt(tree, found);
     if (inode < 0) return "missing";
-    return tree.isDirectory(inode) ? factsAt(tree, inode) : "other";
+    if (!tree.isDirectory(inode)) return "other";
+    return {
+      path: found,
+      facts: factsAt(tree, inode),
+      kind: tree.factsOf(inode),
+    };
   }
 }

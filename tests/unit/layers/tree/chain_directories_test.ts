@@ -10,7 +10,7 @@ import {
   treeFacts,
   TreeLower,
 } from "../../../../lib/layers/tree/mod.ts";
-import { type EntryFacts, treeOf } from "./support.ts";
+import { acl, type EntryFacts, NO_ID, treeOf } from "./support.ts";
 
 /** The own directories of a chain of layers, bottom first. */
 function ownOf(
@@ -37,12 +37,21 @@ function facts(
 ): Record<string, string> {
   if (directory === null) return {};
   const { mode, uid, gid, xattrs } = directory.facts;
-  const more = [...xattrs].map(([key, value]) => ` ${key}=${value.toHex()}`);
+  const more = [...xattrs].map(([key, value]) => ` ${key}=${value.toHex()}`)
+    .sort();
   return Object.assign(
     { [path || "/"]: `${mode.toString(8)} ${uid}:${gid}${more.join("")}` },
     ...directory.children.map((child) => facts(child, `${path}/${child.name}`)),
   );
 }
+
+/** `user::7 user:5:4 group::0 mask::M other::O` */
+const named = (mask: number, other: number) =>
+  acl([1, 7, NO_ID], [2, 4, 5], [4, 0, NO_ID], [16, mask, NO_ID], [
+    ...[32, other, NO_ID] as const,
+  ]);
+const ACCESS = "system.posix_acl_access";
+const DEFAULT = "system.posix_acl_default";
 
 const BASE: EntryFacts[] = [
   { name: "tmp/", type: "dir", mode: 0o1777 },
@@ -175,6 +184,76 @@ Deno.test("a directory whose entry comes after what is in it keeps attributes of
       },
     ]])),
     { "/": "755 0:0", "/srv": "700 0:0 user.a=31 user.b=32" },
+  );
+});
+
+Deno.test("a directory that was hidden with its parent is as unpacking made it in the hidden layer", () => {
+  const hiding: EntryFacts[][] = [
+    [{ name: "home/", type: "dir" }, { name: "home/.wh..wh..opq" }],
+    [{ name: "home", type: "symlink", linkname: "nowhere" }],
+  ];
+  for (const layer of hiding) {
+    const layers = [BASE, [{ name: "home/u/a/b" }], layer, [
+      { name: "home/u/c" },
+    ]];
+    assert.equal(
+      facts(ownOf(layers))["/home/u"],
+      "700 1000:1000",
+      String(layer[0]?.type),
+    );
+  }
+});
+
+Deno.test("what unpacking made in a hidden layer, in a directory with the setgid bit, keeps the group", () => {
+  const layers: EntryFacts[][] = [
+    BASE,
+    [{ name: "srv/a/b" }],
+    [{ name: "srv/", type: "dir" }, { name: "srv/.wh..wh..opq" }],
+    [{ name: "srv/a/c" }],
+  ];
+  assert.equal(facts(ownOf(layers))["/srv/a"], "755 0:5");
+});
+
+Deno.test("the mark of an opaque root hides nothing: overlayfs does not look at it", () => {
+  const layers: EntryFacts[][] = [
+    BASE,
+    [{ name: "home/u/a" }],
+    [{ name: ".wh..wh..opq" }, { name: "x" }],
+  ];
+  assert.equal(facts(ownOf(layers))["/home/u"], "700 1000:1000");
+});
+
+Deno.test("a late entry's mode goes for the ACL of below, too", () => {
+  const below = [{
+    ...{ name: "d/", type: "dir" as const, mode: 0o770 },
+    xattrs: { [`SCHILY.xattr.${ACCESS}`]: named(7, 0) },
+  }];
+  const late = [
+    { name: "d/f" },
+    { name: "d/", type: "dir" as const, mode: 0o701 },
+  ];
+  assert.deepEqual(facts(ownOf([below, late])), {
+    "/": "755 0:0",
+    "/d": `701 0:0 ${ACCESS}=${named(0, 1).toHex()}`,
+  });
+});
+
+Deno.test("a default ACL is handed on to a directory that is as it is below", () => {
+  const below = [{ name: "c/s/", type: "dir" as const, mode: 0o710 }];
+  const above = [
+    {
+      ...{ name: "c/", type: "dir" as const },
+      xattrs: { [`SCHILY.xattr.${DEFAULT}`]: named(7, 5) },
+    },
+    { name: "c/s/f" },
+  ];
+  const handedOn = `${ACCESS}=${named(1, 0).toHex()} ${DEFAULT}=${
+    named(7, 5).toHex()
+  }`;
+  assert.equal(facts(ownOf([below, above]))["/c/s"], `710 0:0 ${handedOn}`);
+  assert.equal(
+    facts(ownOf([below, above, [{ name: "c/s/g" }]]))["/c/s"],
+    `710 0:0 ${handedOn}`,
   );
 });
 
