@@ -9,6 +9,7 @@ import {
   fetchInTime,
   NotYetHere,
 } from "../../../../lib/layers/spans/source.ts";
+import { SpanSources } from "../../../../lib/layers/spans/sources.ts";
 import { RegistryClient } from "../../../../lib/remote/registry/mod.ts";
 import {
   noise,
@@ -85,6 +86,8 @@ for (
     { kind: "refused", status: 400 },
     { kind: "refused", status: 403 },
     { kind: "refused", status: 416 },
+    { kind: "refused", status: 422 },
+    { kind: "refused", status: 500 },
     { kind: "refused", status: 501 },
   ] as const
 ) {
@@ -106,6 +109,56 @@ for (
     },
   );
 }
+
+for (const form of ["206", "200", "compressed", "417"] as const) {
+  scene(
+    `all readers share one download where a part comes as the whole: ${form}`,
+    async ({ registry, read, bytes }) => {
+      let wholes = 0;
+      const packed = await new Response(
+        new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip")),
+      ).bytes();
+      registry.intercept = (path, { headers }) => {
+        if (!path.includes("/blobs/")) return null;
+        const asked = headers.has("range");
+        if (!asked) wholes++;
+        if (form === "compressed") {
+          return new Response(packed, {
+            headers: { "content-encoding": "gzip" },
+          });
+        }
+        if (!asked) return null;
+        if (form === "417") return new Response(null, { status: 417 });
+        return new Response(bytes, {
+          status: Number(form),
+          headers: {
+            "content-range": `bytes 0-${SIZE - 1}/${SIZE}`,
+          },
+        });
+      };
+      await Promise.all([read(SIZE - 10, SIZE), read(0, 10)]);
+      await read(1_000_000, 5_000_000);
+      assert.equal(wholes, 1);
+    },
+  );
+}
+
+scene(
+  "a registry that gives wrong parts twice is asked for the whole",
+  async ({ registry, source, read, wholes }) => {
+    registry.ranges = { kind: "served" };
+    await read(10, 20);
+    using sources = SpanSources.of(source);
+    for (let lie = 0; lie < 2; lie++) {
+      assert.equal(wholes(), 0);
+      await read(10, 20);
+      sources.did(source, "lied");
+    }
+    await read(10, 20);
+    await read(SIZE - 10, SIZE);
+    assert.equal(wholes(), 1);
+  },
+);
 
 scene(
   "the next layer of the repository is not asked for by parts first",
