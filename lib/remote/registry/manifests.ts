@@ -26,7 +26,7 @@ import { type Endpoint, endpointUrl } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
 import type { Reference } from "./reference.ts";
 import { retrying } from "./retry.ts";
-import { statusOf } from "./status.ts";
+import { saysNo, statusOf } from "./status.ts";
 
 /** A manifest's exact bytes and its descriptor. */
 export interface FetchedManifest {
@@ -44,9 +44,6 @@ const ACCEPT = [
   // Accept anything else too: our error names the type; a registry's refusal would not.
   "*/*;q=0.1",
 ].join(", ");
-
-/** Statuses of registries that refuse to overwrite: tags may be immutable. */
-const WRITE_REFUSED = new Set([400, 403, 405, 409, 412, 422]);
 
 /**
  * Resolves a reference by HEAD, or by GET if HEAD fails or its answer is incomplete: registries and
@@ -202,13 +199,14 @@ export function putManifest(
         headers: { "content-type": mediaType },
         body: bytes,
         scopes: pushScopes(endpoint),
-        accept: [200, 201, 202],
+        accept: [200, 201, 202, 204],
         doing: `pushing manifest ${name}`,
         signal: options.signal,
       });
     } catch (error) {
+      // Tags may be immutable; registries refuse to overwrite them in many ways.
       const same = error instanceof RegistryError &&
-        WRITE_REFUSED.has(error.status ?? 0) &&
+        saysNo(error.status ?? 0) &&
         await isThere(context, endpoint, name, digest, options.signal);
       if (!same) throw error;
       return { descriptor, subjectNoted: false };

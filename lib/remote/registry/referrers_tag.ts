@@ -24,8 +24,6 @@ import { saysNo } from "./status.ts";
 type Place = Pick<Reference, "host" | "repository">;
 
 const MAX_TAG_WRITES = 5;
-/** Statuses of registries that refuse a manifest for what it is, not for who sends it. */
-const REFUSED = new Set([400, 404, 405, 406, 409, 412, 415, 422, 501]);
 
 /** The tag that lists a digest's referrers without the API (distribution specification 1.1). */
 export function fallbackTag(digest: Digest): string {
@@ -57,11 +55,20 @@ function isAbsence({ kind, status = 0 }: RegistryError): boolean {
     kind === "unsupported" || saysNo(status);
 }
 
-/** Adds advice to an error of a registry that takes no artifacts or has immutable tags. */
-export function asNoArtifacts(error: unknown, what: string): unknown {
+/**
+ * Adds advice to an error of a registry that takes no artifacts or has immutable tags.
+ * @param options.mayPush others were pushed there just now. So 403 is not about who sends it.
+ */
+export function asNoArtifacts(
+  error: unknown,
+  what: string,
+  { mayPush = false }: { readonly mayPush?: boolean } = {},
+): unknown {
   if (!(error instanceof RegistryError)) return error;
-  const { host, repository, status, detail } = error;
-  if (status === undefined || !REFUSED.has(status)) return error;
+  const { host, repository, status = 0, detail } = error;
+  const isAboutUs = status === 401 || (status === 403 && !mayPush);
+  // Some fail over what they do not know; retries did not help.
+  if (!(saysNo(status) || status === 500) || isAboutUs) return error;
   return new RegistryError({
     kind: "no-artifacts",
     host,
@@ -126,6 +133,7 @@ export async function addToTag(
       throw asNoArtifacts(
         error,
         `tag ${tag}, which lists what belongs to the image, cannot be written`,
+        { mayPush: true },
       );
     });
   }

@@ -363,7 +363,7 @@ scene("a tag that is another image is left, and the way round is named", {
   assert.equal(tags.get(fallbackTag(subject.digest)), other.digest);
 });
 
-for (const status of [400, 403, 409, 412]) {
+for (const status of [400, 403, 404, 409, 412, 423]) {
   scene(
     `a tag that may not change (${status}) takes the bytes it has`,
     {},
@@ -382,30 +382,37 @@ for (const status of [400, 403, 409, 412]) {
         MEDIA.ociManifest,
         { tag: "once" },
       );
-      await fails(status === 403 ? "forbidden" : "protocol", other);
+      const kind = status === 403
+        ? "forbidden"
+        : status === 404
+        ? "not-found"
+        : "protocol";
+      await fails(kind, other);
     },
   );
 }
 
-scene("an index is pushed again where tags may not change", {
-  registry: { referrersApi: false },
-}, async (s) => {
-  const subject = addSubject(s);
-  const push = (note: string) =>
-    s.client.pushReferrer(
-      s.reference,
-      artifact(subject, note),
-      MEDIA.ociManifest,
-      subject,
-    );
-  await push("1");
-  s.registry.intercept = immutableTags(s.registry, 409);
-  await push("1");
-  const error = await fails("no-artifacts", push("2"));
-  assert.match(error.message, /tag sha256-.*cannot be written.*--to/);
-});
+for (const status of [400, 403, 409, 412, 423]) {
+  scene(`an index is pushed again where tags may not change (${status})`, {
+    registry: { referrersApi: false },
+  }, async (s) => {
+    const subject = addSubject(s);
+    const push = (note: string) =>
+      s.client.pushReferrer(
+        s.reference,
+        artifact(subject, note),
+        MEDIA.ociManifest,
+        subject,
+      );
+    await push("1");
+    s.registry.intercept = immutableTags(s.registry, status);
+    await push("1");
+    const error = await fails("no-artifacts", push("2"));
+    assert.match(error.message, /tag sha256-.*cannot be written.*--to/);
+  });
+}
 
-for (const status of [400, 404, 405, 415, 422, 501]) {
+for (const status of [400, 404, 405, 406, 410, 415, 422, 500, 501]) {
   scene(
     `a registry that takes no artifacts (${status}) is told with the way round`,
     {},
