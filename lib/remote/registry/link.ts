@@ -59,8 +59,9 @@ export function parseLinks(header: string): Link[] {
 export function nextLink(header: string | null): string | null {
   const found = parseLinks(header ?? "").find(({ parameters }) =>
     // A link with an anchor is about another document than this one.
-    !parameters.has("anchor") &&
-    (parameters.get("rel") ?? "").toLowerCase().split(/\s+/).includes("next")
+    !parameters.get("anchor") &&
+    (parameters.get("rel") ?? "").toLowerCase().replace(/^'(.*)'$/, "$1")
+      .split(/\s+/).includes("next")
   );
   return found?.target ?? null;
 }

@@ -26,7 +26,7 @@ import { type Endpoint, endpointUrl } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
 import type { Reference } from "./reference.ts";
 import { retrying } from "./retry.ts";
-import { saysNo, statusOf } from "./status.ts";
+import { isRefusal, saysNo } from "./status.ts";
 
 /** A manifest's exact bytes and its descriptor. */
 export interface FetchedManifest {
@@ -69,7 +69,7 @@ export async function resolveManifest(
           doing: `looking up ${name}`,
           signal,
         }).catch((error) => {
-          if (statusOf(error) === undefined) throw error;
+          if (!isRefusal(error)) throw error;
           return null; // only GET gives the real answer
         });
         if (answer === null) return null;

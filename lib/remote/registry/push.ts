@@ -11,7 +11,7 @@ import { type Endpoint, endpointUrl } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
 import type { Reference } from "./reference.ts";
 import { Transient } from "./retry.ts";
-import { saysNo, statusOf } from "./status.ts";
+import { isRefusal, saysNo } from "./status.ts";
 import {
   type BlobSource,
   Upload,
@@ -39,7 +39,7 @@ export function hasBlob(
       doing,
       signal,
     }).catch((error) => {
-      if (statusOf(error) === undefined) throw error;
+      if (!isRefusal(error)) throw error;
       return null; // registries and proxies refuse HEAD by nearly any status
     });
     if (answer !== null) {

@@ -19,10 +19,14 @@ export function saysNo(status: number): boolean {
     (status >= 400 && status < 500 && !PASSING.has(status));
 }
 
-/** The status of a failed request; undefined if there was no answer. */
-export function statusOf(error: unknown): number | undefined {
+/**
+ * Whether a registry answered a request with an error, or with a question for a login we do not have.
+ * It may answer another method in another way.
+ */
+export function isRefusal(error: unknown): boolean {
   const failure = error instanceof Transient ? error.failure : error;
-  return failure instanceof RegistryError ? failure.status : undefined;
+  return failure instanceof RegistryError &&
+    (failure.status !== undefined || failure.kind === "unauthorized");
 }
 
 const MAX_ERROR_BYTES = 64 * 1024;

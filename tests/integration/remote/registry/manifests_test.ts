@@ -234,3 +234,21 @@ for (const own of ["application/json", "text/plain", "", null]) {
     },
   );
 }
+
+scene(
+  "a manifest is asked for where HEAD alone wants a login",
+  {},
+  async (s) => {
+    const { registry, client, reference, blob } = s;
+    const pushed = registry.addManifest("team/app", IMAGE, { tag: "v1" });
+    registry.intercept = (_, { method }) =>
+      method === "HEAD"
+        ? new Response(null, {
+          status: 401,
+          headers: { "www-authenticate": 'Basic realm="head"' },
+        })
+        : null;
+    assert.deepEqual(await client.resolve(reference), pushed);
+    assert.equal(await client.hasBlob(reference, blob.digest), true);
+  },
+);

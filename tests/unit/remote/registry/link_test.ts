@@ -19,6 +19,8 @@ for (
     ["behind a link without relation", '</a>, </next>; rel="next"'],
     ["behind an empty element", ', ,</next>; rel="next"'],
     ["with escapes in quotes", String.raw`</next>; t="\""; rel="ne\xt"`],
+    ["in single quotes", "</next>; rel='next'"],
+    ["about the document itself", '</next>; anchor=""; rel="next"'],
     ["its first relation counting", '</next>; rel="next"; rel="prev"'],
   ] as const
 ) {
