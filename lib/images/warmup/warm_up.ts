@@ -1,15 +1,11 @@
-import { writeErofsImage } from "../../formats/erofs/mod.ts";
-import { compileZtoc } from "../../layers/store/mod.ts";
-import { LayerTree } from "../../layers/tree/mod.ts";
+import { makeLayer } from "../../layers/opening/mod.ts";
+import { removeFolder } from "../../host/files/mod.ts";
 import { type Digest, sha256 } from "../../formats/oci/mod.ts";
-import { HeaderTable } from "../../layers/spans/mod.ts";
 import { BLOCK_BYTES } from "../../formats/tar/mod.ts";
 import {
   BUILD_TOOL,
-  decodeZtoc,
   encodeTarSpans,
   encodeZtoc,
-  spanTable,
   ZTOC_VERSION,
   type ZtocEntry,
 } from "../../formats/ztoc/mod.ts";
@@ -21,10 +17,10 @@ const ROUNDS = 2;
 const SPAN_BYTES = 2 ** 20;
 
 /**
- * Opens a fake layer a few times, in memory and in one scratch file, and fetches nothing. V8 runs new
+ * Opens a fake layer a few times, in a scratch folder, and fetches nothing. V8 runs new
  * code several times slower, and without this the layers of a real image would be the first that a new
  * daemon opens (docs/performance.md). Yields to other work after each step.
- * @param scratch path of a file to be made and removed.
+ * @param scratch path of a folder to be made and removed.
  * @param wanted called before each step; false ends it, because a real pull warms up the code better.
  */
 export async function warmUp(
@@ -39,20 +35,20 @@ export async function warmUp(
     const bytes = madeUpZtoc();
     if (!(await stillWanted())) return;
     sha256(bytes);
-    const ztoc = decodeZtoc(bytes);
-    const spans = spanTable(ztoc);
-    if (!(await stillWanted())) return;
-    const tree = new LayerTree(compileZtoc(ztoc, spans));
-    if (!(await stillWanted())) return;
-    writeErofsImage(tree, {
-      blobBytes: ztoc.uncompressedSize,
-      treeChecksum: tree.checksum,
-    });
-    if (!(await stillWanted())) return;
+    const steps = makeLayer({
+      slot: 0,
+      path: scratch,
+      ztoc: { kind: "bytes", bytes },
+      headers: "checked",
+      trees: "current",
+      image: true,
+    }, () => {});
     try {
-      HeaderTable.open(scratch, ztoc, spans)[Symbol.dispose]();
+      do {
+        if (!(await stillWanted())) return;
+      } while (!steps.next().done);
     } finally {
-      await Deno.remove(scratch);
+      removeFolder(scratch);
     }
   }
 }

@@ -10,7 +10,7 @@ const CALLS = 20;
 export interface WarmUpOptions {
   /** The daemon's own socket, which is asked for a snapshot that is not there. */
   readonly address: string;
-  /** Path of a file to be made and removed. */
+  /** Path of a folder to be made and removed. */
   readonly scratch: string;
   /** Called before each step; false ends the warm-up, because a real pull warms up the code better. */
   readonly wanted: () => boolean;

@@ -15,7 +15,7 @@ const FILE_BYTES = 640;
 const TREE_FILE_BYTES = 200;
 
 /** Files and spans of a layer that is opened on the spot, in steps of a few ms each. */
-export const SMALL_FILES = 3000;
+const SMALL_FILES = 3000;
 const SMALL_SPANS = 64;
 
 /**
@@ -35,6 +35,9 @@ export function openingBytes(
 export function leastOpeningBytes(ztocBytes: number): number {
   return BASE_BYTES + ztocBytes;
 }
+
+/** Files of a chain that are looked at on the spot: their trees are there, and are only read. */
+export const SMALL_CHAIN_FILES = 40_000;
 
 /** What looking at trees of so many files together takes. */
 export function chainBytes(files: number): number {

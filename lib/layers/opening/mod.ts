@@ -9,7 +9,7 @@
  * @module
  */
 export { LayerOpener, type OpenerOptions, type OpenOptions } from "./opener.ts";
-export type { MadeLayer, OpeningOrder } from "./make.ts";
+export { type MadeLayer, makeLayer, type OpeningOrder } from "./make.ts";
 export type { ChainOrder, LowerPart, WriteOrder } from "./chain.ts";
 export type { WorkersOptions } from "./workers.ts";
 export { CostlyZtocError, OpeningError } from "./errors.ts";

@@ -12,7 +12,7 @@ import {
   isSmall,
   leastOpeningBytes,
   openingBytes,
-  SMALL_FILES,
+  SMALL_CHAIN_FILES,
 } from "./cost.ts";
 import { CostlyZtocError, OpeningError } from "./errors.ts";
 import { type MadeLayer, makeLayer, type OpeningOrder } from "./make.ts";
@@ -91,15 +91,21 @@ export class LayerOpener implements Disposable {
 
   /**
    * The record of a chain's own directories; null when the layers show all that is right.
-   * @param options.files of all layers of the chain together.
+   * @param options.files of all layers of the chain together. @param options.topFiles of the uppermost.
    * @throws ChainTooLargeError, OpeningError; Error when a tree cannot be read.
    */
   async chainRecord(
     order: ChainOrder,
-    options: { readonly share: string; readonly files: number },
+    options: {
+      readonly share: string;
+      readonly files: number;
+      readonly topFiles: number;
+    },
   ): Promise<string | null> {
-    const { share, files } = options;
-    if (files <= SMALL_FILES) {
+    const { share, files, topFiles } = options;
+    // Trees are read; of the uppermost one, directories are looked up in all others.
+    const looks = topFiles * order.below.length;
+    if (files + looks <= SMALL_CHAIN_FILES) {
       return await this.#here(share, () => atOnce(() => chainRecord(order)));
     }
     const cost = chainBytes(files);

@@ -1,8 +1,8 @@
 import { setImmediate } from "node:timers";
 import { OpeningQueue } from "./queue.ts";
 
-/** Work that has held this thread for so long lets others go first, ms. */
-const TURN_MS = 4;
+/** So long work may hold this thread before others go first, ms. */
+const TURN_MS = 8;
 
 /** What waits for this thread. */
 interface Waiting {
@@ -12,11 +12,16 @@ interface Waiting {
 
 /**
  * Work of this thread that comes in steps. One job is done at a time, so that the first is not finished
- * as late as the last; each share has a turn after the others, and between steps others go first.
+ * as late as the last; each share has a turn after the others. When all of it together has held the
+ * thread for `TURN_MS`, others go first.
  */
 export class Turns {
   readonly #waiting = new OpeningQueue<Waiting>();
   #isBusy = false;
+  /** Of the time until others go first. */
+  #heldMs = 0;
+  /** Resolves when others have gone first; null while nothing was done since. */
+  #nextTurn: Promise<void> | null = null;
 
   /** Runs a job to its end; what it gives or throws. @param makeSteps called when its turn has come. */
   async run<T>(
@@ -28,15 +33,12 @@ export class Turns {
     }
     this.#isBusy = true;
     try {
-      await othersFirst();
-      let beganMs = performance.now();
+      if (this.#heldMs >= TURN_MS) await this.#nextTurn;
       const steps = makeSteps();
       for (;;) {
-        const { done, value } = steps.next();
+        const { done, value } = this.#step(steps);
         if (done) return value;
-        if (performance.now() - beganMs < TURN_MS) continue;
-        await othersFirst();
-        beganMs = performance.now();
+        if (this.#heldMs >= TURN_MS) await this.#nextTurn;
       }
     } finally {
       const next = this.#waiting.take(() => true);
@@ -44,10 +46,22 @@ export class Turns {
       else next.begin();
     }
   }
-}
 
-function othersFirst(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  #step<T>(steps: Generator<void, T, void>): IteratorResult<void, T> {
+    this.#nextTurn ??= new Promise((resolve) =>
+      setImmediate(() => {
+        this.#heldMs = 0;
+        this.#nextTurn = null;
+        resolve();
+      })
+    );
+    const beganMs = performance.now();
+    try {
+      return steps.next();
+    } finally {
+      this.#heldMs += performance.now() - beganMs;
+    }
+  }
 }
 
 /** Work that does not come in steps. */

@@ -211,6 +211,7 @@ export class LayerStore implements AsyncDisposable {
       {
         share: top.host,
         files: served.reduce((sum, { inodes }) => sum + inodes, top.inodes),
+        topFiles: top.inodes,
       },
     );
   }

@@ -4,6 +4,7 @@ import {
   openZtoc,
   type SpanFacts,
   spanFacts,
+  type ZtocEntry,
 } from "../../formats/ztoc/mod.ts";
 import { readIfThere } from "../../host/files/mod.ts";
 import { makeFolder } from "../../host/os/mod.ts";
@@ -21,6 +22,9 @@ import {
   type NewFiles,
   openTree,
 } from "./layer_files.ts";
+
+/** Files whose entries take some MiB. */
+const SHORT_LIST = 8192;
 
 /** Where the ztoc of a layer is. Plain data. */
 export type ZtocPlace =
@@ -68,10 +72,15 @@ export function* makeParts(
 ): Generator<void, LayerParts, void> {
   const { path, headers } = order;
   const ztocBytes = ztocAt(path, order.ztoc);
-  const { entries, ...head } = openZtoc(ztocBytes);
+  const { entries: readEntries, entryCount, ...head } = openZtoc(ztocBytes);
+  // A short list is read once for both, a long one would take several times its ztoc's memory.
+  let list: ZtocEntry[] | undefined;
+  const entries = () =>
+    entryCount > SHORT_LIST ? readEntries() : list ??= [...readEntries()];
   const spans = spanFacts(head, { windows: "copied" });
   const table = openSpans(spans);
   const isNew = makeFolder(path, 0o700);
+  yield;
   const files: NewFile[] = [];
   let tree = isNew ? null : openTree(`${path}/tree`, order.trees);
   if (tree === null) {

@@ -126,7 +126,8 @@ function pulledForEver(
     let prepared = 0;
     const round = async () => {
       let top = 0;
-      for (; top < chain.length && !isOver; top++) {
+      for (; top < chain.length; top++) {
+        if (isOver) return; // what was prepared goes with the stage
         if (!await client.prepare(reference, image, chain, top)) {
           throw new Error(`layer ${top} is not served lazily`);
         }

@@ -29,7 +29,7 @@ import {
 const KiB = 2 ** 10;
 const MiB = 2 ** 20;
 /** How long a read waits at most on the stage. */
-const READ_WAIT_S = 5;
+const READ_WAIT_S = 4;
 /** The healthy image's data, and what the caches of all images may take together. */
 const FILES = 128;
 const FILE_BYTES = 192 * KiB;
@@ -144,13 +144,13 @@ export class NeighbourStage implements AsyncDisposable {
     await Deno.mkdir(folder);
     await Deno.writeTextFile(`${folder}/reader.py`, HEALTHY_READER);
     await Deno.writeTextFile(`${folder}/known.json`, JSON.stringify(known));
-    const end = await this.#run(image, "healthy", [
+    const { ended } = await this.#run(image, "healthy", [
       ...["/usr/bin/python3", "/tmp/healthy/reader.py", "/data"],
       ...["/tmp/healthy", load === "all it can" ? "0" : String(1 / load)],
     ]);
     this.#owned.defer(async () => {
       await Deno.writeTextFile(`${folder}/end`, "");
-      await end();
+      await ended();
     });
     await Deno.writeTextFile(`${folder}/run`, "");
     await until(() => this.#log().length > 10);
@@ -159,21 +159,22 @@ export class NeighbourStage implements AsyncDisposable {
   /**
    * Starts a container; returns when it has written `ready` into its folder.
    * @param name of the container and of its folder in `control`, which exists.
-   * @returns resolves when it has ended.
+   * @returns how it is waited for, or ended at once.
    */
   async #run(
     image: string,
     name: string,
     args: readonly string[],
-  ): Promise<() => Promise<void>> {
+  ): Promise<RunningContainer> {
     const { layers } = await this.host.pull(image);
     assert.ok(
       layers.every(({ outcome }) => outcome === "served"),
       this.host.logs().slice(-3000),
     );
+    const id = `${name}-${crypto.randomUUID().slice(0, 8)}`;
     const running = ctrRun(this.host.containerd, {
       image,
-      id: `${name}-${crypto.randomUUID().slice(0, 8)}`,
+      id,
       snapshotter: "soci",
       flags: [
         "--mount",
@@ -188,7 +189,13 @@ export class NeighbourStage implements AsyncDisposable {
       assert.equal(ended, null, `${name} ended`);
       return exists(`${this.control}/${name}/ready`);
     });
-    return async () => void await running;
+    return {
+      ended: async () => void await running,
+      kill: async () => {
+        await this.host.containerd.ctr("tasks", "kill", "-s", "SIGKILL", id);
+        await running;
+      },
+    };
   }
 
   #log(): string[] {
@@ -260,15 +267,23 @@ export class NeighbourStage implements AsyncDisposable {
       ...["--min-layer-size", "0", "--span-size", SPAN_SIZE],
       `${pushHost}/${name}:1`,
     );
-    const end = await this.#run(`${pullHost}/${name}:1`, name, [
+    const { kill } = await this.#run(`${pullHost}/${name}:1`, name, [
       ...["/bin/sh", `/tmp/${name}/greedy.sh`, `/tmp/${name}`],
     ]);
-    return new Greedy(folder, end);
+    return new Greedy(folder, kill);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#owned.disposeAsync();
   }
+}
+
+/** A container that was started. */
+interface RunningContainer {
+  /** Resolves when it has ended. */
+  ended(): Promise<void>;
+  /** Ends it, whatever its processes wait for. */
+  kill(): Promise<void>;
 }
 
 /** What the healthy one went through, in words. */
@@ -281,7 +296,7 @@ export function inWords(seen: Beside): string {
 export class Greedy {
   constructor(
     readonly folder: string,
-    readonly ended: () => Promise<void>,
+    readonly kill: () => Promise<void>,
   ) {}
 
   /** It reads from now on. */
@@ -299,10 +314,9 @@ export class Greedy {
     }
   }
 
-  /** It reads no more; resolves when its container is gone. */
+  /** Ends its container; resolves when that is gone. */
   async end(): Promise<void> {
-    await Deno.remove(`${this.folder}/run`);
-    await this.ended();
+    await this.kill();
   }
 }
 
