@@ -38,7 +38,6 @@ export {
   type ZtocPlace,
 } from "./layer_parts.ts";
 export {
-  compileZtoc,
   type NewFile,
   type NewFiles,
   readTree,
