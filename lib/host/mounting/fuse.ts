@@ -50,28 +50,33 @@ export function isFuseDescriptor(fd: number): boolean {
   return descriptorTarget(fd) === "/dev/fuse";
 }
 
+const mountAt = (mountpoint: string) =>
+  listMounts().findLast((entry) => entry.mountpoint === mountpoint);
+
 /**
  * `major:minor` of what is mounted last at `mountpoint`; null when nothing is. Does not touch the
- * mount, so it never waits for its server. The minor number is also the connection's name in
- * `/sys/fs/fuse/connections`.
+ * mount, so it never waits for its server.
  */
 export function mountDevice(mountpoint: string): string | null {
-  return listMounts().findLast((entry) => entry.mountpoint === mountpoint)
-    ?.device ?? null;
+  return mountAt(mountpoint)?.device ?? null;
 }
 
-/** Where the kernel shows its FUSE connections, once `fusectl` is mounted there. */
+/**
+ * Where the kernel shows its FUSE connections, once `fusectl` is mounted there. Each is named by the
+ * minor number of its mount's device. A mount of another type may have the same one: disks have
+ * numbers of their own.
+ */
 const CONNECTIONS = "/sys/fs/fuse/connections";
 
 /**
  * Ends all waiting requests on the mount with ENOTCONN, whether or not its server lives. A process that
  * waits in the kernel for ever can block `sync` and unmounting, so this mounts `fusectl` if the system
  * has not done so.
- * @returns whether the connection was found.
+ * @returns whether it is a mount of ours and the connection was found.
  */
 export function abortConnection(mountpoint: string): boolean {
-  const device = mountDevice(mountpoint);
-  if (device === null) return false;
+  const mount = mountAt(mountpoint);
+  if (mount?.type !== MOUNT_TYPE) return false;
   try {
     if (!listMounts().some((entry) => entry.mountpoint === CONNECTIONS)) {
       mountFileSystem({
@@ -82,7 +87,7 @@ export function abortConnection(mountpoint: string): boolean {
         data: "",
       });
     }
-    writeText(`${CONNECTIONS}/${device.split(":")[1]}/abort`, "1");
+    writeText(`${CONNECTIONS}/${mount.device.split(":")[1]}/abort`, "1");
     return true;
   } catch (error) {
     if (error instanceof OsError) return false;
