@@ -3,7 +3,7 @@ import {
   MAX_IMAGE_BYTES,
   writeErofsImage,
 } from "../../formats/erofs/mod.ts";
-import { namesIn, writeWhole, writeWholeSync } from "../../host/files/mod.ts";
+import { namesIn, writeWholeSync } from "../../host/files/mod.ts";
 import {
   ERRNO,
   makeFolder,
@@ -174,56 +174,40 @@ export class ErofsFace {
     }
     const inFuse = { directory: fuse.directory, shown: fuse.ready };
     if (this.#options.face === "fuse") return inFuse;
-    const path = `${this.#options.layersDirectory}/${slot}/${IMAGE_FILE}`;
-    let saved: Promise<void>;
-    try {
-      saved = image instanceof LayerTree
-        ? this.#write(path, slot, image)
-        : madeBefore(image);
-    } catch (error) {
+    const folder = `${this.#options.layersDirectory}/${slot}`;
+    const made = image instanceof LayerTree
+      ? makeImage(folder, slot, image)
+      : image;
+    if (made?.kind !== "on disk") {
       // EROFS cannot represent this layer; the FUSE tree still can.
-      this.#options.onFallback(
-        slot,
-        error instanceof Error ? error.message : String(error),
-      );
+      this.#options.onFallback(slot, made?.reason ?? "its image was not made");
       return inFuse;
     }
     this.#mounted.add(slot);
     const shown = this.#inTurn(
       slot,
-      () => this.#mount(slot, path, saved, fuse),
+      () => this.#mount(slot, `${folder}/${IMAGE_FILE}`, fuse),
     );
     shown.catch(() => {}); // reported to the callers that wait for it
     return { directory: mountpoint, shown };
   }
 
-  #write(path: string, slot: number, tree: LayerTree): Promise<void> {
-    const image = newImage(path, slot, tree);
-    const saved = image === null ? Promise.resolve() : writeWhole(path, image);
-    saved.catch(() => {}); // awaited later, in the slot's own turn
-    return saved;
-  }
-
   async #mount(
     slot: number,
     image: string,
-    saved: Promise<void>,
     fuse: FuseDirectory,
   ): Promise<void> {
     const target = this.#mountpoint(slot);
     makeFolder(this.#folder, 0o755);
     makeFolder(target, 0o755);
     const { blobMount, helper, onFallback } = this.#options;
-    const unsaved = await saved.then(() => null, String);
-    const { failure, devices } = unsaved !== null
-      ? { failure: unsaved, devices: [] }
-      : await helper.mount({
-        source: image,
-        target,
-        type: "erofs",
-        flags: LOWER_FLAGS,
-        data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
-      });
+    const { failure, devices } = await helper.mount({
+      source: image,
+      target,
+      type: "erofs",
+      flags: LOWER_FLAGS,
+      data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
+    });
     if (failure === null) return this.readAhead.mounted(slot, devices);
     // The directory was promised to the caller, so the FUSE tree is mounted there.
     onFallback(slot, `${failure}; the kernel's log (dmesg) may say more`);
@@ -340,12 +324,6 @@ export function makeImage(
       reason: error instanceof Error ? error.message : String(error),
     };
   }
-}
-
-/** @throws Error when there is no image. */
-function madeBefore(image: LayerImage | null): Promise<void> {
-  if (image?.kind === "on disk") return Promise.resolve();
-  throw new Error(image?.reason ?? "its image was not made");
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Layers shown by a real kernel, on both faces, with data that comes, waits, or does not come. */
 import { mountHelperArguments } from "../../../../cmd/program.ts";
 import assert from "node:assert/strict";
-import { LayerTree } from "../../../../lib/layers/tree/mod.ts";
+import { LayerTree, treeFacts } from "../../../../lib/layers/tree/mod.ts";
 import { compileTree } from "../../../../lib/layers/compiler/mod.ts";
 import { LayerFileSystem } from "../../../../lib/layers/fs/mod.ts";
 import { PRESENT } from "../../../../lib/layers/presence/mod.ts";
@@ -282,15 +282,62 @@ testUnless(await erofsRefusal(), {
 });
 
 testUnless(await erofsRefusal(), {
+  name: "a layer that is shown again at once is shown by EROFS",
+  sanitizeResources: false,
+  sanitizeOps: false,
+  async fn() {
+    const folder = await Deno.makeTempDir({ prefix: "soci-deno-face-" });
+    await Deno.mkdir(`${folder}/layers/${SLOT}`, { recursive: true });
+    const bytes = compileTree({
+      // An image that takes a while to be written.
+      entries: Array.from(
+        { length: 50_000 },
+        (_, at) => entry({ name: `directory-${at % 9}/file-${at}` }),
+      ),
+      spanStarts: [0],
+      dataSize: 1024,
+    });
+    await Deno.writeFile(`${folder}/layers/${SLOT}/tree`, bytes);
+    await Deno.writeFile(`${folder}/layers/${SLOT}/data`, new Uint8Array(1024));
+    const fallbacks: string[] = [];
+    {
+      await using system = await LayerFileSystem.start({
+        layersDirectory: `${folder}/layers`,
+        mountDirectory: `${folder}/fs`,
+        mountHelper: mountHelperArguments(),
+        face: "erofs",
+        onFallback: (_, reason) => fallbacks.push(reason),
+      });
+      const show = () =>
+        system.add({
+          ...{ slot: SLOT, spanCount: 1, hasXattrs: false },
+          copy: () => false,
+          ensure: () => Promise.reject(new Error("nothing is read")),
+        }, new LayerTree(bytes));
+      show();
+      system.remove(SLOT);
+      const { directory, shown } = show();
+      await shown;
+      assert.deepEqual(fallbacks, []);
+      const { stdout } = await run("ls", [`${directory}/directory-8`], {
+        timeoutMs: 20_000,
+      });
+      assert.equal(stdout.trim().split("\n").length, 5555);
+    }
+    await Deno.remove(folder, { recursive: true });
+  },
+});
+
+testUnless(await erofsRefusal(), {
   name:
-    "a layer whose image cannot be written is shown by FUSE in its place, once its tree is there",
+    "a layer whose image cannot be mounted is shown by FUSE in its place, once its tree is there",
   sanitizeResources: false,
   sanitizeOps: false,
   async fn() {
     const { entries, data } = oneFile(1000);
     const folder = await Deno.makeTempDir({ prefix: "soci-deno-face-" });
     const home = `${folder}/layers/${SLOT}`;
-    await Deno.mkdir(`${home}/erofs.new`, { recursive: true }); // in the way
+    await Deno.mkdir(home, { recursive: true });
     await Deno.writeFile(`${home}/data`, data);
     const bytes = compileTree({
       entries: entries.map(entry),
@@ -311,11 +358,12 @@ testUnless(await erofsRefusal(), {
         saved: pause(300).then(() => Deno.writeFile(`${home}/tree`, bytes)),
         copy: () => false,
         ensure: () => Promise.reject(new Error("all is here")),
-      }, new LayerTree(bytes));
+        // It was there when it was made.
+      }, { ...treeFacts(new LayerTree(bytes)), image: { kind: "on disk" } });
       presence.fill(PRESENT);
       await shown;
       assert.equal(directory, `${folder}/fs/e/${SLOT}`);
-      assert.match(fallbacks.join(), /EISDIR/);
+      assert.match(fallbacks.join(), /ENOENT/);
       // A bind mount has the flags of what it shows: setuid programs do nothing here, either.
       assert.match(
         Deno.readTextFileSync("/proc/self/mountinfo"),
