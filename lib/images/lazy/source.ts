@@ -13,8 +13,6 @@ import { WholeStream } from "./whole_stream.ts";
 const AT_ONCE = 8;
 /** The most hosts with a semaphore of their own; image names determine them. */
 const MAX_HOSTS = 1024;
-/** A place that gives so many wrong parts of a layer does not know how to give parts. */
-const MAX_LIES = 2;
 /** The part of the disk that whole layers may not fill. */
 const DISK_RESERVE = 0.05;
 
@@ -72,7 +70,6 @@ export class RegistrySpanSource implements SpanSource, Disposable {
   readonly host: string;
   readonly repository: string;
   #whole: Promise<WholeStream> | null = null;
-  #lies = 0;
 
   /** Sends no request yet. */
   constructor(
@@ -95,7 +92,7 @@ export class RegistrySpanSource implements SpanSource, Disposable {
     signal: AbortSignal,
     onProgress?: (filled: number) => void,
   ): Promise<void> {
-    if (this.#whole === null && this.#lies < MAX_LIES) {
+    if (this.#whole === null) {
       try {
         return await this.blobs.client.range(
           this.from,
@@ -126,14 +123,6 @@ export class RegistrySpanSource implements SpanSource, Disposable {
       }
       throw error;
     }
-  }
-
-  /**
-   * Counts wrong bytes. Some proxies label a part as asked for and send another. The whole blob has
-   * a digest of its own.
-   */
-  lied(): void {
-    this.#lies++;
   }
 
   /** One stream for all callers (single flight). */

@@ -21,8 +21,6 @@ export interface SpanSource {
     signal: AbortSignal,
     onProgress?: (filled: number) => void,
   ): Promise<void>;
-  /** Tells it that it gave wrong bytes. It may get them in another way from then on. */
-  lied?(): void;
 }
 
 /**

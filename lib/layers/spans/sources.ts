@@ -158,7 +158,6 @@ export class SpanSources implements Disposable {
       entry.restsUntilMs = -Infinity;
     } else if (deed === "lied") {
       entry.distrustedUntilMs = nowMs + DISTRUST_MS;
-      source.lied?.();
     } else {
       const restMs = FIRST_REST_MS * 2 ** entry.failures++;
       entry.restsUntilMs = nowMs + Math.min(LAST_REST_MS, restMs);

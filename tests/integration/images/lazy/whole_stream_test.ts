@@ -9,7 +9,6 @@ import {
   fetchInTime,
   NotYetHere,
 } from "../../../../lib/layers/spans/source.ts";
-import { SpanSources } from "../../../../lib/layers/spans/sources.ts";
 import { RegistryClient } from "../../../../lib/remote/registry/mod.ts";
 import {
   noise,
@@ -142,23 +141,6 @@ for (const form of ["206", "200", "compressed", "417"] as const) {
     },
   );
 }
-
-scene(
-  "a registry that gives wrong parts twice is asked for the whole",
-  async ({ registry, source, read, wholes }) => {
-    registry.ranges = { kind: "served" };
-    await read(10, 20);
-    using sources = SpanSources.of(source);
-    for (let lie = 0; lie < 2; lie++) {
-      assert.equal(wholes(), 0);
-      await read(10, 20);
-      sources.did(source, "lied");
-    }
-    await read(10, 20);
-    await read(SIZE - 10, SIZE);
-    assert.equal(wholes(), 1);
-  },
-);
 
 scene(
   "the next layer of the repository is not asked for by parts first",
