@@ -13,6 +13,7 @@ import {
   TakeoverError,
 } from "../lib/host/handover/mod.ts";
 import { ensurePrivateFolder } from "../lib/host/files/mod.ts";
+import { ContainerdCatalog } from "../lib/images/catalog/mod.ts";
 import { ImageLayerProvider, ImageService } from "../lib/images/lazy/mod.ts";
 import {
   assertLayersUnderstood,
@@ -211,12 +212,17 @@ async function run(
         removedLayers: config.cache.keep_removed ? "kept" : "discarded",
       }),
     );
+    const catalog = stack.use(
+      new ContainerdCatalog(config.content_store.containerd_address),
+    );
     snapshotter = stack.use(
       await Snapshotter.open({
         root,
         provider,
         overlayOptions: overlayOptionsOfKernel(config.filesystem.xino),
         mountHelper: mountHelperArguments(),
+        completeWaitMs: config.trust.complete_wait_sec * 1000,
+        catalog,
       }),
     );
     store.sweep(snapshotter.lazyDirectories());

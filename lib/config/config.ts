@@ -23,6 +23,8 @@ export interface Config {
   readonly cache: CacheConfig;
   /** How layers are opened. */
   readonly opening: OpeningConfig;
+  /** containerd, beside which the daemon runs. */
+  readonly content_store: ContentStoreConfig;
   /** Which indexes make an image a lazy one. */
   readonly pull_modes: PullModesConfig;
   /** Whose word counts. */
@@ -87,6 +89,15 @@ export interface OpeningConfig {
   readonly max_memory_bytes: number;
 }
 
+/** `[content_store]`: of the existing daemon's keys, the one that has an effect. */
+export interface ContentStoreConfig {
+  /**
+   * Path of containerd's socket. The daemon asks there which images share a chain; nothing else. Default
+   * `/run/containerd/containerd.sock`.
+   */
+  readonly containerd_address: string;
+}
+
 /** `[pull_modes]`: how images are pulled. */
 export interface PullModesConfig {
   /** Indexes that a registry lists as referrers of an image. Default: not asked for. */
@@ -110,6 +121,8 @@ export interface TrustConfig {
   readonly v1: readonly string[];
   /** Repositories whose images may name their indexes. Default `**`. */
   readonly v2: readonly string[];
+  /** How long a layer that another image brought may take to be completed and proven, seconds. Default 120. */
+  readonly complete_wait_sec: number;
 }
 
 /** `[resolver]`: where hosts are reached. */

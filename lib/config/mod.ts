@@ -20,7 +20,7 @@ export type {
   ResolverConfig,
   ResolverHostConfig,
 } from "./config.ts";
-export type { TrustConfig } from "./config.ts";
+export type { ContentStoreConfig, TrustConfig } from "./config.ts";
 export { ConfigError, DEFAULT_CONFIG_PATH, defaultConfig } from "./schema.ts";
 export { loadConfig, type ParsedConfig } from "./load.ts";
 export { dumpConfig } from "./dump.ts";

@@ -194,6 +194,7 @@ export const configSchema = v.object({
       // Repositories that may bring indexes, `host/repository`; `*` stands for one part, `**` for any number.
       v1: v.optional(v.array(v.string()), ["**"]),
       v2: v.optional(v.array(v.string()), ["**"]),
+      complete_wait_sec: countOr(120),
     }),
     {},
   ),

@@ -102,7 +102,10 @@ export class LazyHost implements AsyncDisposable {
     const folder = await Deno.makeTempDir({ prefix: "soci-deno-e2e-" });
     await Deno.writeTextFile(
       `${folder}/config.toml`,
-      options.config ?? CONFIG,
+      `${options.config ?? CONFIG}
+[content_store]
+containerd_address = "${folder}/containerd.sock"
+`,
     );
     const { caFile, face } = options;
     const host = new LazyHost(
@@ -122,6 +125,7 @@ export class LazyHost implements AsyncDisposable {
       ...(options.cri && { cri: options.cri }),
       ...(options.binDir !== undefined && { binDir: options.binDir }),
     });
+    await Deno.symlink(host.containerd.address, `${folder}/containerd.sock`);
     return host;
   }
 
@@ -218,12 +222,14 @@ export class LazyHost implements AsyncDisposable {
   /** `soci-deno pull --json`, whose result is returned. */
   async pull(
     image: string,
+    namespace = "default",
   ): Promise<{ layers: { chainId: string; outcome: string }[] }> {
     const { code, stdout, stderr } = await sociDeno(
       "pull",
       "--json",
       "--address",
       this.containerd.address,
+      ...["--namespace", namespace],
       ...this.registryFlags,
       image,
     );

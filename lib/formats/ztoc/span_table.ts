@@ -20,6 +20,8 @@ export interface SpanTable {
    * beginning of every empty gzip member that a layer begins with. Prefetch lists count them.
    */
   readonly first: number;
+  /** Spans that the ztoc lists, from the first one here. Those from `count` on hold only what follows the tar. */
+  readonly listed: number;
   /** First byte of the span in the blob, the shared byte included. */
   compressedStart(span: number): number;
   /** End (exclusive) in the blob. */
@@ -76,6 +78,7 @@ function gzipSpans(facts: SpanFacts): SpanTable {
   return {
     count,
     first,
+    listed: facts.digests.length / DIGEST_BYTES,
     compressedStart: (i) => inputs[i]! - (bits[i] === 0 ? 0 : 1),
     compressedEnd: (i) => inputs[i + 1]!,
     start: (i) => outputs[i]!,
@@ -105,6 +108,7 @@ function tarSpans(facts: SpanFacts): SpanTable {
   return {
     count,
     first: 0,
+    listed: facts.digests.length / DIGEST_BYTES,
     compressedStart: start,
     compressedEnd: end,
     start,

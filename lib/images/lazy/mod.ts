@@ -10,6 +10,7 @@
  * than the snapshotter's `LayerProvider`, and nothing of containerd.
  * @module
  */
+export type { Claimant, Claimants } from "./claimants.ts";
 export { ImageService } from "./open.ts";
 export type { Trust } from "./trust.ts";
 export type { ByManifestOptions, DiscoveryOptions } from "./images.ts";

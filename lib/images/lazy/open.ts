@@ -2,7 +2,6 @@ import { IndexingError } from "../../layers/builder/mod.ts";
 import {
   type Descriptor,
   type Digest,
-  isDigest,
   layerCompression,
   type Platform,
 } from "../../formats/oci/mod.ts";
@@ -26,6 +25,7 @@ import { Arrivals } from "./arrivals.ts";
 import { LyingZtocError } from "../../layers/store/mod.ts";
 import { FairSemaphore } from "./fair_semaphore.ts";
 import { KeyedSemaphores } from "./keyed_semaphores.ts";
+import { type Claimant, Claimants } from "./claimants.ts";
 import {
   type ByManifestOptions,
   type DiscoveryOptions,
@@ -36,6 +36,8 @@ import { diskRoom, nameOf, RegistryBlobs } from "./source.ts";
 import { fetchWholeLayer } from "./whole_layer.ts";
 
 const log = logger("images");
+/** Stands for containerd's namespace where an image is mounted without containerd. */
+export const NO_NAMESPACE = "-";
 /** Layers of one image that are opened in parallel. */
 const LAYERS_AT_ONCE = 6;
 /** How many layers are remembered as not servable. */
@@ -59,6 +61,8 @@ export class ImageService {
   readonly #images: IndexedImages;
   /** What layers are read from. */
   readonly blobs: RegistryBlobs;
+  /** Tells apart who images speak for. */
+  readonly claimants: Claimants;
 
   /** Layers that containerd must unpack. They are remembered because every layer of an image asks for all. */
   readonly #notServable = new Map<Digest, Error>();
@@ -73,6 +77,7 @@ export class ImageService {
   ) {
     this.#images = new IndexedImages(client, discovery);
     this.blobs = new RegistryBlobs(client, `${store.root}/ingest`);
+    this.claimants = new Claimants(client, store.root);
   }
 
   /** The image of a reference, with its index. @param platform default: this machine's. */
@@ -100,17 +105,22 @@ export class ImageService {
     return image;
   }
 
-  /** Serves one layer, as `#openLayer` does, and waits until its directory is in place. */
+  /**
+   * Serves one layer to an image, as `#openLayer` does, and waits until its directory is in place.
+   * @param claimant who the image speaks for: see `LayerStore.claim`.
+   */
   async openLayer(
     image: IndexedImage,
     layer: ImageLayer,
+    claimant: Claimant,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
-    const opened = await this.#openLayer(image, layer, signal);
+    const opened = await this.#openLayer(image, layer, claimant, signal);
     try {
       await opened.shown;
       return opened;
     } catch (error) {
+      opened.removeSource(claimant.id);
       this.store.release(opened.slot, { discard: false });
       throw error;
     }
@@ -123,6 +133,7 @@ export class ImageService {
   async #openLayer(
     image: IndexedImage,
     layer: ImageLayer,
+    claimant: Claimant,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
     const ztoc = image.index === null
@@ -130,7 +141,7 @@ export class ImageService {
       : ztocForLayer(image.index.index, layer.descriptor.digest);
     const from = nameOf(image.reference);
     if (ztoc !== null) {
-      const open = () => this.#openLazily(image, layer, ztoc, signal);
+      const open = () => this.#openLazily(image, layer, ztoc, claimant, signal);
       try {
         return await this.#opening.run(
           from,
@@ -159,7 +170,7 @@ export class ImageService {
     return await this.#opening.run(
       from,
       LEAST_WEIGHT,
-      () => this.#openWhole(image, layer, signal),
+      () => this.#openWhole(image, layer, claimant, signal),
     );
   }
 
@@ -167,32 +178,36 @@ export class ImageService {
     image: IndexedImage,
     layer: ImageLayer,
     ztoc: Descriptor,
+    claimant: Claimant,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
     const { reference, roundTripMs } = image;
     const { descriptor: { digest, size }, diffId } = layer;
-    this.store.expectZtoc(ztoc.size);
-    const bytes = await this.#arrivals.fetch(
-      {
-        host: reference.host,
-        repository: reference.repository,
-        roundTripMs,
-        bytes: ztoc.size,
-      },
-      () =>
-        this.client.blobBytes(reference, ztoc, {
-          maxBytes: MAX_ZTOC_BYTES,
-          signal: AbortSignal.any([signal, this.#images.late()]),
-        }),
-    );
-    const opened = await this.store.add(
-      digest,
-      bytes,
-      this.blobs.source(reference, digest, () => size),
+    const opened = await this.store.claim({
+      identity: { layerDigest: digest, ztocDigest: ztoc.digest },
       diffId,
-      { ztocDigest: ztoc.digest },
-    );
+      claimant: claimant.id,
+      makeSource: () => this.blobs.source(reference, digest, () => size),
+      fetchZtoc: () => {
+        this.store.expectZtoc(ztoc.size);
+        return this.#arrivals.fetch(
+          {
+            host: reference.host,
+            repository: reference.repository,
+            roundTripMs,
+            bytes: ztoc.size,
+          },
+          () =>
+            this.client.blobBytes(reference, ztoc, {
+              maxBytes: MAX_ZTOC_BYTES,
+              signal: AbortSignal.any([signal, this.#images.late()]),
+            }),
+        );
+      },
+      signal,
+    });
     if (opened.compressedSize !== size) {
+      opened.removeSource(claimant.id);
       this.store.release(opened.slot, { discard: true });
       throw new ImageError(
         reference.toString(),
@@ -206,6 +221,7 @@ export class ImageService {
   async #openWhole(
     image: IndexedImage,
     { descriptor: layer, diffId }: ImageLayer,
+    claimant: Claimant,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
     const known = this.#notServable.get(layer.digest);
@@ -225,11 +241,11 @@ export class ImageService {
         maxBytes: diskRoom(folder),
         signal,
       });
-      const opened = await this.store.add(
+      const opened = await this.store.addVerified(
         layer.digest,
         local.ztoc,
         new FileSpanSource(path),
-        null, // was checked during the download
+        { diffId, claimant: claimant.id },
       );
       // The blob is open: without its name, its bytes stay until the layer is closed.
       await Deno.remove(path);
@@ -259,20 +275,6 @@ export class ImageService {
     this.#notServable.set(digest, error);
   }
 
-  /** An image uses a layer that is already served: its repository becomes one of the layer's sources. */
-  shareLayer(layer: OpenLayer, reference: Reference): void {
-    const claimant = nameOf(reference);
-    if (layer.hasSource(claimant) || !isDigest(layer.layerDigest)) return;
-    layer.addSource(
-      claimant,
-      this.blobs.source(
-        reference,
-        layer.layerDigest,
-        () => layer.compressedSize,
-      ),
-    );
-  }
-
   /**
    * Serves all layers of an image, bottom first. A layer that the image has several times is served once,
    * at its uppermost place: there it shows all its files.
@@ -284,11 +286,12 @@ export class ImageService {
     const layers = uppermost(image.layers).filter(({ descriptor }) =>
       layerCompression(descriptor.mediaType) !== "none"
     );
+    const claimant = await this.claimants.of(NO_NAMESPACE, image.reference);
     const opened: OpenLayer[] = new Array(layers.length);
     const next = layers.entries();
     const work = async () => {
       for (const [at, layer] of next) {
-        opened[at] = await this.openLayer(image, layer, signal);
+        opened[at] = await this.openLayer(image, layer, claimant, signal);
       }
     };
     const settled = await Promise.allSettled(

@@ -3,32 +3,37 @@ import {
   CRI_LABELS,
   type ImageLayer,
   type IndexedImage,
+  type LayerIdentity,
   layerIdentity,
   layerOfChain,
 } from "../../remote/image/mod.ts";
-import { parseReference, type Reference } from "../../remote/registry/mod.ts";
-import type {
-  LayerChain,
-  LayerDirectory,
-  LayerProvider,
-  LayerRequest,
-  OwnDirectories,
-  ProvidedLayer,
-  SnapshotUsage,
-  StoredLayer,
+import { parseReference } from "../../remote/registry/mod.ts";
+import {
+  type Labels,
+  type LayerChain,
+  type LayerProvider,
+  type LayerRequest,
+  NAMESPACE_LABEL,
+  type OwnDirectories,
+  type ProvidedImage,
+  type ProvidedLayer,
+  type ServedLayer,
+  type SnapshotUsage,
+  type StoredLayer,
 } from "../snapshotter/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import {
   BackgroundFiller,
   type BackgroundOptions,
 } from "../../layers/serving/mod.ts";
-import type { ImageService } from "./open.ts";
 import { ztocForLayer } from "../../formats/soci/mod.ts";
+import type { Claimant } from "./claimants.ts";
 import { Failures, WHILE_PULLING } from "./failures.ts";
 import { LayersAhead } from "./layers_ahead.ts";
+import { type ImageService, NO_NAMESPACE } from "./open.ts";
 import { nameOf } from "./source.ts";
 import type { OpenLayer } from "../../layers/serving/mod.ts";
-import { slotOf } from "../../layers/store/mod.ts";
+import { ownDirectories } from "./own_directories.ts";
 
 const log = logger("images");
 
@@ -43,10 +48,13 @@ export interface ProviderOptions {
   readonly removedLayers: "discarded" | "kept";
 }
 
-/** The provider's use of a layer: one for all snapshots that are built on it. */
+/** A claimant's use of a layer: one for all its snapshots that are built on it. */
 interface Use {
+  readonly claimant: string;
   /** Opening, or open. */
   readonly layer: Promise<OpenLayer>;
+  /** Of the open layer; null while it is opening. */
+  slot: number | null;
   /** Ends the use of a layer that was opened ahead. Null once somebody asked for it: then snapshots decide. */
   ahead: ReturnType<typeof setTimeout> | null;
   /** Its place among the layers that were opened ahead. */
@@ -71,10 +79,7 @@ function failureKey(
 
 /** Gives the snapshotter the layers of images that have an index, and leaves all others to containerd. */
 export class ImageLayerProvider implements LayerProvider, Disposable {
-  /**
-   * By layer digest, as snapshots name their layers. The image that asks first decides which ztoc a layer
-   * is served by; `OpenLayer.identity` says which one that is.
-   */
+  /** By claimant, layer, diff ID and ztoc. `LayerStore.claim` decides which served layer that is. */
   readonly #uses = new Map<string, Use>();
   /** Layers that could not be opened a short time ago: containerd unpacks them. */
   readonly #failures = new Failures(WHILE_PULLING);
@@ -84,21 +89,35 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
 
   /** Opens nothing yet. @param images stays the caller's. */
   constructor(
+    /** Opens the layers. */
     readonly images: ImageService,
+    /** What is done with them beyond that. */
     readonly options: ProviderOptions,
   ) {
     this.#filler = new BackgroundFiller(options.background);
+  }
+
+  async imageKey(
+    { labels, namespace }: Pick<LayerRequest, "labels" | "namespace">,
+  ): Promise<string | null> {
+    const wanted = layerIdentity(labels);
+    if (wanted === null) return null;
+    const claimant = await this.images.claimants.of(
+      namespace ?? NO_NAMESPACE,
+      parseReference(wanted.imageRef),
+    );
+    return keyOf(claimant, wanted);
   }
 
   async prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null> {
     const wanted = layerIdentity(request.labels);
     if (wanted === null) return null; // an ordinary unpack
     const { imageRef, manifestDigest, layerDigest, indexDigest } = wanted;
-    const image = await this.images.byManifest(
-      parseReference(imageRef),
-      manifestDigest,
-      indexDigest,
-    );
+    const reference = parseReference(imageRef);
+    const [image, claimant] = await Promise.all([
+      this.images.byManifest(reference, manifestDigest, indexDigest),
+      this.images.claimants.of(request.namespace ?? NO_NAMESPACE, reference),
+    ]);
     if (image.index === null) {
       log.info("image has no index, containerd unpacks it", {
         image: imageRef,
@@ -110,134 +129,171 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     const layer = layerOfChain(image, request.chainId, layerDigest);
     const failure = this.#failures.of(failureKey(image, layerDigest));
     if (failure !== null) throw failure.error;
-    const asked = this.#open(image, layer);
-    this.#ask(layerDigest);
+    const asked = this.#open(image, layer, claimant);
+    notAhead(asked);
     // containerd asks for one layer at a time and waits, so the next ones are opened ahead.
     for (const above of image.layers.slice(layer.position + 1)) {
-      if (this.#openAhead(image, above) === "no room") break;
+      if (this.#openAhead(image, above, claimant) === "no room") break;
     }
-    const { directory, owner } = await asked;
-    log.info("layer is served", { image: imageRef, layer: layerDigest });
-    return { directory, owner, layerDigest };
-  }
-
-  #open(image: IndexedImage, layer: ImageLayer): Promise<OpenLayer> {
-    const { digest } = layer.descriptor;
-    const known = this.#uses.get(digest);
-    if (known !== undefined) return this.#share(known, image.reference);
-    const opening = this.images.openLayer(image, layer, this.#stop.signal);
-    const key = failureKey(image, digest);
-    opening.then(
-      () => this.#failures.forget(key),
-      (error) => this.#failures.add(key, error),
+    const uses = image.layers.slice(0, layer.position)
+      .map((lower) => this.#openBelow(image, lower, claimant));
+    const opened = served(await asked.layer);
+    const kept = await Promise.all(uses.map((use) => opening(use)));
+    for (const use of kept) if (use !== null) notAhead(use);
+    const below = await Promise.all(
+      kept.map(async (use) => use === null ? null : served(await use.layer)),
     );
-    return this.#use(digest, opening);
+    log.info("layer is served", { image: imageRef, layer: layerDigest });
+    const key = keyOf(claimant, wanted);
+    return { ...opened, below, image: providedImage(image, claimant, key) };
   }
 
-  /** Another image uses this layer already. From now on its bytes may come from either registry. */
-  async #share({ layer }: Use, reference: Reference): Promise<OpenLayer> {
-    const opened = await layer;
-    if (opened.isServed) this.images.shareLayer(opened, reference);
-    return opened;
+  #open(image: IndexedImage, layer: ImageLayer, claimant: Claimant): Use {
+    const key = useKey(image, layer, claimant);
+    const known = this.#uses.get(key);
+    if (known !== undefined) return known;
+    const opening = this.images.openLayer(
+      image,
+      layer,
+      claimant,
+      this.#stop.signal,
+    );
+    const failure = failureKey(image, layer.descriptor.digest);
+    opening.then(
+      () => this.#failures.forget(failure),
+      (error) => this.#failures.add(failure, error),
+    );
+    return this.#use(key, claimant.id, opening);
   }
 
   /** Opens a layer that is likely to be asked for soon, and closes it if nobody asks. */
-  #openAhead(image: IndexedImage, layer: ImageLayer): "no room" | null {
+  #openAhead(
+    image: IndexedImage,
+    layer: ImageLayer,
+    claimant: Claimant,
+  ): "no room" | null {
+    const key = useKey(image, layer, claimant);
     const { digest } = layer.descriptor;
-    if (this.#uses.has(digest)) return null;
+    if (this.#uses.has(key)) return null;
     if (this.#failures.of(failureKey(image, digest)) !== null) return null;
     const ztoc = image.index && ztocForLayer(image.index.index, digest);
     const place = this.#ahead.enter(nameOf(image.reference), ztoc?.size ?? 0);
     if (place === null) return "no room";
-    this.#open(image, layer).catch(() => {}); // told when it is asked for
-    const use = this.#uses.get(digest)!;
+    const use = this.#open(image, layer, claimant);
+    use.layer.catch(() => {}); // the error comes again when it is asked for
     use.place = place;
-    use.ahead = setTimeout(() => this.releaseLayer(digest), AHEAD_MS);
-    Deno.unrefTimer(use.ahead);
+    this.#endLater(key, use);
     return null;
   }
 
-  /** Somebody asks for the layer: from now on snapshots decide how long it stays open. */
-  #ask(layerDigest: string): void {
-    const use = this.#uses.get(layerDigest);
-    if (use !== undefined) notAhead(use);
+  /**
+   * Opens a layer below the one that is asked for. Mostly it is open already.
+   * @returns null where it failed a short time ago.
+   */
+  #openBelow(
+    image: IndexedImage,
+    layer: ImageLayer,
+    claimant: Claimant,
+  ): Use | null {
+    const key = useKey(image, layer, claimant);
+    const known = this.#uses.get(key);
+    if (known !== undefined) {
+      if (known.ahead !== null) this.#endLater(key, known);
+      return known;
+    }
+    const { digest } = layer.descriptor;
+    if (this.#failures.of(failureKey(image, digest)) !== null) return null;
+    const use = this.#open(image, layer, claimant);
+    use.layer.catch(() => {}); // the error comes again when it is asked for
+    this.#endLater(key, use);
+    return use;
   }
 
-  #use(layerDigest: string, layer: Promise<OpenLayer>): Promise<OpenLayer> {
-    const use: Use = { layer, ahead: null, place: null };
-    this.#uses.set(layerDigest, use);
+  #endLater(key: string, use: Use): void {
+    if (use.ahead !== null) clearTimeout(use.ahead);
+    use.ahead = setTimeout(() => this.#leave(key, use), AHEAD_MS);
+    Deno.unrefTimer(use.ahead);
+  }
+
+  #use(key: string, claimant: string, layer: Promise<OpenLayer>): Use {
+    const use: Use = { layer, claimant, slot: null, ahead: null, place: null };
+    this.#uses.set(key, use);
     layer.then(
-      (opened) => this.#filler.add(opened),
-      () => this.#end(layerDigest, use), // it is not open
+      (opened) => {
+        use.slot = opened.slot;
+        this.#filler.add(opened);
+      },
+      () => this.#end(key, use), // it is not open
     );
-    return layer;
+    return use;
   }
 
   /** Forgets a use and stops its timer. */
-  #end(layerDigest: string, use: Use): void {
+  #end(key: string, use: Use): void {
     notAhead(use);
-    if (this.#uses.get(layerDigest) === use) this.#uses.delete(layerDigest);
+    if (this.#uses.get(key) === use) this.#uses.delete(key);
   }
 
-  async ownDirectories(chain: LayerChain): Promise<OwnDirectories | null> {
-    const top = await this.#opened(chain.layerDigest);
-    if (!top.mayInherit && chain.record === null) return null;
-    const below = await Promise.all(
-      chain.below.map((part) =>
-        "folder" in part
-          ? { files: part.folder }
-          : this.#opened(part.layerDigest)
-      ),
-    );
-    const { store } = this.images;
-    const record = await store.chainRecord(top, below, chain.record);
-    return record === null ? null : {
-      record,
-      write: (folder) => store.writeChain(record, folder),
-    };
-  }
-
-  /** The open layer of a digest. @throws Error when it is not served. */
-  async #opened(layerDigest: string): Promise<OpenLayer> {
-    const use = this.#uses.get(layerDigest);
-    if (use === undefined) throw new Error(`${layerDigest} is not served`);
-    return await use.layer;
+  async #leave(key: string, use: Use): Promise<void> {
+    this.#end(key, use);
+    const layer = await use.layer.catch(() => null);
+    if (layer === null) return;
+    layer.removeSource(use.claimant);
+    this.images.store.release(layer.slot, {
+      discard: this.options.removedLayers === "discarded",
+    });
   }
 
   async restoreLayer(
-    snapshot: StoredLayer,
+    stored: StoredLayer,
     from: "disk" | "anywhere",
-  ): Promise<LayerDirectory | null> {
-    const { layerDigest, labels, directory } = snapshot;
+  ): Promise<ServedLayer | null> {
+    const { slot, claimant, layerDigest, labels } = stored;
+    if (!isDigest(layerDigest)) return null;
+    const known = this.#useOf(slot, claimant);
+    if (known !== null) return served(await known.layer);
     const imageRef = labels[CRI_LABELS.imageRef];
-    if (layerDigest === null || !isDigest(layerDigest)) return null;
-    this.#ask(layerDigest);
-    const known = this.#uses.get(layerDigest);
-    if (imageRef === undefined) return await known?.layer ?? null;
+    if (imageRef === undefined) return null;
     const reference = parseReference(imageRef);
-    if (known !== undefined) return await this.#share(known, reference);
-    const slot = slotOf(directory);
-    const layer = await this.images.store.restore(
+    const { store, blobs } = this.images;
+    const layer = await store.restore(
       layerDigest,
       () =>
-        this.images.blobs.source(
+        blobs.source(
           reference,
           layerDigest,
-          () => this.#sizeOf(snapshot, layerDigest),
+          () => this.#sizeOf(labels, layerDigest),
         ),
-      slot === null ? {} : { slot },
+      slot === 0 ? { claimant } : { slot, claimant },
     );
     if (layer !== null) {
-      const other = this.#uses.get(layerDigest);
-      if (other !== undefined) {
+      const other = this.#useOf(layer.slot, claimant);
+      if (other !== null) {
         // Another snapshot of the same layer was first.
-        this.images.store.release(layer.slot, { discard: false });
-        return await this.#share(other, reference);
+        layer.removeSource(claimant);
+        store.release(layer.slot, { discard: false });
+        return served(layer);
       }
-      this.#use(layerDigest, Promise.resolve(layer));
+      this.#use(
+        `${claimant} at ${layer.slot}`,
+        claimant,
+        Promise.resolve(layer),
+      ).slot = layer.slot;
+      if (claimant === "") {
+        // A release before claims opened it for this image, which counts as its claim.
+        this.images.claimants
+          .of(labels[NAMESPACE_LABEL] ?? NO_NAMESPACE, reference)
+          .then(({ id }) => store.adopt(layer.slot, id))
+          .catch((error) =>
+            log.warn("whose a layer is cannot be told", {
+              layer: layerDigest,
+              error: String(error),
+            })
+          );
+      }
       // No directory appears before the mounts are served; `LayerStore.serve` waits for all of them.
-      if (this.images.store.serving) await layer.shown;
-      return layer;
+      if (store.serving) await layer.shown;
+      return served(layer);
     }
     const wanted = layerIdentity(labels);
     if (from === "disk" || wanted === null) return null;
@@ -255,11 +311,28 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     const again = image.layers.find(({ descriptor }) =>
       descriptor.digest === layerDigest
     );
-    return again === undefined ? null : await this.#open(image, again);
+    if (again === undefined) return null;
+    const asking = await this.images.claimants.of(
+      labels[NAMESPACE_LABEL] ?? NO_NAMESPACE,
+      reference,
+    );
+    // The snapshot keeps its claimant, although the credentials may have changed.
+    const use = this.#open(image, again, { ...asking, id: claimant });
+    const opened = served(await use.layer);
+    notAhead(use);
+    return opened;
+  }
+
+  /** The use of a slot for a claimant; null when there is none. */
+  #useOf(slot: number, claimant: string): Use | null {
+    for (const use of this.#uses.values()) {
+      if (use.slot === slot && use.claimant === claimant) return use;
+    }
+    return null;
   }
 
   /** Size of a layer's blob in bytes, from the manifest it came with. */
-  async #sizeOf({ labels }: StoredLayer, layerDigest: Digest): Promise<number> {
+  async #sizeOf(labels: Labels, layerDigest: Digest): Promise<number> {
     const wanted = layerIdentity(labels);
     if (wanted === null) {
       throw new Error(`no manifest is known that layer ${layerDigest} is of`);
@@ -278,30 +351,36 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     return layer.size;
   }
 
-  async releaseLayer(layerDigest: string): Promise<void> {
-    const use = this.#uses.get(layerDigest);
-    if (use === undefined) return;
-    this.#end(layerDigest, use);
-    const layer = await use.layer.catch(() => null);
-    if (layer !== null) {
-      this.images.store.release(layer.slot, {
-        discard: this.options.removedLayers === "discarded",
-      });
+  async releaseLayer(
+    { slot, claimant }: Pick<StoredLayer, "slot" | "claimant">,
+  ): Promise<void> {
+    for (const [key, use] of [...this.#uses]) {
+      if (use.slot === slot && use.claimant === claimant) {
+        await this.#leave(key, use);
+      }
     }
   }
 
-  async usage(layerDigest: string): Promise<SnapshotUsage> {
-    const layer = await this.#uses.get(layerDigest)?.layer.catch(() => null);
-    if (layer === undefined || layer === null) {
-      return { sizeBytes: 0, inodes: 0 };
-    }
+  ownDirectories(chain: LayerChain): Promise<OwnDirectories | null> {
+    return ownDirectories(chain, this.images.store);
+  }
+
+  async proveLayer(slot: number, signal: AbortSignal): Promise<string | null> {
+    const layer = this.images.store.served(slot);
+    if (layer === null || !await layer.proof.whenProven(signal)) return null;
+    return layer.proof.provenDiffId;
+  }
+
+  usage(slot: number): Promise<SnapshotUsage> {
+    const layer = this.images.store.served(slot);
+    if (layer === null) return Promise.resolve({ sizeBytes: 0, inodes: 0 });
     let sizeBytes = 0;
     for (let span = 0; span < layer.spans.count; span++) {
       if (layer.map.has(span)) {
         sizeBytes += layer.spans.end(span) - layer.spans.start(span);
       }
     }
-    return { sizeBytes, inodes: layer.inodes };
+    return Promise.resolve({ sizeBytes, inodes: layer.inodes });
   }
 
   /** Stops opening and filling. The store goes on serving what is open. */
@@ -312,4 +391,55 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       if (ahead !== null) clearTimeout(ahead);
     }
   }
+}
+
+/** Waits until a layer is open; null when it cannot be opened. */
+async function opening(use: Use | null): Promise<Use | null> {
+  try {
+    await use?.layer;
+    return use;
+  } catch {
+    return null; // the error comes again when it is asked for
+  }
+}
+
+function served(
+  { slot, layerDigest, directory, owner }: OpenLayer,
+): ServedLayer {
+  return { slot, layerDigest, directory, owner };
+}
+
+function useKey(
+  { index }: IndexedImage,
+  { descriptor: { digest }, diffId }: ImageLayer,
+  { id }: Claimant,
+): string {
+  const ztoc = index === null ? null : ztocForLayer(index.index, digest);
+  return `${id} ${digest} ${diffId} ${ztoc?.digest ?? "whole"}`;
+}
+
+/** Equal for the same manifest and index of one claimant. */
+function keyOf(claimant: Claimant, wanted: LayerIdentity): string {
+  const { manifestDigest, indexDigest } = wanted;
+  return `${claimant.id} ${manifestDigest} ${indexDigest ?? ""}`;
+}
+
+function providedImage(
+  { reference, descriptor, index, layers }: IndexedImage,
+  { id, namespace, host, repository, fingerprint }: Claimant,
+  key: string,
+): ProvidedImage {
+  return {
+    ...{ key, claimant: id, namespace, host, repository, fingerprint },
+    reference: reference.toString(),
+    manifestDigest: descriptor.digest,
+    indexDigest: index?.digest ?? null,
+    layers: layers.map(({ descriptor: { digest }, diffId }) => ({
+      digest,
+      diffId,
+      ztocDigest: index === null
+        ? null
+        : ztocForLayer(index.index, digest)?.digest ?? null,
+    })),
+  };
 }

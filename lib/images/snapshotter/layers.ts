@@ -2,14 +2,30 @@ import { setImmediate } from "node:timers";
 import { logger } from "../../telemetry/mod.ts";
 import { SnapshotError } from "./errors.ts";
 import type {
-  LayerDirectory,
   LayerProvider,
   LayerRequest,
   ProvidedLayer,
+  ServedLayer,
 } from "./provider.ts";
-import type { SnapshotRow, SnapshotStore } from "./store.ts";
+import type { SnapshotStore } from "./store.ts";
+import type { LayerUse } from "./uses.ts";
+import type { Labels } from "./types.ts";
 
 const log = logger("snapshotter");
+
+/** A layer that a claimant uses. */
+type Use = Pick<LayerUse, "slot" | "claimant">;
+
+const keyOf = ({ slot, claimant }: Use) => `${slot} ${claimant}`;
+
+/** The layers that a provided layer keeps: those below it, and itself. */
+function usesOf(layer: ProvidedLayer): readonly (Use & ServedLayer)[] {
+  const { claimant } = layer.image;
+  return [...layer.below, layer].filter((each) => each !== null)
+    .map(({ slot, layerDigest, directory, owner }) => ({
+      ...{ slot, layerDigest, directory, owner, claimant },
+    }));
+}
 
 /** How many layers are restored in parallel after a restart. */
 const RESTORE_CONCURRENCY = 8;
@@ -24,10 +40,10 @@ const RESTORE_CONCURRENCY = 8;
 export class LazyLayers {
   readonly #provider: LayerProvider;
   readonly #store: SnapshotStore;
-  /** Snapshot number → where its layer is shown in this run. Missing: not restored yet. */
-  readonly #shown = new Map<number, LayerDirectory>();
-  readonly #restoring = new Map<number, Promise<LayerDirectory | null>>();
-  readonly #unused = new Set<string>();
+  /** Slot and claimant → where the layer is shown in this run. Missing: not restored yet. */
+  readonly #shown = new Map<string, ServedLayer>();
+  readonly #restoring = new Map<string, Promise<ServedLayer | null>>();
+  readonly #unused = new Map<string, Use>();
   #preparing = 0;
   #releasing: Promise<void> = Promise.resolve();
 
@@ -50,7 +66,7 @@ export class LazyLayers {
     try {
       const layer = await this.#ask(request);
       if (layer === null) return null;
-      this.#unused.add(layer.layerDigest); // `use` may fail: checked in `finally`
+      this.#look(usesOf(layer)); // `use` may fail: checked in `finally`
       return await use(layer);
     } finally {
       this.#preparing--;
@@ -62,7 +78,7 @@ export class LazyLayers {
     try {
       const layer = await this.#provider.prepareLayer(request);
       if (!request.signal.aborted) return layer;
-      if (layer !== null) this.#unused.add(layer.layerDigest);
+      if (layer !== null) this.#look(usesOf(layer));
     } catch (error) {
       if (!request.signal.aborted) {
         log.warn("layer cannot be served lazily, containerd unpacks it", {
@@ -83,29 +99,35 @@ export class LazyLayers {
     );
   }
 
-  /** Remembers where a new snapshot's layer is shown. */
-  opened(row: SnapshotRow, layer: LayerDirectory): void {
-    this.#shown.set(row.id, layer);
+  /** Remembers where a new snapshot's layers are shown. */
+  opened(layer: ProvidedLayer): void {
+    for (const use of usesOf(layer)) this.#shown.set(keyOf(use), use);
   }
 
-  /** Forgets a removed snapshot, and releases its layer when no other snapshot uses it. */
-  removed(row: SnapshotRow): void {
-    if (row.layer === null) return;
-    this.#shown.delete(row.id);
-    this.#unused.add(row.layer.layerDigest);
+  /** A snapshot that kept these layers was removed. Releases the layers that no other snapshot keeps. */
+  removed(uses: readonly Use[]): void {
+    this.#look(uses);
     this.#releaseUnused();
+  }
+
+  /** Layers that may have no snapshot: they are released as soon as none is being prepared. */
+  #look(uses: readonly Use[]): void {
+    for (const { slot, claimant } of uses) {
+      const use = { slot, claimant };
+      this.#unused.set(keyOf(use), use);
+    }
   }
 
   /** Restores the layers of all lazy snapshots of the last run. One that fails is tried again when it is needed. */
   async restoreAll(): Promise<void> {
-    const waiting = this.#store.lazy();
+    const waiting = this.#store.allUses();
     const next = async (): Promise<void> => {
       for (
-        let row = waiting.shift();
-        row !== undefined;
-        row = waiting.shift()
+        let use = waiting.shift();
+        use !== undefined;
+        use = waiting.shift()
       ) {
-        await this.#restore(row, "disk");
+        await this.#restore(use, use.labels, "disk");
         // New connections must get an answer to their handshake within a second.
         await new Promise<void>((resolve) => setImmediate(resolve));
       }
@@ -114,17 +136,22 @@ export class LazyLayers {
   }
 
   /**
-   * Where a lazy snapshot's layer is shown.
+   * Where a layer is shown.
+   * @param row the snapshot that keeps it.
    * @throws SnapshotError `unavailable` when it cannot be shown now.
    */
-  async shown(row: SnapshotRow): Promise<LayerDirectory> {
-    const shown = this.#shown.get(row.id) ??
-      await this.#restore(row, "anywhere");
+  async shown(
+    use: LayerUse,
+    row: { readonly name: string; readonly labels: Labels },
+  ): Promise<ServedLayer> {
+    const { name, labels } = row;
+    const shown = this.#shown.get(keyOf(use)) ??
+      await this.#restore(use, labels, "anywhere");
     if (shown === null) {
       throw new SnapshotError(
         "unavailable",
-        row.name,
-        `layer ${row.layer?.layerDigest} of snapshot ${row.name} cannot be served now`,
+        name,
+        `layer ${use.layerDigest} of snapshot ${name} cannot be served now`,
       );
     }
     return shown;
@@ -140,39 +167,39 @@ export class LazyLayers {
   }
 
   #restore(
-    row: SnapshotRow,
+    use: LayerUse,
+    labels: Labels,
     from: "disk" | "anywhere",
-  ): Promise<LayerDirectory | null> {
-    let restoring = this.#restoring.get(row.id);
+  ): Promise<ServedLayer | null> {
+    const key = keyOf(use);
+    let restoring = this.#restoring.get(key);
     if (restoring === undefined) {
-      restoring = this.#restoreNow(row, from)
-        .finally(() => this.#restoring.delete(row.id));
-      this.#restoring.set(row.id, restoring);
+      restoring = this.#restoreNow(use, labels, from)
+        .finally(() => this.#restoring.delete(key));
+      this.#restoring.set(key, restoring);
     }
     return restoring;
   }
 
   async #restoreNow(
-    row: SnapshotRow,
+    use: LayerUse,
+    labels: Labels,
     from: "disk" | "anywhere",
-  ): Promise<LayerDirectory | null> {
+  ): Promise<ServedLayer | null> {
+    const { slot, claimant, directory, layerDigest } = use;
     try {
-      const restored = await this.#provider.restoreLayer({
-        id: String(row.id),
-        labels: row.labels,
-        directory: row.layer?.directory ?? null,
-        layerDigest: row.layer?.layerDigest ?? null,
-      }, from);
+      const stored = { slot, claimant, directory, layerDigest, labels };
+      const restored = await this.#provider.restoreLayer(stored, from);
       if (restored === null) return null;
-      if (restored.directory !== row.layer?.directory) {
-        this.#store.moveLayer(row.id, restored.directory);
+      if (restored.slot !== slot || restored.directory !== directory) {
+        this.#store.moveLayer(use, restored);
       }
-      this.#shown.set(row.id, restored);
+      this.#shown.set(keyOf({ slot: restored.slot, claimant }), restored);
       return restored;
     } catch (error) {
       log.warn("lazy layer could not be restored", {
-        snapshot: row.name,
-        layerDigest: row.layer?.layerDigest,
+        slot,
+        layerDigest,
         error,
       });
       return null;
@@ -181,13 +208,14 @@ export class LazyLayers {
 
   #releaseUnused(): void {
     if (this.#preparing > 0) return;
-    for (const layerDigest of this.#unused) {
-      this.#unused.delete(layerDigest);
-      if (this.#store.usesLayer(layerDigest)) continue;
+    for (const [key, use] of this.#unused) {
+      this.#unused.delete(key);
+      if (this.#store.usesLayer(use)) continue;
+      this.#shown.delete(key);
       this.#releasing = this.#releasing
-        .then(() => this.#provider.releaseLayer(layerDigest))
+        .then(() => this.#provider.releaseLayer(use))
         .catch((error) =>
-          log.warn("layer could not be released", { layerDigest, error })
+          log.warn("layer could not be released", { ...use, error })
         );
     }
   }

@@ -32,13 +32,17 @@ export {
 export { overlayOptionsOfKernel } from "./mounts.ts";
 export {
   type ChainPart,
+  type ImageCatalog,
   type LayerChain,
   type LayerDirectory,
   type LayerProvider,
   type LayerRequest,
+  type NamedImage,
   NO_LAYERS,
   type OwnDirectories,
+  type ProvidedImage,
   type ProvidedLayer,
+  type ServedLayer,
   type StoredLayer,
 } from "./provider.ts";
 export {
@@ -47,15 +51,12 @@ export {
   serveSnapshots,
   type SnapshotService,
 } from "./server.ts";
-export {
-  type CommitRequest,
-  type PrepareRequest,
-  Snapshotter,
-  type SnapshotterOptions,
-} from "./snapshotter.ts";
+export type { CommitRequest, PrepareRequest } from "./requests.ts";
+export { Snapshotter, type SnapshotterOptions } from "./snapshotter.ts";
 export {
   type Labels,
   type MountSpec,
+  NAMESPACE_LABEL,
   type Owner,
   type SnapshotInfo,
   type SnapshotKind,

@@ -28,6 +28,8 @@ import type { MountSpec, SnapshotInfo, SnapshotKind } from "./types.ts";
 
 const log = logger("snapshotter");
 
+/** Says in which of containerd's namespaces a caller works. */
+const NAMESPACE_HEADER = "containerd-namespace";
 /** Snapshots in one message of a list. */
 const LIST_BATCH = 100;
 /** How long running calls may take when the service stops, ms. */
@@ -209,7 +211,8 @@ function implementation(
       call: ServerWritableStream<snapshotsApi.ListSnapshotsRequest, unknown>,
     ) => {
       try {
-        const found = (await ready).list(call.request.filters);
+        const namespace = call.metadata.get(NAMESPACE_HEADER)[0]?.toString();
+        const found = (await ready).list(call.request.filters, namespace);
         for (let from = 0; from < found.length; from += LIST_BATCH) {
           call.write(create(snapshotsApi.ListSnapshotsResponseSchema, {
             info: found.slice(from, from + LIST_BATCH).map(wireInfo),
@@ -237,7 +240,7 @@ function unary<M extends DescMethodUnary>(
   ): Promise<void> => {
     const abort = new AbortController();
     call.on("cancelled", () => abort.abort());
-    const namespace = call.metadata.get("containerd-namespace")[0];
+    const namespace = call.metadata.get(NAMESPACE_HEADER)[0];
     try {
       const init = await answer(call.request, {
         namespace: namespace === undefined ? undefined : String(namespace),

@@ -10,16 +10,25 @@ import { parseFilters } from "./filter.ts";
 import { SnapshotFolders } from "./folders.ts";
 import { idMapping } from "./idmap.ts";
 import { KeyedLock } from "./lock.ts";
+import { Answers } from "./answers.ts";
+import { chainOfLayer } from "./chain.ts";
+import { Contests } from "./contests.ts";
 import { LazyLayers } from "./layers.ts";
 import { MappedLowers } from "./mapped_lowers.ts";
+import { Lowers } from "./lowers.ts";
 import { mountSpecs, overlayOptionsOfKernel } from "./mounts.ts";
-import type { ChainPart, LayerProvider, ProvidedLayer } from "./provider.ts";
+import type { ImageCatalog, LayerProvider, ProvidedLayer } from "./provider.ts";
+import {
+  type CommitRequest,
+  type NamedRequest,
+  type PrepareRequest,
+  withNamespace,
+} from "./requests.ts";
 import { type SnapshotRow, SnapshotStore } from "./store.ts";
 import {
   type Labels,
   type MountSpec,
   NAMESPACE_LABEL,
-  type Owner,
   REMOTE_LABEL,
   type SnapshotInfo,
   type SnapshotUsage,
@@ -38,31 +47,13 @@ export interface SnapshotterOptions {
   readonly overlayOptions?: readonly string[] | undefined;
   /** Starts the process that makes id-mapped mounts, see `MountHelper`; they are refused without it. */
   readonly mountHelper?: readonly string[] | undefined;
+  /** How long layers may take to be completed that must be proven before they are shown, ms. Default 120 000. */
+  readonly completeWaitMs?: number;
+  /** Says which images containerd has. Default: nobody says. */
+  readonly catalog?: ImageCatalog;
 }
 
-/** A snapshot to make. */
-export interface PrepareRequest {
-  /** The snapshot's name until it is committed or removed. */
-  readonly key: string;
-  /** Name of a committed snapshot; empty for none. */
-  readonly parent: string;
-  /** A target label asks for a lazily served layer. */
-  readonly labels?: Labels | undefined;
-  /** The caller's containerd namespace. */
-  readonly namespace?: string | undefined;
-  /** Fires when the caller gives up. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** An active snapshot to commit. */
-export interface CommitRequest {
-  /** Its name as a parent; for a layer, its chain ID. */
-  readonly name: string;
-  /** Key of the active snapshot; it is gone afterwards. */
-  readonly key: string;
-  /** Replace the snapshot's labels. */
-  readonly labels?: Labels | undefined;
-}
+const DEFAULT_COMPLETE_WAIT_MS = 120_000;
 
 /**
  * Snapshots of container file systems, with containerd's semantics.
@@ -88,9 +79,11 @@ export class Snapshotter implements AsyncDisposable {
   readonly #folders: SnapshotFolders;
   readonly #layers: LazyLayers;
   readonly #mapped: MappedLowers;
+  readonly #lowers: Lowers;
   readonly #provider: LayerProvider;
   readonly #overlayOptions: readonly string[];
   readonly #targets = new KeyedLock();
+  readonly #answers = new Answers();
 
   private constructor(options: SnapshotterOptions) {
     const root = `${options.root}/snapshotter`;
@@ -109,6 +102,14 @@ export class Snapshotter implements AsyncDisposable {
       isFolder: (path) => this.#folders.holds(path),
     });
     this.#provider = options.provider;
+    this.#lowers = new Lowers({
+      store: this.#store,
+      layers: this.#layers,
+      folders: this.#folders,
+      provider: options.provider,
+      completeWaitMs: options.completeWaitMs ?? DEFAULT_COMPLETE_WAIT_MS,
+      contests: new Contests(this.#store, options.catalog ?? null),
+    });
     this.#overlayOptions = options.overlayOptions ?? overlayOptionsOfKernel();
   }
 
@@ -134,7 +135,8 @@ export class Snapshotter implements AsyncDisposable {
   }
 
   /** Makes a writable snapshot. */
-  async prepare(request: PrepareRequest): Promise<MountSpec[]> {
+  async prepare(asked: PrepareRequest): Promise<MountSpec[]> {
+    const request = withNamespace(asked);
     const target = request.labels?.[TARGET_LABEL];
     if (target !== undefined && target !== "") {
       await this.#targets.run(target, () => this.#prepareLazy(request, target));
@@ -144,7 +146,7 @@ export class Snapshotter implements AsyncDisposable {
 
   /** Makes a read-only snapshot. */
   view(request: PrepareRequest): Promise<MountSpec[]> {
-    return this.#create("view", request);
+    return this.#create("view", withNamespace(request));
   }
 
   /** The mounts of an active snapshot or a view. */
@@ -157,10 +159,9 @@ export class Snapshotter implements AsyncDisposable {
         `snapshot ${key} is committed and cannot be mounted; make a view of it`,
       );
     }
-    return await this.#mountsOf(
-      row,
-      await this.#filesOf(this.#store.parents(key)),
-    );
+    const rows = this.#store.parents(key);
+    const lowers = await this.#lowers.of(rows, row, "known");
+    return await this.#mountsOf(row, lowers.directories);
   }
 
   /** Makes an active snapshot a committed one of another name. Its key is gone, its labels are replaced. */
@@ -176,10 +177,11 @@ export class Snapshotter implements AsyncDisposable {
 
   /** Removes a snapshot that is nobody's parent. Its disk space is freed soon after; `cleanup` waits for that. */
   remove(key: string): void {
+    const uses = this.#store.uses(key);
     const row = this.#store.remove(key);
     this.#folders.retire(row.id);
     this.#mapped.released(row.id);
-    this.#layers.removed(row);
+    this.#layers.removed(uses);
   }
 
   /** What is known about a snapshot. */
@@ -216,23 +218,31 @@ export class Snapshotter implements AsyncDisposable {
     );
   }
 
-  /** Snapshots that pass any of the filters (containerd's filter language), oldest first. */
-  list(filters: readonly string[] = []): SnapshotInfo[] {
-    return this.#store.all().filter(parseFilters(filters));
+  /**
+   * Snapshots that pass any of the filters (containerd's filter language): those of the namespace first, then
+   * those without one, then those of others; each oldest first. containerd takes the first that it finds.
+   */
+  list(
+    filters: readonly string[] = [],
+    namespace?: string | undefined,
+  ): SnapshotInfo[] {
+    const found = this.#store.all().filter(parseFilters(filters));
+    if (namespace === undefined) return this.#answers.sort(found, filters);
+    const rank = (row: SnapshotRow) =>
+      row.namespace === namespace ? 0 : row.namespace === null ? 1 : 2;
+    return found.toSorted((a, b) => rank(a) - rank(b));
   }
 
   /** Directories of the lazily served layers of all snapshots; the last known one where a layer could not be restored. */
   lazyDirectories(): string[] {
-    return this.#store.lazy().flatMap(({ layer }) =>
-      layer === null ? [] : [layer.directory]
-    );
+    return this.#store.allUses().map(({ directory }) => directory);
   }
 
   /** Disk space that the snapshot alone takes. For a lazy one, the bytes of its layer that are on this disk. */
   async usage(key: string): Promise<SnapshotUsage> {
     const row = this.#store.get(key);
     if (row.layer !== null) {
-      return await this.#provider.usage(row.layer.layerDigest);
+      return await this.#provider.usage(row.layer.slot);
     }
     return row.usage ?? await diskUsage(this.#folders.fs(row.id));
   }
@@ -252,40 +262,87 @@ export class Snapshotter implements AsyncDisposable {
   /** Waits for running clean-up and closes the database. Mounts stay. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#mapped[Symbol.asyncDispose]();
+    this.#answers[Symbol.dispose]();
     await this.#folders.settled();
     await this.#layers.settled();
     this.#store[Symbol.dispose]();
   }
 
   /** Returns when containerd must unpack the layer. @throws SnapshotError `already-exists` when it need not */
-  async #prepareLazy(request: PrepareRequest, target: string): Promise<void> {
-    const { key, parent } = request;
+  async #prepareLazy(request: NamedRequest, target: string): Promise<void> {
+    const { key, parent, namespace } = request;
     this.#checkNew(request);
-    if (this.#committedAs(target, parent)) throw targetExists(target);
+    const known = await this.#answerTo(request, target);
+    if (known !== null) return await this.#exists(known, target, request);
     const labels = {
       ...request.labels,
       ...(request.namespace && { [NAMESPACE_LABEL]: request.namespace }),
     };
     const signal = request.signal ?? new AbortController().signal;
     const committed = await this.#layers.provide(
-      { chainId: target, key, labels, signal },
-      (layer) => this.#commitLazy({ target, parent, labels }, layer),
+      { chainId: target, key, labels, namespace, signal },
+      (layer) => this.#commitLazy({ target, parent, labels, namespace }, layer),
     );
-    if (committed !== null) throw targetExists(target);
+    const answer = committed ?? this.#unpacked(request, target);
+    if (answer !== null) await this.#exists(answer, target, request);
+  }
+
+  /** Tells containerd that a snapshot is there. @throws SnapshotError `already-exists`, always */
+  async #exists(
+    row: SnapshotRow,
+    target: string,
+    { saysNamespace }: NamedRequest,
+  ): Promise<never> {
+    if (!saysNamespace) await this.#answers.give(target, row);
+    throw targetExists(target);
+  }
+
+  /** The target as the caller's own namespace has unpacked it, under that very name; null when it has not. */
+  #unpacked(
+    { parent, namespace }: Pick<PrepareRequest, "parent" | "namespace">,
+    target: string,
+  ): SnapshotRow | null {
+    const named = this.#store.find(target);
+    return named?.kind === "committed" && named.layer === null &&
+        named.parent === parent && named.namespace === (namespace ?? null)
+      ? named
+      : null;
+  }
+
+  /**
+   * The snapshot that answers a Prepare: one of the image that it names, for the same claimant. What was served to
+   * another image answers nobody.
+   */
+  async #answerTo(
+    request: PrepareRequest,
+    target: string,
+  ): Promise<SnapshotRow | null> {
+    const { parent, labels = {}, namespace } = request;
+    const image = await this.#provider.imageKey({ labels, namespace })
+      .catch(() => null); // the error comes again when the layer is asked for
+    return image === null
+      ? this.#unpacked(request, target)
+      : this.#store.findLazy(target, parent, image);
   }
 
   /** @returns null when the chain's own directories cannot be made. */
   async #commitLazy(
-    { target, parent, labels }: {
+    { target, parent, labels, namespace }: {
       readonly target: string;
       readonly parent: string;
       readonly labels: Labels;
+      readonly namespace: string | undefined;
     },
     layer: ProvidedLayer,
   ): Promise<SnapshotRow | null> {
     let staged: string | null;
     try {
-      staged = await this.#stageOwnDirectories(parent, layer.layerDigest);
+      const chain = chainOfLayer(layer, this.#chain(parent), {
+        store: this.#store,
+        folders: this.#folders,
+      });
+      const own = await this.#provider.ownDirectories(chain);
+      staged = own === null ? null : await this.#folders.stageOwn(own);
     } catch (error) {
       log.warn("directories of a chain cannot be made, containerd unpacks", {
         chainId: target,
@@ -304,43 +361,15 @@ export class Snapshotter implements AsyncDisposable {
         parent,
         kind: "committed",
         labels: { ...labels, [REMOTE_LABEL]: "remote snapshot" },
-        layer: {
-          directory: layer.directory,
-          layerDigest: layer.layerDigest,
-          chainId: target,
-        },
+        namespace,
+        layer: { ...layer, chainId: target },
       }, (id) => staged !== null && this.#folders.adopt(staged, id));
-      this.#layers.opened(row, layer);
+      this.#layers.opened(layer);
       return row;
     } catch (error) {
       if (staged !== null) this.#folders.unstage(staged);
       throw error;
     }
-  }
-
-  /** A folder with the own directories of the chain of a layer on `parent`; null when it has none. */
-  async #stageOwnDirectories(
-    parent: string,
-    layerDigest: string,
-  ): Promise<string | null> {
-    const rows = this.#chain(parent);
-    const below = rows.flatMap((row, at): ChainPart[] => {
-      if (row.layer === null) return [{ folder: this.#folders.fs(row.id) }];
-      const served = { layerDigest: row.layer.layerDigest };
-      return at > 0 && this.#showsOwn(rows, at)
-        ? [{ folder: this.#folders.fs(row.id) }, served]
-        : [served];
-    });
-    const [nearest] = rows;
-    const record = nearest === undefined || nearest.layer === null
-      ? null
-      : this.#folders.record(nearest.id);
-    const own = await this.#provider.ownDirectories({
-      layerDigest,
-      below,
-      record,
-    });
-    return own === null ? null : await this.#folders.stageOwn(own);
   }
 
   /** A committed snapshot and its ancestors, nearest first; nothing for an empty name. */
@@ -351,39 +380,22 @@ export class Snapshotter implements AsyncDisposable {
     ];
   }
 
-  /**
-   * Whether a lazy snapshot's own directories are shown. They cover all served layers down to the next one
-   * that containerd unpacked, so only those of the uppermost snapshot are shown.
-   */
-  #showsOwn(rows: readonly SnapshotRow[], at: number): boolean {
-    const row = rows[at];
-    return row !== undefined && (at === 0 || rows[at - 1]?.layer === null) &&
-      this.#folders.has(row.id);
-  }
-
-  #committedAs(target: string, parent: string): boolean {
-    const named = this.#store.find(target);
-    return (named?.kind === "committed" && named.parent === parent) ||
-      this.#store.hasLazy(target, parent);
-  }
-
   async #create(
     kind: "active" | "view",
     request: PrepareRequest,
   ): Promise<MountSpec[]> {
-    const { key, parent, labels } = request;
+    const { key, parent, labels, namespace } = request;
     this.#checkNew(request);
     // Before anything is stored: if a layer cannot be served now, no snapshot may stay behind.
-    const rows = this.#chain(parent);
-    const parents = await this.#filesOf(rows);
+    const lowers = await this.#lowers.of(this.#chain(parent), request, "new");
     // A container's root directory has the owner that it has in the image.
     const owner = idMapping(key, labels ?? {})?.root ??
-      (rows[0] === undefined ? null : await this.#ownerOf(rows[0]));
+      lowers.owner;
     const staged = this.#folders.stage(kind, owner);
     let row: SnapshotRow;
     try {
       row = this.#store.insert(
-        { name: key, parent, kind, labels: labels ?? {} },
+        { name: key, parent, kind, labels: labels ?? {}, namespace },
         (id) => this.#folders.adopt(staged, id),
       );
     } catch (error) {
@@ -391,7 +403,7 @@ export class Snapshotter implements AsyncDisposable {
       throw error;
     }
     try {
-      return await this.#mountsOf(row, parents);
+      return await this.#mountsOf(row, lowers.directories);
     } catch (error) {
       this.remove(key); // it cannot be mounted, so it must not stay
       throw error;
@@ -424,22 +436,5 @@ export class Snapshotter implements AsyncDisposable {
       parents,
       served: parents.length > 0 && !this.#folders.holds(parents[0]!),
     }, this.#overlayOptions);
-  }
-
-  /** The lower directories of a chain of snapshots, nearest first. */
-  async #filesOf(rows: readonly SnapshotRow[]): Promise<string[]> {
-    const found = await Promise.all(rows.map(async (row, at) => {
-      const own = this.#folders.fs(row.id);
-      if (row.layer === null) return [own];
-      const { directory } = await this.#layers.shown(row);
-      return this.#showsOwn(rows, at) ? [own, directory] : [directory];
-    }));
-    return found.flat();
-  }
-
-  async #ownerOf(row: SnapshotRow): Promise<Owner> {
-    if (row.layer !== null) return (await this.#layers.shown(row)).owner;
-    const { uid, gid } = await Deno.lstat(this.#folders.fs(row.id));
-    return { uid: uid ?? 0, gid: gid ?? 0 };
   }
 }

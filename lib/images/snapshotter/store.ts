@@ -1,20 +1,22 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { statIfThere } from "../../host/files/mod.ts";
-import { SnapshotError, SnapshotterSetupError } from "./errors.ts";
+import { SnapshotError } from "./errors.ts";
+import type { ProvidedImage, ServedLayer } from "./provider.ts";
+import { assertKnown, makeTables } from "./schema.ts";
 import type {
   Labels,
   SnapshotInfo,
   SnapshotKind,
   SnapshotUsage,
 } from "./types.ts";
-
-/** Raised when the tables change. */
-const SCHEMA_VERSION = 1;
+import { type LayerUse, type StoredImage, StoredUses } from "./uses.ts";
 
 /** A lazily served layer behind a committed snapshot. */
 export interface LayerColumns {
   readonly layerDigest: string;
   readonly directory: string;
+  /** Where it is served; 0 in the database of a release that did not keep it. */
+  readonly slot: number;
   /** The target of its Prepare; usually also its name. */
   readonly chainId: string;
 }
@@ -27,6 +29,8 @@ export interface SnapshotRow extends SnapshotInfo {
   readonly usage: SnapshotUsage | null;
   /** Set for lazily served ones. */
   readonly layer: LayerColumns | null;
+  /** containerd's, of the client that prepared it; null when it named none. */
+  readonly namespace: string | null;
 }
 
 /** A snapshot to insert. */
@@ -35,12 +39,18 @@ export interface NewSnapshot {
   readonly parent: string;
   readonly kind: SnapshotKind;
   readonly labels: Labels;
-  readonly layer?: LayerColumns;
+  readonly namespace?: string | undefined;
+  readonly layer?: LayerColumns & {
+    readonly image: ProvidedImage;
+    /** The image's layers below, bottom first. */
+    readonly below: readonly (ServedLayer | null)[];
+  };
 }
 
 const SELECT = `
   SELECT s.id, s.name, coalesce(p.name, '') AS parent, s.kind, s.labels, s.created_ms, s.updated_ms,
-         s.size_bytes, s.inodes, s.layer_digest, s.layer_directory, s.chain_id
+         s.size_bytes, s.inodes, s.layer_digest, s.layer_directory, s.chain_id,
+         s.namespace, s.slot
   FROM snapshots s LEFT JOIN snapshots p ON p.id = s.parent_id`;
 
 /**
@@ -50,6 +60,7 @@ const SELECT = `
 export class SnapshotStore implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  readonly #uses = new StoredUses((sql) => this.#prepare(sql));
 
   /** @param path the database file; made when missing. @throws SnapshotterSetupError */
   constructor(path: string) {
@@ -64,25 +75,8 @@ export class SnapshotStore implements Disposable {
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
       PRAGMA foreign_keys = ON;
-      CREATE TABLE IF NOT EXISTS snapshots (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        name TEXT NOT NULL UNIQUE,
-        parent_id INTEGER REFERENCES snapshots (id),
-        kind TEXT NOT NULL CHECK (kind IN ('active', 'view', 'committed')),
-        labels TEXT NOT NULL,
-        created_ms INTEGER NOT NULL,
-        updated_ms INTEGER NOT NULL,
-        size_bytes INTEGER,
-        inodes INTEGER,
-        layer_digest TEXT,
-        layer_directory TEXT,
-        chain_id TEXT
-      ) STRICT;
-      CREATE INDEX IF NOT EXISTS snapshots_by_parent ON snapshots (parent_id);
-      CREATE INDEX IF NOT EXISTS snapshots_by_layer ON snapshots (layer_digest);
-      CREATE INDEX IF NOT EXISTS snapshots_by_chain ON snapshots (chain_id);
-      PRAGMA user_version = ${SCHEMA_VERSION};
     `);
+    makeTables(this.#database);
   }
 
   /**
@@ -107,9 +101,7 @@ export class SnapshotStore implements Disposable {
     SnapshotStore.assertUnderstood(path);
     if (statIfThere(path) === null) return [];
     using store = new SnapshotStore(path);
-    return store.lazy().flatMap(({ layer }) =>
-      layer === null ? [] : [layer.directory]
-    );
+    return store.allUses().map(({ directory }) => directory);
   }
 
   /**
@@ -131,8 +123,9 @@ export class SnapshotStore implements Disposable {
       const now = Date.now();
       const { lastInsertRowid } = this.#prepare(`
         INSERT INTO snapshots (name, parent_id, kind, labels, created_ms, updated_ms,
-                               size_bytes, inodes, layer_digest, layer_directory, chain_id)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).run(
+                               size_bytes, inodes, layer_digest, layer_directory, chain_id,
+                               namespace, slot, image_id)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).run(
         name,
         parentId,
         kind,
@@ -144,10 +137,44 @@ export class SnapshotStore implements Disposable {
         layer?.layerDigest ?? null,
         layer?.directory ?? null,
         layer?.chainId ?? null,
+        snapshot.namespace ?? null,
+        layer?.slot ?? null,
+        layer === undefined ? null : this.#uses.imageId(layer.image),
       );
+      if (layer !== undefined) {
+        this.#uses.add(
+          Number(lastInsertRowid),
+          parentId,
+          [...layer.below, layer],
+          layer.image,
+        );
+      }
       beforeCommit(Number(lastInsertRowid));
       return this.get(name);
     });
+  }
+
+  /** All layers that a snapshot keeps, bottom first; its own is the last. Empty when there is no such snapshot. */
+  uses(key: string): LayerUse[] {
+    const row = this.find(key);
+    return row === null ? [] : this.#uses.of(row.id);
+  }
+
+  /** Every layer that a snapshot keeps, once for each claimant, with the labels of one such snapshot. */
+  allUses(): (LayerUse & { readonly labels: Labels })[] {
+    return this.#uses.all();
+  }
+
+  /** The image of a lazily served snapshot; null in the database of a release that did not keep it. */
+  imageOf(id: number): StoredImage | null {
+    return this.#uses.imageOf(id);
+  }
+
+  /** All lazily served images of one manifest in one repository. */
+  imagesOf(
+    named: Pick<StoredImage, "host" | "repository" | "manifestDigest">,
+  ): StoredImage[] {
+    return this.#uses.imagesOf(named);
   }
 
   /**
@@ -206,6 +233,7 @@ export class SnapshotStore implements Disposable {
         );
       }
       this.#prepare("DELETE FROM snapshots WHERE id = ?").run(row.id);
+      if (row.layer !== null) this.#uses.forgetImages();
       return row;
     });
   }
@@ -221,10 +249,12 @@ export class SnapshotStore implements Disposable {
     });
   }
 
-  /** Stores where a lazily served layer is shown now. */
-  moveLayer(id: number, directory: string): void {
-    this.#prepare("UPDATE snapshots SET layer_directory = ? WHERE id = ?")
-      .run(directory, id);
+  /** Stores where a layer is shown now, for all snapshots that keep it for that claimant. */
+  moveLayer(
+    from: Pick<LayerUse, "slot" | "claimant" | "layerDigest">,
+    to: Pick<LayerUse, "slot" | "directory">,
+  ): void {
+    this.#transaction(() => this.#uses.move(from, to));
   }
 
   /** @throws SnapshotError `not-found`. */
@@ -290,10 +320,16 @@ export class SnapshotStore implements Disposable {
     ).all().map(snapshotRow);
   }
 
-  /** Whether a lazy snapshot of that chain was committed on that parent (empty: on none). */
-  hasLazy(chainId: string, parent: string): boolean {
-    return this.#prepare(`${SELECT} WHERE s.chain_id = ?`).all(chainId)
-      .some((row) => row.parent === parent);
+  /** The lazy snapshot that an image has of a chain on that parent (empty: on none); null when it has none. */
+  findLazy(
+    chainId: string,
+    parent: string,
+    imageKey: string,
+  ): SnapshotRow | null {
+    const row = this.#prepare(`${SELECT} JOIN images i ON i.id = s.image_id
+      WHERE s.chain_id = ? AND i.key = ?`).all(chainId, imageKey)
+      .find((row) => row.parent === parent);
+    return row === undefined ? null : snapshotRow(row);
   }
 
   /** Numbers of all snapshots. */
@@ -305,12 +341,9 @@ export class SnapshotStore implements Disposable {
     );
   }
 
-  /** Whether any snapshot uses the layer. */
-  usesLayer(layerDigest: string): boolean {
-    return this.#prepare(
-      "SELECT 1 FROM snapshots WHERE layer_digest = ? LIMIT 1",
-    )
-      .get(layerDigest) !== undefined;
+  /** Whether a snapshot keeps the layer for that claimant. */
+  usesLayer(use: Pick<LayerUse, "slot" | "claimant">): boolean {
+    return this.#uses.has(use);
   }
 
   /** Closes the database. */
@@ -337,18 +370,6 @@ export class SnapshotStore implements Disposable {
       this.#database.exec("ROLLBACK");
       throw error;
     }
-  }
-}
-
-function assertKnown(database: DatabaseSync, path: string): void {
-  const version = Number(
-    database.prepare("PRAGMA user_version").get()?.user_version,
-  );
-  if (version > SCHEMA_VERSION) {
-    throw new SnapshotterSetupError(
-      path,
-      `written by a newer release (schema ${version}, this one knows ${SCHEMA_VERSION})`,
-    );
   }
 }
 
@@ -385,7 +406,9 @@ function snapshotRow(row: Record<string, unknown>): SnapshotRow {
     layer: row.layer_digest === null ? null : {
       layerDigest: String(row.layer_digest),
       directory: String(row.layer_directory),
+      slot: Number(row.slot ?? 0),
       chainId: String(row.chain_id),
     },
+    namespace: row.namespace === null ? null : String(row.namespace),
   };
 }

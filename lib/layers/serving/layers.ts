@@ -4,7 +4,7 @@ import type { ServedMount } from "../fs/mod.ts";
 import { type Digest, isDigest, sha256 } from "../../formats/oci/mod.ts";
 import { disposeSource, type SpanSource } from "../spans/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
-import { LostZtocError, LyingZtocError, slotOf } from "../store/mod.ts";
+import { LostZtocError, LyingZtocError, SHARED, slotOf } from "../store/mod.ts";
 import { removeLayersBut } from "./gc.ts";
 import {
   type CacheFigures,
@@ -13,7 +13,8 @@ import {
   type MachineryOptions,
 } from "./machinery.ts";
 import type { LowerPart } from "../opening/mod.ts";
-import { OpenLayer, type WantedLayer } from "./open_layer.ts";
+import { OpenLayer, type WantedLayer, wantedOf } from "./open_layer.ts";
+import { type ClaimedLayers, type LayerClaim, LayerClaims } from "./claims.ts";
 import {
   layersDirectoryOf,
   start,
@@ -54,6 +55,7 @@ export class LayerStore implements AsyncDisposable {
   readonly #machinery: Machinery;
   readonly #keeper: MountKeeper | undefined;
   readonly #lock: Deno.FsFile;
+  readonly #claims: LayerClaims;
 
   private constructor(options: LayerStoreOptions, started: Started) {
     this.root = options.root;
@@ -65,6 +67,7 @@ export class LayerStore implements AsyncDisposable {
       { ...started, root: options.root },
       options,
     );
+    this.#claims = new LayerClaims(this.#claimed());
   }
 
   /** Opens a store and serves it at once. @throws OsError; Error when another process owns the root. */
@@ -140,7 +143,7 @@ export class LayerStore implements AsyncDisposable {
       options;
     const identity = { layerDigest, ztocDigest };
     const { slots } = this.#machinery;
-    const lie = slots.condemned(identity);
+    const lie = slots.condemned(identity, diffId ?? "");
     if (lie !== null) {
       disposeSource(source);
       throw new LyingZtocError(identity, lie);
@@ -225,34 +228,97 @@ export class LayerStore implements AsyncDisposable {
   }
 
   /**
-   * Serves a layer again as before, from what is on disk.
-   * @param options.slot its slot before: the kernel may still use it.
+   * Serves a layer to an image, as far as the image's own registry has shown that it has it: which of
+   * the layers that are here it gets is told at `LayerClaims`. Undone by one `release`.
+   * @throws ZtocError, TreeCompileError, LyingZtocError, OsError, and what asks for the ztoc throws
+   */
+  claim(claim: LayerClaim): Promise<OpenLayer> {
+    return this.#claims.claim(claim);
+  }
+
+  /**
+   * Serves a layer whose whole blob this process has just fetched from a claimant's registry and compared with both
+   * digests, by a ztoc it has made itself. Undone by one `release`.
+   * @throws ZtocError, TreeCompileError, LyingZtocError, OsError
+   */
+  async addVerified(
+    layerDigest: Digest,
+    ztocBytes: Uint8Array<ArrayBuffer>,
+    source: SpanSource,
+    of: { readonly diffId: Digest; readonly claimant: string },
+  ): Promise<OpenLayer> {
+    const identity = { layerDigest, ztocDigest: sha256(ztocBytes) };
+    const { slots } = this.#machinery;
+    const { slot } = slots.assign(identity, {
+      diffId: of.diffId,
+      domain: SHARED,
+    });
+    slots.claim(slot, of.claimant, "proven");
+    return await this.#open({
+      ...{ slot, identity, source, ...of },
+      ztoc: { kind: "bytes", bytes: ztocBytes },
+      costly: "refused",
+    });
+  }
+
+  /**
+   * Remembers that a claimant has a layer that an older release opened for it.
+   * @param slot of a layer that is served.
+   */
+  adopt(slot: number, claimant: string): void {
+    const { slots } = this.#machinery;
+    const record = slots.get(slot);
+    if (record === null || record.diffId !== "") return;
+    slots.claim(slot, claimant, "proven");
+    const diffId = this.#layers.get(slot)?.proof.diffId ?? null;
+    if (diffId !== null) slots.setDiffId(slot, diffId);
+  }
+
+  /** A served layer; null when there is none in that slot. */
+  served(slot: number): OpenLayer | null {
+    return this.#layers.get(slot) ?? null;
+  }
+
+  #claimed(): ClaimedLayers {
+    return {
+      slots: this.#machinery.slots,
+      served: (slot) => this.#layers.get(slot),
+      open: async (record, ztocBytes, { claimant, diffId, makeSource }) => {
+        const layer = await this.#open({
+          ...wantedOf(record, ztocBytes),
+          ...{ claimant, diffId, source: makeSource(), costly: "refused" },
+        });
+        this.#machinery.twins.look(layer.proof);
+        return layer;
+      },
+      leave: (slot) => this.release(slot, { discard: false }),
+    };
+  }
+
+  /**
+   * Serves a layer again as it was served before, from what is on disk alone.
+   * @param options.slot the one it had: no other will do, as another may show other bytes. Without one, the
+   * oldest of that layer.
+   * @param options.claimant as for `add`.
    * @returns null when nothing usable is on disk.
    */
   async restore(
     layerDigest: string,
     makeSource: () => SpanSource,
-    options: { readonly slot?: number } = {},
+    options: { readonly slot?: number; readonly claimant?: string } = {},
   ): Promise<OpenLayer | null> {
     const { slots } = this.#machinery;
-    const records = slots.all()
-      .filter((record) => record.layerDigest === layerDigest)
-      .sort((a, b) =>
-        Number(b.slot === options.slot) - Number(a.slot === options.slot)
-      );
-    for (const { slot, ztocDigest } of records) {
-      const identity = { layerDigest, ztocDigest };
-      if (slots.condemned(identity) !== null) continue;
-      if (!isDigest(ztocDigest)) continue;
+    for (const record of slots.ofLayer(layerDigest)) {
+      if (options.slot !== undefined && record.slot !== options.slot) continue;
+      if (slots.condemned(record, record.diffId) !== null) continue;
+      if (!isDigest(record.ztocDigest)) continue;
       const source = makeSource();
       try {
         return await this.#open({
-          slot,
-          identity,
-          ztoc: { kind: "folder", digest: ztocDigest },
-          diffId: null,
+          ...wantedOf(record, null),
           source,
-          claimant: sourceName(source),
+          diffId: isDigest(record.diffId) ? record.diffId : null,
+          claimant: options.claimant ?? sourceName(source),
           costly: "alone", // containers may use it already
         });
       } catch (error) {

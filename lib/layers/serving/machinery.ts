@@ -14,6 +14,7 @@ import {
 } from "../store/mod.ts";
 import { bootId } from "../../host/os/mod.ts";
 import { LayerOpener } from "../opening/mod.ts";
+import { Twins } from "./twins.ts";
 
 /**
  * Compressed bytes in memory per inflate Worker: one span being inflated, and one arriving. On a
@@ -92,6 +93,8 @@ export class Machinery implements Disposable {
   /** Layers on disk that are not served. */
   readonly idle: IdleLayerFolders;
   readonly cache: SpanCache;
+  /** Layers with the same tar. */
+  readonly twins = new Twins();
   readonly pool = new InflatePool();
   /** Makes what layers are served with. */
   readonly opener: LayerOpener;

@@ -11,12 +11,15 @@
  * layer call `add` and `release`.
  * @module
  */
+export type { LayerClaim } from "./claims.ts";
 export {
   type AddOptions,
   LayerStore,
   type LayerStoreOptions,
 } from "./layers.ts";
 export { OpenLayer, type WantedLayer } from "./open_layer.ts";
+export type { Proof } from "./proof.ts";
+export type { Twin } from "./twins.ts";
 export { LayerLifeError, type LayerState, type LayerStep } from "./life.ts";
 export { ReadTimeoutError } from "./patient_reads.ts";
 export { BackgroundFiller, type BackgroundOptions } from "./background.ts";

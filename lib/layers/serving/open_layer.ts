@@ -16,13 +16,14 @@ import {
   type BegunFolder,
   LayerFolder,
   type LayerIdentity,
+  type SlotRecord,
   type ZtocPlace,
 } from "../store/mod.ts";
 import type { DirectoryFacts, LayerTree } from "../tree/mod.ts";
-import { LayerCheck } from "./layer_check.ts";
 import { LayerLife, type LayerState } from "./life.ts";
 import type { Machinery } from "./machinery.ts";
 import { PatientReads } from "./patient_reads.ts";
+import { LayerProof, type Proof } from "./proof.ts";
 
 const log = logger("images");
 
@@ -42,6 +43,20 @@ export interface WantedLayer {
   readonly claimant: string;
   /** What becomes of a ztoc that takes too much memory: see `LayerOpener.open`. */
   readonly costly: "refused" | "alone";
+}
+
+/** What is wanted of a slot's layer. @param ztocBytes null: the ztoc is on disk. */
+export function wantedOf(
+  { slot, layerDigest, ztocDigest }: SlotRecord,
+  ztocBytes: Uint8Array<ArrayBuffer> | null,
+): Pick<WantedLayer, "slot" | "identity" | "ztoc"> {
+  return {
+    slot,
+    identity: { layerDigest, ztocDigest },
+    ztoc: ztocBytes === null
+      ? { kind: "folder", digest: ztocDigest as Digest }
+      : { kind: "bytes", bytes: ztocBytes },
+  };
 }
 
 /** The parts of an open layer. */
@@ -93,7 +108,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   readonly #machinery: Machinery;
   readonly #folder: LayerFolder;
   readonly #sources: SpanSources;
-  readonly #check: LayerCheck;
+  readonly #proof: LayerProof;
   readonly #reads: PatientReads;
   readonly #life = new LayerLife();
   /** Stops work that is done for the layer and not for a reader. */
@@ -118,7 +133,6 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     this.#machinery = machinery;
     this.#folder = folder;
     this.#sources = sources;
-    this.#check = new LayerCheck({ layerDigest, folder, sources });
     const { files, scheduler, pool, uncached, maxReadAheadBytes } = machinery;
     this.reader = new LayerReader({
       layerDigest,
@@ -139,6 +153,16 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       onLie: this.#onLie,
     });
     this.#reads = new PatientReads(this.reader, machinery.readWaitMs);
+    this.#proof = new LayerProof({
+      ...{ slot, layerDigest, folder, map, sources },
+      reader: this.reader,
+      life: this.#life,
+      closing: this.#stop.signal,
+      room: () => machinery.cache.roomBytes,
+      fill: () => this.fill(),
+      onProven: this.#onProven,
+      onLie: this.#onLie,
+    });
     try {
       // Last: readers may come from here on.
       const { directory, shown } = files.add(this, { ...tree, image }, marks);
@@ -181,12 +205,13 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     );
     opened.move();
     machinery.cache.add(layer);
+    machinery.twins.add(layer.proof);
     if (layer.reader.complete) layer.#onComplete();
     return layer;
   }
 
   static async #make(
-    { slot, ztoc, diffId, claimant, costly }: WantedLayer,
+    { slot, identity, ztoc, diffId, claimant, costly }: WantedLayer,
     { opener, layersDirectory, files, headers, trees, saver }: Machinery,
   ): Promise<{ made: MadeLayer; folder: LayerFolder }> {
     const path = `${layersDirectory}/${slot}`;
@@ -197,7 +222,10 @@ export class OpenLayer implements ServedLayer, CachedLayer {
         share: claimant,
         costly,
         onFiles: (found) =>
-          begun = LayerFolder.begin(path, found, diffId, saver),
+          begun = LayerFolder.begin(path, found, {
+            diffId,
+            ztocDigest: identity.ztocDigest,
+          }, saver),
       },
     );
     if (begun === undefined) throw new OpeningError("no files were made");
@@ -220,6 +248,11 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   /** The folder of its files on disk. */
   get folder(): string {
     return this.#folder.path;
+  }
+
+  /** What is known about its bytes beyond the ztoc. */
+  get proof(): Proof {
+    return this.#proof;
   }
 
   /** Size of the layer blob in bytes. */
@@ -326,9 +359,10 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     options: { readonly cache: "kept" | "discarded" },
   ): Promise<void> {
     this.#life.take("close");
-    const { files, cache, uncached } = this.#machinery;
+    const { files, cache, twins, uncached } = this.#machinery;
     const keep = options.cache === "kept";
     cache.remove(this);
+    twins.remove(this.#proof);
     this.#stop.abort(new Error("the layer is no longer served"));
     const idle = this.reader.close();
     if (keep && !uncached.broken.aborted) this.#syncNow();
@@ -370,7 +404,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
 
   readonly #onComplete = (): void => {
     this.#machinery.files.spansHere(this.slot, "here");
-    this.#checkWhole();
+    this.#proof.checkWhole("later");
   };
 
   readonly #onGone = (): Promise<void> => {
@@ -381,11 +415,34 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     return copied;
   };
 
+  /** All of it came from whoever claims it: they have the layer. Others with the same tar may be filled from it. */
+  readonly #onProven = (): void => {
+    const { slots, twins } = this.#machinery;
+    if (slots.isUnproven(this.slot)) slots.prove(this.slot);
+    twins.proven(this.#proof);
+  };
+
   /** Condemns the ztoc, so that it is not used again. Readers already got the error. */
   readonly #onLie = (error: SpanError): void => {
+    if (error.kind === "header" && !this.#folder.areHeadersWhole) {
+      log.error(
+        "a layer's file of headers is damaged, the next start makes it again",
+        {
+          layer: this.layerDigest,
+          slot: this.slot,
+        },
+      );
+      return;
+    }
     this.#life.take("condemn");
     const { slots } = this.#machinery;
-    slots.condemn(this.identity, error.message);
+    // Wrong headers are the ztoc's lie to everybody. A wrong whole may be the lie of one image's diff ID.
+    const { diffId } = this.#folder;
+    slots.condemn(
+      this.identity,
+      error.message,
+      error.kind === "layer" && diffId !== null ? diffId : "",
+    );
     slots.sync().catch((error) =>
       log.warn("that a ztoc lies may be forgotten", { error: String(error) })
     );
@@ -397,23 +454,6 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       error: error.message,
     });
   };
-
-  /** Compares the complete layer with its diff ID, once. */
-  async #checkWhole(): Promise<void> {
-    const { signal } = this.#stop;
-    try {
-      const lie = await this.#check.run(this.reader, signal);
-      if (lie === null || signal.aborted) return;
-      this.reader.condemn(lie); // first, because writing it down depends on the disk
-      this.#onLie(lie);
-    } catch (error) {
-      if (signal.aborted) return;
-      log.warn("layer could not be checked as a whole", {
-        layer: this.layerDigest,
-        error: String(error),
-      });
-    }
-  }
 }
 
 async function whenBoth(

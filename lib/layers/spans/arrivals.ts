@@ -63,22 +63,51 @@ export class SpanArrivals {
   }
 
   /**
+   * Makes a span readable whose bytes were copied from a proven tar. If they do not fit the ztoc, the span is
+   * fetched instead: nobody is blamed for what this machine may have done to the copy.
+   */
+  async copied(
+    pending: PendingSpan,
+    inflated: Promise<InflateOutcome>,
+  ): Promise<void> {
+    const { span } = pending;
+    try {
+      const outcome = await inflated;
+      this.#spans.closed.throwIfAborted();
+      if (this.#accept(span, outcome, "copied")) return;
+    } catch (error) {
+      if (pending.settled && this.#spans.closed.aborted) return;
+      log.debug("a span could not be copied", { span, error: String(error) });
+    }
+    if (pending.settled) return;
+    if (--pending.waiters === 0) {
+      return this.#spans.giveUp(pending, new Error("the copy was refused"));
+    }
+    this.#spans.states.step(span, "retry");
+    this.#options.scheduler.add(pending);
+  }
+
+  /**
    * Accepts a span that is right.
    * @returns false when it is not, or when it is only on a disk that is no longer trusted.
    * @throws SpanError when its headers are not what the ztoc says.
    */
-  #accept(span: number, outcome: InflateOutcome): boolean {
+  #accept(
+    span: number,
+    outcome: InflateOutcome,
+    from: "source" | "copied" = "source",
+  ): boolean {
     const { uncached } = this.#options;
     if (outcome.kind === "written") {
       if (uncached.broken.aborted) return false; // the next try stays in memory
-      this.#checkCrossing({ span, bytes: null });
+      this.#checkCrossing({ span, bytes: null }, from);
       this.#spans.written(span);
       this.#writeHeld();
       return true;
     }
     if (outcome.kind === "unwritten") {
       uncached.diskFull(outcome.detail);
-      this.#checkCrossing({ span, bytes: outcome.bytes });
+      this.#checkCrossing({ span, bytes: outcome.bytes }, from);
       this.#spans.held(span, outcome.bytes);
       return true;
     }
@@ -122,7 +151,7 @@ export class SpanArrivals {
    * arrive does the check.
    * @throws SpanError
    */
-  #checkCrossing(arriving: ArrivingSpan): void {
+  #checkCrossing(arriving: ArrivingSpan, from: "source" | "copied"): void {
     const { headers } = this.#options;
     if (headers === null) return;
     const { span } = arriving;
@@ -144,7 +173,7 @@ export class SpanArrivals {
         },
       );
       if (difference === null) continue;
-      this.#withdrawOthers(header, span, difference);
+      if (from === "source") this.#withdrawOthers(header, span, difference);
       throw this.#spans.error("header", span, difference);
     }
   }

@@ -165,7 +165,7 @@ export class LayerFetcher implements ScheduledLayer {
     { span, cls }: PendingSpan,
     compressed: Uint8Array<ArrayBuffer>,
   ): Promise<InflateOutcome> {
-    return this.#options.pool.run(this.#work(span), compressed, cls, lane.name);
+    return this.#options.pool.run(this.work(span), compressed, cls, lane.name);
   }
 
   /** Inflates a span while it arrives, if a reader waits and it saves time. */
@@ -180,10 +180,11 @@ export class LayerFetcher implements ScheduledLayer {
     if (lane.slow) return null; // it would occupy a Worker's memory for a long time
     const rate = scheduler.bytesPerMs(lane.host);
     if (rate > 0 && missing / rate < MIN_STREAM_MS) return null;
-    return pool.stream(() => this.#work(span), start, lane.name);
+    return pool.stream(() => this.work(span), start, lane.name);
   }
 
-  #work(span: number): InflateWork {
+  /** What an inflate Worker is to do with a span's bytes. */
+  work(span: number): InflateWork {
     const { spans, dataFd, headers, compression, uncached } = this.#options;
     return {
       fd: uncached.mayTakeRoom ? dataFd : null,

@@ -93,6 +93,11 @@ export class HeaderTable implements Disposable {
     return new HeaderTable(openFd(path, O.RDONLY), index);
   }
 
+  /** Whether the file is still as it was made, by its checksum. @throws OsError */
+  isWhole(path: string): boolean {
+    return readHeaderFile(path, this.#index.ranges.length / 2) !== null;
+  }
+
   /** The headers to check in a span. */
   ofSpan(span: number): SpanHeaders {
     return {

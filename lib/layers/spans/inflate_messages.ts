@@ -8,9 +8,9 @@ export interface InflateWork {
    * are not written.
    */
   readonly fd: number | null;
-  /** The digest of the compressed bytes. */
-  readonly digest: string;
-  /** null: the span is not compressed. The window is transferred. */
+  /** Of the compressed bytes; null: the bytes are those of a proven tar. */
+  readonly digest: string | null;
+  /** null: the bytes are not compressed. The window is transferred. */
   readonly checkpoint:
     | { readonly bits: number; readonly window: Uint8Array<ArrayBuffer> }
     | null;

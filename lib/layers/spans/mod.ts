@@ -32,6 +32,9 @@
  * | evict, withdraw, condemn | `evictions.ts` |
  * | keep all layers within a disk budget | `cache.ts` |
  * | check a whole layer against its diff ID | `whole.ts` |
+ * | have a source show that it has the layer | `challenge.ts` |
+ * | fill a layer from a proven one with the same tar | `copies.ts` |
+ * | tell a damaged disk from a lying ztoc | `audit.ts` |
  *
  * **Who may call what when.** Everything here belongs to the main isolate, except the Workers' own
  * modules. Nothing of a reader is used after `close` has resolved; then its descriptors may be closed.
@@ -43,6 +46,7 @@
  * @module
  */
 export { LayerReader } from "./reader.ts";
+export type { ProvenTar } from "./copies.ts";
 export type { LayerReaderOptions } from "./options.ts";
 export { SpanState, type SpanStates, type SpanStep } from "./span_states.ts";
 export type { SpanClass } from "./classes.ts";
@@ -76,6 +80,7 @@ export {
 } from "./inflate_pool.ts";
 export type { InflateOutcome, InflateWork } from "./inflate_messages.ts";
 export { type CachedLayer, type IdleLayers, SpanCache } from "./cache.ts";
+export { type ChallengedLayer, showsLayer } from "./challenge.ts";
 export { hashLayer } from "./whole.ts";
 export type { LayerTail } from "./whole_messages.ts";
 export {

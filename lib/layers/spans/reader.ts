@@ -1,6 +1,8 @@
 import { SpanArrivals } from "./arrivals.ts";
+import { SpanAudit } from "./audit.ts";
 import { SpanBytes } from "./bytes.ts";
 import type { SpanClass } from "./classes.ts";
+import { type ProvenTar, SpanCopies } from "./copies.ts";
 import type { SpanError } from "./errors.ts";
 import { SpanEvictions } from "./evictions.ts";
 import { LayerFetcher } from "./fetcher.ts";
@@ -25,6 +27,8 @@ export class LayerReader {
   readonly #bytes: SpanBytes;
   readonly #wants: SpanWants;
   readonly #evictions: SpanEvictions;
+  readonly #audit: SpanAudit;
+  readonly #copies: SpanCopies;
 
   /** Fetches nothing by itself. */
   constructor(options: LayerReaderOptions) {
@@ -40,6 +44,8 @@ export class LayerReader {
         spans.track(arrivals.arrived(pending, source, outcome)),
     );
     this.#wants = new SpanWants(options, spans, fetcher, arrivals);
+    this.#audit = new SpanAudit(options, spans, bytes, fetcher);
+    this.#copies = new SpanCopies(options, spans, fetcher, arrivals);
     options.uncached.broken.addEventListener("abort", this.#disbelieve);
   }
 
@@ -141,6 +147,27 @@ export class LayerReader {
       fetch: (first, last) =>
         this.ensureSpans(first, last, "background", signal),
     });
+  }
+
+  /**
+   * Fills missing spans from a proven layer with the same tar, as far as there is room.
+   * @param room how many more uncompressed bytes the cache may take.
+   */
+  fillFrom(
+    tar: ProvenTar,
+    signal: AbortSignal,
+    room: () => number,
+  ): Promise<void> {
+    return this.#copies.from(tar, signal, room);
+  }
+
+  /**
+   * Fetches the present spans once more, and compares.
+   * @returns those whose bytes on this machine are other ones.
+   * @throws the sources' errors, or the signal's reason.
+   */
+  damaged(signal: AbortSignal): Promise<number[]> {
+    return this.#audit.damaged(signal);
   }
 
   /**

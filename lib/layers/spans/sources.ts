@@ -168,15 +168,20 @@ export class SpanSources implements Disposable {
    * Fills `into` as `SpanSource.fetch` does, trying one source after another: for fetches that do not go
    * through the scheduler.
    * @param options.timeoutMs how long each may take.
+   * @param options.isRight whether the bytes are the layer's; may keep them. A source whose bytes are not lied.
    * @throws the last source's error, NoSourceError, or the signal's reason.
    */
   async fetch(
     start: number,
     end: number,
     into: Uint8Array<ArrayBuffer>,
-    options: { readonly signal: AbortSignal; readonly timeoutMs: number },
+    options: {
+      readonly signal: AbortSignal;
+      readonly timeoutMs: number;
+      readonly isRight?: (bytes: Uint8Array<ArrayBuffer>) => Promise<boolean>;
+    },
   ): Promise<void> {
-    const { signal, timeoutMs } = options;
+    const { signal, timeoutMs, isRight } = options;
     const tried = new Map<SpanSource, number>();
     let failure: unknown = new NoSourceError();
     for (;;) {
@@ -186,7 +191,12 @@ export class SpanSources implements Disposable {
       const late = AbortSignal.timeout(timeoutMs);
       try {
         const either = AbortSignal.any([signal, late]);
-        return await fetchInTime(source, { start, end }, into, either);
+        await fetchInTime(source, { start, end }, into, either);
+        if (isRight === undefined || await isRight(into.slice())) return;
+        this.did(source, "lied");
+        failure = new Error(
+          `${source.host} gives other bytes than the layer's`,
+        );
       } catch (error) {
         signal.throwIfAborted();
         this.did(source, late.aborted ? "quiet" : "failed");

@@ -1,11 +1,15 @@
-import { type Digest, isDigest } from "../../formats/oci/mod.ts";
+import { type Digest, isDigest, sha256 } from "../../formats/oci/mod.ts";
 import {
   openSpans,
   type SpanFacts,
   type SpanTable,
   type ZtocCompression,
 } from "../../formats/ztoc/mod.ts";
-import { readTextIfThere, removeFolder } from "../../host/files/mod.ts";
+import {
+  readTextIfThere,
+  removeFolder,
+  writeWholeSync,
+} from "../../host/files/mod.ts";
 import {
   closeFd,
   fileSize,
@@ -49,7 +53,8 @@ export interface BegunFolder {
  * | `data` | sparse file of the uncompressed tar | filled span by span |
  * | `spans` | which spans are in `data` (`SpanMap`) | one byte is written when a span comes or goes |
  * | `diff-id` | diff ID that the whole tar must have | once it is known |
- * | `checked` | the diff ID that the whole tar was seen to have | once |
+ * | `checked` | the diff ID that the whole tar was found to have | once |
+ * | `checked-sum` | checksum over that diff ID and the ztoc's digest | once |
  * | `unused` | no snapshot uses the layer, it is kept for the next that does (`IdleLayerFolders`) | |
  *
  * A ztoc is mostly file names. It is decoded by `makeParts`, and only compact parts of it stay.
@@ -75,6 +80,7 @@ export class LayerFolder implements Disposable {
   readonly saved: Promise<void>;
   /** Whether the marks of present spans may be trusted. */
   readonly #isDataOld: boolean;
+  readonly #ztocDigest: string;
   #isChecked: boolean;
 
   private constructor(
@@ -84,6 +90,7 @@ export class LayerFolder implements Disposable {
     headers: HeaderTable | null,
   ) {
     this.path = path;
+    this.#ztocDigest = known.ztocDigest;
     this.compression = spans.compression;
     this.compressedSize = spans.compressedSize;
     this.uncompressedSize = spans.uncompressedSize;
@@ -105,12 +112,13 @@ export class LayerFolder implements Disposable {
 
   /**
    * Begins to save what is new in a folder; this goes on while the layer is opened.
-   * @param said what the caller says that the whole tar must be; null: what the folder says, if it does.
+   * @param said the diff ID that the whole tar must have; null: the one that the folder remembers, if any. The ztoc's
+   * digest, to which a proof of the tar is tied.
    */
   static begin(
     path: string,
     { isNew, files }: NewFiles,
-    said: Digest | null,
+    said: { readonly diffId: Digest | null; readonly ztocDigest: string },
     saver: LayerSaver,
   ): BegunFolder {
     const known = knownDiffId(path, isNew, said);
@@ -156,12 +164,20 @@ export class LayerFolder implements Disposable {
     return this.#isChecked;
   }
 
+  /** Whether the file of headers is as it was made. */
+  get areHeadersWhole(): boolean {
+    return this.headers?.isWhole(`${this.path}/headers`) ?? true;
+  }
+
   /** Remembers that the whole tar has its diff ID. @throws Deno's errors */
   setChecked(): void {
     this.#isChecked = true;
-    Deno.writeTextFileSync(`${this.path}/checked`, this.diffId ?? "", {
-      mode: 0o600,
-    });
+    const { diffId } = this;
+    if (diffId === null) return;
+    // First what makes the mark believed.
+    const sum = sumOfProof(diffId, this.#ztocDigest);
+    writeWholeSync(`${this.path}/checked-sum`, sum);
+    Deno.writeTextFileSync(`${this.path}/checked`, diffId, { mode: 0o600 });
   }
 
   /**
@@ -202,6 +218,8 @@ export class LayerFolder implements Disposable {
 export interface KnownDiffId {
   /** What it must be; null when nobody knows. */
   readonly diffId: Digest | null;
+  /** Of the ztoc, to which a proof of the tar is tied. */
+  readonly ztocDigest: string;
   /** Whether it still has to be written into the folder. */
   readonly isNew: boolean;
   /** Whether it was seen to be that. */
@@ -212,14 +230,22 @@ export interface KnownDiffId {
 function knownDiffId(
   path: string,
   isNewFolder: boolean,
-  said: Digest | null,
+  said: { readonly diffId: Digest | null; readonly ztocDigest: string },
 ): KnownDiffId {
+  const { ztocDigest } = said;
   const written = isNewFolder ? null : readTextIfThere(`${path}/diff-id`);
-  const diffId = said ?? (isDigest(written) ? written : null);
+  const diffId = said.diffId ?? (isDigest(written) ? written : null);
   return {
     diffId,
+    ztocDigest,
     isNew: diffId !== null && diffId !== written,
     isChecked: diffId !== null && !isNewFolder &&
-      readTextIfThere(`${path}/checked`) === diffId,
+      readTextIfThere(`${path}/checked`) === diffId &&
+      readTextIfThere(`${path}/checked-sum`) === sumOfProof(diffId, ztocDigest),
   };
+}
+
+/** Ties what the tar was found to be to the ztoc it came by. */
+function sumOfProof(diffId: Digest, ztocDigest: string): Digest {
+  return sha256(new TextEncoder().encode(`${diffId} ${ztocDigest}`));
 }

@@ -3,7 +3,7 @@
  *
  * ```text
  * <root>/lock            held by the process that owns all below (`takeLock`)
- * <root>/slots.db        which layer has which slot, which ztocs lie (`SlotTableStore`)
+ * <root>/slots.db        which layer has which slot, who may have it, which ztocs lie (`SlotTableStore`)
  * <root>/reserve         disk set aside for state (`DiskReserve`)
  * <root>/layers/<slot>/  all that is kept of one layer (`LayerFolder`)
  * ```
@@ -20,7 +20,9 @@
  */
 export type { LayerIdentity } from "./identity.ts";
 export {
+  SHARED,
   slotOf,
+  type SlotPlace,
   type SlotRecord,
   SlotsExhaustedError,
   SlotTableStore,

@@ -5,7 +5,10 @@ import type { LayerIdentity } from "./identity.ts";
 import { CoalescedTask } from "./coalesced_task.ts";
 
 /** Raised when the tables change. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
+
+/** The domain of a layer that somebody's registry has shown: whoever shows it too may use it. */
+export const SHARED = "";
 
 /** The highest slot that a kernel nodeid can hold, in its high half. 0 is the mount's own root. */
 const MAX_SLOT = 2 ** 32 - 1;
@@ -14,7 +17,14 @@ const MAX_SLOT = 2 ** 32 - 1;
 export interface SlotRecord extends LayerIdentity {
   /** ≥ 1: the name of the layer's directory under the FUSE mount, and the high half of its nodeids. */
   readonly slot: number;
+  /** Diff ID that its images give it; empty when none is known. */
+  readonly diffId: string;
+  /** `SHARED`, or the only claimant that may use it because nothing of it was shown yet. */
+  readonly domain: string;
 }
+
+/** Tells apart the served layers of one identity. */
+export type SlotPlace = Pick<SlotRecord, "diffId" | "domain">;
 
 /** No slot is left: this state folder has served 2^32 layers. */
 export class SlotsExhaustedError extends Error {
@@ -55,20 +65,57 @@ export class SlotTableStore implements Disposable {
     this.#database.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
-      PRAGMA user_version = ${SCHEMA_VERSION};
+    `);
+    if (version < SCHEMA_VERSION) this.#migrate();
+    this.#database.exec("PRAGMA synchronous = NORMAL");
+  }
+
+  /** Makes the tables, or turns those of an older release into them. Slots and the highest slot stay. */
+  #migrate(): void {
+    this.#database.exec(`
+      BEGIN IMMEDIATE;
       CREATE TABLE IF NOT EXISTS slots (
         slot INTEGER PRIMARY KEY AUTOINCREMENT,
         layer_digest TEXT NOT NULL,
-        ztoc_digest TEXT NOT NULL,
-        UNIQUE (layer_digest, ztoc_digest)
+        ztoc_digest TEXT NOT NULL
       ) STRICT;
       CREATE TABLE IF NOT EXISTS condemned (
         layer_digest TEXT NOT NULL,
         ztoc_digest TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        PRIMARY KEY (layer_digest, ztoc_digest)
+        reason TEXT NOT NULL
       ) STRICT;
-      PRAGMA synchronous = NORMAL;
+      ALTER TABLE slots RENAME TO old_slots;
+      CREATE TABLE slots (
+        slot INTEGER PRIMARY KEY AUTOINCREMENT,
+        layer_digest TEXT NOT NULL,
+        ztoc_digest TEXT NOT NULL,
+        diff_id TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        UNIQUE (layer_digest, ztoc_digest, diff_id, domain)
+      ) STRICT;
+      INSERT INTO slots SELECT slot, layer_digest, ztoc_digest, '', '' FROM old_slots;
+      DELETE FROM sqlite_sequence WHERE name = 'slots';
+      INSERT INTO sqlite_sequence (name, seq)
+        SELECT 'slots', seq FROM sqlite_sequence WHERE name = 'old_slots';
+      DROP TABLE old_slots;
+      ALTER TABLE condemned RENAME TO old_condemned;
+      CREATE TABLE condemned (
+        layer_digest TEXT NOT NULL,
+        ztoc_digest TEXT NOT NULL,
+        diff_id TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (layer_digest, ztoc_digest, diff_id)
+      ) STRICT;
+      INSERT INTO condemned SELECT layer_digest, ztoc_digest, '', reason FROM old_condemned;
+      DROP TABLE old_condemned;
+      CREATE TABLE claims (
+        slot INTEGER NOT NULL,
+        claimant TEXT NOT NULL,
+        proven INTEGER NOT NULL,
+        PRIMARY KEY (slot, claimant)
+      ) STRICT;
+      PRAGMA user_version = ${SCHEMA_VERSION};
+      COMMIT;
     `);
   }
 
@@ -85,64 +132,145 @@ export class SlotTableStore implements Disposable {
     return this.#syncing.run();
   }
 
-  /** The layer's slot; a new one if it has none. Call `sync` before others rely on a new slot. */
-  assign({ layerDigest, ztocDigest }: LayerIdentity): SlotRecord {
-    const known = this.#database
-      .prepare(
-        "SELECT slot FROM slots WHERE layer_digest = ? AND ztoc_digest = ?",
-      )
-      .get(layerDigest, ztocDigest);
+  /**
+   * The layer's slot; a new one if it has none. Call `sync` before others rely on a new slot.
+   * @param place default: shared, without a diff ID.
+   */
+  assign(
+    { layerDigest, ztocDigest }: LayerIdentity,
+    { diffId, domain }: SlotPlace = { diffId: "", domain: SHARED },
+  ): SlotRecord {
+    const known = this.#database.prepare(
+      `SELECT slot FROM slots
+       WHERE layer_digest = ? AND ztoc_digest = ? AND diff_id = ? AND domain = ?`,
+    ).get(layerDigest, ztocDigest, diffId, domain);
     if (known !== undefined) {
-      return { slot: Number(known.slot), layerDigest, ztocDigest };
+      const slot = Number(known.slot);
+      return { slot, layerDigest, ztocDigest, diffId, domain };
     }
-    const { lastInsertRowid } = this.#database
-      .prepare("INSERT INTO slots (layer_digest, ztoc_digest) VALUES (?, ?)")
-      .run(layerDigest, ztocDigest);
+    const { lastInsertRowid } = this.#database.prepare(
+      "INSERT INTO slots (layer_digest, ztoc_digest, diff_id, domain) VALUES (?, ?, ?, ?)",
+    ).run(layerDigest, ztocDigest, diffId, domain);
     const slot = Number(lastInsertRowid);
     if (slot > MAX_SLOT) {
       throw new SlotsExhaustedError(`slot ${slot} is beyond ${MAX_SLOT}`);
     }
-    return { slot, layerDigest, ztocDigest };
+    return { slot, layerDigest, ztocDigest, diffId, domain };
   }
 
-  /** Remembers that a ztoc lies about a layer. Durable after `sync`. */
-  condemn({ layerDigest, ztocDigest }: LayerIdentity, reason: string): void {
+  /** The record of a slot; null when the slot is not in use. */
+  get(slot: number): SlotRecord | null {
+    const row = this.#database.prepare("SELECT * FROM slots WHERE slot = ?")
+      .get(slot);
+    return row === undefined ? null : slotRecord(row);
+  }
+
+  /** Stores the diff ID of a layer that an older release opened. */
+  setDiffId(slot: number, diffId: string): void {
     this.#database.prepare(
-      "INSERT OR REPLACE INTO condemned (layer_digest, ztoc_digest, reason) VALUES (?, ?, ?)",
-    ).run(layerDigest, ztocDigest, reason);
+      "UPDATE OR IGNORE slots SET diff_id = ? WHERE slot = ? AND diff_id = ''",
+    ).run(diffId, slot);
   }
 
-  /** Why a ztoc must not be used for a layer; null if it may. */
-  condemned({ layerDigest, ztocDigest }: LayerIdentity): string | null {
+  /** A claimant uses a layer. A proven claim stays proven until the slot ends. */
+  claim(slot: number, claimant: string, claim: "proven" | "unproven"): void {
+    this.#database.prepare(`
+      INSERT INTO claims (slot, claimant, proven) VALUES (?, ?, ?)
+      ON CONFLICT (slot, claimant) DO UPDATE SET proven = max(proven, excluded.proven)`)
+      .run(slot, claimant, Number(claim === "proven"));
+  }
+
+  /** A claimant's claim on a layer; null when it has none. */
+  claimOf(slot: number, claimant: string): "proven" | "unproven" | null {
     const row = this.#database.prepare(
-      "SELECT reason FROM condemned WHERE layer_digest = ? AND ztoc_digest = ?",
-    ).get(layerDigest, ztocDigest);
+      "SELECT proven FROM claims WHERE slot = ? AND claimant = ?",
+    ).get(slot, claimant);
+    if (row === undefined) return null;
+    return row.proven === 0 ? "unproven" : "proven";
+  }
+
+  /** Whether the layer has claims and none of them is proven. */
+  isUnproven(slot: number): boolean {
+    const row = this.#database.prepare(
+      "SELECT count(*) AS claims, coalesce(sum(proven), 0) AS proven FROM claims WHERE slot = ?",
+    ).get(slot);
+    return Number(row?.claims) > 0 && row?.proven === 0;
+  }
+
+  /**
+   * The registries of all who claim the layer have shown it. Their claims are proven now, and the layer becomes
+   * shared, unless there is a shared one already.
+   */
+  prove(slot: number): void {
+    this.#database.prepare("UPDATE claims SET proven = 1 WHERE slot = ?")
+      .run(slot);
+    this.#database.prepare(
+      "UPDATE OR IGNORE slots SET domain = ? WHERE slot = ?",
+    ).run(SHARED, slot);
+  }
+
+  /**
+   * Remembers that a ztoc lies about a layer. Durable after `sync`.
+   * @param diffId the lie concerns only images that give the layer this diff ID; empty: all images.
+   */
+  condemn(
+    { layerDigest, ztocDigest }: LayerIdentity,
+    reason: string,
+    diffId = "",
+  ): void {
+    this.#database.prepare(
+      "INSERT OR REPLACE INTO condemned (layer_digest, ztoc_digest, diff_id, reason) VALUES (?, ?, ?, ?)",
+    ).run(layerDigest, ztocDigest, diffId, reason);
+  }
+
+  /**
+   * Why a ztoc must not be used for a layer; null if it may.
+   * @param diffId that the image gives the layer; empty: a lie about any diff ID counts.
+   */
+  condemned(
+    { layerDigest, ztocDigest }: LayerIdentity,
+    diffId = "",
+  ): string | null {
+    const row = this.#database.prepare(
+      `SELECT reason FROM condemned
+       WHERE layer_digest = ? AND ztoc_digest = ? AND (? = '' OR diff_id IN ('', ?))`,
+    ).get(layerDigest, ztocDigest, diffId, diffId);
     return row === undefined ? null : String(row.reason);
   }
 
   /** Every slot that is in use, in order. */
   all(): SlotRecord[] {
-    return this.#database
-      .prepare(
-        "SELECT slot, layer_digest, ztoc_digest FROM slots ORDER BY slot",
-      )
-      .all()
-      .map((row) => ({
-        slot: Number(row.slot),
-        layerDigest: String(row.layer_digest),
-        ztocDigest: String(row.ztoc_digest),
-      }));
+    return this.#database.prepare("SELECT * FROM slots ORDER BY slot").all()
+      .map(slotRecord);
+  }
+
+  /** Slots of one layer, in order. */
+  ofLayer(layerDigest: string): SlotRecord[] {
+    return this.#database.prepare(
+      "SELECT * FROM slots WHERE layer_digest = ? ORDER BY slot",
+    ).all(layerDigest).map(slotRecord);
   }
 
   /** Forgets a layer. Its slot is never used again. */
   remove(slot: number): void {
     this.#database.prepare("DELETE FROM slots WHERE slot = ?").run(slot);
+    this.#database.prepare("DELETE FROM claims WHERE slot = ?").run(slot);
   }
 
   /** Closes the database. */
   [Symbol.dispose](): void {
     this.#database.close();
   }
+}
+
+function slotRecord(row: Record<string, unknown>): SlotRecord {
+  return {
+    slot: Number(row.slot),
+    layerDigest: String(row.layer_digest),
+    ztocDigest: String(row.ztoc_digest),
+    diffId: String(row.diff_id ?? ""),
+    domain: String(row.domain ?? SHARED),
+  };
 }
 
 /** The slot of a layer that is, or was, shown in `…/<slot>`; null for another directory. */

@@ -17,6 +17,7 @@
  * it.
  * @module
  */
+export { chainIdOf } from "./chain.ts";
 export { type Document, Image, type ImageLayer } from "./image.ts";
 export { ImageFamily, type PlatformChoice, readFamily } from "./family.ts";
 export { type ImageConfig } from "./config.ts";

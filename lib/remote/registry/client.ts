@@ -1,6 +1,7 @@
 import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
 import { fetchBlob, streamBlob } from "./blobs.ts";
 import { type Context, makeContext } from "./context.ts";
+import type { Credential } from "./credentials.ts";
 import {
   type FetchedManifest,
   fetchManifest,
@@ -52,7 +53,15 @@ export class RegistryClient implements Disposable {
     this.#context = makeContext(options);
   }
 
-  /** Resolves a reference to the descriptor it points to now. */
+  /** What the registry of a repository would be told about who asks; null: nothing. */
+  credential(
+    { host, repository }: Repository,
+  ): Promise<Credential | null> {
+    const { credentials } = this.#context.options;
+    return credentials?.get(host, repository) ?? Promise.resolve(null);
+  }
+
+  /** What a reference points to now. */
   resolve(
     reference: Reference,
     { signal }: Cancellable = {},

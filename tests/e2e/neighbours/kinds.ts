@@ -1,8 +1,9 @@
 /** Neighbours that are bad, each in its way. @module */
 import { encodeZtoc, ZtocBuilder } from "../../../lib/formats/ztoc/mod.ts";
-import { startDockerRegistry } from "../../support/host/mod.ts";
+import { ctrRun, startDockerRegistry } from "../../support/host/mod.ts";
 import {
   type Image,
+  incompressible,
   layerBlob,
   longZtoc,
   makeImage,
@@ -12,7 +13,18 @@ import { addIndexedImage } from "../../support/images/indexed.ts";
 import { Switch, throttle } from "../../support/link/mod.ts";
 import { type Fault, startRegistry } from "../../support/registry/mod.ts";
 import { chainIds, LayerClient } from "../layer_client.ts";
-import { type Greedy, type NeighbourKind, until } from "./stage.ts";
+import {
+  beginningOf,
+  pushIndexed,
+  startLyingRegistry,
+  ztocOfBlob,
+} from "../forged.ts";
+import {
+  type Greedy,
+  greedyPrograms,
+  type NeighbourKind,
+  until,
+} from "./stage.ts";
 
 /** Files that the ztoc of the huge index lists: 24 MB of them. */
 const HUGE_FILES = 120_000;
@@ -188,6 +200,127 @@ const manyLayers: NeighbourKind = (stage) => {
   )(stage);
 };
 
+/**
+ * Its image has the healthy one's layer, by digest and diff ID, and names a ztoc of other bytes for it, which its
+ * registry gives.
+ */
+const sameDigestOtherZtoc: NeighbourKind = async (stage) => {
+  await using owned = new AsyncDisposableStack();
+  const layer = stage.layers.at(-1)!;
+  const tar = new TarBuilder().dir("data");
+  for (let i = 0; i < 24; i++) {
+    tar.file(`data/file-${i}`, incompressible(2 ** 20, 9000 + i));
+  }
+  const forged = layerBlob(tar).bytes;
+  const registry = owned.use(
+    startLyingRegistry(new Map([[layer.digest, forged]])),
+  );
+  const programs = greedyPrograms("other ztoc");
+  const { name } = pushIndexed(registry, "other-ztoc", [
+    { layer: programs, ztoc: ztocOfBlob(programs.bytes) },
+    { layer, ztoc: ztocOfBlob(forged), size: forged.length },
+  ]);
+  const greedy = await stage.greedyOn(name);
+  const reads = () =>
+    registry.requests.filter(({ path, status }) =>
+      path.endsWith(layer.digest) && status === 206
+    ).length;
+  const rest = owned.move();
+  return {
+    spoil: () => greedy.go(),
+    shown: () =>
+      reads() === 0
+        ? null
+        : `a registry that gave ${reads()} parts of other bytes for the healthy layer's digest`,
+    async [Symbol.asyncDispose]() {
+      await greedy.end();
+      await rest.disposeAsync();
+    },
+  };
+};
+
+/**
+ * Its image names the healthy one's layer and ztoc. Its registry has no blob: it answers each HEAD rightly, and
+ * gives the first bytes.
+ */
+const digestOnly: NeighbourKind = async (stage) => {
+  await using owned = new AsyncDisposableStack();
+  const layer = stage.layers.at(-1)!;
+  const registry = owned.use(
+    startLyingRegistry(new Map([[layer.digest, beginningOf(layer.bytes)]])),
+  );
+  const programs = greedyPrograms("digest only");
+  const { name } = pushIndexed(registry, "digest-only", [
+    { layer: programs, ztoc: ztocOfBlob(programs.bytes) },
+    { layer, ztoc: stage.ztocs.get(layer.digest)! },
+  ]);
+  const greedy = await stage.greedyOn(name);
+  const rest = owned.move();
+  return {
+    spoil: () => greedy.go(),
+    shown: () => shownBy(greedy, "a registry that knows only the digest"),
+    async [Symbol.asyncDispose]() {
+      await greedy.end();
+      await rest.disposeAsync();
+    },
+  };
+};
+
+/** The same for all layers of the healthy image, with its diff IDs, from another namespace of containerd. */
+const digestOnlyElsewhere: NeighbourKind = async (stage) => {
+  await using owned = new AsyncDisposableStack();
+  const registry = owned.use(
+    startLyingRegistry(
+      new Map(
+        stage.layers.map(({ digest, bytes }) => [digest, beginningOf(bytes)]),
+      ),
+    ),
+  );
+  const { name } = pushIndexed(
+    registry,
+    "elsewhere",
+    stage.layers.map((layer) => ({
+      layer,
+      ztoc: stage.ztocs.get(layer.digest)!,
+    })),
+  );
+  const namespace = "elsewhere";
+  let refused = 0;
+  let given: string | null = null;
+  let running = true;
+  let done = Promise.resolve();
+  const rest = owned.move();
+  return {
+    async spoil() {
+      await stage.host.pull(name, namespace);
+      done = (async () => {
+        while (running) {
+          const { code, stdout } = await ctrRun(stage.host.containerd, {
+            image: name,
+            id: `elsewhere-${crypto.randomUUID().slice(0, 8)}`,
+            snapshotter: "soci",
+            namespace,
+            args: ["/usr/bin/python3", "-c", "print(open('/data/file-0'))"],
+          });
+          if (code === 0) given = stdout;
+          else refused++;
+        }
+      })();
+    },
+    shown() {
+      if (given !== null) throw new Error(`it was given the layer: ${given}`);
+      return refused === 0
+        ? null
+        : `${refused} containers of a registry that knows only digests got nothing`;
+    },
+    async [Symbol.asyncDispose]() {
+      running = false;
+      await done;
+      await rest.disposeAsync();
+    },
+  };
+};
+
 /** All of them, by what they are called. */
 export const KINDS: Readonly<Record<string, NeighbourKind>> = {
   "hung": hung,
@@ -196,4 +329,7 @@ export const KINDS: Readonly<Record<string, NeighbourKind>> = {
   "503": unavailable,
   "huge index": hugeIndex,
   "1500 layers": manyLayers,
+  "same digest, other ztoc": sameDigestOtherZtoc,
+  "digest only": digestOnly,
+  "digest only, other namespace": digestOnlyElsewhere,
 };

@@ -3,11 +3,12 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { sha256 } from "../../../lib/formats/oci/mod.ts";
+import { type Digest, sha256 } from "../../../lib/formats/oci/mod.ts";
 import { ctrRun, pause } from "../../support/host/mod.ts";
 import {
   addBusybox,
   incompressible,
+  type LayerBlob,
   layerBlob,
   makeImage,
   pushImage,
@@ -18,6 +19,7 @@ import {
   type TestRegistry,
 } from "../../support/registry/mod.ts";
 import { imageWith } from "../faults/stage.ts";
+import { ztocsOf } from "../forged.ts";
 import { buildIndex, LazyHost } from "../host.ts";
 import {
   GREEDY_SCRIPT,
@@ -89,6 +91,10 @@ export class NeighbourStage implements AsyncDisposable {
     readonly host: LazyHost,
     /** The healthy one's. */
     readonly registry: TestRegistry,
+    /** The healthy image's, bottom first; the last one has the files that are read. */
+    readonly layers: readonly LayerBlob[],
+    /** By which they are served. */
+    readonly ztocs: ReadonlyMap<Digest, Uint8Array>,
     /** A folder that containers see as `/tmp`. */
     readonly control: string,
     /** Misses that are counted while a neighbour is bad. */
@@ -111,17 +117,21 @@ export class NeighbourStage implements AsyncDisposable {
       known[`file-${i}`] = sha256(bytes).slice("sha256:".length);
       tar.file(`data/file-${i}`, bytes);
     }
-    await pushImage(registry.host, "healthy:1", imageWith([layerBlob(tar)]));
+    const healthy = imageWith([layerBlob(tar)]);
+    await pushImage(registry.host, "healthy:1", healthy);
     const image = `${registry.host}/healthy:1`;
     await buildIndex(
       ...["--min-layer-size", "0", "--span-size", SPAN_SIZE, image],
     );
+    const ztocs = await ztocsOf(registry, "healthy", healthy);
     const control = await Deno.makeTempDir({ prefix: "soci-deno-control-" });
     owned.defer(() => Deno.remove(control, { recursive: true }));
     const host = owned.use(await LazyHost.start({ config: CONFIG }));
     const stage = new NeighbourStage(
       host,
       registry,
+      healthy.layers,
+      ztocs,
       control,
       misses,
       owned.move(),
@@ -251,23 +261,27 @@ export class NeighbourStage implements AsyncDisposable {
    */
   async greedy(pushHost: string, pullHost = pushHost): Promise<Greedy> {
     const name = `neighbour-${++this.#neighbours}`;
-    const folder = `${this.control}/${name}`;
-    await Deno.mkdir(folder);
-    await Deno.writeTextFile(`${folder}/greedy.sh`, GREEDY_SCRIPT);
     const tar = new TarBuilder().dir("data");
     for (let i = 0; i < GREEDY_FILES; i++) {
       const bytes = incompressible(2 * MiB, this.#neighbours * 1000 + i);
       tar.file(`data/file-${i}`, bytes);
     }
-    const programs = addBusybox(new TarBuilder()).dir("tmp").dir("proc")
-      .dir("sys").dir("dev").file("name", name);
-    const layers = [programs, tar].map((tar) => layerBlob(tar));
+    const layers = [greedyPrograms(name), layerBlob(tar)];
     await pushImage(pushHost, `${name}:1`, makeImage({ layers }));
     await buildIndex(
       ...["--min-layer-size", "0", "--span-size", SPAN_SIZE],
       `${pushHost}/${name}:1`,
     );
-    const { kill } = await this.#run(`${pullHost}/${name}:1`, name, [
+    return await this.greedyOn(`${pullHost}/${name}:1`);
+  }
+
+  /** A container that wants all of an image at once, which has `greedyPrograms` and files in `/data`. */
+  async greedyOn(image: string): Promise<Greedy> {
+    const name = `greedy-${++this.#neighbours}`;
+    const folder = `${this.control}/${name}`;
+    await Deno.mkdir(folder);
+    await Deno.writeTextFile(`${folder}/greedy.sh`, GREEDY_SCRIPT);
+    const { kill } = await this.#run(image, name, [
       ...["/bin/sh", `/tmp/${name}/greedy.sh`, `/tmp/${name}`],
     ]);
     return new Greedy(folder, kill);
@@ -276,6 +290,14 @@ export class NeighbourStage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#owned.disposeAsync();
   }
+}
+
+/** What a greedy container runs. */
+export function greedyPrograms(name: string): LayerBlob {
+  return layerBlob(
+    addBusybox(new TarBuilder()).dir("tmp").dir("proc").dir("sys").dir("dev")
+      .file("name", name),
+  );
 }
 
 /** A container that was started. */

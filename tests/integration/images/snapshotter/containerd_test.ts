@@ -145,6 +145,20 @@ Deno.test("containerd takes a layer that we serve lazily for unpacked, in each n
         directory: shown,
         owner: { uid: 0, gid: 0 },
         layerDigest: layer!.digest,
+        slot: 1,
+        below: [],
+        image: {
+          key: "image",
+          claimant: "claimant",
+          namespace: "any",
+          host: "registry.example",
+          repository: "app",
+          fingerprint: "anonymous",
+          reference: "registry.example/app:1",
+          manifestDigest: `sha256:${"e".repeat(64)}`,
+          indexDigest: null,
+          layers: [],
+        },
       }),
   };
   await withContainerd(provider, async ({ containerd, client }) => {

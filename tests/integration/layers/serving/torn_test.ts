@@ -238,7 +238,7 @@ for (
     const path = `${leftover.root}/slots.db`;
     const database = new DatabaseSync(path);
     database.exec(
-      "PRAGMA journal_mode = WAL; INSERT INTO slots (layer_digest, ztoc_digest) VALUES ('x', 'y')",
+      "PRAGMA journal_mode = WAL; INSERT INTO slots (layer_digest, ztoc_digest, diff_id, domain) VALUES ('x', 'y', '', '')",
     );
     const log = Deno.readFileSync(`${path}-wal`);
     database.close();

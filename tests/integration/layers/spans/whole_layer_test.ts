@@ -157,3 +157,97 @@ Deno.test("a ztoc whose window changes a file's bytes is found out by the whole 
   await assert.rejects(add, LyingZtocError);
   assert.equal(sha256(bytes).length, 71);
 });
+
+/** A layer that is all here; its check waits a moment. */
+async function complete(
+  layer: Layer,
+  opened: Awaited<ReturnType<typeof openStore>>,
+  source = new MemorySource(layer.blob),
+) {
+  const served = await opened.store.add(
+    layer.digest,
+    encodeZtoc(layer.ztoc),
+    source,
+    layer.diffId,
+  );
+  await served.fill();
+  return {
+    served,
+    source,
+    folder: `${opened.folder}/root/layers/${served.slot}`,
+  };
+}
+
+Deno.test("bytes that the disk changed are fetched again, and condemn no ztoc", async () => {
+  const layer = layerOf({});
+  await using opened = await openStore();
+  const { served, source, folder } = await complete(layer, opened);
+  const fetched = source.fetches.length;
+  const data = Deno.openSync(`${folder}/data`, { write: true });
+  data.seekSync(1_000_000, Deno.SeekMode.Start);
+  data.writeSync(Uint8Array.of(0, 1, 2, 3, 4, 5, 6, 7));
+  data.close();
+  await until(() => served.map.presentCount === served.spans.count - 1);
+  assert.ok(source.fetches.length > fetched, "all were compared");
+  await served.proof.whenProven(AbortSignal.timeout(20_000));
+  assert.equal(served.proof.provenDiffId, layer.diffId);
+  await served.shown;
+  const result = await readWhole(`${served.directory}/file`);
+  assert.deepEqual(result, { bytes: layer.file });
+});
+
+Deno.test("where no source tells a damaged disk from a lying ztoc, nothing of the layer is believed and nobody is condemned", async () => {
+  const layer = layerOf({});
+  await using opened = await openStore();
+  const { served, source, folder } = await complete(layer, opened);
+  let left = 1; // what follows the tar, and nothing after that
+  source.gate = () => {
+    if (left-- <= 0) throw new Error("gone");
+  };
+  Deno.truncateSync(`${folder}/data`, 0);
+  Deno.truncateSync(`${folder}/data`, layer.ztoc.uncompressedSize);
+  await until(() => served.map.presentCount === 0);
+  source.gate = () => {};
+  await served.proof.whenProven(AbortSignal.timeout(20_000));
+  assert.equal(served.proof.provenDiffId, layer.diffId);
+});
+
+Deno.test("a second source that lies about what follows the tar condemns no ztoc", async () => {
+  for (const compression of ["gzip", "none"] as const) {
+    const layer = layerOf({ paddingBytes: 700_000, compression });
+    await using opened = await openStore();
+    const { served, source } = await complete(layer, opened);
+    const lie = layer.blob.slice();
+    for (let at = lie.length - 2000; at < lie.length; at++) lie[at]! ^= 0x55;
+    const liar = new MemorySource(lie, "liar");
+    served.addSource("liar", liar);
+    source.gate = () => Promise.reject(new Error("gone"));
+    await until(() => liar.fetches.length > 0);
+    await pause(300);
+    assert.notEqual(served.state, "condemned");
+    assert.equal(served.proof.provenDiffId, null, "it is not proven either");
+    source.gate = () => {};
+    await served.proof.whenProven(AbortSignal.timeout(20_000));
+    assert.equal(served.proof.provenDiffId, layer.diffId);
+  }
+});
+
+Deno.test("a damaged file of headers condemns no ztoc", async () => {
+  const layer = layerOf({});
+  await using opened = await openStore();
+  const served = await opened.store.add(
+    layer.digest,
+    encodeZtoc(layer.ztoc),
+    new MemorySource(layer.blob),
+    layer.diffId,
+  );
+  await served.shown;
+  const path = `${opened.folder}/root/layers/${served.slot}/headers`;
+  const bytes = Deno.readFileSync(path);
+  const headers = Deno.openSync(path, { write: true });
+  headers.seekSync(bytes.length - 40, Deno.SeekMode.Start);
+  headers.writeSync(bytes.subarray(bytes.length - 40).map((byte) => byte ^ 1));
+  headers.close();
+  await served.fill().catch(() => {});
+  assert.notEqual(served.state, "condemned");
+});

@@ -8,6 +8,7 @@ import {
   SnapshotsClient,
 } from "../../../../lib/remote/containerd/mod.ts";
 import {
+  NO_LAYERS,
   serveSnapshots,
   Snapshotter,
 } from "../../../../lib/images/snapshotter/mod.ts";
@@ -24,14 +25,10 @@ if (what === "leave") {
 }
 
 const root = await Deno.makeTempDir({ prefix: "soci-deno-leaving-" });
-const provider = {
-  prepareLayer: () => Promise.resolve(null),
-  ownDirectories: () => Promise.resolve(null),
-  restoreLayer: () => Promise.resolve(null),
-  releaseLayer: () => Promise.resolve(),
-  usage: () => Promise.resolve({ sizeBytes: 0, inodes: 0 }),
-};
-await using snapshotter = await Snapshotter.open({ root, provider });
+await using snapshotter = await Snapshotter.open({
+  root,
+  provider: NO_LAYERS,
+});
 await using _service = await serveSnapshots(snapshotter, {
   address: socketPath,
 });

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
+import { sha256 } from "../../../../lib/formats/oci/mod.ts";
+import { chainIdOf, CRI_LABELS } from "../../../../lib/remote/image/mod.ts";
 import {
   type LayerChain,
-  type LayerDirectory,
   type LayerProvider,
   type LayerRequest,
+  type NamedImage,
   type OwnDirectories,
+  type ProvidedImage,
   type ProvidedLayer,
+  type ServedLayer,
   Snapshotter,
 } from "../../../../lib/images/snapshotter/mod.ts";
 import {
@@ -16,6 +20,19 @@ import {
 import { contents, isKind, mounted, withSnapshotter } from "./support.ts";
 
 const LAYER = `sha256:${"a".repeat(64)}`;
+const SLOT = 7;
+const IMAGE: ProvidedImage = {
+  key: "image",
+  claimant: "claimant",
+  namespace: "k8s.io",
+  host: "registry.example",
+  repository: "team/app",
+  fingerprint: "anonymous",
+  reference: "registry.example/team/app:1",
+  manifestDigest: `sha256:${"e".repeat(64)}`,
+  indexDigest: `sha256:${"f".repeat(64)}`,
+  layers: [],
+};
 const OWNER = { uid: 12, gid: 34 };
 const CHAIN = `sha256:${"1".repeat(64)}`;
 const LABELS = { [TARGET_LABEL]: CHAIN, "source": "kept" };
@@ -23,7 +40,9 @@ const LABELS = { [TARGET_LABEL]: CHAIN, "source": "kept" };
 /** Serves the layers it is given, and remembers what it was asked. */
 class FakeProvider implements LayerProvider {
   readonly requests: LayerRequest[] = [];
-  readonly released: string[] = [];
+  readonly released: number[] = [];
+  /** What `imageKey` answers. */
+  key: string | null = IMAGE.key;
   restorable = true;
   restored = 0;
   answer: (request: LayerRequest) => Promise<ProvidedLayer | null>;
@@ -36,7 +55,18 @@ class FakeProvider implements LayerProvider {
         directory: this.directory,
         owner: OWNER,
         layerDigest: LAYER,
+        slot: SLOT,
+        image: IMAGE,
+        below: [],
       });
+  }
+
+  imageKey(): Promise<string | null> {
+    return Promise.resolve(this.key);
+  }
+
+  proveLayer(_slot: number): Promise<string | null> {
+    return Promise.resolve(null);
   }
 
   prepareLayer(request: LayerRequest): Promise<ProvidedLayer | null> {
@@ -52,15 +82,22 @@ class FakeProvider implements LayerProvider {
     return Promise.resolve(this.own);
   }
 
-  restoreLayer(): Promise<LayerDirectory | null> {
+  restoreLayer(): Promise<ServedLayer | null> {
     this.restored++;
     return Promise.resolve(
-      this.restorable ? { directory: this.directory, owner: OWNER } : null,
+      this.restorable
+        ? {
+          directory: this.directory,
+          owner: OWNER,
+          slot: SLOT,
+          layerDigest: LAYER,
+        }
+        : null,
     );
   }
 
-  releaseLayer(layerDigest: string): Promise<void> {
-    this.released.push(layerDigest);
+  releaseLayer({ slot }: { slot: number }): Promise<void> {
+    this.released.push(slot);
     return Promise.resolve();
   }
 
@@ -231,7 +268,7 @@ Deno.test("a caller that gives up gets no snapshot, and the layer is released", 
     );
     assert.deepEqual(snapshotter.list(), []);
     await snapshotter.cleanup();
-    assert.deepEqual(provider.released, [LAYER]);
+    assert.deepEqual(provider.released, [SLOT]);
   }));
 
 Deno.test("a chain that was unpacked on another parent gets a lazy snapshot of its own", () =>
@@ -246,6 +283,9 @@ Deno.test("a chain that was unpacked on another parent gets a lazy snapshot of i
         directory: provider.directory,
         owner: OWNER,
         layerDigest: LAYER,
+        slot: SLOT,
+        image: IMAGE,
+        below: [],
       });
     for (const parent of ["base a", "base b", "base b"]) {
       await assert.rejects(
@@ -278,7 +318,7 @@ Deno.test("a layer is released with the last snapshot that uses it", () =>
     assert.deepEqual(provider.released, []);
     snapshotter.remove(other);
     await snapshotter.cleanup();
-    assert.deepEqual(provider.released, [LAYER]);
+    assert.deepEqual(provider.released, [SLOT]);
   }));
 
 Deno.test("a layer that is just being prepared is not released under it", () =>
@@ -300,6 +340,9 @@ Deno.test("a layer that is just being prepared is not released under it", () =>
       directory: provider.directory,
       owner: OWNER,
       layerDigest: LAYER,
+      slot: SLOT,
+      image: IMAGE,
+      below: [],
     });
     await second;
     await snapshotter.cleanup();
@@ -352,7 +395,7 @@ Deno.test("a layer that cannot be restored is unavailable, leaves nothing behind
     snapshotter.remove("run");
     snapshotter.remove(CHAIN);
     await snapshotter.cleanup();
-    assert.deepEqual(provider.released, [LAYER]);
+    assert.deepEqual(provider.released, [SLOT]);
   }
   for (const folder of [root, provider.directory]) {
     Deno.removeSync(folder, { recursive: true });
@@ -367,14 +410,19 @@ async function prepareChain(
   own: readonly (OwnDirectories | null)[],
 ): Promise<string[]> {
   const chain: string[] = [];
+  const layers: ServedLayer[] = [];
   for (let at = 0; at < count; at++) {
     const target = `sha256:${String(at).repeat(64)}`;
     provider.own = own[at] ?? null;
-    const layerDigest = `sha256:${"abc"[at]!.repeat(64)}`;
     const directory = `${provider.directory}/${at}`;
     Deno.mkdirSync(directory, { recursive: true });
-    provider.answer = () =>
-      Promise.resolve({ directory, owner: OWNER, layerDigest });
+    const layer: ServedLayer = {
+      ...{ directory, owner: OWNER, slot: at + 1 },
+      layerDigest: `sha256:${"abc"[at]!.repeat(64)}`,
+    };
+    const below = layers.slice();
+    layers.push(layer);
+    provider.answer = () => Promise.resolve({ ...layer, image: IMAGE, below });
     await assert.rejects(
       snapshotter.prepare({
         key: `extract${at}`,
@@ -456,7 +504,7 @@ Deno.test("a chain whose own directories cannot be made is left to containerd, a
       [...Deno.readDirSync(`${root}/snapshotter/snapshots`)].length,
       1,
     );
-    assert.deepEqual(provider.released, [LAYER]);
+    assert.deepEqual(provider.released, [SLOT]);
   }));
 
 Deno.test("own directories are there after a restart, and what a kill left half-made is not", async () => {
@@ -489,6 +537,13 @@ Deno.test("where containerd has unpacked a layer in between, each part of the ch
     await snapshotter.prepare({ key: "unpack", parent: base });
     await snapshotter.commit({ name: "unpacked", key: "unpack" });
     provider.own = own("upper");
+    const at = { owner: OWNER, layerDigest: LAYER };
+    const lowest = { ...at, directory: `${provider.directory}/0`, slot: 1 };
+    provider.answer = () =>
+      Promise.resolve({
+        ...{ ...at, directory: provider.directory, slot: 2 },
+        ...{ image: IMAGE, below: [lowest, null] },
+      });
     await assert.rejects(
       snapshotter.prepare({ key: "k", parent: "unpacked", labels: LABELS }),
       isKind("already-exists"),
@@ -496,11 +551,282 @@ Deno.test("where containerd has unpacked a layer in between, each part of the ch
     const { below, record } = provider.chains.at(-1)!;
     assert.equal(record, null);
     assert.deepEqual(below.map((part) => Object.keys(part)[0]), [
-      ...["folder", "folder", "layerDigest"],
+      ...["folder", "folder", "slot"],
     ]);
     const mounts = await snapshotter.view({ key: "v", parent: CHAIN });
     const names = lowerOf(mounts).map((path) =>
       [...Deno.readDirSync(path)].map(({ name }) => name).join()
     );
     assert.deepEqual([names[0], names[2], names[3]], ["upper", "", "lower"]);
+  }));
+
+const BASE_DIFF = sha256(Uint8Array.of(3));
+const TOP_DIFF = sha256(Uint8Array.of(4));
+const TOP_CHAIN = chainIdOf(BASE_DIFF, TOP_DIFF);
+const image = (name: string, digit: string) => ({
+  [CRI_LABELS.imageRef]: `registry.example/${name}:1`,
+  [CRI_LABELS.manifestDigest]: `sha256:${digit.repeat(64)}`,
+});
+
+/** A base that one image brought, and on it the top of another one, which has a base of its own. */
+async function sharedPrefix(snapshotter: Snapshotter, provider: FakeProvider) {
+  const at = (name: string) => `${provider.directory}/${name}`;
+  const layer = (name: string, slot: number): ServedLayer => ({
+    directory: at(name),
+    owner: OWNER,
+    slot,
+    layerDigest: LAYER,
+  });
+  provider.answer = () =>
+    Promise.resolve({ ...layer("evil-base", 1), image: IMAGE, below: [] });
+  await assert.rejects(
+    snapshotter.prepare({
+      key: "k",
+      parent: "",
+      labels: { [TARGET_LABEL]: BASE_DIFF, ...image("evil", "a") },
+    }),
+    isKind("already-exists"),
+  );
+  provider.key = "other";
+  provider.answer = () =>
+    Promise.resolve({
+      ...layer("good-top", 3),
+      image: { ...IMAGE, key: "other", claimant: "other" },
+      below: [layer("good-base", 2)],
+    });
+  await assert.rejects(
+    snapshotter.prepare({
+      key: "k",
+      parent: BASE_DIFF,
+      labels: { [TARGET_LABEL]: TOP_CHAIN, ...image("good", "b") },
+    }),
+    isKind("already-exists"),
+  );
+  return at;
+}
+
+const lowerdir = (options: readonly string[] = []) =>
+  options.find((option) => option.startsWith("lowerdir="))
+    ?.slice("lowerdir=".length).split(":");
+
+Deno.test("the nearest snapshot that names an image decides for all layers below it, by their position", () =>
+  withProvider(async (snapshotter, provider) => {
+    const at = await sharedPrefix(snapshotter, provider);
+    const [good] = await snapshotter.prepare({ key: "g", parent: TOP_CHAIN });
+    assert.deepEqual(lowerdir(good?.options), [
+      at("good-top"),
+      at("good-base"),
+    ]);
+    // Committed locally, without labels: the image below it still decides.
+    await snapshotter.commit({ name: "local", key: "g" });
+    const [above] = await snapshotter.prepare({ key: "l", parent: "local" });
+    assert.deepEqual(lowerdir(above?.options)?.slice(1), [
+      at("good-top"),
+      at("good-base"),
+    ]);
+    snapshotter.remove("l");
+    snapshotter.remove("local");
+    snapshotter.remove(TOP_CHAIN);
+    await snapshotter.cleanup();
+    assert.deepEqual(provider.released.sort(), [2, 3]);
+  }));
+
+Deno.test("directories that another image's layers imply are made anew for this image, and shown only where their layers are proven", () =>
+  withProvider(async (snapshotter, provider) => {
+    provider.own = own("evil");
+    await sharedPrefix(snapshotter, provider);
+    const [evil, good] = provider.chains;
+    assert.equal(evil?.record, null);
+    assert.deepEqual(good, { slot: 3, below: [{ slot: 2 }] });
+    const asked: number[] = [];
+    const proven = new Set<number>();
+    provider.proveLayer = (slot) => {
+      asked.push(slot);
+      return Promise.resolve(proven.has(slot) ? BASE_DIFF : null);
+    };
+    await assert.rejects(
+      snapshotter.view({
+        key: "v",
+        parent: BASE_DIFF,
+        labels: image("x", "d"),
+      }),
+      isKind("unavailable"),
+    );
+    proven.add(1);
+    const mounts = await snapshotter.view({
+      key: "v",
+      parent: BASE_DIFF,
+      labels: image("x", "d"),
+    });
+    assert.equal(lowerOf(mounts).length, 2);
+    assert.deepEqual(new Set(asked), new Set([1]));
+  }));
+
+Deno.test("an image without an index gets what others brought only when it is proven to be its chain", () =>
+  withProvider(async (snapshotter, provider) => {
+    await sharedPrefix(snapshotter, provider);
+    const unpack = (key: string) =>
+      snapshotter.prepare({
+        key,
+        parent: BASE_DIFF,
+        labels: image("victim", "c"),
+      });
+    for (const proven of [null, TOP_DIFF]) {
+      provider.proveLayer = () => Promise.resolve(proven);
+      await assert.rejects(unpack("unpack"), isKind("unavailable"));
+      assert.throws(() => snapshotter.stat("unpack"), isKind("not-found"));
+    }
+    provider.proveLayer = () => Promise.resolve(BASE_DIFF);
+    await unpack("unpack");
+    await snapshotter.commit({
+      name: "victim",
+      key: "unpack",
+      labels: image("victim", "c"),
+    });
+    await snapshotter.prepare({ key: "run", parent: "victim" });
+    provider.proveLayer = () => Promise.resolve(TOP_DIFF);
+    await assert.rejects(
+      snapshotter.prepare({ key: "again", parent: "victim" }),
+      isKind("unavailable"),
+    );
+  }));
+
+Deno.test("a snapshot of another image or namespace answers no Prepare, and each namespace sees its own first", () =>
+  withProvider(async (snapshotter, provider) => {
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+    provider.key = "of another claimant";
+    provider.answer = () => Promise.resolve(null);
+    await snapshotter.prepare({
+      key: "other",
+      parent: "",
+      labels: LABELS,
+      namespace: "other",
+    });
+    assert.equal(provider.requests.length, 2);
+    provider.answer = () =>
+      Promise.resolve({
+        ...{ directory: provider.directory, owner: OWNER, layerDigest: LAYER },
+        ...{
+          slot: 9,
+          below: [],
+          image: { ...IMAGE, key: "of another claimant" },
+        },
+      });
+    await assert.rejects(
+      snapshotter.prepare({
+        key: "k",
+        parent: "",
+        labels: LABELS,
+        namespace: "other",
+      }),
+      isKind("already-exists"),
+    );
+    const filter = [
+      `labels."containerd.io/snapshot.ref"==${CHAIN},kind==committed`,
+    ];
+    const first = (namespace: string) =>
+      snapshotter.list(filter, namespace)[0]?.labels[NAMESPACE_LABEL];
+    assert.equal(first("k8s.io"), "k8s.io");
+    assert.equal(first("other"), "other");
+  }));
+
+Deno.test("a chain that images of two repositories share is proven before a container runs on it, unless their ztocs are the same", async () => {
+  const provider = new FakeProvider();
+  const root = Deno.makeTempDirSync();
+  const other: NamedImage = {
+    host: "other.example",
+    repository: "app",
+    manifestDigest: `sha256:${"c".repeat(64)}`,
+    indexDigest: null,
+  };
+  const own: NamedImage = { ...IMAGE, indexDigest: IMAGE.indexDigest };
+  let images: NamedImage[] = [];
+  const asked: string[] = [];
+  let proven: string | null = null;
+  provider.proveLayer = () => Promise.resolve(proven);
+  {
+    await using snapshotter = await Snapshotter.open({
+      root,
+      provider,
+      catalog: {
+        ofChain(namespace, chainId) {
+          asked.push(`${namespace} ${chainId}`);
+          return images.length === 0
+            ? Promise.reject(new Error("containerd is away"))
+            : Promise.resolve(images);
+        },
+      },
+    });
+    await assert.rejects(
+      snapshotter.prepare({
+        key: "k",
+        parent: "",
+        labels: { [TARGET_LABEL]: BASE_DIFF },
+        namespace: "k8s.io",
+      }),
+      isKind("already-exists"),
+    );
+    const run = (key: string) =>
+      snapshotter.prepare({ key, parent: BASE_DIFF, namespace: "k8s.io" });
+    await run("unknown"); // containerd does not answer
+    images = [own, { ...own, manifestDigest: other.manifestDigest }];
+    await run("own repository");
+    images = [own, { ...other, indexDigest: IMAGE.indexDigest }];
+    await run("same index");
+    images = [own, other];
+    for (const wrong of [null, TOP_DIFF]) {
+      proven = wrong;
+      await assert.rejects(run("contested"), (error: Error) => {
+        assert.ok(isKind("unavailable")(error));
+        assert.match(error.message, /other\.example\/app and one of/);
+        return true;
+      });
+    }
+    proven = BASE_DIFF;
+    await run("contested");
+    proven = null;
+    const before = asked.length;
+    await snapshotter.mounts("contested");
+    assert.equal(asked.length, before, "what exists is not asked about");
+    assert.equal(asked[0], `k8s.io ${BASE_DIFF}`);
+  }
+  for (const path of [root, provider.directory]) {
+    Deno.removeSync(path, { recursive: true });
+  }
+});
+
+Deno.test("where the caller does not say its namespace, a list begins with what its Prepare was answered with, and other answers wait for it", () =>
+  withProvider(async (snapshotter, provider) => {
+    const prepare = (namespace: string) => {
+      provider.key = namespace;
+      provider.answer = () =>
+        Promise.resolve({
+          ...{ directory: provider.directory, owner: OWNER },
+          ...{ layerDigest: LAYER, slot: 1, below: [] },
+          image: { ...IMAGE, key: namespace },
+        });
+      return assert.rejects(
+        snapshotter.prepare({
+          key: `${namespace}/1/extract`,
+          parent: "",
+          labels: LABELS,
+        }),
+        isKind("already-exists"),
+      );
+    };
+    const list = () =>
+      snapshotter.list([
+        `labels."containerd.io/snapshot.ref"==${CHAIN},parent==""`,
+      ])[0]?.labels[NAMESPACE_LABEL];
+    await prepare("one");
+    let answered = false;
+    const two = prepare("two").then(() => answered = true);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(answered, false);
+    snapshotter.list(); // of everything, for nobody
+    assert.equal(list(), "one");
+    await two;
+    assert.equal(list(), "two");
+    await prepare("one");
+    assert.equal(list(), "one");
   }));

@@ -1,0 +1,42 @@
+import { namespaceInName } from "./schema.ts";
+import type { Labels } from "./types.ts";
+
+/** A snapshot to make. */
+export interface PrepareRequest {
+  /** The snapshot's name until it is committed or removed. */
+  readonly key: string;
+  /** Name of a committed snapshot; empty for none. */
+  readonly parent: string;
+  /** A target label asks for a lazily served layer. */
+  readonly labels?: Labels | undefined;
+  /** The caller's containerd namespace. Default: the one in `key`, if any: releases before 2.0 do not send it. */
+  readonly namespace?: string | undefined;
+  /** Fires when the caller gives up. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** An active snapshot to commit. */
+export interface CommitRequest {
+  /** Its name as a parent; for a layer, its chain ID. */
+  readonly name: string;
+  /** Key of the active snapshot; it is gone afterwards. */
+  readonly key: string;
+  /** Replace the snapshot's labels. */
+  readonly labels?: Labels | undefined;
+}
+
+/** A request whose namespace was looked for. */
+export interface NamedRequest extends PrepareRequest {
+  /** Whether the caller said its namespace: then it says it for lists, too. */
+  readonly saysNamespace: boolean;
+}
+
+/** A request with its namespace, as the caller said it or its key has it. */
+export function withNamespace(request: PrepareRequest): NamedRequest {
+  const { namespace, key } = request;
+  return {
+    ...request,
+    namespace: namespace ?? namespaceInName(key) ?? undefined,
+    saysNamespace: namespace !== undefined,
+  };
+}

@@ -1,0 +1,100 @@
+import { DeflateError, SpanInflater } from "../../formats/deflate/mod.ts";
+import { sha256 } from "../../formats/oci/mod.ts";
+import type { SpanTable } from "../../formats/ztoc/mod.ts";
+import { fetchInTime, type SpanSource } from "./source.ts";
+
+/** How many compressed bytes of a present span are asked for. */
+const HEAD_BYTES = 64 * 1024;
+/** How often another span is chosen because the first was evicted meanwhile. */
+const TRIES = 8;
+const EMPTY_WINDOW = new Uint8Array(32_768);
+
+/** The layer that a source is to show. */
+export interface ChallengedLayer {
+  /** Where its spans are. */
+  readonly spans: SpanTable;
+  /** How the blob is packed. */
+  readonly compression: "gzip" | "uncompressed";
+  /** Whether a span is here. */
+  has(span: number): boolean;
+  /** Copies bytes of the tar; false when some are not here. */
+  copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean;
+}
+
+/**
+ * Whether a source has a layer. It is asked for bytes that cannot be known from the layer's digest: the first
+ * compressed bytes of a random present span, which must inflate from the span's checkpoint to what is here.
+ * If none is present, or only the first, a whole random span is asked for and compared with its digest.
+ * @throws the source's errors, or the signal's reason.
+ */
+export async function showsLayer(
+  layer: ChallengedLayer,
+  source: SpanSource,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { spans } = layer;
+  for (let tries = 0; tries < TRIES; tries++) {
+    // The first bytes of a layer may be known to many: its first span is asked for as a whole, if at all.
+    const present = spansWith(spans, (span) => span > 0 && layer.has(span));
+    const all = present.length > 0 ? present : spansWith(spans, () => true);
+    const span = all[randomBelow(all.length)];
+    if (span === undefined) return true; // an empty tar has nothing to hide
+    const start = spans.compressedStart(span);
+    const end = spans.compressedEnd(span);
+    if (present.length === 0) {
+      const bytes = new Uint8Array(end - start);
+      await fetchInTime(source, { start, end }, bytes, signal);
+      return sha256(bytes) === spans.digest(span);
+    }
+    const head = new Uint8Array(Math.min(HEAD_BYTES, end - start));
+    const headEnd = start + head.length;
+    await fetchInTime(source, { start, end: headEnd }, head, signal);
+    const inflated = inflatedHead(layer, span, head);
+    if (inflated === null) return false;
+    const here = new Uint8Array(inflated.length);
+    if (!layer.copy(spans.start(span), here)) continue; // evicted meanwhile
+    return here.every((byte, at) => byte === inflated[at]);
+  }
+  return false;
+}
+
+/** What the head of a span inflates to; null when that is too little to show anything. */
+function inflatedHead(
+  { spans, compression }: ChallengedLayer,
+  span: number,
+  head: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> | null {
+  const size = spans.end(span) - spans.start(span);
+  if (compression === "uncompressed") return head.subarray(0, size);
+  try {
+    const bytes = new SpanInflater().inflateToEnd(
+      head,
+      spans.bits(span),
+      spans.window(span) ?? EMPTY_WINDOW,
+      size,
+    );
+    // A stream that ends early, or is mostly block headers, would be easy to guess.
+    return bytes.length >= Math.min(size, head.length / 2) ? bytes : null;
+  } catch (error) {
+    if (!(error instanceof DeflateError)) throw error;
+    return null;
+  }
+}
+
+/** The wanted spans, without those that give no bytes of the tar. */
+function spansWith(
+  spans: SpanTable,
+  wanted: (span: number) => boolean,
+): number[] {
+  const found: number[] = [];
+  for (let span = 0; span < spans.count; span++) {
+    if (spans.end(span) > spans.start(span) && wanted(span)) found.push(span);
+  }
+  return found;
+}
+
+/** An unpredictable whole number ≥ 0 and < `count`. */
+function randomBelow(count: number): number {
+  const [random = 0] = crypto.getRandomValues(new Uint32Array(1));
+  return count === 0 ? 0 : random % count;
+}

@@ -1,0 +1,90 @@
+import { setImmediate } from "node:timers/promises";
+import type { SpanArrivals } from "./arrivals.ts";
+import type { LayerFetcher } from "./fetcher.ts";
+import type { LayerSpans } from "./layer_spans.ts";
+import type { LayerReaderOptions } from "./options.ts";
+import { SpanState } from "./span_states.ts";
+
+/** Bytes that are copied without a pause. */
+const PIECE_BYTES = 4 * 2 ** 20;
+
+/** The same tar, proven, under another ztoc. */
+export interface ProvenTar {
+  /** Copies bytes of the tar; false when some are not here. */
+  copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean;
+}
+
+/** Fills the spans of one layer from a proven layer with the same tar, so that nothing is fetched twice. */
+export class SpanCopies {
+  readonly #options: LayerReaderOptions;
+  readonly #spans: LayerSpans;
+  readonly #fetcher: LayerFetcher;
+  readonly #arrivals: SpanArrivals;
+
+  constructor(
+    options: LayerReaderOptions,
+    spans: LayerSpans,
+    fetcher: LayerFetcher,
+    arrivals: SpanArrivals,
+  ) {
+    this.#options = options;
+    this.#spans = spans;
+    this.#fetcher = fetcher;
+    this.#arrivals = arrivals;
+  }
+
+  /**
+   * Copies all missing spans that the other layer has, as far as there is room. Their tar headers are compared
+   * with this layer's ztoc, as for spans that were fetched.
+   * @param room how many more uncompressed bytes the cache may take.
+   */
+  async from(
+    tar: ProvenTar,
+    signal: AbortSignal,
+    room: () => number,
+  ): Promise<void> {
+    const { spans } = this.#options;
+    for (let span = 0; span < spans.count; span++) {
+      if (signal.aborted || this.#spans.closed.aborted) return;
+      if (this.#spans.states.at(span) !== SpanState.MISSING) continue;
+      if (spans.end(span) - spans.start(span) > room()) return;
+      const bytes = await this.#read(tar, span);
+      if (bytes !== null) await this.#put(span, bytes);
+    }
+  }
+
+  /** A span's bytes of the tar; null when the other layer does not have all of them. */
+  async #read(
+    tar: ProvenTar,
+    span: number,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const { spans } = this.#options;
+    const offset = spans.start(span);
+    const bytes = new Uint8Array(spans.end(span) - offset);
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+      const piece = bytes.subarray(at, at + PIECE_BYTES);
+      if (!tar.copy(offset + at, piece)) return null;
+      await setImmediate(); // a read may come first
+    }
+    return bytes;
+  }
+
+  async #put(span: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const { pool, uncached, layerDigest } = this.#options;
+    const { states, closed } = this.#spans;
+    if (closed.aborted || uncached.broken.aborted) return;
+    if (states.at(span) !== SpanState.MISSING) return; // a reader asked for it meanwhile
+    const pending = this.#spans.want(this.#fetcher, span, "background");
+    states.step(span, "send");
+    states.step(span, "arrive");
+    const work = {
+      ...this.#fetcher.work(span),
+      digest: null,
+      checkpoint: null,
+    };
+    const outcome = pool.run(work, bytes, "background", layerDigest);
+    const copied = this.#arrivals.copied(pending, outcome);
+    this.#spans.track(copied);
+    await copied;
+  }
+}
