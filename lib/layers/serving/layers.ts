@@ -13,7 +13,8 @@ import {
   type MachineryOptions,
 } from "./machinery.ts";
 import type { LowerPart } from "../opening/mod.ts";
-import { OpenLayer, type WantedLayer, wantedOf } from "./open_layer.ts";
+import { OpenLayer } from "./open_layer.ts";
+import { type WantedLayer, wantedOf } from "./wanted.ts";
 import { type ClaimedLayers, type LayerClaim, LayerClaims } from "./claims.ts";
 import {
   layersDirectoryOf,

@@ -17,7 +17,8 @@ export {
   LayerStore,
   type LayerStoreOptions,
 } from "./layers.ts";
-export { OpenLayer, type WantedLayer } from "./open_layer.ts";
+export { OpenLayer } from "./open_layer.ts";
+export type { WantedLayer } from "./wanted.ts";
 export type { Proof } from "./proof.ts";
 export type { Twin } from "./twins.ts";
 export { LayerLifeError, type LayerState, type LayerStep } from "./life.ts";

@@ -1,4 +1,3 @@
-import type { Digest } from "../../formats/oci/mod.ts";
 import type { SpanTable } from "../../formats/ztoc/mod.ts";
 import { OsError } from "../../host/os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
@@ -16,48 +15,15 @@ import {
   type BegunFolder,
   LayerFolder,
   type LayerIdentity,
-  type SlotRecord,
-  type ZtocPlace,
 } from "../store/mod.ts";
 import type { DirectoryFacts, LayerTree } from "../tree/mod.ts";
 import { LayerLife, type LayerState } from "./life.ts";
 import type { Machinery } from "./machinery.ts";
 import { PatientReads } from "./patient_reads.ts";
 import { LayerProof, type Proof } from "./proof.ts";
+import type { WantedLayer } from "./wanted.ts";
 
 const log = logger("images");
-
-/** A layer to open. */
-export interface WantedLayer {
-  /** The slot that the slot table gives this identity. */
-  readonly slot: number;
-  /** The layer's digest and the ztoc's. */
-  readonly identity: LayerIdentity;
-  /** The ztoc, of the digest that `identity` names. Its bytes belong to the layer from then on. */
-  readonly ztoc: ZtocPlace;
-  /** Diff ID that the whole tar must have; null when that was checked already. */
-  readonly diffId: Digest | null;
-  /** Where its bytes come from. The layer owns it and disposes of it. */
-  readonly source: SpanSource;
-  /** Who brought the source: see `OpenLayer.addSource`. */
-  readonly claimant: string;
-  /** What becomes of a ztoc that takes too much memory: see `LayerOpener.open`. */
-  readonly costly: "refused" | "alone";
-}
-
-/** What is wanted of a slot's layer. @param ztocBytes null: the ztoc is on disk. */
-export function wantedOf(
-  { slot, layerDigest, ztocDigest }: SlotRecord,
-  ztocBytes: Uint8Array<ArrayBuffer> | null,
-): Pick<WantedLayer, "slot" | "identity" | "ztoc"> {
-  return {
-    slot,
-    identity: { layerDigest, ztocDigest },
-    ztoc: ztocBytes === null
-      ? { kind: "folder", digest: ztocDigest as Digest }
-      : { kind: "bytes", bytes: ztocBytes },
-  };
-}
 
 /** The parts of an open layer. */
 interface Parts {
