@@ -100,6 +100,7 @@ export const mountCommand: Command = {
     // Before anything is downloaded.
     OverlayMount.assertStackable(
       new Set(resolved.layers.map(({ descriptor }) => descriptor.digest)).size,
+      access,
     );
     const layers = await images.openAll(resolved, stop.signal);
     {

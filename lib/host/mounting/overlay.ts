@@ -75,7 +75,7 @@ export class OverlayMount implements Disposable {
     const { directories, target, own, fill, root, access } = options;
     const layers = [...new Set(directories.toReversed())];
     const onTop = fill !== null || access === "root";
-    OverlayMount.assertStackable(layers.length + Number(onTop));
+    OverlayMount.assertStackable(layers.length, access, fill !== null);
     removeFolder(own);
     Deno.mkdirSync(own, { mode: 0o700 });
     try {
@@ -100,11 +100,26 @@ export class OverlayMount implements Disposable {
     return mount;
   }
 
-  /** Whether so many different layers can be stacked. @throws OverlayError */
-  static assertStackable(layers: number): void {
-    if (layers <= MAX_LOWER_DIRECTORIES) return;
+  /**
+   * Whether so many different layers can be stacked.
+   * @param filled whether there is something to show above them.
+   * @throws OverlayError
+   */
+  static assertStackable(
+    layers: number,
+    access: OverlayOptions["access"],
+    filled = false,
+  ): void {
+    const most = MAX_LOWER_DIRECTORIES;
+    if (layers > most) {
+      throw new OverlayError(
+        `the image has ${layers} different layers, overlayfs takes ${most}; build it with fewer`,
+      );
+    }
+    if (layers < most || (access === "all" && !filled)) return;
+    const hint = filled ? "" : ", or say --allow-other";
     throw new OverlayError(
-      `the image has ${layers} different layers, overlayfs takes ${MAX_LOWER_DIRECTORIES}; build it with fewer`,
+      `the image has ${layers} different layers, overlayfs takes ${most}, and one is needed above them; build it with fewer${hint}`,
     );
   }
 

@@ -96,6 +96,27 @@ Deno.test("a layer that stands several times in the stack counts where it is upp
     assert.equal(Deno.readTextFileSync(`${target}/all`), "a");
   }));
 
+Deno.test("of as many layers as the kernel takes none is left for a directory above them, and the line says what helps", () => {
+  const check = (...args: Parameters<typeof OverlayMount.assertStackable>) =>
+    OverlayMount.assertStackable(...args);
+  check(500, "all");
+  check(499, "root", true);
+  const needed = /500 different layers, .* one is needed above them/;
+  assert.throws(
+    () => check(500, "root"),
+    (error) =>
+      error instanceof OverlayError && needed.test(error.message) &&
+      error.message.endsWith("or say --allow-other"),
+  );
+  assert.throws(
+    () => check(500, "all", true),
+    (error) =>
+      error instanceof OverlayError && needed.test(error.message) &&
+      error.message.endsWith("build it with fewer"),
+  );
+  assert.throws(() => check(501, "all"), /501 different layers/);
+});
+
 Deno.test("paths of any length and with separators in them are layers too", () =>
   inFolder(async (folder, target) => {
     const deep = `${folder}/${"x".repeat(200)}/${"y".repeat(200)}`;
