@@ -202,6 +202,22 @@ const limits = () => [
     .hardlink("x/cap2", "x/cap", { mode: 0o2640, uid: 44 }),
 ];
 
+/** Names, links and numbers that are too long for a header, as GNU tar writes them. */
+const gnu = () => [
+  tar().dir("d", { mode: 0o700 }).dir("w"),
+  new TarBuilder({ format: "gnu" })
+    .file(`d/${"n".repeat(200)}`, "x")
+    .file(`d/${"p".repeat(150)}/${"q".repeat(255)}`, "x")
+    .symlink(`w/${"s".repeat(120)}`, "t".repeat(300))
+    .hardlink(`w/${"h".repeat(130)}`, `d/${"n".repeat(200)}`)
+    .dir(`w/${"e".repeat(140)}`, { mode: 0o1711 })
+    .file("w/minus", "x", { mtime: { seconds: -5, nanos: 0 }, uid: -1 })
+    .file("w/two", "x", { uid: -2, gid: 2 ** 31 })
+    .file("w/far", "x", at(2 ** 40)),
+  tar().whiteout(`d/${"p".repeat(150)}`)
+    .file(`w/.wh.${"s".repeat(120)}`).whiteout(`w/${"l".repeat(255)}`),
+];
+
 /** Directories' names that programs trip over. */
 const names = () => [
   tar().dir(CAFE, { mode: 0o700, uid: 7 })
@@ -240,6 +256,7 @@ const IMAGES: Readonly<Record<string, Variant>> = {
   again: { layers: again() },
   limits: { layers: limits() },
   names: { layers: names() },
+  gnu: { layers: gnu() },
   "hidden-mixed": { layers: hidden(), unpackedFrom: 0 },
   "hidden-other": { layers: hidden(), unpackedFrom: 1 },
   "late-mixed": { layers: late(), unpackedFrom: 0 },
