@@ -79,6 +79,7 @@ const symbols = {
   mkdir: { parameters: ["buffer", "u32"], result: "i32" },
   getdents64: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   statfs: { parameters: ["buffer", "buffer"], result: "i32" },
+  setpriority: { parameters: ["i32", "i32", "i32"], result: "i32" },
   readlink: { parameters: ["buffer", "buffer", "usize"], result: "i32" },
   statx: {
     parameters: ["i32", "buffer", "i32", "u32", "buffer"],

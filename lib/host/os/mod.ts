@@ -89,4 +89,4 @@ export {
 } from "./processes.ts";
 export { ownProgram } from "./own_program.ts";
 export { ProcessWatch } from "./process_watch.ts";
-export { isBeingKilled, waitsBegun } from "./threads.ts";
+export { isBeingKilled, waitsBegun, yieldCores } from "./threads.ts";

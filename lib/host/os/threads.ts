@@ -1,5 +1,9 @@
 import { ERRNO, OsError } from "./errno.ts";
 import { readWholeFile } from "./files.ts";
+import { libc } from "./libc.ts";
+
+/** Of setpriority(2): the calling thread, where the number is 0. */
+const PRIO_PROCESS = 0;
 
 const MAX_STATUS_BYTES = 64 * 1024;
 /** CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: by default they do not end a process. */
@@ -21,6 +25,15 @@ function statusOf(thread: number): string | null {
     ) return null;
     throw error;
   }
+}
+
+/**
+ * Lets threads that wait for a core go before this one.
+ * @param steps of 19; a step is a quarter more or less of a core where several want it.
+ * @returns whether the system did so.
+ */
+export function yieldCores(steps: number): boolean {
+  return libc.setpriority(PRIO_PROCESS, 0, steps) === 0;
 }
 
 /**

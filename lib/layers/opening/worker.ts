@@ -1,5 +1,6 @@
 /** The opening Worker: what takes long of what a layer is served with. See `messages.ts`. @module */
 /// <reference lib="deno.worker" />
+import { yieldCores } from "../../host/os/mod.ts";
 import type { NewFiles } from "../store/mod.ts";
 import { chainRecord, writeRecord } from "./chain.ts";
 import { failureOf } from "./failures.ts";
@@ -11,6 +12,9 @@ import {
   type ToOpener,
 } from "./messages.ts";
 import { toTheEnd } from "./turns.ts";
+
+/** Readers of layers that are open go first: what answers them takes little, and at once. */
+const STEPS_BEHIND_READERS = 10;
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 
@@ -30,6 +34,7 @@ async function done(message: ToOpener): Promise<Done> {
   }
 }
 
+yieldCores(STEPS_BEHIND_READERS);
 scope.onmessage = async ({ data }: MessageEvent<ToOpener>) => {
   let answer: FromOpener;
   try {
