@@ -6,7 +6,7 @@
  * refuses bad input with its own error class. It must not know where bytes come from or go to.
  *
  * Rooms: `oci` (digests, manifests, platforms), `tar` (headers and offsets), `deflate` (inflate from
- * checkpoints), `ztoc` (a layer's table of contents), `soci` (indexes, prefetch lists), `erofs` (images
+ * checkpoints), `zstd` (frames), `ztoc` (a layer's table of contents), `soci` (indexes, prefetch lists), `erofs` (images
  * of a tree's metadata).
  *
  * This file exports nothing: import each room by its own `mod.ts`.

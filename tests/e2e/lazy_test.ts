@@ -181,7 +181,11 @@ Deno.test("layers the index leaves out are served too", async () => {
 });
 
 for (
-  const packing of ["gzip-multi", "none"] as const satisfies LayerPacking[]
+  const packing of [
+    "gzip-multi",
+    "zstd-multi",
+    "none",
+  ] as const satisfies LayerPacking[]
 ) {
   Deno.test(`layers packed as ${packing} are read span by span and right`, async () => {
     await using registry = startRegistry();

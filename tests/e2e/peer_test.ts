@@ -8,6 +8,7 @@ import {
 } from "../support/host/mod.ts";
 import {
   addBusybox,
+  incompressible,
   layerBlob,
   makeImage,
   programImage,
@@ -16,12 +17,15 @@ import {
 } from "../support/images/mod.ts";
 import {
   nameLoopback,
+  newerContainerd,
   type SociPeer,
   sociPeer,
+  sociRelease,
   startSociPeer,
   testOnDebian,
+  testWithSociRelease,
 } from "../support/peer/mod.ts";
-import { buildIndex, LazyHost } from "./host.ts";
+import { buildIndex, LazyHost, sociDeno } from "./host.ts";
 
 const OUTPUT = '{"sum": 5050, "version": 3}\n';
 
@@ -51,14 +55,32 @@ async function startPeerRegistry(name: string, content = programImage()) {
 async function indexedHereRunByPeer(
   peer: SociPeer,
   { image, caFile }: { readonly image: string; readonly caFile: string },
-  expected: { readonly layers: number; readonly args?: readonly string[] },
+  expected: {
+    readonly layers: number;
+    readonly args?: readonly string[];
+    /** Newer releases have no command that pulls, and need a newer containerd. */
+    readonly release?: "newer";
+  },
 ) {
   await buildIndex("--min-layer-size", "0", "--tlscacert", caFile, image);
-  await using daemon = await startSociPeer(peer, { caFile });
+  // Newer releases use indexes of this kind only where they are told to; older ones know no such word.
+  const config = "[pull_modes.soci_v1]\nenable = true\n";
+  await using daemon = await startSociPeer(peer, { caFile, config });
+  const newer = expected.release === undefined
+    ? undefined
+    : await newerContainerd("2");
+  assert.ok(newer === undefined || "binDir" in newer, JSON.stringify(newer));
   await using containerd = await startContainerd({
     proxySnapshotters: [{ name: "soci", address: daemon.address }],
+    ...(newer !== undefined && { binDir: newer.binDir }),
   });
-  await daemon.soci(containerd, "image", "rpull", image);
+  if (newer !== undefined) {
+    const { code, stderr } = await sociDeno(
+      ...["pull", "--address", containerd.address, "--tlscacert", caFile],
+      image,
+    );
+    assert.equal(code, 0, stderr + daemon.logs());
+  } else await daemon.soci(containerd, "image", "rpull", image);
   const mounts = Deno.readTextFileSync("/proc/mounts").split("\n")
     .filter((line) => line.includes(daemon.folder));
   assert.equal(mounts.length, expected.layers, "every layer is a FUSE mount");
@@ -108,6 +130,41 @@ testOnDebian(
     assert.doesNotMatch(ran.stdout, /passed-over/);
   },
 );
+
+for (
+  const [which, tools, register] of [
+    ["existing SOCI daemon", sociPeer, testOnDebian],
+    ["recent release of it", sociRelease, testWithSociRelease],
+  ] as const
+) {
+  register(
+    `the ${which} takes a zstd layer that soci-deno indexed for one without ztoc`,
+    async () => {
+      const peer = await tools();
+      assert.ok("soci" in peer, JSON.stringify(peer));
+      const tar = new TarBuilder().dir("data")
+        .file("data/text", "zstd in frames\n")
+        .file("data/more", incompressible(3 * 2 ** 20));
+      await using setting = await startPeerRegistry(
+        "zstd.soci-deno.test",
+        makeImage({
+          layers: [
+            layerBlob(addBusybox(new TarBuilder())),
+            layerBlob(tar, { compression: "zstd-multi" }),
+          ],
+          config: { env: ["PATH=/bin"], cmd: ["/bin/sh"] },
+        }),
+      );
+      const ran = await indexedHereRunByPeer(peer, setting, {
+        layers: 1,
+        args: ["/bin/sh", "-c", "cat /data/text"],
+        ...(tools === sociRelease && { release: "newer" }),
+      });
+      assert.equal(ran.stdout, "zstd in frames\n", ran.stderr);
+      assert.doesNotMatch(ran.stderr, /panic|compression algorithm/i);
+    },
+  );
+}
 
 testOnDebian(
   "soci-deno serves what only the existing SOCI tools indexed",

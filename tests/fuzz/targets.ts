@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { gunzipSync, gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync, zstdCompressSync } from "node:zlib";
 import {
   type Checkpoint,
   DeflateError,
@@ -36,16 +36,20 @@ import {
 } from "../../lib/formats/tar/mod.ts";
 import {
   decodeCheckpoints,
+  decodeFrameSpans,
   decodeTarSpans,
   decodeZtoc,
   encodeTarSpans,
   encodeZtoc,
   spanTable,
   ZtocBuilder,
+  type ZtocCompression,
   ZtocError,
 } from "../../lib/formats/ztoc/mod.ts";
 import { encodeCheckpoints } from "../../lib/formats/ztoc/checkpoints.ts";
-import { layerBlob, TarBuilder } from "../support/images/mod.ts";
+import { encodeFrameSpans } from "../../lib/formats/ztoc/frame_spans.ts";
+import { ZstdError } from "../../lib/formats/zstd/mod.ts";
+import { joinBytes, layerBlob, TarBuilder } from "../support/images/mod.ts";
 import { repairGzip, repairTarChecksums } from "./mutate.ts";
 
 /** Something that reads bytes from outside. */
@@ -79,7 +83,7 @@ function sampleTar(format: "pax" | "gnu"): Uint8Array {
   return tar.finish();
 }
 
-function built(layer: Uint8Array, compression: "gzip" | "uncompressed") {
+function built(layer: Uint8Array, compression: ZtocCompression) {
   const builder = new ZtocBuilder({ compression, spanSize: 2048 });
   builder.push(layer);
   return builder.finish().ztoc;
@@ -189,13 +193,24 @@ function readZtoc(bytes: Uint8Array): Outcome {
 }
 
 /** From a layer's bytes to a ztoc that our own reader takes. */
-function readLayer(compression: "gzip" | "uncompressed") {
+function readLayer(compression: ZtocCompression) {
   return (bytes: Uint8Array): Outcome =>
-    taken([DeflateError, TarError, ZtocError], () => {
+    taken([DeflateError, TarError, ZtocError, ZstdError], () => {
       const ztoc = built(bytes, compression);
       if (ztoc.uncompressedSize === 0) return; // no tar: nothing to serve
       decodeZtoc(encodeZtoc(ztoc));
     });
+}
+
+/** Frames of so many bytes of a tar each. */
+function framed(tar: Uint8Array, bytes: number): Uint8Array {
+  const count = Math.ceil(tar.length / bytes);
+  return joinBytes(
+    Array.from(
+      { length: count },
+      (_, i) => zstdCompressSync(tar.subarray(i * bytes, (i + 1) * bytes)),
+    ),
+  );
 }
 
 function spanSeeds(): Uint8Array[] {
@@ -359,5 +374,24 @@ export const TARGETS: readonly Target[] = [
     seeds: () => [sampleTar("pax"), sampleTar("gnu")],
     repair: repairTarChecksums,
     read: readLayer("uncompressed"),
+  },
+  {
+    name: "zstd-layer",
+    seeds: () => [300, 5000].map((bytes) => framed(sampleTar("gnu"), bytes)),
+    read: readLayer("zstd"),
+  },
+  {
+    name: "frame-spans",
+    seeds: () => [
+      new Uint8Array(built(framed(sampleTar("pax"), 700), "zstd").checkpoints),
+    ],
+    read: (bytes) =>
+      taken([ZtocError], () => {
+        const spans = decodeFrameSpans(bytes);
+        const writer = encodeFrameSpans(spans);
+        const again = new Uint8Array(writer.length);
+        writer.write(again);
+        assert.deepEqual(again, new Uint8Array(bytes));
+      }),
   },
 ];

@@ -6,6 +6,7 @@ import {
   documentBytes,
   type ImageManifest,
   isDigest,
+  layerCompression,
   MEDIA,
   parseManifest,
 } from "../oci/mod.ts";
@@ -92,15 +93,44 @@ export interface ZtocDescriptorOptions {
   readonly disableXattrs?: boolean;
 }
 
+function isZstd({ mediaType }: Pick<Descriptor, "mediaType">): boolean {
+  return layerCompression(mediaType) === "zstd";
+}
+
+/** The media type of a layer's ztoc. */
+export function ztocMediaType(layer: Pick<Descriptor, "mediaType">): string {
+  return isZstd(layer) ? SOCI_MEDIA.ztocOfZstd : SOCI_MEDIA.ztoc;
+}
+
+/** How a ztoc or prefetch list names its layer. */
+export function layerAnnotation(
+  layer: Pick<Descriptor, "mediaType" | "digest">,
+): Readonly<Record<string, string>> {
+  const key = isZstd(layer) ? "zstdLayerDigest" : "layerDigest";
+  return { [SOCI_ANNOTATION[key]]: layer.digest };
+}
+
+/** The layer that a ztoc or prefetch list is of; null where it does not say. */
+export function layerOf({ annotations }: Descriptor): Digest | null {
+  const digest = annotations?.[SOCI_ANNOTATION.layerDigest] ??
+    annotations?.[SOCI_ANNOTATION.zstdLayerDigest];
+  return isDigest(digest) ? digest : null;
+}
+
+/** Whether a descriptor of an index is that of a ztoc. */
+export function isZtoc({ mediaType }: Pick<Descriptor, "mediaType">): boolean {
+  return mediaType === SOCI_MEDIA.ztoc || mediaType === SOCI_MEDIA.ztocOfZstd;
+}
+
 /** The descriptor of a ztoc in an index. */
 export function ztocDescriptor(options: ZtocDescriptorOptions): Descriptor {
   const { digest, size, layer, spanSizeBytes, disableXattrs } = options;
   return {
-    mediaType: SOCI_MEDIA.ztoc,
+    mediaType: ztocMediaType(layer),
     digest,
     size,
     annotations: {
-      [SOCI_ANNOTATION.layerDigest]: layer.digest,
+      ...layerAnnotation(layer),
       [SOCI_ANNOTATION.layerMediaType]: layer.mediaType,
       [SOCI_ANNOTATION.spanSize]: String(spanSizeBytes),
       ...(disableXattrs && { [SOCI_ANNOTATION.disableXattrs]: "true" }),
@@ -173,7 +203,7 @@ export function decodeIndex(bytes: Uint8Array): SociIndex {
 
 /** Media types that later tools may add are kept and ignored. */
 function checkLayer(layer: Descriptor, i: number): void {
-  const limit = layer.mediaType === SOCI_MEDIA.ztoc
+  const limit = isZtoc(layer)
     ? MAX_ZTOC_BYTES
     : layer.mediaType === SOCI_MEDIA.prefetch
     ? MAX_PREFETCH_BYTES
@@ -183,7 +213,7 @@ function checkLayer(layer: Descriptor, i: number): void {
   if (layer.size > limit) {
     throw new SociError("invalid", `${where} is of ${layer.size} bytes`);
   }
-  if (!isDigest(layer.annotations?.[SOCI_ANNOTATION.layerDigest])) {
+  if (layerOf(layer) === null) {
     throw new SociError(
       "invalid",
       `${where} does not say which layer it is of`,
@@ -191,23 +221,14 @@ function checkLayer(layer: Descriptor, i: number): void {
   }
 }
 
-function findLayer(
-  index: SociIndex,
-  layer: Digest,
-  mediaType: string,
-): Descriptor | null {
-  return index.layers.find((entry) =>
-    entry.mediaType === mediaType &&
-    entry.annotations?.[SOCI_ANNOTATION.layerDigest] === layer
-  ) ?? null;
-}
-
 /** The ztoc of a layer, or null when the layer has none. */
 export function ztocForLayer(
   index: SociIndex,
   layer: Digest,
 ): Descriptor | null {
-  return findLayer(index, layer, SOCI_MEDIA.ztoc);
+  return index.layers.find((entry) =>
+    isZtoc(entry) && layerOf(entry) === layer
+  ) ?? null;
 }
 
 /** The prefetch list of a layer, or null. */
@@ -215,7 +236,9 @@ export function prefetchForLayer(
   index: SociIndex,
   layer: Digest,
 ): Descriptor | null {
-  return findLayer(index, layer, SOCI_MEDIA.prefetch);
+  return index.layers.find((entry) =>
+    entry.mediaType === SOCI_MEDIA.prefetch && layerOf(entry) === layer
+  ) ?? null;
 }
 
 /** The span size a ztoc was made with, where its descriptor says so. */

@@ -15,6 +15,8 @@ export { SociError, type SociErrorCode } from "./errors.ts";
 export {
   decodeIndex,
   encodeIndex,
+  isZtoc,
+  layerOf,
   makeIndex,
   type MakeIndexOptions,
   prefetchForLayer,
@@ -25,6 +27,7 @@ export {
   ztocDescriptor,
   type ZtocDescriptorOptions,
   ztocForLayer,
+  ztocMediaType,
 } from "./index.ts";
 export {
   EMPTY_CONFIG,

@@ -7,6 +7,8 @@ export const SOCI_MEDIA = {
   /** A ztoc has no media type of its own. */
   ztoc: "application/octet-stream",
   prefetch: "application/vnd.amazon.soci.prefetch.v1+json",
+  /** A ztoc of a zstd layer, which the existing tools do not know. */
+  ztocOfZstd: "application/vnd.soci-deno.ztoc.zstd.v1",
 } as const;
 
 /** Annotation keys of SOCI. */
@@ -15,6 +17,11 @@ export const SOCI_ANNOTATION = {
   layerMediaType: "com.amazon.soci.image-layer-mediaType",
   /** On a ztoc or prefetch list: the digest of its layer. */
   layerDigest: "com.amazon.soci.image-layer-digest",
+  /**
+   * The same where the layer is zstd. The existing daemon takes whatever names a layer by its own key for
+   * that layer's ztoc: so it does not see these.
+   */
+  zstdLayerDigest: "soci-deno.image-layer-digest",
   /** On a ztoc: the span size asked for, in decimal. */
   spanSize: "com.amazon.soci.span-size",
   /** On a ztoc, `"true"`: the layer holds no extended attributes. */

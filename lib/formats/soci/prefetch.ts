@@ -1,7 +1,8 @@
 import { type Descriptor, type Digest, documentBytes } from "../oci/mod.ts";
 import { spanTable, type Ztoc } from "../ztoc/mod.ts";
 import { SociError } from "./errors.ts";
-import { MAX_PREFETCH_BYTES, SOCI_ANNOTATION, SOCI_MEDIA } from "./names.ts";
+import { layerAnnotation } from "./index.ts";
+import { MAX_PREFETCH_BYTES, SOCI_MEDIA } from "./names.ts";
 
 /** Spans to fetch before the layer is asked for anything; both ends belong to it. */
 export interface SpanRange {
@@ -83,13 +84,13 @@ function isIndex(value: unknown): value is number {
 export function prefetchDescriptor(
   digest: Digest,
   size: number,
-  layer: Digest,
+  layer: Pick<Descriptor, "mediaType" | "digest">,
 ): Descriptor {
   return {
     mediaType: SOCI_MEDIA.prefetch,
     digest,
     size,
-    annotations: { [SOCI_ANNOTATION.layerDigest]: layer },
+    annotations: layerAnnotation(layer),
   };
 }
 

@@ -21,10 +21,11 @@ import {
 } from "./model.ts";
 import type { LayerPass, PassResult } from "./pass.ts";
 import { TarPass } from "./tar_pass.ts";
+import { ZstdPass } from "./zstd_pass.ts";
 
 /** How a layer is read. */
 export interface ZtocBuilderOptions {
-  /** How the blob is packed; gzip of any number of members. */
+  /** How the blob is packed; gzip of any number of members, zstd of several frames. */
   readonly compression: ZtocCompression;
   /** Least uncompressed bytes of a span; at least 1. */
   readonly spanSize: number;
@@ -69,7 +70,7 @@ export interface LayerDigests {
  * Makes a ztoc in one pass over the bytes of a layer blob: hashes, inflates, walks the tar, sets
  * checkpoints and hashes spans. Memory is bounded but for the ztoc itself.
  *
- * Every method throws `ZtocError`, `TarError` or `DeflateError` when the layer cannot be indexed;
+ * Every method throws `ZtocError`, `TarError`, `DeflateError` or `ZstdError` when the layer cannot be indexed;
  * the builder is of no use after that.
  *
  * @example
@@ -104,16 +105,24 @@ export class ZtocBuilder {
     }
     this.#options = options;
     this.#walker = new TarWalker({ onEntry: (entry) => this.#add(entry) });
-    this.#diffId = compression === "gzip" && diffId === "compute"
+    this.#diffId = compression !== "uncompressed" && diffId === "compute"
       ? new DigestStream()
       : null;
     const onOutput = (bytes: Uint8Array) => {
       this.#diffId?.update(bytes);
       this.#walker.push(bytes);
     };
-    this.#pass = compression === "gzip"
-      ? new GzipPass({ spanSize, onOutput })
-      : new TarPass({ spanSize, onOutput });
+    const pass = { spanSize, onOutput };
+    switch (compression) {
+      case "gzip":
+        this.#pass = new GzipPass(pass);
+        break;
+      case "zstd":
+        this.#pass = new ZstdPass(pass);
+        break;
+      case "uncompressed":
+        this.#pass = new TarPass(pass);
+    }
   }
 
   /** Bytes of the blob taken so far. */

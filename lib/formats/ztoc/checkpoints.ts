@@ -42,7 +42,8 @@ export const CHECKPOINT_BYTES = 8 + 8 + 1 + WINDOW_BYTES;
 /** The most checkpoints of one layer. */
 export const MAX_CHECKPOINTS = Math.floor(MAX_ZTOC_BYTES / CHECKPOINT_BYTES);
 
-function readInt64(view: DataView, at: number): number {
+/** Reads a size or offset. @throws ZtocError when it is none */
+export function readInt64(view: DataView, at: number): number {
   const value = view.getInt32(at + 4, true) * 2 ** 32 +
     view.getUint32(at, true);
   if (!Number.isSafeInteger(value) || value < 0) {
@@ -51,7 +52,8 @@ function readInt64(view: DataView, at: number): number {
   return value;
 }
 
-function writeInt64(view: DataView, at: number, value: number): void {
+/** Writes a size or offset. */
+export function writeInt64(view: DataView, at: number, value: number): void {
   view.setUint32(at, value >>> 0, true);
   view.setInt32(at + 4, Math.floor(value / 2 ** 32), true);
 }

@@ -2,7 +2,8 @@
  * The ztoc: what one layer holds and where its stream can be entered.
  *
  * A ztoc lists every file of a layer with its offset in the uncompressed tar, and cuts the layer into
- * spans, each with a digest and, for gzip, the state needed to inflate from there. `decodeZtoc` reads
+ * spans, each with a digest and, for gzip, the state needed to inflate from there; spans of zstd are
+ * whole frames. `decodeZtoc` reads
  * one from an untrusted place; `encodeZtoc` writes the same bytes as the existing tools;
  * `spanTable` answers where spans lie;
  * `openZtoc` reads one file by file, for where a list of them all would be too large;
@@ -26,12 +27,14 @@ export {
   type ZtocCheckpoint,
 } from "./checkpoints.ts";
 export { decodeZtoc, type OpenZtoc, openZtoc, ztocOutline } from "./decode.ts";
+export { decodeFrameSpans, type FrameSpans } from "./frame_spans.ts";
 export { encodeZtoc } from "./encode.ts";
 export { ZtocError, type ZtocErrorCode } from "./errors.ts";
 export { formatModTime, parseModTime } from "./mod_time.ts";
 export {
   BUILD_TOOL,
   DEFAULT_SPAN_SIZE_BYTES,
+  MAX_SPAN_BYTES,
   MAX_ZTOC_BYTES,
   type Ztoc,
   ZTOC_VERSION,

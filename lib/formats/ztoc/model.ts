@@ -35,7 +35,7 @@ export interface ZtocEntry {
 }
 
 /** How the layer blob is packed. */
-export type ZtocCompression = "gzip" | "uncompressed";
+export type ZtocCompression = "gzip" | "uncompressed" | "zstd";
 
 /** What a ztoc says of a layer as a whole, and where the stream can be entered. */
 export interface ZtocHead {
@@ -51,7 +51,7 @@ export interface ZtocHead {
   readonly compression: ZtocCompression;
   /** Of each span's bytes in the blob. */
   readonly spanDigests: readonly Digest[];
-  /** Where spans begin: see `decodeCheckpoints` and `decodeTarSpans`. */
+  /** Where spans begin: see `decodeCheckpoints`, `decodeTarSpans` and `decodeFrameSpans`. */
   readonly checkpoints: Uint8Array;
 }
 
@@ -83,7 +83,7 @@ export const MAX_ZTOC_BYTES = 256 * 2 ** 20;
  * The most bytes of one span, compressed or not: each is held in memory as a whole, several at a time.
  * Sixteen times what tools make by default.
  */
-const MAX_SPAN_BYTES = 64 * 2 ** 20;
+export const MAX_SPAN_BYTES = 64 * 2 ** 20;
 /**
  * The most spans of one layer: a terabyte in spans of the default size. All layers of a machine share
  * memory for 16 million.

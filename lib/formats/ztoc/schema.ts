@@ -21,8 +21,11 @@ export const COMPRESSION = {
   checkpoints: 3,
 } as const;
 
-/** Values of CompressionInfo.algorithm; gzip is the default and not written. */
-export const ALGORITHM = { gzip: 1, uncompressed: 2 } as const;
+/**
+ * Values of CompressionInfo.algorithm; gzip is the default and not written. The existing tools know no
+ * word for zstd: see docs/indexing.md.
+ */
+export const ALGORITHM = { gzip: 1, uncompressed: 2, zstd: 3 } as const;
 
 /** Table FileMetadata. */
 export const FILE = {

@@ -1,11 +1,8 @@
 import { Buffer } from "node:buffer";
 import { type Digest } from "../oci/mod.ts";
-import {
-  decodeCheckpoints,
-  decodeTarSpans,
-  type ZtocCheckpoint,
-} from "./checkpoints.ts";
+import { decodeCheckpoints, decodeTarSpans } from "./checkpoints.ts";
 import { ZtocError } from "./errors.ts";
+import { decodeFrameSpans } from "./frame_spans.ts";
 import { checkSpanSize, type ZtocCompression, type ZtocHead } from "./model.ts";
 import { NO_WINDOWS, packWindows, type WindowFacts } from "./windows.ts";
 
@@ -51,9 +48,20 @@ export function spanFacts(
   ztoc: ZtocHead,
   options: { readonly windows: "copied" | "left out" },
 ): SpanFacts {
-  return ztoc.compression === "gzip"
-    ? gzipSpans(ztoc, options.windows)
-    : tarSpans(ztoc);
+  switch (ztoc.compression) {
+    case "gzip":
+      return gzipSpans(ztoc, options.windows);
+    case "zstd":
+      return frameSpans(ztoc);
+    case "uncompressed":
+      return tarSpans(ztoc);
+  }
+}
+
+/** Where a span begins, in the blob and in the tar. */
+interface Start {
+  readonly in: number;
+  readonly out: number;
 }
 
 /** The buffers of spans, to be transferred with them. */
@@ -83,14 +91,15 @@ function packDigests(digests: readonly Digest[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(packed.buffer);
 }
 
-/** Checkpoints ascend in blob and tar, but for those at the tar's very beginning. */
+/** Places in blob and tar ascend, but for those at the tar's very beginning. */
 function checkOrder(
-  checkpoints: readonly ZtocCheckpoint[],
-  compressedSize: number,
+  starts: readonly Start[],
+  { compressedSize, compression }: ZtocHead,
 ): void {
-  let last = { in: 0, out: 0 };
-  for (const [i, checkpoint] of checkpoints.entries()) {
-    const { in: input, out } = checkpoint;
+  // What is gzip has a header before its first place.
+  let last: Start = { in: compression === "gzip" ? 0 : -1, out: 0 };
+  for (const [i, start] of starts.entries()) {
+    const { in: input, out } = start;
     const fits = input > last.in && input <= compressedSize &&
       (out > last.out ? i > 0 : out === 0 && last.out === 0);
     if (!fits) {
@@ -100,7 +109,7 @@ function checkOrder(
         `checkpoint ${i} at ${input}/${out} does not fit`,
       );
     }
-    last = checkpoint;
+    last = start;
   }
 }
 
@@ -108,29 +117,45 @@ function gzipSpans(
   ztoc: ZtocHead,
   windows: "copied" | "left out",
 ): SpanFacts {
-  const { compressedSize, uncompressedSize } = ztoc;
-  const listed = decodeCheckpoints(ztoc.checkpoints).checkpoints;
+  const { checkpoints } = decodeCheckpoints(ztoc.checkpoints);
+  const spans = packedSpans(ztoc, checkpoints);
+  const listed = checkpoints.slice(spans.first);
+  return {
+    ...spans,
+    bits: Uint8Array.from(listed, ({ bits }) => bits),
+    // A copy, so that the rest of the ztoc, which is mostly names, need not stay.
+    windows: windows === "copied" ? packWindows(listed) : NO_WINDOWS,
+  };
+}
+
+function frameSpans(ztoc: ZtocHead): SpanFacts {
+  return packedSpans(ztoc, decodeFrameSpans(ztoc.checkpoints).starts);
+}
+
+/** Spans that begin at these places, and share no byte. */
+function packedSpans(ztoc: ZtocHead, listed: readonly Start[]): SpanFacts {
+  const { compression, compressedSize, uncompressedSize } = ztoc;
   checkCount(ztoc, listed.length);
-  checkOrder(listed, compressedSize);
+  checkOrder(listed, ztoc);
   const first = listed.findLastIndex(({ out }) => out === 0);
-  const checkpoints = listed.slice(first);
-  const inputs = new Float64Array(checkpoints.length + 1);
-  const outputs = new Float64Array(checkpoints.length + 1);
+  const starts = listed.slice(first);
+  const inputs = new Float64Array(starts.length + 1);
+  const outputs = new Float64Array(starts.length + 1);
   let count = 0;
-  for (let i = 0; i < checkpoints.length; i++) {
-    const checkpoint = checkpoints[i]!;
-    inputs[i] = checkpoint.in;
-    outputs[i] = checkpoint.out;
-    if (checkpoint.out < uncompressedSize) count++;
+  for (let i = 0; i < starts.length; i++) {
+    const start = starts[i]!;
+    inputs[i] = start.in;
+    outputs[i] = start.out;
+    if (start.out < uncompressedSize) count++;
   }
-  inputs[checkpoints.length] = compressedSize;
+  inputs[starts.length] = compressedSize;
   outputs[count] = uncompressedSize;
   for (let span = 0; span < count; span++) {
     checkSpanSize(span, inputs[span + 1]! - inputs[span]!);
     checkSpanSize(span, outputs[span + 1]! - outputs[span]!);
   }
   return {
-    compression: "gzip",
+    compression,
     compressedSize,
     uncompressedSize,
     count,
@@ -139,9 +164,8 @@ function gzipSpans(
     spanSize: 0,
     inputs,
     outputs,
-    bits: Uint8Array.from(checkpoints, ({ bits }) => bits),
-    // A copy, so that the rest of the ztoc, which is mostly names, need not stay.
-    windows: windows === "copied" ? packWindows(checkpoints) : NO_WINDOWS,
+    bits: new Uint8Array(starts.length),
+    windows: NO_WINDOWS,
   };
 }
 

@@ -32,7 +32,7 @@ export interface SpanTable {
   end(span: number): number;
   /** High bits of the first compressed byte that belong to the span; 0: all of it. */
   bits(span: number): number;
-  /** The 32 KiB before the span, to inflate it with, not to be changed; null for uncompressed layers. */
+  /** The 32 KiB before the span, to inflate it with, not to be changed; null for layers that are not gzip. */
   window(span: number): Uint8Array | null;
   /**
    * Makes the next window smaller in memory, in about half a ms: for times of rest.
@@ -56,7 +56,9 @@ export function spanTable(ztoc: ZtocHead): SpanTable {
 
 /** The table over facts that were checked; keeps them. */
 export function openSpans(facts: SpanFacts): SpanTable {
-  return facts.compression === "gzip" ? gzipSpans(facts) : tarSpans(facts);
+  return facts.compression === "uncompressed"
+    ? tarSpans(facts)
+    : packedSpans(facts);
 }
 
 function checkInside(size: number, offset: number): void {
@@ -72,9 +74,11 @@ function digestOf({ digests }: SpanFacts, span: number): Digest {
   return `sha256:${bytes.toString("hex")}` as Digest;
 }
 
-function gzipSpans(facts: SpanFacts): SpanTable {
+function packedSpans(facts: SpanFacts): SpanTable {
   const { count, first, inputs, outputs, bits, uncompressedSize } = facts;
-  const windows = new Windows(facts.windows);
+  const windows = facts.compression === "gzip"
+    ? new Windows(facts.windows)
+    : null;
   return {
     count,
     first,
@@ -84,8 +88,8 @@ function gzipSpans(facts: SpanFacts): SpanTable {
     start: (i) => outputs[i]!,
     end: (i) => outputs[i + 1]!,
     bits: (i) => bits[i]!,
-    window: (i) => windows.get(i),
-    packNext: () => windows.packNext(),
+    window: (i) => windows?.get(i) ?? null,
+    packNext: () => windows?.packNext() ?? false,
     digest: (i) => digestOf(facts, i),
     spanAt: (offset) => {
       checkInside(uncompressedSize, offset);

@@ -4,7 +4,6 @@ import {
   type Digest,
   formatPlatform,
   type ImageManifest,
-  isDigest,
   isIndexMediaType,
   MAX_MANIFEST_BYTES,
   MEDIA,
@@ -14,6 +13,8 @@ import {
 } from "../../formats/oci/mod.ts";
 import {
   decodeIndex,
+  isZtoc,
+  layerOf,
   SOCI_ANNOTATION,
   SOCI_MEDIA,
   type SociIndex,
@@ -215,9 +216,9 @@ function recordLayers(
 ): number {
   let count = 0;
   for (const layer of layers) {
-    const original = layer.annotations?.[SOCI_ANNOTATION.layerDigest];
-    if (!isDigest(original) || !here.has(layer.digest)) continue;
-    const ztoc = layer.mediaType === SOCI_MEDIA.ztoc;
+    const original = layerOf(layer);
+    if (original === null || !here.has(layer.digest)) continue;
+    const ztoc = isZtoc(layer);
     if (!ztoc && layer.mediaType !== SOCI_MEDIA.prefetch) continue;
     count++;
     const known = database.get(layer.digest).some(({ originalDigest }) =>

@@ -26,10 +26,10 @@ import {
   makeIndex,
   mergeSpanRanges,
   prefetchDescriptor,
-  SOCI_MEDIA,
   type SociIndex,
   type SpanRange,
   ztocDescriptor,
+  ztocMediaType,
 } from "../../formats/soci/mod.ts";
 import { BUILD_TOOL, decodeZtoc } from "../../formats/ztoc/mod.ts";
 import type { Image } from "../../remote/image/mod.ts";
@@ -153,11 +153,8 @@ async function buildLayer(
   if (layer.size < options.minLayerSizeBytes) {
     return { layer, outcome: { kind: "too-small" } };
   }
-  if (compression !== "gzip" && compression !== "uncompressed") {
-    const reason = compression === "zstd"
-      ? await describeZstd(options.source, layer, options)
-      : "unsupported format";
-    return { layer, outcome: { kind: "unsupported", reason } };
+  if (compression === "none") {
+    return unsupported(layer, "unsupported format");
   }
   const known = options.force ? null : await findKnown(layer, options);
   if (known !== null) {
@@ -179,6 +176,10 @@ async function buildLayer(
     if (!(error instanceof IndexingError) || error.reason === "internal") {
       throw error;
     }
+    if (compression === "zstd" && error.reason === "unsupported") {
+      const { source } = options;
+      return unsupported(layer, await describeZstd(source, layer, options));
+    }
     return { layer, outcome: { kind: "failed", reason: error.message } };
   }
   if (built.digest !== layer.digest) {
@@ -191,7 +192,7 @@ async function buildLayer(
   }
   const bytes = built.ztoc;
   const id = {
-    mediaType: SOCI_MEDIA.ztoc,
+    mediaType: ztocMediaType(layer),
     digest: sha256(bytes),
     size: bytes.length,
   };
@@ -203,6 +204,10 @@ async function buildLayer(
     noXattrs: null,
   };
   return withFacts(layer, ztoc, "built", () => Promise.resolve(bytes), options);
+}
+
+function unsupported(layer: Descriptor, reason: string): LayerResult {
+  return { layer, outcome: { kind: "unsupported", reason } };
 }
 
 /** Adds facts that only the ztoc itself holds, if they are requested. */
@@ -247,7 +252,7 @@ async function findKnown(
     const ztoc = find(layer, spanSizeBytes);
     if (ztoc === null) continue;
     const id = {
-      mediaType: SOCI_MEDIA.ztoc,
+      mediaType: ztocMediaType(layer),
       digest: ztoc.digest,
       size: ztoc.sizeBytes,
     };
@@ -294,7 +299,7 @@ async function putPrefetch(
     const descriptor = prefetchDescriptor(
       sha256(bytes),
       bytes.length,
-      result.layer.digest,
+      result.layer,
     );
     await sink.put(descriptor, bytes, { signal });
     onPrefetch?.(result.layer, descriptor.digest);

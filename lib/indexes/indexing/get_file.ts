@@ -2,7 +2,12 @@ import { ContentError, type LayerSource } from "../../remote/content/mod.ts";
 import { SpanInflater } from "../../formats/deflate/mod.ts";
 import { type Descriptor, type Digest, sha256 } from "../../formats/oci/mod.ts";
 import { cleanPath } from "../../formats/soci/mod.ts";
-import { spanTable, type Ztoc } from "../../formats/ztoc/mod.ts";
+import {
+  MAX_SPAN_BYTES,
+  spanTable,
+  type Ztoc,
+} from "../../formats/ztoc/mod.ts";
+import { decodeSpan } from "../../formats/zstd/mod.ts";
 import {
   findPath,
   LayerTree,
@@ -88,13 +93,13 @@ async function* pieces(
   source: LayerSource,
   layer: Descriptor,
   ztoc: Ztoc,
-  { offset, size }: FilePlace,
+  { offset, size: length }: FilePlace,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, void> {
-  if (size === 0) return;
+  if (length === 0) return;
   const spans = spanTable(ztoc);
   const inflater = new SpanInflater();
-  const last = spans.spanAt(offset + size - 1);
+  const last = spans.spanAt(offset + length - 1);
   for (let span = spans.spanAt(offset); span <= last; span++) {
     const compressed = await readSpan(source, layer, {
       start: spans.compressedStart(span),
@@ -104,12 +109,15 @@ async function* pieces(
     });
     const [start, end] = [spans.start(span), spans.end(span)];
     const window = spans.window(span);
-    const bytes = window === null
-      ? compressed
-      : inflater.inflate(compressed, spans.bits(span), window, end - start);
+    const size = end - start;
+    const bytes = window !== null
+      ? inflater.inflate(compressed, spans.bits(span), window, size)
+      : ztoc.compression === "zstd"
+      ? decodeSpan(compressed, size, MAX_SPAN_BYTES)
+      : compressed;
     yield bytes.slice(
       Math.max(0, offset - start),
-      Math.min(end - start, offset + size - start),
+      Math.min(end - start, offset + length - start),
     );
   }
 }

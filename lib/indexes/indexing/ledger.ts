@@ -8,11 +8,11 @@ import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
 import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
 import { discoverIndex } from "../../remote/image/mod.ts";
 import {
-  SOCI_MEDIA,
   type SociIndex,
   spanSizeOf,
   xattrsAreDisabled,
   ztocForLayer,
+  ztocMediaType,
 } from "../../formats/soci/mod.ts";
 import type { Image } from "../../remote/image/mod.ts";
 
@@ -103,7 +103,7 @@ export function databaseLedger(
 
 /** A ztoc as a record of the database. */
 function ztocRecord(
-  layer: Pick<Descriptor, "digest">,
+  layer: Pick<Descriptor, "mediaType" | "digest">,
   ztoc: KnownZtoc,
 ): ArtifactRecord {
   return {
@@ -111,7 +111,7 @@ function ztocRecord(
     digest: ztoc.digest,
     sizeBytes: ztoc.sizeBytes,
     originalDigest: layer.digest,
-    mediaType: SOCI_MEDIA.ztoc,
+    mediaType: ztocMediaType(layer),
     artifactType: "",
     imageDigest: null,
     imageName: null,

@@ -11,7 +11,7 @@ import {
   MEDIA,
 } from "../../formats/oci/mod.ts";
 import type { ImageFamily } from "../../remote/image/mod.ts";
-import { SOCI_ANNOTATION, SOCI_MEDIA } from "../../formats/soci/mod.ts";
+import { layerOf, SOCI_MEDIA } from "../../formats/soci/mod.ts";
 import { type BuiltImage, type MadeIndex, putIndexV1 } from "./build.ts";
 import { type Converted, convertImage } from "./convert.ts";
 
@@ -20,12 +20,13 @@ function recordPrefetch(
   { database }: ArtifactStore,
   { prefetch }: BuiltImage,
 ): void {
-  for (const { digest, size, annotations } of prefetch) {
+  for (const descriptor of prefetch) {
+    const { digest, size } = descriptor;
     database.record({
       kind: "prefetch",
       digest,
       sizeBytes: size,
-      originalDigest: annotations![SOCI_ANNOTATION.layerDigest] as Digest,
+      originalDigest: layerOf(descriptor)!, // it was made just now
       mediaType: SOCI_MEDIA.prefetch,
       artifactType: "",
       imageDigest: null,

@@ -1,9 +1,9 @@
 import {
-  ZSTD_HEAD_BYTES,
   ZSTD_TAIL_BYTES,
   zstdFacts,
   zstdReason,
 } from "../../layers/builder/mod.ts";
+import { MAX_FRAME_HEADER_BYTES } from "../../formats/zstd/mod.ts";
 import type { LayerSource } from "../../remote/content/mod.ts";
 import type { Descriptor } from "../../formats/oci/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
@@ -28,10 +28,10 @@ export async function describeZstd(
     return new Uint8Array(await new Response(stream).arrayBuffer());
   };
   let facts = zstdFacts(new Uint8Array(0), new Uint8Array(0));
-  if (size >= ZSTD_HEAD_BYTES) {
+  if (size >= MAX_FRAME_HEADER_BYTES) {
     try {
       facts = zstdFacts(
-        await piece(0, ZSTD_HEAD_BYTES),
+        await piece(0, MAX_FRAME_HEADER_BYTES),
         await piece(size - ZSTD_TAIL_BYTES, ZSTD_TAIL_BYTES),
         annotations,
       );

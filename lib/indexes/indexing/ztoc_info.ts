@@ -1,5 +1,6 @@
 import {
   decodeCheckpoints,
+  decodeFrameSpans,
   decodeTarSpans,
   spanTable,
   type Ztoc,
@@ -32,6 +33,12 @@ export interface ZtocInfo {
   }[];
 }
 
+const DECODE = {
+  gzip: decodeCheckpoints,
+  uncompressed: decodeTarSpans,
+  zstd: decodeFrameSpans,
+} as const;
+
 /** What a ztoc holds. @param sizeBytes of the ztoc itself. @throws ZtocError */
 export function ztocInfo(ztoc: Ztoc, sizeBytes: number): ZtocInfo {
   const spans = spanTable(ztoc);
@@ -53,10 +60,7 @@ export function ztocInfo(ztoc: Ztoc, sizeBytes: number): ZtocInfo {
     version: ztoc.version,
     build_tool: ztoc.buildTool,
     size: sizeBytes,
-    span_size:
-      (ztoc.compression === "gzip"
-        ? decodeCheckpoints(ztoc.checkpoints)
-        : decodeTarSpans(ztoc.checkpoints)).spanSize,
+    span_size: DECODE[ztoc.compression](ztoc.checkpoints).spanSize,
     num_spans: ztoc.spanDigests.length,
     num_files: files.length,
     num_multi_span_files:

@@ -1,3 +1,4 @@
+import type { ZtocCompression } from "../../formats/ztoc/mod.ts";
 import type {
   FromIndexer,
   IndexedLayer,
@@ -20,8 +21,8 @@ export class IndexingError extends Error {
 
 /** How a layer is read. */
 export interface IndexLayerOptions {
-  /** How the stream is compressed; zstd is decompressed before. */
-  readonly compression: "gzip" | "uncompressed";
+  /** How the stream is compressed; zstd of one frame has to be decompressed before. */
+  readonly compression: ZtocCompression;
   /** Minimum size of a span, uncompressed bytes. */
   readonly spanSizeBytes: number;
   /** Written into the ztoc. */

@@ -4,12 +4,13 @@
  * with `done`, `failed` or, if the sender gave up, `dropped`.
  * @module
  */
+import type { ZtocCompression } from "../../formats/ztoc/mod.ts";
 import type { RingMemory } from "./ring.ts";
 
 /** To the Worker. */
 export interface ToIndexer {
   readonly kind: "start";
-  readonly compression: "gzip" | "uncompressed";
+  readonly compression: ZtocCompression;
   readonly spanSizeBytes: number;
   readonly buildTool: string;
   readonly diffId: "compute" | "skip";

@@ -9,9 +9,8 @@ export {
   LayerIndexer,
 } from "./indexer.ts";
 export { IndexerPool, largestFirst } from "./pool.ts";
-export { decompressZstd, ZstdError } from "./zstd_stream.ts";
+export { decompressZstd } from "./zstd_stream.ts";
 export {
-  ZSTD_HEAD_BYTES,
   ZSTD_TAIL_BYTES,
   type ZstdFacts,
   zstdFacts,

@@ -6,6 +6,7 @@
 /// <reference lib="deno.worker" />
 import { DeflateError } from "../../formats/deflate/mod.ts";
 import { TarError } from "../../formats/tar/mod.ts";
+import { ZstdError, type ZstdErrorCode } from "../../formats/zstd/mod.ts";
 import { ZtocBuilder, ZtocError } from "../../formats/ztoc/mod.ts";
 import { TreeCompileError } from "../tree/mod.ts";
 import { assertTree } from "../compiler/mod.ts";
@@ -18,9 +19,16 @@ function send(message: FromIndexer, transfer: Transferable[] = []): void {
   scope.postMessage(message, transfer);
 }
 
+const ZSTD_REASON: Readonly<Record<ZstdErrorCode, IndexingReason>> = {
+  damaged: "damaged",
+  "not-seekable": "unsupported",
+  "too-large": "too-large",
+};
+
 function reasonOf(error: unknown): IndexingReason {
   if (error instanceof DeflateError) return "damaged";
   if (error instanceof TreeCompileError) return "unservable";
+  if (error instanceof ZstdError) return ZSTD_REASON[error.code];
   if (error instanceof ZtocError) {
     return error.code === "too-large" ? "too-large" : "internal";
   }

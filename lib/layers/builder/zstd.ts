@@ -1,9 +1,10 @@
 /**
  * What the first and last bytes of a zstd layer tell about it (RFC 8878, and the seekable format of
- * zstd's `contrib`). The ztoc format cannot describe zstd, so such a layer gets no ztoc, and the user
- * who asked for an index is told what would help.
+ * zstd's `contrib`). A layer that is one frame gets no ztoc, and the user who asked for an index is told
+ * what would help.
  * @module
  */
+import { readFrameHeader } from "../../formats/zstd/mod.ts";
 
 /** What these bytes of a zstd blob tell. */
 export interface ZstdFacts {
@@ -13,12 +14,9 @@ export interface ZstdFacts {
   readonly tarSizeBytes: number | null;
 }
 
-/** Bytes needed from the blob's beginning. */
-export const ZSTD_HEAD_BYTES = 18;
 /** Bytes needed from its end. */
 export const ZSTD_TAIL_BYTES = 9;
 
-const FRAME_MAGIC = 0xfd2fb528;
 const SEEK_TABLE_MAGIC = 0x8f92eab1;
 /** Set by tools that write zstd:chunked: a frame for each file. */
 const CHUNKED_ANNOTATION =
@@ -26,7 +24,7 @@ const CHUNKED_ANNOTATION =
 
 /**
  * Reads these facts.
- * @param head the first `ZSTD_HEAD_BYTES` of the blob, or all if it is shorter.
+ * @param head the first `MAX_FRAME_HEADER_BYTES` of the blob, or all if it is shorter.
  * @param tail the last `ZSTD_TAIL_BYTES`.
  */
 export function zstdFacts(
@@ -38,7 +36,10 @@ export function zstdFacts(
   if (frames !== null || CHUNKED_ANNOTATION in annotations) {
     return { frames, tarSizeBytes: null };
   }
-  return { frames: null, tarSizeBytes: frameContentSize(head) };
+  return {
+    frames: null,
+    tarSizeBytes: readFrameHeader(head)?.contentBytes ?? null,
+  };
 }
 
 function seekTableFrames(tail: Uint8Array): number | null {
@@ -49,33 +50,7 @@ function seekTableFrames(tail: Uint8Array): number | null {
     : null;
 }
 
-/** The content size that the first frame's header states. */
-function frameContentSize(head: Uint8Array): number | null {
-  if (head.length < 6) return null;
-  const view = new DataView(head.buffer, head.byteOffset, head.length);
-  if (view.getUint32(0, true) !== FRAME_MAGIC) return null;
-  const descriptor = head[4]!;
-  const isSingleSegment = (descriptor & 0x20) !== 0;
-  const sizeFlag = descriptor >> 6;
-  const width = sizeFlag === 0 ? (isSingleSegment ? 1 : 0) : 1 << sizeFlag;
-  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3]!;
-  const at = 5 + (isSingleSegment ? 0 : 1) + dictionaryBytes;
-  if (width === 0 || at + width > head.length) return null;
-  switch (width) {
-    case 1:
-      return head[at]!;
-    case 2:
-      return view.getUint16(at, true) + 256;
-    case 4:
-      return view.getUint32(at, true);
-    default: {
-      const size = view.getBigUint64(at, true);
-      return size <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(size) : null;
-    }
-  }
-}
-
-/** Why such a layer gets no ztoc, and what the same tar would be as gzip. */
+/** Why such a layer has no ztoc, and what the same tar would be as gzip. */
 export function zstdReason(
   { frames, tarSizeBytes }: ZstdFacts,
   annotations: Readonly<Record<string, string>>,
@@ -83,7 +58,7 @@ export function zstdReason(
 ): string {
   if (frames !== null && frames > 1 || CHUNKED_ANNOTATION in annotations) {
     const many = frames === null ? "many" : String(frames);
-    return `zstd of ${many} frames is seekable, but a ztoc has no word for zstd: the layer will be pulled whole`;
+    return `zstd of ${many} frames, and no ztoc: the layer will be pulled whole; build-index makes one where no frame holds over 64 MiB`;
   }
   const asGzip = tarSizeBytes === null || tarSizeBytes < spanSizeBytes
     ? "recompressed as gzip it could be read lazily"

@@ -163,10 +163,11 @@ export class LayerCheck {
     const { folder, sources } = this.#options;
     const { spans, compressedSize, uncompressedSize } = folder;
     const last = spans.count - 1;
-    const gzip = folder.compression === "gzip";
+    const { compression } = folder;
     if (last < 0) return null;
-    // A gzip stream can only be entered at a span; a plain tail may begin within one.
-    const from = gzip || spans.compressedEnd(last) > uncompressedSize
+    const isPacked = compression !== "uncompressed";
+    // A compressed stream can only be entered at a span; a plain tail may begin within one.
+    const from = isPacked || spans.compressedEnd(last) > uncompressedSize
       ? last
       : spans.count;
     if (from === spans.listed) return null;
@@ -182,17 +183,22 @@ export class LayerCheck {
       // It may be another source than the one that gave the spans.
       isRight: (bytes) => haveDigests(bytes, spans, from),
     });
-    return gzip
-      ? {
-        kind: "gzip",
-        compressed: bytes,
-        bits: spans.bits(last),
-        window: new Uint8Array(
-          spans.window(last) ?? new Uint8Array(WINDOW_BYTES),
-        ),
-        skip: spans.end(last) - spans.start(last),
-      }
-      : { kind: "plain", bytes: bytes.slice(uncompressedSize - start) };
+    if (compression === "uncompressed") {
+      return { kind: "plain", bytes: bytes.slice(uncompressedSize - start) };
+    }
+    const skip = spans.end(last) - spans.start(last);
+    if (compression === "zstd") {
+      return { kind: "zstd", compressed: bytes, skip };
+    }
+    return {
+      kind: "gzip",
+      compressed: bytes,
+      bits: spans.bits(last),
+      window: new Uint8Array(
+        spans.window(last) ?? new Uint8Array(WINDOW_BYTES),
+      ),
+      skip,
+    };
   }
 }
 

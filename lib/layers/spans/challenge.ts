@@ -1,10 +1,18 @@
 import { DeflateError, SpanInflater } from "../../formats/deflate/mod.ts";
 import { sha256 } from "../../formats/oci/mod.ts";
-import type { SpanTable } from "../../formats/ztoc/mod.ts";
+import { decodeHead, ZstdError } from "../../formats/zstd/mod.ts";
+import {
+  MAX_SPAN_BYTES,
+  type SpanTable,
+  type ZtocCompression,
+} from "../../formats/ztoc/mod.ts";
 import { fetchInTime, type SpanSource } from "./source.ts";
 
-/** How many compressed bytes of a present span are asked for. */
-const HEAD_BYTES = 64 * 1024;
+/**
+ * How many compressed bytes of a present span are asked for. Of zstd a whole block, which has up to 128 KiB,
+ * or nothing may come of it.
+ */
+const HEAD_BYTES = { gzip: 2 ** 16, uncompressed: 2 ** 16, zstd: 2 ** 18 };
 /** How often another span is chosen because the first was evicted meanwhile. */
 const TRIES = 8;
 const EMPTY_WINDOW = new Uint8Array(32_768);
@@ -14,7 +22,7 @@ export interface ChallengedLayer {
   /** Where its spans are. */
   readonly spans: SpanTable;
   /** How the blob is packed. */
-  readonly compression: "gzip" | "uncompressed";
+  readonly compression: ZtocCompression;
   /** Whether a span is here. */
   has(span: number): boolean;
   /** Copies bytes of the tar; false when some are not here. */
@@ -46,7 +54,8 @@ export async function showsLayer(
       await fetchInTime(source, { start, end }, bytes, signal);
       return sha256(bytes) === spans.digest(span);
     }
-    const head = new Uint8Array(Math.min(HEAD_BYTES, end - start));
+    const headBytes = HEAD_BYTES[layer.compression];
+    const head = new Uint8Array(Math.min(headBytes, end - start));
     const headEnd = start + head.length;
     await fetchInTime(source, { start, end: headEnd }, head, signal);
     const inflated = inflatedHead(layer, span, head);
@@ -67,16 +76,20 @@ function inflatedHead(
   const size = spans.end(span) - spans.start(span);
   if (compression === "uncompressed") return head.subarray(0, size);
   try {
-    const bytes = new SpanInflater().inflateToEnd(
-      head,
-      spans.bits(span),
-      spans.window(span) ?? EMPTY_WINDOW,
-      size,
-    );
+    const bytes = compression === "zstd"
+      ? decodeHead(head, size, MAX_SPAN_BYTES)
+      : new SpanInflater().inflateToEnd(
+        head,
+        spans.bits(span),
+        spans.window(span) ?? EMPTY_WINDOW,
+        size,
+      );
     // A stream that ends early, or is mostly block headers, would be easy to guess.
     return bytes.length >= Math.min(size, head.length / 2) ? bytes : null;
   } catch (error) {
-    if (!(error instanceof DeflateError)) throw error;
+    if (!(error instanceof DeflateError || error instanceof ZstdError)) {
+      throw error;
+    }
     return null;
   }
 }

@@ -176,7 +176,7 @@ export class LayerFetcher implements ScheduledLayer {
     missing: number,
   ): InflateStream | null {
     const { compression, pool, scheduler } = this.#options;
-    if (compression === "uncompressed" || cls === "background") return null;
+    if (compression !== "gzip" || cls === "background") return null;
     if (lane.slow) return null; // it would occupy a Worker's memory for a long time
     const rate = scheduler.bytesPerMs(lane.host);
     if (rate > 0 && missing / rate < MIN_STREAM_MS) return null;
@@ -190,7 +190,8 @@ export class LayerFetcher implements ScheduledLayer {
       fd: uncached.mayTakeRoom ? dataFd : null,
       digest: spans.digest(span),
       // Copied: posting a view would clone the whole ztoc it belongs to.
-      checkpoint: compression === "uncompressed" ? null : {
+      packing: compression !== "gzip" ? { kind: compression } : {
+        kind: compression,
         bits: spans.bits(span),
         window: new Uint8Array(spans.window(span) ?? EMPTY_WINDOW),
       },

@@ -1,6 +1,16 @@
 /** Messages between the main isolate and an inflate Worker. @module */
 import type { SpanHeaders } from "./headers.ts";
 
+/** How a span's bytes are packed: from a checkpoint on, in whole frames, or not at all. */
+export type SpanPacking =
+  | {
+    readonly kind: "gzip";
+    readonly bits: number;
+    readonly window: Uint8Array<ArrayBuffer>;
+  }
+  | { readonly kind: "zstd" }
+  | { readonly kind: "uncompressed" };
+
 /** What to do with a span's bytes. */
 export interface InflateWork {
   /**
@@ -10,10 +20,8 @@ export interface InflateWork {
   readonly fd: number | null;
   /** Of the compressed bytes; null: the bytes are those of a proven tar. */
   readonly digest: string | null;
-  /** null: the bytes are not compressed. The window is transferred. */
-  readonly checkpoint:
-    | { readonly bits: number; readonly window: Uint8Array<ArrayBuffer> }
-    | null;
+  /** How the span is packed. The window is transferred. */
+  readonly packing: SpanPacking;
   /** Uncompressed bytes of the span. */
   readonly size: number;
   /** Their offset, in the data file and in the tar. */

@@ -260,8 +260,8 @@ function isBusy({ current, streams }: Member): boolean {
 function post({ worker }: Member, request: InflateRequest): void {
   const transfer: ArrayBuffer[] = [];
   if ("compressed" in request) transfer.push(request.compressed.buffer);
-  if ("work" in request && request.work.checkpoint !== null) {
-    transfer.push(request.work.checkpoint.window.buffer);
+  if ("work" in request && request.work.packing.kind === "gzip") {
+    transfer.push(request.work.packing.window.buffer);
   }
   // `wake` was called before, and a busy Worker is not stopped.
   worker!.postMessage(request, transfer);

@@ -7,6 +7,8 @@
 /// <reference lib="deno.worker" />
 import { SpanInflater } from "../../formats/deflate/mod.ts";
 import { DigestStream } from "../../formats/oci/mod.ts";
+import { decodeSpan } from "../../formats/zstd/mod.ts";
+import { MAX_SPAN_BYTES } from "../../formats/ztoc/mod.ts";
 import { OsError, punchHole, pwriteFully } from "../../host/os/mod.ts";
 import { spanHeaderDifference } from "./headers.ts";
 import type {
@@ -24,25 +26,25 @@ class SpanTask {
   readonly #work: InflateWork;
   readonly #hash = new DigestStream();
   readonly #inflater: SpanInflater | null;
-  /** The bytes of a span that is not compressed. */
-  #plain: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  /** The bytes of a span that is not inflated while it comes: it is here whole. */
+  #whole: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #failure: unknown = null;
 
   constructor(work: InflateWork) {
     this.#work = work;
-    const { checkpoint, size } = work;
-    this.#inflater = checkpoint === null
-      ? null
-      : spare.pop() ?? new SpanInflater();
-    if (checkpoint !== null) {
-      this.#inflater?.begin(checkpoint.bits, checkpoint.window, size);
+    const { packing, size } = work;
+    this.#inflater = packing.kind === "gzip"
+      ? spare.pop() ?? new SpanInflater()
+      : null;
+    if (packing.kind === "gzip") {
+      this.#inflater?.begin(packing.bits, packing.window, size);
     }
   }
 
   push(compressed: Uint8Array<ArrayBuffer>): void {
     this.#hash.update(compressed);
     if (this.#inflater === null) {
-      this.#plain = compressed;
+      this.#whole = compressed;
       return;
     }
     if (this.#failure !== null) return;
@@ -65,7 +67,7 @@ class SpanTask {
     let bytes: Uint8Array<ArrayBuffer>;
     try {
       if (this.#failure !== null) throw this.#failure;
-      bytes = this.#inflater?.end() ?? this.#plain.subarray(0, size);
+      bytes = this.#inflater?.end() ?? this.#unpack(size);
     } catch (error) {
       return { kind: "inflate", detail: String(error) };
     }
@@ -80,6 +82,12 @@ class SpanTask {
       if (detail !== null) return { kind: "header", detail };
     }
     return write(this.#work, bytes);
+  }
+
+  #unpack(size: number): Uint8Array<ArrayBuffer> {
+    return this.#work.packing.kind === "zstd"
+      ? decodeSpan(this.#whole, size, MAX_SPAN_BYTES)
+      : this.#whole.subarray(0, size);
   }
 
   /** Leaves its memory to the next span. */

@@ -78,7 +78,11 @@ export {
   type InflatePoolOptions,
   type InflateStream,
 } from "./inflate_pool.ts";
-export type { InflateOutcome, InflateWork } from "./inflate_messages.ts";
+export type {
+  InflateOutcome,
+  InflateWork,
+  SpanPacking,
+} from "./inflate_messages.ts";
 export { type CachedLayer, type IdleLayers, SpanCache } from "./cache.ts";
 export { type ChallengedLayer, showsLayer } from "./challenge.ts";
 export { hashLayer } from "./whole.ts";

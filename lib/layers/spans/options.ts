@@ -1,4 +1,4 @@
-import type { SpanTable } from "../../formats/ztoc/mod.ts";
+import type { SpanTable, ZtocCompression } from "../../formats/ztoc/mod.ts";
 import type { SpanClass } from "./classes.ts";
 import type { SpanError } from "./errors.ts";
 import type { HeaderTable } from "./headers.ts";
@@ -14,8 +14,8 @@ export interface LayerReaderOptions {
   readonly layerDigest: string;
   /** Where its spans are, compressed and not. */
   readonly spans: SpanTable;
-  /** Whether spans are gzip pieces, or plain bytes. */
-  readonly compression: "gzip" | "uncompressed";
+  /** Whether spans are gzip pieces, zstd frames, or plain bytes. */
+  readonly compression: ZtocCompression;
   /** Which spans are present; changed by this reader alone. */
   readonly map: SpanMap;
   /** The data file; open until `close` has resolved. */

@@ -11,6 +11,12 @@ export type LayerTail =
     /** Bytes of the last span that are in the data file. */
     readonly skip: number;
   }
+  /** The same of a layer of zstd frames. */
+  | {
+    readonly kind: "zstd";
+    readonly compressed: Uint8Array<ArrayBuffer>;
+    readonly skip: number;
+  }
   /** The bytes themselves. */
   | { readonly kind: "plain"; readonly bytes: Uint8Array<ArrayBuffer> };
 

@@ -2,6 +2,8 @@
 /// <reference lib="deno.worker" />
 import { createHash } from "node:crypto";
 import { SpanInflater } from "../../formats/deflate/mod.ts";
+import { decodeToEnd } from "../../formats/zstd/mod.ts";
+import { MAX_SPAN_BYTES } from "../../formats/ztoc/mod.ts";
 import { closeFd, O, openFd, preadFully } from "../../host/os/mod.ts";
 import type {
   LayerTail,
@@ -41,13 +43,16 @@ function addTail(tail: LayerTail): void {
     hash.update(tail.bytes);
     return;
   }
-  const { compressed, bits, window, skip } = tail;
-  const bytes = new SpanInflater().inflateToEnd(
-    compressed,
-    bits,
-    window,
-    skip + MAX_TAIL_BYTES,
-  );
+  const { compressed, skip } = tail;
+  const maxBytes = skip + MAX_TAIL_BYTES;
+  const bytes = tail.kind === "zstd"
+    ? decodeToEnd(compressed, maxBytes, MAX_SPAN_BYTES)
+    : new SpanInflater().inflateToEnd(
+      compressed,
+      tail.bits,
+      tail.window,
+      maxBytes,
+    );
   hash.update(bytes.subarray(skip));
 }
 

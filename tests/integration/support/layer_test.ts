@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { decodeToEnd } from "../../../lib/formats/zstd/mod.ts";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import {
   ctrPull,
@@ -41,9 +42,18 @@ Deno.test("every packing unpacks to the archive", () => {
     "gzip": gunzipSync,
     "gzip-multi": gunzipSync,
     "zstd": zstdDecompressSync,
+    "zstd-multi": (bytes) => decodeToEnd(bytes, 2 ** 28, 2 ** 24),
     "none": (bytes) => bytes,
   };
-  for (const packing of ["gzip", "gzip-multi", "zstd", "none"] as const) {
+  for (
+    const packing of [
+      "gzip",
+      "gzip-multi",
+      "zstd",
+      "zstd-multi",
+      "none",
+    ] as const
+  ) {
     const blob = layerBlob(tar, { compression: packing });
     assert.equal(sha256(unpack[packing](blob.bytes)), blob.diffId, packing);
     assert.equal(sha256(blob.bytes), blob.digest);

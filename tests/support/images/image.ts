@@ -50,12 +50,14 @@ const LAYER_TYPE: Record<Flavour, Record<LayerPacking, string>> = {
     "gzip": MEDIA.ociLayerGzip,
     "gzip-multi": MEDIA.ociLayerGzip,
     "zstd": MEDIA.ociLayerZstd,
+    "zstd-multi": MEDIA.ociLayerZstd,
     "none": MEDIA.ociLayer,
   },
   docker: {
     "gzip": MEDIA.dockerLayerGzip,
     "gzip-multi": MEDIA.dockerLayerGzip,
     "zstd": MEDIA.dockerLayerZstd,
+    "zstd-multi": MEDIA.dockerLayerZstd,
     "none": MEDIA.dockerLayer,
   },
 };

@@ -3,10 +3,15 @@ import { type Digest, sha256 } from "../../../lib/formats/oci/mod.ts";
 import { joinBytes, TarBuilder } from "./tar_builder.ts";
 
 /**
- * How a layer is packed. `gzip-multi` is a chain of gzip members, one for every MiB of tar;
- * `none` leaves the tar as it is.
+ * How a layer is packed. `gzip-multi` is a chain of gzip members, one for every MiB of tar, `zstd-multi`
+ * of zstd frames; `none` leaves the tar as it is.
  */
-export type LayerPacking = "gzip" | "gzip-multi" | "zstd" | "none";
+export type LayerPacking =
+  | "gzip"
+  | "gzip-multi"
+  | "zstd"
+  | "zstd-multi"
+  | "none";
 
 /** A layer as stored in a registry. */
 export interface LayerBlob {
@@ -41,19 +46,19 @@ export function layerBlob(
 function pack(
   plain: Uint8Array,
   packing: LayerPacking,
-  level = packing === "zstd" ? 3 : 6,
+  level = packing.startsWith("zstd") ? 3 : 6,
 ): Uint8Array {
   switch (packing) {
     case "none":
       return plain;
     case "gzip":
       return new Uint8Array(gzipSync(plain, { level }));
-    case "gzip-multi": {
+    case "gzip-multi":
+    case "zstd-multi": {
+      const one = packing === "gzip-multi" ? "gzip" : "zstd";
       const members: Uint8Array[] = [];
       for (let at = 0; at < plain.length; at += MEMBER_BYTES) {
-        members.push(
-          gzipSync(plain.subarray(at, at + MEMBER_BYTES), { level }),
-        );
+        members.push(pack(plain.subarray(at, at + MEMBER_BYTES), one, level));
       }
       return joinBytes(members);
     }

@@ -35,7 +35,7 @@ interface Layer {
 function layerOf(
   options: {
     paddingBytes?: number;
-    compression?: "gzip" | "gzip-multi" | "none";
+    compression?: "gzip" | "gzip-multi" | "zstd-multi" | "none";
     behind?: Uint8Array;
   },
 ): Layer {
@@ -50,7 +50,11 @@ function layerOf(
   ]);
   const digest = sha256(bytes);
   const builder = new ZtocBuilder({
-    compression: compression === "none" ? "uncompressed" : "gzip",
+    compression: compression === "none"
+      ? "uncompressed"
+      : compression === "zstd-multi"
+      ? "zstd"
+      : "gzip",
     spanSize: 256 * 1024,
   });
   builder.push(bytes);
@@ -92,7 +96,9 @@ async function passesItsCheck(layer: Layer): Promise<void> {
   assert.deepEqual(result.bytes, layer.file);
 }
 
-for (const compression of ["gzip", "gzip-multi", "none"] as const) {
+for (
+  const compression of ["gzip", "gzip-multi", "zstd-multi", "none"] as const
+) {
   for (const paddingBytes of [0, 9_216, 700_000]) {
     Deno.test(`a whole ${compression} layer with ${paddingBytes} bytes behind its tar passes its check`, async () => {
       await passesItsCheck(layerOf({ paddingBytes, compression }));

@@ -33,7 +33,14 @@ async function read(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
-for (const compression of ["gzip", "gzip-multi", "none"] as LayerPacking[]) {
+for (
+  const compression of [
+    "gzip",
+    "gzip-multi",
+    "zstd-multi",
+    "none",
+  ] as LayerPacking[]
+) {
   Deno.test(`files come out of a ${compression} layer as they went in`, async () => {
     const image = makeImage({ layers: [layerBlob(TAR, { compression })] });
     await using places = await openPlaces(image);

@@ -2,10 +2,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { constants, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
-import {
-  decompressZstd,
-  ZstdError,
-} from "../../../../lib/layers/builder/mod.ts";
+import { ZstdError } from "../../../../lib/formats/zstd/mod.ts";
+import { decompressZstd } from "../../../../lib/layers/builder/mod.ts";
 import { compressible, incompressible } from "../../../support/images/mod.ts";
 
 function streamOf(bytes: Uint8Array, pieceBytes: number) {
