@@ -161,6 +161,22 @@ testWithSociRelease(
       },
     );
 
+    await t.step(
+      "a zstd layer of several frames: ours alone lists it",
+      async () => {
+        const image = withBase(
+          layerBlob(data(), { compression: "zstd-multi" }),
+        );
+        const { ref, ours, theirs } = await both.indexes("frames:1", image);
+        assert.ok(ours !== null && theirs !== null);
+        assert.notEqual(ours, theirs);
+        // Their tool reads the index, and what it says of this one.
+        await both.theirs("index", "info", theirs);
+        const listed = await both.host.soci("ztoc", "list", "--image-ref", ref);
+        assert.ok(listed.includes(image.layers[1]!.digest), listed);
+      },
+    );
+
     for (
       const [what, before, after] of [
         ["zeros behind the last member", NOTHING, new Uint8Array(10_000)],
