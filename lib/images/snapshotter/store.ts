@@ -155,7 +155,7 @@ export class SnapshotStore implements Disposable {
   }
 
   /** All layers that a snapshot keeps, bottom first; its own is the last. Empty when there is no such snapshot. */
-  uses(key: string): LayerUse[] {
+  uses(key: string): readonly LayerUse[] {
     const row = this.find(key);
     return row === null ? [] : this.#uses.of(row.id);
   }

@@ -37,6 +37,9 @@ export interface StoredImage {
 /** The tables of images, and of the layers that snapshots keep: a part of the snapshotter's database. */
 export class StoredUses {
   readonly #prepare: (sql: string) => StatementSync;
+  /** Of the snapshot that was asked about last: a Prepare asks several times about its parent. */
+  #last: { readonly id: number; readonly uses: readonly LayerUse[] } | null =
+    null;
 
   /** @param prepare makes a statement, or returns the one made before. */
   constructor(prepare: (sql: string) => StatementSync) {
@@ -125,8 +128,9 @@ export class StoredUses {
   }
 
   /** All layers that a snapshot keeps, bottom first; its own is the last. */
-  of(id: number): LayerUse[] {
-    return this.#prepare(`
+  of(id: number): readonly LayerUse[] {
+    if (this.#last?.id === id) return this.#last.uses;
+    const uses = this.#prepare(`
       WITH RECURSIVE keeper (id, inherits, parent_id) AS (
         SELECT id, inherits, parent_id FROM snapshots WHERE id = ?
         UNION ALL
@@ -135,6 +139,8 @@ export class StoredUses {
       )
       SELECT u.* FROM keeper k JOIN uses u ON u.snapshot_id = k.id ORDER BY u.position`)
       .all(id).map(layerUse);
+    this.#last = { id, uses };
+    return uses;
   }
 
   /** Every layer that a snapshot keeps, once for each claimant, with the labels of one such snapshot. */
@@ -173,6 +179,7 @@ export class StoredUses {
     from: Pick<LayerUse, "slot" | "claimant" | "layerDigest">,
     to: Pick<LayerUse, "slot" | "directory">,
   ): void {
+    this.#last = null;
     const { slot, claimant, layerDigest } = from;
     this.#prepare(`
         UPDATE snapshots SET slot = ?, layer_directory = ?

@@ -1,14 +1,22 @@
 /** Who gets which of the layers that are here, and what one layer may have from another. */
 import assert from "node:assert/strict";
 import { isDigest, sha256 } from "../../../../lib/formats/oci/mod.ts";
-import type { Ztoc } from "../../../../lib/formats/ztoc/mod.ts";
+import {
+  decodeCheckpoints,
+  spanTable,
+  type Ztoc,
+} from "../../../../lib/formats/ztoc/mod.ts";
+import { encodeCheckpoints } from "../../../../lib/formats/ztoc/checkpoints.ts";
 import { LyingZtocError } from "../../../../lib/layers/store/mod.ts";
 import type {
   LayerStore,
   OpenLayer,
 } from "../../../../lib/layers/serving/mod.ts";
 import { TarBuilder } from "../../../support/images/mod.ts";
-import { incompressible } from "../../../support/images/random.ts";
+import {
+  compressible,
+  incompressible,
+} from "../../../support/images/random.ts";
 import {
   indexed,
   MemorySource,
@@ -173,4 +181,57 @@ Deno.test("a lie that is found late condemns its ztoc for those who gave that di
     ztoc: COARSE.ztoc,
   });
   assert.deepEqual(await read(coarse), FILE);
+});
+
+/** A ztoc one of whose windows says "lox" where the layer says "fox". */
+function withLyingWindow(ztoc: Ztoc, at: number): Ztoc {
+  const decoded = decodeCheckpoints(ztoc.checkpoints);
+  const checkpoints = decoded.checkpoints.map((checkpoint, i) => {
+    if (i !== at) return checkpoint;
+    const window = checkpoint.window.map((byte) => byte === 0x66 ? 0x6c : byte);
+    return { ...checkpoint, window };
+  });
+  return {
+    ...ztoc,
+    checkpoints: encodeCheckpoints({ ...decoded, checkpoints }),
+  };
+}
+
+Deno.test("a lying window changes bytes of its own span, for those whose index names that ztoc, until the whole tar is hashed", async () => {
+  const words = compressible(3_000_000);
+  const layer = indexed(new TarBuilder().file("file", words), 256 * 1024);
+  const at = 4;
+  const lying = withLyingWindow(layer.ztoc, at);
+  const spans = spanTable(layer.ztoc);
+  await using opened = await openStore({ readWaitMs: 2000 });
+  const { store } = opened;
+  const open = (claimant: string, ztoc: Ztoc) => {
+    const bytes = ztocOf({ ztoc });
+    return store.claim({
+      identity: { layerDigest: layer.digest, ztocDigest: sha256(bytes) },
+      diffId: sha256(layer.tar),
+      claimant,
+      makeSource: () => from(layer.blob, claimant),
+      fetchZtoc: () => Promise.resolve(bytes),
+      signal: AbortSignal.timeout(30_000),
+    });
+  };
+  const liar = await open("liar", lying);
+  const honest = await open("honest", layer.ztoc);
+  await Promise.all([liar.fill(), honest.fill()]);
+  const tarOf = (served: OpenLayer) => {
+    const bytes = new Uint8Array(layer.tar.length);
+    assert.ok(served.copy(0, bytes.subarray(0, spans.end(spans.count - 1))));
+    return bytes;
+  };
+  assert.deepEqual(tarOf(honest), layer.tar);
+  const seen = tarOf(liar);
+  const wrong = Array.from(seen.keys()).filter((i) => seen[i] !== layer.tar[i]);
+  assert.ok(wrong.length > 0);
+  for (const i of wrong) assert.equal(spans.spanAt(i), at);
+  await until(() => liar.state === "condemned");
+  await until(() => honest.proof.provenDiffId !== null);
+  assert.equal(liar.proof.provenDiffId, null);
+  assert.deepEqual(tarOf(honest), layer.tar);
+  await assert.rejects(open("other", lying), LyingZtocError);
 });
