@@ -97,6 +97,7 @@ Deno.test("five restarts leave as many mounts, layers and descriptors as before,
     };
     await host.stopDaemon();
     await host.startDaemon();
+    await host.reconnected(); // its connection counts, before and after
     const before = count();
     assert.equal(fuseMounts(folder).length, 2);
     const descriptorsBefore = await descriptors();
@@ -104,6 +105,7 @@ Deno.test("five restarts leave as many mounts, layers and descriptors as before,
       await (times % 2 === 0 ? host.killDaemon() : host.stopDaemon());
       await host.startDaemon();
     }
+    await host.reconnected();
     assert.deepEqual(count(), before);
     const descriptorsAfter = await descriptors(descriptorsBefore.length);
     assert.ok(
