@@ -223,9 +223,13 @@ async function run(
         mountHelper: mountHelperArguments(),
         completeWaitMs: config.trust.complete_wait_sec * 1000,
         catalog,
+        spare: new DiskReserve(root),
       }),
     );
-    store.sweep(snapshotter.lazyDirectories());
+    store.sweep(
+      snapshotter.lazyDirectories(),
+      snapshotter.rows === "lost" ? "kept" : "removed",
+    );
     await predecessor?.end();
     await store.serve();
     new DiskReserve(root).takeBack();

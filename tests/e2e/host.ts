@@ -190,6 +190,19 @@ containerd_address = "${folder}/containerd.sock"
     return this.#daemon?.pid ?? 0;
   }
 
+  /** Waits until containerd talks to a daemon again that can make no snapshot. */
+  async connected(): Promise<void> {
+    for (let tries = 0; tries < 100; tries++) {
+      const { stderr } = await tryRun("ctr", [
+        ...["--address", this.containerd.address],
+        ...["snapshots", "--snapshotter", "soci", "usage"],
+      ], { timeoutMs: 10_000 });
+      if (!/connection error|Unavailable|refused/i.test(stderr)) return;
+      await pause(200);
+    }
+    throw new Error(`containerd does not come back\n${this.logs()}`);
+  }
+
   /** Waits until containerd, which backs off after a refused connection, talks to the daemon again. */
   async reconnected(): Promise<void> {
     const snapshots = async (...args: string[]) =>

@@ -10,6 +10,11 @@
  */
 export { FileError, type FileStep, isReadOnlyDisk } from "./errors.ts";
 export { makeScratchFolder } from "./scratch.ts";
+export { isFullDatabase, readDatabase, type SpareRoom } from "./database.ts";
+export type { DamagedRow, DroppedRow } from "./row_sums.ts";
+export { StateDatabase, type StateDatabaseOptions } from "./state_database.ts";
+export { type DatabaseMark, readMark, writeMark } from "./mark_file.ts";
+export { checkedLine, textOfLine } from "./checked_line.ts";
 export {
   Draft,
   type DraftOptions,

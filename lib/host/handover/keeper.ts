@@ -217,7 +217,7 @@ export class MountKeeper implements AsyncDisposable {
           heldAs: holder === null ? null : FIRST_HELD + i,
         })),
         holder,
-        ...(slots !== undefined && { slots }),
+        ...(slots !== undefined && { slots: named(slots) }),
       });
     if (this.#manager.storesDescriptors) return remember(null);
     try {
@@ -249,7 +249,7 @@ export class MountKeeper implements AsyncDisposable {
         state.slots.highest === slots.highest)
     ) return;
     try {
-      writeState(this.#path, { ...state, slots });
+      writeState(this.#path, { ...state, slots: named(slots) });
     } catch (error) {
       log.warn("the hand-over state names no newer slots", {
         error: String(error),
@@ -339,6 +339,13 @@ export class MountKeeper implements AsyncDisposable {
       throw error;
     }
   }
+}
+
+/** Of whatever tells them, those two. */
+function named(
+  { generation, highest }: NonNullable<HandoverState["slots"]>,
+): HandoverState["slots"] {
+  return { generation, highest };
 }
 
 function holderLives({ holder }: Pick<HandoverState, "holder">): boolean {

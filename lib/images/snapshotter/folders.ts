@@ -1,14 +1,20 @@
 import {
+  checkedLine,
   readTextIfThere,
   statIfThere,
+  textOfLine,
   writeWhole,
+  writeWholeSync,
 } from "../../host/files/mod.ts";
-import { logger } from "../../telemetry/mod.ts";
+import { bootId } from "../../host/os/mod.ts";
+import { logger, tellStateDamage } from "../../telemetry/mod.ts";
 import { mountsBelow } from "./disk.ts";
 import type { OwnDirectories } from "./provider.ts";
 import type { Owner, SnapshotKind } from "./types.ts";
 
 const log = logger("snapshotter");
+/** In a folder whose snapshot's row was lost: the machine's run in which containers may use it. */
+const KEPT = "kept";
 
 /**
  * The snapshots' folders: `<root>/<id>/{fs,work}`.
@@ -35,10 +41,21 @@ export class SnapshotFolders {
 
   /**
    * The record of a lazy snapshot's chain directories, from its folder; null if it has none.
-   * @throws FileError
+   * @throws FileError; Error when it is lost or damaged, which is told
    */
   record(id: number): string | null {
-    return readTextIfThere(`${this.#root}/${id}/directories`);
+    if (!this.has(id)) return null;
+    const path = `${this.#root}/${id}/directories`;
+    const line = readTextIfThere(path);
+    const text = line === null ? null : textOfLine(line) ?? unchecked(line);
+    if (text !== null) return text;
+    tellStateDamage({
+      path,
+      found: line === null ? "it is missing" : "its checksum is another one",
+      then:
+        "layers on top of this one are left to containerd, which unpacks them",
+    });
+    throw new Error(`the record of directories in ${path} is damaged`);
   }
 
   /** Whether a snapshot has a folder of its own. @throws FileError */
@@ -76,7 +93,9 @@ export class SnapshotFolders {
     const path = `${this.#root}/${staged}`;
     try {
       await own.write(`${path}/fs`);
-      await writeWhole(`${path}/directories`, own.record, { sync: "data" });
+      await writeWhole(`${path}/directories`, checkedLine(own.record), {
+        sync: "data",
+      });
       return staged;
     } catch (error) {
       this.unstage(staged);
@@ -84,8 +103,9 @@ export class SnapshotFolders {
     }
   }
 
-  /** Renames a staged folder to its number. */
+  /** Renames a staged folder to its number; also when its transaction is tried again. */
   adopt(staged: string, id: number): void {
+    if (!this.#staged.has(staged)) return;
     this.retire(id); // if a transaction failed, its number is used again
     Deno.renameSync(`${this.#root}/${staged}`, `${this.#root}/${id}`);
     this.#staged.delete(staged);
@@ -116,13 +136,30 @@ export class SnapshotFolders {
     this.#delete(retired);
   }
 
-  /** Deletes every folder that has no snapshot, and waits for deletions in progress. */
+  /** Deletes every folder that has no snapshot and is not kept, and waits for deletions in progress. */
   async sweep(ids: ReadonlySet<number>): Promise<void> {
     for (const { name } of [...Deno.readDirSync(this.#root)]) {
-      const wanted = /^[1-9][0-9]*$/.test(name) && ids.has(Number(name));
+      const wanted = isNumber(name) &&
+        (ids.has(Number(name)) || this.#isKept(name));
       if (!wanted && !this.#staged.has(name)) this.#delete(name);
     }
     await this.settled();
+  }
+
+  /**
+   * Keeps folders that have no snapshot until the machine is restarted: their rows were lost, and containers may be
+   * running on them. @throws FileError
+   */
+  keepWithout(ids: ReadonlySet<number>): void {
+    const boot = bootId();
+    for (const { name } of Deno.readDirSync(this.#root)) {
+      if (!isNumber(name) || ids.has(Number(name))) continue;
+      writeWholeSync(`${this.#root}/${name}/${KEPT}`, boot);
+    }
+  }
+
+  #isKept(name: string): boolean {
+    return readTextIfThere(`${this.#root}/${name}/${KEPT}`) === bootId();
   }
 
   /** Resolves when no deletion is in progress. */
@@ -139,6 +176,18 @@ export class SnapshotFolders {
 }
 
 /** Makes a directory with exactly this mode, whatever the umask is. */
+/** Older releases wrote the record alone. */
+function unchecked(line: string): string | null {
+  try {
+    JSON.parse(line);
+    return line;
+  } catch {
+    return null;
+  }
+}
+
+const isNumber = (name: string) => /^[1-9][0-9]*$/.test(name);
+
 function makeDirectory(path: string, mode: number): void {
   Deno.mkdirSync(path);
   Deno.chmodSync(path, mode);

@@ -29,6 +29,8 @@ function usesOf(layer: ProvidedLayer): readonly (Use & ServedLayer)[] {
 
 /** How many layers are restored in parallel after a restart. */
 const RESTORE_CONCURRENCY = 8;
+/** How long a start waits for what has to be fetched again before anything can be served, ms. */
+const FETCH_LOST_MS = 5_000;
 
 /**
  * The lazily served layers behind committed snapshots: where each is shown in this run of the daemon, and
@@ -118,21 +120,36 @@ export class LazyLayers {
     }
   }
 
-  /** Restores the layers of all lazy snapshots of the last run. One that fails is tried again when it is needed. */
+  /**
+   * Restores the layers of all lazy snapshots of the last run. What is lost on this disk is asked for at once, as
+   * containers may be reading it; the start waits a while for that. One that fails is tried again when it is needed.
+   */
   async restoreAll(): Promise<void> {
     const waiting = this.#store.allUses();
+    const lost: typeof waiting = [];
     const next = async (): Promise<void> => {
       for (
         let use = waiting.shift();
         use !== undefined;
         use = waiting.shift()
       ) {
-        await this.#restore(use, use.labels, "disk");
+        const restored = await this.#restore(use, use.labels, "disk");
+        if (restored === null) lost.push(use);
         // New connections must get an answer to their handshake within a second.
         await new Promise<void>((resolve) => setImmediate(resolve));
       }
     };
     await Promise.all(Array.from({ length: RESTORE_CONCURRENCY }, next));
+    if (lost.length === 0) return;
+    const timer = Promise.withResolvers<void>();
+    const late = setTimeout(timer.resolve, FETCH_LOST_MS);
+    await Promise.race([
+      Promise.all(
+        lost.map((use) => this.#restore(use, use.labels, "anywhere")),
+      ),
+      timer.promise,
+    ]);
+    clearTimeout(late);
   }
 
   /**

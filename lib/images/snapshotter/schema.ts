@@ -22,11 +22,11 @@ export function assertKnown(database: DatabaseSync, path: string): void {
   }
 }
 
-/** Makes the tables of a database, and adds what an older release did not have. */
-export function makeTables(database: DatabaseSync): void {
+/** Makes the tables of a database, and adds what an older release did not have. @returns whether there was anything to do */
+export function makeTables(database: DatabaseSync): boolean {
   const { user_version: version } = database
     .prepare("PRAGMA user_version").get() as { user_version: number };
-  if (version === SCHEMA_VERSION) return;
+  if (version === SCHEMA_VERSION) return false;
   database.exec(`
       BEGIN IMMEDIATE;
       CREATE TABLE IF NOT EXISTS snapshots (
@@ -98,6 +98,7 @@ export function makeTables(database: DatabaseSync): void {
       PRAGMA user_version = ${SCHEMA_VERSION};
       COMMIT;
     `);
+  return true;
 }
 
 /** Older releases stored only the directory, whose name is the slot. */

@@ -1,3 +1,4 @@
+import type { SpareRoom } from "../../host/files/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { diskUsage } from "./disk.ts";
 import {
@@ -17,6 +18,7 @@ import { LazyLayers } from "./layers.ts";
 import { MappedLowers } from "./mapped_lowers.ts";
 import { Lowers } from "./lowers.ts";
 import { mountSpecs, overlayOptionsOfKernel } from "./mounts.ts";
+import { openSnapshotStore } from "./open_store.ts";
 import type { ImageCatalog, LayerProvider, ProvidedLayer } from "./provider.ts";
 import {
   type CommitRequest,
@@ -51,6 +53,8 @@ export interface SnapshotterOptions {
   readonly completeWaitMs?: number;
   /** Says which images containerd has. Default: nobody says. */
   readonly catalog?: ImageCatalog;
+  /** Room on the disk for what must be written when it is full. */
+  readonly spare?: SpareRoom | undefined;
 }
 
 const DEFAULT_COMPLETE_WAIT_MS = 120_000;
@@ -76,6 +80,8 @@ const DEFAULT_COMPLETE_WAIT_MS = 120_000;
  */
 export class Snapshotter implements AsyncDisposable {
   readonly #store: SnapshotStore;
+  /** `lost`: layers that no snapshot uses may be in use by containers all the same. */
+  readonly rows: "whole" | "lost";
   readonly #folders: SnapshotFolders;
   readonly #layers: LazyLayers;
   readonly #mapped: MappedLowers;
@@ -94,7 +100,9 @@ export class Snapshotter implements AsyncDisposable {
       );
     }
     this.#folders = new SnapshotFolders(`${root}/snapshots`);
-    this.#store = new SnapshotStore(`${root}/metadata.db`);
+    const opened = openSnapshotStore(root, this.#folders, options.spare);
+    this.#store = opened.store;
+    this.rows = opened.rows;
     this.#layers = new LazyLayers(options.provider, this.#store);
     this.#mapped = new MappedLowers({
       root: options.root,
@@ -123,7 +131,7 @@ export class Snapshotter implements AsyncDisposable {
 
   /** `lazyDirectories` of a root that no process serves; empty where there are no snapshots. */
   static lazyDirectoriesBelow(root: string): string[] {
-    return SnapshotStore.lazyDirectoriesIn(`${root}/snapshotter/metadata.db`);
+    return SnapshotStore.lazyDirectoriesIn(`${root}/snapshotter`);
   }
 
   /** Opens the state, restores the lazy layers of the last run, and removes what a crash left behind. */

@@ -1,8 +1,13 @@
-import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { statIfThere } from "../../host/files/mod.ts";
-import { SnapshotError } from "./errors.ts";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { readDatabase, statIfThere } from "../../host/files/mod.ts";
+import { SnapshotError, SnapshotterSetupError } from "./errors.ts";
 import type { ProvidedImage, ServedLayer } from "./provider.ts";
-import { assertKnown, makeTables } from "./schema.ts";
+import { assertKnown } from "./schema.ts";
+import {
+  MARK_FILE,
+  SnapshotDatabase,
+  type SnapshotDatabaseOptions,
+} from "./snapshot_database.ts";
 import type {
   Labels,
   SnapshotInfo,
@@ -58,25 +63,16 @@ const SELECT = `
  * kinds. No method waits for anything but the disk.
  */
 export class SnapshotStore implements Disposable {
+  /** Its file. */
+  readonly file: SnapshotDatabase;
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   readonly #uses = new StoredUses((sql) => this.#prepare(sql));
 
-  /** @param path the database file; made when missing. @throws SnapshotterSetupError */
-  constructor(path: string) {
-    this.#database = new DatabaseSync(path);
-    try {
-      assertKnown(this.#database, path);
-    } catch (error) {
-      this.#database.close();
-      throw error;
-    }
-    this.#database.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
-      PRAGMA foreign_keys = ON;
-    `);
-    makeTables(this.#database);
+  /** @param path the database file; made when missing. @throws SnapshotterSetupError; SQLite's errors */
+  constructor(path: string, options: SnapshotDatabaseOptions = {}) {
+    this.file = new SnapshotDatabase(path, options);
+    this.#database = this.file.state.database;
   }
 
   /**
@@ -85,7 +81,7 @@ export class SnapshotStore implements Disposable {
    */
   static assertUnderstood(path: string): void {
     if (statIfThere(path) === null) return;
-    const database = new DatabaseSync(path, { readOnly: true });
+    const database = readDatabase(path);
     try {
       assertKnown(database, path);
     } finally {
@@ -94,13 +90,20 @@ export class SnapshotStore implements Disposable {
   }
 
   /**
-   * Directories of the lazy layers in a database; empty when there is no database.
-   * @throws SnapshotterSetupError
+   * Directories of the lazy layers in a folder's database; empty when there never was one.
+   * @throws SnapshotterSetupError; also when it is lost
    */
-  static lazyDirectoriesIn(path: string): string[] {
+  static lazyDirectoriesIn(folder: string): string[] {
+    const path = `${folder}/metadata.db`;
     SnapshotStore.assertUnderstood(path);
-    if (statIfThere(path) === null) return [];
-    using store = new SnapshotStore(path);
+    if (statIfThere(path) === null) {
+      if (statIfThere(`${folder}/${MARK_FILE}`) === null) return [];
+      throw new SnapshotterSetupError(
+        path,
+        "is lost: nobody knows which layers containers use; start the daemon, which says what to do",
+      );
+    }
+    using store = new SnapshotStore(path, { whenDamaged: "refuse" });
     return store.allUses().map(({ directory }) => directory);
   }
 
@@ -114,7 +117,7 @@ export class SnapshotStore implements Disposable {
     snapshot: NewSnapshot,
     beforeCommit: (id: number) => void = () => {},
   ): SnapshotRow {
-    return this.#transaction(() => {
+    return this.file.transaction(snapshot.name, () => {
       const { name, kind, labels, layer } = snapshot;
       if (this.find(name) !== null) throw alreadyExists(name);
       const parentId = snapshot.parent === ""
@@ -188,7 +191,7 @@ export class SnapshotStore implements Disposable {
     labels: Labels,
     usage: SnapshotUsage,
   ): SnapshotRow {
-    return this.#transaction(() => {
+    return this.file.transaction(key, () => {
       const active = this.get(key);
       if (this.find(name) !== null) throw alreadyExists(name);
       if (active.kind !== "active") {
@@ -220,7 +223,7 @@ export class SnapshotStore implements Disposable {
    * @throws SnapshotError `not-found`, or `failed-precondition` while it is another's parent.
    */
   remove(key: string): SnapshotRow {
-    return this.#transaction(() => {
+    return this.file.transaction(key, () => {
       const row = this.get(key);
       const child = this.#prepare(
         "SELECT name FROM snapshots WHERE parent_id = ? LIMIT 1",
@@ -240,7 +243,7 @@ export class SnapshotStore implements Disposable {
 
   /** Replaces the labels by what `change` returns for them. */
   updateLabels(key: string, change: (labels: Labels) => Labels): SnapshotRow {
-    return this.#transaction(() => {
+    return this.file.transaction(key, () => {
       const row = this.get(key);
       this.#prepare(
         "UPDATE snapshots SET labels = ?, updated_ms = ? WHERE id = ?",
@@ -254,7 +257,10 @@ export class SnapshotStore implements Disposable {
     from: Pick<LayerUse, "slot" | "claimant" | "layerDigest">,
     to: Pick<LayerUse, "slot" | "directory">,
   ): void {
-    this.#transaction(() => this.#uses.move(from, to));
+    this.file.transaction(
+      from.layerDigest,
+      () => this.#uses.move(from, to),
+    );
   }
 
   /** @throws SnapshotError `not-found`. */
@@ -348,7 +354,7 @@ export class SnapshotStore implements Disposable {
 
   /** Closes the database. */
   [Symbol.dispose](): void {
-    this.#database.close();
+    this.file[Symbol.dispose]();
   }
 
   #prepare(sql: string): StatementSync {
@@ -358,18 +364,6 @@ export class SnapshotStore implements Disposable {
       this.#statements.set(sql, statement);
     }
     return statement;
-  }
-
-  #transaction<T>(work: () => T): T {
-    this.#database.exec("BEGIN IMMEDIATE");
-    try {
-      const result = work();
-      this.#database.exec("COMMIT");
-      return result;
-    } catch (error) {
-      this.#database.exec("ROLLBACK");
-      throw error;
-    }
   }
 }
 

@@ -1,6 +1,18 @@
-import { bytesOnDisk, namesIn, removeFolder } from "../../host/files/mod.ts";
+import {
+  bytesOnDisk,
+  FileError,
+  isFullDatabase,
+  namesIn,
+  removeFolder,
+} from "../../host/files/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
-import { slotOf, SlotTableStore, takeLock } from "../store/mod.ts";
+import {
+  type IdleLayerFolders,
+  openSlotTable,
+  slotOf,
+  SlotTableStore,
+  takeLock,
+} from "../store/mod.ts";
 import { layersDirectoryOf } from "./start.ts";
 
 const log = logger("images");
@@ -27,7 +39,11 @@ export function collectGarbage(
   if (!SlotTableStore.exists(`${root}/slots.db`)) {
     return { layers: 0, bytes: 0 };
   }
-  using slots = new SlotTableStore(`${root}/slots.db`);
+  using slots = openSlotTable({
+    root,
+    layersDirectory: layersDirectoryOf(root),
+    handedOver: null,
+  });
   return removeLayersBut(root, slots, new Set(inUse.map(slotOf)));
 }
 
@@ -36,7 +52,7 @@ export function collectGarbage(
  * downloads folders. Only the process that holds the root's lock may call it, and only while no
  * layer is being opened.
  */
-export function removeLayersBut(
+function removeLayersBut(
   root: string,
   slots: SlotTableStore,
   wanted: ReadonlySet<number | null>,
@@ -62,6 +78,37 @@ export function removeLayersBut(
     }
   }
   return { layers, bytes };
+}
+
+/**
+ * What a start removes: every layer below `root` but those that are wanted. A disk that takes nothing keeps them until
+ * the next start.
+ * @param given.others `kept`: nobody knows who used them, so they stay as caches.
+ */
+export function sweepLayers(
+  root: string,
+  { slots, idle, wanted, others }: {
+    readonly slots: SlotTableStore;
+    readonly idle: IdleLayerFolders;
+    readonly wanted: Set<number | null>;
+    readonly others: "removed" | "kept";
+  },
+): void {
+  if (others === "kept") {
+    for (const { slot } of slots.all()) {
+      if (wanted.has(slot)) continue;
+      idle.add(slot);
+      wanted.add(slot);
+    }
+  }
+  try {
+    removeLayersBut(root, slots, wanted);
+  } catch (error) {
+    if (!(error instanceof FileError) && !isFullDatabase(error)) throw error;
+    log.warn("what a crash left over stays until the next start", {
+      error: String(error),
+    });
+  }
 }
 
 function bytesBelow(path: string): number {

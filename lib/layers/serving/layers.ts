@@ -3,9 +3,9 @@ import type { FaceChoice } from "../faces/mod.ts";
 import type { ServedMount } from "../fs/mod.ts";
 import { type Digest, isDigest, sha256 } from "../../formats/oci/mod.ts";
 import { disposeSource, type SpanSource } from "../spans/mod.ts";
-import { logger } from "../../telemetry/mod.ts";
+import { logger, tellStateDamage } from "../../telemetry/mod.ts";
 import { LostZtocError, LyingZtocError, SHARED, slotOf } from "../store/mod.ts";
-import { removeLayersBut } from "./gc.ts";
+import { sweepLayers } from "./gc.ts";
 import {
   type CacheFigures,
   type FetchFigures,
@@ -100,11 +100,11 @@ export class LayerStore implements AsyncDisposable {
 
   /** Starts to answer reads. With a keeper, the mounts outlive this process from here on. */
   async serve(): Promise<void> {
-    const { saver, files, cache } = this.#machinery;
+    const { saver, files, cache, slots } = this.#machinery;
     await saver.settled(); // the FUSE tree reads what it writes
     await files.serve();
     cache.start(); // a predecessor that still read these files is gone
-    this.#keeper?.keep(await files.mounts());
+    this.#keeper?.keep(await files.mounts(), slots);
   }
 
   /**
@@ -113,9 +113,9 @@ export class LayerStore implements AsyncDisposable {
    * reads wait for the successor. Only with a keeper.
    */
   async leave(): Promise<void> {
-    const { files } = this.#machinery;
+    const { files, slots } = this.#machinery;
     await files.settled(); // a successor finds every mount
-    this.#keeper?.keep(await files.mounts());
+    this.#keeper?.keep(await files.mounts(), slots);
     files.detach();
   }
 
@@ -308,7 +308,7 @@ export class LayerStore implements AsyncDisposable {
     makeSource: () => SpanSource,
     options: { readonly slot?: number; readonly claimant?: string } = {},
   ): Promise<OpenLayer | null> {
-    const { slots } = this.#machinery;
+    const { slots, layersDirectory } = this.#machinery;
     for (const record of slots.ofLayer(layerDigest)) {
       if (options.slot !== undefined && record.slot !== options.slot) continue;
       if (slots.condemned(record, record.diffId) !== null) continue;
@@ -324,6 +324,12 @@ export class LayerStore implements AsyncDisposable {
         });
       } catch (error) {
         if (!(error instanceof LostZtocError)) throw error;
+        tellStateDamage({
+          path: `${layersDirectory}/${record.slot}/ztoc`,
+          found: "it is missing, or has another digest than slots.db says",
+          then:
+            "it is asked for again; until it is here, reads of the layer fail",
+        });
       }
     }
     return null;
@@ -339,7 +345,7 @@ export class LayerStore implements AsyncDisposable {
     this.#close(layer, options.discard ? "discarded" : "kept");
     if (!options.discard) return this.#machinery.idle.add(slot);
     // The slot first: a folder without a slot is removed as garbage, a slot without a folder is not.
-    this.#machinery.slots.remove(slot);
+    this.#machinery.forget(slot);
     this.#track(layer, layer.removeFolder());
   }
 
@@ -364,19 +370,20 @@ export class LayerStore implements AsyncDisposable {
    * Removes every layer that is neither served nor in use nor kept: its slot, cache and unfinished files.
    * Called once all known layers are restored: what is left then is what a crash left behind.
    * @param inUse directories of layers to keep although they could not be restored.
+   * @param others `kept`: nobody knows who used them, so they stay as caches.
    */
-  sweep(inUse: readonly string[]): void {
+  sweep(
+    inUse: readonly string[],
+    others: "removed" | "kept" = "removed",
+  ): void {
     const { slots, idle, files } = this.#machinery;
-    removeLayersBut(
-      this.root,
-      slots,
-      new Set([
-        ...this.#layers.keys(),
-        ...this.#opening.keys(),
-        ...inUse.map(slotOf),
-        ...idle.slots(),
-      ]),
-    );
+    const wanted = new Set([
+      ...this.#layers.keys(),
+      ...this.#opening.keys(),
+      ...inUse.map(slotOf),
+      ...idle.slots(),
+    ]);
+    sweepLayers(this.root, { slots, idle, wanted, others });
     files.sweep();
   }
 

@@ -12,9 +12,13 @@ import {
   LayerSaver,
   type SlotTableStore,
 } from "../store/mod.ts";
+import { isFullDatabase } from "../../host/files/mod.ts";
 import { bootId } from "../../host/os/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
 import { LayerOpener } from "../opening/mod.ts";
 import { Twins } from "./twins.ts";
+
+const log = logger("images");
 
 /**
  * Compressed bytes in memory per inflate Worker: one span being inflated, and one arriving. On a
@@ -140,7 +144,7 @@ export class Machinery implements Disposable {
     this.idle = new IdleLayerFolders(
       layersDirectory,
       slots.all().map(({ slot }) => slot),
-      (slot) => slots.remove(slot),
+      this.forget,
     );
     this.cache = new SpanCache({ maxBytes: maxCacheBytes, idle: this.idle });
     this.scheduler = new SpanScheduler({
@@ -148,6 +152,19 @@ export class Machinery implements Disposable {
       maxHeldBytes: this.pool.capacity * HELD_BYTES_PER_WORKER,
     });
   }
+
+  /**
+   * Forgets a slot whose folder goes. On a disk so full that not even this can be written the folder goes all the
+   * same, and the row with the next start: its layer would be fetched again.
+   */
+  readonly forget = (slot: number): void => {
+    try {
+      this.slots.remove(slot);
+    } catch (error) {
+      if (!isFullDatabase(error)) throw error;
+      log.warn("a removed layer is forgotten at the next start", { slot });
+    }
+  };
 
   /** The most bytes of one reader's read-ahead. */
   get maxReadAheadBytes(): number {

@@ -162,7 +162,11 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     opened.use(folder);
     if (files.detached) throw new OpeningError("a successor opens layers");
     const marks = opened.use(files.reserve(folder.spans.count));
-    const map = opened.use(folder.openMap(marks.presence, machinery.bootId));
+    const map = opened.use(folder.openMap(
+      marks.presence,
+      machinery.bootId,
+      `${wanted.identity.layerDigest} ${wanted.identity.ztocDigest}`,
+    ));
     const layer = new OpenLayer(
       wanted,
       made,

@@ -9,6 +9,7 @@ import { chooseFace, type FaceChoice, type FaceWish } from "../faces/mod.ts";
 import { LayerFileSystem, type ServedMount } from "../fs/mod.ts";
 import {
   DiskReserve,
+  openSlotTable,
   SlotTableStore,
   StateVersionError,
   takeLock,
@@ -73,7 +74,11 @@ export async function start(options: StartOptions): Promise<Started> {
   using stack = new DisposableStack();
   const lock = stack.use(takeLock(`${root}/lock`));
   new DiskReserve(root).prepare();
-  const slots = stack.use(new SlotTableStore(`${root}/slots.db`));
+  const slots = stack.use(openSlotTable({
+    root,
+    layersDirectory,
+    handedOver: options.keeper?.slotMark() ?? null,
+  }));
   const taken = options.mounts ?? takeMounts(options, slots);
   // Mounts of a dead process that nobody takes over stay dead.
   if (taken === null) detachBelow(mountDirectory);

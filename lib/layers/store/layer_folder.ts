@@ -6,23 +6,29 @@ import {
   type ZtocCompression,
 } from "../../formats/ztoc/mod.ts";
 import {
+  checkedLine,
   readTextIfThere,
   removeFolder,
+  removeIfThere,
+  statIfThere,
+  textOfLine,
   writeWholeSync,
 } from "../../host/files/mod.ts";
 import {
   closeFd,
+  ERRNO,
   fileSize,
   O,
   openFd,
   OsError,
   truncateFd,
 } from "../../host/os/mod.ts";
-import { logger } from "../../telemetry/mod.ts";
+import { logger, tellStateDamage } from "../../telemetry/mod.ts";
 import { type HeaderIndex, HeaderTable, SpanMap } from "../spans/mod.ts";
 import type { LayerTree } from "../tree/mod.ts";
 import { type NewFiles, readTree } from "./layer_files.ts";
 import type { LayerSaver } from "./saver.ts";
+import { SLOT_RECORD } from "./slot_files.ts";
 
 const log = logger("images");
 
@@ -47,11 +53,12 @@ export interface BegunFolder {
  *
  * | file | what | made |
  * |---|---|---|
+ * | `slot` | the layer's row of `slots.db`, should that be lost | once; again when the row changes |
  * | `ztoc` | the ztoc that the layer is served by | once |
  * | `tree` | its file tree, compiled from the ztoc | once; again when it is torn or of another version |
  * | `headers` | what the ztoc says of each tar header | the same |
  * | `data` | sparse file of the uncompressed tar | filled span by span |
- * | `spans` | which spans are in `data` (`SpanMap`) | one byte is written when a span comes or goes |
+ * | `spans` | which spans are in `data` (`SpanMap`) | one word is written when a span comes or goes |
  * | `diff-id` | diff ID that the whole tar must have | once it is known |
  * | `checked` | the diff ID that the whole tar was found to have | once |
  * | `checked-sum` | checksum over that diff ID and the ztoc's digest | once |
@@ -100,13 +107,14 @@ export class LayerFolder implements Disposable {
     this.saved = saved;
     this.headers = headers;
     using opened = new DisposableStack();
-    this.dataFd = opened.adopt(
-      openFd(`${path}/data`, O.RDWR | O.CREAT),
-      closeFd,
-    );
+    this.dataFd = opened.adopt(openData(`${path}/data`), closeFd);
     this.#isDataOld = this.uncompressedSize > 0 &&
       fileSize(this.dataFd) === this.uncompressedSize;
-    truncateFd(this.dataFd, this.uncompressedSize);
+    if (!this.#isDataOld) {
+      // The marks first: whoever kills this process now must not leave them over a file of holes.
+      removeIfThere(`${path}/spans`);
+      truncateFd(this.dataFd, this.uncompressedSize);
+    }
     opened.move();
   }
 
@@ -122,7 +130,7 @@ export class LayerFolder implements Disposable {
     saver: LayerSaver,
   ): BegunFolder {
     const known = knownDiffId(path, isNew, said);
-    const bytes = new TextEncoder().encode(known.diffId ?? "");
+    const bytes = new TextEncoder().encode(checkedLine(known.diffId ?? ""));
     const all = known.isNew ? [...files, { name: "diff-id", bytes }] : files;
     return { known, saved: saver.save(path, all) };
   }
@@ -145,12 +153,14 @@ export class LayerFolder implements Disposable {
   /**
    * Opens the span map and sets `presence` from it.
    * @param bootId the machine's current boot ID.
+   * @param owner names the layer and its ztoc: the map of another one is damage.
    * @throws OsError
    */
-  openMap(presence: Uint8Array, bootId: string): SpanMap {
+  openMap(presence: Uint8Array, bootId: string, owner: string): SpanMap {
     return SpanMap.open(`${this.path}/spans`, presence, {
       bootId,
       trusted: this.#isDataOld,
+      owner,
     });
   }
 
@@ -233,12 +243,22 @@ function knownDiffId(
   said: { readonly diffId: Digest | null; readonly ztocDigest: string },
 ): KnownDiffId {
   const { ztocDigest } = said;
-  const written = isNewFolder ? null : readTextIfThere(`${path}/diff-id`);
+  const line = isNewFolder ? null : readTextIfThere(`${path}/diff-id`);
+  const written = line === null ? null : diffIdIn(path, line);
+  if (line !== null && written === null) {
+    tellStateDamage({
+      path: `${path}/diff-id`,
+      found: "its checksum is another one",
+      then: said.diffId === null
+        ? "the layer is compared as a whole once an image with it is pulled again"
+        : "it is written again",
+    });
+  }
   const diffId = said.diffId ?? (isDigest(written) ? written : null);
   return {
     diffId,
     ztocDigest,
-    isNew: diffId !== null && diffId !== written,
+    isNew: diffId !== null && line !== checkedLine(diffId),
     isChecked: diffId !== null && !isNewFolder &&
       readTextIfThere(`${path}/checked`) === diffId &&
       readTextIfThere(`${path}/checked-sum`) === sumOfProof(diffId, ztocDigest),
@@ -248,4 +268,23 @@ function knownDiffId(
 /** Ties what the tar was found to be to the ztoc it came by. */
 function sumOfProof(diffId: Digest, ztocDigest: string): Digest {
   return sha256(new TextEncoder().encode(`${diffId} ${ztocDigest}`));
+}
+
+/**
+ * What the file says; null when it cannot be trusted. Older releases wrote the digest alone, and no record of the slot
+ * beside it.
+ */
+function diffIdIn(path: string, line: string): string | null {
+  const isOld = statIfThere(`${path}/${SLOT_RECORD}`) === null;
+  return textOfLine(line) ?? (isOld && isDigest(line) ? line : null);
+}
+
+/** On a read-only disk what is here can be read. @throws OsError */
+function openData(path: string): number {
+  try {
+    return openFd(path, O.RDWR | O.CREAT);
+  } catch (error) {
+    if (!(error instanceof OsError) || error.errno !== ERRNO.EROFS) throw error;
+    return openFd(path, O.RDONLY);
+  }
 }

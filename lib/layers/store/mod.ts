@@ -4,6 +4,7 @@
  * ```text
  * <root>/lock            held by the process that owns all below (`takeLock`)
  * <root>/slots.db        which layer has which slot, who may have it, which ztocs lie (`SlotTableStore`)
+ * <root>/slot-mark       the highest slot ever given, should that be lost (`openSlotTable`)
  * <root>/reserve         disk set aside for state (`DiskReserve`)
  * <root>/layers/<slot>/  all that is kept of one layer (`LayerFolder`)
  * ```
@@ -47,6 +48,12 @@ export {
 } from "./layer_files.ts";
 export { LayerSaver } from "./saver.ts";
 export { FolderLower, writeChain } from "./chain_folder.ts";
+export {
+  type HandedOverSlots,
+  openSlotTable,
+  type SlotTablePlace,
+} from "./open_slots.ts";
+export type { SlotRow } from "./slot_files.ts";
 export { DiskReserve } from "./reserve.ts";
 export { IdleLayerFolders } from "./idle.ts";
 export { isLockFree, RootInUseError, takeLock } from "./lock.ts";

@@ -1,7 +1,8 @@
 import { putOnDisk } from "../../host/files/mod.ts";
-import { type NewFile, saveFiles } from "./layer_files.ts";
+import { holds, type NewFile, saveFiles } from "./layer_files.ts";
 import { CoalescedTask } from "./coalesced_task.ts";
-import type { SlotTableStore } from "./slots.ts";
+import { SLOT_RECORD, slotRecordBytes } from "./slot_files.ts";
+import { slotOf, type SlotTableStore } from "./slots.ts";
 
 /** Syncs the parts of a layer that must survive a power loss, without blocking the main thread. */
 export class LayerSaver {
@@ -22,7 +23,8 @@ export class LayerSaver {
    * the layer's slot. A snapshot committed on the layer relies on all three.
    * @throws FileError
    */
-  save(folder: string, files: readonly NewFile[]): Promise<void> {
+  save(folder: string, made: readonly NewFile[]): Promise<void> {
+    const files = [...made, ...this.#record(folder)];
     if (files.length === 0) return Promise.resolve();
     const before = this.#underWay.get(folder);
     const saved = this.#save(folder, files, before).finally(() => {
@@ -31,6 +33,16 @@ export class LayerSaver {
     saved.catch(() => {}); // the callers that wait for the layer get the error
     this.#underWay.set(folder, saved);
     return saved;
+  }
+
+  /** The folder's own word for which layer it is, where it has none or another one. */
+  #record(folder: string): NewFile[] {
+    const row = this.#slots.row(slotOf(folder) ?? 0);
+    if (row === null) return [];
+    const bytes = slotRecordBytes(row);
+    return holds(`${folder}/${SLOT_RECORD}`, bytes)
+      ? []
+      : [{ name: SLOT_RECORD, bytes }];
   }
 
   /**

@@ -1,11 +1,17 @@
-import { DatabaseSync } from "node:sqlite";
-import { putOnDisk, statIfThere } from "../../host/files/mod.ts";
-import { StateVersionError } from "./errors.ts";
+import type { DatabaseSync } from "node:sqlite";
+import {
+  putOnDisk,
+  readDatabase,
+  type SpareRoom,
+  StateDatabase,
+  statIfThere,
+  writeMark,
+} from "../../host/files/mod.ts";
+import { bootId } from "../../host/os/mod.ts";
 import type { LayerIdentity } from "./identity.ts";
 import { CoalescedTask } from "./coalesced_task.ts";
-
-/** Raised when the tables change. */
-const SCHEMA_VERSION = 2;
+import type { SlotRow } from "./slot_files.ts";
+import { assertKnown, makeTables } from "./slot_schema.ts";
 
 /** The domain of a layer that somebody's registry has shown: whoever shows it too may use it. */
 export const SHARED = "";
@@ -38,85 +44,111 @@ export class SlotsExhaustedError extends Error {
  */
 export class SlotTableStore implements Disposable {
   readonly #database: DatabaseSync;
+  readonly #state: StateDatabase | null;
+  readonly #markPath: string | null;
   readonly #syncing: CoalescedTask;
 
   /**
-   * Opens the table.
+   * Opens the table. Nothing is written when it is there and whole.
    * @param path the database file; made when missing.
    * @param options.access `read`: another process owns the table.
-   * @throws StateVersionError
+   * @param options.markPath where the highest slot is written down before it is given out.
+   * @param options.spare for writes that find the disk full.
+   * @throws StateVersionError; SQLite's errors
    */
-  constructor(path: string, options: { access?: "own" | "read" } = {}) {
-    const readOnly = options.access === "read";
-    this.#database = new DatabaseSync(path, { readOnly });
+  constructor(
+    path: string,
+    options: {
+      readonly access?: "own" | "read";
+      readonly markPath?: string;
+      readonly spare?: SpareRoom;
+    } = {},
+  ) {
+    const { access = "own", markPath = null, spare } = options;
+    this.#markPath = markPath;
+    this.#state = access === "read" ? null : StateDatabase.open(path, {
+      assertKnown: (database) => assertKnown(database, path),
+      makeTables,
+      ...(spare !== undefined && { spare }),
+    });
+    this.#database = this.#state?.database ?? readDatabase(path);
     // SQLite appends each transaction to this file before it reaches the database file.
-    this.#syncing = new CoalescedTask(() => putOnDisk(`${path}-wal`));
-    const version = Number(
-      this.#database.prepare("PRAGMA user_version").get()?.user_version,
-    );
-    if (version > SCHEMA_VERSION) {
-      this.#database.close();
-      throw new StateVersionError(
-        path,
-        `written by a newer release (schema ${version}, this one knows ${SCHEMA_VERSION})`,
-      );
+    this.#syncing = new CoalescedTask(async () => {
+      if (this.#state?.kept !== "in memory") await putOnDisk(`${path}-wal`);
+    });
+    if (access === "own") {
+      this.#database.exec("PRAGMA synchronous = NORMAL");
+      return;
     }
-    if (readOnly) return;
-    this.#database.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA synchronous = FULL;
-    `);
-    if (version < SCHEMA_VERSION) this.#migrate();
-    this.#database.exec("PRAGMA synchronous = NORMAL");
+    try {
+      assertKnown(this.#database, path);
+    } catch (error) {
+      this.#database.close();
+      throw error;
+    }
   }
 
-  /** Makes the tables, or turns those of an older release into them. Slots and the highest slot stay. */
-  #migrate(): void {
-    this.#database.exec(`
-      BEGIN IMMEDIATE;
-      CREATE TABLE IF NOT EXISTS slots (
-        slot INTEGER PRIMARY KEY AUTOINCREMENT,
-        layer_digest TEXT NOT NULL,
-        ztoc_digest TEXT NOT NULL
-      ) STRICT;
-      CREATE TABLE IF NOT EXISTS condemned (
-        layer_digest TEXT NOT NULL,
-        ztoc_digest TEXT NOT NULL,
-        reason TEXT NOT NULL
-      ) STRICT;
-      ALTER TABLE slots RENAME TO old_slots;
-      CREATE TABLE slots (
-        slot INTEGER PRIMARY KEY AUTOINCREMENT,
-        layer_digest TEXT NOT NULL,
-        ztoc_digest TEXT NOT NULL,
-        diff_id TEXT NOT NULL,
-        domain TEXT NOT NULL,
-        UNIQUE (layer_digest, ztoc_digest, diff_id, domain)
-      ) STRICT;
-      INSERT INTO slots SELECT slot, layer_digest, ztoc_digest, '', '' FROM old_slots;
-      DELETE FROM sqlite_sequence WHERE name = 'slots';
-      INSERT INTO sqlite_sequence (name, seq)
-        SELECT 'slots', seq FROM sqlite_sequence WHERE name = 'old_slots';
-      DROP TABLE old_slots;
-      ALTER TABLE condemned RENAME TO old_condemned;
-      CREATE TABLE condemned (
-        layer_digest TEXT NOT NULL,
-        ztoc_digest TEXT NOT NULL,
-        diff_id TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        PRIMARY KEY (layer_digest, ztoc_digest, diff_id)
-      ) STRICT;
-      INSERT INTO condemned SELECT layer_digest, ztoc_digest, '', reason FROM old_condemned;
-      DROP TABLE old_condemned;
-      CREATE TABLE claims (
-        slot INTEGER NOT NULL,
-        claimant TEXT NOT NULL,
-        proven INTEGER NOT NULL,
-        PRIMARY KEY (slot, claimant)
-      ) STRICT;
-      PRAGMA user_version = ${SCHEMA_VERSION};
-      COMMIT;
-    `);
+  /** Names the database, as `StateDatabase` says it; empty in one of another process. */
+  get generation(): string {
+    return this.#state?.generation ?? "";
+  }
+
+  /** Whether the database was made just now, or is of a release that gave it no generation. */
+  get origin(): StateDatabase["origin"] {
+    return this.#state?.origin ?? "kept";
+  }
+
+  /** What was found wrong in the file; null: nothing. */
+  get damage(): string | null {
+    if (this.#state === null) return null;
+    const { aside, dropped } = this.#state;
+    if (aside !== null) return `it cannot be read (${aside}), and is put aside`;
+    return dropped.length === 0
+      ? null
+      : `${dropped.length} entries of it were changed, and are taken out`;
+  }
+
+  /** The highest slot that was ever given. */
+  get highest(): number {
+    const row = this.#database.prepare(
+      "SELECT seq FROM sqlite_sequence WHERE name = 'slots'",
+    ).get();
+    return Number(row?.seq ?? 0);
+  }
+
+  /** Gives no slot up to this one from now on, whatever the table says. */
+  startAbove(highest: number): void {
+    if (this.highest >= highest) return;
+    this.#write(() => {
+      this.#database.exec("DELETE FROM sqlite_sequence WHERE name = 'slots'");
+      this.#database.prepare(
+        "INSERT INTO sqlite_sequence (name, seq) VALUES ('slots', ?)",
+      ).run(highest);
+    });
+  }
+
+  /** A row as its layer's folder keeps it; null when the slot is not in use. */
+  row(slot: number): SlotRow | null {
+    const row = this.#database.prepare("SELECT * FROM slots WHERE slot = ?")
+      .get(slot);
+    return (row ?? null) as SlotRow | null;
+  }
+
+  /** Puts a row back, as a folder has it. @returns false when the slot, or the layer, has one already. */
+  restore(row: SlotRow): boolean {
+    const columns = this.#database.prepare("PRAGMA table_info(slots)").all()
+      .map(({ name }) => String(name));
+    const { changes } = this.#write(() =>
+      this.#database.prepare(`
+        INSERT OR IGNORE INTO slots (${columns.join(", ")})
+        VALUES (${columns.map(() => "?").join(", ")})`)
+        .run(...columns.map((name) => row[name] ?? ""))
+    );
+    return Number(changes) > 0;
+  }
+
+  #write<T>(write: () => T): T {
+    return this.#state === null ? write() : this.#state.write(write);
   }
 
   /** Whether there is a table at a path. */
@@ -148,9 +180,13 @@ export class SlotTableStore implements Disposable {
       const slot = Number(known.slot);
       return { slot, layerDigest, ztocDigest, diffId, domain };
     }
-    const { lastInsertRowid } = this.#database.prepare(
+    this.#markNext();
+    const insert = this.#database.prepare(
       "INSERT INTO slots (layer_digest, ztoc_digest, diff_id, domain) VALUES (?, ?, ?, ?)",
-    ).run(layerDigest, ztocDigest, diffId, domain);
+    );
+    const { lastInsertRowid } = this.#write(() =>
+      insert.run(layerDigest, ztocDigest, diffId, domain)
+    );
     const slot = Number(lastInsertRowid);
     if (slot > MAX_SLOT) {
       throw new SlotsExhaustedError(`slot ${slot} is beyond ${MAX_SLOT}`);
@@ -253,8 +289,20 @@ export class SlotTableStore implements Disposable {
 
   /** Forgets a layer. Its slot is never used again. */
   remove(slot: number): void {
-    this.#database.prepare("DELETE FROM slots WHERE slot = ?").run(slot);
-    this.#database.prepare("DELETE FROM claims WHERE slot = ?").run(slot);
+    this.#write(() => {
+      this.#database.prepare("DELETE FROM slots WHERE slot = ?").run(slot);
+      this.#database.prepare("DELETE FROM claims WHERE slot = ?").run(slot);
+    });
+  }
+
+  /** Writes down that the next slot was given before it is: whatever becomes of the table, its number is known. */
+  #markNext(): void {
+    if (this.#markPath === null || this.#state?.kept === "in memory") return;
+    writeMark(this.#markPath, {
+      generation: this.generation,
+      bootId: bootId(),
+      highest: this.highest + 1,
+    });
   }
 
   /** Closes the database. */

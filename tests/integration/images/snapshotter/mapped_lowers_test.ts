@@ -151,7 +151,9 @@ Deno.test("after a restart clones are as they were, and those of nobody go", () 
       // As a daemon that is killed after the removal and before the clean-up.
       const { DatabaseSync } = await import("node:sqlite");
       using database = new DatabaseSync(`${root}/snapshotter/metadata.db`);
-      database.exec("DELETE FROM snapshots WHERE name = 'goes'");
+      database.exec(`
+        DELETE FROM snapshots WHERE name = 'goes';
+        DELETE FROM row_sums WHERE name = 'snapshots' AND id NOT IN (SELECT id FROM snapshots)`);
     }
     await using snapshotter = await open(root, mountHelperArguments());
     const after = clones(root);

@@ -11,6 +11,9 @@ import {
   FileSpanSource,
   type SpanSource,
 } from "../../../../lib/layers/spans/mod.ts";
+import { removeIfThere, statIfThere } from "../../../../lib/host/files/mod.ts";
+import { SlotTableStore } from "../../../../lib/layers/store/mod.ts";
+import { sha256 } from "../../../../lib/formats/oci/mod.ts";
 import { encodeZtoc, ZtocBuilder } from "../../../../lib/formats/ztoc/mod.ts";
 import { tryRun } from "../../../support/host/mod.ts";
 import {
@@ -122,7 +125,8 @@ class Leftover implements AsyncDisposable {
   reboot(): this {
     return this.change("spans", (bytes) => {
       bytes.set(new TextEncoder().encode("another-boot"), 16);
-      const sum = crc32(bytes.subarray(0, 60)) >>> 0;
+      const owner = new TextEncoder().encode(`${BLOB.digest} ${sha256(ZTOC)}`);
+      const sum = crc32(owner, crc32(bytes.subarray(0, 60))) >>> 0;
       new DataView(bytes.buffer).setUint32(60, sum, true);
       return bytes;
     });
@@ -139,6 +143,22 @@ class Leftover implements AsyncDisposable {
     if (layer === null) return { sum: null, fetchedBytes: 0 };
     const sum = await this.sum(layer);
     return { sum, fetchedBytes: source?.bytes ?? 0 };
+  }
+
+  /** Why the ztoc is not to be used any more, once the layer was served for so long that it was checked. */
+  async condemnedAfterCheck(): Promise<string | null> {
+    await using store = await this.#open();
+    const layer = await store.restore(BLOB.digest, this.#source);
+    assert.ok(layer !== null);
+    for (let tries = 0; tries < 60; tries++) {
+      if (statIfThere(`${this.folder}/checked`) !== null) break;
+      if (layer.state === "condemned") break;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    using slots = new SlotTableStore(`${this.root}/slots.db`, {
+      access: "read",
+    });
+    return slots.condemned(slots.all()[0]!);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -245,5 +265,22 @@ for (
     Deno.writeFileSync(`${path}-wal`, how(log));
     const { sum } = await leftover.restored();
     assert.equal(sum, SUM);
+  });
+}
+
+for (
+  const [what, change] of [
+    ["flipped", (line: string) => line.replace(/[0-9a-f]/, "0")],
+    ["another digest", () => `sha256:${"1".repeat(64)}`],
+    ["truncated", (line: string) => line.slice(0, 40)],
+  ] as const
+) {
+  Deno.test(`a diff ID on disk that is ${what} condemns no ztoc`, async () => {
+    await using leftover = await Leftover.of("all, synced");
+    removeIfThere(`${leftover.folder}/checked`);
+    const path = `${leftover.folder}/diff-id`;
+    const line = Deno.readTextFileSync(path);
+    Deno.writeTextFileSync(path, change(line.replace("sha256:", "sha256:f")));
+    assert.equal(await leftover.condemnedAfterCheck(), null);
   });
 }

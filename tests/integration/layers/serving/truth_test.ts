@@ -110,10 +110,12 @@ Deno.test("a layer that a snapshot names is no longer kept for nobody, whatever 
 Deno.test("the slot table says by which ztoc a layer is served: a folder with another one is not used", async () => {
   const folder = await leftover();
   const database = new DatabaseSync(`${folder}/root/slots.db`);
+  // As a release left it that gave rows no checksums and folders no record.
   database.exec(
-    "UPDATE slots SET ztoc_digest = 'sha256:another' WHERE slot = 1",
+    "DROP TABLE row_sums; DROP TABLE generation; UPDATE slots SET ztoc_digest = 'sha256:another' WHERE slot = 1",
   );
   database.close();
+  Deno.removeSync(`${folder}/root/layers/1/slot`);
   {
     await using opened = await openStore({ folder, face: "fuse" });
     const source = () => new MemorySource(NEEDED.blob);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { sha256 } from "../../../../lib/formats/oci/mod.ts";
 import { chainIdOf, CRI_LABELS } from "../../../../lib/remote/image/mod.ts";
+import { stateDamages } from "../../../../lib/telemetry/mod.ts";
 import {
   type LayerChain,
   type LayerProvider,
@@ -528,6 +529,37 @@ Deno.test("own directories are there after a restart, and what a kill left half-
     Deno.removeSync(path, { recursive: true });
   }
 });
+
+for (
+  const [how, damage] of [
+    ["lost", (path: string) => Deno.removeSync(path)],
+    ["truncated", (path: string) => Deno.truncateSync(path, 20)],
+    ["flipped", (path: string) => {
+      const bytes = Deno.readFileSync(path);
+      Deno.writeFileSync(path, bytes.with(3, bytes[3]! ^ 1));
+    }],
+  ] as const
+) {
+  Deno.test(`where the record of a chain's directories is ${how}, it is told, and the layer above is left to containerd`, () =>
+    withProvider(async (snapshotter, provider, root) => {
+      const [base = ""] = await prepareChain(snapshotter, provider, 1, [
+        own('{"a":1}'),
+      ]);
+      const [{ name = "" } = {}] = Deno.readDirSync(
+        `${root}/snapshotter/snapshots`,
+      );
+      const path = `${root}/snapshotter/snapshots/${name}/directories`;
+      damage(path);
+      provider.own = null;
+      const mounts = await snapshotter.prepare({
+        key: "extract",
+        parent: base,
+        labels: LABELS,
+      });
+      assert.equal(mounts.length, 1);
+      assert.ok(stateDamages().some((damage) => damage.path === path));
+    }));
+}
 
 Deno.test("where containerd has unpacked a layer in between, each part of the chain has its own", () =>
   withProvider(async (snapshotter, provider) => {

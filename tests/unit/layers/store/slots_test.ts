@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { SHARED, SlotTableStore } from "../../../../lib/layers/store/mod.ts";
+import {
+  type HandedOverSlots,
+  openSlotTable,
+  SHARED,
+  SlotTableStore,
+} from "../../../../lib/layers/store/mod.ts";
+import { slotRecordBytes } from "../../../../lib/layers/store/slot_files.ts";
+import { stateDamages } from "../../../../lib/telemetry/mod.ts";
 
 const LAYER = {
   layerDigest: `sha256:${"a".repeat(64)}`,
@@ -91,4 +98,145 @@ Deno.test("an image that lies about a diff ID condemns the ztoc for nobody else"
   assert.equal(store.condemned(LAYER, "truth"), null);
   store.condemn(LAYER, "a header is another");
   assert.notEqual(store.condemned(LAYER, "truth"), null);
+});
+
+/** A root whose table has given slots to some layers, each with its folder. */
+function rootWith(layers: number): { root: string; digests: string[] } {
+  const root = Deno.makeTempDirSync({ prefix: "soci-deno-slots-" });
+  const digests: string[] = [];
+  {
+    using slots = open(root);
+    for (let i = 0; i < layers; i++) {
+      const record = slots.assign(numbered(i));
+      digests.push(record.layerDigest);
+      const folder = `${root}/layers/${record.slot}`;
+      Deno.mkdirSync(folder, { recursive: true });
+      Deno.writeFileSync(
+        `${folder}/slot`,
+        slotRecordBytes(slots.row(record.slot)!),
+      );
+    }
+  }
+  return { root, digests };
+}
+
+const numbered = (n: number) => ({
+  layerDigest: `sha256:${String(n).padStart(64, "0")}`,
+  ztocDigest: LAYER.ztocDigest,
+});
+
+const open = (root: string, handedOver: HandedOverSlots | null = null) =>
+  openSlotTable({ root, layersDirectory: `${root}/layers`, handedOver });
+
+const toldOf = (path: string) =>
+  stateDamages().find((damage) => damage.path === path)?.found ?? null;
+
+const garble = (path: string) => {
+  const bytes = Deno.readFileSync(path);
+  for (let at = 40; at < bytes.length; at += 61) bytes[at]! ^= 0x55;
+  Deno.writeFileSync(path, bytes);
+};
+
+for (
+  const [how, damage] of [
+    ["lost", (path: string) => Deno.removeSync(path)],
+    ["truncated", (path: string) => Deno.truncateSync(path, 5000)],
+    ["emptied", (path: string) => Deno.truncateSync(path, 0)],
+    ["garbled", garble],
+  ] as const
+) {
+  Deno.test(`a slot table that is ${how} is told of; layers keep their slots, and no slot is given again`, () => {
+    const { root, digests } = rootWith(6);
+    {
+      using slots = open(root);
+      slots.remove(6); // the kernel may know it still
+      Deno.removeSync(`${root}/layers/6`, { recursive: true });
+    }
+    damage(`${root}/slots.db`);
+    using slots = open(root);
+    assert.notEqual(toldOf(`${root}/slots.db`), null);
+    assert.deepEqual(
+      slots.all().map(({ slot, layerDigest }) => [slot, layerDigest]),
+      digests.slice(0, 5).map((digest, at) => [at + 1, digest]),
+    );
+    assert.ok(slots.assign(numbered(77)).slot > 6);
+  });
+}
+
+Deno.test("with the mark lost, too, slots go on far above all that are seen anywhere", () => {
+  const { root } = rootWith(3);
+  Deno.removeSync(`${root}/slots.db`);
+  Deno.removeSync(`${root}/slot-mark`);
+  Deno.removeSync(`${root}/layers/3`, { recursive: true });
+  using slots = open(root, { generation: "x", highest: 9 });
+  assert.ok(slots.assign(numbered(77)).slot > 9 + 1000);
+});
+
+Deno.test("an older copy of the slot table is not believed about what was given since", () => {
+  const { root } = rootWith(2);
+  Deno.copyFileSync(`${root}/slots.db`, `${root}/copy`);
+  {
+    using slots = open(root);
+    slots.assign(numbered(50));
+  }
+  Deno.renameSync(`${root}/copy`, `${root}/slots.db`);
+  using slots = open(root);
+  assert.match(toldOf(`${root}/slots.db`) ?? "", /last entries are lost/);
+  assert.equal(slots.assign(numbered(77)).slot, 4);
+});
+
+Deno.test("a row with a changed digest is put right by its layer's folder", () => {
+  const { root, digests } = rootWith(2);
+  {
+    const database = new DatabaseSync(`${root}/slots.db`);
+    database.exec(
+      "UPDATE slots SET layer_digest = replace(layer_digest, '1', '7')",
+    );
+    database.close();
+  }
+  using slots = open(root);
+  assert.deepEqual(slots.all().map((row) => row.layerDigest), digests);
+  assert.match(
+    toldOf(`${root}/slots.db`) ?? "",
+    /entries of it were changed/,
+  );
+});
+
+for (const how of ["lost", "truncated", "flipped"] as const) {
+  Deno.test(`a slot mark that is ${how} is told of and written again`, () => {
+    const { root } = rootWith(2);
+    const path = `${root}/slot-mark`;
+    const before = Deno.readFileSync(path);
+    if (how === "lost") Deno.removeSync(path);
+    else if (how === "truncated") Deno.truncateSync(path, 20);
+    else Deno.writeFileSync(path, before.with(40, before[40]! ^ 1));
+    using slots = open(root);
+    assert.notEqual(toldOf(path), null);
+    assert.deepEqual(Deno.readFileSync(path), before);
+    assert.equal(slots.assign(numbered(9)).slot, 3);
+  });
+}
+
+Deno.test("the hand-over state of another table's mounts is told of", () => {
+  const { root } = rootWith(2);
+  using slots = open(root, { generation: "of another table", highest: 40 });
+  assert.match(toldOf(`${root}/slots.db`) ?? "", /another one/);
+  assert.ok(slots.assign(numbered(9)).slot > 40);
+});
+
+Deno.test("opening a slot table that is whole writes nothing and tells nothing", () => {
+  const { root } = rootWith(2);
+  const found = () =>
+    ["slots.db", "slot-mark"].map((name) => {
+      const { mtime, size } = Deno.statSync(`${root}/${name}`);
+      return [name, mtime?.getTime(), size];
+    });
+  const before = found();
+  {
+    using _slots = open(root);
+    const wal = Deno.statSync(`${root}/slots.db-wal`);
+    assert.equal(wal.size, 0);
+  }
+  assert.deepEqual(found(), before);
+  assert.equal(toldOf(`${root}/slots.db`), null);
 });

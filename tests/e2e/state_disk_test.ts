@@ -1,0 +1,153 @@
+/** A disk that is full, or takes no writes: starting, taking over, stopping and removing work on it. */
+import assert from "node:assert/strict";
+import { leftovers, pause, tryRun } from "../support/host/mod.ts";
+import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
+import { checkedDuring, hostWithImage, readsRight } from "./checked_host.ts";
+import { sociDeno } from "./host.ts";
+
+type Kind = "tmpfs" | "ext4";
+
+/** A small file system of its own for the daemon's root. */
+class SmallDisk implements AsyncDisposable {
+  readonly folder = Deno.makeTempDirSync({ prefix: "soci-deno-small-" });
+  readonly root = `${this.folder}/root`;
+  readonly #image = Deno.makeTempFileSync({ prefix: "soci-deno-image-" });
+
+  static async make(kind: Kind, mib: number): Promise<SmallDisk> {
+    const disk = new SmallDisk();
+    if (kind === "tmpfs") {
+      await disk.#run("mount", "-t", "tmpfs", "-o", `size=${mib}m`, "tmpfs");
+      return disk;
+    }
+    await Deno.truncate(disk.#image, mib * 2 ** 20);
+    const { code, stderr } = await tryRun("mkfs.ext4", [
+      ...["-q", "-F", "-m", "0", disk.#image],
+    ]);
+    assert.equal(code, 0, stderr);
+    await disk.#run("mount", "-o", "loop", disk.#image);
+    return disk;
+  }
+
+  async #run(program: string, ...args: string[]): Promise<void> {
+    const { code, stderr } = await tryRun(program, [...args, this.folder]);
+    assert.equal(code, 0, stderr);
+  }
+
+  readOnly(): Promise<void> {
+    return this.#run("mount", "-o", "remount,ro");
+  }
+
+  writable(): Promise<void> {
+    return this.#run("mount", "-o", "remount,rw");
+  }
+
+  /** Takes every block, also those that become free in between. */
+  async fill(): Promise<void> {
+    for (const [name, size] of [["filler", "64k"], ["last", "512"]] as const) {
+      await tryRun("dd", [
+        "if=/dev/zero",
+        `of=${this.folder}/${name}`,
+        `bs=${size}`,
+        ...["oflag=append", "conv=notrunc"],
+      ], { timeoutMs: 30_000 });
+    }
+    const probe = `${this.folder}/probe`;
+    assert.throws(() => Deno.writeFileSync(probe, new Uint8Array(65_536)));
+    Deno.removeSync(probe);
+  }
+
+  /** KiB in use by the layers' folders. */
+  async used(): Promise<number> {
+    const { stdout } = await tryRun("du", ["-sk", `${this.root}/layers`]);
+    return Number(stdout.split("\t")[0]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await tryRun("umount", ["-l", this.folder]);
+    await Deno.remove(this.folder, { recursive: true });
+    await Deno.remove(this.#image);
+  }
+}
+
+async function hostOn(disk: SmallDisk, registry: TestRegistry) {
+  const made = await hostWithImage(registry, { root: disk.root });
+  assert.ok(await readsRight(made.host, made.image));
+  return made;
+}
+
+async function becomes(what: string, is: () => Promise<boolean>) {
+  for (let tries = 0; !await is(); tries++) {
+    assert.ok(tries < 100, what);
+    await pause(100);
+  }
+}
+
+for (const kind of ["tmpfs", "ext4"] as const) {
+  Deno.test(`on a full ${kind} a daemon starts after a kill and a stop, is taken over, and a container reads on; images that are removed free their bytes`, async () => {
+    await using registry = startRegistry();
+    await using disk = await SmallDisk.make(kind, 300);
+    const { host, image } = await hostOn(disk, registry);
+    await using _host = host;
+    assert.equal(Deno.statSync(`${disk.root}/reserve`).size, 4 * 2 ** 20);
+    await checkedDuring({ host, image }, 16, async () => {
+      await disk.fill();
+      await host.killDaemon();
+      await host.startDaemon();
+      await disk.fill();
+      await host.stopDaemon();
+      await disk.fill();
+      await host.startDaemon();
+      await disk.fill();
+      await host.takeOver();
+    });
+    assert.equal(host.logs().match(/mounts taken over/g)?.length, 3);
+    assert.doesNotMatch(host.logs(), /state on disk was lost or damaged/);
+    await host.reconnected();
+    assert.ok((await disk.used()) > 500);
+    await disk.fill();
+    await host.removeImages(image);
+    await becomes(
+      "caches of removed images are gone",
+      async () => (await disk.used()) < 100,
+    );
+    await host.pull(image); // there is room again
+    assert.ok(await readsRight(host, image));
+  });
+
+  Deno.test(`on a read-only ${kind} a daemon starts, says so, a container reads on; it is taken over and stopped, and images are removed`, async () => {
+    await using registry = startRegistry();
+    await using disk = await SmallDisk.make(kind, 300);
+    const { host, image } = await hostOn(disk, registry);
+    await using _host = host;
+    const served = [...Deno.readDirSync(`${disk.root}/layers`)].length;
+    await checkedDuring({ host, image }, 14, async () => {
+      await host.killDaemon();
+      await disk.readOnly();
+      await host.startDaemon();
+      assert.match(host.logs(), /the disk is read-only/);
+      const { pid } = host;
+      await host.takeOver();
+      assert.notEqual(host.pid, pid);
+    });
+    assert.equal(host.logs().match(/mounts taken over/g)?.length, 2);
+    const status = await sociDeno("status", "--json", "--root", disk.root);
+    assert.equal(status.code, 0, status.stderr);
+    assert.equal(JSON.parse(status.stdout).layers.length, served);
+    await host.connected();
+    await host.removeImages(image);
+    const running = await sociDeno("stop", "--root", disk.root);
+    assert.equal(running.code, 0, running.stderr);
+    assert.deepEqual(leftovers(disk.root).mounts, []);
+    await host.killDaemon();
+    await host.startDaemon();
+    await host.killDaemon();
+    const stopped = await sociDeno("stop", "--root", disk.root);
+    assert.equal(stopped.code, 0, stopped.stderr);
+    assert.deepEqual(leftovers(disk.root).mounts, []);
+    await disk.writable();
+    await host.startDaemon();
+    await host.reconnected();
+    await host.pull(image);
+    assert.ok(await readsRight(host, image));
+  });
+}

@@ -1,0 +1,237 @@
+/**
+ * State that is lost or damaged while no daemon runs: it is told, and a container that reads all the while never gets
+ * a wrong byte, whatever is pulled afterwards. The cells of the table in `docs/restarts.md`.
+ */
+import assert from "node:assert/strict";
+import { ctrRun, pause } from "../support/host/mod.ts";
+import {
+  type CheckReport,
+  incompressible,
+  layerBlob,
+  makeImage,
+  pushImage,
+  readCheckReport,
+  TarBuilder,
+} from "../support/images/mod.ts";
+import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
+import { checkedDuring, hostWithImage, readsRight } from "./checked_host.ts";
+import { buildIndex, type LazyHost, sociDeno } from "./host.ts";
+
+type Damage = (path: string) => void;
+
+const lost: Damage = (path) => Deno.removeSync(path);
+const truncated: Damage = (path) =>
+  Deno.truncateSync(path, Math.floor(Deno.statSync(path).size / 2));
+const flipped: Damage = (path) => {
+  const bytes = Deno.readFileSync(path);
+  for (let at = 66; at < bytes.length; at += 97) bytes[at]! ^= 0x15;
+  Deno.writeFileSync(path, bytes);
+};
+
+/** Whether a loss, a cut and a flip are told. */
+type Told = readonly [lost: boolean, truncated: boolean, flipped: boolean];
+
+interface File {
+  readonly path: string;
+  readonly told: Told;
+  /** All three when not said. */
+  readonly damages?: readonly Damage[];
+  /** How the daemon ends: its databases are in one file after a stop, and in their logs after a kill. */
+  readonly ends?: "killed" | "stopped";
+}
+
+const ALWAYS: Told = [true, true, true];
+const NEVER: Told = [false, false, false];
+
+const FILES_OF_ROOT: readonly File[] = [
+  { path: "slots.db", told: ALWAYS, ends: "stopped" },
+  { path: "slots.db-wal", told: ALWAYS },
+  { path: "slots.db-shm", told: NEVER },
+  { path: "slot-mark", told: ALWAYS },
+  { path: "snapshotter/metadata-mark", told: ALWAYS },
+  { path: "snapshotter/metadata.db-shm", told: NEVER },
+  { path: "lock", told: NEVER },
+  { path: "reserve", told: NEVER },
+  { path: "erofs-tested", told: NEVER },
+];
+const FILES_OF_LAYERS: readonly File[] = [
+  { path: "layers/*/data", told: NEVER, damages: [lost, truncated] },
+  { path: "layers/*/slot", told: [false, true, true] },
+  { path: "layers/*/spans", told: [false, true, true] },
+  { path: "layers/*/ztoc", told: ALWAYS },
+  { path: "layers/*/tree", told: NEVER },
+  { path: "layers/*/headers", told: NEVER },
+  { path: "layers/*/diff-id", told: [false, true, true] },
+];
+
+function pathsOf(host: LazyHost, pattern: string): string[] {
+  const [folder = "", file] = pattern.split("/*/");
+  if (file === undefined) return [`${host.root}/${pattern}`];
+  return [...Deno.readDirSync(`${host.root}/${folder}`)]
+    .map(({ name }) => `${host.root}/${folder}/${name}/${file}`);
+}
+
+const dropCaches = () => Deno.writeTextFile("/proc/sys/vm/drop_caches", "1");
+
+/** What the log says of damage since it was that long. */
+function damagesSince(host: LazyHost, length: number): string[] {
+  const log = Deno.readTextFileSync(`${host.folder}/daemon.log`).slice(length);
+  return log.split("\n")
+    .filter((line) => line.includes("state on disk was lost or damaged"))
+    .map((line) => String(JSON.parse(line).path));
+}
+
+/** What a container finds that checks files for so long; reads may fail. */
+async function checked(
+  host: LazyHost,
+  image: string,
+  seconds: number,
+): Promise<CheckReport> {
+  const { stdout } = await ctrRun(host.containerd, {
+    image,
+    id: `loss-${crypto.randomUUID()}`,
+    snapshotter: "soci",
+    args: ["/usr/bin/python3", "/app/check.py", "", String(seconds)],
+  });
+  return readCheckReport(stdout);
+}
+
+/** Another image of that many, none of whose layers any other has. */
+async function pushOther(registry: TestRegistry, n: number): Promise<string> {
+  const tar = new TarBuilder().dir("checked").dir("checked/small-1");
+  for (let i = 0; i < 30; i++) {
+    tar.file(`checked/small-1/file-${i}`, incompressible(5000, 1000 * n + i));
+  }
+  const name = `other-${n}:1`;
+  await pushImage(registry.host, name, makeImage({ layers: [layerBlob(tar)] }));
+  const image = `${registry.host}/${name}`;
+  await buildIndex("--min-layer-size", "0", image);
+  return image;
+}
+
+const originals = new Map<string, Uint8Array<ArrayBuffer>>();
+
+async function endsAnd(
+  host: LazyHost,
+  { path, ends = "killed" }: File,
+  damage: Damage,
+): Promise<number> {
+  await (ends === "killed" ? host.killDaemon() : host.stopDaemon());
+  for (const one of pathsOf(host, path)) {
+    // What no later start makes again is there for the next damage.
+    const before = originals.get(one) ?? Deno.readFileSync(one);
+    if (path.endsWith("diff-id")) originals.set(one, before);
+    if (originals.has(one)) Deno.writeFileSync(one, before);
+    damage(one);
+  }
+  const { length } = Deno.readTextFileSync(`${host.folder}/daemon.log`);
+  await host.startDaemon();
+  await dropCaches();
+  return length;
+}
+
+for (
+  const [what, files] of [
+    ["of the root", FILES_OF_ROOT],
+    ["of layers", FILES_OF_LAYERS],
+  ] as const
+) {
+  Deno.test(`state files ${what}, lost, truncated or flipped: it is told, and a running container and a new one read right bytes`, async (t) => {
+    await using registry = startRegistry();
+    const { host, image } = await hostWithImage(registry);
+    await using _host = host;
+    assert.ok(await readsRight(host, image));
+    let others = 0;
+    for (const file of files) {
+      const { damages = [lost, truncated, flipped] } = file;
+      for (const [at, damage] of damages.entries()) {
+        await t.step(`${file.path} ${damage.name}`, async () => {
+          // Slots, so that there is something new in logs.
+          await host.pull(await pushOther(registry, ++others));
+          await checkedDuring({ host, image }, 5, async () => {
+            const before = await endsAnd(host, file, damage);
+            const told = damagesSince(host, before);
+            assert.equal(told.length > 0, file.told[at], told.join(", "));
+            await host.reconnected();
+            const status = await sociDeno(
+              "status",
+              "--json",
+              "--root",
+              host.root,
+            );
+            const { damages } = JSON.parse(status.stdout);
+            assert.deepEqual(
+              new Set(damages.map(({ path }: { path: string }) => path)),
+              new Set(told),
+            );
+            await host.pull(await pushOther(registry, ++others));
+          });
+          assert.ok(await readsRight(host, image));
+        });
+      }
+    }
+  });
+}
+
+for (
+  const file of [
+    { path: "snapshotter/metadata.db", ends: "stopped" },
+    { path: "snapshotter/metadata.db-wal", ends: "killed" },
+  ] as const
+) {
+  Deno.test(`${file.path} lost, truncated or flipped: a running container reads no wrong byte, and the command that is told has images run again`, async (t) => {
+    await using registry = startRegistry();
+    const { host, image } = await hostWithImage(registry);
+    await using _host = host;
+    let others = 0;
+    for (const damage of [lost, truncated, flipped]) {
+      await t.step(damage.name, async () => {
+        const ran = checked(host, image, 5);
+        await pause(1500);
+        const before = await endsAnd(host, { ...file, told: ALWAYS }, damage);
+        const log = Deno.readTextFileSync(`${host.folder}/daemon.log`)
+          .slice(before);
+        const path = `${host.root}/snapshotter/metadata.db`;
+        const line = log.split("\n").find((line) =>
+          line.includes(`"path":"${path}"`) && line.includes(" images rm ")
+        );
+        assert.ok(line !== undefined, log);
+        const [, command = ""] = /`ctr -n (.*?)`/.exec(JSON.parse(line).then) ??
+          [];
+        await host.connected();
+        await host.pull(await pushOther(registry, ++others));
+        const { wrong, operations } = await ran;
+        assert.deepEqual(wrong, []);
+        assert.ok(operations > 0);
+        await host.containerd.ctr(
+          "-n",
+          ...command.replace("NAMESPACE", "default").replace("IMAGE", image)
+            .split(" "),
+        );
+        await host.pull(image);
+        assert.ok(await readsRight(host, image));
+      });
+    }
+  });
+}
+
+Deno.test("the hand-over state lost, truncated or flipped: it is told, mounts are made anew, and a new container reads right bytes", async (t) => {
+  await using registry = startRegistry();
+  const { host, image } = await hostWithImage(registry);
+  await using _host = host;
+  for (const damage of [lost, truncated, flipped]) {
+    await t.step(damage.name, async () => {
+      const ran = checked(host, image, 5);
+      await pause(1500);
+      const file = { path: "handover.json", told: ALWAYS };
+      const before = await endsAnd(host, file, damage);
+      const log = Deno.readTextFileSync(`${host.folder}/daemon.log`);
+      assert.match(log.slice(before), /mounts cannot be taken over/);
+      const status = await sociDeno("status", "--root", host.root);
+      assert.match(status.stdout, /damage: .*handover\.json: .*mounted anew/);
+      await host.reconnected();
+      assert.deepEqual((await ran).wrong, []);
+      assert.ok(await readsRight(host, image));
+    });
+  }
+});
