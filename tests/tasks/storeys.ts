@@ -28,8 +28,13 @@ const MINUTE_MS = 60_000;
  */
 const SIDE_BY_SIDE = [
   "tests/e2e/writers_test.ts",
-  "tests/e2e/upstream_test.ts",
+  "tests/e2e/state_loss_test.ts",
   "tests/e2e/registries_test.ts",
+  "tests/e2e/trust_test.ts",
+  "tests/e2e/containerd_versions_test.ts",
+  "tests/e2e/tree_variants_test.ts",
+  "tests/e2e/upstream_test.ts",
+  "tests/e2e/mount_test.ts",
   "tests/e2e/formats_test.ts",
   "tests/e2e/soci_test.ts",
   "tests/e2e/stacks_test.ts",
