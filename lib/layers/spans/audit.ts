@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
 import type { SpanBytes } from "./bytes.ts";
 import type { LayerFetcher } from "./fetcher.ts";
-import type { InflateOutcome } from "./inflate_messages.ts";
+import type { InflateOutcome, InflateWork } from "./inflate_messages.ts";
 import type { LayerSpans } from "./layer_spans.ts";
 import type { LayerReaderOptions } from "./options.ts";
 import { SpanState } from "./span_states.ts";
@@ -62,7 +62,7 @@ export class SpanAudit {
       signal: AbortSignal.any([signal, this.#spans.closed]),
       timeoutMs: SPAN_MS,
       isRight: async (bytes) => {
-        const work = { ...this.#fetcher.work(span), fd: null };
+        const work: InflateWork = { ...this.#fetcher.work(span), fd: null };
         const run = pool.run(work, bytes, "background", layerDigest);
         this.#spans.track(run.then(() => {})); // it reads the file of headers
         outcome = await run;

@@ -13,6 +13,8 @@ import { fetchInTime, type SpanSource } from "./source.ts";
  * or nothing may come of it.
  */
 const HEAD_BYTES = { gzip: 2 ** 16, uncompressed: 2 ** 16, zstd: 2 ** 18 };
+/** Compressed bytes of a span that is hard to guess: a few zeros end every tar. */
+const LEAST_BYTES = 4096;
 /** How often another span is chosen because the first was evicted meanwhile. */
 const TRIES = 8;
 const EMPTY_WINDOW = new Uint8Array(32_768);
@@ -44,7 +46,7 @@ export async function showsLayer(
   for (let tries = 0; tries < TRIES; tries++) {
     // The first bytes of a layer may be known to many: its first span is asked for as a whole, if at all.
     const present = spansWith(spans, (span) => span > 0 && layer.has(span));
-    const all = present.length > 0 ? present : spansWith(spans, () => true);
+    const all = present.length > 0 ? present : spansWith(spans);
     const span = all[randomBelow(all.length)];
     if (span === undefined) return true; // an empty tar has nothing to hide
     const start = spans.compressedStart(span);
@@ -94,16 +96,20 @@ function inflatedHead(
   }
 }
 
-/** The wanted spans, without those that give no bytes of the tar. */
+/** The wanted spans that hold enough to be hard to guess; if there are none, all wanted that give bytes of the tar. */
 function spansWith(
   spans: SpanTable,
-  wanted: (span: number) => boolean,
+  wanted: (span: number) => boolean = () => true,
 ): number[] {
   const found: number[] = [];
+  const large: number[] = [];
   for (let span = 0; span < spans.count; span++) {
-    if (spans.end(span) > spans.start(span) && wanted(span)) found.push(span);
+    if (spans.end(span) === spans.start(span) || !wanted(span)) continue;
+    found.push(span);
+    const bytes = spans.compressedEnd(span) - spans.compressedStart(span);
+    if (bytes >= LEAST_BYTES) large.push(span);
   }
-  return found;
+  return large.length > 0 ? large : found;
 }
 
 /** An unpredictable whole number ≥ 0 and < `count`. */

@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { SpanArrivals } from "./arrivals.ts";
 import type { LayerFetcher } from "./fetcher.ts";
+import type { InflateWork } from "./inflate_messages.ts";
 import type { LayerSpans } from "./layer_spans.ts";
 import type { LayerReaderOptions } from "./options.ts";
 import { SpanState } from "./span_states.ts";
@@ -77,10 +78,10 @@ export class SpanCopies {
     const pending = this.#spans.want(this.#fetcher, span, "background");
     states.step(span, "send");
     states.step(span, "arrive");
-    const work = {
+    const work: InflateWork = {
       ...this.#fetcher.work(span),
       digest: null,
-      checkpoint: null,
+      packing: { kind: "uncompressed" },
     };
     const outcome = pool.run(work, bytes, "background", layerDigest);
     const copied = this.#arrivals.copied(pending, outcome);
