@@ -71,15 +71,17 @@ function pathsOf(host: LazyHost, pattern: string): string[] {
     .map(({ name }) => `${host.root}/${folder}/${name}/${file}`);
 }
 
+const FULL_ROUND = Deno.env.get("SOCI_DENO_STATE_CELLS") === "all";
+/** How long containers read while the state is damaged and the daemon starts again. */
+const READ_SECONDS = FULL_ROUND ? 5 : 3;
+
 /** Cells of one file: one, another for each file that follows; all in a full round, `deno task state`. */
 function cells(
   damages: readonly Damage[],
   file: number,
 ): ReadonlyArray<readonly [number, Damage]> {
   const all = [...damages.entries()];
-  return Deno.env.get("SOCI_DENO_STATE_CELLS") === "all"
-    ? all
-    : all.filter(([at]) => at === file % all.length);
+  return FULL_ROUND ? all : all.filter(([at]) => at === file % all.length);
 }
 
 const ALL_DAMAGES = [lost, truncated, flipped];
@@ -160,7 +162,7 @@ for (
         await t.step(`${file.path} ${damage.name}`, async () => {
           // Slots, so that there is something new in logs.
           await host.pull(await pushOther(registry, ++others));
-          await checkedDuring({ host, image }, 5, async () => {
+          await checkedDuring({ host, image }, READ_SECONDS, async () => {
             const before = await endsAnd(host, file, damage);
             const told = damagesSince(host, before);
             assert.equal(told.length > 0, file.told[at], told.join(", "));
