@@ -51,6 +51,8 @@ export interface CrashOutcome {
 
 type Presence = "there" | "gone" | "unknown";
 
+/** A span map ends with a word for each span; 0 is missing (`lib/layers/spans/map_file.ts`). */
+const MARK_BYTES = 4;
 const CONFIG = `
 [pull_modes.soci_v1]
 enable = true
@@ -377,10 +379,11 @@ class CrashTrial implements AsyncDisposable {
         throw error;
       }
       const spans = spanTable(ztoc);
-      const first = marks.length - spans.count;
+      const first = marks.length - MARK_BYTES * spans.count;
       if (first < 0) continue;
       for (let span = 0; span < spans.count; span++) {
-        if (marks[first + span] === 0) continue;
+        const mark = marks.subarray(first + MARK_BYTES * span);
+        if (mark.subarray(0, MARK_BYTES).every((byte) => byte === 0)) continue;
         this.#spansCompared++;
         const from = spans.start(span);
         const end = spans.end(span);
