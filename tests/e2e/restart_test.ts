@@ -225,7 +225,7 @@ Deno.test("a successor that cannot open the state ends with an error, and its pr
   await checkedDuring({ host, image }, 12, async () => {
     const { program, args } = sociDenoWith(
       // Read it may: so it fails after its predecessor became quiet.
-      [`--deny-write=${host.root}/snapshotter`],
+      [`--deny-write=${host.root}/snapshotter/snapshots`],
       ...["serve", "--takeover", "--root", host.root],
       ...["--address", `${host.folder}/soci.sock`],
       ...["--config", `${host.folder}/config.toml`],
