@@ -1,6 +1,6 @@
 /** A disk that is full, or takes no writes: starting, taking over, stopping and removing work on it. */
 import assert from "node:assert/strict";
-import { leftovers, pause, tryRun } from "../support/host/mod.ts";
+import { ctrRun, leftovers, pause, tryRun } from "../support/host/mod.ts";
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
 import { checkedDuring, hostWithImage, readsRight } from "./checked_host.ts";
 import { sociDeno } from "./host.ts";
@@ -134,6 +134,14 @@ for (const kind of ["tmpfs", "ext4"] as const) {
     assert.equal(status.code, 0, status.stderr);
     assert.equal(JSON.parse(status.stdout).layers.length, served);
     await host.connected();
+    const { code, stderr } = await ctrRun(host.containerd, {
+      image,
+      id: `new-${crypto.randomUUID()}`,
+      snapshotter: "soci",
+      args: ["/usr/bin/python3", "--version"],
+    });
+    assert.notEqual(code, 0);
+    assert.match(stderr, /read-only file system/i);
     await host.removeImages(image);
     const running = await sociDeno("stop", "--root", disk.root);
     assert.equal(running.code, 0, running.stderr);
