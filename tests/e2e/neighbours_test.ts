@@ -6,7 +6,7 @@ import { KINDS } from "./neighbours/kinds.ts";
 import { inWords, NeighbourStage } from "./neighbours/stage.ts";
 
 /** Misses beside each kind. */
-const MISSES = 60;
+const MISSES = 30;
 
 Deno.test("containers of a healthy registry do not notice a neighbour whose registry or image is bad", async (t) => {
   await using stage = await NeighbourStage.start({ misses: MISSES });

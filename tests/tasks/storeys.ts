@@ -23,27 +23,33 @@ const MINUTE_MS = 60_000;
 
 /**
  * Tests over real mounts, containers and registries that work below folders of their own, measure no
- * time, kill nothing and ask nothing of the whole machine. Long ones first and apart: they are dealt out
+ * time and ask nothing of the whole machine. Long ones first and apart: they are dealt out
  * in turn.
  */
 const SIDE_BY_SIDE = [
   "tests/e2e/writers_test.ts",
   "tests/e2e/state_loss_test.ts",
+  "tests/e2e/userns_test.ts",
+  "tests/e2e/state_disk_test.ts",
+  "tests/e2e/tree_variants_test.ts",
   "tests/e2e/registries_test.ts",
   "tests/e2e/trust_test.ts",
-  "tests/e2e/containerd_versions_test.ts",
-  "tests/e2e/tree_variants_test.ts",
-  "tests/e2e/upstream_test.ts",
+  "tests/integration/layers/spans/whole_layer_test.ts",
   "tests/e2e/mount_test.ts",
+  "tests/e2e/root_test.ts",
   "tests/e2e/formats_test.ts",
+  "tests/integration/layers/serving/claims_test.ts",
   "tests/e2e/soci_test.ts",
+  "tests/e2e/upstream_test.ts",
   "tests/e2e/stacks_test.ts",
   "tests/e2e/tree_edges_test.ts",
   "tests/e2e/build_index_test.ts",
   "tests/e2e/pull_test.ts",
   "tests/e2e/setfacl_test.ts",
   "tests/e2e/logins_test.ts",
+  "tests/e2e/containerd_versions_test.ts",
   "tests/e2e/permissions_test.ts",
+  "tests/e2e/local_users_test.ts",
   "tests/integration/formats",
   "tests/integration/indexes",
   "tests/integration/remote",
