@@ -221,14 +221,33 @@ function checkLayer(layer: Descriptor, i: number): void {
   }
 }
 
+/**
+ * The ztocs of an index by their layer, the first one of each. An index never changes. It is searched
+ * once for each layer of an image, and may list thousands.
+ */
+const ztocsOf = new WeakMap<SociIndex, ReadonlyMap<Digest, Descriptor>>();
+
 /** The ztoc of a layer, or null when the layer has none. */
 export function ztocForLayer(
   index: SociIndex,
   layer: Digest,
 ): Descriptor | null {
-  return index.layers.find((entry) =>
-    isZtoc(entry) && layerOf(entry) === layer
-  ) ?? null;
+  let known = ztocsOf.get(index);
+  if (known === undefined) {
+    known = ztocsByLayer(index);
+    ztocsOf.set(index, known);
+  }
+  return known.get(layer) ?? null;
+}
+
+function ztocsByLayer({ layers }: SociIndex): ReadonlyMap<Digest, Descriptor> {
+  const found = new Map<Digest, Descriptor>();
+  for (const entry of layers) {
+    if (!isZtoc(entry)) continue;
+    const layer = layerOf(entry);
+    if (layer !== null && !found.has(layer)) found.set(layer, entry);
+  }
+  return found;
 }
 
 /** The prefetch list of a layer, or null. */
