@@ -12,7 +12,7 @@ import {
 import { onEveryFace } from "../support/erofs/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
 import { buildIndex, LazyHost } from "./host.ts";
-import { acl, NO_ID } from "./acls.ts";
+import { acl, NO_ID } from "../support/acls.ts";
 import { Mounted } from "./mounted.ts";
 import { bothWays, differences, withMounted } from "./trees.ts";
 

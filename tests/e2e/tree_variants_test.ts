@@ -14,7 +14,7 @@ import {
   TarBuilder,
 } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
-import { acl, NO_ID } from "./acls.ts";
+import { acl, NO_ID } from "../support/acls.ts";
 import { LazyHost } from "./host.ts";
 import { bothWays, differences } from "./trees.ts";
 

@@ -25,7 +25,7 @@ import {
   newerContainerd,
   newerRunc,
 } from "../support/peer/mod.ts";
-import { startRegistry } from "../support/registry/mod.ts";
+import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
 import { buildIndex, LazyHost, sociDeno } from "./host.ts";
 
 /** Debian's of this release, and newer ones. */
@@ -165,6 +165,14 @@ async function collectGarbage({ containerd }: LazyHost): Promise<void> {
   await containerd.ctr("leases", "delete", "--sync", "collect");
 }
 
+/** Pushes the image with owners and its index. @returns its name. */
+async function pushOwners({ host }: TestRegistry): Promise<string> {
+  const image = `${host}/owners:1`;
+  await pushImage(host, "owners:1", ownersImage());
+  await buildIndex("--min-layer-size", "0", image);
+  return image;
+}
+
 async function until(what: () => boolean): Promise<void> {
   for (let tries = 0; tries < 100 && !what(); tries++) await pause(100);
   assert.ok(what());
@@ -175,9 +183,7 @@ onEveryContainerd(
   VERSIONS,
   async (face, version) => {
     await using registry = startRegistry();
-    const image = `${registry.host}/owners:1`;
-    await pushImage(registry.host, "owners:1", ownersImage());
-    await buildIndex("--min-layer-size", "0", image);
+    const image = await pushOwners(registry);
     await using host = await LazyHost.start({
       face,
       binDir: await binDirOf(version),
@@ -251,9 +257,7 @@ onEveryContainerd(
   async (face, version) => {
     await using registry = startRegistry();
     await pushImage(registry.host, "pause:1", pauseImage());
-    const image = `${registry.host}/owners:1`;
-    await pushImage(registry.host, "owners:1", ownersImage());
-    await buildIndex("--min-layer-size", "0", image);
+    const image = await pushOwners(registry);
     await using host = await LazyHost.start({
       face,
       binDir: await binDirOf(version),
@@ -291,9 +295,7 @@ onEveryContainerd(
   ["1.7", "2"],
   async (face, version) => {
     await using registry = startRegistry();
-    const image = `${registry.host}/owners:1`;
-    await pushImage(registry.host, "owners:1", ownersImage());
-    await buildIndex("--min-layer-size", "0", image);
+    const image = await pushOwners(registry);
     const binDir = await binDirOf(version);
     await using host = await LazyHost.start({ face, binDir });
     await host.pull(image);
@@ -307,9 +309,7 @@ onEveryContainerd(
   ["1.6"],
   async (face) => {
     await using registry = startRegistry();
-    const image = `${registry.host}/owners:1`;
-    await pushImage(registry.host, "owners:1", ownersImage());
-    await buildIndex("--min-layer-size", "0", image);
+    const image = await pushOwners(registry);
     await using host = await LazyHost.start({
       face,
       daemon: { prefix: ["setpriv", "--bounding-set", "-setuid"] },
@@ -330,9 +330,7 @@ onEveryContainerd(
   ["1.6"],
   async (face) => {
     await using registry = startRegistry();
-    const image = `${registry.host}/owners:1`;
-    await pushImage(registry.host, "owners:1", ownersImage());
-    await buildIndex("--min-layer-size", "0", image);
+    const image = await pushOwners(registry);
     await using host = await LazyHost.start({ face });
     await host.pull(image);
     await start(host, image, "run", mapping(FIRST));
@@ -355,9 +353,7 @@ onEveryContainerd(
   ["1.6"],
   async (face) => {
     await using registry = startRegistry();
-    const image = `${registry.host}/owners:1`;
-    await pushImage(registry.host, "owners:1", ownersImage());
-    await buildIndex("--min-layer-size", "0", image);
+    const image = await pushOwners(registry);
     await using host = await LazyHost.start({ face });
     await host.pull(image);
     await start(host, image, "lost", mapping(FIRST));

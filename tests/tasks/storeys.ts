@@ -23,8 +23,7 @@ const MINUTE_MS = 60_000;
 
 /**
  * Tests over real mounts, containers and registries that work below folders of their own, measure no
- * time and ask nothing of the whole machine. Long ones first and apart: they are dealt out
- * in turn.
+ * time and ask nothing of the whole machine. Long ones first and apart: they are dealt out in turn.
  */
 const SIDE_BY_SIDE = [
   "tests/e2e/writers_test.ts",

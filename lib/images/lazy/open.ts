@@ -9,9 +9,9 @@ import {
   ImageError,
   type ImageLayer,
   type IndexedImage,
+  ztocOf,
 } from "../../remote/image/mod.ts";
 import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
-import { ztocForLayer } from "../../formats/soci/mod.ts";
 import { FileSpanSource } from "../../layers/spans/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import {
@@ -136,9 +136,7 @@ export class ImageService {
     claimant: Claimant,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
-    const ztoc = image.index === null
-      ? null
-      : ztocForLayer(image.index.index, layer.descriptor.digest);
+    const ztoc = ztocOf(image, layer.descriptor.digest);
     const from = nameOf(image.reference);
     if (ztoc !== null) {
       const open = () => this.#openLazily(image, layer, ztoc, claimant, signal);

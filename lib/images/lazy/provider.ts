@@ -6,6 +6,7 @@ import {
   type LayerIdentity,
   layerIdentity,
   layerOfChain,
+  ztocOf,
 } from "../../remote/image/mod.ts";
 import { parseReference } from "../../remote/registry/mod.ts";
 import {
@@ -25,14 +26,13 @@ import { logger } from "../../telemetry/mod.ts";
 import {
   BackgroundFiller,
   type BackgroundOptions,
+  type OpenLayer,
 } from "../../layers/serving/mod.ts";
-import { ztocForLayer } from "../../formats/soci/mod.ts";
 import type { Claimant } from "./claimants.ts";
 import { Failures, WHILE_PULLING } from "./failures.ts";
 import { LayersAhead } from "./layers_ahead.ts";
 import { type ImageService, NO_NAMESPACE } from "./open.ts";
 import { nameOf } from "./source.ts";
-import type { OpenLayer } from "../../layers/serving/mod.ts";
 import { ownDirectories } from "./own_directories.ts";
 
 const log = logger("images");
@@ -176,8 +176,8 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     const { digest } = layer.descriptor;
     if (this.#uses.has(key)) return null;
     if (this.#failures.of(failureKey(image, digest)) !== null) return null;
-    const ztoc = image.index && ztocForLayer(image.index.index, digest);
-    const place = this.#ahead.enter(nameOf(image.reference), ztoc?.size ?? 0);
+    const size = ztocOf(image, digest)?.size ?? 0;
+    const place = this.#ahead.enter(nameOf(image.reference), size);
     if (place === null) return "no room";
     const use = this.#open(image, layer, claimant);
     use.layer.catch(() => {}); // the error comes again when it is asked for
@@ -410,12 +410,12 @@ function served(
 }
 
 function useKey(
-  { index }: IndexedImage,
+  image: IndexedImage,
   { descriptor: { digest }, diffId }: ImageLayer,
   { id }: Claimant,
 ): string {
-  const ztoc = index === null ? null : ztocForLayer(index.index, digest);
-  return `${id} ${digest} ${diffId} ${ztoc?.digest ?? "whole"}`;
+  const ztoc = ztocOf(image, digest)?.digest ?? "whole";
+  return `${id} ${digest} ${diffId} ${ztoc}`;
 }
 
 /** Equal for the same manifest and index of one claimant. */
@@ -425,10 +425,11 @@ function keyOf(claimant: Claimant, wanted: LayerIdentity): string {
 }
 
 function providedImage(
-  { reference, descriptor, index, layers }: IndexedImage,
+  image: IndexedImage,
   { id, namespace, host, repository, fingerprint }: Claimant,
   key: string,
 ): ProvidedImage {
+  const { reference, descriptor, index, layers } = image;
   return {
     ...{ key, claimant: id, namespace, host, repository, fingerprint },
     reference: reference.toString(),
@@ -437,9 +438,7 @@ function providedImage(
     layers: layers.map(({ descriptor: { digest }, diffId }) => ({
       digest,
       diffId,
-      ztocDigest: index === null
-        ? null
-        : ztocForLayer(index.index, digest)?.digest ?? null,
+      ztocDigest: ztocOf(image, digest)?.digest ?? null,
     })),
   };
 }

@@ -1,6 +1,6 @@
 import type { Digest } from "../../formats/oci/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
-import { showsLayer, type SpanSource } from "../spans/mod.ts";
+import { disposeSource, showsLayer, type SpanSource } from "../spans/mod.ts";
 import {
   type LayerIdentity,
   LostZtocError,
@@ -184,7 +184,7 @@ export class LayerClaims {
       );
       return false;
     } finally {
-      if (Symbol.dispose in source) (source as Disposable)[Symbol.dispose]();
+      disposeSource(source);
     }
   }
 }

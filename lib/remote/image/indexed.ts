@@ -1,4 +1,5 @@
 import type { Descriptor, Digest, Platform } from "../../formats/oci/mod.ts";
+import { ztocForLayer } from "../../formats/soci/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { RegistryPlace } from "../content/mod.ts";
 import type { Reference, RegistryClient } from "../registry/mod.ts";
@@ -34,6 +35,14 @@ export interface IndexedImage {
   readonly index: Omit<DiscoveredIndex, "bytes"> | null;
   /** How long the registry took for a small request, ms. */
   readonly roundTripMs: number;
+}
+
+/** The ztoc that an image's own index names for a layer; null where it names none. */
+export function ztocOf(
+  { index }: Pick<IndexedImage, "index">,
+  layer: Digest,
+): Descriptor | null {
+  return index === null ? null : ztocForLayer(index.index, layer);
 }
 
 /**

@@ -26,6 +26,7 @@ export {
   layerOfChain,
   readIndexedImage,
   resolveIndexedImage,
+  ztocOf,
 } from "./indexed.ts";
 export {
   type DiscoveredIndex,

@@ -30,10 +30,9 @@ const FOLDER = `/var/tmp/soci-deno-soci-${SOCI_RELEASE}`;
 
 /** Builds the release once for all test runs of a machine: some minutes. @throws CommandError */
 export async function sociRelease(): Promise<SociPeer> {
-  const folder = FOLDER;
   const peer = {
-    soci: `${folder}/soci`,
-    grpc: `${folder}/soci-snapshotter-grpc`,
+    soci: `${FOLDER}/soci`,
+    grpc: `${FOLDER}/soci-snapshotter-grpc`,
   };
   if ((await tryRun("test", ["-x", peer.grpc])).code === 0) return peer;
   const work = await Deno.makeTempDir({ prefix: "soci-deno-soci-" });
@@ -49,7 +48,7 @@ export async function sociRelease(): Promise<SociPeer> {
       timeoutMs: 900_000,
     });
     await Deno.chmod(aside, 0o755);
-    await Deno.rename(aside, folder);
+    await Deno.rename(aside, FOLDER);
   } finally {
     await Deno.remove(work, { recursive: true });
     await Deno.remove(aside, { recursive: true }).catch(() => {}); // renamed by now

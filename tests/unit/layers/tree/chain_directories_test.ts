@@ -10,7 +10,8 @@ import {
   treeFacts,
   TreeLower,
 } from "../../../../lib/layers/tree/mod.ts";
-import { acl, type EntryFacts, NO_ID, treeOf } from "./support.ts";
+import { acl, NO_ID } from "../../../support/acls.ts";
+import { type EntryFacts, treeOf } from "./support.ts";
 
 /** The own directories of a chain of layers, bottom first. */
 function ownOf(

@@ -54,24 +54,6 @@ export function entry(facts: EntryFacts): ZtocEntry {
   };
 }
 
-/** Stands in an ACL for the ID of an entry that names nobody. */
-export const NO_ID = 0xffff_ffff;
-
-/** An ACL as an attribute holds it, of entries: tag, permissions, ID. */
-export function acl(
-  ...entries: readonly (readonly [number, number, number])[]
-) {
-  const bytes = new Uint8Array(4 + entries.length * 8);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, 2, true);
-  for (const [i, [tag, permissions, id]] of entries.entries()) {
-    view.setUint16(4 + i * 8, tag, true);
-    view.setUint16(6 + i * 8, permissions, true);
-    view.setUint32(8 + i * 8, id, true);
-  }
-  return bytes;
-}
-
 /** The tree of a file list. */
 export function treeOf(
   entries: readonly EntryFacts[],

@@ -1,14 +1,7 @@
 /** Extended attributes as a file system of Linux has them when containerd has unpacked the archive. */
 import assert from "node:assert/strict";
-import {
-  acl,
-  entry,
-  type EntryFacts,
-  find,
-  latin1,
-  NO_ID,
-  xattrsOf,
-} from "./support.ts";
+import { acl, NO_ID } from "../../../support/acls.ts";
+import { entry, type EntryFacts, find, latin1, xattrsOf } from "./support.ts";
 import { LayerTree } from "../../../../lib/layers/tree/mod.ts";
 import { compileTree } from "../../../../lib/layers/compiler/mod.ts";
 
