@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers";
+import { CRI_LABELS } from "../../remote/image/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { SnapshotError } from "./errors.ts";
 import type {
@@ -85,9 +86,8 @@ export class LazyLayers {
       if (!request.signal.aborted) {
         log.warn("layer cannot be served lazily, containerd unpacks it", {
           chainId: request.chainId,
-          image: request.labels["containerd.io/snapshot/cri.image-ref"],
-          layerDigest:
-            request.labels["containerd.io/snapshot/cri.layer-digest"],
+          image: request.labels[CRI_LABELS.imageRef],
+          layerDigest: request.labels[CRI_LABELS.layerDigest],
           error,
         });
         return null;

@@ -1,14 +1,8 @@
 import { setImmediate } from "node:timers";
-import { OpeningQueue } from "./queue.ts";
+import { TurnQueue } from "../spans/mod.ts";
 
 /** So long work may hold this thread before others go first, ms. */
 const TURN_MS = 8;
-
-/** What waits for this thread. */
-interface Waiting {
-  readonly share: string;
-  readonly begin: () => void;
-}
 
 /**
  * Work of this thread that comes in steps. One job is done at a time, so that the first is not finished
@@ -16,7 +10,8 @@ interface Waiting {
  * thread for `TURN_MS`, others go first.
  */
 export class Turns {
-  readonly #waiting = new OpeningQueue<Waiting>();
+  /** Begins the next job. */
+  readonly #waiting = new TurnQueue<() => void>();
   #isBusy = false;
   /** Of the time until others go first. */
   #heldMs = 0;
@@ -29,7 +24,7 @@ export class Turns {
     makeSteps: () => Generator<void, T, void>,
   ): Promise<T> {
     if (this.#isBusy) {
-      await new Promise<void>((begin) => this.#waiting.push({ share, begin }));
+      await new Promise<void>((begin) => this.#waiting.push(share, begin));
     }
     this.#isBusy = true;
     try {
@@ -41,9 +36,9 @@ export class Turns {
         if (this.#heldMs >= TURN_MS) await this.#nextTurn;
       }
     } finally {
-      const next = this.#waiting.take(() => true);
-      if (next === null) this.#isBusy = false;
-      else next.begin();
+      const begin = this.#waiting.next();
+      if (begin === undefined) this.#isBusy = false;
+      else begin();
     }
   }
 

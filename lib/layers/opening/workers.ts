@@ -1,4 +1,5 @@
 import { LIBC_PATH } from "../../host/os/mod.ts";
+import { TurnQueue } from "../spans/mod.ts";
 import { LARGE_BYTES } from "./cost.ts";
 import { OpeningError } from "./errors.ts";
 import { errorOf } from "./failures.ts";
@@ -8,7 +9,6 @@ import {
   type FromOpener,
   type ToOpener,
 } from "./messages.ts";
-import { OpeningQueue } from "./queue.ts";
 
 /** Workers are stopped after they were idle for so long, ms: each takes 11 MB and more. */
 const IDLE_MS = 60_000;
@@ -31,7 +31,6 @@ export interface WorkersOptions {
 /** What waits for a Worker, or is in one. */
 interface Job {
   readonly message: ToOpener;
-  readonly share: string;
   readonly costBytes: number;
   readonly done: PromiseWithResolvers<Done>;
 }
@@ -54,7 +53,7 @@ interface Member {
 export class OpeningWorkers implements Disposable {
   readonly #options: WorkersOptions;
   readonly #members: readonly Member[];
-  readonly #waiting = new OpeningQueue<Job>();
+  readonly #waiting = new TurnQueue<Job>();
   #heldBytes = 0;
   #idle: ReturnType<typeof setTimeout> | undefined;
   #isEnded = false;
@@ -95,7 +94,7 @@ export class OpeningWorkers implements Disposable {
   run(message: ToOpener, share: string, costBytes: number): Promise<Done> {
     this.assertOpen();
     const done = Promise.withResolvers<Done>();
-    this.#waiting.push({ message, share, costBytes, done });
+    this.#waiting.push(share, { message, costBytes, done });
     this.#next();
     return done.promise;
   }
@@ -103,8 +102,8 @@ export class OpeningWorkers implements Disposable {
   #next(): void {
     for (const member of this.#members) {
       if (member.job !== null) continue;
-      const job = this.#waiting.take((job) => this.#hasRoom(job));
-      if (job === null) return;
+      const job = this.#waiting.next((job) => this.#hasRoom(job));
+      if (job === undefined) return;
       this.#begin(member, job);
     }
   }

@@ -61,6 +61,7 @@ export type { Flow } from "./flow.ts";
 export { FileSpanSource, NotYetHere, type SpanSource } from "./source.ts";
 export { disposeSource, type SourceDeed, SpanSources } from "./sources.ts";
 export { FairShares } from "./shares.ts";
+export { TurnQueue } from "./turn_queue.ts";
 export { SpanMap } from "./map.ts";
 export {
   type CrossingHeader,

@@ -1,6 +1,7 @@
 /**
  * A round-robin queue: items wait by owner, and `next` takes one item of each owner in turn. So nobody
- * waits behind all items of another owner.
+ * waits behind all items of another owner. An item that there is no room for is passed over, and keeps
+ * its turn.
  *
  * @example
  * ```ts
@@ -29,15 +30,25 @@ export class TurnQueue<T> {
     this.#size++;
   }
 
-  /** Takes the next item; undefined when the queue is empty. */
-  next(): T | undefined {
-    const first = this.#waiting.entries().next();
-    if (first.done) return undefined;
-    const [who, items] = first.value;
-    const item = items.shift();
-    this.#size--;
-    this.#waiting.delete(who);
-    if (items.length > 0) this.#waiting.set(who, items);
-    return item;
+  /** Takes the next item that fits; undefined when there is none. */
+  next(fits: (item: T) => boolean = () => true): T | undefined {
+    for (const [who, items] of this.#waiting) {
+      const at = items.findIndex(fits);
+      if (at < 0) continue;
+      const [item] = items.splice(at, 1);
+      this.#size--;
+      this.#waiting.delete(who); // so that its next turn comes last
+      if (items.length > 0) this.#waiting.set(who, items);
+      return item;
+    }
+    return undefined;
+  }
+
+  /** Takes all items. */
+  drain(): T[] {
+    const all = [...this.#waiting.values()].flat();
+    this.#waiting.clear();
+    this.#size = 0;
+    return all;
   }
 }
