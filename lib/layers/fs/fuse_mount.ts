@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import {
   MAX_READ_BYTES,
   type Negotiated,
@@ -161,7 +162,7 @@ export class FuseMount implements MountWorkerOwner {
     for (let tries = 0; tries < END_TRIES; tries++) {
       // Each is blocked until a request comes. No name that is asked for twice is answered from a cache.
       const asked = tryLookup(`${mountpoint}/end-${tries}`);
-      if (await Promise.race([ended, asked, waited(END_TRY_MS)])) break;
+      if (await Promise.race([ended, asked, pause(END_TRY_MS, false)])) break;
     }
     for (const worker of this.#workers) worker.terminate();
     return await this.described();
@@ -214,8 +215,4 @@ async function tryLookup(path: string): Promise<false> {
     // there is no such name, or the mount is gone
   }
   return false;
-}
-
-function waited(ms: number): Promise<false> {
-  return new Promise((resolve) => setTimeout(() => resolve(false), ms));
 }
