@@ -64,7 +64,9 @@ interface Outcome {
 
 /** Runs one storey, in one process or in several side by side. */
 async function runStorey(selection: Selection): Promise<readonly Outcome[]> {
-  if (!selection.storey.parallel) return [await run(selection, "live")];
+  const { parallel, atOnce } = selection.storey;
+  if (!parallel) return [await run(selection, "live")];
+  if (atOnce !== undefined) return await runQueue(selection, atOnce);
   const hands = deal(
     selection.paths,
     Math.min(PROCESSES, navigator.hardwareConcurrency),
@@ -72,6 +74,22 @@ async function runStorey(selection: Selection): Promise<readonly Outcome[]> {
   return await Promise.all(
     hands.map((paths) => run({ ...selection, paths }, "whole")),
   );
+}
+
+/** Runs each path in a process of its own, at most so many at once, in order. */
+async function runQueue(
+  selection: Selection,
+  atOnce: number,
+): Promise<readonly Outcome[]> {
+  const left = [...selection.paths];
+  const outcomes: Outcome[] = [];
+  const runner = async () => {
+    for (let path = left.shift(); path !== undefined; path = left.shift()) {
+      outcomes.push(await run({ ...selection, paths: [path] }, "whole"));
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, runner));
+  return outcomes;
 }
 
 /**

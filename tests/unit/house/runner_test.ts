@@ -36,9 +36,9 @@ Deno.test("a path runs in its storey alone, a folder above storeys means those b
   assert.deepEqual(chosen("./tests/unit/formats/"), [
     [unit, ["tests/unit/formats"]],
   ]);
-  assert.deepEqual(chosen("tests/e2e/lazy_test.ts", "lib/formats"), [
+  assert.deepEqual(chosen("tests/e2e/restart_test.ts", "lib/formats"), [
     [unit, ["lib/formats"]],
-    [rest, ["tests/e2e/lazy_test.ts"]],
+    [rest, ["tests/e2e/restart_test.ts"]],
   ]);
   assert.deepEqual(chosen("tests/e2e/writers_test.ts"), [
     [calm, ["tests/e2e/writers_test.ts"]],
@@ -47,9 +47,9 @@ Deno.test("a path runs in its storey alone, a folder above storeys means those b
 });
 
 Deno.test("what follows the paths is for deno test, in every storey", () => {
-  assert.deepEqual(chosen("tests/e2e/lazy_test.ts", "--filter", "lazy"), [
+  assert.deepEqual(chosen("tests/e2e/restart_test.ts", "--filter", "lazy"), [
     ["integration and end to end", [
-      "tests/e2e/lazy_test.ts",
+      "tests/e2e/restart_test.ts",
       "--filter",
       "lazy",
     ]],
@@ -61,13 +61,16 @@ Deno.test("what follows the paths is for deno test, in every storey", () => {
 });
 
 Deno.test("what stands behind -- is for deno test too, and the dashes are not", () => {
-  assert.deepEqual(chosen("tests/e2e/lazy_test.ts", "--", "--filter", "lazy"), [
-    ["integration and end to end", [
-      "tests/e2e/lazy_test.ts",
-      "--filter",
-      "lazy",
-    ]],
-  ]);
+  assert.deepEqual(
+    chosen("tests/e2e/restart_test.ts", "--", "--filter", "lazy"),
+    [
+      ["integration and end to end", [
+        "tests/e2e/restart_test.ts",
+        "--filter",
+        "lazy",
+      ]],
+    ],
+  );
 });
 
 Deno.test("files are dealt out to as many processes as there are, each file once", () => {
