@@ -1,5 +1,16 @@
 import assert from "node:assert/strict";
 import {
+  descriptorJson,
+  documentBytes,
+  MEDIA,
+  sha256,
+} from "../../lib/formats/oci/mod.ts";
+import { SOCI_MEDIA } from "../../lib/formats/soci/mod.ts";
+import {
+  parseReference,
+  RegistryClient,
+} from "../../lib/remote/registry/mod.ts";
+import {
   ctrPull,
   ctrRun,
   makeCertificateAuthority,
@@ -94,13 +105,38 @@ async function indexedHereRunByPeer(
   return { stdout, stderr: `${stderr}\n${daemon.logs()}` };
 }
 
+/** Puts a companion and load orders beside an image, so that its list of referrers names them first. */
+async function pushBeside(image: string, caFile: string): Promise<void> {
+  using client = new RegistryClient({
+    caCerts: [Deno.readTextFileSync(caFile)],
+  });
+  const reference = parseReference(image);
+  const { descriptor: subject } = await client.manifest(reference);
+  const config = new TextEncoder().encode("{}");
+  const digest = sha256(config);
+  const blob = { mediaType: MEDIA.octetStream, digest, size: config.length };
+  await client.pushBlob(reference, blob, () => new Response(config).body!);
+  for (const artifactType of [SOCI_MEDIA.companion, SOCI_MEDIA.loadOrder]) {
+    const manifest = documentBytes({
+      schemaVersion: 2,
+      mediaType: MEDIA.ociManifest,
+      artifactType,
+      config: descriptorJson(blob),
+      layers: [descriptorJson(blob)],
+      subject: descriptorJson(subject),
+    });
+    await client.pushReferrer(reference, manifest, MEDIA.ociManifest, subject);
+  }
+}
+
 testOnDebian(
-  "the existing SOCI daemon pulls lazily and runs what only soci-deno indexed",
+  "the existing SOCI daemon pulls lazily and runs what only soci-deno indexed, with companion and load order among the referrers",
   async () => {
     const peer = await sociPeer();
     assert.ok("soci" in peer, JSON.stringify(peer));
     await using setting = await startPeerRegistry("ours.soci-deno.test");
     const { registry } = setting;
+    await pushBeside(setting.image, setting.caFile);
     const ran = await indexedHereRunByPeer(peer, setting, { layers: 4 });
     assert.equal(ran.stdout, OUTPUT, ran.stderr);
     assert.match(registry.logs(), / 206 /, "spans are fetched by ranges");

@@ -9,6 +9,10 @@ export const SOCI_MEDIA = {
   prefetch: "application/vnd.amazon.soci.prefetch.v1+json",
   /** A ztoc of a zstd layer, which the existing tools do not know. */
   ztocOfZstd: "application/vnd.soci-deno.ztoc.zstd.v1",
+  /** The companion of an index: its ztocs, compressed. The existing tools do not know it. */
+  companion: "application/vnd.soci-deno.companion.v1",
+  /** A load order: what a workload reads first. The existing tools do not know it. */
+  loadOrder: "application/vnd.soci-deno.load-order.v1",
 } as const;
 
 /** Annotation keys of SOCI. */
@@ -32,6 +36,16 @@ export const SOCI_ANNOTATION = {
   indexDigest: "com.amazon.soci.index-digest",
   /** On a SOCI index's descriptor: the digest of its image manifest (v2). */
   imageManifestDigest: "com.amazon.soci.image-manifest-digest",
+  /** On a companion: the digest of the index whose ztocs it carries. */
+  companionOf: "soci-deno.index-digest",
+  /** On an index v2: the digest of its companion's manifest. */
+  companion: "soci-deno.companion",
+  /** On an index v2: the digests of its load orders' manifests, with commas between them. */
+  loadOrders: "soci-deno.load-orders",
+  /** On a load order: the name of its workload. */
+  workload: "soci-deno.workload",
+  /** On a load order: the platform it was recorded on, as `os/architecture[/variant]`. */
+  platform: "soci-deno.platform",
 } as const;
 
 /** The config blob of every SOCI index. */

@@ -5,6 +5,12 @@ import {
   parseManifest,
   sha256,
 } from "../../formats/oci/mod.ts";
+import {
+  BESIDE_TYPES,
+  type BesideIndex,
+  listedBeside,
+  namedBeside,
+} from "./beside.ts";
 import { RegistryError, type Repository } from "../registry/mod.ts";
 import { SociError } from "../../formats/soci/mod.ts";
 import {
@@ -21,12 +27,18 @@ export interface IndexSource<Name = Repository> {
     repository: Name,
     options: { readonly digest: Digest; readonly signal?: AbortSignal },
   ): Promise<{ readonly bytes: Uint8Array }>;
-  /** Artifacts of this type that name this manifest. */
+  /**
+   * Artifacts of this type that name this manifest, and those of the types `beside` as far as the same
+   * answer lists them.
+   */
   referrers(
     repository: Name,
     digest: Digest,
     artifactType: string,
-    options: { readonly signal?: AbortSignal },
+    options: {
+      readonly signal?: AbortSignal;
+      readonly beside: readonly string[];
+    },
   ): Promise<readonly Descriptor[]>;
 }
 
@@ -54,6 +66,8 @@ export interface DiscoveredIndex {
   readonly version: SociIndexVersion;
   /** How it was found: asked for, named by the image, or naming it. */
   readonly via: "explicit" | "annotation" | "referrers";
+  /** What the image has beside it. */
+  readonly beside: BesideIndex;
 }
 
 /** Referrers tried before giving up: many broken ones must not cost many requests. */
@@ -87,7 +101,7 @@ export async function discoverIndex<Name>(
       repository,
       image.digest,
       SOCI_MEDIA.indexV1,
-      signalOption(options.signal),
+      { beside: BESIDE_TYPES, ...signalOption(options.signal) },
     );
   const early = options.v1 && image.bytes instanceof Promise
     ? askReferrers()
@@ -114,12 +128,17 @@ export async function discoverIndex<Name>(
     }
   }
   if (!options.v1) return null;
-  const candidates = await (early ?? askReferrers());
+  const listed = await (early ?? askReferrers());
+  const candidates = listed.filter(({ artifactType = "" }) =>
+    !BESIDE_TYPES.includes(artifactType)
+  );
   let broken: SociError | RegistryError | null = null;
   for (const { digest } of candidates.slice(0, MAX_CANDIDATES)) {
     try {
       const found = await fetch(digest, "referrers");
-      if (found?.index.subject?.digest === image.digest) return found;
+      if (found?.index.subject?.digest === image.digest) {
+        return { ...found, beside: listedBeside(listed, digest) };
+      }
     } catch (error) {
       options.signal?.throwIfAborted();
       const ofThisOne = error instanceof SociError ||
@@ -159,5 +178,6 @@ async function fetchIndex<Name>(
     throw new SociError("digest", `the bytes of ${digest} are others`);
   }
   const index = decodeIndex(bytes);
-  return { index, digest, bytes, version: index.version, via };
+  const beside = namedBeside(index, via === "annotation");
+  return { index, digest, bytes, version: index.version, via, beside };
 }

@@ -8,6 +8,7 @@ import {
   discoverIndex,
   type DiscoverOptions,
 } from "./discover.ts";
+import { type FoundOrder, NOTHING_BESIDE } from "./beside.ts";
 import { ImageError } from "./errors.ts";
 import { readFamily } from "./family.ts";
 import { Image, type ImageLayer } from "./image.ts";
@@ -32,7 +33,11 @@ export interface IndexedImage {
   /** Bottom first. */
   readonly layers: readonly ImageLayer[];
   /** null: it has no usable index. */
-  readonly index: Omit<DiscoveredIndex, "bytes"> | null;
+  readonly index: Omit<DiscoveredIndex, "bytes" | "beside"> | null;
+  /** Of the manifest of the index's companion, which carries its ztocs compressed; null: there is none. */
+  readonly companion: Descriptor | null;
+  /** Its load orders, in the order in which they are named. */
+  readonly orders: readonly FoundOrder[];
   /** How long the registry took for a small request, ms. */
   readonly roundTripMs: number;
 }
@@ -144,6 +149,7 @@ async function withIndex(
       version: index.version,
       via: index.via,
     },
+    ...(index?.beside ?? NOTHING_BESIDE),
     roundTripMs: (await image.config()).tookMs,
   };
 }

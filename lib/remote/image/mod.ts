@@ -28,6 +28,7 @@ export {
   resolveIndexedImage,
   ztocOf,
 } from "./indexed.ts";
+export { type BesideIndex, type FoundOrder } from "./beside.ts";
 export {
   type DiscoveredIndex,
   discoverIndex,

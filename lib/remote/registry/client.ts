@@ -130,18 +130,23 @@ export class RegistryClient implements Disposable {
     );
   }
 
-  /** Lists the manifests whose subject is `digest`, optionally of one artifact type only. */
+  /**
+   * Lists the manifests whose subject is `digest`, optionally of one artifact type only.
+   * @param options.beside those of these types too, behind the others, as far as the same answer lists them.
+   */
   referrers(
     repository: Repository,
     digest: Digest,
     artifactType?: string,
-    { signal }: Cancellable = {},
+    { signal, beside }: Cancellable & {
+      readonly beside?: readonly string[];
+    } = {},
   ): Promise<Descriptor[]> {
     return listReferrers(
       this.#context,
       repository,
       digest,
-      artifactType,
+      { artifactType, beside },
       signal,
     );
   }

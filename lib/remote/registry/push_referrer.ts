@@ -51,7 +51,7 @@ async function isListed(
       whereWritten(context),
       reference,
       digest,
-      item.artifactType,
+      { artifactType: item.artifactType },
       signal,
     );
     return listed.some((one) => one.digest === item.digest);

@@ -26,8 +26,16 @@ const MAX_ASKED = 64;
 /** How long we wait for the API before we ask for the fallback tag too, ms. */
 const TAG_PATIENCE_MS = 2_000;
 
+/** Which of a manifest's referrers are wanted. */
+interface WantedReferrers {
+  /** Artifacts of this type; default: all. */
+  readonly artifactType?: string | undefined;
+  /** Those of these types too, behind the others, as far as the same answer lists them. */
+  readonly beside?: readonly string[] | undefined;
+}
+
 /**
- * Lists the manifests whose subject is `digest`, optionally of one artifact type only.
+ * Lists the manifests whose subject is `digest`.
  *
  * The API and the fallback tag are two ways to the same list. A registry has one of them, or both,
  * and one of the two may not work. Whichever lists something is believed. It is an error only if
@@ -37,16 +45,21 @@ export async function listReferrers(
   context: Context,
   reference: Place,
   digest: Digest,
-  artifactType: string | undefined,
+  wanted: WantedReferrers,
   signal?: AbortSignal,
 ): Promise<Descriptor[]> {
   const { withoutReferrersApi } = context;
+  const { artifactType, beside = [] } = wanted;
   const enough = new AbortController();
   const either = signal === undefined
     ? enough.signal
     : AbortSignal.any([signal, enough.signal]);
   const matching = (items: readonly Descriptor[]) =>
-    ofType(context, reference, items, artifactType, signal);
+    ofTypes(context, reference, items, wanted, signal);
+  const isFound = (items: readonly Descriptor[]) =>
+    artifactType === undefined
+      ? items.length > 0
+      : items.some((item) => item.artifactType === artifactType);
   let asked: Promise<Descriptor[]> | null = null;
   const tagged = () => {
     asked ??= taggedReferrers(context, reference, digest, signal)
@@ -59,11 +72,16 @@ export async function listReferrers(
   const api = askApi(
     context,
     reference,
-    { digest, artifactType, onNoneOfType: tagged },
+    {
+      digest,
+      // No filter lets several types pass.
+      artifactType: beside.length > 0 ? undefined : artifactType,
+      onNoneOfType: tagged,
+    },
     either,
   );
   const early = sleep(TAG_PATIENCE_MS, either).then(tagged).then(
-    (found) => found.length > 0 ? found : null,
+    (found) => isFound(found) ? found : null,
     () => null, // checked below, if the API has nothing
   );
   try {
@@ -77,8 +95,9 @@ export async function listReferrers(
     if (answer.kind === "listed") withoutReferrersApi.delete(reference.host);
     else withoutReferrersApi.add(reference.host);
     const listed = answer.kind === "listed" ? await matching(answer.items) : [];
-    if (listed.length > 0) return listed;
-    return await byTag(tagged, answer);
+    if (isFound(listed)) return listed;
+    const inTag = await byTag(tagged, answer, isFound);
+    return [...inTag, ...listed];
   } finally {
     enough.abort(new DOMException("the list is known", "AbortError"));
   }
@@ -87,6 +106,7 @@ export async function listReferrers(
 async function byTag(
   tagged: () => Promise<Descriptor[]>,
   api: ApiAnswer,
+  isFound: (items: readonly Descriptor[]) => boolean,
 ): Promise<Descriptor[]> {
   let found: Descriptor[] = [];
   try {
@@ -94,36 +114,42 @@ async function byTag(
   } catch (error) {
     if (!(error instanceof RegistryError) || api.kind === "absent") throw error;
   }
-  if (found.length === 0 && api.kind === "failed") throw api.error;
+  if (!isFound(found) && api.kind === "failed") throw api.error;
   return found;
 }
 
 /** Filters a list by artifact type. The API's own filter is optional, so it is not relied on. */
-async function ofType(
+async function ofTypes(
   context: Context,
   reference: Place,
   items: readonly Descriptor[],
-  artifactType: string | undefined,
+  { artifactType, beside = [] }: WantedReferrers,
   signal: AbortSignal | undefined,
 ): Promise<Descriptor[]> {
   if (artifactType === undefined) return [...items];
-  const known = items.filter((item) => item.artifactType === artifactType);
+  const told = [...items];
+  const found = () => told.filter((item) => item.artifactType === artifactType);
   // Some lists give the type of manifests in general.
   const unsaid = items.filter((item) =>
     item.mediaType !== MEDIA.ociIndex &&
     (item.artifactType === undefined || isManifestMediaType(item.artifactType))
   ).slice(0, MAX_ASKED);
-  let found: readonly Descriptor[] = known;
-  for (let at = 0; at < unsaid.length; at += ASKED_AT_ONCE) {
+  for (
+    let at = 0;
+    at < unsaid.length && found().length === 0;
+    at += ASKED_AT_ONCE
+  ) {
     const some = unsaid.slice(at, at + ASKED_AT_ONCE);
     const asked = await Promise.all(some.map(async (item) => {
       const type = await typeOf(context, reference, item, signal);
-      return type === artifactType ? { ...item, artifactType } : null;
+      return type === null ? [] : [{ ...item, artifactType: type }];
     }));
-    found = [...found, ...asked.filter((item) => item !== null)];
-    if (found.length > 0) break;
+    told.push(...asked.flat());
   }
-  return [...found];
+  const others = told.filter((item) =>
+    beside.includes(item.artifactType ?? "")
+  );
+  return [...found(), ...others];
 }
 
 /** A manifest's artifact type, else its config's media type. */

@@ -291,3 +291,63 @@ listing(
     assert.deepEqual(await at.find(), []);
   },
 );
+
+const BESIDE = "application/vnd.test.beside.v1";
+
+for (const where of ["API", "tag", "both"] as const) {
+  listing(
+    `what stands beside is found in the ${where} with no request more`,
+    async (s, at) => {
+      const other = { ...at.entry, digest: digestOf(8), artifactType: "x/y" };
+      const beside = { ...at.entry, digest: digestOf(9), artifactType: BESIDE };
+      const answer = (...of: Entry[]) => page([other, ...of]);
+      const find = async () => {
+        const { client, reference, registry } = s;
+        registry.requests.length = 0;
+        const found = await client.referrers(
+          reference,
+          at.subject.digest,
+          TYPE,
+          { beside: [BESIDE] },
+        );
+        return found.map(({ digest }) => digest);
+      };
+      if (where !== "API") {
+        s.registry.addManifest(
+          REPOSITORY,
+          await answer(at.entry, ...(where === "both" ? [] : [beside])).bytes(),
+          { mediaType: MEDIA.ociIndex, tag: fallbackTag(at.subject.digest) },
+        );
+      }
+      if (where !== "tag") {
+        s.registry.intercept = referrersAnswered(() =>
+          where === "API" ? answer(beside, at.entry) : answer(beside)
+        );
+      }
+      assert.deepEqual(await find(), [at.good.digest, beside.digest]);
+      const { length } = s.registry.requests;
+      assert.equal(length, where === "API" ? 1 : 2); // API, and tag where the API has no index
+    },
+    { referrersApi: where !== "tag" },
+  );
+}
+
+listing(
+  "what stands beside does not hide that the API failed",
+  async (s, at) => {
+    const { registry, client, reference } = s;
+    const beside = { ...at.entry, digest: digestOf(9), artifactType: BESIDE };
+    registry.addManifest(REPOSITORY, await page([beside]).bytes(), {
+      mediaType: MEDIA.ociIndex,
+      tag: fallbackTag(at.subject.digest),
+    });
+    registry.intercept = referrersAnswered(() =>
+      new Response(null, { status: 500 })
+    );
+    await assert.rejects(
+      client.referrers(reference, at.subject.digest, TYPE, {
+        beside: [BESIDE],
+      }),
+    );
+  },
+);

@@ -226,3 +226,138 @@ Deno.test("one odd entry of an index of images does not hide the others", () => 
   const family = new ImageFamily(source, { descriptor, bytes });
   assert.deepEqual(family.images, [good]);
 });
+
+const hex = (digit: string) => `sha256:${digit.repeat(64)}` as Digest;
+const listed = (
+  artifactType: string,
+  digit: string,
+  annotations?: Record<string, string>,
+): Descriptor => ({
+  mediaType: MEDIA.ociManifest,
+  digest: hex(digit),
+  size: 7,
+  artifactType,
+  ...(annotations && { annotations }),
+});
+
+/** Finds the index v1 among a list of referrers. */
+async function besideIn(list: readonly Descriptor[]) {
+  const { source, asked } = sourceOf([], [v1]);
+  const found = await discoverIndex(
+    {
+      ...source,
+      referrers: (_, __, type, { beside }) => {
+        asked.push(type, ...beside);
+        const index = {
+          mediaType: "m",
+          digest: INDEX_DIGEST as Digest,
+          size: 1,
+        };
+        return Promise.resolve([...list, index]);
+      },
+    },
+    "repo",
+    image(),
+    { v1: true, v2: true },
+  );
+  assert.ok(found !== null);
+  return { ...found.beside, asked };
+}
+
+Deno.test("companion and load orders come with the answer that lists the index", async () => {
+  const beside = await besideIn([
+    listed(SOCI_MEDIA.companion, "1", {
+      [SOCI_ANNOTATION.companionOf]: hex("9"),
+    }),
+    listed(SOCI_MEDIA.companion, "2"),
+    listed(SOCI_MEDIA.companion, "3", {
+      [SOCI_ANNOTATION.companionOf]: INDEX_DIGEST,
+    }),
+    listed(SOCI_MEDIA.loadOrder, "4", {
+      [SOCI_ANNOTATION.workload]: "web",
+      [SOCI_ANNOTATION.platform]: "linux/amd64",
+    }),
+    listed(SOCI_MEDIA.loadOrder, "5", {
+      [SOCI_ANNOTATION.workload]: "x".repeat(1000),
+    }),
+  ]);
+  assert.equal(beside.companion?.digest, hex("3"));
+  assert.deepEqual(
+    beside.orders.map(({ descriptor: { digest, annotations }, ...order }) => ({
+      ...order,
+      digest,
+      annotations,
+    })),
+    [
+      {
+        digest: hex("4"),
+        annotations: undefined,
+        workload: "web",
+        platform: "linux/amd64",
+        isPinned: false,
+      },
+      {
+        digest: hex("5"),
+        annotations: undefined,
+        workload: null,
+        platform: null,
+        isPinned: false,
+      },
+    ],
+  );
+  assert.deepEqual(beside.asked, [
+    SOCI_MEDIA.indexV1,
+    SOCI_MEDIA.companion,
+    SOCI_MEDIA.loadOrder,
+    INDEX_DIGEST,
+  ]);
+});
+
+Deno.test("another index's companion is none, one that names no index may be ours", async () => {
+  const other = listed(SOCI_MEDIA.companion, "1", {
+    [SOCI_ANNOTATION.companionOf]: hex("9"),
+  });
+  assert.equal((await besideIn([other])).companion, null);
+  const unsaid = listed(SOCI_MEDIA.companion, "2");
+  assert.equal(
+    (await besideIn([other, unsaid])).companion?.digest,
+    hex("2"),
+  );
+});
+
+Deno.test("load orders without number are cut", async () => {
+  const many = Array.from(
+    { length: 5000 },
+    () => listed(SOCI_MEDIA.loadOrder, "4"),
+  );
+  const { orders } = await besideIn(many);
+  assert.ok(orders.length > 0 && orders.length < 100);
+});
+
+Deno.test("an index v2 names companion and load orders, and no referrers are asked for", async () => {
+  const index = makeIndex({ layers });
+  const bytes = encodeIndex({
+    ...index,
+    annotations: {
+      ...index.annotations,
+      [SOCI_ANNOTATION.companion]: hex("1"),
+      [SOCI_ANNOTATION.loadOrders]: `${hex("2")},no digest,${hex("3")}`,
+    },
+  });
+  const source = sourceOf([bytes], [v1]);
+  const { beside } = (await discover(source, image(sha256(bytes))))!;
+  assert.equal(beside.companion?.digest, hex("1"));
+  assert.deepEqual(
+    beside.orders.map(({ descriptor, isPinned }) => [
+      descriptor.digest,
+      isPinned,
+    ]),
+    [[hex("2"), true], [hex("3"), true]],
+  );
+  assert.deepEqual(source.asked, [sha256(bytes)]);
+  // Asked for by digest, the image's own digest does not cover it.
+  const explicit = await discover(source, image(), {
+    explicitDigest: sha256(bytes),
+  });
+  assert.equal(explicit?.beside.orders[0]?.isPinned, false);
+});

@@ -280,6 +280,8 @@ Deno.test("the layer of a snapshot is the one at its chain ID, and must be the o
     descriptor: image.descriptor,
     layers,
     index: null,
+    companion: null,
+    orders: [],
     roundTripMs: 0,
   };
   for (const layer of layers) {
