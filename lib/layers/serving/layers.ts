@@ -14,6 +14,7 @@ import {
 } from "./machinery.ts";
 import type { LowerPart } from "../opening/mod.ts";
 import { OpenLayer } from "./open_layer.ts";
+import { AheadOfReaders } from "./prefetched.ts";
 import { type WantedLayer, wantedOf } from "./wanted.ts";
 import { type ClaimedLayers, type LayerClaim, LayerClaims } from "./claims.ts";
 import {
@@ -47,6 +48,8 @@ export class LayerStore implements AsyncDisposable {
   readonly root: string;
   /** Which face shows the layers, and why. */
   readonly face: FaceChoice;
+  /** Fetches what readers are expected to want. */
+  readonly ahead: AheadOfReaders;
   /** Served layers by slot. A closing layer is no longer in here, so its slot can be opened again. */
   readonly #layers = new Map<number, OpenLayer>();
   /** Layers that are being opened, by slot. */
@@ -68,6 +71,7 @@ export class LayerStore implements AsyncDisposable {
       { ...started, root: options.root },
       options,
     );
+    this.ahead = new AheadOfReaders(this.#machinery);
     this.#claims = new LayerClaims(this.#claimed());
   }
 

@@ -18,6 +18,7 @@ export {
   type LayerStoreOptions,
 } from "./layers.ts";
 export { OpenLayer } from "./open_layer.ts";
+export { AheadOfReaders, type LayerRange } from "./prefetched.ts";
 export type { WantedLayer } from "./wanted.ts";
 export type { Proof } from "./proof.ts";
 export type { Twin } from "./twins.ts";

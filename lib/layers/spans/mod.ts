@@ -21,6 +21,7 @@
  * | job | file |
  * |---|---|
  * | requests and waiters: join, read ahead, leave | `wants.ts`, `read_ahead.ts` |
+ * | fetch ranges of several layers before they are read, in a given order | `in_order.ts` |
  * | choose what is fetched next: in class order demand, prefetch, background | `scheduler.ts`, `host.ts`, `coalesce.ts` |
  * | choose from where: the sources of a layer and their health | `sources.ts`, `source.ts` |
  * | keep hosts and repositories from blocking each other | `pending.ts`, `flow.ts`, `shares.ts`, `turn_queue.ts` |
@@ -86,6 +87,13 @@ export type {
 } from "./inflate_messages.ts";
 export { type CachedLayer, type IdleLayers, SpanCache } from "./cache.ts";
 export { type ChallengedLayer, showsLayer } from "./challenge.ts";
+export {
+  type InOrderOptions,
+  type InOrderOutcome,
+  type OrderedRange,
+  type PrefetchedLayer,
+  prefetchInOrder,
+} from "./in_order.ts";
 export { hashLayer } from "./whole.ts";
 export type { LayerTail } from "./whole_messages.ts";
 export {
