@@ -137,14 +137,16 @@ async function run(
   }
   const debug = debugging(); // asked before the permission may be given up
   giveUpAllBut(entry.needs);
-  const command = await entry.load();
   // The existing tool names itself alone.
   const prefix = persona === SOCI ? "soci" : `${called} ${word}`;
+  let help = "";
   try {
+    const command = await entry.load();
+    help = command.help.trim();
     return await command.run([...before, ...rest]);
   } catch (error) {
     if (error instanceof HelpRequest) {
-      console.log(command.help.trim());
+      console.log(help);
       return 0;
     }
     if (error instanceof UsageError) {

@@ -57,6 +57,7 @@ const SIDE_BY_SIDE = [
   "tests/e2e/gc_test.ts",
   "tests/e2e/soci_peer_test.ts",
   "tests/e2e/volumes_test.ts",
+  "tests/e2e/libc_hosts_test.ts",
   "tests/e2e/setfacl_test.ts",
   "tests/e2e/logins_test.ts",
   "tests/e2e/containerd_versions_test.ts",

@@ -4,6 +4,7 @@
  * @module
  */
 import { ERRNO, lastErrno, OsError } from "./errno.ts";
+import { O } from "./files.ts";
 import { libc } from "./libc.ts";
 
 /** What a directory is given. */
@@ -25,7 +26,6 @@ export interface DirectoryAttributes {
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const MAX_LIST_BYTES = 65536;
-const O_DIRECTORY_CLOEXEC = 0o200000 | 0o2000000;
 const PATH_MAX = 4096;
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
@@ -96,7 +96,7 @@ export function isClosedToOthers(path: string): boolean {
   libc.setfsgid(NOBODY);
   libc.setfsuid(NOBODY);
   try {
-    const fd = libc.open(pathBytes(bytePath(path)), O_DIRECTORY_CLOEXEC, 0);
+    const fd = libc.open(pathBytes(bytePath(path)), O.DIRECTORY | O.CLOEXEC, 0);
     if (fd < 0) return lastErrno() === ERRNO.EACCES;
     libc.close(fd);
     return false;

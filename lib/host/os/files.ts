@@ -2,14 +2,17 @@ import { callElsewhere } from "./elsewhere.ts";
 import { ERRNO, lastErrno, OsError, raise } from "./errno.ts";
 import { libc } from "./libc.ts";
 
-/** Flags of open(2) (asm-generic/fcntl.h). */
+/**
+ * Flags of open(2) (asm-generic/fcntl.h). `DIRECTORY` is another bit on arm64, where x86-64's means
+ * `O_DIRECT` (asm/fcntl.h of both).
+ */
 export const O = {
   RDONLY: 0,
   RDWR: 2,
   CREAT: 0o100,
   TRUNC: 0o1000,
   NONBLOCK: 0o4000,
-  DIRECTORY: 0o200000,
+  DIRECTORY: Deno.build.arch === "aarch64" ? 0o40000 : 0o200000,
   CLOEXEC: 0o2000000,
 } as const;
 
