@@ -9,7 +9,7 @@
  * `--allow-ffi` must name exactly these strings (another path to the same file would be another grant).
  * A bare `libc.so.6` would be looked for in the working directory.
  */
-export const LIBC_PATHS: readonly string[] = [
+const LIBC_PATHS: readonly string[] = [
   Deno.build.arch === "aarch64"
     ? "/lib/aarch64-linux-gnu/libc.so.6"
     : "/lib/x86_64-linux-gnu/libc.so.6",
