@@ -31,11 +31,8 @@ export async function debianImage(): Promise<Image> {
   const wanted = (await closure(PACKAGES))
     .filter((name) => !base.includes(name));
   const roots = [`${folder}/base`, `${folder}/packages`] as const;
-  await unpack(roots[0], base);
-  await unpack(roots[1], wanted);
-  for (const name of MERGED) {
-    await Deno.remove(`${roots[1]}/${name}`).catch(() => {}); // removed in an earlier run
-  }
+  await unpackPackages(roots[0], base, { keepMerged: true });
+  await unpackPackages(roots[1], wanted, { keepMerged: false });
   const here = roots.reduce(
     (sum, root) => sum + someFiles(root, Infinity).length,
     0,
@@ -70,8 +67,15 @@ async function closure(names: readonly string[]): Promise<string[]> {
   return text.split("\n").filter((line) => /^[a-z0-9][^:]*$/.test(line));
 }
 
-/** Packages of Debian's archive, unpacked below `root` as they would be installed. */
-async function unpack(root: string, names: readonly string[]): Promise<void> {
+/**
+ * Unpacks packages of Debian's archive below `root` as they would be installed, once.
+ * @param options.keepMerged whether the links of a merged `/usr` stay: in an image's lowest layer.
+ */
+export async function unpackPackages(
+  root: string,
+  names: readonly string[],
+  { keepMerged }: { keepMerged: boolean },
+): Promise<void> {
   if (exists(`${root}.done`)) return;
   await Deno.mkdir(`${root}.debs`, { recursive: true });
   for (const name of MERGED) {
@@ -80,13 +84,18 @@ async function unpack(root: string, names: readonly string[]): Promise<void> {
       await Deno.symlink(`usr/${name}`, `${root}/${name}`);
     }
   }
-  // One by one, as names that other packages only provide cannot be had.
+  // If not all at once then one by one: names that other packages only provide cannot be had.
   await run("sh", [
     "-ec",
     'root="$1"; cd "$1.debs"; shift; ' +
+    'apt-get download -qq "$@" 2> /dev/null || ' +
     'for name; do apt-get download -qq "$name" 2> /dev/null || true; done; ' +
     'for deb in *.deb; do dpkg-deb --fsys-tarfile "$deb" | ' +
-    'tar -C "$root" --keep-directory-symlink -xf -; done; : > "$root.done"',
+    'tar -C "$root" --keep-directory-symlink -xf -; done',
     ...["sh", root, ...names],
   ]);
+  if (!keepMerged) {
+    for (const name of MERGED) await Deno.remove(`${root}/${name}`);
+  }
+  await Deno.writeTextFile(`${root}.done`, "");
 }

@@ -20,9 +20,11 @@ export async function startDockerRegistry(options: {
   tls?: { cert: string; key: string; clientCas?: string };
   /** Accounts for HTTP Basic. Default: everybody may read and write. */
   users?: Readonly<Record<string, string>>;
+  /** Where its blobs are and stay. Default: a folder that goes with it. */
+  storage?: string;
 } = {}): Promise<DockerRegistry> {
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-registry-" });
-  const storage = `${folder}/storage`;
+  const storage = options.storage ?? `${folder}/storage`;
   const port = freePort();
   const lines = [
     "version: 0.1",
