@@ -6,7 +6,9 @@
  * - `--rounds N` (5), `--images redis,python`, `--lines loopback,1g,100m,25m`, `--contestants
  *   overlayfs,soci-deno`: less of it.
  *
- * Images, and what is published for them, stay on disk between runs.
+ * - `--needs`: find out anew what each start needs, and the time it takes when all of that is here.
+ *
+ * Images, what is published for them and what they need stay on disk between runs.
  * @module
  */
 import { parseArgs } from "node:util";
@@ -26,6 +28,7 @@ const { values } = parseArgs({
     images: { type: "string" },
     lines: { type: "string" },
     contestants: { type: "string" },
+    needs: { type: "boolean", default: false },
   },
 });
 const rounds = Number(values.rounds);

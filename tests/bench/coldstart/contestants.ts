@@ -1,7 +1,6 @@
 /** The ways to bring an image to a container that are measured beside each other. @module */
 import {
   type Containerd,
-  type ContainerdOptions,
   ctrPull,
   leftovers,
   type Service,
@@ -63,7 +62,7 @@ const overlayfs: Contestant = {
   publication: "index",
   missing: nothing,
   async node(stack, caPath) {
-    const containerd = stack.use(await startContainerd());
+    const containerd = stack.use(await startContainerd({ logLevel: "debug" }));
     return {
       containerd,
       snapshotter: "overlayfs",
@@ -188,8 +187,9 @@ function withProxy(
   address: string,
   name = "soci",
 ): Promise<Containerd> {
-  const options: ContainerdOptions = { proxySnapshotters: [{ name, address }] };
-  return startContainerd(options).then((it) => stack.use(it));
+  const proxySnapshotters = [{ name, address }];
+  return startContainerd({ proxySnapshotters, logLevel: "debug" })
+    .then((it) => stack.use(it));
 }
 
 async function temporaryFolder(stack: AsyncDisposableStack): Promise<string> {

@@ -1,7 +1,7 @@
 /** One start of one image by one way over one line. @module */
 import { pause } from "../../support/host/mod.ts";
 import type { Contestant } from "./contestants.ts";
-import { EventLog, type HostEvent } from "./events.ts";
+import { timeInLog } from "./events.ts";
 import { usageOf } from "./processes.ts";
 import { now, startUntilReady } from "./ready.ts";
 import { type BenchRegistry, type Published } from "./registry.ts";
@@ -47,7 +47,6 @@ export async function measureStart(
 ): Promise<Start> {
   await using stack = new AsyncDisposableStack();
   const node = await contestant.node(stack, registry.authority.certPath);
-  const events = stack.use(new EventLog(node.containerd));
   const { name, published, port } = image;
   const reference = registry.reference(published, port);
   const { ready, measured } = WORKLOADS[name];
@@ -66,9 +65,9 @@ export async function measureStart(
   const pids = node.pids();
   const after = usageOf(pids);
 
-  const seen = await events.stop();
-  const preparedAt = timeOf(seen, "/snapshot/prepare");
-  const runsAt = timeOf(seen, "/tasks/start");
+  const log = node.containerd.logs();
+  const preparedAt = timeInLog(log, 'msg="prepare snapshot"');
+  const runsAt = timeInLog(log, "topic=/tasks/start");
   const traffic = trafficOf(registry.log().slice(logged), published.kinds);
   return {
     totalMs: started.at - from,
@@ -84,8 +83,4 @@ export async function measureStart(
     cpuMs: pids.length === 0 ? null : after.cpuMs - before.cpuMs,
     residentMb: pids.length === 0 ? null : after.residentMb,
   };
-}
-
-function timeOf(events: readonly HostEvent[], topic: string): number | null {
-  return events.find((event) => event.topic === topic)?.at ?? null;
 }

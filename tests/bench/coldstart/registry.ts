@@ -18,6 +18,7 @@ import { coldStartImage } from "./images.ts";
 import type { Name } from "./workloads.ts";
 
 const HOST = "coldstart.soci-deno.test";
+const TAG = "1";
 const ROOT = new URL("../../../", import.meta.url).pathname;
 /** What decides about the bytes of indexes and all that goes with them. */
 const MAKERS = ["lib/formats", "lib/indexes", "lib/layers/builder"];
@@ -40,7 +41,8 @@ export type Kind = "manifest" | "config" | "index" | "ztoc" | "layer" | "other";
 /** An image in the registry, by one publication. */
 export interface Published {
   readonly repository: string;
-  readonly tag: string;
+  /** Of the image's manifest. */
+  readonly digest: string;
   readonly kinds: ReadonlyMap<string, Kind>;
 }
 
@@ -77,8 +79,11 @@ export class BenchRegistry implements AsyncDisposable {
   }
 
   /** An image by name, reached through a port (its own or a line's). */
-  reference({ repository, tag }: Published, port = this.server.port): string {
-    return `${HOST}:${port}/${repository}:${tag}`;
+  reference(
+    { repository }: Pick<Published, "repository">,
+    port = this.server.port,
+  ): string {
+    return `${HOST}:${port}/${repository}:${TAG}`;
   }
 
   /** What was requested since the first `from` characters of the log. */
@@ -89,28 +94,32 @@ export class BenchRegistry implements AsyncDisposable {
   /** Sees to it that an image is here with what belongs to it. */
   async publish(name: Name, publication: Publication): Promise<Published> {
     const repository = `coldstart/${name}/${publication}-${this.#key}`;
-    const published = { repository, tag: "1", kinds: new Map() };
     if (!await this.#has(repository, "done")) {
       const image = await coldStartImage(name);
       console.log(`publishing ${repository} (kept for later runs)`);
       await this.#push(repository, image);
-      await this.#build(published, publication);
+      await this.#build(repository, publication);
       await this.#mark(repository, image);
     }
-    return { ...published, kinds: await this.#kinds(repository) };
+    const { digest } = await this.#json(repository, TAG);
+    return { repository, digest, kinds: await this.#kinds(repository) };
   }
 
   async #push(repository: string, image: Image): Promise<void> {
-    await pushImage(this.host, `${repository}:1`, image, {
+    await pushImage(this.host, `${repository}:${TAG}`, image, {
       scheme: "https",
       caCerts: [this.authority.certPem],
     });
   }
 
-  async #build(published: Published, publication: Publication): Promise<void> {
+  async #build(repository: string, publication: Publication): Promise<void> {
     const { program, args } = sociDenoCommand(
       ...["build-index", ...BUILD_FLAGS[publication]],
-      ...["--tlscacert", this.authority.certPath, this.reference(published)],
+      ...[
+        "--tlscacert",
+        this.authority.certPath,
+        this.reference({ repository }),
+      ],
     );
     await run(program, args);
   }
@@ -133,11 +142,11 @@ export class BenchRegistry implements AsyncDisposable {
   /** What each digest of a repository is. */
   async #kinds(repository: string): Promise<Map<string, Kind>> {
     const kinds = new Map<string, Kind>();
-    const image = await this.#json(repository, "1");
+    const image = await this.#json(repository, TAG);
     kinds.set(image.config!.digest, "config");
     for (const layer of image.layers!) kinds.set(layer.digest, "layer");
     kinds.set(image.digest, "manifest");
-    kinds.set("1", "manifest");
+    kinds.set(TAG, "manifest");
     const fallback = image.digest.replace(":", "-");
     kinds.set(fallback, "index");
     const referrers = await this.#json(repository, fallback);

@@ -7,7 +7,7 @@ export type Traffic = Partial<
 >;
 
 const REQUEST =
-  /"GET \/v2\/\S*?\/(\w+)\/([^\s?]+)\S* HTTP\/[\d.]+" \d{3} (\d+)/g;
+  /"GET \/v2\/\S*?\/(?:manifests|blobs|referrers)\/([^\s?]+)\S* HTTP\/[\d.]+" \d{3} (\d+)/g;
 
 /**
  * Sums up what a part of the log says.
@@ -19,7 +19,7 @@ export function trafficOf(
   kinds: ReadonlyMap<string, Kind>,
 ): Traffic {
   const traffic: Traffic = {};
-  for (const [, , name, bytes] of log.matchAll(REQUEST)) {
+  for (const [, name, bytes] of log.matchAll(REQUEST)) {
     const kind = kinds.get(name!) ?? "other";
     const sum = traffic[kind] ??= { bytes: 0, requests: 0 };
     sum.bytes += Number(bytes);

@@ -18,6 +18,8 @@ export interface ContainerdOptions {
   };
   /** Folder with another containerd, its ctr and its shim. Default: the system's. */
   readonly binDir?: string;
+  /** Default: `info`. `debug` tells of every call. */
+  readonly logLevel?: "debug";
 }
 
 /** Where one containerd keeps everything. */
@@ -52,6 +54,8 @@ export function containerdConfig(
     `root = ${q(paths.root)}`,
     `state = ${q(paths.state)}`,
     `disabled_plugins = ${q(disabled)}`,
+    "[debug]",
+    `  level = ${q(options.logLevel ?? "info")}`,
     "[grpc]",
     `  address = ${q(paths.address)}`,
     "[ttrpc]",
