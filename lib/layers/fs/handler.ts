@@ -18,7 +18,7 @@ import {
   preadFully,
 } from "../../host/os/mod.ts";
 import { DataFile } from "./data_file.ts";
-import { PRESENT } from "../presence/mod.ts";
+import { MISSING, PRESENT, type RangeTable } from "../presence/mod.ts";
 import {
   type ReadersAtWork,
   RequestRing,
@@ -64,6 +64,8 @@ export interface LayerHandlerOptions {
   readonly starts: SpanStarts;
   /** Use marks, one for each presence byte. */
   readonly uses: Uint8Array;
+  /** Bytes that are here although their span is not. */
+  readonly ranges: RangeTable;
   readonly ring: RequestRing;
   readonly readers: ReadersAtWork;
   /** Number of this Worker in `readers`. */
@@ -372,9 +374,18 @@ export class LayerHandler implements FuseHandler {
     const base = slots.arenaOffset(row);
     const count = slots.spanCount(row);
     const last = starts.spanAt(base, count, position + length - 1);
-    let span = starts.spanAt(base, count, position);
-    for (; span <= last; span++) {
-      if (Atomics.load(presence, base + span) !== PRESENT) return false;
+    const first = starts.spanAt(base, count, position);
+    for (let span = first; span <= last; span++) {
+      const state = Atomics.load(presence, base + span);
+      if (state === MISSING) {
+        // Bytes of the span that came ahead of it will do.
+        const ranges = slots.rangeCount(row);
+        if (ranges === 0) return false;
+        const from = Math.max(position, starts.start(base, span));
+        const to = Math.min(position + length, starts.start(base, span + 1));
+        const at = slots.rangeOffset(row);
+        if (!this.#options.ranges.covers(at, ranges, from, to)) return false;
+      } else if (state !== PRESENT) return false;
       uses[base + span] = 1;
     }
     return true;

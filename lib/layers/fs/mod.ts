@@ -24,6 +24,7 @@ export {
   LayerFileSystem,
   type LayerFileSystemOptions,
   type LayerMarks,
+  type LayerRangeTable,
   type ServedLayer,
   type ShownTree,
 } from "./service.ts";

@@ -5,6 +5,7 @@ import {
   type LayerImage,
   type ShownLayer,
 } from "../faces/mod.ts";
+import type { RangeTable } from "../presence/mod.ts";
 import { dataBytes, LayerTree } from "../tree/mod.ts";
 import { DeferredReads } from "./deferred_reads.ts";
 import { FailedReads } from "./failed_reads.ts";
@@ -66,6 +67,8 @@ export interface LayerFileSystemOptions {
 /** The most layers served at once, and the most spans of all of them. Unused entries take no memory. */
 const MAX_LAYERS = 32_768;
 const MAX_SPANS = 16 * 2 ** 20;
+/** The most ranges of all layers that come ahead of their spans. */
+const MAX_RANGES = 2 * 2 ** 20;
 const RING_ITEMS = 4096;
 /**
  * Two Workers, so that one can copy a megabyte while the other answers small requests. A Worker
@@ -85,6 +88,14 @@ export interface LayerMarks extends Disposable {
   readonly presence: Uint8Array;
   /** One per span, set by every read; the caller that reserved them may clear them. */
   readonly uses: Uint8Array;
+}
+
+/** A layer's part of the range tables. Disposal releases it. */
+export interface LayerRangeTable extends Disposable {
+  /** Its columns are zero, and to be filled before it is shown. */
+  readonly table: RangeTable;
+  /** Where it begins in the memory of all. */
+  readonly offset: number;
 }
 
 interface Served {
@@ -120,6 +131,7 @@ export class LayerFileSystem implements AsyncDisposable {
     this.#shared = new SharedMemory({
       layers: MAX_LAYERS,
       spans: MAX_SPANS,
+      ranges: MAX_RANGES,
       ringItems: RING_ITEMS,
       workers: workersPerMount * MOUNT_NAMES.length,
     });
@@ -242,6 +254,26 @@ export class LayerFileSystem implements AsyncDisposable {
         isHeld = false;
       },
     };
+  }
+
+  /** Reserves memory for the ranges of a layer. @throws RangeError when there is no room. */
+  reserveRanges(count: number): LayerRangeTable {
+    const { rangeArena, ranges } = this.#shared;
+    const offset = rangeArena.allocate(count);
+    let isHeld = true;
+    return {
+      offset,
+      table: ranges.part(offset, count),
+      [Symbol.dispose]: () => {
+        if (isHeld) rangeArena.release(offset, count);
+        isHeld = false;
+      },
+    };
+  }
+
+  /** Shows the ranges of a served layer to its readers. They stay until the layer is removed. */
+  showRanges(slot: number, { offset, table }: LayerRangeTable): void {
+    this.#shared.slots.setRanges(slot, offset, table.columns.states.length);
   }
 
   /** Whether a layer that will be added needs its EROFS image. */

@@ -9,6 +9,7 @@ import { FuseLoop, type Negotiated } from "../../host/fuse/mod.ts";
 import { LayerHandler } from "./handler.ts";
 import {
   EndMark,
+  rangesIn,
   ReadersAtWork,
   RequestRing,
   type SharedBuffers,
@@ -52,6 +53,7 @@ scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
     presence: new Uint8Array(shared.presence),
     starts: new SpanStarts(shared.starts),
     uses: new Uint8Array(shared.uses),
+    ranges: rangesIn(shared.ranges),
     ring: new RequestRing(shared.ring),
     readers: new ReadersAtWork(shared.readers),
     worker: data.worker,

@@ -32,13 +32,14 @@
  * the reader sees the cleared byte. While no slot refers to a range of bytes, a plain `fill` may clear
  * it: the atomic store that publishes the slot orders it.
  *
+ * **Ranges.** A span may be missing while some of its bytes are here: those that came ahead of it by a start
+ * pack. `RangeTable` lists them, with a byte for each range that follows the same rules. Readers ask it
+ * where the presence byte says `MISSING`. When the span comes, its ranges are compared with it and then
+ * forgotten; when it is evicted, they go with it.
+ *
  * This room is imported by FUSE Workers: it holds the values and imports nothing.
  * @module
  */
 
-/** The span's bytes are not in the data file. The value of fresh memory. */
-export const MISSING = 0;
-/** The span's bytes are in the data file: readers copy them without asking. */
-export const PRESENT = 1;
-/** The span's bytes are in the data file, but the next reader still asks the main isolate. */
-export const WATCHED = 2;
+export { MISSING, PRESENT, WATCHED } from "./bytes.ts";
+export { type RangeColumns, RangeTable } from "./ranges.ts";

@@ -114,6 +114,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       maxReadAheadBytes,
       onFetched: machinery.countFetched,
       onPresent: this.#onPresent,
+      onRange: this.#onPresent,
       onComplete: this.#onComplete,
       onGone: this.#onGone,
       onLie: this.#onLie,
@@ -273,6 +274,11 @@ export class OpenLayer implements ServedLayer, CachedLayer {
    */
   addSource(claimant: string, source: SpanSource): void {
     this.reader.addSource(claimant, source);
+  }
+
+  /** Bytes that a start pack brought of a span that is not here. */
+  rangeBytes(span: number): number {
+    return this.reader.ranges.bytesOf(span);
   }
 
   /** Ends one use by a claimant. After the last one its source is not asked again. */

@@ -96,7 +96,7 @@ export class LayerProof implements Proof {
       compression: folder.compression,
       // The descriptors of a closed layer may be another file's by now.
       has: (span) => life.isServed && map.has(span),
-      copy: (offset, into) => life.isServed && reader.copy(offset, into),
+      copy: (offset, into) => life.isServed && reader.copyChecked(offset, into),
     };
   }
 

@@ -5,7 +5,8 @@ import { SpanError, type SpanErrorKind } from "./errors.ts";
 import type { SpanEvictions } from "./evictions.ts";
 import type { CrossingHeader } from "./headers.ts";
 import type { InflateOutcome } from "./inflate_messages.ts";
-import { isHere, type LayerSpans } from "./layer_spans.ts";
+import type { LayerSpans } from "./layer_spans.ts";
+import { isHere } from "./span_states.ts";
 import type { LayerReaderOptions } from "./options.ts";
 import type { PendingSpan } from "./pending.ts";
 import type { SpanSource } from "./source.ts";
@@ -101,6 +102,7 @@ export class SpanArrivals {
     if (outcome.kind === "written") {
       if (uncached.broken.aborted) return false; // the next try stays in memory
       this.#checkCrossing({ span, bytes: null }, from);
+      this.#compared(span, outcome.packLie);
       this.#spans.written(span);
       this.#writeHeld();
       return true;
@@ -108,10 +110,16 @@ export class SpanArrivals {
     if (outcome.kind === "unwritten") {
       uncached.diskFull(outcome.detail);
       this.#checkCrossing({ span, bytes: outcome.bytes }, from);
+      this.#compared(span, outcome.packLie);
       this.#spans.held(span, outcome.bytes);
       return true;
     }
     return false;
+  }
+
+  /** The span is right. What came ahead of it may not have been. */
+  #compared(span: number, packLie: number | null): void {
+    if (packLie !== null) this.#options.onPackLie?.(span, packLie);
   }
 
   /** @throws SpanError when a span that was not accepted must not be fetched again. */

@@ -1,9 +1,9 @@
 import { OsError, preadFully } from "../../host/os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import type { SpanEvictions } from "./evictions.ts";
-import { isHere, type LayerSpans } from "./layer_spans.ts";
+import type { LayerSpans } from "./layer_spans.ts";
 import type { LayerReaderOptions } from "./options.ts";
-import { SpanState } from "./span_states.ts";
+import { isHere, SpanState } from "./span_states.ts";
 
 const log = logger("spans");
 
@@ -42,6 +42,14 @@ export class SpanBytes {
       if (!isHere(states.at(span))) return false;
     }
     return this.copyWith(null, offset, into);
+  }
+
+  /** As `copy`; what came by a start pack will do. For readers alone: it proves nothing. */
+  copyAny(offset: number, into: Uint8Array<ArrayBuffer>): boolean {
+    const { ranges } = this.#spans;
+    if (!ranges.isUsed) return this.copy(offset, into);
+    return ranges.look(offset, into.length).kind === "here" &&
+      this.copyWith(null, offset, into);
   }
 
   /** The same for spans that are known to be here, and one that has just arrived. */

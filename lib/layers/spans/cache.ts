@@ -25,6 +25,8 @@ export interface CachedLayer {
   readonly reader: Pick<LayerReader, "evict">;
   /** Use marks, one byte per span: set by readers, cleared here. */
   readonly uses: Uint8Array;
+  /** Bytes that are here of a span that is not. */
+  rangeBytes(span: number): number;
 }
 
 /** Layers on disk that are not served; they are removed before any span of a served layer is evicted. */
@@ -39,6 +41,8 @@ interface Member {
   readonly layer: CachedLayer;
   /** When each span was last used, in ticks of the cache's own clock. */
   readonly lastUse: Float64Array;
+  /** Bytes of each span that are here. */
+  readonly held: Float64Array;
   bytes: number;
 }
 
@@ -109,13 +113,13 @@ export class SpanCache implements Disposable {
     const member: Member = {
       layer,
       lastUse: new Float64Array(layer.spans.count),
+      held: new Float64Array(layer.spans.count),
       bytes: 0,
     };
     for (let span = 0; span < layer.spans.count; span++) {
-      if (layer.map.has(span)) member.bytes += sizeOf(layer.spans, span);
+      this.#count(member, span);
     }
     this.#members.set(layer, member);
-    this.#bytes += member.bytes;
     this.#evictSoon();
   }
 
@@ -129,14 +133,25 @@ export class SpanCache implements Disposable {
     this.#bytes -= member.bytes;
   }
 
-  /** A span of a layer has arrived. */
+  /** Counts what is here of a span now. @returns how much more that is */
+  #count(member: Member, span: number): number {
+    const { layer, held } = member;
+    const bytes = layer.map.has(span)
+      ? sizeOf(layer.spans, span)
+      : layer.rangeBytes(span);
+    const more = bytes - held[span]!;
+    held[span] = bytes;
+    member.bytes += more;
+    this.#bytes += more;
+    return more;
+  }
+
+  /** A span of a layer has arrived, or a part of it. */
   present(layer: CachedLayer, span: number): void {
     const member = this.#members.get(layer);
     if (member === undefined) return;
     member.lastUse[span] = ++this.#clock;
-    member.bytes += sizeOf(layer.spans, span);
-    this.#bytes += sizeOf(layer.spans, span);
-    this.#arrivedBytes += sizeOf(layer.spans, span);
+    this.#arrivedBytes += this.#count(member, span);
     if (this.#arrivedBytes > this.#maxBytes * FREED_SHARE) this.#look();
     this.#evictSoon();
   }
@@ -145,13 +160,11 @@ export class SpanCache implements Disposable {
   gone(layer: CachedLayer): void {
     const member = this.#members.get(layer);
     if (member === undefined) return;
-    let bytes = 0;
+    const before = member.bytes;
     for (let span = 0; span < layer.spans.count; span++) {
-      if (layer.map.has(span)) bytes += sizeOf(layer.spans, span);
+      this.#count(member, span);
     }
-    this.#evictedBytes += member.bytes - bytes;
-    this.#bytes += bytes - member.bytes;
-    member.bytes = bytes;
+    this.#evictedBytes += before - member.bytes;
   }
 
   /** Evicts in a later turn of the event loop, so that the newest span's waiters read it first. */
@@ -189,19 +202,19 @@ export class SpanCache implements Disposable {
     this.#look();
     const candidates: { member: Member; span: number; lastUse: number }[] = [];
     for (const member of this.#members.values()) {
-      const { layer: { map, spans }, lastUse } = member;
-      for (let span = 0; span < spans.count; span++) {
-        if (!map.has(span)) continue;
+      const { held, lastUse } = member;
+      for (let span = 0; span < held.length; span++) {
+        if (held[span] === 0) continue;
         candidates.push({ member, span, lastUse: lastUse[span]! });
       }
     }
     candidates.sort((a, b) => a.lastUse - b.lastUse);
     let left = excess();
     const victims = new Map<CachedLayer, number[]>();
-    for (const { member: { layer }, span } of candidates) {
+    for (const { member: { layer, held }, span } of candidates) {
       if (left <= 0) break;
       victims.getOrInsertComputed(layer, () => []).push(span);
-      left -= sizeOf(layer.spans, span);
+      left -= held[span]!;
     }
     if (victims.size === 0) return;
     const before = this.bytes;

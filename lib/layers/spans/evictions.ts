@@ -28,11 +28,13 @@ export class SpanEvictions {
    */
   async evict(wanted: readonly number[]): Promise<void> {
     const { map, onGone } = this.#options;
+    const { ranges } = this.#spans;
     const victims = this.#leave(wanted);
     if (victims.length === 0) return;
     this.#count++;
     try {
-      const cleared = map.clear(victims);
+      const cleared = map.clear(victims.filter((span) => map.has(span)));
+      for (const span of victims) ranges.forget(span);
       await Promise.all([cleared, onGone?.()]);
       this.#punch(victims);
     } catch (error) {
@@ -47,12 +49,14 @@ export class SpanEvictions {
     }
   }
 
-  /** @returns the spans that were present. */
+  /** @returns the spans that were present, and those of which ranges were. */
   #leave(wanted: readonly number[]): number[] {
-    const { states } = this.#spans;
+    const { states, ranges } = this.#spans;
     const victims: number[] = [];
     for (const span of wanted) {
-      if (states.at(span) !== SpanState.PRESENT) continue;
+      const state = states.at(span);
+      const isPart = state === SpanState.MISSING && ranges.bytesOf(span) > 0;
+      if (state !== SpanState.PRESENT && !isPart) continue;
       states.step(span, "evict");
       victims.push(span);
     }
@@ -75,8 +79,25 @@ export class SpanEvictions {
     this.#options.scheduler.add(this.#spans.pending.get(span)!);
   }
 
+  /**
+   * Nothing that came by a pack is shown from here on. Resolves when nobody copies it any more, and the disk
+   * has its blocks back.
+   */
+  async dropRanges(): Promise<void> {
+    const { ranges, states } = this.#spans;
+    if (!ranges.isUsed) return ranges.forgetAll();
+    const parts: number[] = [];
+    for (let span = 0; span < states.count; span++) {
+      if (ranges.bytesOf(span) > 0) parts.push(span);
+    }
+    const evicted = this.evict(parts);
+    ranges.forgetAll(); // also of spans that are on their way, which replace their bytes
+    await Promise.all([evicted, this.#options.onGone?.()]);
+  }
+
   /** Makes all spans missing, because the data file can no longer be trusted. */
   disbelieve(): void {
+    this.#spans.track(this.dropRanges());
     const all = Array.from(
       { length: this.#spans.states.count },
       (_, span) => span,

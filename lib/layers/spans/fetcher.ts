@@ -198,6 +198,7 @@ export class LayerFetcher implements ScheduledLayer {
       size: spans.end(span) - spans.start(span),
       offset: spans.start(span),
       headers: headers?.ofSpan(span) ?? null,
+      packed: this.#spans.ranges.ofSpan(span),
     };
   }
 }

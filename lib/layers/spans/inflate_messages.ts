@@ -11,6 +11,18 @@ export type SpanPacking =
   | { readonly kind: "zstd" }
   | { readonly kind: "uncompressed" };
 
+/** Bytes of a span that came ahead of it by a start pack, in memory that isolates share. */
+export interface PackedBytes {
+  /** Data file that they are in. */
+  readonly fd: number;
+  /** Where each range begins in it. */
+  readonly starts: Float64Array;
+  /** Where it ends. */
+  readonly ends: Float64Array;
+  /** `PRESENT` where it is here. Does not change while the span is being inflated. */
+  readonly states: Uint8Array;
+}
+
 /** What to do with a span's bytes. */
 export interface InflateWork {
   /**
@@ -28,6 +40,8 @@ export interface InflateWork {
   readonly offset: number;
   /** The tar headers it must hold; null: not checked. Open until the answer is here. */
   readonly headers: SpanHeaders | null;
+  /** What came ahead of it: compared before it is replaced; null: nothing. */
+  readonly packed: PackedBytes | null;
 }
 
 /** To a Worker. Bytes are transferred. Each `whole` and each `last` piece is answered. */
@@ -52,12 +66,18 @@ export type InflateRequest =
 /** The outcome for a span. */
 export type InflateOutcome =
   /** The bytes are in the data file. */
-  | { readonly kind: "written" }
+  | {
+    readonly kind: "written";
+    /** Where bytes that came ahead of the span were others; null: nowhere. */
+    readonly packLie: number | null;
+  }
   /** The bytes are right but could not be written; this message carries them. */
   | {
     readonly kind: "unwritten";
     readonly bytes: Uint8Array<ArrayBuffer>;
     readonly detail: string;
+    /** As for `written`. */
+    readonly packLie: number | null;
   }
   /** The bytes must not be used. For `worker`, it is not known whether they are right. */
   | {

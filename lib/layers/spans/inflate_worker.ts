@@ -9,13 +9,21 @@ import { SpanInflater } from "../../formats/deflate/mod.ts";
 import { DigestStream } from "../../formats/oci/mod.ts";
 import { decodeSpan } from "../../formats/zstd/mod.ts";
 import { MAX_SPAN_BYTES } from "../../formats/ztoc/mod.ts";
-import { OsError, punchHole, pwriteFully } from "../../host/os/mod.ts";
+import { Buffer } from "node:buffer";
+import {
+  OsError,
+  preadFully,
+  punchHole,
+  pwriteFully,
+} from "../../host/os/mod.ts";
 import { spanHeaderDifference } from "./headers.ts";
+import { PRESENT } from "../presence/mod.ts";
 import type {
   InflateOutcome,
   InflateRequest,
   InflateResult,
   InflateWork,
+  PackedBytes,
 } from "./inflate_messages.ts";
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
@@ -96,21 +104,46 @@ class SpanTask {
   }
 }
 
+/** Where bytes in the data file that came ahead of the span are others than its own; null: nowhere. */
+function packLie(
+  { fd, starts, ends, states }: PackedBytes,
+  bytes: Uint8Array<ArrayBuffer>,
+  offset: number,
+): number | null {
+  for (let range = 0; range < starts.length; range++) {
+    if (Atomics.load(states, range) !== PRESENT) continue;
+    const start = starts[range]!;
+    const here = new Uint8Array(ends[range]! - start);
+    const right = bytes.subarray(start - offset, ends[range]! - offset);
+    try {
+      preadFully(fd, here, start);
+    } catch (error) {
+      // The disk cannot say what was there: nobody is blamed for that.
+      if (!(error instanceof OsError)) throw error;
+      continue;
+    }
+    if (Buffer.compare(here, right) !== 0) return start;
+  }
+  return null;
+}
+
 function write(
-  { fd, offset, size }: InflateWork,
+  { fd, offset, size, packed }: InflateWork,
   bytes: Uint8Array<ArrayBuffer>,
 ): InflateOutcome {
+  const lie = packed === null ? null : packLie(packed, bytes, offset);
   const unwritten = (detail: string): InflateOutcome => ({
     kind: "unwritten",
     bytes: bytes.slice(),
     detail,
+    packLie: lie,
   });
   if (fd === null) {
     return unwritten("the disk is broken, or what is left of it is for state");
   }
   try {
     pwriteFully(fd, bytes, offset);
-    return { kind: "written" };
+    return { kind: "written", packLie: lie };
   } catch (error) {
     if (!(error instanceof OsError)) throw error;
     try {

@@ -3,13 +3,9 @@ import type { SpanClass } from "./classes.ts";
 import { SpanError, type SpanErrorKind } from "./errors.ts";
 import type { LayerReaderOptions } from "./options.ts";
 import { PendingSpan, type ScheduledLayer } from "./pending.ts";
+import { LayerRanges } from "./ranges.ts";
 import { SpanState, SpanStates } from "./span_states.ts";
 import type { UncachedLayer } from "./uncached.ts";
-
-/** Whether a span's bytes can be read without waiting. */
-export function isHere(state: SpanState | undefined): boolean {
-  return state === SpanState.PRESENT || state === SpanState.HELD;
-}
 
 /**
  * The spans of one layer: their states and what belongs to each state. A pending span has waiters, a
@@ -19,6 +15,8 @@ export function isHere(state: SpanState | undefined): boolean {
  */
 export class LayerSpans implements UncachedLayer {
   readonly states: SpanStates;
+  /** What is here of spans that are not. */
+  readonly ranges: LayerRanges;
   readonly #options: LayerReaderOptions;
   readonly #pending = new Map<number, PendingSpan>();
   /** Why spans are FAILED, one by one. */
@@ -34,6 +32,16 @@ export class LayerSpans implements UncachedLayer {
     this.#options = options;
     const { map, spans } = options;
     this.states = new SpanStates(spans.count, (span) => map.has(span));
+    this.ranges = new LayerRanges(options, this);
+  }
+
+  /** The spans that hold bytes [offset, offset + length). */
+  spansOf(offset: number, length: number): { first: number; last: number } {
+    const { spans } = this.#options;
+    return {
+      first: spans.spanAt(offset),
+      last: spans.spanAt(offset + length - 1),
+    };
   }
 
   /** Pending spans by number. */
@@ -92,6 +100,7 @@ export class LayerSpans implements UncachedLayer {
       if (!(error instanceof OsError)) throw error;
       uncached.diskFull(error.message); // readable now; fetched again after a restart
     }
+    this.ranges.forget(span);
     if (wasHeld) uncached.delete(this, span);
     const pending = this.#pending.get(span);
     if (pending?.watched) map.watch(span);
@@ -104,6 +113,7 @@ export class LayerSpans implements UncachedLayer {
   held(span: number, bytes: Uint8Array<ArrayBuffer>): void {
     this.states.step(span, "hold");
     this.#options.uncached.put(this, span, bytes);
+    this.ranges.forget(span);
     this.#settle(this.#pending.get(span))?.resolve();
   }
 
@@ -128,6 +138,7 @@ export class LayerSpans implements UncachedLayer {
     this.#settle(pending)?.reject(error);
     if (this.#verdict === null) this.#failures.set(span, error);
     this.states.step(span, "fail");
+    this.ranges.forget(span);
   }
 
   /** All spans fail for one reason. None may be PRESENT. */
@@ -155,6 +166,7 @@ export class LayerSpans implements UncachedLayer {
   /** Refuses new wants from now on, and aborts running fetches with the reason. */
   refuse(reason: Error): void {
     if (!this.closed.aborted) this.#closed.abort(reason);
+    this.ranges.endOfPack();
   }
 
   /** Ends all tasks and drops bytes in memory; resolves when nothing uses the descriptors. */

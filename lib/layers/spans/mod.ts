@@ -30,6 +30,7 @@
  * | check, inflate and write, in Workers | `inflate_pool.ts`, `inflate_worker.ts` |
  * | arrival: retry, check headers that cross spans, mark | `arrivals.ts`, `headers.ts`, `map.ts` |
  * | read cached bytes | `bytes.ts`, `uncached.ts` |
+ * | bytes that a start pack brings ahead of their spans | `ranges.ts`, `range_table.ts`, `packed_reads.ts` |
  * | evict, withdraw, condemn | `evictions.ts` |
  * | keep all layers within a disk budget | `cache.ts` |
  * | check a whole layer against its diff ID | `whole.ts` |
@@ -47,6 +48,8 @@
  * @module
  */
 export { LayerReader } from "./reader.ts";
+export type { LayerRanges, RangeFigures } from "./ranges.ts";
+export type { CutRanges, PackedRange } from "./range_table.ts";
 export type { ProvenTar } from "./copies.ts";
 export type { LayerReaderOptions } from "./options.ts";
 export { SpanState, type SpanStates, type SpanStep } from "./span_states.ts";

@@ -39,6 +39,10 @@ export interface LayerReaderOptions {
   readonly onFetched?: (bytes: number, cls: SpanClass) => void;
   /** Called when a span's bytes are in the data file. */
   readonly onPresent?: (span: number) => void;
+  /** Called when bytes of a span that is not here came by a start pack. */
+  readonly onRange?: (span: number) => void;
+  /** Called when such bytes turned out to be others than the span's, once it came: where in the tar. */
+  readonly onPackLie?: (span: number, offset: number) => void;
   /** Called when every span is present. */
   readonly onComplete?: () => void;
   /**

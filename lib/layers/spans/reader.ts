@@ -9,6 +9,8 @@ import { LayerFetcher } from "./fetcher.ts";
 import { fillLayer } from "./fill.ts";
 import { LayerSpans } from "./layer_spans.ts";
 import type { LayerReaderOptions } from "./options.ts";
+import { PackedReads } from "./packed_reads.ts";
+import type { LayerRanges } from "./ranges.ts";
 import type { SpanSource } from "./source.ts";
 import { SpanState } from "./span_states.ts";
 import { SpanWants } from "./wants.ts";
@@ -29,6 +31,7 @@ export class LayerReader {
   readonly #evictions: SpanEvictions;
   readonly #audit: SpanAudit;
   readonly #copies: SpanCopies;
+  readonly #packed: PackedReads;
 
   /** Fetches nothing by itself. */
   constructor(options: LayerReaderOptions) {
@@ -44,6 +47,7 @@ export class LayerReader {
         spans.track(arrivals.arrived(pending, source, outcome)),
     );
     this.#wants = new SpanWants(options, spans, fetcher, arrivals);
+    this.#packed = new PackedReads(spans, this.#wants);
     this.#audit = new SpanAudit(options, spans, bytes, fetcher);
     this.#copies = new SpanCopies(options, spans, fetcher, arrivals);
     options.uncached.broken.addEventListener("abort", this.#disbelieve);
@@ -87,6 +91,10 @@ export class LayerReader {
     const first = spans.spanAt(offset);
     const last = spans.spanAt(offset + length - 1);
     signal.throwIfAborted();
+    if (
+      cls === "demand" && this.ranges.isUsed &&
+      await this.#packed.ensure(offset, length, signal)
+    ) return;
     const waits = this.#wants.ask(first, last, cls);
     if (waits !== null) await this.#wants.wait(waits, signal);
   }
@@ -108,7 +116,22 @@ export class LayerReader {
    * @returns false when some are missing: call `ensure` again.
    */
   copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean {
+    return this.#bytes.copyAny(offset, into);
+  }
+
+  /** As `copy`, of bytes that were checked: not of those that came by a start pack. */
+  copyChecked(offset: number, into: Uint8Array<ArrayBuffer>): boolean {
     return this.#bytes.copy(offset, into);
+  }
+
+  /** What a start pack brings of spans that are not here. */
+  get ranges(): LayerRanges {
+    return this.#spans.ranges;
+  }
+
+  /** Shows nothing more that came by a start pack. Resolves when nobody copies it any more. */
+  dropRanges(): Promise<void> {
+    return this.#evictions.dropRanges();
   }
 
   /** Fills `into` from `offset` on, fetching what is missing. @throws as `ensure` */

@@ -12,6 +12,7 @@
  *   │       RECALLED ◄──want── LEAVING ◄───────────────────────────┘
  *   └───────────────gone──────────┘
  *
+ * evict:  MISSING ──► LEAVING, too: a span that is not here may have ranges that are
  * giveUp: QUEUED, FETCHING, INFLATING ──► MISSING; RECALLED ──► LEAVING
  * fail:   every state but PRESENT ──► FAILED, where it stays
  * ```
@@ -41,6 +42,11 @@ export enum SpanState {
   RECALLED,
   /** It cannot be made present: its ztoc is wrong or does not match the layer. */
   FAILED,
+}
+
+/** Whether a span's bytes can be read without waiting. */
+export function isHere(state: SpanState | undefined): boolean {
+  return state === SpanState.PRESENT || state === SpanState.HELD;
 }
 
 /** The steps between states. */
@@ -94,7 +100,7 @@ export const SPAN_STEPS: Readonly<
   write: new Map([[INFLATING, PRESENT], [HELD, PRESENT]]),
   hold: new Map([[INFLATING, HELD]]),
   pushOut: new Map([[HELD, MISSING]]),
-  evict: new Map([[PRESENT, LEAVING]]),
+  evict: new Map([[PRESENT, LEAVING], [MISSING, LEAVING]]),
   gone: new Map([[LEAVING, MISSING], [RECALLED, QUEUED], [FAILED, FAILED]]),
   giveUp: new Map([
     [QUEUED, MISSING],

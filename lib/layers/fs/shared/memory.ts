@@ -1,3 +1,4 @@
+import { RangeTable } from "../../presence/mod.ts";
 import { EndMark } from "./end_mark.ts";
 import { PresenceArena } from "./presence.ts";
 import { ReadersAtWork } from "./readers.ts";
@@ -11,10 +12,36 @@ export interface SharedSizes {
   readonly layers: number;
   /** Spans of all of them, and one more for each layer. */
   readonly spans: number;
+  /** Ranges of all of them that come ahead of their spans. */
+  readonly ranges: number;
   /** Reads queued for the main isolate; a power of two. */
   readonly ringItems: number;
   /** FUSE Workers. */
   readonly workers: number;
+}
+
+/** The memory of the range tables: their columns. */
+export interface RangeBuffers {
+  /** Of `RangeColumns.starts`. */
+  readonly starts: SharedArrayBuffer;
+  /** Of `RangeColumns.ends`. */
+  readonly ends: SharedArrayBuffer;
+  /** Of `RangeColumns.states`. */
+  readonly states: SharedArrayBuffer;
+  /** Of `RangeColumns.uses`. */
+  readonly uses: SharedArrayBuffer;
+}
+
+/** One isolate's view of the range tables of all layers. */
+export function rangesIn(
+  { starts, ends, states, uses }: RangeBuffers,
+): RangeTable {
+  return new RangeTable({
+    starts: new Float64Array(starts),
+    ends: new Float64Array(ends),
+    states: new Uint8Array(states),
+    uses: new Uint8Array(uses),
+  });
 }
 
 /** The same memory, in the form that is sent to a Worker. */
@@ -27,6 +54,8 @@ export interface SharedBuffers {
   readonly starts: SharedArrayBuffer;
   /** The use marks. */
   readonly uses: SharedArrayBuffer;
+  /** Of the range tables. */
+  readonly ranges: RangeBuffers;
   /** Of `RequestRing`. */
   readonly ring: SharedArrayBuffer;
   /** Of `ReadersAtWork`. */
@@ -45,6 +74,11 @@ export class SharedMemory {
   readonly starts: SpanStarts;
   /** Use marks, one for each presence byte. */
   readonly uses: Uint8Array<SharedArrayBuffer>;
+  /** Allocates places in the range tables. */
+  readonly rangeArena: PresenceArena;
+  /** The range tables of all layers. */
+  readonly ranges: RangeTable;
+  readonly #rangeBuffers: RangeBuffers;
   /** Reads that Workers could not answer. */
   readonly ring: RequestRing;
   /** Workers that are copying at the moment. */
@@ -53,11 +87,19 @@ export class SharedMemory {
   readonly end = new EndMark(EndMark.allocate());
 
   /** Allocates it; unused pages take no memory. */
-  constructor({ layers, spans, ringItems, workers }: SharedSizes) {
+  constructor({ layers, spans, ranges, ringItems, workers }: SharedSizes) {
     this.slots = new SlotTable(SlotTable.allocate(layers));
     this.arena = new PresenceArena(new SharedArrayBuffer(spans));
     this.starts = new SpanStarts(SpanStarts.allocate(spans));
     this.uses = new Uint8Array(new SharedArrayBuffer(spans));
+    this.#rangeBuffers = {
+      starts: new SharedArrayBuffer(ranges * 8),
+      ends: new SharedArrayBuffer(ranges * 8),
+      states: new SharedArrayBuffer(ranges),
+      uses: new SharedArrayBuffer(ranges),
+    };
+    this.ranges = rangesIn(this.#rangeBuffers);
+    this.rangeArena = new PresenceArena(this.#rangeBuffers.states);
     this.ring = new RequestRing(RequestRing.allocate(ringItems));
     this.readers = new ReadersAtWork(ReadersAtWork.allocate(workers));
   }
@@ -69,6 +111,7 @@ export class SharedMemory {
       presence: this.arena.memory,
       starts: this.starts.memory,
       uses: this.uses.buffer,
+      ranges: this.#rangeBuffers,
       ring: this.ring.memory,
       readers: this.readers.memory,
       end: this.end.memory,

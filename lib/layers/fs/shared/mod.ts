@@ -7,6 +7,8 @@
  * - the presence arena: a presence byte for each span of each served layer (`presence/mod.ts` says what
  *   it means, who writes it and in which order). `SlotTable.generation` changes when spans are evicted.
  * - `SpanStarts`: where those spans begin, so that a Worker that only serves blobs needs no tree.
+ * - the range tables (`RangeTable`): bytes that are here although their span is not. `SlotTable` says which
+ *   part of them is a layer's.
  * - use marks: a byte for each presence byte. Readers of the span set it, and the cache clears it when
  *   it collects the marks. A mark that is lost in a race only causes a wrong guess.
  * - `ReadersAtWork`: a word for each Worker, so that bytes are destroyed only when no Worker copies them
@@ -18,7 +20,7 @@
  * here.
  * @module
  */
-export { type SharedBuffers, SharedMemory } from "./memory.ts";
+export { rangesIn, type SharedBuffers, SharedMemory } from "./memory.ts";
 export { EndMark } from "./end_mark.ts";
 export type { PresenceArena } from "./presence.ts";
 export { type SlotRow, SlotTable } from "./slot_table.ts";

@@ -1,4 +1,4 @@
-const ROW_WORDS = 4;
+const ROW_WORDS = 6;
 const EMPTY = 0;
 const REMOVED = -1;
 
@@ -56,6 +56,26 @@ export class SlotTable {
     return Atomics.load(this.#rows, row * ROW_WORDS + 3);
   }
 
+  /** First range of the layer in the range tables; of use only while `rangeCount` is not 0. */
+  rangeOffset(row: SlotRow): number {
+    return Atomics.load(this.#rows, row * ROW_WORDS + 4) >>> 0;
+  }
+
+  /** Ranges of the layer; ask for it before `rangeOffset`. */
+  rangeCount(row: SlotRow): number {
+    return Atomics.load(this.#rows, row * ROW_WORDS + 5) >>> 0;
+  }
+
+  /** Shows a served slot's ranges to readers; 0 ranges: there are none. Main isolate only. */
+  setRanges(slot: number, offset: number, count: number): void {
+    const row = this.find(slot);
+    if (row < 0) return;
+    Atomics.store(this.#rows, row * ROW_WORDS + 5, 0);
+    Atomics.store(this.#rows, row * ROW_WORDS + 4, offset);
+    // The count last: a reader that sees it sees the rest.
+    Atomics.store(this.#rows, row * ROW_WORDS + 5, count);
+  }
+
   /** Starts serving a slot. Main isolate only. @throws RangeError when the table is full. */
   add(slot: number, arenaOffset: number, spanCount: number): void {
     for (let step = 0; step < this.#capacity; step++) {
@@ -64,6 +84,7 @@ export class SlotTable {
       if (held === EMPTY || held === REMOVED) {
         Atomics.store(this.#rows, row * ROW_WORDS + 1, arenaOffset);
         Atomics.store(this.#rows, row * ROW_WORDS + 2, spanCount);
+        Atomics.store(this.#rows, row * ROW_WORDS + 5, 0);
         // The slot number last: a reader that sees it sees the rest.
         Atomics.store(this.#rows, row * ROW_WORDS, slot);
         return;

@@ -26,6 +26,11 @@ export class SpanStarts {
     return this.#starts[arenaOffset + count] as number;
   }
 
+  /** Where a span begins; for the one behind the last, where the data ends. */
+  start(arenaOffset: number, span: number): number {
+    return this.#starts[arenaOffset + span] as number;
+  }
+
   /** The span of `count` that holds byte `offset` of the data. */
   spanAt(arenaOffset: number, count: number, offset: number): number {
     let low = 0;

@@ -1,6 +1,7 @@
 /** Reads a file as a FUSE Worker does, as fast as it can, and compares. @module */
 /// <reference lib="deno.worker" />
 import { NodeId, ReadReply } from "../../../../lib/host/fuse/mod.ts";
+import { RangeTable } from "../../../../lib/layers/presence/mod.ts";
 import { libc } from "../../../../lib/host/os/libc.ts";
 import { LayerHandler } from "../../../../lib/layers/fs/handler.ts";
 import { RingItem } from "../../../../lib/layers/fs/shared/mod.ts";
@@ -43,6 +44,7 @@ scope.onmessage = ({ data }: MessageEvent<PunchReader>) => {
     presence: new Uint8Array(data.presence),
     starts: new SpanStarts(data.starts),
     uses: new Uint8Array(data.presence.byteLength),
+    ranges: RangeTable.allocate(0),
     ring,
     readers: new ReadersAtWork(data.readers),
     worker: 0,
