@@ -48,7 +48,12 @@
  * @module
  */
 export { LayerReader } from "./reader.ts";
-export type { LayerRanges, RangeFigures } from "./ranges.ts";
+export type {
+  LayerRanges,
+  RangedSpans,
+  RangeFigures,
+  RangeLook,
+} from "./ranges.ts";
 export type { CutRanges, PackedRange } from "./range_table.ts";
 export type { ProvenTar } from "./copies.ts";
 export type { LayerReaderOptions } from "./options.ts";
@@ -86,6 +91,7 @@ export {
 export type {
   InflateOutcome,
   InflateWork,
+  PackedBytes,
   SpanPacking,
 } from "./inflate_messages.ts";
 export { type CachedLayer, type IdleLayers, SpanCache } from "./cache.ts";

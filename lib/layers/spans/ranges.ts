@@ -3,8 +3,7 @@ import { MISSING, PRESENT, RangeTable } from "../presence/mod.ts";
 import type { PackedBytes } from "./inflate_messages.ts";
 import { type CutRanges, cutRanges, type PackedRange } from "./range_table.ts";
 import type { LayerReaderOptions } from "./options.ts";
-import type { LayerSpans } from "./layer_spans.ts";
-import { isHere, SpanState } from "./span_states.ts";
+import { isHere, SpanState, type SpanStates } from "./span_states.ts";
 
 /** What came by the packs of a layer, and what became of it. Bytes of the tar. */
 export interface RangeFigures {
@@ -12,6 +11,14 @@ export interface RangeFigures {
   arrivedBytes: number;
   /** Reads that waited for bytes on their way. */
   lateReads: number;
+}
+
+/** The spans of a layer, as its ranges see them. */
+export interface RangedSpans {
+  /** Of each. */
+  readonly states: SpanStates;
+  /** Aborted once the layer serves nothing any more. */
+  readonly closed: AbortSignal;
 }
 
 /** What of a read can be had without its spans. */
@@ -37,9 +44,10 @@ export type RangeLook =
  * inflate Worker compares what is here with the span, and nothing may change under it.
  */
 export class LayerRanges {
+  /** What came so far. */
   readonly figures: RangeFigures = { arrivedBytes: 0, lateReads: 0 };
   readonly #options: LayerReaderOptions;
-  readonly #spans: LayerSpans;
+  readonly #spans: RangedSpans;
   #table: RangeTable = RangeTable.allocate(0);
   #count = 0;
   #packEnds: Float64Array = new Float64Array(0);
@@ -50,7 +58,8 @@ export class LayerRanges {
   readonly #waits = new Map<number, PromiseWithResolvers<void>>();
   #isOver = false;
 
-  constructor(options: LayerReaderOptions, spans: LayerSpans) {
+  /** Expects nothing yet. @param spans the layer's. */
+  constructor(options: LayerReaderOptions, spans: RangedSpans) {
     this.#options = options;
     this.#spans = spans;
   }

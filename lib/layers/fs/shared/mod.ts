@@ -20,7 +20,12 @@
  * here.
  * @module
  */
-export { rangesIn, type SharedBuffers, SharedMemory } from "./memory.ts";
+export {
+  type RangeBuffers,
+  rangesIn,
+  type SharedBuffers,
+  SharedMemory,
+} from "./memory.ts";
 export { EndMark } from "./end_mark.ts";
 export type { PresenceArena } from "./presence.ts";
 export { type SlotRow, SlotTable } from "./slot_table.ts";
