@@ -1,4 +1,4 @@
-import type { SnapshotRow } from "./store.ts";
+import type { SnapshotRow } from "./rows.ts";
 
 /** How long containerd may take to look for a snapshot that a Prepare said exists, ms. */
 const LOOK_MS = 2_000;

@@ -1,6 +1,7 @@
+import type { Ancestor } from "./chains.ts";
 import type { SnapshotFolders } from "./folders.ts";
 import type { ChainPart, LayerChain, ProvidedLayer } from "./provider.ts";
-import type { SnapshotRow, SnapshotStore } from "./store.ts";
+import type { SnapshotStore } from "./store.ts";
 
 /**
  * The chain of a new lazy snapshot, as `Lowers` will show it: the image's own layers where it was given them,
@@ -9,7 +10,7 @@ import type { SnapshotRow, SnapshotStore } from "./store.ts";
  */
 export function chainOfLayer(
   layer: ProvidedLayer,
-  rows: readonly SnapshotRow[],
+  rows: readonly Ancestor[],
   { store, folders }: {
     readonly store: SnapshotStore;
     readonly folders: SnapshotFolders;
@@ -44,7 +45,7 @@ export function chainOfLayer(
 
 /** Whether a snapshot keeps just the layers that are shown, where any are. */
 function isOfTheseLayers(
-  row: SnapshotRow,
+  row: Ancestor,
   slots: readonly (number | null)[],
   store: SnapshotStore,
 ): boolean {

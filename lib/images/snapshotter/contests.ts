@@ -1,8 +1,9 @@
 import { CRI_LABELS } from "../../remote/image/mod.ts";
 import { parseReference } from "../../remote/registry/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
+import type { Ancestor } from "./chains.ts";
 import type { ImageCatalog, NamedImage } from "./provider.ts";
-import type { SnapshotRow, SnapshotStore } from "./store.ts";
+import type { SnapshotStore } from "./store.ts";
 import type { StoredImage } from "./uses.ts";
 
 const log = logger("snapshotter");
@@ -33,7 +34,7 @@ export class Contests {
    */
   async of(
     chainId: string,
-    decider: SnapshotRow | null,
+    decider: Ancestor | null,
     namespace: string | null,
   ): Promise<string | null> {
     if (this.#catalog === null || decider === null || namespace === null) {

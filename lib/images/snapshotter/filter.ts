@@ -1,5 +1,5 @@
 import { SnapshotError } from "./errors.ts";
-import type { SnapshotInfo } from "./types.ts";
+import { type SnapshotInfo, TARGET_LABEL } from "./types.ts";
 
 /*
  * containerd's filter language:
@@ -26,6 +26,21 @@ export function parseFilters(filters: readonly string[]): SnapshotFilter {
   return (info) => parsed.some((filter) => filter(info));
 }
 
+/**
+ * The targets of which a snapshot must have one to pass: all filters name one. Null: any snapshot may pass.
+ * @throws as `parseFilters`
+ */
+export function targetsOf(filters: readonly string[]): string[] | null {
+  const targets = filters.map((text) => {
+    const parser = new FilterParser(text);
+    parser.parse();
+    return parser.target;
+  });
+  return targets.length === 0 || targets.includes(null)
+    ? null
+    : targets.filter((target) => target !== null);
+}
+
 function field(info: SnapshotInfo, path: readonly string[]): string | null {
   switch (path[0]) {
     case "name":
@@ -44,6 +59,8 @@ function field(info: SnapshotInfo, path: readonly string[]): string | null {
 class FilterParser {
   readonly #text: string;
   #at = 0;
+  /** What the target label must be; null: anything. */
+  target: string | null = null;
 
   constructor(text: string) {
     this.#text = text;
@@ -68,6 +85,10 @@ class FilterParser {
         return (info) => field(info, path) !== null;
       case "==": {
         const value = this.#value();
+        const [first, ...label] = path;
+        if (first === "labels" && label.join(".") === TARGET_LABEL) {
+          this.target = value;
+        }
         return (info) => field(info, path) === value;
       }
       case "!=": {

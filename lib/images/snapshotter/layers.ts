@@ -58,19 +58,26 @@ export class LazyLayers {
 
   /**
    * Asks for a layer. If there is one, passes it to `use` before anything can release it.
+   * @param use stores a snapshot that keeps the layer; null or an error: there is none.
    * @returns null when containerd must unpack the layer.
    */
   async provide<T>(
     request: LayerRequest,
-    use: (layer: ProvidedLayer) => Promise<T>,
+    use: (layer: ProvidedLayer) => Promise<T | null>,
   ): Promise<T | null> {
     await this.settled();
     this.#preparing++;
     try {
       const layer = await this.#ask(request);
       if (layer === null) return null;
-      this.#look(usesOf(layer)); // `use` may fail: checked in `finally`
-      return await use(layer);
+      try {
+        const used = await use(layer);
+        if (used === null) this.#look(usesOf(layer));
+        return used;
+      } catch (error) {
+        this.#look(usesOf(layer)); // `finally` releases what no snapshot uses
+        throw error;
+      }
     } finally {
       this.#preparing--;
       this.#releaseUnused();

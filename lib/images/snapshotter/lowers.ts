@@ -1,11 +1,12 @@
 import { chainIdOf, CRI_LABELS } from "../../remote/image/mod.ts";
 import { isDigest } from "../../formats/oci/mod.ts";
+import type { Ancestor } from "./chains.ts";
 import { SnapshotError } from "./errors.ts";
 import { type Contests, repositoryOf } from "./contests.ts";
 import type { SnapshotFolders } from "./folders.ts";
 import type { LazyLayers } from "./layers.ts";
 import type { LayerDirectory, LayerProvider } from "./provider.ts";
-import type { SnapshotRow, SnapshotStore } from "./store.ts";
+import type { SnapshotStore } from "./store.ts";
 import type { LayerUse } from "./uses.ts";
 import { type Labels, type Owner, TARGET_LABEL } from "./types.ts";
 
@@ -43,7 +44,7 @@ type Positions = ReadonlyMap<number, LayerUse>;
 interface Given {
   readonly uses: Positions;
   /** The snapshot that keeps these layers; null when no image decides. */
-  readonly row: SnapshotRow | null;
+  readonly row: Ancestor | null;
   /** Index of `row` among the ancestors. */
   readonly from: number;
   /** Whether an older release served it, which kept one layer for each snapshot. */
@@ -90,7 +91,7 @@ export class Lowers {
    * @throws SnapshotError `unavailable` when one cannot be shown, or cannot be proven in time.
    */
   async of(
-    rows: readonly SnapshotRow[],
+    rows: readonly Ancestor[],
     mounted: Mounted,
     age: "new" | "known",
   ): Promise<LowerDirectories> {
@@ -121,7 +122,7 @@ export class Lowers {
   }
 
   async #shown(
-    rows: readonly SnapshotRow[],
+    rows: readonly Ancestor[],
     at: number,
     given: Given,
     signal: AbortSignal,
@@ -146,7 +147,7 @@ export class Lowers {
   }
 
   /** What the image that decides was given. */
-  #given(rows: readonly SnapshotRow[], labels: Labels): Given {
+  #given(rows: readonly Ancestor[], labels: Labels): Given {
     const nothing = {
       ...{ uses: new Map(), row: null, from: 0, isOld: false },
       contest: null,
@@ -171,7 +172,7 @@ export class Lowers {
     return { ...nothing, uses: byPosition, row, from: at };
   }
 
-  #own(row: SnapshotRow): LayerUse {
+  #own(row: Ancestor): LayerUse {
     const own = this.#options.store.uses(row.name).at(-1);
     if (own === undefined) {
       throw new Error(`snapshot ${row.name} has no layer`);
@@ -179,7 +180,7 @@ export class Lowers {
     return own;
   }
 
-  async #unpacked({ id }: SnapshotRow): Promise<Shown> {
+  async #unpacked({ id }: Ancestor): Promise<Shown> {
     const directory = this.#options.folders.fs(id);
     const { uid, gid } = await Deno.lstat(directory);
     return { directory, owner: { uid: uid ?? 0, gid: gid ?? 0 }, slot: null };
@@ -191,7 +192,7 @@ export class Lowers {
    * @throws SnapshotError `unavailable` when it was made from layers that are neither shown nor proven.
    */
   async #ownFolder(
-    rows: readonly SnapshotRow[],
+    rows: readonly Ancestor[],
     shown: readonly Shown[],
     at: number,
     given: Given,
@@ -223,9 +224,9 @@ export class Lowers {
   async #assertProven(
     use: LayerUse,
     { row, below, why, signal }: {
-      readonly row: SnapshotRow;
+      readonly row: Ancestor;
       /** The snapshot below; `any`: whatever diff ID its image gives will do. */
-      readonly below: SnapshotRow | null | "any";
+      readonly below: Ancestor | null | "any";
       /** Why it must be proven. */
       readonly why: string;
       readonly signal: AbortSignal;
@@ -254,8 +255,8 @@ export class Lowers {
 
 /** Whether a layer of that diff ID, on the snapshot below, makes the chain of a snapshot. */
 function makes(
-  row: SnapshotRow,
-  below: SnapshotRow | null,
+  row: Ancestor,
+  below: Ancestor | null,
   diffId: string,
 ): boolean {
   const parent = below === null ? "" : chainOf(below);
@@ -264,7 +265,7 @@ function makes(
 }
 
 /** The chain ID that a snapshot claims. */
-function chainOf({ layer, labels, name }: SnapshotRow): string {
+function chainOf({ layer, labels, name }: Ancestor): string {
   // containerd's own names are `namespace/number/chain ID`.
   return layer?.chainId ?? labels[TARGET_LABEL] ??
     name.replace(/^[^/]+\/[0-9]+\//, "");

@@ -7,6 +7,7 @@ import {
 } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { createServer } from "node:net";
+import { setImmediate } from "node:timers";
 import {
   type sendUnaryData,
   Server,
@@ -30,8 +31,6 @@ const log = logger("snapshotter");
 
 /** Says in which of containerd's namespaces a caller works. */
 const NAMESPACE_HEADER = "containerd-namespace";
-/** Snapshots in one message of a list. */
-const LIST_BATCH = 100;
 /** How long running calls may take when the service stops, ms. */
 const SHUTDOWN_GRACE_MS = 5_000;
 
@@ -212,11 +211,12 @@ function implementation(
     ) => {
       try {
         const namespace = call.metadata.get(NAMESPACE_HEADER)[0]?.toString();
-        const found = (await ready).list(call.request.filters, namespace);
-        for (let from = 0; from < found.length; from += LIST_BATCH) {
+        const { filters } = call.request;
+        for (const some of (await ready).listInParts(filters, namespace)) {
           call.write(create(snapshotsApi.ListSnapshotsResponseSchema, {
-            info: found.slice(from, from + LIST_BATCH).map(wireInfo),
+            info: some.map(wireInfo),
           }));
+          await new Promise<void>((resolve) => setImmediate(resolve));
         }
         call.end();
       } catch (error) {

@@ -7,7 +7,6 @@ import {
   SnapshotterSetupError,
   targetExists,
 } from "./errors.ts";
-import { parseFilters } from "./filter.ts";
 import { SnapshotFolders } from "./folders.ts";
 import { idMapping } from "./idmap.ts";
 import { KeyedLock } from "./lock.ts";
@@ -15,6 +14,7 @@ import { Answers } from "./answers.ts";
 import { chainOfLayer } from "./chain.ts";
 import { Contests } from "./contests.ts";
 import { LazyLayers } from "./layers.ts";
+import { Listing } from "./listing.ts";
 import { MappedLowers } from "./mapped_lowers.ts";
 import { Lowers } from "./lowers.ts";
 import { mountSpecs, overlayOptionsOfKernel } from "./mounts.ts";
@@ -26,7 +26,8 @@ import {
   type PrepareRequest,
   withNamespace,
 } from "./requests.ts";
-import { type SnapshotRow, SnapshotStore } from "./store.ts";
+import type { SnapshotRow } from "./rows.ts";
+import { SnapshotStore } from "./store.ts";
 import {
   type Labels,
   type MountSpec,
@@ -90,6 +91,7 @@ export class Snapshotter implements AsyncDisposable {
   readonly #overlayOptions: readonly string[];
   readonly #targets = new KeyedLock();
   readonly #answers = new Answers();
+  readonly #listing: Listing;
 
   private constructor(options: SnapshotterOptions) {
     const root = `${options.root}/snapshotter`;
@@ -103,6 +105,7 @@ export class Snapshotter implements AsyncDisposable {
     const opened = openSnapshotStore(root, this.#folders, options.spare);
     this.#store = opened.store;
     this.rows = opened.rows;
+    this.#listing = new Listing(this.#store, this.#answers);
     this.#layers = new LazyLayers(options.provider, this.#store);
     this.#mapped = new MappedLowers({
       root: options.root,
@@ -167,7 +170,7 @@ export class Snapshotter implements AsyncDisposable {
         `snapshot ${key} is committed and cannot be mounted; make a view of it`,
       );
     }
-    const rows = this.#store.parents(key);
+    const rows = this.#store.chain(row.parent);
     const lowers = await this.#lowers.of(rows, row, "known");
     return await this.#mountsOf(row, lowers.directories);
   }
@@ -185,7 +188,7 @@ export class Snapshotter implements AsyncDisposable {
 
   /** Removes a snapshot that is nobody's parent. Its disk space is freed soon after; `cleanup` waits for that. */
   remove(key: string): void {
-    const uses = this.#store.uses(key);
+    const uses = this.#store.ownUses(key);
     const row = this.#store.remove(key);
     this.#folders.retire(row.id);
     this.#mapped.released(row.id);
@@ -226,19 +229,20 @@ export class Snapshotter implements AsyncDisposable {
     );
   }
 
-  /**
-   * Snapshots that pass any of the filters (containerd's filter language): those of the namespace first, then
-   * those without one, then those of others; each oldest first. containerd takes the first that it finds.
-   */
+  /** See `Listing.list`. */
   list(
     filters: readonly string[] = [],
     namespace?: string | undefined,
   ): SnapshotInfo[] {
-    const found = this.#store.all().filter(parseFilters(filters));
-    if (namespace === undefined) return this.#answers.sort(found, filters);
-    const rank = (row: SnapshotRow) =>
-      row.namespace === namespace ? 0 : row.namespace === null ? 1 : 2;
-    return found.toSorted((a, b) => rank(a) - rank(b));
+    return this.#listing.list(filters, namespace);
+  }
+
+  /** See `Listing.parts`. */
+  listInParts(
+    filters: readonly string[],
+    namespace: string | undefined,
+  ): Iterable<readonly SnapshotInfo[]> {
+    return this.#listing.parts(filters, namespace);
   }
 
   /** Directories of the lazily served layers of all snapshots; the last known one where a layer could not be restored. */
@@ -345,7 +349,7 @@ export class Snapshotter implements AsyncDisposable {
   ): Promise<SnapshotRow | null> {
     let staged: string | null;
     try {
-      const chain = chainOfLayer(layer, this.#chain(parent), {
+      const chain = chainOfLayer(layer, this.#store.chain(parent), {
         store: this.#store,
         folders: this.#folders,
       });
@@ -380,14 +384,6 @@ export class Snapshotter implements AsyncDisposable {
     }
   }
 
-  /** A committed snapshot and its ancestors, nearest first; nothing for an empty name. */
-  #chain(name: string): SnapshotRow[] {
-    return name === "" ? [] : [
-      this.#store.committedParent(name),
-      ...this.#store.parents(name),
-    ];
-  }
-
   async #create(
     kind: "active" | "view",
     request: PrepareRequest,
@@ -395,7 +391,11 @@ export class Snapshotter implements AsyncDisposable {
     const { key, parent, labels, namespace } = request;
     this.#checkNew(request);
     // Before anything is stored: if a layer cannot be served now, no snapshot may stay behind.
-    const lowers = await this.#lowers.of(this.#chain(parent), request, "new");
+    const lowers = await this.#lowers.of(
+      this.#store.chain(parent),
+      request,
+      "new",
+    );
     // A container's root directory has the owner that it has in the image.
     const owner = idMapping(key, labels ?? {})?.root ??
       lowers.owner;

@@ -1,62 +1,23 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { readDatabase, statIfThere } from "../../host/files/mod.ts";
+import { type Ancestor, SnapshotChains } from "./chains.ts";
 import { SnapshotError, SnapshotterSetupError } from "./errors.ts";
-import type { ProvidedImage, ServedLayer } from "./provider.ts";
+import {
+  labelsText,
+  type NewSnapshot,
+  SELECT_ROW,
+  type SnapshotRow,
+  snapshotRow,
+} from "./rows.ts";
 import { assertKnown } from "./schema.ts";
 import {
   MARK_FILE,
   SnapshotDatabase,
   type SnapshotDatabaseOptions,
 } from "./snapshot_database.ts";
-import type {
-  Labels,
-  SnapshotInfo,
-  SnapshotKind,
-  SnapshotUsage,
-} from "./types.ts";
+import { TargetIndex } from "./targets.ts";
+import { type Labels, type SnapshotUsage, TARGET_LABEL } from "./types.ts";
 import { type LayerUse, type StoredImage, StoredUses } from "./uses.ts";
-
-/** A lazily served layer behind a committed snapshot. */
-export interface LayerColumns {
-  readonly layerDigest: string;
-  readonly directory: string;
-  /** Where it is served; 0 in the database of a release that did not keep it. */
-  readonly slot: number;
-  /** The target of its Prepare; usually also its name. */
-  readonly chainId: string;
-}
-
-/** A snapshot as it is stored. */
-export interface SnapshotRow extends SnapshotInfo {
-  /** Name of the snapshot's folder; never reused. */
-  readonly id: number;
-  /** Set for committed snapshots. */
-  readonly usage: SnapshotUsage | null;
-  /** Set for lazily served ones. */
-  readonly layer: LayerColumns | null;
-  /** containerd's, of the client that prepared it; null when it named none. */
-  readonly namespace: string | null;
-}
-
-/** A snapshot to insert. */
-export interface NewSnapshot {
-  readonly name: string;
-  readonly parent: string;
-  readonly kind: SnapshotKind;
-  readonly labels: Labels;
-  readonly namespace?: string | undefined;
-  readonly layer?: LayerColumns & {
-    readonly image: ProvidedImage;
-    /** The image's layers below, bottom first. */
-    readonly below: readonly (ServedLayer | null)[];
-  };
-}
-
-const SELECT = `
-  SELECT s.id, s.name, coalesce(p.name, '') AS parent, s.kind, s.labels, s.created_ms, s.updated_ms,
-         s.size_bytes, s.inodes, s.layer_digest, s.layer_directory, s.chain_id,
-         s.namespace, s.slot
-  FROM snapshots s LEFT JOIN snapshots p ON p.id = s.parent_id`;
 
 /**
  * The snapshots, in SQLite. Each method is one transaction and enforces all rules about names, parents and
@@ -68,6 +29,12 @@ export class SnapshotStore implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   readonly #uses = new StoredUses((sql) => this.#prepare(sql));
+  readonly #chains = new SnapshotChains({
+    prepare: (sql) => this.#prepare(sql),
+    labelsOf: (name) => this.get(name).labels,
+  });
+  /** Made when it is first needed. */
+  #targets: TargetIndex | null = null;
 
   /** @param path the database file; made when missing. @throws SnapshotterSetupError; SQLite's errors */
   constructor(path: string, options: SnapshotDatabaseOptions = {}) {
@@ -117,7 +84,7 @@ export class SnapshotStore implements Disposable {
     snapshot: NewSnapshot,
     beforeCommit: (id: number) => void = () => {},
   ): SnapshotRow {
-    return this.file.transaction(snapshot.name, () => {
+    const inserted = this.file.transaction(snapshot.name, () => {
       const { name, kind, labels, layer } = snapshot;
       if (this.find(name) !== null) throw alreadyExists(name);
       const parentId = snapshot.parent === ""
@@ -155,12 +122,26 @@ export class SnapshotStore implements Disposable {
       beforeCommit(Number(lastInsertRowid));
       return this.get(name);
     });
+    if (snapshot.layer !== undefined) this.#uses.stored();
+    return this.#indexed(inserted);
+  }
+
+  /** The index of targets changes with a row, once its transaction is over. */
+  #indexed(row: SnapshotRow): SnapshotRow {
+    this.#targets?.set(row.id, row.labels[TARGET_LABEL]);
+    return row;
   }
 
   /** All layers that a snapshot keeps, bottom first; its own is the last. Empty when there is no such snapshot. */
   uses(key: string): readonly LayerUse[] {
     const row = this.find(key);
     return row === null ? [] : this.#uses.of(row.id);
+  }
+
+  /** Those of them that its parent does not keep as well. */
+  ownUses(key: string): readonly LayerUse[] {
+    const row = this.find(key);
+    return row === null ? [] : this.#uses.ownOf(row.id);
   }
 
   /** Every layer that a snapshot keeps, once for each claimant, with the labels of one such snapshot. */
@@ -191,7 +172,7 @@ export class SnapshotStore implements Disposable {
     labels: Labels,
     usage: SnapshotUsage,
   ): SnapshotRow {
-    return this.file.transaction(key, () => {
+    const committed = this.file.transaction(key, () => {
       const active = this.get(key);
       if (this.find(name) !== null) throw alreadyExists(name);
       if (active.kind !== "active") {
@@ -216,6 +197,7 @@ export class SnapshotStore implements Disposable {
       );
       return this.get(name);
     });
+    return this.#indexed(committed);
   }
 
   /**
@@ -223,7 +205,7 @@ export class SnapshotStore implements Disposable {
    * @throws SnapshotError `not-found`, or `failed-precondition` while it is another's parent.
    */
   remove(key: string): SnapshotRow {
-    return this.file.transaction(key, () => {
+    const removed = this.file.transaction(key, () => {
       const row = this.get(key);
       const child = this.#prepare(
         "SELECT name FROM snapshots WHERE parent_id = ? LIMIT 1",
@@ -235,21 +217,26 @@ export class SnapshotStore implements Disposable {
           `cannot remove snapshot ${key}: ${child.name} builds on it`,
         );
       }
+      const image = this.#uses.imageIdOf(row.id);
       this.#prepare("DELETE FROM snapshots WHERE id = ?").run(row.id);
-      if (row.layer !== null) this.#uses.forgetImages();
+      if (image !== null) this.#uses.forgetImage(image);
       return row;
     });
+    this.#chains.forget(key);
+    this.#targets?.set(removed.id, undefined);
+    return removed;
   }
 
   /** Replaces the labels by what `change` returns for them. */
   updateLabels(key: string, change: (labels: Labels) => Labels): SnapshotRow {
-    return this.file.transaction(key, () => {
+    const updated = this.file.transaction(key, () => {
       const row = this.get(key);
       this.#prepare(
         "UPDATE snapshots SET labels = ?, updated_ms = ? WHERE id = ?",
       ).run(labelsText(change(row.labels)), Date.now(), row.id);
       return this.get(key);
     });
+    return this.#indexed(updated);
   }
 
   /** Stores where a layer is shown now, for all snapshots that keep it for that claimant. */
@@ -278,7 +265,7 @@ export class SnapshotStore implements Disposable {
 
   /** Null when there is no such snapshot. */
   find(key: string): SnapshotRow | null {
-    const row = this.#prepare(`${SELECT} WHERE s.name = ?`).get(key);
+    const row = this.#prepare(`${SELECT_ROW} WHERE s.name = ?`).get(key);
     return row === undefined ? null : snapshotRow(row);
   }
 
@@ -302,27 +289,63 @@ export class SnapshotStore implements Disposable {
     return row;
   }
 
-  /** The snapshot's ancestors, nearest first. */
-  parents(key: string): SnapshotRow[] {
-    return this.#prepare(`
-      WITH RECURSIVE chain (id, depth) AS (
-        SELECT parent_id, 1 FROM snapshots WHERE name = ?
-        UNION ALL
-        SELECT s.parent_id, depth + 1 FROM snapshots s JOIN chain USING (id)
-      )
-      ${SELECT} JOIN chain ON chain.id = s.id ORDER BY chain.depth`)
-      .all(key).map(snapshotRow);
+  /**
+   * A committed snapshot and its ancestors, nearest first; nothing for an empty name.
+   * @throws SnapshotError as `committedParent`
+   */
+  chain(name: string): readonly Ancestor[] {
+    return name === ""
+      ? []
+      : this.#chains.of(name, this.committedParent(name).parent);
+  }
+
+  /** Those that have one of these targets, oldest first. */
+  withTargets(targets: readonly string[]): SnapshotRow[] {
+    const index = this.#targets ??= this.#indexTargets();
+    const ids = new Set(targets.flatMap((target) => index.of(target)));
+    return this.withIds([...ids].sort((a, b) => a - b));
+  }
+
+  #indexTargets(): TargetIndex {
+    const index = new TargetIndex();
+    const path = `$."${TARGET_LABEL}"`;
+    for (
+      const { id, target } of this.#prepare(
+        "SELECT id, labels ->> ? AS target FROM snapshots",
+      ).iterate(path)
+    ) {
+      if (target !== null) index.set(Number(id), String(target));
+    }
+    return index;
+  }
+
+  /**
+   * Numbers of all snapshots, oldest first.
+   * @param first the namespace whose snapshots come first; then those without one, then those of others.
+   */
+  idsInOrder(first: string | undefined): number[] {
+    const rank = first === undefined
+      ? "?"
+      : "CASE WHEN namespace = ? THEN 0 WHEN namespace IS NULL THEN 1 ELSE 2 END";
+    return this.#prepare(`SELECT id FROM snapshots ORDER BY ${rank}, id`)
+      .all(first ?? null).map(({ id }) => Number(id));
+  }
+
+  /** Those of these snapshots that are still there. */
+  withIds(ids: readonly number[]): SnapshotRow[] {
+    const select = this.#prepare(`${SELECT_ROW} WHERE s.id = ?`);
+    return ids.flatMap((id) => select.all(id)).map(snapshotRow);
   }
 
   /** Every snapshot, oldest first. */
   all(): SnapshotRow[] {
-    return this.#prepare(`${SELECT} ORDER BY s.id`).all().map(snapshotRow);
+    return this.#prepare(`${SELECT_ROW} ORDER BY s.id`).all().map(snapshotRow);
   }
 
   /** Committed snapshots with a lazily served layer, oldest first. */
   lazy(): SnapshotRow[] {
     return this.#prepare(
-      `${SELECT} WHERE s.layer_digest IS NOT NULL ORDER BY s.id`,
+      `${SELECT_ROW} WHERE s.layer_digest IS NOT NULL ORDER BY s.id`,
     ).all().map(snapshotRow);
   }
 
@@ -332,7 +355,7 @@ export class SnapshotStore implements Disposable {
     parent: string,
     imageKey: string,
   ): SnapshotRow | null {
-    const row = this.#prepare(`${SELECT} JOIN images i ON i.id = s.image_id
+    const row = this.#prepare(`${SELECT_ROW} JOIN images i ON i.id = s.image_id
       WHERE s.chain_id = ? AND i.key = ?`).all(chainId, imageKey)
       .find((row) => row.parent === parent);
     return row === undefined ? null : snapshotRow(row);
@@ -373,36 +396,4 @@ function alreadyExists(name: string): SnapshotError {
     name,
     `snapshot ${name} already exists`,
   );
-}
-
-/** As in containerd, a label with an empty value is no label. */
-function labelsText(labels: Labels): string {
-  return JSON.stringify(
-    Object.fromEntries(
-      Object.entries(labels).filter(([, value]) => value !== ""),
-    ),
-  );
-}
-
-function snapshotRow(row: Record<string, unknown>): SnapshotRow {
-  return {
-    id: Number(row.id),
-    name: String(row.name),
-    parent: String(row.parent),
-    kind: row.kind as SnapshotKind,
-    labels: JSON.parse(String(row.labels)),
-    createdAt: new Date(Number(row.created_ms)),
-    updatedAt: new Date(Number(row.updated_ms)),
-    usage: row.size_bytes === null ? null : {
-      sizeBytes: Number(row.size_bytes),
-      inodes: Number(row.inodes),
-    },
-    layer: row.layer_digest === null ? null : {
-      layerDigest: String(row.layer_digest),
-      directory: String(row.layer_directory),
-      slot: Number(row.slot ?? 0),
-      chainId: String(row.chain_id),
-    },
-    namespace: row.namespace === null ? null : String(row.namespace),
-  };
 }

@@ -34,12 +34,19 @@ export interface StoredImage {
   readonly ztocs: readonly (string | null)[];
 }
 
+/** The layers that a snapshot keeps. */
+interface Kept {
+  readonly id: number;
+  readonly uses: readonly LayerUse[];
+}
+
 /** The tables of images, and of the layers that snapshots keep: a part of the snapshotter's database. */
 export class StoredUses {
   readonly #prepare: (sql: string) => StatementSync;
   /** Of the snapshot that was asked about last: a Prepare asks several times about its parent. */
-  #last: { readonly id: number; readonly uses: readonly LayerUse[] } | null =
-    null;
+  #last: Kept | null = null;
+  /** Of the snapshot that is being inserted. */
+  #adding: Kept | null = null;
 
   /** @param prepare makes a statement, or returns the one made before. */
   constructor(prepare: (sql: string) => StatementSync) {
@@ -80,49 +87,39 @@ export class StoredUses {
     layers: readonly (Omit<ServedLayer, "owner"> | null)[],
     { claimant }: ProvidedImage,
   ): void {
-    if (parentId !== null && this.#keeps(parentId, layers, claimant)) {
+    const uses = layers.flatMap((layer, position): LayerUse[] => {
+      if (layer === null) return [];
+      const { slot, layerDigest, directory } = layer;
+      return [{ position, slot, claimant, layerDigest, directory }];
+    });
+    this.#adding = { id, uses };
+    if (parentId !== null && this.#keeps(parentId, uses.slice(0, -1))) {
       this.#prepare("UPDATE snapshots SET inherits = 1 WHERE id = ?").run(id);
-      const own = layers.length - 1;
-      return this.#add(
-        id,
-        layers.map((layer, at) => at < own ? null : layer),
-        claimant,
-      );
-    }
-    this.#add(id, layers, claimant);
+      this.#add(id, uses.slice(-1));
+    } else this.#add(id, uses);
   }
 
-  /** Whether a snapshot keeps just these layers, but for the last. */
-  #keeps(
-    id: number,
-    layers: readonly (Omit<ServedLayer, "owner"> | null)[],
-    claimant: string,
-  ): boolean {
-    const kept = new Map(this.of(id).map((use) => [use.position, use]));
-    const below = layers.slice(0, -1);
-    if (kept.size !== below.filter((layer) => layer !== null).length) {
-      return false;
-    }
-    return below.every((layer, at) => {
-      const use = kept.get(at);
-      return layer === null
-        ? use === undefined
-        : use?.slot === layer.slot && use.claimant === claimant &&
-          use.layerDigest === layer.layerDigest;
+  /** What was added last is stored for good: the next snapshot most likely builds on it. */
+  stored(): void {
+    this.#last = this.#adding ?? this.#last;
+    this.#adding = null;
+  }
+
+  /** Whether a snapshot keeps just these layers. */
+  #keeps(id: number, uses: readonly LayerUse[]): boolean {
+    const kept = this.of(id);
+    return kept.length === uses.length && kept.every((use, at) => {
+      const { position, slot, claimant, layerDigest } = uses[at]!;
+      return use.position === position && use.slot === slot &&
+        use.claimant === claimant && use.layerDigest === layerDigest;
     });
   }
 
-  #add(
-    id: number,
-    layers: readonly (Omit<ServedLayer, "owner"> | null)[],
-    claimant: string,
-  ): void {
+  #add(id: number, uses: readonly LayerUse[]): void {
     const insert = this.#prepare(`
       INSERT INTO uses (snapshot_id, position, slot, claimant, layer_digest, directory)
       VALUES (?, ?, ?, ?, ?, ?)`);
-    for (const [position, layer] of layers.entries()) {
-      if (layer === null) continue;
-      const { slot, layerDigest, directory } = layer;
+    for (const { position, slot, claimant, layerDigest, directory } of uses) {
       insert.run(id, position, slot, claimant, layerDigest, directory);
     }
   }
@@ -141,6 +138,13 @@ export class StoredUses {
       .all(id).map(layerUse);
     this.#last = { id, uses };
     return uses;
+  }
+
+  /** Those that a snapshot keeps and its parent does not. */
+  ownOf(id: number): readonly LayerUse[] {
+    return this.#prepare(
+      "SELECT * FROM uses WHERE snapshot_id = ? ORDER BY position",
+    ).all(id).map(layerUse);
   }
 
   /** Every layer that a snapshot keeps, once for each claimant, with the labels of one such snapshot. */
@@ -202,11 +206,19 @@ export class StoredUses {
     ).get(slot, claimant) !== undefined;
   }
 
-  /** Forgets images without snapshots. */
-  forgetImages(): void {
-    this.#prepare(
-      "DELETE FROM images WHERE id NOT IN (SELECT image_id FROM snapshots WHERE image_id IS NOT NULL)",
-    ).run();
+  /** The number of a snapshot's image; null when it has none. */
+  imageIdOf(id: number): number | null {
+    const row = this.#prepare("SELECT image_id FROM snapshots WHERE id = ?")
+      .get(id);
+    return typeof row?.image_id === "number" ? row.image_id : null;
+  }
+
+  /** Forgets an image if no snapshot is of it. */
+  forgetImage(imageId: number): void {
+    this.#prepare(`
+      DELETE FROM images
+      WHERE id = ? AND NOT EXISTS (SELECT 1 FROM snapshots WHERE image_id = images.id)`)
+      .run(imageId);
   }
 }
 
