@@ -3,7 +3,6 @@ import {
   CRI_LABELS,
   type ImageLayer,
   type IndexedImage,
-  type LayerIdentity,
   layerIdentity,
   layerOfChain,
   ztocOf,
@@ -16,7 +15,6 @@ import {
   type LayerRequest,
   NAMESPACE_LABEL,
   type OwnDirectories,
-  type ProvidedImage,
   type ProvidedLayer,
   type ServedLayer,
   type SnapshotUsage,
@@ -32,6 +30,8 @@ import type { Claimant } from "./claimants.ts";
 import { Failures, WHILE_PULLING } from "./failures.ts";
 import { LayersAhead } from "./layers_ahead.ts";
 import { type ImageService, NO_NAMESPACE } from "./open.ts";
+import { LayerUses, notAhead, served, type Use, useKey } from "./layer_uses.ts";
+import { keyOf, providedImage } from "./provided_image.ts";
 import { nameOf } from "./source.ts";
 import { ownDirectories } from "./own_directories.ts";
 
@@ -48,27 +48,6 @@ export interface ProviderOptions {
   readonly removedLayers: "discarded" | "kept";
 }
 
-/** A claimant's use of a layer: one for all its snapshots that are built on it. */
-interface Use {
-  readonly claimant: string;
-  /** Opening, or open. */
-  readonly layer: Promise<OpenLayer>;
-  /** Of the open layer; null while it is opening. */
-  slot: number | null;
-  /** Ends the use of a layer that was opened ahead. Null once somebody asked for it: then snapshots decide. */
-  ahead: ReturnType<typeof setTimeout> | null;
-  /** Its place among the layers that were opened ahead. */
-  place: Disposable | null;
-}
-
-/** From now on it is not one of the layers that were opened ahead. */
-function notAhead(use: Use): void {
-  if (use.ahead !== null) clearTimeout(use.ahead);
-  use.ahead = null;
-  use.place?.[Symbol.dispose]();
-  use.place = null;
-}
-
 /** A failure counts for one repository: another registry may serve the same layer. */
 function failureKey(
   { reference: { host, repository } }: IndexedImage,
@@ -79,8 +58,7 @@ function failureKey(
 
 /** Gives the snapshotter the layers of images that have an index, and leaves all others to containerd. */
 export class ImageLayerProvider implements LayerProvider, Disposable {
-  /** By claimant, layer, diff ID and ztoc. `LayerStore.claim` decides which served layer that is. */
-  readonly #uses = new Map<string, Use>();
+  readonly #uses = new LayerUses();
   /** Layers that could not be opened a short time ago: containerd unpacks them. */
   readonly #failures = new Failures(WHILE_PULLING);
   readonly #stop = new AbortController();
@@ -138,19 +116,17 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     const uses = image.layers.slice(0, layer.position)
       .map((lower) => this.#openBelow(image, lower, claimant));
     const opened = served(await asked.layer);
-    const kept = await Promise.all(uses.map((use) => opening(use)));
-    for (const use of kept) if (use !== null) notAhead(use);
-    const below = await Promise.all(
-      kept.map(async (use) => use === null ? null : served(await use.layer)),
-    );
+    for (const use of uses) if (use?.open === null) await opening(use);
+    // Null where one cannot be opened: the error comes again when it is asked for.
+    const below = uses.map((use) => use?.open ?? null);
+    for (const use of uses) if (use !== null) notAhead(use);
     log.info("layer is served", { image: imageRef, layer: layerDigest });
     const key = keyOf(claimant, wanted);
     return { ...opened, below, image: providedImage(image, claimant, key) };
   }
 
   #open(image: IndexedImage, layer: ImageLayer, claimant: Claimant): Use {
-    const key = useKey(image, layer, claimant);
-    const known = this.#uses.get(key);
+    const known = this.#uses.of(image, layer, claimant);
     if (known !== undefined) return known;
     const opening = this.images.openLayer(
       image,
@@ -163,7 +139,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       () => this.#failures.forget(failure),
       (error) => this.#failures.add(failure, error),
     );
-    return this.#use(key, claimant.id, opening);
+    return this.#use(useKey(image, layer, claimant), claimant.id, opening);
   }
 
   /** Opens a layer that is likely to be asked for soon, and closes it if nobody asks. */
@@ -172,9 +148,8 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     layer: ImageLayer,
     claimant: Claimant,
   ): "no room" | null {
-    const key = useKey(image, layer, claimant);
     const { digest } = layer.descriptor;
-    if (this.#uses.has(key)) return null;
+    if (this.#uses.of(image, layer, claimant) !== undefined) return null;
     if (this.#failures.of(failureKey(image, digest)) !== null) return null;
     const size = ztocOf(image, digest)?.size ?? 0;
     const place = this.#ahead.enter(nameOf(image.reference), size);
@@ -182,7 +157,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     const use = this.#open(image, layer, claimant);
     use.layer.catch(() => {}); // the error comes again when it is asked for
     use.place = place;
-    this.#endLater(key, use);
+    this.#endLater(use);
     return null;
   }
 
@@ -195,47 +170,36 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     layer: ImageLayer,
     claimant: Claimant,
   ): Use | null {
-    const key = useKey(image, layer, claimant);
-    const known = this.#uses.get(key);
+    const known = this.#uses.of(image, layer, claimant);
     if (known !== undefined) {
-      if (known.ahead !== null) this.#endLater(key, known);
+      if (known.ahead !== null) this.#endLater(known);
       return known;
     }
     const { digest } = layer.descriptor;
     if (this.#failures.of(failureKey(image, digest)) !== null) return null;
     const use = this.#open(image, layer, claimant);
     use.layer.catch(() => {}); // the error comes again when it is asked for
-    this.#endLater(key, use);
+    this.#endLater(use);
     return use;
   }
 
-  #endLater(key: string, use: Use): void {
+  #endLater(use: Use): void {
     if (use.ahead !== null) clearTimeout(use.ahead);
-    use.ahead = setTimeout(() => this.#leave(key, use), AHEAD_MS);
+    use.ahead = setTimeout(() => this.#leave(use), AHEAD_MS);
     Deno.unrefTimer(use.ahead);
   }
 
   #use(key: string, claimant: string, layer: Promise<OpenLayer>): Use {
-    const use: Use = { layer, claimant, slot: null, ahead: null, place: null };
-    this.#uses.set(key, use);
-    layer.then(
-      (opened) => {
-        use.slot = opened.slot;
-        this.#filler.add(opened);
-      },
-      () => this.#end(key, use), // it is not open
+    return this.#uses.add(
+      key,
+      claimant,
+      layer,
+      (opened) => this.#filler.add(opened),
     );
-    return use;
   }
 
-  /** Forgets a use and stops its timer. */
-  #end(key: string, use: Use): void {
-    notAhead(use);
-    if (this.#uses.get(key) === use) this.#uses.delete(key);
-  }
-
-  async #leave(key: string, use: Use): Promise<void> {
-    this.#end(key, use);
+  async #leave(use: Use): Promise<void> {
+    this.#uses.end(use);
     const layer = await use.layer.catch(() => null);
     if (layer === null) return;
     layer.removeSource(use.claimant);
@@ -250,8 +214,8 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   ): Promise<ServedLayer | null> {
     const { slot, claimant, layerDigest, labels } = stored;
     if (!isDigest(layerDigest)) return null;
-    const known = this.#useOf(slot, claimant);
-    if (known !== null) return served(await known.layer);
+    const [known] = this.#uses.inSlot(slot, claimant);
+    if (known !== undefined) return served(await known.layer);
     const imageRef = labels[CRI_LABELS.imageRef];
     if (imageRef === undefined) return null;
     const reference = parseReference(imageRef);
@@ -267,8 +231,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       slot === 0 ? { claimant } : { slot, claimant },
     );
     if (layer !== null) {
-      const other = this.#useOf(layer.slot, claimant);
-      if (other !== null) {
+      if (this.#uses.inSlot(layer.slot, claimant).length > 0) {
         // Another snapshot of the same layer was first.
         layer.removeSource(claimant);
         store.release(layer.slot, { discard: false });
@@ -278,7 +241,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
         `${claimant} at ${layer.slot}`,
         claimant,
         Promise.resolve(layer),
-      ).slot = layer.slot;
+      ).open = served(layer);
       if (claimant === "") {
         // A release before claims opened it for this image, which counts as its claim.
         this.images.claimants
@@ -323,14 +286,6 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     return opened;
   }
 
-  /** The use of a slot for a claimant; null when there is none. */
-  #useOf(slot: number, claimant: string): Use | null {
-    for (const use of this.#uses.values()) {
-      if (use.slot === slot && use.claimant === claimant) return use;
-    }
-    return null;
-  }
-
   /** Size of a layer's blob in bytes, from the manifest it came with. */
   async #sizeOf(labels: Labels, layerDigest: Digest): Promise<number> {
     const wanted = layerIdentity(labels);
@@ -354,10 +309,8 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   async releaseLayer(
     { slot, claimant }: Pick<StoredLayer, "slot" | "claimant">,
   ): Promise<void> {
-    for (const [key, use] of [...this.#uses]) {
-      if (use.slot === slot && use.claimant === claimant) {
-        await this.#leave(key, use);
-      }
+    for (const use of this.#uses.inSlot(slot, claimant)) {
+      await this.#leave(use);
     }
   }
 
@@ -387,58 +340,17 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   [Symbol.dispose](): void {
     this.#stop.abort(new Error("the daemon is stopping"));
     this.#filler[Symbol.dispose]();
-    for (const { ahead } of this.#uses.values()) {
+    for (const { ahead } of this.#uses.all()) {
       if (ahead !== null) clearTimeout(ahead);
     }
   }
 }
 
-/** Waits until a layer is open; null when it cannot be opened. */
-async function opening(use: Use | null): Promise<Use | null> {
+/** Waits until a layer is open, or cannot be opened. */
+async function opening({ layer }: Use): Promise<void> {
   try {
-    await use?.layer;
-    return use;
+    await layer;
   } catch {
-    return null; // the error comes again when it is asked for
+    // The error comes again when it is asked for.
   }
-}
-
-function served(
-  { slot, layerDigest, directory, owner }: OpenLayer,
-): ServedLayer {
-  return { slot, layerDigest, directory, owner };
-}
-
-function useKey(
-  image: IndexedImage,
-  { descriptor: { digest }, diffId }: ImageLayer,
-  { id }: Claimant,
-): string {
-  const ztoc = ztocOf(image, digest)?.digest ?? "whole";
-  return `${id} ${digest} ${diffId} ${ztoc}`;
-}
-
-/** Equal for the same manifest and index of one claimant. */
-function keyOf(claimant: Claimant, wanted: LayerIdentity): string {
-  const { manifestDigest, indexDigest } = wanted;
-  return `${claimant.id} ${manifestDigest} ${indexDigest ?? ""}`;
-}
-
-function providedImage(
-  image: IndexedImage,
-  { id, namespace, host, repository, fingerprint }: Claimant,
-  key: string,
-): ProvidedImage {
-  const { reference, descriptor, index, layers } = image;
-  return {
-    ...{ key, claimant: id, namespace, host, repository, fingerprint },
-    reference: reference.toString(),
-    manifestDigest: descriptor.digest,
-    indexDigest: index?.digest ?? null,
-    layers: layers.map(({ descriptor: { digest }, diffId }) => ({
-      digest,
-      diffId,
-      ztocDigest: ztocOf(image, digest)?.digest ?? null,
-    })),
-  };
 }

@@ -20,12 +20,10 @@ type Use = Pick<LayerUse, "slot" | "claimant">;
 const keyOf = ({ slot, claimant }: Use) => `${slot} ${claimant}`;
 
 /** The layers that a provided layer keeps: those below it, and itself. */
-function usesOf(layer: ProvidedLayer): readonly (Use & ServedLayer)[] {
+function usesOf(layer: ProvidedLayer): readonly Use[] {
   const { claimant } = layer.image;
   return [...layer.below, layer].filter((each) => each !== null)
-    .map(({ slot, layerDigest, directory, owner }) => ({
-      ...{ slot, layerDigest, directory, owner, claimant },
-    }));
+    .map(({ slot }) => ({ slot, claimant }));
 }
 
 /** How many layers are restored in parallel after a restart. */
@@ -43,8 +41,8 @@ const FETCH_LOST_MS = 5_000;
 export class LazyLayers {
   readonly #provider: LayerProvider;
   readonly #store: SnapshotStore;
-  /** Slot and claimant → where the layer is shown in this run. Missing: not restored yet. */
-  readonly #shown = new Map<string, ServedLayer>();
+  /** Slot → claimant → where the layer is shown in this run. Missing: not restored yet. */
+  readonly #shown = new Map<number, Map<string, ServedLayer>>();
   readonly #restoring = new Map<string, Promise<ServedLayer | null>>();
   readonly #unused = new Map<string, Use>();
   #preparing = 0;
@@ -110,7 +108,23 @@ export class LazyLayers {
 
   /** Remembers where a new snapshot's layers are shown. */
   opened(layer: ProvidedLayer): void {
-    for (const use of usesOf(layer)) this.#shown.set(keyOf(use), use);
+    const { claimant } = layer.image;
+    for (const shown of [...layer.below, layer]) {
+      if (shown !== null) this.#remember(claimant, shown);
+    }
+  }
+
+  #remember(claimant: string, shown: ServedLayer): void {
+    const { slot, layerDigest, directory, owner } = shown;
+    const known = this.#shown.getOrInsertComputed(slot, () => new Map());
+    if (known.get(claimant)?.directory === directory) return;
+    known.set(claimant, { slot, layerDigest, directory, owner });
+  }
+
+  #forget({ slot, claimant }: Use): void {
+    const known = this.#shown.get(slot);
+    known?.delete(claimant);
+    if (known?.size === 0) this.#shown.delete(slot);
   }
 
   /** A snapshot that kept these layers was removed. Releases the layers that no other snapshot keeps. */
@@ -169,7 +183,7 @@ export class LazyLayers {
     row: { readonly name: string; readonly labels: Labels },
   ): Promise<ServedLayer> {
     const { name, labels } = row;
-    const shown = this.#shown.get(keyOf(use)) ??
+    const shown = this.#shown.get(use.slot)?.get(use.claimant) ??
       await this.#restore(use, labels, "anywhere");
     if (shown === null) {
       throw new SnapshotError(
@@ -218,7 +232,7 @@ export class LazyLayers {
       if (restored.slot !== slot || restored.directory !== directory) {
         this.#store.moveLayer(use, restored);
       }
-      this.#shown.set(keyOf({ slot: restored.slot, claimant }), restored);
+      this.#remember(claimant, restored);
       return restored;
     } catch (error) {
       log.warn("lazy layer could not be restored", {
@@ -235,7 +249,7 @@ export class LazyLayers {
     for (const [key, use] of this.#unused) {
       this.#unused.delete(key);
       if (this.#store.usesLayer(use)) continue;
-      this.#shown.delete(key);
+      this.#forget(use);
       this.#releasing = this.#releasing
         .then(() => this.#provider.releaseLayer(use))
         .catch((error) =>
