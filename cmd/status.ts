@@ -78,7 +78,9 @@ function describe(status: DaemonStatus): string {
       "fetched",
       `${formatBytes(fetched.demandBytes)} on demand, ${
         formatBytes(fetched.prefetchBytes)
-      } ahead, ${
+      } ahead (${
+        formatBytes(fetched.unreadAheadBytes ?? 0)
+      } of it not read yet), ${
         formatBytes(fetched.backgroundBytes)
       } in the background, in ${fetched.requests} requests`,
     ],

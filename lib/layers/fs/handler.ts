@@ -66,6 +66,8 @@ export interface LayerHandlerOptions {
   readonly uses: Uint8Array;
   /** Bytes that are here although their span is not. */
   readonly ranges: RangeTable;
+  /** Bytes that were read, one count for each presence byte. */
+  readonly reads: Uint32Array;
   readonly ring: RequestRing;
   readonly readers: ReadersAtWork;
   /** Number of this Worker in `readers`. */
@@ -90,6 +92,7 @@ export class LayerHandler implements FuseHandler {
   #reading: DataFile | null = null;
   #last: OpenLayer | null = null;
   #clock = 0;
+  #firstSpan = 0;
 
   constructor(options: LayerHandlerOptions) {
     this.#options = options;
@@ -317,7 +320,10 @@ export class LayerHandler implements FuseHandler {
     if (present && slots.generation(layer.row) === generation) {
       const answer = data.read(position, held, length, reply);
       // If the disk cannot return the bytes, the main isolate fetches them again.
-      if (answer === length) return length;
+      if (answer === length) {
+        this.#count(layer, position, held);
+        return length;
+      }
     }
     this.answered();
     if (!slots.holds(layer.row, layer.slot)) return -ERRNO.ESTALE;
@@ -368,13 +374,25 @@ export class LayerHandler implements FuseHandler {
     into.files = files;
   }
 
+  /** Counts a read of spans that `#isPresent` has just found. */
+  #count({ row }: OpenLayer, position: number, length: number): void {
+    const { reads, slots, starts } = this.#options;
+    starts.count(
+      slots.arenaOffset(row),
+      this.#firstSpan,
+      position,
+      length,
+      reads,
+    );
+  }
+
   #isPresent(layer: OpenLayer, position: number, length: number): boolean {
     const { row } = layer;
     const { presence, uses, slots, starts } = this.#options;
     const base = slots.arenaOffset(row);
     const count = slots.spanCount(row);
     const last = starts.spanAt(base, count, position + length - 1);
-    const first = starts.spanAt(base, count, position);
+    const first = this.#firstSpan = starts.spanAt(base, count, position);
     for (let span = first; span <= last; span++) {
       const state = Atomics.load(presence, base + span);
       if (state === MISSING) {

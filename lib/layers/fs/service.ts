@@ -88,6 +88,8 @@ export interface LayerMarks extends Disposable {
   readonly presence: Uint8Array;
   /** One per span, set by every read; the caller that reserved them may clear them. */
   readonly uses: Uint8Array;
+  /** Bytes that were read of each span, about; the caller that reserved them may clear and add. */
+  readonly reads: Uint32Array;
 }
 
 /** A layer's part of the range tables. Disposal releases it. */
@@ -244,11 +246,14 @@ export class LayerFileSystem implements AsyncDisposable {
   /** Reserves memory for the marks of a layer that will be added; all its spans are missing. */
   reserve(spanCount: number): LayerMarks {
     const arena = this.#shared.arena.allocate(spanCount + 1);
+    const reads = this.#shared.reads.subarray(arena, arena + spanCount);
+    reads.fill(0);
     let isHeld = true;
     return {
       arena,
       presence: this.#shared.arena.bytes.subarray(arena, arena + spanCount),
       uses: this.#shared.uses.subarray(arena, arena + spanCount),
+      reads,
       [Symbol.dispose]: () => {
         if (isHeld) this.#shared.arena.release(arena, spanCount + 1);
         isHeld = false;

@@ -54,6 +54,7 @@ scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
     starts: new SpanStarts(shared.starts),
     uses: new Uint8Array(shared.uses),
     ranges: rangesIn(shared.ranges),
+    reads: new Uint32Array(shared.reads),
     ring: new RequestRing(shared.ring),
     readers: new ReadersAtWork(shared.readers),
     worker: data.worker,

@@ -105,6 +105,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       spans: folder.spans,
       compression: folder.compression,
       map,
+      reads: marks.reads,
       dataFd: folder.dataFd,
       sources,
       scheduler,

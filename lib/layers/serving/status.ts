@@ -33,7 +33,10 @@ export interface StoreStatus {
   /** How full the caches are. */
   readonly cache: CacheFigures;
   /** What was fetched since the store was opened. */
-  readonly fetched: FetchFigures;
+  readonly fetched: Readonly<FetchFigures> & {
+    /** Compressed bytes that came ahead of readers, are still here, and were not read yet. */
+    readonly unreadAheadBytes: number;
+  };
 }
 
 /** Takes the status. Reads one byte per span of each layer. */
@@ -63,6 +66,12 @@ export function storeStatus(store: LayerStore): StoreStatus {
     layers: layers.sort((a, b) => a.slot - b.slot),
     face: store.face,
     cache: store.cacheFigures(),
-    fetched: { ...store.fetched },
+    fetched: {
+      ...store.fetched,
+      unreadAheadBytes: store.all().reduce(
+        (sum, { reader }) => sum + reader.unreadAheadBytes,
+        0,
+      ),
+    },
   };
 }

@@ -15,6 +15,8 @@ import type { SpanStates } from "./span_states.ts";
 
 /** A span is inflated while it arrives if that takes at least this long, ms. */
 const MIN_STREAM_MS = 5;
+/** Beginnings of spans that are kept of each layer. */
+const MAX_PARTIAL = 4;
 const EMPTY_WINDOW = new Uint8Array(WINDOW_BYTES);
 
 /** Called when a span's bytes have arrived from a source, and are being checked and inflated. */
@@ -26,7 +28,6 @@ export type OnArrived = (
 
 /** The beginning of a span, and where it came from. */
 interface PartialSpan {
-  readonly span: number;
   readonly source: SpanSource;
   readonly bytes: Uint8Array;
 }
@@ -39,8 +40,8 @@ export class LayerFetcher implements ScheduledLayer {
   readonly #options: LayerReaderOptions;
   readonly #spans: LayerSpans;
   readonly #onArrived: OnArrived;
-  /** The beginning of a span whose request was cancelled. */
-  #partial: PartialSpan | null = null;
+  /** Beginnings of spans whose requests were cancelled, oldest first. */
+  readonly #partial = new Map<number, PartialSpan>();
 
   constructor(
     options: LayerReaderOptions,
@@ -134,8 +135,7 @@ export class LayerFetcher implements ScheduledLayer {
         next !== undefined && request.abort.signal.reason instanceof Preempted
       ) {
         const from = this.compressedStart(next.span) - start;
-        this.#keepPartial({
-          span: next.span,
+        this.#keepPartial(next.span, {
           source,
           bytes: bytes.slice(from, request.received),
         });
@@ -147,17 +147,19 @@ export class LayerFetcher implements ScheduledLayer {
   }
 
   #takePartial({ spans, source }: RangeRequest, into: Uint8Array): number {
-    const partial = this.#partial;
-    if (partial?.span !== spans[0]!.span) return 0;
-    this.#partial = null;
+    const partial = this.#partial.get(spans[0]!.span);
+    for (const { span } of spans) this.#partial.delete(span);
     // A mix of two sources' bytes would not show which of them lied.
-    if (partial.source !== source) return 0;
+    if (partial === undefined || partial.source !== source) return 0;
     into.set(partial.bytes);
     return partial.bytes.length;
   }
 
-  #keepPartial(partial: PartialSpan): void {
-    if (partial.bytes.length > 0) this.#partial = partial;
+  #keepPartial(span: number, partial: PartialSpan): void {
+    if (partial.bytes.length === 0) return;
+    const [oldest] = this.#partial.keys();
+    if (this.#partial.size === MAX_PARTIAL) this.#partial.delete(oldest!);
+    this.#partial.set(span, partial);
   }
 
   #inflate(

@@ -1,23 +1,28 @@
 import type { SpanClass } from "./classes.ts";
 import { HostPace } from "./pace.ts";
 import {
+  hasReader,
+  isUrgent,
   Lane,
-  type PendingSpan,
   Preempted,
   type RangeRequest,
   restOf,
 } from "./pending.ts";
 
 /**
- * A background request that will end within this time, ms, is not cancelled: a new connection costs
- * more.
+ * A request that nobody waits for and that will end within this time, ms, is not cancelled: a new
+ * connection costs more.
  */
 const NEARLY_DONE_MS = 4;
 /**
- * If a background request will reach a reader's span within this time, ms, the reader waits for it; else
- * a new request is made.
+ * If a request will reach a reader's span within this time, ms, the reader waits for it; else a new request
+ * is made.
  */
 const NEARLY_THERE_MS = 15;
+/** Prefetching begins when what readers wait for, and what is prefetched already, comes within this time, ms. */
+const OVERLAP_MS = 30;
+/** As long as the rate is unknown, so many requests prefetch, and none beside a reader's. */
+const FIRST_PREFETCHES = 2;
 
 /**
  * Running and queued requests of one host, by repository. Repositories that hang or trickle are not
@@ -89,20 +94,51 @@ export class Host {
     return count;
   }
 
+  /** Whether another request can be sent ahead of readers so that the line stays full and nobody waits for it. */
+  get mayPrefetch(): boolean {
+    let bytes = 0;
+    let count = 0;
+    for (const { slow, requests } of this.#lanes.values()) {
+      if (slow) continue;
+      for (const request of requests) {
+        if (!isUrgent(request)) continue; // cancelled when the first bytes come
+        bytes += request.sizeBytes - request.received;
+        count++;
+      }
+    }
+    if (count === 0) return true;
+    return this.pace.bytesPerMs === 0
+      ? count < FIRST_PREFETCHES && !this.hasReader
+      : this.pace.transferMs(bytes) < OVERLAP_MS;
+  }
+
+  /** Whether a reader waits for a span of this host, queued or in a request. */
+  get hasReader(): boolean {
+    for (const { slow, queues, requests } of this.#lanes.values()) {
+      if (slow) continue;
+      if (queues.demand.size > 0) return true;
+      for (const request of requests) if (hasReader(request)) return true;
+    }
+    return false;
+  }
+
   /**
-   * Cancels background requests that would delay a reader.
-   * @param reader the span it waits for; null: cancels all.
+   * Cancels what delays readers: requests of which nobody waits for any part, and those in which a long way
+   * leads to the first part that somebody waits for. What has come of them is kept.
+   * @param lane the slow repository of the only reader; null: any other.
    */
-  yieldTo(reader: PendingSpan | null): void {
-    const lane = reader?.lane ?? null;
-    for (const request of this.#requests(lane?.slow ? lane : null)) {
-      if (request.cls !== "background") continue;
-      if (reader !== null && this.#comesSoon(request, reader)) continue;
-      // A reader waits for a part of this request; once that part is here, the request is looked at
-      // again.
-      const joined = reader?.request !== request &&
-        restOf(request).some(({ cls }) => cls === "demand");
-      if (!joined) request.abort.abort(new Preempted("a reader waits"));
+  yieldToReaders(lane: Lane | null = null): void {
+    for (const request of this.#requests(lane)) {
+      if (!this.#delays(request)) continue;
+      request.abort.abort(new Preempted("a reader waits"));
+    }
+  }
+
+  /** Cancels background requests, but for those in which a reader waits for a part. */
+  cancelBackground(): void {
+    for (const request of this.#requests(null)) {
+      if (request.cls !== "background" || hasReader(request)) continue;
+      request.abort.abort(new Preempted("the background rests"));
     }
   }
 
@@ -111,18 +147,22 @@ export class Host {
     return lanes.flatMap(({ requests }) => [...requests]);
   }
 
-  /**
-   * Whether a request is worth waiting for, because it is nearly done or nearly at the reader's span.
-   */
-  #comesSoon(request: RangeRequest, reader: PendingSpan): boolean {
-    const { layer, next, received, sizeBytes, spans } = request;
-    const leftMs = this.pace.transferMs(sizeBytes - received);
-    if (leftMs < NEARLY_DONE_MS) return true;
-    if (reader.request !== request) return false;
-    if (spans.indexOf(reader) < next) return true; // it has arrived
-    const first = spans[0]!.span;
+  /** Whether readers would be served earlier without a request, or with a new one. */
+  #delays(request: RangeRequest): boolean {
+    const { layer, received, sizeBytes, spans } = request;
+    const rest = restOf(request);
+    const [next] = rest;
+    if (next === undefined || next.cls === "demand") return false;
+    const reader = rest.find(({ cls }) => cls === "demand");
+    if (reader === undefined) {
+      return this.#takesLonger(sizeBytes - received, NEARLY_DONE_MS);
+    }
     const before = layer.compressedStart(reader.span) -
-      layer.compressedStart(first) - received;
-    return this.pace.transferMs(before) < NEARLY_THERE_MS;
+      layer.compressedStart(spans[0]!.span) - received;
+    return this.#takesLonger(before, NEARLY_THERE_MS);
+  }
+
+  #takesLonger(bytes: number, ms: number): boolean {
+    return this.pace.bytesPerMs === 0 || this.pace.transferMs(bytes) >= ms;
   }
 }

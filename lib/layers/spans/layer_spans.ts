@@ -17,12 +17,16 @@ export class LayerSpans implements UncachedLayer {
   readonly states: SpanStates;
   /** What is here of spans that are not. */
   readonly ranges: LayerRanges;
+  /** Bytes of each span that were read since it was last requested: about, and up to 2^32. */
+  readonly reads: Uint32Array;
   readonly #options: LayerReaderOptions;
   readonly #pending = new Map<number, PendingSpan>();
   /** Why spans are FAILED, one by one. */
   readonly #failures = new Map<number, SpanError>();
   /** Why all spans are FAILED. */
   #verdict: SpanError | null = null;
+  /** Spans that came ahead of readers; some of them may have been read since. */
+  readonly #ahead = new Set<number>();
   readonly #closed = new AbortController();
   #ended = false;
   /** Tasks that use descriptors. */
@@ -31,6 +35,7 @@ export class LayerSpans implements UncachedLayer {
   constructor(options: LayerReaderOptions) {
     this.#options = options;
     const { map, spans } = options;
+    this.reads = options.reads ?? new Uint32Array(spans.count);
     this.states = new SpanStates(spans.count, (span) => map.has(span));
     this.ranges = new LayerRanges(options, this);
   }
@@ -74,9 +79,33 @@ export class LayerSpans implements UncachedLayer {
   /** Requests a span that is missing or leaving. */
   want(layer: ScheduledLayer, span: number, cls: SpanClass): PendingSpan {
     this.states.step(span, "want");
+    this.reads[span] = 0;
+    this.#ahead.delete(span);
     const pending = new PendingSpan(layer, span, cls);
     this.#pending.set(span, pending);
     return pending;
+  }
+
+  /** A reader of bytes [offset, offset + length) came; `span` holds the first of them. */
+  read(offset: number, length: number, span: number): void {
+    const { spans } = this.#options;
+    const end = offset + length;
+    for (let at = offset; at < end; span++) {
+      const to = Math.min(end, spans.end(span));
+      this.reads[span]! += to - at;
+      at = to;
+    }
+  }
+
+  /** Compressed bytes of spans that are here, came ahead of readers, and were not read yet. */
+  get unreadAheadBytes(): number {
+    const { spans } = this.#options;
+    let bytes = 0;
+    for (const span of this.#ahead) {
+      if (this.reads[span]! > 0) this.#ahead.delete(span);
+      else bytes += spans.compressedEnd(span) - spans.compressedStart(span);
+    }
+    return bytes;
   }
 
   /** Makes the next reader of a span ask for it, now or once the span is here. */
@@ -104,6 +133,7 @@ export class LayerSpans implements UncachedLayer {
     if (wasHeld) uncached.delete(this, span);
     const pending = this.#pending.get(span);
     if (pending?.watched) map.watch(span);
+    if (pending?.cls === "prefetch") this.#ahead.add(span);
     this.#settle(pending)?.resolve();
     onPresent?.(span);
     if (this.states.presentCount === this.states.count) onComplete?.();

@@ -18,6 +18,11 @@ export interface LayerReaderOptions {
   readonly compression: ZtocCompression;
   /** Which spans are present; changed by this reader alone. */
   readonly map: SpanMap;
+  /**
+   * Bytes that were read of each span, which readers of the data file add to. If it is not given, only what
+   * is asked of this reader is counted.
+   */
+  readonly reads?: Uint32Array;
   /** The data file; open until `close` has resolved. */
   readonly dataFd: number;
   /** Where missing spans are fetched from. */

@@ -10,6 +10,9 @@ const SLOW_MS = 30_000;
 
 /** One wanted span, from the request until it has arrived or failed. */
 export class PendingSpan {
+  static #count = 0;
+  /** Ascending in the order in which spans are wanted. */
+  readonly number = PendingSpan.#count++;
   /** Number of waiters; a queued span without waiters is dropped. */
   waiters = 1;
   /** The range request that fetches it; null while it is queued or recalled. */
@@ -103,6 +106,14 @@ export function isUrgent(request: RangeRequest): boolean {
     restOf(request).some(({ cls }) => cls !== "background");
 }
 
+/** Whether a reader waits for a part of a request that has not come yet. */
+export function hasReader({ spans, next }: RangeRequest): boolean {
+  for (let at = next; at < spans.length; at++) {
+    if (spans[at]!.cls === "demand") return true;
+  }
+  return false;
+}
+
 /** Running and queued requests of one repository of a host. */
 export class Lane {
   /** Queued spans by class. */
@@ -131,6 +142,13 @@ export class Lane {
   /** Unique among all lanes. */
   get name(): string {
     return `${this.host} ${this.repository}`;
+  }
+
+  /** Puts the queued spans of a class into the order in which they were wanted. */
+  sort(cls: SpanClass): void {
+    const spans = [...this.queues[cls]].sort((a, b) => a.number - b.number);
+    this.queues[cls].clear();
+    for (const pending of spans) this.queues[cls].add(pending);
   }
 
   /**

@@ -2,26 +2,17 @@
 const MAX_BYTES = 16 * 2 ** 20;
 /** Read-ahead is also bounded by what the host delivers in this time, ms. */
 const MAX_MS = 1000;
-/** The most concurrent readers of one layer that are tracked separately. */
-const MAX_STREAMS = 8;
+/** So many spans before the one that is asked for must have been read. */
+const LEAST_READ = 2;
+/** A longer run of read spans tells nothing more. */
+const MOST_READ = 32;
 /**
- * Sequential spans before read-ahead begins. Programs that start up sometimes read two neighbours
- * without wanting the next: with 2, an import of Python modules fetched 19 % too much.
+ * The share of a span that a sequential reader reads at least: headers and padding lie between files. Page
+ * faults in large libraries, 128 KiB each, read 40 % of a span or less.
  */
-const LEAST_IN_ORDER = 3;
-
-interface Stream {
-  /** The last requested span. */
-  at: number;
-  /** The first span after those that were read ahead. */
-  next: number;
-  /** The watched span: a sequential reader triggers the next read-ahead here at the latest. */
-  watch: number;
-  /** Spans read sequentially so far. */
-  inOrder: number;
-  /** Spans to read ahead at a time; 0 before the first time. */
-  window: number;
-}
+const READ_SHARE = 0.75;
+/** The part of a span where a reader that comes from the span before begins. */
+const BEGINNING_SHARE = 0.25;
 
 /** What to read ahead: spans `first` to `last`, and the span to watch for the reader. */
 export interface Ahead {
@@ -30,11 +21,16 @@ export interface Ahead {
   readonly watch: number;
 }
 
-/** What `ReadAhead` must know about a layer. */
-export interface ReadAheadOptions {
+/** What `readAhead` must know about a layer. */
+export interface ReadLayer {
   readonly count: number;
+  /** Where a span begins in the tar, and ends (exclusive). */
+  start(span: number): number;
+  end(span: number): number;
   compressedStart(span: number): number;
   compressedEnd(span: number): number;
+  /** Bytes of a span that were read since it came. */
+  readBytes(span: number): number;
   /** The throughput of the layer's host, compressed bytes per ms; 0 while unknown. */
   bytesPerMs(): number;
   /** The most compressed bytes ahead of a reader. */
@@ -42,66 +38,55 @@ export interface ReadAheadOptions {
 }
 
 /**
- * Guesses which spans a reader wants next. For a reader that read three spans in sequence, the following
- * ones are fetched before it asks: one, then two, four, … up to one second's worth of bandwidth. Only
- * the requested spans tell sequential from random reading; after a jump the window starts again at zero.
+ * Which spans a reader wants next, if it reads in order. That it does so is seen from what was read of the
+ * spans before: nearly all of at least two of them, and now the beginning of the next. Programs that start
+ * ask for neighbouring spans in order, too, but read a small part of each: page faults in a library say
+ * nothing about the next span.
  *
- * Reads of present spans are not reported. So one span inside each window is *watched*: its next reader
- * asks although the span is present, and the next window is fetched while this one is still being read.
+ * Nothing is remembered. After two spans one is read ahead, after three two, after four four, then as many
+ * as were read, up to a second's worth of bandwidth. Reads of present spans are not
+ * reported. So one span inside each window is *watched*: its next reader asks although the span is present,
+ * and the next window is fetched while this one is still being read.
+ * @param offset the first byte of the tar that a reader asks for.
+ * @param last the last span it asks for.
  */
-export class ReadAhead {
-  readonly #options: ReadAheadOptions;
-  /** Most recent first. */
-  #streams: Stream[] = [];
+export function readAhead(
+  layer: ReadLayer,
+  offset: number,
+  first: number,
+  last: number,
+): Ahead | null {
+  if (last + 1 >= layer.count) return null;
+  const size = layer.end(first) - layer.start(first);
+  if (offset - layer.start(first) > size * BEGINNING_SHARE) return null;
+  const run = spansRead(layer, first);
+  if (run < LEAST_READ) return null;
+  const rate = layer.bytesPerMs();
+  const limit = Math.min(
+    MAX_BYTES,
+    layer.maxBytes,
+    rate === 0 ? Infinity : rate * MAX_MS,
+  );
+  const next = last + 1;
+  let end = Math.min(
+    layer.count - 1,
+    last + Math.min(run, 2 ** (run - LEAST_READ)),
+  );
+  while (
+    end > next &&
+    layer.compressedEnd(end) - layer.compressedStart(next) > limit
+  ) end--;
+  return { first: next, last: end, watch: next + ((end - next) >> 1) };
+}
 
-  constructor(options: ReadAheadOptions) {
-    this.#options = options;
-  }
+/** How many spans before that one were read, one after another, up to `MOST_READ`. */
+function spansRead(layer: ReadLayer, before: number): number {
+  let span = before - 1;
+  while (span >= 0 && before - span <= MOST_READ && isRead(layer, span)) span--;
+  return before - 1 - span;
+}
 
-  /** A reader asks for spans `first` to `last`. */
-  asked(first: number, last: number): Ahead | null {
-    const stream = this.#streams.find(({ at, watch }) =>
-      first >= at && first <= Math.max(at + 1, watch)
-    );
-    if (stream === undefined) {
-      const inOrder = last - first + 1;
-      this.#streams.unshift({
-        at: last,
-        next: last + 1,
-        watch: last + 1,
-        inOrder,
-        window: 0,
-      });
-      this.#streams.length = Math.min(this.#streams.length, MAX_STREAMS);
-      return null;
-    }
-    this.#streams = [stream, ...this.#streams.filter((s) => s !== stream)];
-    if (last <= stream.at) return null; // the same span again
-    stream.inOrder += last - stream.at;
-    stream.at = last;
-    stream.next = Math.max(stream.next, last + 1);
-    if (stream.inOrder < LEAST_IN_ORDER) return null;
-    stream.window = Math.max(1, stream.window * 2);
-    return this.#extend(stream);
-  }
-
-  #extend(stream: Stream): Ahead | null {
-    const { count, compressedStart, compressedEnd, bytesPerMs } = this.#options;
-    const rate = bytesPerMs();
-    const limit = Math.min(
-      MAX_BYTES,
-      this.#options.maxBytes,
-      rate === 0 ? Infinity : rate * MAX_MS,
-    );
-    const { at, next: first } = stream;
-    let last = Math.min(count - 1, at + stream.window);
-    while (
-      last > at + 1 && compressedEnd(last) - compressedStart(at + 1) > limit
-    ) last--;
-    stream.window = Math.max(1, last - at);
-    if (last < first) return null;
-    stream.next = last + 1;
-    stream.watch = first + ((last - first) >> 1);
-    return { first, last, watch: stream.watch };
-  }
+function isRead(layer: ReadLayer, span: number): boolean {
+  const size = layer.end(span) - layer.start(span);
+  return layer.readBytes(span) >= size * READ_SHARE;
 }

@@ -66,6 +66,11 @@ export class LayerReader {
     return presentCount === count;
   }
 
+  /** Compressed bytes of spans that are here, came ahead of readers, and were not read yet. */
+  get unreadAheadBytes(): number {
+    return this.#spans.unreadAheadBytes;
+  }
+
   /** The layer blob's digest. */
   get layerDigest(): string {
     return this.#options.layerDigest;
@@ -87,19 +92,16 @@ export class LayerReader {
     signal: AbortSignal,
   ): Promise<void> {
     if (length <= 0) return;
-    const { spans } = this.#options;
-    const first = spans.spanAt(offset);
-    const last = spans.spanAt(offset + length - 1);
     signal.throwIfAborted();
     if (
       cls === "demand" && this.ranges.isUsed &&
       await this.#packed.ensure(offset, length, signal)
     ) return;
-    const waits = this.#wants.ask(first, last, cls);
+    const waits = this.#wants.askBytes(offset, length, cls);
     if (waits !== null) await this.#wants.wait(waits, signal);
   }
 
-  /** Like `ensure`, for spans `first` to `last`. */
+  /** Like `ensure`, for spans `first` to `last`. They do not count as read, and nothing is read ahead. */
   async ensureSpans(
     first: number,
     last: number,

@@ -3,6 +3,7 @@ import { coalesce } from "./coalesce.ts";
 import { HeldBytes } from "./held_bytes.ts";
 import { Host } from "./host.ts";
 import {
+  hasReader,
   isUrgent,
   type Lane,
   type PendingSpan,
@@ -54,9 +55,11 @@ export interface SchedulerOptions {
  * Spans are queued one by one and coalesced with their neighbours only when a request may start. So
  * spans that were wanted in the same turn of the event loop, or while all requests were busy, are
  * fetched together. Classes are served strictly in order. After the spans with waiting readers, a
- * request also takes less urgent neighbours, which delays nobody. The background runs only while a host
- * has nothing else to do, in requests of a quarter second, and yields at once: its request is cancelled,
- * and the bytes that arrived are kept.
+ * request also takes less urgent neighbours. Whatever nobody waits for yields to a reader at once, also in
+ * the middle of a request: that is cancelled, the bytes that arrived are kept, and its spans come
+ * before those that were wanted later. Prefetching fills the line and no more: its next request is sent when what is under way will be
+ * here in a moment. The background runs only while a host has nothing else to do, in requests of a quarter
+ * second.
  *
  * Hosts do not wait for each other, and the repositories of a host are served round-robin. Bytes in
  * memory (`HeldBytes`) and requests are shared fairly. A request that hangs or trickles for two seconds
@@ -91,7 +94,7 @@ export class SpanScheduler {
     const lane = this.#place(pending);
     if (lane === null) return;
     const host = this.#host(lane.host);
-    if (pending.cls === "demand") host.yieldTo(pending);
+    if (pending.cls === "demand") host.yieldToReaders(slowLane(lane));
     this.#startSoon(host);
   }
 
@@ -104,7 +107,7 @@ export class SpanScheduler {
     if (lane === null) return;
     if (queued) lane.queues[cls].add(pending);
     const host = this.#host(lane.host);
-    if (pending.cls === "demand") host.yieldTo(pending);
+    if (pending.cls === "demand") host.yieldToReaders(slowLane(lane));
     this.#startSoon(host);
   }
 
@@ -136,7 +139,7 @@ export class SpanScheduler {
   /** Starts no more background requests, and cancels running ones. */
   pauseBackground(): void {
     this.#paused = true;
-    for (const host of this.#hosts.values()) host.yieldTo(null);
+    for (const host of this.#hosts.values()) host.cancelBackground();
   }
 
   /** Ends `pauseBackground`. */
@@ -238,6 +241,7 @@ export class SpanScheduler {
     const urgent = lane.urgentRequests;
     if (cls !== "background") {
       if (lane.slow) return lane.requests.size < SLOW_REQUESTS;
+      if (cls === "prefetch" && !host.mayPrefetch) return false;
       if (urgent === 0) return true;
       // Prefetching leaves room for waiting readers.
       const { requests } = host.pace;
@@ -307,12 +311,14 @@ export class SpanScheduler {
       host.isWaiting(["demand", "prefetch"]),
       performance.now(),
     );
-    if (request.cls !== "background" || isUrgent(request)) return;
-    // This background request was not cancelled because a reader had joined it. That reader's span
-    // has arrived by now.
-    if (host.isWaiting(["demand"]) || host.urgentBeside() > 0) {
-      host.yieldTo(null);
-    }
+    if (host.isWaiting(["prefetch"])) this.#startSoon(host);
+    // A reader's span in this request has arrived by now, and nobody may wait for what follows.
+    if (hasReader(request)) return;
+    if (host.hasReader) host.yieldToReaders();
+    else if (
+      request.cls === "background" && !isUrgent(request) &&
+      host.urgentBeside() > 0
+    ) host.cancelBackground();
   }
 
   #ended(host: Host, request: RangeRequest, error: unknown): void {
@@ -345,6 +351,7 @@ export class SpanScheduler {
         );
       }
     }
+    if (preempted) { for (const cls of SPAN_CLASSES) lane.sort(cls); }
     this.#startSoon(host);
   }
 
@@ -415,4 +422,9 @@ export class SpanScheduler {
     clearInterval(this.#looking);
     for (const timer of this.#later.values()) clearTimeout(timer);
   }
+}
+
+/** The lane of a reader who can be helped only there; null when all others are to yield. */
+function slowLane(lane: Lane): Lane | null {
+  return lane.slow ? lane : null;
 }

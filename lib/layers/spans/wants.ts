@@ -3,7 +3,7 @@ import { isBefore, type SpanClass } from "./classes.ts";
 import type { LayerSpans } from "./layer_spans.ts";
 import type { LayerReaderOptions } from "./options.ts";
 import type { PendingSpan, ScheduledLayer } from "./pending.ts";
-import { ReadAhead } from "./read_ahead.ts";
+import { readAhead, type ReadLayer } from "./read_ahead.ts";
 import { SpanState } from "./span_states.ts";
 
 /** Requests and waiters: what readers of one layer want, and what is read ahead for them. */
@@ -12,7 +12,7 @@ export class SpanWants {
   readonly #spans: LayerSpans;
   readonly #layer: ScheduledLayer;
   readonly #arrivals: SpanArrivals;
-  readonly #readAhead: ReadAhead;
+  readonly #read: ReadLayer;
 
   /** @param layer the layer in the form that the scheduler uses. */
   constructor(
@@ -25,18 +25,42 @@ export class SpanWants {
     this.#spans = spans;
     this.#layer = layer;
     this.#arrivals = arrivals;
-    this.#readAhead = new ReadAhead({
+    this.#read = {
       count: spans.states.count,
+      start: (span) => options.spans.start(span),
+      end: (span) => options.spans.end(span),
       compressedStart: (span) => layer.compressedStart(span),
       compressedEnd: (span) => layer.compressedEnd(span),
+      readBytes: (span) => spans.reads[span]!,
       bytesPerMs: () =>
         options.scheduler.bytesPerMs(options.scheduler.hostOf(layer)),
       maxBytes: options.maxReadAheadBytes ?? Infinity,
-    });
+    };
   }
 
   /**
-   * Requests spans `first` to `last`, and the read-ahead that this request suggests.
+   * Requests the spans that hold bytes [offset, offset + length). For a reader, counts them as read and
+   * requests the read-ahead that they suggest.
+   * @returns as `ask`. @throws as `ask`
+   */
+  askBytes(
+    offset: number,
+    length: number,
+    cls: SpanClass,
+  ): PendingSpan[] | null {
+    const { spans } = this.#options;
+    const first = spans.spanAt(offset);
+    const last = spans.spanAt(offset + length - 1);
+    const waits = this.ask(first, last, cls);
+    if (cls === "demand") {
+      this.#spans.read(offset, length, first);
+      this.#lookAhead(offset, first, last);
+    }
+    return waits;
+  }
+
+  /**
+   * Requests spans `first` to `last`.
    * @returns the pending spans to wait for; null when all spans are here.
    * @throws SpanError when one has failed for good.
    */
@@ -46,7 +70,6 @@ export class SpanWants {
       const pending = this.#want(span, cls);
       if (pending !== null) (waits ??= []).push(pending);
     }
-    if (cls === "demand") this.#lookAhead(first, last);
     return waits;
   }
 
@@ -124,21 +147,18 @@ export class SpanWants {
     this.#spans.giveUp(pending, reason);
   }
 
-  #lookAhead(first: number, last: number): void {
+  #lookAhead(offset: number, first: number, last: number): void {
     const { map, uncached } = this.#options;
     for (let span = first; span <= last; span++) map.unwatch(span);
     if (uncached.broken.aborted) return; // only memory is left, and there is little of it
-    const ahead = this.#readAhead.asked(first, last);
-    if (ahead === null) return;
+    const ahead = readAhead(this.#read, offset, first, last);
+    if (ahead === null || this.#spans.closed.aborted) return;
     for (let span = ahead.first; span <= ahead.last; span++) {
-      if (!this.#mayComeAhead(span)) continue;
+      const state = this.#spans.states.at(span);
+      // Others are here, under way, or cannot come.
+      if (state !== SpanState.MISSING && state !== SpanState.LEAVING) continue;
       this.#want(span, "prefetch");
     }
     this.#spans.watch(ahead.watch);
-  }
-
-  #mayComeAhead(span: number): boolean {
-    return !this.#spans.closed.aborted &&
-      this.#spans.states.at(span) !== SpanState.FAILED;
   }
 }

@@ -56,6 +56,8 @@ export interface SharedBuffers {
   readonly uses: SharedArrayBuffer;
   /** Of the range tables. */
   readonly ranges: RangeBuffers;
+  /** Of `SharedMemory.reads`. */
+  readonly reads: SharedArrayBuffer;
   /** Of `RequestRing`. */
   readonly ring: SharedArrayBuffer;
   /** Of `ReadersAtWork`. */
@@ -79,6 +81,8 @@ export class SharedMemory {
   /** The range tables of all layers. */
   readonly ranges: RangeTable;
   readonly #rangeBuffers: RangeBuffers;
+  /** Bytes that were read of each span, about: Workers add to them without a lock. */
+  readonly reads: Uint32Array<SharedArrayBuffer>;
   /** Reads that Workers could not answer. */
   readonly ring: RequestRing;
   /** Workers that are copying at the moment. */
@@ -100,6 +104,7 @@ export class SharedMemory {
     };
     this.ranges = rangesIn(this.#rangeBuffers);
     this.rangeArena = new PresenceArena(this.#rangeBuffers.states);
+    this.reads = new Uint32Array(new SharedArrayBuffer(spans * 4));
     this.ring = new RequestRing(RequestRing.allocate(ringItems));
     this.readers = new ReadersAtWork(ReadersAtWork.allocate(workers));
   }
@@ -112,6 +117,7 @@ export class SharedMemory {
       starts: this.starts.memory,
       uses: this.uses.buffer,
       ranges: this.#rangeBuffers,
+      reads: this.reads.buffer,
       ring: this.ring.memory,
       readers: this.readers.memory,
       end: this.end.memory,

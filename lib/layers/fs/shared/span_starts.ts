@@ -31,6 +31,25 @@ export class SpanStarts {
     return this.#starts[arenaOffset + span] as number;
   }
 
+  /**
+   * Adds a read of bytes [offset, offset + length) to the counts of the spans that it touches, of which `span`
+   * is the first. Another isolate that adds to the same count at that moment may be forgotten.
+   */
+  count(
+    arenaOffset: number,
+    span: number,
+    offset: number,
+    length: number,
+    counts: Uint32Array,
+  ): void {
+    const end = offset + length;
+    for (let at = arenaOffset + span; offset < end; at++) {
+      const to = Math.min(end, this.#starts[at + 1] as number);
+      counts[at] = (counts[at] as number) + to - offset;
+      offset = to;
+    }
+  }
+
   /** The span of `count` that holds byte `offset` of the data. */
   spanAt(arenaOffset: number, count: number, offset: number): number {
     let low = 0;

@@ -45,6 +45,7 @@ scope.onmessage = ({ data }: MessageEvent<PunchReader>) => {
     starts: new SpanStarts(data.starts),
     uses: new Uint8Array(data.presence.byteLength),
     ranges: RangeTable.allocate(0),
+    reads: new Uint32Array(data.presence.byteLength),
     ring,
     readers: new ReadersAtWork(data.readers),
     worker: 0,

@@ -1,86 +1,171 @@
 import assert from "node:assert/strict";
-import { ReadAhead } from "../../../../lib/layers/spans/read_ahead.ts";
+import fc from "fast-check";
+import {
+  type Ahead,
+  readAhead,
+  type ReadLayer,
+} from "../../../../lib/layers/spans/read_ahead.ts";
 
-const SPAN_BYTES = 1_000_000;
+const SPAN_BYTES = 4 * 2 ** 20;
+const COMPRESSED_BYTES = 1_000_000;
+/** What the kernel reads at a time. */
+const READ_BYTES = 128 * 1024;
 
-function readAhead(
-  options: { count?: number; maxBytes?: number; bytesPerMs?: number } = {},
-): ReadAhead {
-  const { count = 100, maxBytes = Infinity, bytesPerMs = 0 } = options;
-  return new ReadAhead({
-    count,
-    compressedStart: (span) => span * SPAN_BYTES,
-    compressedEnd: (span) => (span + 1) * SPAN_BYTES,
-    bytesPerMs: () => bytesPerMs,
-    maxBytes,
-  });
+interface Options {
+  readonly count?: number;
+  readonly maxBytes?: number;
+  readonly bytesPerMs?: number;
 }
 
-/** What is read ahead after each of these spans is asked for. */
-function after(ahead: ReadAhead, spans: readonly number[]) {
-  return spans.map((span) => {
-    const found = ahead.asked(span, span);
-    return found === null ? null : [found.first, found.last];
-  });
+/** A layer, what was read of it, and what is here because it was read or read ahead. */
+class ReadableLayer implements ReadLayer {
+  readonly count: number;
+  readonly maxBytes: number;
+  readonly reads: number[];
+  readonly here = new Set<number>();
+  readonly ahead = new Set<number>();
+  readonly #bytesPerMs: number;
+  #watched = -1;
+
+  constructor(
+    { count = 100, maxBytes = Infinity, bytesPerMs = 0 }: Options = {},
+  ) {
+    this.count = count;
+    this.maxBytes = maxBytes;
+    this.#bytesPerMs = bytesPerMs;
+    this.reads = new Array(count).fill(0);
+  }
+
+  start = (span: number) => span * SPAN_BYTES;
+  end = (span: number) => (span + 1) * SPAN_BYTES;
+  compressedStart = (span: number) => span * COMPRESSED_BYTES;
+  compressedEnd = (span: number) => (span + 1) * COMPRESSED_BYTES;
+  bytesPerMs = () => this.#bytesPerMs;
+  readBytes = (span: number) => this.reads[span]!;
+
+  /** A read inside one span, of which the main isolate hears when it is missing or watched. */
+  read(offset: number, length = READ_BYTES): Ahead | null {
+    const span = Math.floor(offset / SPAN_BYTES);
+    const asks = !this.here.has(span) || this.#watched === span;
+    this.reads[span]! += length;
+    this.here.add(span);
+    if (!asks) return null;
+    if (this.#watched === span) this.#watched = -1;
+    const ahead = readAhead(this, offset, span, span);
+    if (ahead === null) return null;
+    for (let span = ahead.first; span <= ahead.last; span++) {
+      if (this.here.has(span)) continue;
+      this.here.add(span);
+      this.ahead.add(span);
+    }
+    this.#watched = ahead.watch;
+    return ahead;
+  }
+
+  /** Reads a span from its beginning, up to that share of it. */
+  readSpan(span: number, share = 1): Ahead | null {
+    let first: Ahead | null = null;
+    for (let at = 0; at < share * SPAN_BYTES; at += READ_BYTES) {
+      const ahead = this.read(this.start(span) + at);
+      first ??= ahead;
+    }
+    return first;
+  }
+
+  /** Spans that were read ahead and not read. */
+  get unread(): number[] {
+    return [...this.ahead].filter((span) => this.reads[span] === 0);
+  }
 }
 
-Deno.test("reads here and there, and of two neighbours, read nothing ahead", () => {
+const range = (ahead: Ahead | null) => ahead && [ahead.first, ahead.last];
+
+Deno.test("behind a reader of whole spans one is read ahead after two, then twice as many each time", () => {
+  const layer = new ReadableLayer();
   assert.deepEqual(
-    after(readAhead(), [50, 3, 71, 72, 20, 21, 90]),
-    [null, null, null, null, null, null, null],
+    [10, 11, 12, 13, 14].map((span) => range(layer.readSpan(span))),
+    [null, null, [13, 13], [14, 15], [15, 18]],
   );
 });
 
-Deno.test("the third span in order reads one ahead, later ones twice as much each time", () => {
-  const ahead = readAhead();
-  assert.deepEqual(after(ahead, [10, 11, 12]), [null, null, [13, 13]]);
-  assert.deepEqual(after(ahead, [13]), [[14, 15]]);
-  assert.deepEqual(after(ahead, [14]), [[16, 18]]);
+Deno.test("page faults that touch less than half of each span in order read nothing ahead", () => {
+  const layer = new ReadableLayer();
+  for (let span = 0; span < 50; span++) {
+    assert.equal(layer.readSpan(span, 0.5), null);
+  }
 });
 
-Deno.test("a jump past the watched span is another reader's, however much is read ahead", () => {
-  const ahead = readAhead();
-  // Ahead of 14: spans 16 to 18, of which 17 is watched.
-  after(ahead, [10, 11, 12, 13, 14]);
-  assert.deepEqual(after(ahead, [18, 17]), [null, [19, 25]]);
+Deno.test("a reader that comes into the middle of the next span reads nothing ahead", () => {
+  const layer = new ReadableLayer();
+  layer.readSpan(4);
+  layer.readSpan(5);
+  assert.equal(layer.read(layer.start(6) + SPAN_BYTES / 2), null);
 });
 
 Deno.test("readers of different places are told apart", () => {
-  const ahead = readAhead();
+  const layer = new ReadableLayer();
   assert.deepEqual(
-    after(ahead, [10, 40, 11, 41, 12, 42]),
+    [10, 40, 11, 41, 12, 42].map((span) => range(layer.readSpan(span))),
     [null, null, null, null, [13, 13], [43, 43]],
   );
 });
 
 Deno.test("no more is read ahead than there is, than allowed, and than the line gives in a second", () => {
-  assert.deepEqual(
-    after(readAhead({ count: 4 }), [0, 1, 2, 3]),
-    [null, null, [3, 3], null],
-  );
-  const most = (options: Parameters<typeof readAhead>[0]) => {
-    const ahead = readAhead(options);
+  const most = (options: Options) => {
+    const layer = new ReadableLayer({ count: 60, ...options });
     let spans = 0;
-    for (let span = 0; span < 60; span++) {
-      const found = ahead.asked(span, span);
-      if (found !== null) {
-        spans = Math.max(spans, found.last - found.first + 1);
-      }
+    for (let span = 0; span < layer.count; span++) {
+      const ahead = layer.readSpan(span);
+      if (ahead !== null) spans = Math.max(spans, ahead.last - span);
     }
+    assert.ok(Math.max(...layer.ahead) < layer.count);
     return spans;
   };
-  assert.ok(most({ maxBytes: 3 * SPAN_BYTES }) <= 3);
-  assert.ok(most({ bytesPerMs: 2_000 }) <= 2);
-  assert.ok(most({}) > 3);
+  assert.equal(most({ maxBytes: 3 * COMPRESSED_BYTES }), 3);
+  assert.equal(most({ bytesPerMs: 2_000 }), 2);
+  assert.ok(most({}) > 8);
 });
 
-Deno.test("however fast a reader asks, no more is ahead of it than may be", () => {
-  const maxBytes = 6 * SPAN_BYTES;
-  const ahead = readAhead({ maxBytes, count: 1000 });
-  let end = 0;
-  for (let span = 0; span < 100; span++) {
-    end = Math.max(end, ahead.asked(span, span)?.last ?? 0);
-    assert.ok((end - span) * SPAN_BYTES <= maxBytes, `${end} at ${span}`);
-  }
-  assert.ok(end > 100);
+const share = fc.double({ min: 0, max: 1, noNaN: true });
+
+Deno.test("whatever is read, nothing comes ahead unless both spans before were read nearly whole", () => {
+  fc.assert(fc.property(
+    fc.array(
+      fc.record({ span: fc.nat(29), share, from: fc.nat(31) }),
+      { maxLength: 60 },
+    ),
+    (visits) => {
+      const layer = new ReadableLayer({ count: 30 });
+      for (const { span, share, from } of visits) {
+        for (let i = from; i < 32 && i < from + share * 32; i++) {
+          const ahead = layer.read(layer.start(span) + i * READ_BYTES);
+          if (ahead === null) continue;
+          for (const before of [span - 1, span - 2]) {
+            assert.ok(layer.reads[before]! >= 0.75 * SPAN_BYTES);
+          }
+          assert.ok(ahead.first === span + 1 && ahead.last < 30);
+          assert.ok(ahead.watch >= ahead.first && ahead.watch <= ahead.last);
+        }
+      }
+    },
+  ));
+});
+
+Deno.test("a reader in order that leaves out a little waits for its first three spans and the next, and wastes less than it read", () => {
+  fc.assert(fc.property(
+    fc.nat(20),
+    fc.integer({ min: 1, max: 60 }),
+    fc.double({ min: 0.8, max: 1, noNaN: true }),
+    (start, spans, share) => {
+      const layer = new ReadableLayer();
+      let waited = 0;
+      for (let span = start; span < start + spans; span++) {
+        if (!layer.here.has(span)) waited++;
+        layer.readSpan(span, share);
+      }
+      assert.ok(waited <= 3, `waited for ${waited} spans`);
+      assert.ok(layer.unread.length <= Math.max(0, spans - 1));
+      assert.ok(layer.unread.length * COMPRESSED_BYTES <= 16 * 2 ** 20);
+    },
+  ));
 });
