@@ -66,6 +66,7 @@ Flags:
                           OCI layout, an OCI archive or a docker-save archive of Docker 25 or newer
   --image NAME            which image of that layout or archive, where it holds several
   --local                 push nothing: keep the index here, for \`soci-deno push\`
+  --no-companion          push no companion, which carries the ztocs compressed
 ${BUILD_HELP}
 ${REGISTRY_HELP}
 ${GLOBAL_HELP}
@@ -82,6 +83,7 @@ interface Work {
   readonly ledger: ZtocLedger | null;
   /** Whether layers come from the registry itself. */
   readonly fromRegistry: boolean;
+  readonly withCompanion: boolean;
 }
 
 /** The `build-index` subcommand. */
@@ -96,6 +98,7 @@ export const buildIndexCommand: Command = {
         from: { type: "string", default: "registry" },
         image: { type: "string" },
         local: { type: "boolean", default: false },
+        "no-companion": { type: "boolean", default: false },
         ...BUILD_OPTIONS,
         ...REGISTRY_OPTIONS,
         ...GLOBAL_OPTIONS,
@@ -136,6 +139,8 @@ export const buildIndexCommand: Command = {
       sink: store?.content ?? remote,
       ledger: database === null ? null : databaseLedger(database),
       fromRegistry: values.from === "registry",
+      withCompanion: !values["no-companion"] && !values.local &&
+        values.to === undefined,
     };
     using report = new BuildReport({
       lines: values.json ? "none" : "each",
@@ -147,7 +152,7 @@ export const buildIndexCommand: Command = {
       signal,
     );
     const built: BuiltImage[] = [];
-    const indexes: (string | null)[] = [];
+    const indexes: { index: string | null; companion: string | null }[] = [];
     for (const descriptor of chosen) {
       const image = await family.image(descriptor, signal);
       if (!work.fromRegistry && !values.local && values.to === undefined) {
@@ -157,13 +162,15 @@ export const buildIndexCommand: Command = {
       report.missing(one.missingFiles);
       built.push(one);
       if (one.ztocs.length === 0 || values.to !== undefined) {
-        indexes.push(null);
+        indexes.push({ index: null, companion: null });
         continue;
       }
       const made = store === null
         ? await putIndexV1(remote, one, signal)
         : await keepIndexV1(store, family.descriptor, one, { name, signal });
-      indexes.push(made.descriptor.digest);
+      const { companion } = made;
+      indexes.push({ index: made.descriptor.digest, companion });
+      if (companion !== null) report.line(`pushed companion ${companion}`);
       if (store !== null) {
         await session.holdIndex(descriptor.digest, made.descriptor.digest);
       }
@@ -189,7 +196,7 @@ export const buildIndexCommand: Command = {
       console.log(JSON.stringify(
         {
           image: reference.toString(),
-          images: built.map((one, i) => describe(one, indexes[i] ?? null)),
+          images: built.map((one, i) => describe(one, indexes[i]!)),
           converted: converted === null ? null : {
             image: converted.image,
             indexes: converted.indexes.map(({ descriptor }) =>
@@ -206,12 +213,15 @@ export const buildIndexCommand: Command = {
   },
 };
 
-function describe(built: BuiltImage, index: string | null) {
+function describe(
+  built: BuiltImage,
+  pushed: { readonly index: string | null; readonly companion: string | null },
+) {
   const { platform, descriptor } = built.image;
   return {
     platform: platform === null ? null : formatPlatform(platform),
     manifest: descriptor.digest,
-    index,
+    ...pushed,
     layers: built.layers.map(layerJson),
     prefetch: built.prefetch.map(({ digest }) => digest),
   };
@@ -234,11 +244,12 @@ async function checkSubject(
 }
 
 async function build(
-  { flags, session, client, reference, source, sink, ledger, fromRegistry }:
-    Work,
+  work: Work,
   image: Image,
   report: BuildReport,
 ): Promise<BuiltImage> {
+  const { flags, session, client, reference, source, sink, ledger } = work;
+  const { fromRegistry, withCompanion } = work;
   const { signal } = session;
   const known = fromRegistry && !flags.build.force
     ? await existingIndexLedger(client, reference, image, {
@@ -250,6 +261,7 @@ async function build(
     ...flags.build,
     source,
     sink,
+    withCompanion,
     ledgers: [
       ...(known === null ? [] : [known]),
       ...(ledger === null ? [] : [ledger]),

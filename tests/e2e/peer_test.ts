@@ -5,6 +5,7 @@ import {
   MEDIA,
   sha256,
 } from "../../lib/formats/oci/mod.ts";
+import { ORDER_MEDIA } from "../../lib/formats/order/mod.ts";
 import { SOCI_MEDIA } from "../../lib/formats/soci/mod.ts";
 import {
   parseReference,
@@ -116,7 +117,7 @@ async function pushBeside(image: string, caFile: string): Promise<void> {
   const digest = sha256(config);
   const blob = { mediaType: MEDIA.octetStream, digest, size: config.length };
   await client.pushBlob(reference, blob, () => new Response(config).body!);
-  for (const artifactType of [SOCI_MEDIA.companion, SOCI_MEDIA.loadOrder]) {
+  for (const artifactType of [SOCI_MEDIA.companion, ORDER_MEDIA.artifact]) {
     const manifest = documentBytes({
       schemaVersion: 2,
       mediaType: MEDIA.ociManifest,

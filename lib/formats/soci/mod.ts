@@ -1,9 +1,16 @@
 /**
  * SOCI's artifacts around the ztoc: the index that lists an image's ztocs (v1 and v2), how an image is
  * bound to its indexes (v2), and the prefetch list. What is written is byte for byte what the existing
- * tools write. `lib/remote/image` finds the index of an image.
+ * tools write. The companion, which carries an index's ztocs compressed, is our own, and they ignore it. `lib/remote/image` finds the index of an image.
  * @module
  */
+export {
+  type Companion,
+  compressedDescriptor,
+  type CompressedZtoc,
+  decodeCompanion,
+  encodeCompanion,
+} from "./companion.ts";
 export {
   type ConvertedDocument,
   type ConvertedImage,

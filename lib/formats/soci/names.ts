@@ -11,8 +11,8 @@ export const SOCI_MEDIA = {
   ztocOfZstd: "application/vnd.soci-deno.ztoc.zstd.v1",
   /** The companion of an index: its ztocs, compressed. The existing tools do not know it. */
   companion: "application/vnd.soci-deno.companion.v1",
-  /** A load order: what a workload reads first. The existing tools do not know it. */
-  loadOrder: "application/vnd.soci-deno.load-order.v1",
+  /** A ztoc in it. */
+  compressedZtoc: "application/vnd.soci-deno.ztoc.v1+zstd",
 } as const;
 
 /** Annotation keys of SOCI. */
@@ -40,12 +40,8 @@ export const SOCI_ANNOTATION = {
   companionOf: "soci-deno.index-digest",
   /** On an index v2: the digest of its companion's manifest. */
   companion: "soci-deno.companion",
-  /** On an index v2: the digests of its load orders' manifests, with commas between them. */
-  loadOrders: "soci-deno.load-orders",
-  /** On a load order: the name of its workload. */
-  workload: "soci-deno.workload",
-  /** On a load order: the platform it was recorded on, as `os/architecture[/variant]`. */
-  platform: "soci-deno.platform",
+  /** On a ztoc of a companion: the digest of the ztoc itself. */
+  ztocDigest: "soci-deno.ztoc-digest",
 } as const;
 
 /** The config blob of every SOCI index. */

@@ -136,6 +136,7 @@ export class IndexedImages {
       v1: v1 && (trust === undefined || isNamed(reference, trust.v1)),
       v2: v2 && (trust === undefined || isNamed(reference, trust.v2)),
       explicitDigest,
+      withCompanion: true,
       signal: this.late(),
     };
   }

@@ -21,7 +21,6 @@ import {
 } from "../../formats/ztoc/mod.ts";
 import { CostlyZtocError } from "../../layers/opening/mod.ts";
 import { TreeCompileError } from "../../layers/tree/mod.ts";
-import { Arrivals } from "./arrivals.ts";
 import { LyingZtocError } from "../../layers/store/mod.ts";
 import { FairSemaphore } from "./fair_semaphore.ts";
 import { KeyedSemaphores } from "./keyed_semaphores.ts";
@@ -34,6 +33,7 @@ import {
 import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
 import { diskRoom, nameOf, RegistryBlobs } from "./source.ts";
 import { fetchWholeLayer } from "./whole_layer.ts";
+import { ZtocFetcher } from "./ztocs.ts";
 
 const log = logger("images");
 /** Stands for containerd's namespace where an image is mounted without containerd. */
@@ -57,8 +57,8 @@ export class ImageService {
   /** One for each repository, so that one that gives nothing holds up no other. */
   readonly #opening = new KeyedSemaphores(ZTOC_BYTES_AT_ONCE);
   readonly #large = new FairSemaphore(ZTOC_BYTES_AT_ONCE);
-  readonly #arrivals = new Arrivals();
   readonly #images: IndexedImages;
+  readonly #ztocs: ZtocFetcher;
   /** What layers are read from. */
   readonly blobs: RegistryBlobs;
   /** Tells apart who images speak for. */
@@ -76,6 +76,7 @@ export class ImageService {
     discovery: DiscoveryOptions,
   ) {
     this.#images = new IndexedImages(client, discovery);
+    this.#ztocs = new ZtocFetcher(client);
     this.blobs = new RegistryBlobs(client, `${store.root}/ingest`);
     this.claimants = new Claimants(client, store.root);
   }
@@ -179,7 +180,7 @@ export class ImageService {
     claimant: Claimant,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
-    const { reference, roundTripMs } = image;
+    const { reference } = image;
     const { descriptor: { digest, size }, diffId } = layer;
     const opened = await this.store.claim({
       identity: { layerDigest: digest, ztocDigest: ztoc.digest },
@@ -188,18 +189,9 @@ export class ImageService {
       makeSource: () => this.blobs.source(reference, digest, () => size),
       fetchZtoc: () => {
         this.store.expectZtoc(ztoc.size);
-        return this.#arrivals.fetch(
-          {
-            host: reference.host,
-            repository: reference.repository,
-            roundTripMs,
-            bytes: ztoc.size,
-          },
-          () =>
-            this.client.blobBytes(reference, ztoc, {
-              maxBytes: MAX_ZTOC_BYTES,
-              signal: AbortSignal.any([signal, this.#images.late()]),
-            }),
+        return this.#ztocs.fetch(
+          { image, ztoc },
+          AbortSignal.any([signal, this.#images.late()]),
         );
       },
       signal,

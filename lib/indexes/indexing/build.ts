@@ -35,6 +35,7 @@ import { BUILD_TOOL, decodeZtoc } from "../../formats/ztoc/mod.ts";
 import type { Image } from "../../remote/image/mod.ts";
 import type { KnownZtoc, ZtocLedger } from "./ledger.ts";
 import { sideBySide } from "./side_by_side.ts";
+import { companionOf, putCompressed } from "./companion.ts";
 import { describeZstd } from "./zstd.ts";
 
 /** How the ztocs of an image are made. */
@@ -51,6 +52,8 @@ export interface BuildOptions {
   readonly ledgers: readonly ZtocLedger[];
   /** Rebuild known ztocs, too. */
   readonly force: boolean;
+  /** Compress the ztocs for a companion too. Default: false. */
+  readonly withCompanion?: boolean;
   /** Mark layers without extended attributes. */
   readonly optimizeXattrs: boolean;
   /** Files whose spans should be fetched first; searched from the topmost layer down. */
@@ -95,6 +98,8 @@ export interface BuiltImage {
   readonly ztocs: readonly Descriptor[];
   /** Prefetch lists in the order of the layers. */
   readonly prefetch: readonly Descriptor[];
+  /** The ztocs compressed, in the same order; none where no companion was asked for. */
+  readonly compressed: readonly Descriptor[];
   /** Files that no layer with a ztoc has. */
   readonly missingFiles: readonly string[];
 }
@@ -102,6 +107,7 @@ export interface BuiltImage {
 /** A layer, its ztoc's descriptor, and the spans of files asked for. */
 interface LayerResult extends BuiltLayer {
   readonly descriptor?: Descriptor;
+  readonly compressed?: Descriptor;
   readonly files?: ReadonlyMap<string, readonly SpanRange[]>;
 }
 
@@ -137,6 +143,7 @@ export async function buildZtocs(
     image,
     layers: results.map(({ layer, outcome }) => ({ layer, outcome })),
     ztocs: results.flatMap(({ descriptor }) => descriptor ?? []),
+    compressed: results.flatMap(({ compressed }) => compressed ?? []),
     ...await putPrefetch(results, options),
   };
 }
@@ -218,15 +225,20 @@ async function withFacts(
   read: () => Promise<Uint8Array>,
   options: BuildOptions,
 ): Promise<LayerResult> {
-  const { optimizeXattrs, prefetchFiles, ledgers } = options;
+  const { optimizeXattrs, prefetchFiles, ledgers, withCompanion } = options;
   let ztoc = known;
+  let compressed: Descriptor | undefined;
+  if (withCompanion) {
+    compressed = await putCompressed(known, read, options);
+    ztoc = { ...known, compressed };
+  }
   let files: ReadonlyMap<string, readonly SpanRange[]> | undefined;
   if (
     (optimizeXattrs && known.noXattrs === null) || prefetchFiles.length > 0
   ) {
     const decoded = decodeZtoc(await read());
     files = findPrefetch(decoded, prefetchFiles);
-    ztoc = { ...known, noXattrs: hasNoXattrs(decoded) };
+    ztoc = { ...ztoc, noXattrs: hasNoXattrs(decoded) };
   }
   for (const ledger of ledgers) ledger.record(layer, ztoc);
   return {
@@ -239,6 +251,7 @@ async function withFacts(
       spanSizeBytes: ztoc.spanSizeBytes,
       disableXattrs: optimizeXattrs && ztoc.noXattrs === true,
     }),
+    ...(compressed !== undefined && { compressed }),
     ...(files !== undefined && { files }),
   };
 }
@@ -355,14 +368,21 @@ export async function putEmptyConfig(
   );
 }
 
-/** Puts an index v1 of built ztocs. @throws SociError when there are none */
+/**
+ * Puts an index v1 of built ztocs, and before it its companion: whoever finds the index finds both.
+ * @throws SociError when there are none
+ */
 export async function putIndexV1(
   sink: ArtifactSink,
   built: BuiltImage,
   signal?: AbortSignal,
-): Promise<MadeIndex> {
+): Promise<MadeIndex & { readonly companion: Digest | null }> {
   const made = indexOf(built, 1);
   await putEmptyConfig(sink, signal);
+  const companion = companionOf(built, made.descriptor.digest);
+  if (companion !== null) {
+    await sink.put(companion.descriptor, companion.bytes, { signal });
+  }
   await sink.put(made.descriptor, made.bytes, { signal });
-  return made;
+  return { ...made, companion: companion?.descriptor.digest ?? null };
 }

@@ -14,6 +14,7 @@ import {
   ztocForLayer,
   ztocMediaType,
 } from "../../formats/soci/mod.ts";
+import { compressedIn } from "./companion.ts";
 import type { Image } from "../../remote/image/mod.ts";
 
 /** A ztoc that was made before. */
@@ -26,6 +27,8 @@ export interface KnownZtoc {
   readonly spanSizeBytes: number;
   /** Whether the layer has no extended attributes; null if that was not checked. */
   readonly noXattrs: boolean | null;
+  /** The ztoc compressed, as a companion names it; where that is known. */
+  readonly compressed?: Descriptor;
 }
 
 /** Remembers which ztocs were made of which layers, so that none is made twice. */
@@ -42,17 +45,20 @@ export interface ZtocLedger {
 function indexLedger(
   index: SociIndex,
   content: LayerSource,
+  compressed: ReadonlyMap<Digest, Descriptor>,
 ): ZtocLedger {
   return {
     content,
     find(layer, spanSizeBytes) {
       const known = ztocForLayer(index, layer.digest);
       if (known === null || spanSizeOf(known) !== spanSizeBytes) return null;
+      const at = compressed.get(known.digest);
       return {
         digest: known.digest,
         sizeBytes: known.size,
         spanSizeBytes,
         noXattrs: xattrsAreDisabled(known) ? true : null,
+        ...(at !== undefined && { compressed: at }),
       };
     },
     record() {},
@@ -72,9 +78,17 @@ export async function existingIndexLedger(
       client,
       reference,
       { digest: descriptor.digest, bytes },
-      { v1: true, v2: true, signal },
+      { v1: true, v2: true, withCompanion: true, signal },
     );
-    return found === null ? null : indexLedger(found.index, content);
+    if (found === null) return null;
+    return indexLedger(
+      found.index,
+      content,
+      compressedIn(await found.companion, {
+        index: found.index,
+        image: descriptor.digest,
+      }),
+    );
   } catch {
     signal.throwIfAborted();
     return null; // a broken index is rebuilt

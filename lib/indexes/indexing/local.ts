@@ -70,7 +70,7 @@ export async function keepIndexV1(
   image: Descriptor,
   built: BuiltImage,
   options: { readonly name: string | null; readonly signal?: AbortSignal },
-): Promise<MadeIndex> {
+): Promise<Awaited<ReturnType<typeof putIndexV1>>> {
   const made = await putIndexV1(store.content, built, options.signal);
   recordPrefetch(store, built);
   store.database.record(indexRecord(made, built.image, {

@@ -5,6 +5,12 @@ import {
   MEDIA,
 } from "../../formats/oci/mod.ts";
 import {
+  decodePins,
+  ORDER_ANNOTATION,
+  ORDER_MEDIA,
+  orderFacts,
+} from "../../formats/order/mod.ts";
+import {
   SOCI_ANNOTATION,
   SOCI_MEDIA,
   type SociIndex,
@@ -13,21 +19,19 @@ import {
 /** What else referrers are searched for while an index is: it comes with the same answer. */
 export const BESIDE_TYPES: readonly string[] = [
   SOCI_MEDIA.companion,
-  SOCI_MEDIA.loadOrder,
+  ORDER_MEDIA.artifact,
 ];
 /** Load orders of one image that are kept; whoever may push can add more. */
 const MAX_ORDERS = 64;
-/** The most characters of a workload's or platform's name. */
-const MAX_NAME_LENGTH = 256;
 
 /** A load order that an image has, as a list or an index names it. None of it was read yet. */
 export interface FoundOrder {
   /** Of its manifest. The size is 0 where whatever names it does not say. */
   readonly descriptor: Descriptor;
-  /** Null where it is not said here; the manifest says it. */
-  readonly workload: string | null;
-  /** As `os/architecture[/variant]`; null where it is not said here. */
-  readonly platform: string | null;
+  /** Which workload of the image it is for. */
+  readonly workload: string;
+  /** As `os/architecture[/variant]`; empty where it is not said here. */
+  readonly platform: string;
   /** Whether the image's digest covers it. Others can be added by anyone who may push. */
   readonly isPinned: boolean;
 }
@@ -49,13 +53,13 @@ export function namedBeside(
   isPinned: boolean,
 ): BesideIndex {
   const companion = annotations[SOCI_ANNOTATION.companion];
-  const orders = annotations[SOCI_ANNOTATION.loadOrders] ?? "";
+  const pins = decodePins(annotations[ORDER_ANNOTATION.pins]);
   return {
     companion: isDigest(companion) ? manifestOf(companion) : null,
-    orders: orders.split(",", MAX_ORDERS).filter(isDigest).map((digest) => ({
+    orders: pins.map(({ workload, digest }) => ({
       descriptor: manifestOf(digest),
-      workload: null,
-      platform: null,
+      workload,
+      platform: "",
       isPinned,
     })),
   };
@@ -77,11 +81,10 @@ export function listedBeside(
     companions.find(({ of }) => of === undefined);
   return {
     companion: companion?.descriptor ?? null,
-    orders: listed.filter((one) => one.artifactType === SOCI_MEDIA.loadOrder)
+    orders: listed.filter((one) => one.artifactType === ORDER_MEDIA.artifact)
       .slice(0, MAX_ORDERS).map((one) => ({
         descriptor: short(one),
-        workload: nameIn(one, SOCI_ANNOTATION.workload),
-        platform: nameIn(one, SOCI_ANNOTATION.platform),
+        ...orderFacts(one.annotations),
         isPinned: false,
       })),
   };
@@ -94,9 +97,4 @@ function manifestOf(digest: Digest): Descriptor {
 /** Without annotations: it is kept as long as the image is. */
 function short({ mediaType, digest, size }: Descriptor): Descriptor {
   return { mediaType, digest, size };
-}
-
-function nameIn({ annotations }: Descriptor, key: string): string | null {
-  const name = annotations?.[key];
-  return name === undefined || name.length > MAX_NAME_LENGTH ? null : name;
 }

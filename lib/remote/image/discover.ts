@@ -19,6 +19,9 @@ import {
   type SociIndexVersion,
 } from "../../formats/soci/mod.ts";
 import { SOCI_ANNOTATION, SOCI_MEDIA } from "../../formats/soci/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+
+const log = logger("images");
 
 /** Where indexes come from; a `RegistryClient` is one. */
 export interface IndexSource<Name = Repository> {
@@ -50,6 +53,8 @@ export interface DiscoverOptions {
   readonly v2: boolean;
   /** Use this index and no other. */
   readonly explicitDigest?: Digest | null;
+  /** Read the manifest of the index's companion too. Default: false. */
+  readonly withCompanion?: boolean;
   /** Ends the search. */
   readonly signal?: AbortSignal;
 }
@@ -68,6 +73,8 @@ export interface DiscoveredIndex {
   readonly via: "explicit" | "annotation" | "referrers";
   /** What the image has beside it. */
   readonly beside: BesideIndex;
+  /** The manifest of its companion, asked for with the index; null where it cannot be had. */
+  readonly companion: Promise<Uint8Array | null> | null;
 }
 
 /** Referrers tried before giving up: many broken ones must not cost many requests. */
@@ -91,8 +98,24 @@ export async function discoverIndex<Name>(
   },
   options: DiscoverOptions,
 ): Promise<DiscoveredIndex | null> {
-  const fetch = (digest: Digest, via: DiscoveredIndex["via"]) =>
-    fetchIndex(source, repository, digest, via, options.signal);
+  const companions = new Map<Digest, Promise<Uint8Array | null>>();
+  const companionOf = ({ companion }: BesideIndex) =>
+    companion === null || options.withCompanion !== true
+      ? null
+      : companions.getOrInsertComputed(
+        companion.digest,
+        () => fetchCompanion(source, repository, companion.digest, options),
+      );
+  const fetch = async (digest: Digest, via: DiscoveredIndex["via"]) => {
+    const found = await fetchIndex(
+      source,
+      repository,
+      digest,
+      via,
+      options.signal,
+    );
+    return found && { ...found, companion: companionOf(found.beside) };
+  };
   if (options.explicitDigest != null) {
     return await fetch(options.explicitDigest, "explicit");
   }
@@ -135,9 +158,12 @@ export async function discoverIndex<Name>(
   let broken: SociError | RegistryError | null = null;
   for (const { digest } of candidates.slice(0, MAX_CANDIDATES)) {
     try {
+      const beside = listedBeside(listed, digest);
+      // With the index. Whoever may push could list a companion for each candidate.
+      if (companions.size === 0) companionOf(beside);
       const found = await fetch(digest, "referrers");
       if (found?.index.subject?.digest === image.digest) {
-        return { ...found, beside: listedBeside(listed, digest) };
+        return { ...found, beside, companion: companionOf(beside) };
       }
     } catch (error) {
       options.signal?.throwIfAborted();
@@ -161,7 +187,7 @@ async function fetchIndex<Name>(
   digest: Digest,
   via: DiscoveredIndex["via"],
   signal: AbortSignal | undefined,
-): Promise<DiscoveredIndex | null> {
+): Promise<Omit<DiscoveredIndex, "companion"> | null> {
   let bytes: Uint8Array;
   try {
     ({ bytes } = await source.manifest(repository, {
@@ -180,4 +206,27 @@ async function fetchIndex<Name>(
   const index = decodeIndex(bytes);
   const beside = namedBeside(index, via === "annotation");
   return { index, digest, bytes, version: index.version, via, beside };
+}
+
+/** The manifest of a companion. It is no loss: the ztocs are there as they are. */
+async function fetchCompanion<Name>(
+  source: IndexSource<Name>,
+  repository: Name,
+  digest: Digest,
+  { signal }: DiscoverOptions,
+): Promise<Uint8Array | null> {
+  try {
+    const { bytes } = await source.manifest(repository, {
+      digest,
+      ...signalOption(signal),
+    });
+    if (sha256(bytes) === digest) return bytes;
+    throw new SociError("digest", `the bytes of ${digest} are others`);
+  } catch (error) {
+    log.warn("companion of the index cannot be read", {
+      companion: digest,
+      error: String(error),
+    });
+    return null;
+  }
 }

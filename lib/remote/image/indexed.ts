@@ -1,5 +1,9 @@
 import type { Descriptor, Digest, Platform } from "../../formats/oci/mod.ts";
-import { ztocForLayer } from "../../formats/soci/mod.ts";
+import {
+  type CompressedZtoc,
+  decodeCompanion,
+  ztocForLayer,
+} from "../../formats/soci/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { RegistryPlace } from "../content/mod.ts";
 import type { Reference, RegistryClient } from "../registry/mod.ts";
@@ -33,9 +37,16 @@ export interface IndexedImage {
   /** Bottom first. */
   readonly layers: readonly ImageLayer[];
   /** null: it has no usable index. */
-  readonly index: Omit<DiscoveredIndex, "bytes" | "beside"> | null;
+  readonly index:
+    | Omit<DiscoveredIndex, "bytes" | "beside" | "companion">
+    | null;
   /** Of the manifest of the index's companion, which carries its ztocs compressed; null: there is none. */
   readonly companion: Descriptor | null;
+  /**
+   * What its companion says of ztocs, by the ztoc's digest. Never rejects: nothing, where the companion
+   * cannot be used or does not come soon.
+   */
+  readonly compressedZtocs: Promise<ReadonlyMap<Digest, CompressedZtoc>>;
   /** Its load orders, in the order in which they are named. */
   readonly orders: readonly FoundOrder[];
   /** How long the registry took for a small request, ms. */
@@ -150,8 +161,36 @@ async function withIndex(
       via: index.via,
     },
     ...(index?.beside ?? NOTHING_BESIDE),
+    compressedZtocs: compressedZtocs(index, digest),
     roundTripMs: (await image.config()).tookMs,
   };
+}
+
+/** How long the manifest of a companion is waited for, once the rest of the image is known, ms. */
+const COMPANION_PATIENCE_MS = 1000;
+const NO_ZTOCS: ReadonlyMap<Digest, CompressedZtoc> = new Map();
+
+async function compressedZtocs(
+  found: DiscoveredIndex | null,
+  image: Digest,
+): Promise<ReadonlyMap<Digest, CompressedZtoc>> {
+  if (found?.companion == null) return NO_ZTOCS;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, COMPANION_PATIENCE_MS, null);
+  });
+  const bytes = await Promise.race([found.companion, late]);
+  clearTimeout(timer);
+  if (bytes === null) return NO_ZTOCS;
+  try {
+    return decodeCompanion(bytes, { index: found.index, image });
+  } catch (error) {
+    log.warn("companion of the index cannot be used", {
+      companion: found.beside.companion?.digest ?? null,
+      error: String(error),
+    });
+    return NO_ZTOCS;
+  }
 }
 
 /**

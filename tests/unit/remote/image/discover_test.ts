@@ -21,6 +21,10 @@ import {
   SociError,
   ztocDescriptor,
 } from "../../../../lib/formats/soci/mod.ts";
+import {
+  ORDER_ANNOTATION,
+  ORDER_MEDIA,
+} from "../../../../lib/formats/order/mod.ts";
 import { blob, INDEX_DIGEST } from "../../formats/ztoc/fixture.ts";
 
 const IMAGE =
@@ -273,12 +277,12 @@ Deno.test("companion and load orders come with the answer that lists the index",
     listed(SOCI_MEDIA.companion, "3", {
       [SOCI_ANNOTATION.companionOf]: INDEX_DIGEST,
     }),
-    listed(SOCI_MEDIA.loadOrder, "4", {
-      [SOCI_ANNOTATION.workload]: "web",
-      [SOCI_ANNOTATION.platform]: "linux/amd64",
+    listed(ORDER_MEDIA.artifact, "4", {
+      [ORDER_ANNOTATION.workload]: "web",
+      [ORDER_ANNOTATION.platform]: "linux/amd64",
     }),
-    listed(SOCI_MEDIA.loadOrder, "5", {
-      [SOCI_ANNOTATION.workload]: "x".repeat(1000),
+    listed(ORDER_MEDIA.artifact, "5", {
+      [ORDER_ANNOTATION.workload]: "x".repeat(1000),
     }),
   ]);
   assert.equal(beside.companion?.digest, hex("3"));
@@ -299,8 +303,8 @@ Deno.test("companion and load orders come with the answer that lists the index",
       {
         digest: hex("5"),
         annotations: undefined,
-        workload: null,
-        platform: null,
+        workload: "default",
+        platform: "",
         isPinned: false,
       },
     ],
@@ -308,7 +312,7 @@ Deno.test("companion and load orders come with the answer that lists the index",
   assert.deepEqual(beside.asked, [
     SOCI_MEDIA.indexV1,
     SOCI_MEDIA.companion,
-    SOCI_MEDIA.loadOrder,
+    ORDER_MEDIA.artifact,
     INDEX_DIGEST,
   ]);
 });
@@ -328,7 +332,7 @@ Deno.test("another index's companion is none, one that names no index may be our
 Deno.test("load orders without number are cut", async () => {
   const many = Array.from(
     { length: 5000 },
-    () => listed(SOCI_MEDIA.loadOrder, "4"),
+    () => listed(ORDER_MEDIA.artifact, "4"),
   );
   const { orders } = await besideIn(many);
   assert.ok(orders.length > 0 && orders.length < 100);
@@ -341,18 +345,19 @@ Deno.test("an index v2 names companion and load orders, and no referrers are ask
     annotations: {
       ...index.annotations,
       [SOCI_ANNOTATION.companion]: hex("1"),
-      [SOCI_ANNOTATION.loadOrders]: `${hex("2")},no digest,${hex("3")}`,
+      [ORDER_ANNOTATION.pins]: `web=${hex("2")} no=digest ${hex("3")}`,
     },
   });
   const source = sourceOf([bytes], [v1]);
   const { beside } = (await discover(source, image(sha256(bytes))))!;
   assert.equal(beside.companion?.digest, hex("1"));
   assert.deepEqual(
-    beside.orders.map(({ descriptor, isPinned }) => [
+    beside.orders.map(({ descriptor, workload, isPinned }) => [
       descriptor.digest,
+      workload,
       isPinned,
     ]),
-    [[hex("2"), true], [hex("3"), true]],
+    [[hex("2"), "web", true], [hex("3"), "default", true]],
   );
   assert.deepEqual(source.asked, [sha256(bytes)]);
   // Asked for by digest, the image's own digest does not cover it.

@@ -281,6 +281,7 @@ Deno.test("the layer of a snapshot is the one at its chain ID, and must be the o
     layers,
     index: null,
     companion: null,
+    compressedZtocs: Promise.resolve(new Map()),
     orders: [],
     roundTripMs: 0,
   };

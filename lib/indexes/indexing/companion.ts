@@ -1,0 +1,99 @@
+import { promisify } from "node:util";
+import { constants, zstdCompress } from "node:zlib";
+import {
+  type Descriptor,
+  type Digest,
+  MEDIA,
+  sha256,
+} from "../../formats/oci/mod.ts";
+import {
+  compressedDescriptor,
+  decodeCompanion,
+  encodeCompanion,
+  type SociIndex,
+} from "../../formats/soci/mod.ts";
+import type { ArtifactSink } from "../../remote/content/mod.ts";
+import type { BuiltImage } from "./build.ts";
+import type { KnownZtoc } from "./ledger.ts";
+
+/** 19 takes fifty times as long and saves a tenth more: windows of a tar are hard to compress. */
+const LEVEL = 9;
+/** The largest window, so that readers need not hold more. */
+const WINDOW_LOG = 22;
+
+const compress = promisify(zstdCompress);
+
+/** Puts a ztoc compressed. @param read the ztoc itself; not called where it is known compressed. */
+export async function putCompressed(
+  ztoc: KnownZtoc,
+  read: () => Promise<Uint8Array>,
+  { sink, signal }: {
+    readonly sink: ArtifactSink;
+    readonly signal?: AbortSignal;
+  },
+): Promise<Descriptor> {
+  if (ztoc.compressed !== undefined) return ztoc.compressed;
+  const bytes = new Uint8Array(
+    await compress(await read(), {
+      params: {
+        [constants.ZSTD_c_compressionLevel]: LEVEL,
+        [constants.ZSTD_c_windowLog]: WINDOW_LOG,
+      },
+    }),
+  );
+  const descriptor = compressedDescriptor(ztoc.digest, {
+    digest: sha256(bytes),
+    size: bytes.length,
+    bytes,
+  });
+  await sink.put(descriptor, bytes, { signal });
+  return descriptor;
+}
+
+/** A companion with its bytes. */
+export interface MadeCompanion {
+  /** The manifest; its digest is the companion's. */
+  readonly bytes: Uint8Array;
+  /** What others name it by. */
+  readonly descriptor: Descriptor;
+}
+
+/**
+ * The companion of built ztocs; null where none was asked for.
+ * @param index the one that it is found beside; null where an index is to name it.
+ */
+export function companionOf(
+  { image, compressed }: BuiltImage,
+  index: Digest | null,
+): MadeCompanion | null {
+  if (compressed.length === 0) return null;
+  // A layer that comes twice has one ztoc.
+  const unique = new Map(compressed.map((one) => [one.digest, one]));
+  const bytes = encodeCompanion({
+    ztocs: [...unique.values()],
+    ...(index !== null && { subject: image.descriptor, index }),
+  });
+  const descriptor = {
+    mediaType: MEDIA.ociManifest,
+    digest: sha256(bytes),
+    size: bytes.length,
+  };
+  return { bytes, descriptor };
+}
+
+/** The compressed ztocs that a companion names, by ztoc; none of one that cannot be used. */
+export function compressedIn(
+  companion: Uint8Array | null,
+  of: { readonly index: SociIndex; readonly image: Digest },
+): ReadonlyMap<Digest, Descriptor> {
+  const found = new Map<Digest, Descriptor>();
+  if (companion === null) return found;
+  try {
+    for (const [ztoc, one] of decodeCompanion(companion, of)) {
+      found.set(ztoc, compressedDescriptor(ztoc, one));
+    }
+  } catch {
+    // It is made anew.
+  }
+  return found;
+}
