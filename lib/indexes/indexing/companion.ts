@@ -13,8 +13,6 @@ import {
   type SociIndex,
 } from "../../formats/soci/mod.ts";
 import type { ArtifactSink } from "../../remote/content/mod.ts";
-import type { BuiltImage } from "./build.ts";
-import type { KnownZtoc } from "./ledger.ts";
 
 /** 19 takes fifty times as long and saves a tenth more: windows of a tar are hard to compress. */
 const LEVEL = 9;
@@ -25,7 +23,7 @@ const compress = promisify(zstdCompress);
 
 /** Puts a ztoc compressed. @param read the ztoc itself; not called where it is known compressed. */
 export async function putCompressed(
-  ztoc: KnownZtoc,
+  ztoc: { readonly digest: Digest; readonly compressed?: Descriptor },
   read: () => Promise<Uint8Array>,
   { sink, signal }: {
     readonly sink: ArtifactSink;
@@ -63,7 +61,10 @@ export interface MadeCompanion {
  * @param index the one that it is found beside; null where an index is to name it.
  */
 export function companionOf(
-  { image, compressed }: BuiltImage,
+  { image, compressed }: {
+    readonly image: { readonly descriptor: Descriptor };
+    readonly compressed: readonly Descriptor[];
+  },
   index: Digest | null,
 ): MadeCompanion | null {
   if (compressed.length === 0) return null;
