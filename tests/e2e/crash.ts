@@ -51,8 +51,8 @@ export interface CrashOutcome {
 
 type Presence = "there" | "gone" | "unknown";
 
-/** A span map ends with a word for each span; 0 is missing (`lib/layers/spans/map_file.ts`). */
-const MARK_BYTES = 4;
+/** A span map ends with a checksum and a word for each span; 0 is missing (`lib/layers/spans/map_file.ts`). */
+const MARK_BYTES = 8;
 const CONFIG = `
 [pull_modes.soci_v1]
 enable = true

@@ -7,11 +7,13 @@
  * | `MISSING` | are not in the data file, or are about to go | asks the main isolate |
  * | `PRESENT` | are in the data file, checked | copies them without asking |
  * | `WATCHED` | are in the data file, checked | asks the main isolate once: read-ahead wants to know when a reader gets here |
+ * | `UNCHECKED` | were in the data file when the last process ended | asks the main isolate, which compares them with their checksum |
  *
  * ```text
  * MISSING ──(1)──► PRESENT ◄──(3)──► WATCHED
  *    ▲                │                 │
  *    └──────(2)───────┴─────────────────┘
+ * UNCHECKED ──(4)──► PRESENT, or (2)
  * ```
  *
  * **Who writes.** Only the main isolate, and in it only the layer's span map. So it may read and then
@@ -23,6 +25,8 @@
  *    the writer waits until every reader has left the read it was in. Only then may a hole or a new
  *    write destroy the bytes.
  * 3. *Watching* may begin and end at any time while the bytes are in the file.
+ * 4. *Comparing.* What an earlier process wrote is compared before its first use by this one. A byte is
+ *    `UNCHECKED` only from the start on.
  *
  * **Who reads.** FUSE Workers, before each copy. They announce a read before they look, and its end
  * after they have copied (`ReadersAtWork`). Only `PRESENT` lets them copy; for any other value they ask.
@@ -41,5 +45,5 @@
  * @module
  */
 
-export { MISSING, PRESENT, WATCHED } from "./bytes.ts";
+export { MISSING, PRESENT, UNCHECKED, WATCHED } from "./bytes.ts";
 export { type RangeColumns, RangeTable } from "./ranges.ts";

@@ -119,6 +119,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       onComplete: this.#onComplete,
       onGone: this.#onGone,
       onLie: this.#onLie,
+      onDamaged: () => folder.tellChangedData(),
     });
     this.#reads = new PatientReads(this.reader, machinery.readWaitMs);
     this.#proof = new LayerProof({

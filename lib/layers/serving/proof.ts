@@ -96,6 +96,9 @@ export class LayerProof implements Proof {
       compression: folder.compression,
       // The descriptors of a closed layer may be another file's by now.
       has: (span) => life.isServed && map.has(span),
+      compared: async (first, last) => {
+        if (life.isServed) await reader.compared(first, last);
+      },
       copy: (offset, into) => life.isServed && reader.copyChecked(offset, into),
     };
   }

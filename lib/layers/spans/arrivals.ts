@@ -1,6 +1,8 @@
+import { crc32 } from "node:zlib";
 import { OsError, pwriteFully } from "../../host/os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import type { ArrivingSpan, SpanBytes } from "./bytes.ts";
+import type { SpanChecks } from "./checks.ts";
 import { SpanError, type SpanErrorKind } from "./errors.ts";
 import type { SpanEvictions } from "./evictions.ts";
 import type { CrossingHeader } from "./headers.ts";
@@ -28,17 +30,20 @@ export class SpanArrivals {
   readonly #spans: LayerSpans;
   readonly #bytes: SpanBytes;
   readonly #evictions: SpanEvictions;
+  readonly #checks: SpanChecks;
 
   constructor(
     options: LayerReaderOptions,
     spans: LayerSpans,
     bytes: SpanBytes,
     evictions: SpanEvictions,
+    checks: SpanChecks,
   ) {
     this.#options = options;
     this.#spans = spans;
     this.#bytes = bytes;
     this.#evictions = evictions;
+    this.#checks = checks;
   }
 
   /**
@@ -53,6 +58,7 @@ export class SpanArrivals {
   ): Promise<void> {
     try {
       const outcome = await inflated;
+      await this.#comparedNeighbours(pending.span);
       this.#spans.closed.throwIfAborted();
       if (this.#accept(pending.span, outcome)) return;
       this.#assertRetried(pending, outcome);
@@ -74,6 +80,7 @@ export class SpanArrivals {
     const { span } = pending;
     try {
       const outcome = await inflated;
+      await this.#comparedNeighbours(span);
       this.#spans.closed.throwIfAborted();
       if (this.#accept(span, outcome, "copied")) return;
     } catch (error) {
@@ -103,7 +110,7 @@ export class SpanArrivals {
       if (uncached.broken.aborted) return false; // the next try stays in memory
       this.#checkCrossing({ span, bytes: null }, from);
       this.#compared(span, outcome.packLie);
-      this.#spans.written(span);
+      this.#spans.written(span, outcome.sum);
       this.#writeHeld();
       return true;
     }
@@ -152,6 +159,15 @@ export class SpanArrivals {
       this.#spans.fail(span, error);
     } else this.#spans.giveUp(pending, error);
     if (kind === "header") this.#options.onLie?.(error);
+  }
+
+  /** What an earlier process left of spans that share a header with this one is compared first. */
+  async #comparedNeighbours(span: number): Promise<void> {
+    const { headers } = this.#options;
+    if (headers === null) return;
+    for (const { firstSpan, lastSpan } of headers.crossingOf(span)) {
+      await this.#checks.settled(firstSpan, lastSpan);
+    }
   }
 
   /**
@@ -234,7 +250,7 @@ export class SpanArrivals {
       uncached.diskFull(error.message);
       return false;
     }
-    this.#spans.written(span);
+    this.#spans.written(span, crc32(bytes));
     return true;
   }
 }

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
 import type { SpanBytes } from "./bytes.ts";
+import type { SpanChecks } from "./checks.ts";
 import type { LayerFetcher } from "./fetcher.ts";
 import type { InflateOutcome, InflateWork } from "./inflate_messages.ts";
 import type { LayerSpans } from "./layer_spans.ts";
@@ -22,17 +23,20 @@ export class SpanAudit {
   readonly #spans: LayerSpans;
   readonly #bytes: SpanBytes;
   readonly #fetcher: LayerFetcher;
+  readonly #checks: SpanChecks;
 
   constructor(
     options: LayerReaderOptions,
     spans: LayerSpans,
     bytes: SpanBytes,
     fetcher: LayerFetcher,
+    checks: SpanChecks,
   ) {
     this.#options = options;
     this.#spans = spans;
     this.#bytes = bytes;
     this.#fetcher = fetcher;
+    this.#checks = checks;
   }
 
   /**
@@ -43,6 +47,7 @@ export class SpanAudit {
     const { states } = this.#spans;
     const damaged: number[] = [];
     for (let span = 0; span < states.count; span++) {
+      await this.#checks.settled(span, span);
       if (states.at(span) !== SpanState.PRESENT) continue;
       const outcome = await this.#fetch(span, signal);
       // Anything else comes from the ztoc: the digest is right, so the bytes were these before.

@@ -27,6 +27,8 @@ export interface ChallengedLayer {
   readonly compression: ZtocCompression;
   /** Whether a span is here. */
   has(span: number): boolean;
+  /** Resolves when what an earlier process left of spans `first` to `last` was compared with its checksums. */
+  compared(first: number, last: number): Promise<void>;
   /** Copies bytes of the tar; false when some are not here. */
   copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean;
 }
@@ -63,7 +65,8 @@ export async function showsLayer(
     const inflated = inflatedHead(layer, span, head);
     if (inflated === null) return false;
     const here = new Uint8Array(inflated.length);
-    if (!layer.copy(spans.start(span), here)) continue; // evicted meanwhile
+    await layer.compared(span, span);
+    if (!layer.copy(spans.start(span), here)) continue; // it has gone meanwhile
     return here.every((byte, at) => byte === inflated[at]);
   }
   return false;

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import type { SpanTable } from "../../formats/ztoc/mod.ts";
 import type { SpanArrivals } from "./arrivals.ts";
 import type { LayerFetcher } from "./fetcher.ts";
 import type { InflateWork } from "./inflate_messages.ts";
@@ -11,6 +12,10 @@ const PIECE_BYTES = 4 * 2 ** 20;
 
 /** The same tar, proven, under another ztoc. */
 export interface ProvenTar {
+  /** Where its spans are. */
+  readonly spans: SpanTable;
+  /** Resolves when what an earlier process left of spans `first` to `last` was compared with its checksums. */
+  compared(first: number, last: number): Promise<void>;
   /** Copies bytes of the tar; false when some are not here. */
   copy(offset: number, into: Uint8Array<ArrayBuffer>): boolean;
 }
@@ -62,6 +67,10 @@ export class SpanCopies {
     const { spans } = this.#options;
     const offset = spans.start(span);
     const bytes = new Uint8Array(spans.end(span) - offset);
+    if (bytes.length > 0) {
+      const last = tar.spans.spanAt(spans.end(span) - 1);
+      await tar.compared(tar.spans.spanAt(offset), last);
+    }
     for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
       const piece = bytes.subarray(at, at + PIECE_BYTES);
       if (!tar.copy(offset + at, piece)) return null;

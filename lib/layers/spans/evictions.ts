@@ -3,7 +3,7 @@ import { logger } from "../../telemetry/mod.ts";
 import type { SpanError } from "./errors.ts";
 import type { LayerSpans } from "./layer_spans.ts";
 import type { LayerReaderOptions } from "./options.ts";
-import { SpanState } from "./span_states.ts";
+import { isInFile, SpanState } from "./span_states.ts";
 
 const log = logger("spans");
 
@@ -49,14 +49,14 @@ export class SpanEvictions {
     }
   }
 
-  /** @returns the spans that were present, and those of which ranges were. */
+  /** @returns the spans that were in the data file, and those of which ranges were. */
   #leave(wanted: readonly number[]): number[] {
     const { states, ranges } = this.#spans;
     const victims: number[] = [];
     for (const span of wanted) {
       const state = states.at(span);
       const isPart = state === SpanState.MISSING && ranges.bytesOf(span) > 0;
-      if (state !== SpanState.PRESENT && !isPart) continue;
+      if (!isInFile(state) && !isPart) continue;
       states.step(span, "evict");
       victims.push(span);
     }

@@ -61,13 +61,36 @@ export type InflateRequest =
     readonly compressed: Uint8Array<ArrayBuffer>;
   }
   /** The rest will not come. */
-  | { readonly kind: "drop"; readonly id: number };
+  | { readonly kind: "drop"; readonly id: number }
+  /** A span that an earlier process wrote: its checksum is asked for. */
+  | { readonly kind: "sum"; readonly id: number; readonly part: FilePart };
+
+/** Bytes of a file; open until the answer is here. */
+export interface FilePart {
+  readonly fd: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** What the bytes of a file are. */
+export type SumOutcome =
+  | {
+    readonly kind: "sum";
+    /** CRC-32. */
+    readonly sum: number;
+  }
+  /** The file ends before. */
+  | { readonly kind: "short" }
+  /** The disk gives an error; or the Worker broke down, which says nothing about the bytes. */
+  | { readonly kind: "unreadable" | "worker"; readonly detail: string };
 
 /** The outcome for a span. */
 export type InflateOutcome =
-  /** The bytes are in the data file. */
   | {
+    /** The bytes are in the data file. */
     readonly kind: "written";
+    /** Their CRC-32. */
+    readonly sum: number;
     /** Where bytes that came ahead of the span were others; null: nowhere. */
     readonly packLie: number | null;
   }
@@ -88,5 +111,5 @@ export type InflateOutcome =
 /** The answer to a request. */
 export interface InflateResult {
   readonly id: number;
-  readonly outcome: InflateOutcome;
+  readonly outcome: InflateOutcome | SumOutcome;
 }

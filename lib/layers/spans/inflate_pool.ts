@@ -1,10 +1,12 @@
 import { LIBC_PATH } from "../../host/os/mod.ts";
 import { SPAN_CLASSES, type SpanClass } from "./classes.ts";
 import type {
+  FilePart,
   InflateOutcome,
   InflateRequest,
   InflateResult,
   InflateWork,
+  SumOutcome,
 } from "./inflate_messages.ts";
 import { FairShares } from "./shares.ts";
 import { TurnQueue } from "./turn_queue.ts";
@@ -18,10 +20,12 @@ const STREAMS_EACH = 2;
 
 type Finished = PromiseWithResolvers<InflateOutcome>;
 
+/** An outcome of whichever kind its request has. */
+type Ended = PromiseWithResolvers<InflateResult["outcome"]>;
+
 interface Waiting {
-  readonly work: InflateWork;
-  readonly compressed: Uint8Array<ArrayBuffer>;
-  readonly finished: Finished;
+  readonly request: (id: number) => InflateRequest;
+  readonly finished: Ended;
 }
 
 interface Member {
@@ -31,7 +35,7 @@ interface Member {
   current: {
     readonly id: number;
     readonly cls: SpanClass;
-    readonly finished: Finished;
+    readonly finished: Ended;
   } | null;
   /** Spans that are arriving, or whose last byte was posted. */
   readonly streams: Map<number, { finished: Finished; share: string }>;
@@ -123,14 +127,15 @@ export class InflatePool implements Disposable {
   }
 
   #listen(member: Member, worker: Worker): void {
-    const endCurrent = (outcome: InflateOutcome) => {
+    const endCurrent = (outcome: InflateResult["outcome"]) => {
       member.current?.finished.resolve(outcome);
       member.current = null;
       this.#next();
     };
     worker.onmessage = ({ data }: MessageEvent<InflateResult>) => {
       if (data.id === member.current?.id) return endCurrent(data.outcome);
-      this.#endStream(member, data.id)?.resolve(data.outcome);
+      const stream = this.#endStream(member, data.id);
+      stream?.resolve(data.outcome as InflateOutcome);
     };
     worker.onerror = (event) => {
       event.preventDefault();
@@ -167,9 +172,29 @@ export class InflatePool implements Disposable {
     cls: SpanClass,
     share = "",
   ): Promise<InflateOutcome> {
+    const request = (id: number): InflateRequest => (
+      { kind: "whole", id, work, compressed }
+    );
+    return this.#queue(request, cls, share) as Promise<InflateOutcome>;
+  }
+
+  /**
+   * Checksum of a span that an earlier process wrote. A reader waits.
+   * @param share whose span it is.
+   */
+  sum(part: FilePart, share: string): Promise<SumOutcome> {
+    const request = (id: number): InflateRequest => ({ kind: "sum", id, part });
+    return this.#queue(request, "demand", share) as Promise<SumOutcome>;
+  }
+
+  #queue(
+    request: Waiting["request"],
+    cls: SpanClass,
+    share: string,
+  ): Ended["promise"] {
     this.wake();
-    const finished = Promise.withResolvers<InflateOutcome>();
-    this.#queues[cls].push(share, { work, compressed, finished });
+    const finished: Ended = Promise.withResolvers();
+    this.#queues[cls].push(share, { request, finished });
     this.#next();
     return finished.promise;
   }
@@ -239,10 +264,10 @@ export class InflatePool implements Disposable {
       ) return;
       const member = this.#members.find(({ current }) => current === null);
       if (member === undefined) return;
-      const { work, compressed, finished } = this.#queues[cls].next()!;
+      const { request, finished } = this.#queues[cls].next()!;
       const id = this.#nextId++;
       member.current = { id, cls, finished };
-      post(member, { kind: "whole", id, work, compressed });
+      post(member, request(id));
     }
   }
 

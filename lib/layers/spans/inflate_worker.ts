@@ -5,6 +5,7 @@
  * @module
  */
 /// <reference lib="deno.worker" />
+import { crc32 } from "node:zlib";
 import { SpanInflater } from "../../formats/deflate/mod.ts";
 import { DigestStream } from "../../formats/oci/mod.ts";
 import { decodeSpan } from "../../formats/zstd/mod.ts";
@@ -19,11 +20,13 @@ import {
 import { spanHeaderDifference } from "./headers.ts";
 import { PRESENT } from "../presence/mod.ts";
 import type {
+  FilePart,
   InflateOutcome,
   InflateRequest,
   InflateResult,
   InflateWork,
   PackedBytes,
+  SumOutcome,
 } from "./inflate_messages.ts";
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
@@ -143,7 +146,7 @@ function write(
   }
   try {
     pwriteFully(fd, bytes, offset);
-    return { kind: "written", packLie: lie };
+    return { kind: "written", sum: crc32(bytes), packLie: lie };
   } catch (error) {
     if (!(error instanceof OsError)) throw error;
     try {
@@ -154,6 +157,27 @@ function write(
     }
     return unwritten(error.message);
   }
+}
+
+/** Read at a time for a checksum. */
+const CHUNK_BYTES = 2 ** 20;
+let chunk: Uint8Array<ArrayBuffer> | null = null;
+
+function sumOf({ fd, offset, size }: FilePart): SumOutcome {
+  chunk ??= new Uint8Array(CHUNK_BYTES);
+  let sum = 0;
+  try {
+    for (let at = 0; at < size; at += CHUNK_BYTES) {
+      const part = chunk.subarray(0, Math.min(CHUNK_BYTES, size - at));
+      const read = preadFully(fd, part, offset + at);
+      if (read !== part.length) return { kind: "short" };
+      sum = crc32(part, sum);
+    }
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+    return { kind: "unreadable", detail: error.message };
+  }
+  return { kind: "sum", sum };
 }
 
 const coming = new Map<number, SpanTask>();
@@ -192,6 +216,10 @@ scope.onmessage = ({ data }: MessageEvent<InflateRequest>) => {
       coming.delete(id);
       task.push(data.compressed);
       return finish(id, task);
+    }
+    case "sum": {
+      const outcome = sumOf(data.part);
+      return scope.postMessage({ id, outcome } satisfies InflateResult);
     }
     case "drop":
       coming.get(id)?.[Symbol.dispose]();

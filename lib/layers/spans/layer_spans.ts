@@ -108,6 +108,14 @@ export class LayerSpans implements UncachedLayer {
     return bytes;
   }
 
+  /** Begins to compare a span that an earlier process left. */
+  check(layer: ScheduledLayer, span: number): PendingSpan {
+    this.states.step(span, "check");
+    const pending = new PendingSpan(layer, span, "demand");
+    this.#pending.set(span, pending);
+    return pending;
+  }
+
   /** Makes the next reader of a span ask for it, now or once the span is here. */
   watch(span: number): void {
     if (this.states.at(span) === SpanState.PRESENT) {
@@ -118,13 +126,30 @@ export class LayerSpans implements UncachedLayer {
     if (pending !== undefined) pending.watched = true;
   }
 
-  /** A span's bytes are in the data file and checked: every reader may see them. */
-  written(span: number): void {
+  /** What an earlier process left of a span is what it wrote: every reader may see it. */
+  confirmed(span: number, sum: number): void {
+    this.states.step(span, "confirm");
+    try {
+      this.#options.map.confirm(span, sum);
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      this.#options.uncached.diskFull(error.message);
+    }
+    const pending = this.#pending.get(span);
+    if (pending?.watched) this.#options.map.watch(span);
+    this.#settle(pending)?.resolve();
+  }
+
+  /**
+   * A span's bytes are in the data file and checked: every reader may see them.
+   * @param sum their CRC-32.
+   */
+  written(span: number, sum: number): void {
     const { map, uncached, onPresent, onComplete } = this.#options;
     const wasHeld = this.states.at(span) === SpanState.HELD;
     this.states.step(span, "write");
     try {
-      map.mark(span);
+      map.mark(span, sum);
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
       uncached.diskFull(error.message); // readable now; fetched again after a restart

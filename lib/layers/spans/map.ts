@@ -1,7 +1,7 @@
 import { dataSync, dataSyncElsewhere } from "../../host/os/mod.ts";
 import { tellStateDamage } from "../../telemetry/mod.ts";
 import { MapFile } from "./map_file.ts";
-import { MISSING, PRESENT, WATCHED } from "../presence/mod.ts";
+import { MISSING, PRESENT, UNCHECKED, WATCHED } from "../presence/mod.ts";
 
 /** In memory: the span's bytes were written. The page cache holds them until a reboot. */
 const WRITTEN = 1;
@@ -21,20 +21,23 @@ export interface SpanMapOptions {
 }
 
 /**
- * The durable list of present spans of one layer: a header and one word per span (`map_file.ts`).
- * Header and words prove themselves.
+ * The durable list of present spans of one layer: a header and one mark per span (`map_file.ts`), with
+ * the checksum of the span's bytes. Header and marks prove themselves.
+ *
+ * What an earlier process marked is `UNCHECKED` until its bytes were compared with that checksum.
  *
  * Bytes are written before their span is marked, so after a crash of the daemon every mark is true.
  * After a crash of the machine the order of page write-back is unknown, so marks of another boot
  * count only if they were made after an fdatasync of the data (`SYNCED`). When a span is evicted,
  * its mark is removed durably before its bytes are.
  *
- * If one word was never written here, no mark is believed: whatever changed it may have changed others.
+ * If one mark was never written here, no mark is believed: whatever changed it may have changed others.
  * On a read-only disk the map is used as it is, and new marks are kept in memory only.
  */
 export class SpanMap implements Disposable {
   readonly #file: MapFile;
   readonly #marks: Uint8Array<ArrayBuffer>;
+  readonly #sums: Uint32Array<ArrayBuffer>;
   #syncing: Promise<void> = Promise.resolve();
   #frozen = false;
   #closed = false;
@@ -42,6 +45,7 @@ export class SpanMap implements Disposable {
   private constructor(
     file: MapFile,
     marks: Uint8Array<ArrayBuffer>,
+    sums: Uint32Array<ArrayBuffer>,
     /** Presence bytes, shared with the readers of the data file; written only here. */
     readonly presence: Uint8Array,
     /** How it came out of its file. */
@@ -49,6 +53,7 @@ export class SpanMap implements Disposable {
   ) {
     this.#file = file;
     this.#marks = marks;
+    this.#sums = sums;
   }
 
   /**
@@ -60,7 +65,7 @@ export class SpanMap implements Disposable {
     presence: Uint8Array,
     { bootId, trusted, owner = "" }: SpanMapOptions,
   ): SpanMap {
-    const { file, states, sameBoot, found } = MapFile.open(path, {
+    const { file, states, sums, sameBoot, found } = MapFile.open(path, {
       count: presence.length,
       bootId,
       owner,
@@ -70,10 +75,10 @@ export class SpanMap implements Disposable {
       state === SYNCED || (sameBoot && state === WRITTEN) ? state : 0
     );
     marks.forEach((mark, span) =>
-      Atomics.store(presence, span, mark === 0 ? MISSING : PRESENT)
+      Atomics.store(presence, span, mark === 0 ? MISSING : UNCHECKED)
     );
     try {
-      file.settle(marks);
+      file.settle(marks, sums);
     } catch (error) {
       file[Symbol.dispose]();
       throw error;
@@ -85,17 +90,39 @@ export class SpanMap implements Disposable {
         then: "nothing of the layer's cache is believed: it is fetched again",
       });
     }
-    return new SpanMap(file, marks, presence, found);
+    return new SpanMap(file, marks, sums, presence, found);
   }
 
   /**
    * Marks a span whose bytes are in the data file.
+   * @param sum their CRC-32.
    * @throws OsError when the mark cannot be made durable; the span is still present.
    */
-  mark(span: number): void {
+  mark(span: number, sum: number): void {
     this.#marks[span] = WRITTEN;
+    this.#sums[span] = sum;
     Atomics.store(this.presence, span, PRESENT);
-    this.#file.put(span, WRITTEN);
+    this.#file.put(span, WRITTEN, sum);
+  }
+
+  /** Whether the bytes of a span that an earlier process left have the CRC-32 that they had. */
+  isAsWritten(span: number, sum: number): boolean {
+    const written = this.#sums[span];
+    // A release before checksums wrote it: it is believed once more.
+    return written === 0 || written === sum;
+  }
+
+  /**
+   * A span that an earlier process left was found to be as it was written.
+   * @param sum CRC-32 of its bytes.
+   * @throws OsError when that cannot be written down; the span is still present.
+   */
+  confirm(span: number, sum: number): void {
+    Atomics.compareExchange(this.presence, span, UNCHECKED, PRESENT);
+    if (this.#sums[span] === sum) return;
+    this.#sums[span] = sum;
+    const mark = this.#marks[span];
+    this.#file.put(span, mark === SYNCED ? SYNCED : WRITTEN, sum);
   }
 
   /**
@@ -108,7 +135,7 @@ export class SpanMap implements Disposable {
     for (const span of spans) {
       durable ||= this.#marks[span] !== WRITTEN;
       this.#marks[span] = 0;
-      this.#file.put(span, 0);
+      this.#file.put(span, 0, 0);
     }
     // Marks that were never said to outlive the machine need not be taken back durably.
     if (durable) await this.#file.sync();
@@ -161,7 +188,7 @@ export class SpanMap implements Disposable {
     // Spans that were evicted meanwhile are no longer SYNCING, even if they have arrived again.
     replace(marks, SYNCING, SYNCED);
     if (this.#frozen) return;
-    this.#file.putAll(marks);
+    this.#file.putAll(marks, this.#sums);
     await this.#file.sync();
   }
 
@@ -173,7 +200,7 @@ export class SpanMap implements Disposable {
     dataSync(dataFd);
     replace(this.#marks, SYNCING, SYNCED);
     replace(this.#marks, WRITTEN, SYNCED);
-    this.#file.putAll(this.#marks);
+    this.#file.putAll(this.#marks, this.#sums);
     this.#file.syncNow();
   }
 

@@ -56,6 +56,8 @@ export interface LayerReaderOptions {
    * bytes destroyed.
    */
   readonly onGone?: () => Promise<void>;
+  /** Called when bytes that an earlier process left in the data file are other ones now. */
+  readonly onDamaged?: () => void;
   /** Called when the ztoc was found to be wrong about the layer. */
   readonly onLie?: (error: SpanError) => void;
 }

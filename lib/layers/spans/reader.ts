@@ -1,6 +1,7 @@
 import { SpanArrivals } from "./arrivals.ts";
 import { SpanAudit } from "./audit.ts";
 import { SpanBytes } from "./bytes.ts";
+import { SpanChecks } from "./checks.ts";
 import type { SpanClass } from "./classes.ts";
 import { type ProvenTar, SpanCopies } from "./copies.ts";
 import type { SpanError } from "./errors.ts";
@@ -12,7 +13,7 @@ import type { LayerReaderOptions } from "./options.ts";
 import { PackedReads } from "./packed_reads.ts";
 import type { LayerRanges } from "./ranges.ts";
 import type { SpanSource } from "./source.ts";
-import { SpanState } from "./span_states.ts";
+import { isInFile, SpanState } from "./span_states.ts";
 import { SpanWants } from "./wants.ts";
 
 /** How often a read is retried when its span is evicted between arrival and copy. */
@@ -32,6 +33,7 @@ export class LayerReader {
   readonly #audit: SpanAudit;
   readonly #copies: SpanCopies;
   readonly #packed: PackedReads;
+  readonly #checks: SpanChecks;
 
   /** Fetches nothing by itself. */
   constructor(options: LayerReaderOptions) {
@@ -39,16 +41,24 @@ export class LayerReader {
     const spans = this.#spans = new LayerSpans(options);
     const evictions = this.#evictions = new SpanEvictions(options, spans);
     const bytes = this.#bytes = new SpanBytes(options, spans, evictions);
-    const arrivals = new SpanArrivals(options, spans, bytes, evictions);
     const fetcher = this.#fetcher = new LayerFetcher(
       options,
       spans,
       (pending, source, outcome) =>
         spans.track(arrivals.arrived(pending, source, outcome)),
     );
-    this.#wants = new SpanWants(options, spans, fetcher, arrivals);
+    const checks = new SpanChecks(options, spans, fetcher, evictions);
+    this.#checks = checks;
+    const arrivals = new SpanArrivals(
+      options,
+      spans,
+      bytes,
+      evictions,
+      checks,
+    );
+    this.#wants = new SpanWants(options, spans, fetcher, arrivals, checks);
     this.#packed = new PackedReads(spans, this.#wants);
-    this.#audit = new SpanAudit(options, spans, bytes, fetcher);
+    this.#audit = new SpanAudit(options, spans, bytes, fetcher, checks);
     this.#copies = new SpanCopies(options, spans, fetcher, arrivals);
     options.uncached.broken.addEventListener("abort", this.#disbelieve);
   }
@@ -114,6 +124,14 @@ export class LayerReader {
   }
 
   /**
+   * Resolves when what an earlier process left of spans `first` to `last` was compared with its checksums. Fetches
+   * nothing.
+   */
+  compared(first: number, last: number): Promise<void> {
+    return this.#checks.settled(first, last);
+  }
+
+  /**
    * Copies bytes that are here. It is synchronous, so nothing can be evicted meanwhile.
    * @returns false when some are missing: call `ensure` again.
    */
@@ -164,7 +182,7 @@ export class LayerReader {
       spans,
       isSettled: (span) => {
         const state = this.stateOf(span);
-        return state === SpanState.PRESENT || state === SpanState.FAILED;
+        return isInFile(state) || state === SpanState.FAILED;
       },
       requestBytes: () =>
         scheduler.backgroundRequestBytes(scheduler.hostOf(this.#fetcher)),

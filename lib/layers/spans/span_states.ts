@@ -12,11 +12,16 @@
  *   │       RECALLED ◄──want── LEAVING ◄───────────────────────────┘
  *   └───────────────gone──────────┘
  *
- * evict:  MISSING ──► LEAVING, too: a span that is not here may have ranges that are
- * giveUp: QUEUED, FETCHING, INFLATING ──► MISSING; RECALLED ──► LEAVING
- * fail:   every state but PRESENT ──► FAILED, where it stays
+ * evict:   MISSING ──► LEAVING, too: a span that is not here may have ranges that are
+ * giveUp:  QUEUED, FETCHING, INFLATING ──► MISSING; RECALLED ──► LEAVING; CHECKING ──► UNCHECKED
+ * fail:    every state but PRESENT and UNCHECKED ──► FAILED, where it stays
+ *
+ * UNCHECKED ──check──► CHECKING ──confirm──► PRESENT
+ *     └──evict──► LEAVING  └──evict──► RECALLED
  * ```
  *
+ * What an earlier process has left is UNCHECKED: its bytes are compared with their checksum before they
+ * are first used, and fetched again if the disk has changed them.
  * A PRESENT span cannot fail at once: readers may be copying its bytes, so it must leave first. A
  * LEAVING span is not fetched before its bytes are gone: punching the hole would destroy the new ones.
  * @module
@@ -42,6 +47,10 @@ export enum SpanState {
   RECALLED,
   /** It cannot be made present: its ztoc is wrong or does not match the layer. */
   FAILED,
+  /** An earlier process wrote its bytes into the data file; this one has not looked at them. */
+  UNCHECKED,
+  /** It is wanted, and those bytes are being compared with their checksum. */
+  CHECKING,
 }
 
 /** Whether a span's bytes can be read without waiting. */
@@ -67,6 +76,10 @@ export type SpanStep =
   | "hold"
   /** Other spans need the memory. */
   | "pushOut"
+  /** What an earlier process left of it is to be compared. */
+  | "check"
+  /** It is what was written. */
+  | "confirm"
   /** It is evicted. */
   | "evict"
   /** No reader copies its bytes any more, so they may be destroyed. */
@@ -86,6 +99,8 @@ const {
   LEAVING,
   RECALLED,
   FAILED,
+  UNCHECKED,
+  CHECKING,
 } = SpanState;
 
 /** Every allowed step: from which state to which. */
@@ -100,13 +115,21 @@ export const SPAN_STEPS: Readonly<
   write: new Map([[INFLATING, PRESENT], [HELD, PRESENT]]),
   hold: new Map([[INFLATING, HELD]]),
   pushOut: new Map([[HELD, MISSING]]),
-  evict: new Map([[PRESENT, LEAVING], [MISSING, LEAVING]]),
+  check: new Map([[UNCHECKED, CHECKING]]),
+  confirm: new Map([[CHECKING, PRESENT]]),
+  evict: new Map([
+    [PRESENT, LEAVING],
+    [MISSING, LEAVING],
+    [UNCHECKED, LEAVING],
+    [CHECKING, RECALLED],
+  ]),
   gone: new Map([[LEAVING, MISSING], [RECALLED, QUEUED], [FAILED, FAILED]]),
   giveUp: new Map([
     [QUEUED, MISSING],
     [FETCHING, MISSING],
     [INFLATING, MISSING],
     [RECALLED, LEAVING],
+    [CHECKING, UNCHECKED],
   ]),
   fail: new Map([
     [MISSING, FAILED],
@@ -117,6 +140,7 @@ export const SPAN_STEPS: Readonly<
     [LEAVING, FAILED],
     [RECALLED, FAILED],
     [FAILED, FAILED],
+    [CHECKING, FAILED],
   ]),
 };
 
@@ -138,21 +162,26 @@ export class SpanStepError extends Error {
   }
 }
 
+/** Whether a span's bytes are in the data file, as far as is known, and not about to go. */
+export function isInFile(state: SpanState | undefined): boolean {
+  return state === PRESENT || state === UNCHECKED || state === CHECKING;
+}
+
 /** The states of all spans of one layer, one byte each. */
 export class SpanStates {
   readonly #states: Uint8Array;
-  #presentCount = 0;
+  #inFile = 0;
 
   /**
-   * At first each span is either PRESENT or MISSING.
-   * @param isPresent whether a span is in the data file already.
+   * At first each span is either UNCHECKED or MISSING.
+   * @param wasPresent whether an earlier process left it in the data file.
    */
-  constructor(count: number, isPresent: (span: number) => boolean) {
+  constructor(count: number, wasPresent: (span: number) => boolean) {
     this.#states = new Uint8Array(count);
     for (let span = 0; span < count; span++) {
-      if (!isPresent(span)) continue;
-      this.#states[span] = PRESENT;
-      this.#presentCount++;
+      if (!wasPresent(span)) continue;
+      this.#states[span] = UNCHECKED;
+      this.#inFile++;
     }
   }
 
@@ -161,9 +190,9 @@ export class SpanStates {
     return this.#states.length;
   }
 
-  /** Number of spans that are PRESENT. */
+  /** Number of spans that are in the data file: PRESENT, or left there by an earlier process. */
   get presentCount(): number {
-    return this.#presentCount;
+    return this.#inFile;
   }
 
   /** The state of a span; undefined when there is no such span. */
@@ -181,8 +210,8 @@ export class SpanStates {
     const to = from === undefined ? undefined : SPAN_STEPS[step].get(from);
     if (to === undefined) throw new SpanStepError(span, from, step);
     this.#states[span] = to;
-    if (from === PRESENT) this.#presentCount--;
-    if (to === PRESENT) this.#presentCount++;
+    if (isInFile(from)) this.#inFile--;
+    if (isInFile(to)) this.#inFile++;
     return to;
   }
 }

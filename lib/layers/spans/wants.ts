@@ -1,4 +1,5 @@
 import type { SpanArrivals } from "./arrivals.ts";
+import type { SpanChecks } from "./checks.ts";
 import { isBefore, type SpanClass } from "./classes.ts";
 import type { LayerSpans } from "./layer_spans.ts";
 import type { LayerReaderOptions } from "./options.ts";
@@ -12,6 +13,7 @@ export class SpanWants {
   readonly #spans: LayerSpans;
   readonly #layer: ScheduledLayer;
   readonly #arrivals: SpanArrivals;
+  readonly #checks: SpanChecks;
   readonly #read: ReadLayer;
 
   /** @param layer the layer in the form that the scheduler uses. */
@@ -20,11 +22,13 @@ export class SpanWants {
     spans: LayerSpans,
     layer: ScheduledLayer,
     arrivals: SpanArrivals,
+    checks: SpanChecks,
   ) {
     this.#options = options;
     this.#spans = spans;
     this.#layer = layer;
     this.#arrivals = arrivals;
+    this.#checks = checks;
     this.#read = {
       count: spans.states.count,
       start: (span) => options.spans.start(span),
@@ -99,6 +103,8 @@ export class SpanWants {
     switch (this.#spans.states.at(span)) {
       case SpanState.PRESENT:
         return null;
+      case SpanState.UNCHECKED:
+        return this.#check(span);
       case SpanState.HELD:
         this.#arrivals.tryDisk(span);
         return null;
@@ -112,6 +118,7 @@ export class SpanWants {
       case SpanState.FETCHING:
       case SpanState.INFLATING:
       case SpanState.RECALLED:
+      case SpanState.CHECKING:
         return this.#join(this.#spans.pending.get(span)!, cls);
       case undefined:
         throw new RangeError(`there is no span ${span}`);
@@ -125,6 +132,13 @@ export class SpanWants {
     return this.#spans.want(this.#layer, span, cls);
   }
 
+  #check(span: number): PendingSpan {
+    if (this.#spans.closed.aborted) {
+      throw this.#spans.error("closed", span, "the layer is no longer served");
+    }
+    return this.#checks.begin(span);
+  }
+
   #queue(span: number, cls: SpanClass): PendingSpan {
     const pending = this.#begin(span, cls);
     this.#options.scheduler.add(pending);
@@ -133,7 +147,8 @@ export class SpanWants {
 
   #join(pending: PendingSpan, cls: SpanClass): PendingSpan {
     pending.waiters++;
-    if (this.#spans.states.at(pending.span) !== SpanState.RECALLED) {
+    const state = this.#spans.states.at(pending.span);
+    if (state !== SpanState.RECALLED && state !== SpanState.CHECKING) {
       this.#options.scheduler.raise(pending, cls);
     } else if (isBefore(cls, pending.cls)) pending.cls = cls;
     return pending;
@@ -156,7 +171,10 @@ export class SpanWants {
     for (let span = ahead.first; span <= ahead.last; span++) {
       const state = this.#spans.states.at(span);
       // Others are here, under way, or cannot come.
-      if (state !== SpanState.MISSING && state !== SpanState.LEAVING) continue;
+      if (
+        state !== SpanState.MISSING && state !== SpanState.LEAVING &&
+        state !== SpanState.UNCHECKED
+      ) continue;
       this.#want(span, "prefetch");
     }
     this.#spans.watch(ahead.watch);

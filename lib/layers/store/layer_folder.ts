@@ -89,6 +89,7 @@ export class LayerFolder implements Disposable {
   readonly #isDataOld: boolean;
   readonly #ztocDigest: string;
   #isChecked: boolean;
+  #isDamageTold = false;
 
   private constructor(
     path: string,
@@ -177,6 +178,18 @@ export class LayerFolder implements Disposable {
   /** Whether the file of headers is as it was made. */
   get areHeadersWhole(): boolean {
     return this.headers?.isWhole(`${this.path}/headers`) ?? true;
+  }
+
+  /** Bytes of `data` are not those that an earlier process wrote: that is told once. */
+  tellChangedData(): void {
+    if (this.#isDamageTold) return;
+    this.#isDamageTold = true;
+    tellStateDamage({
+      path: `${this.path}/data`,
+      found:
+        "bytes of a span have another checksum than when they were written",
+      then: "the spans that were changed are fetched again",
+    });
   }
 
   /** Remembers that the whole tar has its diff ID. @throws Deno's errors */

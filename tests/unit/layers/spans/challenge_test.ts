@@ -45,6 +45,7 @@ function challenged(
     spans: spanTable(ztoc),
     compression: ztoc.compression,
     has: here,
+    compared: () => Promise.resolve(),
     copy(offset, into) {
       into.set(tar.subarray(offset, offset + into.length));
       return true;
