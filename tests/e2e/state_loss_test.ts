@@ -33,11 +33,15 @@ type Told = readonly [lost: boolean, truncated: boolean, flipped: boolean];
 
 interface File {
   readonly path: string;
+  /** Damaged in the same way with it. */
+  readonly and?: string;
   readonly told: Told;
   /** All three when not said. */
   readonly damages?: readonly Damage[];
   /** How the daemon ends: its databases are in one file after a stop, and in their logs after a kill. */
   readonly ends?: "killed" | "stopped";
+  /** When it is looked at; when the daemon starts, if not said. */
+  readonly seen?: "when it is read";
 }
 
 const ALWAYS: Told = [true, true, true];
@@ -53,11 +57,22 @@ const FILES_OF_ROOT: readonly File[] = [
   { path: "lock", told: NEVER },
   { path: "reserve", told: NEVER },
   { path: "erofs-tested", told: NEVER },
+  {
+    path: "slots.db",
+    and: "slot-mark",
+    told: ALWAYS,
+    damages: [flipped, truncated],
+    ends: "stopped",
+  },
 ];
 const FILES_OF_LAYERS: readonly File[] = [
-  { path: "layers/*/data", told: NEVER, damages: [lost, truncated] },
   { path: "layers/*/slot", told: [false, true, true] },
   { path: "layers/*/spans", told: [false, true, true] },
+  {
+    path: "layers/*/data",
+    told: [false, false, true],
+    seen: "when it is read",
+  },
   { path: "layers/*/ztoc", told: ALWAYS },
   { path: "layers/*/tree", told: NEVER },
   { path: "layers/*/headers", told: NEVER },
@@ -85,6 +100,12 @@ function cells(
 }
 
 const ALL_DAMAGES = [lost, truncated, flipped];
+
+/** The highest slot that a folder has. */
+const highestSlot = ({ root }: LazyHost) =>
+  Math.max(
+    ...[...Deno.readDirSync(`${root}/layers`)].map((f) => Number(f.name)),
+  );
 
 const dropCaches = () => Deno.writeTextFile("/proc/sys/vm/drop_caches", "1");
 
@@ -128,11 +149,12 @@ const originals = new Map<string, Uint8Array<ArrayBuffer>>();
 
 async function endsAnd(
   host: LazyHost,
-  { path, ends = "killed" }: File,
+  { path, and, ends = "killed" }: File,
   damage: Damage,
 ): Promise<number> {
   await (ends === "killed" ? host.killDaemon() : host.stopDaemon());
-  for (const one of pathsOf(host, path)) {
+  const both = and === undefined ? [path] : [path, and];
+  for (const one of both.flatMap((path) => pathsOf(host, path))) {
     // What no later start makes again is there for the next damage.
     const before = originals.get(one) ?? Deno.readFileSync(one);
     if (path.endsWith("diff-id")) originals.set(one, before);
@@ -159,11 +181,17 @@ for (
     let others = 0;
     for (const [number, file] of files.entries()) {
       for (const [at, damage] of cells(file.damages ?? ALL_DAMAGES, number)) {
-        await t.step(`${file.path} ${damage.name}`, async () => {
+        const name = [file.path, file.and ?? []].flat().join(" and ");
+        await t.step(`${name} ${damage.name}`, async () => {
           // Slots, so that there is something new in logs.
           await host.pull(await pushOther(registry, ++others));
           await checkedDuring({ host, image }, READ_SECONDS, async () => {
+            const highest = highestSlot(host);
             const before = await endsAnd(host, file, damage);
+            if (file.seen !== undefined) {
+              await host.reconnected();
+              assert.ok(await readsRight(host, image));
+            }
             const told = damagesSince(host, before);
             assert.equal(told.length > 0, file.told[at], told.join(", "));
             await host.reconnected();
@@ -179,6 +207,7 @@ for (
               new Set(told),
             );
             await host.pull(await pushOther(registry, ++others));
+            assert.ok(highestSlot(host) > highest, "no slot is given again");
           });
           assert.ok(await readsRight(host, image));
         });

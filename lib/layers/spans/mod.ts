@@ -31,6 +31,7 @@
  * | arrival: retry, check headers that cross spans, mark | `arrivals.ts`, `headers.ts`, `map.ts` |
  * | read cached bytes | `bytes.ts`, `uncached.ts` |
  * | bytes that a start pack brings ahead of their spans | `ranges.ts`, `range_table.ts`, `packed_reads.ts` |
+ * | compare what an earlier process left, before its first use | `checks.ts` |
  * | evict, withdraw, condemn | `evictions.ts` |
  * | keep all layers within a disk budget | `cache.ts` |
  * | check a whole layer against its diff ID | `whole.ts` |
