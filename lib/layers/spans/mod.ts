@@ -90,10 +90,12 @@ export {
   type InflateStream,
 } from "./inflate_pool.ts";
 export type {
+  FilePart,
   InflateOutcome,
   InflateWork,
   PackedBytes,
   SpanPacking,
+  SumOutcome,
 } from "./inflate_messages.ts";
 export { type CachedLayer, type IdleLayers, SpanCache } from "./cache.ts";
 export { type ChallengedLayer, showsLayer } from "./challenge.ts";
