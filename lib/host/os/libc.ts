@@ -54,7 +54,7 @@ export function chooseLibc(
 }
 
 /** The library's path on this host. */
-export const LIBC_PATH = chooseLibc(LIBC_PATHS, (path) => {
+export const LIBC_PATH: string = chooseLibc(LIBC_PATHS, (path) => {
   // A Worker may open the one that its parent opened; asking for another would show a prompt.
   const { state } = Deno.permissions.querySync({ name: "ffi", path });
   if (state !== "granted") throw new Deno.errors.NotCapable(path);
