@@ -67,18 +67,18 @@ export type InflateRequest =
 
 /** Bytes of a file; open until the answer is here. */
 export interface FilePart {
+  /** Shared by all threads of the process. */
   readonly fd: number;
+  /** Where they begin. */
   readonly offset: number;
+  /** How many they are. */
   readonly size: number;
 }
 
 /** What the bytes of a file are. */
 export type SumOutcome =
-  | {
-    readonly kind: "sum";
-    /** CRC-32. */
-    readonly sum: number;
-  }
+  /** They could be read, and this is their CRC-32. */
+  | { readonly kind: "sum"; readonly sum: number }
   /** The file ends before. */
   | { readonly kind: "short" }
   /** The disk gives an error; or the Worker broke down, which says nothing about the bytes. */
