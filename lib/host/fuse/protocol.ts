@@ -70,6 +70,8 @@ export const HAS_RESEND = 1 << 7;
 export const ALLOW_IDMAP = 1 << 8;
 /** The notification that triggers a resend. */
 export const NOTIFY_RESEND = 7;
+/** Of a notification: cached bytes of an inode are of no use any more. */
+export const NOTIFY_INVAL_INODE = 2;
 
 export const PROTOCOL_MAJOR = 7;
 /** Minor version whose structures are used. */

@@ -34,6 +34,11 @@ const symbols = {
     result: "i32",
     nonblocking: true,
   },
+  write: {
+    parameters: ["i32", "buffer", "usize"],
+    result: "i32",
+    nonblocking: true,
+  },
   fdatasync: { parameters: ["i32"], result: "i32", nonblocking: true },
 } as const;
 

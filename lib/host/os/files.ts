@@ -150,6 +150,19 @@ export async function dataSyncElsewhere(fd: number): Promise<void> {
   }
 }
 
+/**
+ * Writes a message on another thread, for a descriptor whose writes may wait for this process.
+ * @returns whether it was taken.
+ */
+export async function writeElsewhere(
+  fd: number,
+  message: Uint8Array<ArrayBuffer>,
+): Promise<boolean> {
+  const length = BigInt(message.length);
+  return await callElsewhere("write", fd, message, length) ===
+    message.length;
+}
+
 /** FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE (uapi/linux/falloc.h). */
 const PUNCH_HOLE = 0x01 | 0x02;
 

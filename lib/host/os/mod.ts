@@ -28,6 +28,7 @@ export {
   pwriteFully,
   readWholeFile,
   truncateFd,
+  writeElsewhere,
   writeText,
 } from "./files.ts";
 export {

@@ -90,6 +90,8 @@ export class ErofsFace {
   readonly #folder: string;
   /** Slots with a mount, or one being made. */
   readonly #mounted = new Set<number>();
+  /** Slots whose mount shows the FUSE tree, as their image could not be mounted. */
+  readonly #bound = new Set<number>();
   /** Slots whose mount was found and not claimed yet. */
   readonly #found = new Set<number>();
   /** By slot, the last operation that is queued or running: operations of a slot run in order. */
@@ -200,16 +202,11 @@ export class ErofsFace {
     const target = this.#mountpoint(slot);
     makeFolder(this.#folder, 0o755);
     makeFolder(target, 0o755);
-    const { blobMount, helper, onFallback } = this.#options;
-    const { failure, devices } = await helper.mount({
-      source: image,
-      target,
-      type: "erofs",
-      flags: LOWER_FLAGS,
-      data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
-    });
+    const { helper, onFallback } = this.#options;
+    const { failure, devices } = await this.#mountImage(slot, image);
     if (failure === null) return this.readAhead.mounted(slot, devices);
     // The directory was promised to the caller, so the FUSE tree is mounted there.
+    this.#bound.add(slot);
     onFallback(slot, `${failure}; the kernel's log (dmesg) may say more`);
     await fuse.ready;
     const { failure: bound } = await helper.mount({
@@ -224,10 +221,40 @@ export class ErofsFace {
     throw new Error(`layer cannot be shown in ${target}: ${bound}`);
   }
 
+  #mountImage(slot: number, image: string): ReturnType<MountHelper["mount"]> {
+    const { blobMount, helper } = this.#options;
+    return helper.mount({
+      source: image,
+      target: this.#mountpoint(slot),
+      type: "erofs",
+      flags: LOWER_FLAGS,
+      data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
+    });
+  }
+
+  /**
+   * Mounts a layer once more, over the mount that it has: nothing is cached of the new one. Who uses the old
+   * one keeps it.
+   * @returns false when the layer is not shown as an image.
+   * @throws Error when it cannot be mounted
+   */
+  async showAnew(slot: number): Promise<boolean> {
+    if (!this.#mounted.has(slot) || this.#bound.has(slot)) return false;
+    await this.#inTurn(slot, async () => {
+      if (this.#ended || !this.#mounted.has(slot)) return;
+      const image = `${this.#options.layersDirectory}/${slot}/${IMAGE_FILE}`;
+      const { failure, devices } = await this.#mountImage(slot, image);
+      if (failure !== null) throw new Error(failure);
+      this.readAhead.mounted(slot, devices);
+    });
+    return !this.#bound.has(slot);
+  }
+
   /** Unmounts a layer; processes inside keep it until they leave. */
   hide(slot: number): void {
     this.#found.delete(slot);
     this.readAhead.forget(slot);
+    this.#bound.delete(slot);
     if (!this.#mounted.delete(slot)) return;
     this.#inTurn(slot, () => this.#takeAway(slot));
   }

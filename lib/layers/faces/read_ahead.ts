@@ -6,6 +6,8 @@ const DEVICES = "/sys/class/bdi";
 const DEVICE = /^erofs-\d+$/;
 /** The kernel's default. A page fault reads this much around itself, even if it is not cached yet. */
 const CAREFUL_KB = 128;
+/** A pack holds what was read, and little around it. */
+const PACKED_KB = 32;
 /** More read-ahead means larger folios, fewer page faults and fewer READs. */
 const GENEROUS_KB = 1024;
 const FILE = "read-ahead-device";
@@ -16,8 +18,8 @@ const FILE = "read-ahead-device";
 const KEEP_AFTER_MS = 1_000;
 
 /**
- * Sets the kernel's read-ahead of EROFS mounts: large for complete layers, else the kernel's default,
- * because missing bytes that it reads ahead would have to be fetched.
+ * Sets the kernel's read-ahead of EROFS mounts: large for complete layers, small for those that a start pack
+ * brings, else the kernel's default, because missing bytes that it reads ahead would have to be fetched.
  *
  * No interface says which device belongs to a mount. But device names are never reused, and the mount
  * helper makes one mount at a time, so the mount's device is the only new one after it. If there is more
@@ -29,6 +31,7 @@ export class MountReadAhead {
   /** Device names by slot. */
   readonly #devices = new Map<number, string>();
   readonly #generous = new Set<number>();
+  readonly #packed = new Set<number>();
 
   /** Changes nothing yet. @param layersDirectory holds a folder for each slot. */
   constructor(layersDirectory: string) {
@@ -63,16 +66,28 @@ export class MountReadAhead {
     this.#apply(slot);
   }
 
+  /** Sets the read-ahead of a layer that is served from a start pack now, or no longer. */
+  setPack(slot: number, pack: "here" | "not here"): void {
+    if (pack === "here") this.#packed.add(slot);
+    else this.#packed.delete(slot);
+    this.#apply(slot);
+  }
+
   /** Forgets a layer that is not shown any more. */
   forget(slot: number): void {
     this.#devices.delete(slot);
     this.#generous.delete(slot);
+    this.#packed.delete(slot);
   }
 
   #apply(slot: number): void {
     const device = this.#devices.get(slot);
     if (device === undefined) return;
-    const kb = this.#generous.has(slot) ? GENEROUS_KB : CAREFUL_KB;
+    const kb = this.#generous.has(slot)
+      ? GENEROUS_KB
+      : this.#packed.has(slot)
+      ? PACKED_KB
+      : CAREFUL_KB;
     try {
       writeText(`${DEVICES}/${device}/read_ahead_kb`, String(kb));
     } catch (error) {

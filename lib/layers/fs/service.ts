@@ -1,3 +1,5 @@
+import { forgetCachedBytes } from "../../host/fuse/mod.ts";
+import { readWholeFile } from "../../host/os/mod.ts";
 import { MountHelper } from "../../host/mounting/mod.ts";
 import {
   ErofsFace,
@@ -6,7 +8,7 @@ import {
   type ShownLayer,
 } from "../faces/mod.ts";
 import type { RangeTable } from "../presence/mod.ts";
-import { dataBytes, LayerTree } from "../tree/mod.ts";
+import { dataBytes, LayerTree, MAX_TREE_BYTES, S } from "../tree/mod.ts";
 import { DeferredReads } from "./deferred_reads.ts";
 import { FailedReads } from "./failed_reads.ts";
 import type { ServedMount } from "./fuse_mount.ts";
@@ -330,9 +332,13 @@ export class LayerFileSystem implements AsyncDisposable {
 
   /** Where the FUSE tree shows a layer. */
   directory({ slot, hasXattrs }: { slot: number; hasXattrs: boolean }): string {
-    // Not on `n` if EROFS opens blobs there: then every open of a file there would cost a request.
-    const mount = hasXattrs || this.#directBlobs ? "x" : "n";
+    const mount = this.#mountOf({ hasXattrs });
     return `${this.#options.mountDirectory}/${mount}/${slot}`;
+  }
+
+  #mountOf({ hasXattrs }: { hasXattrs: boolean }): "n" | "x" {
+    // Not on `n` if EROFS opens blobs there: then every open of a file there would cost a request.
+    return hasXattrs || this.#directBlobs ? "x" : "n";
   }
 
   /**
@@ -342,6 +348,36 @@ export class LayerFileSystem implements AsyncDisposable {
   spansGone(slot: number): Promise<void> {
     this.#shared.slots.spansGone(slot);
     return this.#shared.readers.left();
+  }
+
+  /** A start pack brings bytes of a layer, or no longer: missing bytes that the kernel reads ahead are not in it. */
+  packHere(slot: number, pack: "here" | "not here"): void {
+    this.#erofs.readAhead.setPack(slot, pack);
+  }
+
+  /**
+   * Has the kernel forget bytes of a layer that it may have cached, for containers that start from now on. What
+   * runs on an EROFS mount keeps that mount and what is cached of it.
+   * @param isWrong whether bytes [from, to) of the data may be others than the layer's.
+   */
+  async showAnew(
+    slot: number,
+    isWrong: (from: number, to: number) => boolean,
+  ): Promise<void> {
+    const known = this.#layers.get(slot);
+    if (known === undefined || this.detached) return;
+    if (await this.#erofs.showAnew(slot)) return;
+    const path = `${this.#options.layersDirectory}/${slot}/tree`;
+    const tree = new LayerTree(readWholeFile(path, MAX_TREE_BYTES).slice());
+    const mount = this.#mountOf(known.layer);
+    const fd = this.#mounts.descriptor(MOUNT_NAMES.indexOf(mount));
+    if (fd === undefined) return;
+    for (let inode = 0; inode < tree.inodes; inode++) {
+      if (((tree.mode[inode] as number) & S.IFMT) !== S.IFREG) continue;
+      const from = tree.dataOffset[inode] as number;
+      if (!isWrong(from, from + (tree.size[inode] as number))) continue;
+      await forgetCachedBytes(fd, { hi: slot, lo: inode + 1 });
+    }
   }
 
   /** A layer is complete in its data file now, or no longer. */

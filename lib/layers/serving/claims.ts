@@ -5,6 +5,7 @@ import {
   type LayerIdentity,
   LostZtocError,
   LyingZtocError,
+  NO_PACK,
   SHARED,
   type SlotRecord,
   type SlotTableStore,
@@ -23,6 +24,8 @@ export interface LayerClaim {
   readonly identity: LayerIdentity;
   /** Diff ID of the layer in the image's configuration. */
   readonly diffId: Digest;
+  /** The digest of the image's load order: only images with that one get the layer. Default: `NO_PACK`. */
+  readonly pack?: string;
   /** Names who the image speaks for. */
   readonly claimant: string;
   /** The layer in the claimant's own registry. */
@@ -58,7 +61,7 @@ export interface ClaimedLayers {
  * after its own registry has shown that it has the layer (`showsLayer`), now or earlier. Otherwise the layer
  * counts as not here, and the image gets one of its own.
  *
- * | on this machine, by the same ztoc and diff ID | what the image gets |
+ * | on this machine, by the same ztoc, diff ID and pack | what the image gets |
  * |---|---|
  * | a layer that this claimant has a claim on | that one |
  * | a layer that somebody proved | that one, after a challenge |
@@ -78,12 +81,13 @@ export class LayerClaims {
    * @throws LyingZtocError, ZtocError, TreeCompileError, OsError, what `fetchZtoc` throws
    */
   async claim(claim: LayerClaim): Promise<OpenLayer> {
-    const { identity, diffId, claimant } = claim;
+    const { identity, diffId, claimant, pack = NO_PACK } = claim;
     const { slots } = this.#layers;
     const lie = slots.condemned(identity, diffId);
     if (lie !== null) throw new LyingZtocError(identity, lie);
     const here = slots.ofLayer(identity.layerDigest).filter((record) =>
-      record.ztocDigest === identity.ztocDigest && record.diffId === diffId
+      record.ztocDigest === identity.ztocDigest && record.diffId === diffId &&
+      record.pack === pack
     );
     const own = here.filter(({ slot }) => slots.claimOf(slot, claimant))
       .sort(sharedFirst)[0];
@@ -104,10 +108,12 @@ export class LayerClaims {
 
   /** A new layer, which nobody shares yet. */
   async #begin(claim: LayerClaim): Promise<OpenLayer> {
-    const { identity, diffId, claimant } = claim;
+    const { identity, diffId, claimant, pack = NO_PACK } = claim;
     const { slots } = this.#layers;
     const bytes = await claim.fetchZtoc();
-    const record = slots.assign(identity, { diffId, domain: claimant });
+    const record = slots.assign(identity, {
+      ...{ diffId, domain: claimant, pack },
+    });
     slots.claim(record.slot, claimant, "unproven");
     return await this.#layers.open(record, bytes, claim);
   }

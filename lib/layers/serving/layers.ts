@@ -4,7 +4,13 @@ import type { ServedMount } from "../fs/mod.ts";
 import { type Digest, isDigest, sha256 } from "../../formats/oci/mod.ts";
 import { disposeSource, type SpanSource } from "../spans/mod.ts";
 import { logger, tellStateDamage } from "../../telemetry/mod.ts";
-import { LostZtocError, LyingZtocError, SHARED, slotOf } from "../store/mod.ts";
+import {
+  LostZtocError,
+  LyingZtocError,
+  NO_PACK,
+  SHARED,
+  slotOf,
+} from "../store/mod.ts";
 import { sweepLayers } from "./gc.ts";
 import {
   type CacheFigures,
@@ -13,6 +19,7 @@ import {
   type MachineryOptions,
 } from "./machinery.ts";
 import type { LowerPart } from "../opening/mod.ts";
+import { StartPacks } from "./start_packs.ts";
 import { OpenLayer } from "./open_layer.ts";
 import { AheadOfReaders } from "./prefetched.ts";
 import { type WantedLayer, wantedOf } from "./wanted.ts";
@@ -50,6 +57,8 @@ export class LayerStore implements AsyncDisposable {
   readonly face: FaceChoice;
   /** Fetches what readers are expected to want. */
   readonly ahead: AheadOfReaders;
+  /** What is known of start packs. */
+  readonly packs: StartPacks;
   /** Served layers by slot. A closing layer is no longer in here, so its slot can be opened again. */
   readonly #layers = new Map<number, OpenLayer>();
   /** Layers that are being opened, by slot. */
@@ -72,6 +81,7 @@ export class LayerStore implements AsyncDisposable {
       options,
     );
     this.ahead = new AheadOfReaders(this.#machinery);
+    this.packs = new StartPacks(this.#machinery, () => this.all());
     this.#claims = new LayerClaims(this.#claimed());
   }
 
@@ -155,12 +165,8 @@ export class LayerStore implements AsyncDisposable {
     }
     const { slot } = slots.assign(identity);
     return await this.#open({
-      slot,
-      identity,
+      ...{ slot, identity, pack: NO_PACK, diffId, source, claimant },
       ztoc: { kind: "bytes", bytes: ztocBytes },
-      diffId,
-      source,
-      claimant,
       costly: "refused",
     });
   }
@@ -260,7 +266,7 @@ export class LayerStore implements AsyncDisposable {
     });
     slots.claim(slot, of.claimant, "proven");
     return await this.#open({
-      ...{ slot, identity, source, ...of },
+      ...{ slot, identity, pack: NO_PACK, source, ...of },
       ztoc: { kind: "bytes", bytes: ztocBytes },
       costly: "refused",
     });
@@ -314,7 +320,8 @@ export class LayerStore implements AsyncDisposable {
   ): Promise<OpenLayer | null> {
     const { slots, layersDirectory } = this.#machinery;
     for (const record of slots.ofLayer(layerDigest)) {
-      if (options.slot !== undefined && record.slot !== options.slot) continue;
+      if (record.slot !== (options.slot ?? record.slot)) continue;
+      if (options.slot === undefined && record.pack !== NO_PACK) continue;
       if (slots.condemned(record, record.diffId) !== null) continue;
       if (!isDigest(record.ztocDigest)) continue;
       const source = makeSource();

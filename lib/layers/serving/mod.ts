@@ -19,6 +19,8 @@ export {
 } from "./layers.ts";
 export { OpenLayer } from "./open_layer.ts";
 export { AheadOfReaders, type LayerRange } from "./prefetched.ts";
+export { LayerPack, type PackParts, type PackUse } from "./layer_pack.ts";
+export { StartPacks } from "./start_packs.ts";
 export type { WantedLayer } from "./wanted.ts";
 export type { Proof } from "./proof.ts";
 export type { Twin } from "./twins.ts";

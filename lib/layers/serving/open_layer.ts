@@ -17,6 +17,7 @@ import {
   type LayerIdentity,
 } from "../store/mod.ts";
 import type { DirectoryFacts, LayerTree } from "../tree/mod.ts";
+import { LayerPack } from "./layer_pack.ts";
 import { LayerLife, type LayerState } from "./life.ts";
 import type { Machinery } from "./machinery.ts";
 import { PatientReads } from "./patient_reads.ts";
@@ -71,6 +72,9 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   /** Which spans were read, one byte each. */
   readonly uses: Uint8Array;
 
+  /** What a start pack brings for it. */
+  readonly pack: LayerPack;
+
   readonly #machinery: Machinery;
   readonly #folder: LayerFolder;
   readonly #sources: SpanSources;
@@ -116,14 +120,21 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       onFetched: machinery.countFetched,
       onPresent: this.#onPresent,
       onRange: this.#onPresent,
+      onPackLie: (span, offset) => this.pack.onLie(span, offset),
       onComplete: this.#onComplete,
       onGone: this.#onGone,
       onLie: this.#onLie,
       onDamaged: () => folder.tellChangedData(),
     });
+    this.pack = new LayerPack({
+      ...{ slot, identity: wanted.identity, digest: wanted.pack, files },
+      ...{ reader: this.reader, slots: machinery.slots },
+      isOver: () => !this.isServed || files.detached,
+    });
     this.#reads = new PatientReads(this.reader, machinery.readWaitMs);
     this.#proof = new LayerProof({
-      ...{ slot, layerDigest, folder, map, sources },
+      ...{ slot, layerDigest, folder, map, sources, pack: wanted.pack },
+      ztocDigest: wanted.identity.ztocDigest,
       reader: this.reader,
       life: this.#life,
       closing: this.#stop.signal,
@@ -136,7 +147,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       // Last: readers may come from here on.
       const { directory, shown } = files.add(this, { ...tree, image }, marks);
       this.directory = directory;
-      this.shown = whenBoth(shown, folder.saved);
+      this.shown = Promise.all([shown, folder.saved]).then(() => {});
     } catch (error) {
       this.reader.close(); // nothing is under way
       throw error;
@@ -168,7 +179,8 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     const map = opened.use(folder.openMap(
       marks.presence,
       machinery.bootId,
-      `${wanted.identity.layerDigest} ${wanted.identity.ztocDigest}`,
+      `${wanted.identity.layerDigest} ${wanted.identity.ztocDigest} ${wanted.pack}`
+        .trimEnd(),
     ));
     const layer = new OpenLayer(
       wanted,
@@ -346,7 +358,10 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     if (keep && !uncached.broken.aborted) this.#syncNow();
     // Takes the presence bytes back: nothing writes them from here on. After `detach`, the layers stay
     // listed for the successor.
-    if (!files.detached) files.remove(this.slot);
+    if (!files.detached) {
+      files.remove(this.slot);
+      this.pack[Symbol.dispose]();
+    }
     this.map.freeze();
     await idle; // Workers write to the data file until then
     await this.map.close();
@@ -432,11 +447,4 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       error: error.message,
     });
   };
-}
-
-async function whenBoth(
-  one: Promise<void>,
-  other: Promise<void>,
-): Promise<void> {
-  await Promise.all([one, other]);
 }

@@ -23,6 +23,9 @@ const TWIN_MS = 30_000;
 export interface ProofParts {
   readonly slot: number;
   readonly layerDigest: string;
+  readonly ztocDigest: string;
+  /** `NO_PACK`, or the digest of its load order. */
+  readonly pack: string;
   readonly folder: LayerFolder;
   readonly map: SpanMap;
   readonly reader: LayerReader;
@@ -78,6 +81,14 @@ export class LayerProof implements Proof {
     return this.#parts.layerDigest;
   }
 
+  get ztocDigest(): string {
+    return this.#parts.ztocDigest;
+  }
+
+  get pack(): string {
+    return this.#parts.pack;
+  }
+
   get diffId(): Digest | null {
     return this.#parts.folder.diffId;
   }
@@ -122,6 +133,13 @@ export class LayerProof implements Proof {
     if (reader.complete || life.state === "condemned") return;
     if (!await this.sourcesShow(TWIN_MS, twin.challenged)) return;
     await reader.fillFrom(twin.challenged, closing, room);
+  }
+
+  async borrowFrom(twin: Twin): Promise<void> {
+    const { reader, life } = this.#parts;
+    if (reader.complete || life.state === "condemned") return;
+    if (!await this.sourcesShow(TWIN_MS, twin.challenged)) return;
+    reader.borrowFrom(twin.challenged);
   }
 
   async whenProven(signal: AbortSignal): Promise<boolean> {

@@ -9,6 +9,10 @@ export interface Twin {
   readonly slot: number;
   /** Digest of the layer blob. */
   readonly layerDigest: string;
+  /** Of the ztoc it is served by. */
+  readonly ztocDigest: string;
+  /** `NO_PACK`, or the digest of the load order whose pack's bytes it may hold. */
+  readonly pack: string;
   /** Diff ID that its images give it; null when none is known. */
   readonly diffId: string | null;
   /** The diff ID that the whole tar was found to have; null while it was not. */
@@ -17,12 +21,17 @@ export interface Twin {
   readonly challenged: ChallengedLayer;
   /** Fills it from a proven twin, if its sources show that they have that layer. Throws what keeps it from that. */
   fillFrom(twin: Twin): Promise<void>;
+  /** Takes spans from a twin by the same ztoc when they are asked for, if its sources show that they have that layer. */
+  borrowFrom(twin: Twin): Promise<void>;
 }
 
 /**
  * Twins: layers of one digest and diff ID that are served by different ztocs, or for different claimants. Each
  * has a data file of its own. Once one of them is proven, the others are filled from it, so that no byte is
  * fetched twice. Before that, nothing of one is ever shown by another.
+ *
+ * Layers that differ by their packs alone have one ztoc, so their spans are the same bytes by the same digests: what
+ * the one has fetched and checked, the other need not fetch. What came by a pack stays where it is.
  */
 export class Twins {
   readonly #open = new Map<string, Set<Twin>>();
@@ -47,6 +56,12 @@ export class Twins {
     for (const twin of this.#open.get(keyOf(layer)) ?? []) {
       if (twin.provenDiffId !== null) return this.#fill(layer, twin);
     }
+    for (const twin of this.#open.get(keyOf(layer)) ?? []) {
+      if (twin.pack === layer.pack || twin.ztocDigest !== layer.ztocDigest) {
+        continue;
+      }
+      return this.#tell(layer.borrowFrom(twin), layer, twin);
+    }
   }
 
   /** A layer was found to have its diff ID: its twins are filled. */
@@ -57,7 +72,11 @@ export class Twins {
   }
 
   #fill(layer: Twin, from: Twin): void {
-    layer.fillFrom(from).catch((error) =>
+    this.#tell(layer.fillFrom(from), layer, from);
+  }
+
+  #tell(filling: Promise<void>, layer: Twin, from: Twin): void {
+    filling.catch((error) =>
       log.warn("layer could not be filled from another of the same tar", {
         layer: layer.layerDigest,
         slot: layer.slot,

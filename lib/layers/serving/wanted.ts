@@ -8,6 +8,8 @@ export interface WantedLayer {
   readonly slot: number;
   /** The layer's digest and the ztoc's. */
   readonly identity: LayerIdentity;
+  /** `NO_PACK`, or the digest of the load order whose pack's bytes it may hold. */
+  readonly pack: string;
   /** The ztoc, of the digest that `identity` names. Its bytes belong to the layer from then on. */
   readonly ztoc: ZtocPlace;
   /** Diff ID that the whole tar must have; null when that was checked already. */
@@ -22,11 +24,12 @@ export interface WantedLayer {
 
 /** What is wanted of a slot's layer. @param ztocBytes null: the ztoc is on disk. */
 export function wantedOf(
-  { slot, layerDigest, ztocDigest }: SlotRecord,
+  { slot, layerDigest, ztocDigest, pack }: SlotRecord,
   ztocBytes: Uint8Array<ArrayBuffer> | null,
-): Pick<WantedLayer, "slot" | "identity" | "ztoc"> {
+): Pick<WantedLayer, "slot" | "identity" | "pack" | "ztoc"> {
   return {
     slot,
+    pack,
     identity: { layerDigest, ztocDigest },
     ztoc: ztocBytes === null
       ? { kind: "folder", digest: ztocDigest as Digest }

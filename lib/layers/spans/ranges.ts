@@ -260,6 +260,12 @@ export class LayerRanges {
     this.endOfPack();
   }
 
+  /** Whether any range, here or not, holds a byte of [from, to). */
+  touches(from: number, to: number): boolean {
+    const range = this.#table.firstBehind(0, this.#count, from);
+    return range < this.#count && this.#table.columns.starts[range]! < to;
+  }
+
   /** Bytes of ranges that came and are still here or were, and of those the ones that somebody has read. */
   usedBytes(): number {
     const { starts, ends, uses } = this.#table.columns;

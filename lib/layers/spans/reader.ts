@@ -56,10 +56,13 @@ export class LayerReader {
       evictions,
       checks,
     );
-    this.#wants = new SpanWants(options, spans, fetcher, arrivals, checks);
+    const copies = new SpanCopies(options, spans, fetcher, arrivals);
+    this.#copies = copies;
+    this.#wants = new SpanWants(
+      ...[options, spans, fetcher, arrivals, checks, copies] as const,
+    );
     this.#packed = new PackedReads(spans, this.#wants);
     this.#audit = new SpanAudit(options, spans, bytes, fetcher, checks);
-    this.#copies = new SpanCopies(options, spans, fetcher, arrivals);
     options.uncached.broken.addEventListener("abort", this.#disbelieve);
   }
 
@@ -202,6 +205,11 @@ export class LayerReader {
     room: () => number,
   ): Promise<void> {
     return this.#copies.from(tar, signal, room);
+  }
+
+  /** Takes spans from another layer by the same ztoc, when they are asked for and are there. */
+  borrowFrom(tar: ProvenTar): void {
+    this.#copies.borrowFrom(tar);
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { SpanArrivals } from "./arrivals.ts";
 import type { SpanChecks } from "./checks.ts";
 import { isBefore, type SpanClass } from "./classes.ts";
+import type { SpanCopies } from "./copies.ts";
 import type { LayerSpans } from "./layer_spans.ts";
 import type { LayerReaderOptions } from "./options.ts";
 import type { PendingSpan, ScheduledLayer } from "./pending.ts";
@@ -14,6 +15,7 @@ export class SpanWants {
   readonly #layer: ScheduledLayer;
   readonly #arrivals: SpanArrivals;
   readonly #checks: SpanChecks;
+  readonly #copies: SpanCopies;
   readonly #read: ReadLayer;
 
   /** @param layer the layer in the form that the scheduler uses. */
@@ -23,12 +25,14 @@ export class SpanWants {
     layer: ScheduledLayer,
     arrivals: SpanArrivals,
     checks: SpanChecks,
+    copies: SpanCopies,
   ) {
     this.#options = options;
     this.#spans = spans;
     this.#layer = layer;
     this.#arrivals = arrivals;
     this.#checks = checks;
+    this.#copies = copies;
     this.#read = {
       count: spans.states.count,
       start: (span) => options.spans.start(span),
@@ -141,7 +145,7 @@ export class SpanWants {
 
   #queue(span: number, cls: SpanClass): PendingSpan {
     const pending = this.#begin(span, cls);
-    this.#options.scheduler.add(pending);
+    if (!this.#copies.borrow(pending)) this.#options.scheduler.add(pending);
     return pending;
   }
 

@@ -21,6 +21,7 @@
  */
 export type { LayerIdentity } from "./identity.ts";
 export {
+  NO_PACK,
   SHARED,
   slotOf,
   type SlotPlace,

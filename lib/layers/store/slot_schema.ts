@@ -6,7 +6,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { StateVersionError } from "./errors.ts";
 
 /** Raised when the tables change. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 /** Checks that this release understands a database. @throws StateVersionError */
 export function assertKnown(database: DatabaseSync, path: string): void {
@@ -27,7 +27,41 @@ function versionOf(database: DatabaseSync): number {
  * @returns whether there was anything to do
  */
 export function makeTables(database: DatabaseSync): boolean {
-  if (versionOf(database) === SCHEMA_VERSION) return false;
+  const version = versionOf(database);
+  if (version === SCHEMA_VERSION) return false;
+  if (version < 2) makeClaims(database);
+  database.exec(`
+    BEGIN IMMEDIATE;
+    ALTER TABLE slots RENAME TO old_slots;
+    CREATE TABLE slots (
+      slot INTEGER PRIMARY KEY AUTOINCREMENT,
+      layer_digest TEXT NOT NULL,
+      ztoc_digest TEXT NOT NULL,
+      diff_id TEXT NOT NULL,
+      domain TEXT NOT NULL,
+      pack_digest TEXT NOT NULL,
+      UNIQUE (layer_digest, ztoc_digest, diff_id, domain, pack_digest)
+    ) STRICT;
+    INSERT INTO slots SELECT slot, layer_digest, ztoc_digest, diff_id, domain, '' FROM old_slots;
+    DELETE FROM sqlite_sequence WHERE name = 'slots';
+    INSERT INTO sqlite_sequence (name, seq)
+      SELECT 'slots', seq FROM sqlite_sequence WHERE name = 'old_slots';
+    DROP TABLE old_slots;
+    CREATE TABLE condemned_packs (
+      pack_digest TEXT NOT NULL,
+      layer_digest TEXT NOT NULL,
+      ztoc_digest TEXT NOT NULL,
+      reason TEXT NOT NULL,
+      PRIMARY KEY (pack_digest, layer_digest, ztoc_digest)
+    ) STRICT;
+    PRAGMA user_version = ${SCHEMA_VERSION};
+    COMMIT;
+  `);
+  return true;
+}
+
+/** From the first release's tables, or none, to those of the second, which know whose a layer is. */
+function makeClaims(database: DatabaseSync): void {
   database.exec(`
     BEGIN IMMEDIATE;
     CREATE TABLE IF NOT EXISTS slots (
@@ -70,8 +104,7 @@ export function makeTables(database: DatabaseSync): boolean {
       proven INTEGER NOT NULL,
       PRIMARY KEY (slot, claimant)
     ) STRICT;
-    PRAGMA user_version = ${SCHEMA_VERSION};
+    PRAGMA user_version = 2;
     COMMIT;
   `);
-  return true;
 }

@@ -13,6 +13,9 @@ import { CoalescedTask } from "./coalesced_task.ts";
 import type { SlotRow } from "./slot_files.ts";
 import { assertKnown, makeTables } from "./slot_schema.ts";
 
+/** A layer that holds no bytes of a start pack. */
+export const NO_PACK = "";
+
 /** The domain of a layer that somebody's registry has shown: whoever shows it too may use it. */
 export const SHARED = "";
 
@@ -27,10 +30,17 @@ export interface SlotRecord extends LayerIdentity {
   readonly diffId: string;
   /** `SHARED`, or the only claimant that may use it because nothing of it was shown yet. */
   readonly domain: string;
+  /**
+   * `NO_PACK`, or the digest of the load order whose pack's bytes it may hold: nobody can check those before
+   * their spans come, so they are seen by containers of images with that pack alone.
+   */
+  readonly pack: string;
 }
 
 /** Tells apart the served layers of one identity. */
-export type SlotPlace = Pick<SlotRecord, "diffId" | "domain">;
+export type SlotPlace =
+  & Pick<SlotRecord, "diffId" | "domain">
+  & Partial<Pick<SlotRecord, "pack">>;
 
 /** No slot is left: this state folder has served 2^32 layers. */
 export class SlotsExhaustedError extends Error {
@@ -170,28 +180,29 @@ export class SlotTableStore implements Disposable {
    */
   assign(
     { layerDigest, ztocDigest }: LayerIdentity,
-    { diffId, domain }: SlotPlace = { diffId: "", domain: SHARED },
+    { diffId, domain, pack = NO_PACK }: SlotPlace = {
+      diffId: "",
+      domain: SHARED,
+    },
   ): SlotRecord {
+    const place = { layerDigest, ztocDigest, diffId, domain, pack };
     const known = this.#database.prepare(
       `SELECT slot FROM slots
-       WHERE layer_digest = ? AND ztoc_digest = ? AND diff_id = ? AND domain = ?`,
-    ).get(layerDigest, ztocDigest, diffId, domain);
-    if (known !== undefined) {
-      const slot = Number(known.slot);
-      return { slot, layerDigest, ztocDigest, diffId, domain };
-    }
+       WHERE layer_digest = ? AND ztoc_digest = ? AND diff_id = ? AND domain = ? AND pack_digest = ?`,
+    ).get(layerDigest, ztocDigest, diffId, domain, pack);
+    if (known !== undefined) return { slot: Number(known.slot), ...place };
     this.#markNext();
     const insert = this.#database.prepare(
-      "INSERT INTO slots (layer_digest, ztoc_digest, diff_id, domain) VALUES (?, ?, ?, ?)",
+      "INSERT INTO slots (layer_digest, ztoc_digest, diff_id, domain, pack_digest) VALUES (?, ?, ?, ?, ?)",
     );
     const { lastInsertRowid } = this.#write(() =>
-      insert.run(layerDigest, ztocDigest, diffId, domain)
+      insert.run(layerDigest, ztocDigest, diffId, domain, pack)
     );
     const slot = Number(lastInsertRowid);
     if (slot > MAX_SLOT) {
       throw new SlotsExhaustedError(`slot ${slot} is beyond ${MAX_SLOT}`);
     }
-    return { slot, layerDigest, ztocDigest, diffId, domain };
+    return { slot, ...place };
   }
 
   /** The record of a slot; null when the slot is not in use. */
@@ -274,6 +285,37 @@ export class SlotTableStore implements Disposable {
     return row === undefined ? null : String(row.reason);
   }
 
+  /** Remembers that a pack held other bytes than a layer, as a ztoc's spans showed. Durable after `sync`. */
+  condemnPack(
+    pack: string,
+    { layerDigest, ztocDigest }: LayerIdentity,
+    reason: string,
+  ): void {
+    this.#database.prepare(
+      "INSERT OR REPLACE INTO condemned_packs (pack_digest, layer_digest, ztoc_digest, reason) VALUES (?, ?, ?, ?)",
+    ).run(pack, layerDigest, ztocDigest, reason);
+  }
+
+  /**
+   * Why a pack must not be used for an image; null if it may. Who finds out speaks for images alone that have
+   * that layer by that ztoc.
+   * @param layers of the image.
+   */
+  condemnedPack(
+    pack: string,
+    layers: readonly LayerIdentity[],
+  ): string | null {
+    const rows = this.#database.prepare(
+      "SELECT layer_digest, ztoc_digest, reason FROM condemned_packs WHERE pack_digest = ?",
+    ).all(pack);
+    const row = rows.find((row) =>
+      layers.some(({ layerDigest, ztocDigest }) =>
+        row.layer_digest === layerDigest && row.ztoc_digest === ztocDigest
+      )
+    );
+    return row === undefined ? null : String(row.reason);
+  }
+
   /** Every slot that is in use, in order. */
   all(): SlotRecord[] {
     return this.#database.prepare("SELECT * FROM slots ORDER BY slot").all()
@@ -318,6 +360,7 @@ function slotRecord(row: Record<string, unknown>): SlotRecord {
     ztocDigest: String(row.ztoc_digest),
     diffId: String(row.diff_id ?? ""),
     domain: String(row.domain ?? SHARED),
+    pack: String(row.pack_digest ?? NO_PACK),
   };
 }
 

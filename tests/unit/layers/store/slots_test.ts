@@ -240,3 +240,21 @@ Deno.test("opening a slot table that is whole writes nothing and tells nothing",
   assert.deepEqual(found(), before);
   assert.equal(toldOf(`${root}/slots.db`), null);
 });
+
+Deno.test("layers that differ by their packs have slots of their own, and a pack that lied is told to images with that layer and ztoc alone", () => {
+  using store = new SlotTableStore(":memory:");
+  const place = { diffId: "tar", domain: "image" };
+  const common = store.assign(LAYER, place);
+  const packed = store.assign(LAYER, { ...place, pack: "order" });
+  assert.notEqual(packed.slot, common.slot);
+  assert.equal(
+    store.assign(LAYER, { ...place, pack: "order" }).slot,
+    packed.slot,
+  );
+  assert.equal(store.get(packed.slot)?.pack, "order");
+  assert.equal(store.get(common.slot)?.pack, "");
+  store.condemnPack("order", LAYER, "it lied");
+  assert.equal(store.condemnedPack("order", [BY_OTHER_ZTOC, LAYER]), "it lied");
+  assert.equal(store.condemnedPack("order", [BY_OTHER_ZTOC]), null);
+  assert.equal(store.condemnedPack("other", [LAYER]), null);
+});
