@@ -11,12 +11,17 @@ const log = logger("images");
 
 /** The parts of an open layer that its pack needs. All stay the layer's. */
 export interface PackParts {
+  /** Of the layer. */
   readonly slot: number;
+  /** Of the layer, without its pack. */
   readonly identity: LayerIdentity;
   /** The digest of its load order, or `NO_PACK`. */
   readonly digest: string;
+  /** Of the layer. */
   readonly reader: LayerReader;
+  /** Shows the layer. */
   readonly files: LayerFileSystem;
+  /** Remembers packs that lied. */
   readonly slots: SlotTableStore;
   /** The layer is served no longer, or is left to a successor. */
   readonly isOver: () => boolean;

@@ -7,7 +7,7 @@ export class StartPacks {
   readonly #machinery: Machinery;
   readonly #all: () => readonly OpenLayer[];
 
-  /** @param all every served layer of that machinery. */
+  /** Knows nothing by itself. @param all every served layer of that machinery. */
   constructor(machinery: Machinery, all: () => readonly OpenLayer[]) {
     this.#machinery = machinery;
     this.#all = all;
