@@ -10,6 +10,8 @@ import {
   unixSocketAnswers,
 } from "../../support/host/mod.ts";
 import {
+  newerContainerd,
+  type NotHere,
   type SociPeer,
   sociPeer,
   sociRelease,
@@ -48,9 +50,7 @@ enable = true
 [background_fetch]
 disable = true
 `;
-const PEER_CONFIG = `[background_fetch]
-disable = true
-`;
+const PEER_CONFIG = DAEMON_CONFIG;
 const PEER_CONTENT = "/var/lib/soci-snapshotter-grpc/content";
 const RELEASE_FOLDER = "/var/tmp/soci-deno-soci-v0.16.1";
 
@@ -108,23 +108,32 @@ containerd_address = "${folder}/containerd.sock"
         containerd,
         snapshotter: "soci",
         pids: () => [daemon.pid],
-        async pull(image) {
-          const { program, args } = sociDenoCommand(
-            ...["pull", "--address", containerd.address],
-            ...["--tlscacert", caFile, "--quiet", image],
-          );
-          await run(program, args);
-        },
+        pull: (image) => ourPull(containerd, caFile, image),
         logs: daemon.logs,
       };
     },
   };
 }
 
+/** `soci-deno pull`, which asks the snapshotter for each layer as Kubernetes does. */
+async function ourPull(
+  containerd: Containerd,
+  caFile: string,
+  image: string,
+): Promise<void> {
+  const { program, args } = sociDenoCommand(
+    ...["pull", "--address", containerd.address],
+    ...["--tlscacert", caFile, "--quiet", image],
+  );
+  await run(program, args);
+}
+
 /** A release of the existing daemon. */
 function existing(
   options: Pick<Contestant, "name" | "title"> & {
-    find(): Promise<SociPeer | { reason: string }>;
+    find(): Promise<SociPeer | NotHere>;
+    /** Newer releases have no command that pulls, and need a newer containerd. */
+    newer: boolean;
   },
 ): Contestant {
   return {
@@ -141,7 +150,9 @@ function existing(
       const daemon = stack.use(
         await startSociPeer(peer, { caFile, config: PEER_CONFIG }),
       );
-      const containerd = await withProxy(stack, daemon.address);
+      const newer = options.newer ? await newerContainerd("2") : null;
+      if (newer !== null && "reason" in newer) throw new Error(newer.reason);
+      const containerd = await withProxy(stack, daemon.address, newer ?? {});
       return {
         containerd,
         snapshotter: "soci",
@@ -150,7 +161,8 @@ function existing(
             .filter(({ command }) => command.includes("soci-snapshotter-grpc"))
             .map(({ pid }) => pid),
         async pull(image) {
-          await daemon.soci(containerd, "image", "rpull", image);
+          if (options.newer) await ourPull(containerd, caFile, image);
+          else await daemon.soci(containerd, "image", "rpull", image);
         },
         logs: daemon.logs,
       };
@@ -171,6 +183,7 @@ export const CONTESTANTS: readonly Contestant[] = [
     name: "existing",
     title: "SOCI 0.4.1 (Debian)",
     find: sociPeer,
+    newer: false,
   }),
   existing({
     name: "existing-head",
@@ -179,16 +192,17 @@ export const CONTESTANTS: readonly Contestant[] = [
       exists(`${RELEASE_FOLDER}/soci-snapshotter-grpc`)
         ? await sociRelease()
         : { reason: "`deno task upstream` builds it" },
+    newer: true,
   }),
 ];
 
 function withProxy(
   stack: AsyncDisposableStack,
   address: string,
-  name = "soci",
+  { name = "soci", ...options }: { name?: string; binDir?: string } = {},
 ): Promise<Containerd> {
   const proxySnapshotters = [{ name, address }];
-  return startContainerd({ proxySnapshotters, logLevel: "debug" })
+  return startContainerd({ ...options, proxySnapshotters, logLevel: "debug" })
     .then((it) => stack.use(it));
 }
 
