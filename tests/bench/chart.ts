@@ -3,24 +3,33 @@
  * server. For benchmarks only; the program does not hold it.
  * @module
  */
-import { BarChart } from "echarts/charts";
+import { BarChart, ScatterChart } from "echarts/charts";
 import {
   GridComponent,
   LegendComponent,
   MarkLineComponent,
   TitleComponent,
 } from "echarts/components";
-import { init, use } from "echarts/core";
+import { init, setPlatformAPI, use } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
 
 use([
   BarChart,
+  ScatterChart,
   GridComponent,
   LegendComponent,
   MarkLineComponent,
   TitleComponent,
   SVGRenderer,
 ]);
+
+// Without a browser nobody knows how wide text is. Wide fonts are expected, so that nothing is cut off.
+setPlatformAPI({
+  measureText(text, font = "12px") {
+    const size = Number(/(\d+)px/.exec(font)?.[1] ?? 12);
+    return { width: text.length * size * 0.62 };
+  },
+});
 
 /** Bars side by side: a group for each thing measured, a colour for each contender. */
 export interface Chart {
@@ -31,6 +40,10 @@ export interface Chart {
   readonly series: readonly Series[];
   /** Where a line is drawn across all groups: 1 for ratios to a peer. */
   readonly line?: number;
+  /** The series are parts of one bar a group, not bars of their own. */
+  readonly stacked?: boolean;
+  /** A value a group, drawn as a line across its bars: a limit. */
+  readonly marks?: Series;
 }
 
 /** One contender: a value a group; NaN where there is none. */
@@ -44,20 +57,24 @@ const HEAD_HEIGHT = 110;
 const BAR_HEIGHT = 18;
 const GROUP_GAP = 14;
 /** Distinct for colour-blind readers (Okabe and Ito). */
-const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"];
+const COLOURS = [
+  ...["#0072b2", "#e69f00", "#009e73", "#cc79a7"],
+  ...["#56b4e9", "#d55e00", "#f0e442", "#999999"],
+];
 
 /** Draws horizontal bars, the first group on top. @returns the SVG document. */
 export function chart(
-  { title, unit, groups, series, line }: Chart,
+  { title, unit, groups, series, line, stacked = false, marks }: Chart,
 ): string {
+  const groupHeight = (stacked ? 1 : series.length) * BAR_HEIGHT;
   const drawing = init(null, null, {
     renderer: "svg",
     ssr: true,
     width: WIDTH,
-    height: HEAD_HEIGHT +
-      groups.length * (series.length * BAR_HEIGHT + GROUP_GAP),
+    height: HEAD_HEIGHT + groups.length * (groupHeight + GROUP_GAP),
   });
-  const round = (value: number) => Number(value.toPrecision(3));
+  const drawn = (value: number) =>
+    Number.isFinite(value) ? Number(value.toPrecision(3)) : null;
   drawing.setOption({
     animation: false,
     backgroundColor: "#ffffff",
@@ -79,27 +96,41 @@ export function chart(
       data: [...groups],
       axisTick: { show: false },
     },
-    series: series.map(({ name, values }, i) => ({
-      name,
-      type: "bar",
-      data: values.map((value) => Number.isFinite(value) ? round(value) : null),
-      label: { show: true, position: "right", fontSize: 11 },
-      ...(line !== undefined && i === 0
-        ? {
-          markLine: {
-            silent: true,
-            symbol: "none",
-            label: { show: false },
-            lineStyle: { color: "#444444", type: "dashed" },
-            data: [{ xAxis: line }],
-          },
-        }
-        : {}),
-    })),
+    series: [
+      ...series.map(({ name, values }, i) => ({
+        name,
+        type: "bar",
+        data: values.map((value) => drawn(value)),
+        ...(stacked ? { stack: "all" } : {
+          label: { show: true, position: "right", fontSize: 11 },
+        }),
+        ...(line !== undefined && i === 0 && { markLine: across(line) }),
+      })),
+      ...(marks === undefined ? [] : [{
+        name: marks.name,
+        type: "scatter",
+        data: marks.values.map((value) => drawn(value)),
+        symbol: "rect",
+        symbolSize: [3, groupHeight],
+        itemStyle: { color: "#000000" },
+        z: 5,
+      }]),
+    ],
   });
   try {
     return drawing.renderToSVGString();
   } finally {
     drawing.dispose();
   }
+}
+
+/** A dashed line across all groups. */
+function across(value: number) {
+  return {
+    silent: true,
+    symbol: "none",
+    label: { show: false },
+    lineStyle: { color: "#444444", type: "dashed" },
+    data: [{ xAxis: value }],
+  };
 }

@@ -5,22 +5,25 @@
  *
  * - `--rounds N` (5), `--images redis,python`, `--lines loopback,1g,100m,25m`, `--contestants
  *   overlayfs,soci-deno`: less of it.
- *
+ * - `--job`: after the first start of each, a job that reads four of five files of the image.
  * - `--needs`: find out anew what each start needs, and the time it takes when all of that is here.
+ * - `--report FILE`: only draw the report of an earlier run's JSON file.
  *
- * Images, what is published for them and what they need stay on disk between runs.
+ * Images, what is published for them and what they need stay on disk between runs. Leaves a JSON file
+ * and a report (HTML) in `tests/bench/results`.
  * @module
  */
 import { parseArgs } from "node:util";
-import { throttle } from "../support/link/mod.ts";
+import { measureAll } from "./coldstart/campaign.ts";
 import { CONTESTANTS } from "./coldstart/contestants.ts";
-import { describeLine, LINES } from "./coldstart/lines.ts";
-import { measureStart } from "./coldstart/measure.ts";
+import { LINES } from "./coldstart/lines.ts";
+import type { Outcome } from "./coldstart/outcome.ts";
 import { BenchRegistry } from "./coldstart/registry.ts";
-import { type Measured, summaryTable } from "./coldstart/summary.ts";
+import { report } from "./coldstart/report.ts";
+import { printSummary } from "./coldstart/summary.ts";
 import { NAMES } from "./coldstart/workloads.ts";
 import { saveResults } from "./results.ts";
-import { printMachine } from "./support.ts";
+import { describeMachine } from "./support.ts";
 
 const { values } = parseArgs({
   options: {
@@ -28,66 +31,52 @@ const { values } = parseArgs({
     images: { type: "string" },
     lines: { type: "string" },
     contestants: { type: "string" },
+    job: { type: "boolean", default: false },
     needs: { type: "boolean", default: false },
+    report: { type: "string" },
   },
 });
-const rounds = Number(values.rounds);
-const images = chosen(NAMES.map((name) => ({ name })), values.images);
-const lines = chosen(LINES, values.lines);
-const contestants = chosen(CONTESTANTS, values.contestants);
 
-printMachine();
-const able = [];
-for (const contestant of contestants) {
-  const reason = await contestant.missing();
-  if (reason === null) able.push(contestant);
-  else console.log(`skipped: ${contestant.title}: ${reason}`);
-}
-const found: Measured[] = [];
-{
-  await using registry = await BenchRegistry.start();
-  for (const { name } of images) {
-    for (const { publication } of able) {
-      await registry.publish(name, publication);
-    }
-  }
-  for (const line of lines) {
-    await using link = line.limits === null
-      ? null
-      : await throttle(registry.host, line.limits);
-    const port = link === null ? {} : { port: Number(link.host.split(":")[1]) };
-    for (const { name } of images) {
-      for (let round = 0; round < rounds; round++) {
-        for (const contestant of able) {
-          const published = await registry.publish(
-            name,
-            contestant.publication,
-          );
-          const start = await measureStart(registry, contestant, {
-            ...{ name, published, ...port },
-          });
-          found.push({
-            line: line.name,
-            image: name,
-            contestant: contestant.name,
-            start,
-          });
-          console.log(
-            `${describeLine(line)}, ${name}, ${contestant.title}: ${
-              (start.totalMs / 1000).toFixed(2)
-            } s, ${(start.bytes / 1e6).toFixed(1)} MB`,
-          );
-        }
-      }
-    }
-  }
-}
-summaryTable(found);
-const saved = saveResults("coldstart", { rounds, found });
-console.log(`\nsaved: ${saved}`);
+if (values.report === undefined) await measureAndSave();
+else await draw(values.report);
 Deno.exit(0); // Workers of the lines
 
-/** The ones of a list that were asked for by name, all when none was. */
+async function measureAndSave(): Promise<void> {
+  const machine = describeMachine();
+  console.log(machine);
+  const rounds = Number(values.rounds);
+  const lines = chosen(LINES, values.lines);
+  const ways = [];
+  const contestants = [];
+  for (const contestant of chosen(CONTESTANTS, values.contestants)) {
+    const { name, title } = contestant;
+    const skipped = await contestant.missing();
+    ways.push({ name, title, skipped });
+    if (skipped === null) contestants.push(contestant);
+    else console.log(`skipped: ${title}: ${skipped}`);
+  }
+  const names = chosen(NAMES.map((name) => ({ name })), values.images);
+  await using registry = await BenchRegistry.start();
+  const measured = await measureAll(registry, {
+    ...{ lines, contestants, rounds, job: values.job, needs: values.needs },
+    images: names.map(({ name }) => name),
+  });
+  const at = new Date().toISOString();
+  const outcome: Outcome = { at, machine, rounds, lines, ways, ...measured };
+  printSummary(outcome);
+  const saved = saveResults("coldstart", { outcome });
+  console.log(`\nsaved: ${saved}`);
+  await draw(saved);
+}
+
+async function draw(path: string): Promise<void> {
+  const { outcome } = JSON.parse(await Deno.readTextFile(path));
+  const drawn = path.replace(/json$/, "html");
+  await Deno.writeTextFile(drawn, report(outcome));
+  console.log(`report: ${drawn}`);
+}
+
+/** The ones of a list that were asked for by name, all when none was. @throws Error */
 function chosen<T extends { readonly name: string }>(
   all: readonly T[],
   names: string | undefined,

@@ -137,11 +137,16 @@ export function printTable(
   for (const row of rows) console.log(line(row));
 }
 
+/** On what kind of machine figures arise, and how busy it is. */
+export function describeMachine(): string {
+  const [load] = Deno.loadavg();
+  return `Deno ${Deno.version.deno}, kernel ${Deno.osRelease()}, ` +
+    `${navigator.hardwareConcurrency} cores, load ${
+      (load as number).toFixed(1)
+    } at the start`;
+}
+
 /** Says once on what kind of machine the figures arose. */
 export function printMachine(): void {
-  const [load] = Deno.loadavg();
-  console.log(
-    `Deno ${Deno.version.deno}, kernel ${Deno.osRelease()}, ${navigator.hardwareConcurrency} cores, ` +
-      `load ${(load as number).toFixed(1)} at the start`,
-  );
+  console.log(describeMachine());
 }

@@ -82,13 +82,13 @@ async function find(
     await containerd.tryCtr(["tasks", "rm", "-f", id]);
     await containerd.tryCtr(["containers", "rm", id]);
   };
+  const layers = layerFolders(containerd);
   let floorMs = Infinity;
   for (let run = 0; run < WARM_RUNS; run++) {
     const { ms, id } = await start();
     floorMs = Math.min(floorMs, ms);
     await end(id);
   }
-  const layers = layerFolders(containerd);
   await dropCaches();
   const readAhead = noReadAhead();
   try {
@@ -101,7 +101,7 @@ async function find(
   }
 }
 
-/** Where overlayfs has the layers of the only image, lowest first. */
+/** Where overlayfs has the layers of the only image, lowest first, before it has anything else. */
 function layerFolders({ folder }: Containerd): string[] {
   const snapshots =
     `${folder}/root/io.containerd.snapshotter.v1.overlayfs/snapshots`;

@@ -31,6 +31,7 @@ export class PackageLayers {
       await unpackPackages(root, all.filter((it) => !present.has(it)), {
         keepMerged: this.#roots.length === 1,
       });
+      await compilePython(root);
       await Deno.writeTextFile(`${root}.packages`, JSON.stringify(all));
     }
     this.#present = JSON.parse(await Deno.readTextFile(`${root}.packages`));
@@ -69,6 +70,17 @@ chroot "$root.merged" /bin/sh -ec "$3"
 umount -R "$root.merged"
 rm -rf "$root.work"; rmdir "$root.merged"
 : > "$root.done"`;
+
+/** Compiles Python's modules, which happens when Debian's packages of them are installed. */
+async function compilePython(root: string): Promise<void> {
+  await run("sh", [
+    "-ec",
+    'cd "$1"; for folder in usr/lib/python3 usr/lib/python3.*; do ' +
+    'if test -d "$folder"; then /usr/bin/python3 -m compileall -qq ' +
+    '--invalidation-mode timestamp -s "$1" -p / "$folder" || true; fi; done',
+    ...["sh", root],
+  ]);
+}
 
 /** The packages and all they need, as apt would install them on an empty machine. */
 async function closure(names: readonly string[]): Promise<string[]> {

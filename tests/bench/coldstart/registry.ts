@@ -3,7 +3,7 @@
  * runs: a publication is made again when the code that makes it has changed.
  * @module
  */
-import { sha256 } from "../../../lib/formats/oci/mod.ts";
+import { MEDIA, sha256 } from "../../../lib/formats/oci/mod.ts";
 import {
   type CertificateAuthority,
   type DockerRegistry,
@@ -11,14 +11,17 @@ import {
   sociDenoCommand,
   startDockerRegistry,
 } from "../../support/host/mod.ts";
-import { type Image, pushImage } from "../../support/images/mod.ts";
+import { pushImage, type PushOptions } from "../../support/images/mod.ts";
 import { nameLoopback } from "../../support/peer/mod.ts";
 import { cacheFolder, run, someFiles } from "../support.ts";
+import { type Contents, contentsOf, type Manifests } from "./contents.ts";
 import { coldStartImage } from "./images.ts";
 import type { Name } from "./workloads.ts";
 
 const HOST = "coldstart.soci-deno.test";
 const TAG = "1";
+/** A tag that says that all is there. */
+const DONE = "done";
 const ROOT = new URL("../../../", import.meta.url).pathname;
 /** What decides about the bytes of indexes and all that goes with them. */
 const MAKERS = ["lib/formats", "lib/indexes", "lib/layers/builder"];
@@ -35,15 +38,9 @@ const BUILD_FLAGS: Readonly<Record<Publication, readonly string[]>> = {
   index: ["--min-layer-size", "0"],
 };
 
-/** Blobs and manifests that a start fetches, by what they are. */
-export type Kind = "manifest" | "config" | "index" | "ztoc" | "layer" | "other";
-
 /** An image in the registry, by one publication. */
-export interface Published {
+export interface Published extends Contents {
   readonly repository: string;
-  /** Of the image's manifest. */
-  readonly digest: string;
-  readonly kinds: ReadonlyMap<string, Kind>;
 }
 
 /** docker-registry with a certificate for a name, and a storage that stays. */
@@ -94,111 +91,55 @@ export class BenchRegistry implements AsyncDisposable {
   /** Sees to it that an image is here with what belongs to it. */
   async publish(name: Name, publication: Publication): Promise<Published> {
     const repository = `coldstart/${name}/${publication}-${this.#key}`;
-    if (!await this.#has(repository, "done")) {
+    const manifests: Manifests = (tag) =>
+      this.#bytes(`${repository}/manifests/${tag}`);
+    if (await manifests(DONE) === null) {
       const image = await coldStartImage(name);
       console.log(`publishing ${repository} (kept for later runs)`);
-      await this.#push(repository, image);
+      await pushImage(this.host, `${repository}:${TAG}`, image, this.#push);
       await this.#build(repository, publication);
-      await this.#mark(repository, image);
+      await pushImage(this.host, `${repository}:${DONE}`, image, this.#push);
     }
-    const { digest } = await this.#json(repository, TAG);
-    return { repository, digest, kinds: await this.#kinds(repository) };
+    return { repository, ...await contentsOf(TAG, manifests) };
   }
 
-  async #push(repository: string, image: Image): Promise<void> {
-    await pushImage(this.host, `${repository}:${TAG}`, image, {
-      scheme: "https",
-      caCerts: [this.authority.certPem],
-    });
+  /** The ztocs of an image's layers. */
+  ztocs(
+    { repository, ztocs }: Published,
+  ): Promise<Array<Uint8Array<ArrayBuffer> | null>> {
+    return Promise.all(
+      ztocs.map((digest) =>
+        digest === null ? null : this.#bytes(`${repository}/blobs/${digest}`)
+      ),
+    );
   }
 
   async #build(repository: string, publication: Publication): Promise<void> {
     const { program, args } = sociDenoCommand(
       ...["build-index", ...BUILD_FLAGS[publication]],
-      ...[
-        "--tlscacert",
-        this.authority.certPath,
-        this.reference({ repository }),
-      ],
+      ...["--tlscacert", this.authority.certPath],
+      this.reference({ repository }),
     );
     await run(program, args);
   }
 
-  /** A second tag, which says that all is there. */
-  async #mark(repository: string, image: Image): Promise<void> {
-    await this.#fetch(`${repository}/manifests/done`, {
-      method: "PUT",
-      headers: { "content-type": image.mediaType },
-      body: image.manifest as Uint8Array<ArrayBuffer>,
-    });
+  get #push(): PushOptions {
+    return { scheme: "https", caCerts: [this.authority.certPem] };
   }
 
-  async #has(repository: string, tag: string): Promise<boolean> {
-    const response = await this.#fetch(`${repository}/manifests/${tag}`);
-    await response.body?.cancel();
-    return response.status === 200;
-  }
-
-  /** What each digest of a repository is. */
-  async #kinds(repository: string): Promise<Map<string, Kind>> {
-    const kinds = new Map<string, Kind>();
-    const image = await this.#json(repository, TAG);
-    kinds.set(image.config!.digest, "config");
-    for (const layer of image.layers!) kinds.set(layer.digest, "layer");
-    kinds.set(image.digest, "manifest");
-    kinds.set(TAG, "manifest");
-    const fallback = image.digest.replace(":", "-");
-    kinds.set(fallback, "index");
-    const referrers = await this.#json(repository, fallback);
-    for (const { digest } of referrers.manifests ?? []) {
-      kinds.set(digest, "index");
-      const index = await this.#json(repository, digest);
-      for (const blob of index.layers ?? []) {
-        kinds.set(blob.digest, kindOf(blob.mediaType));
-      }
-    }
-    return kinds;
-  }
-
-  async #json(repository: string, tag: string): Promise<AnyManifest> {
-    const response = await this.#fetch(`${repository}/manifests/${tag}`);
-    const bytes = await response.bytes();
-    return {
-      ...JSON.parse(new TextDecoder().decode(bytes)),
-      digest: sha256(bytes),
-    };
-  }
-
-  #fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    const accept = "application/vnd.oci.image.manifest.v1+json, " +
-      "application/vnd.oci.image.index.v1+json";
-    return fetch(`https://${this.host}/v2/${path}`, {
-      ...init,
-      headers: { accept, ...init.headers },
+  async #bytes(path: string): Promise<Uint8Array<ArrayBuffer> | null> {
+    const accept = [MEDIA.ociManifest, MEDIA.ociIndex].join(", ");
+    const response = await fetch(`https://${this.host}/v2/${path}`, {
+      headers: { accept },
       client: this.client,
     });
+    const bytes = await response.bytes();
+    return response.ok ? bytes : null;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stack.disposeAsync();
   }
-}
-
-interface Part {
-  readonly digest: string;
-  readonly mediaType: string;
-}
-
-interface AnyManifest {
-  readonly digest: string;
-  readonly config?: Part;
-  readonly layers?: readonly Part[];
-  readonly manifests?: readonly Part[];
-}
-
-function kindOf(mediaType: string): Kind {
-  // An index lists its ztocs as plain bytes.
-  return mediaType === "application/octet-stream" ? "ztoc" : "other";
 }
 
 /** Changes with the code that makes indexes. */

@@ -1,5 +1,5 @@
 /** What a registry has sent, by kind, out of its access log. @module */
-import type { Kind } from "./registry.ts";
+import type { Kind } from "./contents.ts";
 
 /** Payload bytes and requests, by kind. */
 export type Traffic = Partial<
