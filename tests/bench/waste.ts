@@ -1,12 +1,12 @@
 /**
  * `deno task bench:waste`: what is fetched ahead of readers, and whether that was right.
  *
- * - A cold start of Python with numpy, scipy and pandas over 100 Mbit/s and 5 ms: seconds until the imports
- *   are done, compressed bytes fetched, those read ahead, and those of them that nobody has read.
+ * - Cold starts of Python with numpy, scipy and pandas, and of Java, over 100 Mbit/s and 5 ms: seconds
+ *   until they have ended, compressed bytes fetched, those read ahead, and those of them that nobody has read.
  * - All files of a cold image, one after another, on the loopback: seconds, and bytes a second.
  *
  * The argument is the number of rounds (3 when not given); each begins with a new daemon and empty
- * folders. A second argument, `start` or `sequential`, runs only that part.
+ * folders. A second argument, `python`, `java` or `sequential`, runs only that part.
  * @module
  */
 import { buildIndex, LazyHost, sociDeno } from "../e2e/host.ts";
@@ -14,16 +14,16 @@ import type { DaemonStatus } from "../../cmd/daemon.ts";
 import { ctrRun, startDockerRegistry } from "../support/host/mod.ts";
 import { pushImage } from "../support/images/mod.ts";
 import { throttle } from "../support/link/mod.ts";
-import { debianImage } from "./debian_image.ts";
+import { coldStartImage } from "./coldstart/images.ts";
+import { WORKLOADS } from "./coldstart/workloads.ts";
 import { saveResults } from "./results.ts";
 import { median, printMachine, printTable, timed } from "./support.ts";
 
 const LINE = { bitsPerSecond: 100e6, delayMs: 2.5 };
-const REPOSITORY = "bench/waste:1";
-const START = ["/usr/bin/python3", "-c", "import numpy, scipy.linalg, pandas"];
+const NAMES = ["python", "java"] as const;
 const SEQUENTIAL = [
-  ...["/usr/bin/find", "/", "-xdev", "-type", "f"],
-  ...["-exec", "/bin/cat", "{}", "+"],
+  ...["/bin/sh", "-c"],
+  "find / -xdev -type f -exec cat {} + > /dev/null",
 ];
 
 interface Figures {
@@ -42,6 +42,9 @@ async function cold(image: string, args: readonly string[]): Promise<Figures> {
     })
   );
   if (value.code !== 0) throw new Error(value.stderr);
+  if (Deno.env.has("TRACE")) {
+    console.log(await Deno.readTextFile(`${host.folder}/daemon.log`));
+  }
   const answer = await sociDeno("status", "--json", "--root", host.root);
   return { ms, fetched: (JSON.parse(answer.stdout) as DaemonStatus).fetched };
 }
@@ -49,12 +52,17 @@ async function cold(image: string, args: readonly string[]): Promise<Figures> {
 printMachine();
 const rounds = Number(Deno.args[0] ?? 3);
 await using registry = await startDockerRegistry();
-await pushImage(registry.host, REPOSITORY, await debianImage());
-await buildIndex("--min-layer-size", "0", `${registry.host}/${REPOSITORY}`);
+for (const name of NAMES) {
+  await pushImage(registry.host, `bench/${name}:1`, await coldStartImage(name));
+  await buildIndex("--min-layer-size", "0", `${registry.host}/bench/${name}:1`);
+}
 await using link = await throttle(registry.host, LINE);
+const started = (name: typeof NAMES[number]) =>
+  cold(`${link.host}/bench/${name}:1`, WORKLOADS[name].measured.args);
 const parts = {
-  start: () => cold(`${link.host}/${REPOSITORY}`, START),
-  sequential: () => cold(`${registry.host}/${REPOSITORY}`, SEQUENTIAL),
+  python: () => started("python"),
+  java: () => started("java"),
+  sequential: () => cold(`${registry.host}/bench/python:1`, SEQUENTIAL),
 };
 const found: Record<string, Figures[]> = {};
 for (let round = 0; round < rounds; round++) {

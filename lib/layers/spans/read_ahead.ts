@@ -53,13 +53,13 @@ export interface ReadLayer {
 export function readAhead(
   layer: ReadLayer,
   offset: number,
-  first: number,
   last: number,
 ): Ahead | null {
   if (last + 1 >= layer.count) return null;
-  const size = layer.end(first) - layer.start(first);
-  if (offset - layer.start(first) > size * BEGINNING_SHARE) return null;
-  const run = spansRead(layer, first);
+  // A read across a border begins the span behind it.
+  const size = layer.end(last) - layer.start(last);
+  if (offset - layer.start(last) > size * BEGINNING_SHARE) return null;
+  const run = spansRead(layer, last);
   if (run < LEAST_READ) return null;
   const rate = layer.bytesPerMs();
   const limit = Math.min(

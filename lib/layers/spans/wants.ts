@@ -170,7 +170,7 @@ export class SpanWants {
     const { map, uncached } = this.#options;
     for (let span = first; span <= last; span++) map.unwatch(span);
     if (uncached.broken.aborted) return; // only memory is left, and there is little of it
-    const ahead = readAhead(this.#read, offset, first, last);
+    const ahead = readAhead(this.#read, offset, last);
     if (ahead === null || this.#spans.closed.aborted) return;
     for (let span = ahead.first; span <= ahead.last; span++) {
       const state = this.#spans.states.at(span);
