@@ -42,6 +42,7 @@ import {
   stateDamages,
 } from "../lib/telemetry/mod.ts";
 import { mountHelperArguments } from "./program.ts";
+import { whyNoStart } from "./start_error.ts";
 import { VERSION } from "./version.ts";
 
 const log = logger("serve");
@@ -238,7 +239,7 @@ async function run(
     }));
   } catch (error) {
     ready.reject(error);
-    throw error;
+    throw whyNoStart(error, root);
   } finally {
     predecessor?.[Symbol.dispose]();
   }

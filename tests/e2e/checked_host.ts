@@ -14,11 +14,15 @@ import { buildIndex, type DaemonProcess, LazyHost } from "./host.ts";
 export async function hostWithImage(
   registry: TestRegistry,
   daemon: DaemonProcess = {},
+  config?: string,
 ) {
   const image = `${registry.host}/checked:1`;
   await pushImage(registry.host, "checked:1", checkedImage());
   await buildIndex("--min-layer-size", "0", "--span-size", "256KiB", image);
-  const host = await LazyHost.start({ daemon });
+  const host = await LazyHost.start({
+    daemon,
+    ...(config !== undefined && { config }),
+  });
   await host.reconnected();
   const { layers } = await host.pull(image);
   assert.deepEqual(

@@ -37,6 +37,14 @@ function codeOf(cause: unknown): string | null {
     : null;
 }
 
+/** Whether an error says that the disk, or what a user may have of it, is full; SQLite's, too. */
+export function isFullDisk(error: unknown): boolean {
+  const code = error instanceof FileError ? error.code : codeOf(error);
+  return code === "ENOSPC" || code === "EDQUOT" ||
+    (error instanceof Error &&
+      /database or disk is full/.test(error.message));
+}
+
 /** Whether an error says that nothing can be written to that file system. */
 export function isReadOnlyDisk(error: unknown): boolean {
   if (error instanceof FileError) return error.code === "EROFS";

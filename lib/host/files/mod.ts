@@ -8,7 +8,12 @@
  * Every failure is a `FileError`, or an `OpenFolderError`, that names the file.
  * @module
  */
-export { FileError, type FileStep, isReadOnlyDisk } from "./errors.ts";
+export {
+  FileError,
+  type FileStep,
+  isFullDisk,
+  isReadOnlyDisk,
+} from "./errors.ts";
 export { makeScratchFolder } from "./scratch.ts";
 export { isFullDatabase, readDatabase, type SpareRoom } from "./database.ts";
 export type { DamagedRow, DroppedRow } from "./row_sums.ts";

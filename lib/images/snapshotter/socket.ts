@@ -24,7 +24,7 @@ export async function listenPrivately(
   const parent = address.slice(0, address.lastIndexOf("/")) || "/";
   Deno.mkdirSync(parent, { recursive: true, mode: 0o711 });
   await assertFree(address, whenTaken);
-  const folder = Deno.makeTempDirSync({ dir: parent, prefix: "." });
+  const folder = privateFolder(parent, address);
   try {
     const path = `${folder}/s`;
     await listen(path);
@@ -32,6 +32,18 @@ export async function listenPrivately(
     Deno.renameSync(path, address);
   } finally {
     Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+function privateFolder(parent: string, address: string): string {
+  try {
+    return Deno.makeTempDirSync({ dir: parent, prefix: "." });
+  } catch (error) {
+    throw new SnapshotterSetupError(
+      address,
+      "the socket cannot be made there (say another place with --address)",
+      { cause: error },
+    );
   }
 }
 
