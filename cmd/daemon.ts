@@ -210,6 +210,10 @@ async function run(
           maxQueue: config.background_fetch.max_queue_size,
           dropPolicy: config.background_fetch.drop_policy,
         },
+        prefetch: {
+          enabled: config.prefetch.enable,
+          maxLayers: config.prefetch.max_concurrency,
+        },
         removedLayers: config.cache.keep_removed ? "kept" : "discarded",
       }),
     );

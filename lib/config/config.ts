@@ -19,6 +19,8 @@ export interface Config {
   readonly blob: BlobConfig;
   /** Fetching in the background. */
   readonly background_fetch: BackgroundFetchConfig;
+  /** Prefetch lists. */
+  readonly prefetch: PrefetchConfig;
   /** What is kept of layers. */
   readonly cache: CacheConfig;
   /** How layers are opened. */
@@ -51,6 +53,14 @@ export interface BlobConfig {
   readonly min_wait_msec: number;
   /** The longest wait between two tries, ms. Default 300 000. */
   readonly max_wait_msec: number;
+}
+
+/** `[prefetch]`: the prefetch lists of indexes. */
+export interface PrefetchConfig {
+  /** true: what they name is fetched as soon as its layer is open. Default: false. */
+  readonly enable: boolean;
+  /** Layers that are prefetched at once. Default 0: any number. */
+  readonly max_concurrency: number;
 }
 
 /** `[background_fetch]`: layers are completed while nobody waits. */

@@ -15,6 +15,7 @@ export type {
   HttpConfig,
   MirrorConfig,
   OpeningConfig,
+  PrefetchConfig,
   PullModeConfig,
   PullModesConfig,
   ResolverConfig,

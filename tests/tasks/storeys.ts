@@ -54,6 +54,7 @@ const SIDE_BY_SIDE = [
   "tests/e2e/build_index_test.ts",
   "tests/e2e/pull_test.ts",
   "tests/e2e/status_test.ts",
+  "tests/e2e/prefetch_test.ts",
   "tests/e2e/gc_test.ts",
   "tests/e2e/soci_peer_test.ts",
   "tests/e2e/volumes_test.ts",

@@ -39,6 +39,7 @@ export {
 export {
   EMPTY_CONFIG,
   EMPTY_CONFIG_DIGEST,
+  MAX_PREFETCH_BYTES,
   SOCI_ANNOTATION,
   SOCI_MEDIA,
 } from "./names.ts";

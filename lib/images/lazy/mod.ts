@@ -19,5 +19,6 @@ export {
   imageDirectories,
 } from "./image_directories.ts";
 export { ImageLayerProvider, type ProviderOptions } from "./provider.ts";
+export type { PrefetchOptions } from "./prefetch_lists.ts";
 export type { RegistryBlobs, RegistrySpanSource } from "./source.ts";
 export type { WholeStream } from "./whole_stream.ts";

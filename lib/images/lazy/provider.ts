@@ -33,6 +33,7 @@ import { type ImageService, NO_NAMESPACE } from "./open.ts";
 import { LayerUses, notAhead, served, type Use, useKey } from "./layer_uses.ts";
 import { keyOf, providedImage } from "./provided_image.ts";
 import { nameOf } from "./source.ts";
+import { PrefetchLists, type PrefetchOptions } from "./prefetch_lists.ts";
 import { ownDirectories } from "./own_directories.ts";
 
 const log = logger("images");
@@ -44,6 +45,8 @@ const AHEAD_MS = 10 * 60_000;
 export interface ProviderOptions {
   /** Whether and when the rest of a layer is fetched without a reader. */
   readonly background: BackgroundOptions;
+  /** Whether the prefetch lists of indexes are followed. */
+  readonly prefetch: PrefetchOptions;
   /** What happens to a layer's cache when its last snapshot is removed. */
   readonly removedLayers: "discarded" | "kept";
 }
@@ -64,6 +67,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   readonly #stop = new AbortController();
   readonly #filler: BackgroundFiller;
   readonly #ahead = new LayersAhead();
+  readonly #lists: PrefetchLists;
 
   /** Opens nothing yet. @param images stays the caller's. */
   constructor(
@@ -73,6 +77,11 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     readonly options: ProviderOptions,
   ) {
     this.#filler = new BackgroundFiller(options.background);
+    this.#lists = new PrefetchLists(
+      images.client,
+      images.store,
+      options.prefetch,
+    );
   }
 
   async imageKey(
@@ -136,7 +145,10 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     );
     const failure = failureKey(image, layer.descriptor.digest);
     opening.then(
-      () => this.#failures.forget(failure),
+      (opened) => {
+        this.#failures.forget(failure);
+        this.#lists.run(image, opened, this.#stop.signal);
+      },
       (error) => this.#failures.add(failure, error),
     );
     return this.#use(useKey(image, layer, claimant), claimant.id, opening);
