@@ -4,6 +4,7 @@ import type { Invocation, Ready } from "./workloads.ts";
 
 const TIMEOUT_MS = 300_000;
 const PROBE_MS = 4;
+const FREE_TIMEOUT_MS = 10_000;
 
 /** A container that became ready. */
 export interface Started {
@@ -32,6 +33,7 @@ export async function startUntilReady(
   },
 ): Promise<Started> {
   const { image, snapshotter, invocation, ready, id } = options;
+  if (invocation.port !== null) await untilFree(invocation.port);
   const from = now();
   const child = new Deno.Command("ctr", {
     args: [
@@ -105,5 +107,19 @@ async function portAnswers(
       // nobody listens yet
     }
     await pause(PROBE_MS);
+  }
+}
+
+/** Waits until nobody listens on a port: a program of the start before, or of another run. */
+async function untilFree(port: number): Promise<void> {
+  const deadline = now() + FREE_TIMEOUT_MS;
+  while (true) {
+    try {
+      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    } catch {
+      return;
+    }
+    if (now() > deadline) throw new Error(`something listens on port ${port}`);
+    await pause(100);
   }
 }

@@ -56,6 +56,7 @@ export class BenchRegistry implements AsyncDisposable {
 
   static async start(): Promise<BenchRegistry> {
     await using stack = new AsyncDisposableStack();
+    stack.use(await onlyRun());
     const authority = stack.use(await makeCertificateAuthority());
     stack.use(nameLoopback(HOST));
     const server = stack.use(
@@ -140,6 +141,18 @@ export class BenchRegistry implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.stack.disposeAsync();
   }
+}
+
+/** Waits until no other run uses the same folders and ports. */
+async function onlyRun(): Promise<Disposable> {
+  const folder = `${cacheFolder()}/coldstart`;
+  await Deno.mkdir(folder, { recursive: true });
+  const file = await Deno.open(`${folder}/lock`, { create: true, write: true });
+  if (!await file.tryLock(true)) {
+    console.log("another run is under way: waiting for its end");
+    await file.lock(true);
+  }
+  return file;
 }
 
 /** Changes with the code that makes indexes. */
