@@ -1,4 +1,6 @@
 /** The ways to bring an image to a container that are measured beside each other. @module */
+import type { DaemonStatus } from "../../../cmd/daemon.ts";
+import { askStatus } from "../../../lib/host/handover/mod.ts";
 import {
   type Containerd,
   ctrPull,
@@ -28,8 +30,8 @@ export interface Node {
   pids(): number[];
   /** Brings an image, as far as this way does before a container can be made. */
   pull(image: string): Promise<void>;
-  /** What the daemon has said. */
-  logs(): string;
+  /** What the daemon itself counts; null where it tells nothing. */
+  figures(): Promise<unknown>;
 }
 
 /** One way. */
@@ -68,7 +70,7 @@ const overlayfs: Contestant = {
       snapshotter: "overlayfs",
       pids: () => [],
       pull: (image) => ctrPull(containerd, image, { caPath }),
-      logs: () => containerd.logs(),
+      figures: nothing,
     };
   },
 };
@@ -109,7 +111,11 @@ containerd_address = "${folder}/containerd.sock"
         snapshotter: "soci",
         pids: () => [daemon.pid],
         pull: (image) => ourPull(containerd, caFile, image),
-        logs: daemon.logs,
+        async figures() {
+          const status = await askStatus(`${folder}/root/control.sock`);
+          const { layers: _, ...figures } = status as DaemonStatus;
+          return figures;
+        },
       };
     },
   };
@@ -164,7 +170,7 @@ function existing(
           if (options.newer) await ourPull(containerd, caFile, image);
           else await daemon.soci(containerd, "image", "rpull", image);
         },
-        logs: daemon.logs,
+        figures: nothing,
       };
     },
   };

@@ -31,6 +31,8 @@ export interface Start {
   /** Of the lazy daemon, from the pull's command on; null where there is none. */
   readonly cpuMs: number | null;
   readonly residentMb: number | null;
+  /** What the daemon counted itself; null where it tells nothing. */
+  readonly figures: unknown;
   /** From the pull's command to the end of a job that reads most of the image; null without one. */
   readonly jobMs: number | null;
 }
@@ -85,6 +87,7 @@ export async function measureStart(
   const pids = node.pids();
   const after = usageOf(pids);
 
+  const figures = await node.figures();
   const log = node.containerd.logs();
   const preparedAt = timeInLog(log, 'msg="prepare snapshot"');
   const runsAt = timeInLog(log, "topic=/tasks/start");
@@ -98,7 +101,7 @@ export async function measureStart(
       container: runsAt === null ? null : runsAt - started.from,
       program: started.at - (runsAt ?? started.from),
     },
-    traffic,
+    ...{ traffic, figures },
     bytes: bytes ?? totalBytes(traffic),
     jobMs: options.job ? await readMost(node, reference) - from : null,
     cpuMs: pids.length === 0 ? null : after.cpuMs - before.cpuMs,
