@@ -240,6 +240,7 @@ async function run(
     new DiskReserve(root).takeBack();
     control = stack.use(ControlServer.listen(`${root}/control.sock`, {
       status: () => daemonStatus(options, store),
+      expect: ({ image, manifest }) => provider.images.expect(image, manifest),
     }));
   } catch (error) {
     ready.reject(error);

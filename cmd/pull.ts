@@ -4,6 +4,7 @@
  */
 import { parseDigest } from "../lib/formats/oci/mod.ts";
 import { type PulledLayer, pullImage } from "../lib/images/pulling/mod.ts";
+import { tellExpected } from "../lib/host/control/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
 import { platformFlag } from "./build_flags.ts";
 import {
@@ -19,6 +20,7 @@ import {
   REGISTRY_OPTIONS,
   registryClient,
 } from "./registry_flags.ts";
+import { daemonRoot, DEFAULT_ROOT } from "./root.ts";
 import { Session, SESSION_HELP } from "./session.ts";
 
 const HELP = `
@@ -32,6 +34,8 @@ Flags:
                           also CONTAINERD_SNAPSHOTTER)
   --platform OS/ARCH      which image of a multi-platform one (default: this machine's)
   --soci-index-digest D   use this index and no other
+  --root DIR              the daemon's root, to tell it of the image early (default
+                          ${DEFAULT_ROOT}; also SOCI_SNAPSHOTTER_ROOT)
   -q, --quiet             print the manifest digest alone
   --json                  the result as JSON
 ${SESSION_HELP}
@@ -49,6 +53,7 @@ export const pullCommand: Command = {
         snapshotter: { type: "string" },
         platform: { type: "string" },
         "soci-index-digest": { type: "string" },
+        root: { type: "string" },
         quiet: { type: "boolean", short: "q", default: false },
         json: { type: "boolean", default: false },
         ...SESSION_OPTIONS,
@@ -62,6 +67,7 @@ export const pullCommand: Command = {
     const reference = parseReference(image);
     const snapshotter = values.snapshotter ??
       Deno.env.get("CONTAINERD_SNAPSHOTTER") ?? "soci";
+    const control = `${daemonRoot(values.root)}/control.sock`;
     const started = performance.now();
     await using session = await Session.open(values);
     using client = registryClient(values, reference.host);
@@ -75,8 +81,12 @@ export const pullCommand: Command = {
       snapshotter,
       reference,
       platform: platformFlag(values.platform),
-      ...(values["soci-index-digest"] !== undefined &&
-        { indexDigest: parseDigest(values["soci-index-digest"]) }),
+      ...(values["soci-index-digest"] === undefined
+        ? {
+          onManifest: (manifest) =>
+            tellExpected(control, { image: `${reference}`, manifest }),
+        }
+        : { indexDigest: parseDigest(values["soci-index-digest"]) }),
       onDownload: ({ digest, size }, bytes) => {
         const task = downloads.get(digest) ??
           progress.task(digest.slice(7, 19), size);

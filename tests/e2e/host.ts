@@ -242,7 +242,7 @@ containerd_address = "${folder}/containerd.sock"
       "--json",
       "--address",
       this.containerd.address,
-      ...["--namespace", namespace],
+      ...["--namespace", namespace, "--root", this.root],
       ...this.registryFlags,
       image,
     );

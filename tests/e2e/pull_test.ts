@@ -19,7 +19,8 @@ import {
   TarBuilder,
 } from "../support/images/mod.ts";
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
-import { sociDeno } from "./host.ts";
+import { buildIndex, LazyHost, sociDeno } from "./host.ts";
+import { digestsIn } from "./tools_host.ts";
 
 const layer = (name: string, bytes: number) =>
   layerBlob(new TarBuilder().file(name, incompressible(bytes, name.length)));
@@ -234,4 +235,31 @@ Deno.test("a pull takes containerd's address with and without its scheme, from t
   const other = await sociDeno(...line, "--address", "tcp://127.0.0.1:1");
   assert.equal(other.code, 2);
   assert.match(other.stderr, /say a path or unix:/);
+});
+
+Deno.test("the daemon asks for the index while pull asks for the configuration: three round trips until both are here", async () => {
+  await using registry = startRegistry();
+  const image = makeImage({ layers: [layer("one", 1000), layer("two", 2000)] });
+  const name = `${registry.host}/app:1`;
+  await pushImage(registry.host, "app:1", image);
+  const index = digestsIn(await buildIndex("--min-layer-size", "0", name))
+    .at(-1)!;
+  await using host = await LazyHost.start();
+  registry.requests.length = 0;
+  const asked = Promise.withResolvers<void>();
+  registry.intercept = async (path) => {
+    if (path.endsWith(index)) asked.resolve();
+    // One after the other, nobody would ever ask for the index.
+    if (path.endsWith(image.configDigest)) await asked.promise;
+    return null;
+  };
+  const { layers } = await host.pull(name);
+  assert.deepEqual(layers.map(({ outcome }) => outcome), ["served", "served"]);
+  const paths = registry.requests.map(({ path }) => path);
+  const times = (part: string) =>
+    paths.filter((path) => path.includes(part)).length;
+  assert.equal(times("/referrers/"), 1);
+  assert.equal(times(index), 1);
+  assert.equal(times(`/manifests/${image.digest}`), 1, "by the daemon");
+  assert.ok(times(image.configDigest) <= 2);
 });

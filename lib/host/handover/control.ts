@@ -1,4 +1,4 @@
-import { sha256 } from "../../formats/oci/mod.ts";
+import { connect, elsewhere, type ExpectedImage } from "../control/mod.ts";
 import { isReadOnlyDisk, removeIfThere, writeAll } from "../files/mod.ts";
 import { endProcess, processStart, signalProcess } from "../os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
@@ -37,9 +37,26 @@ export class TakeoverError extends Error {
  *                 ◄───────────────── end of the stream: made by the kernel, when the last thread is gone
  */
 interface Message {
-  readonly say: "ask" | "willing" | "begin" | "quiet" | "ready" | "status";
+  readonly say:
+    | "ask"
+    | "willing"
+    | "begin"
+    | "quiet"
+    | "ready"
+    | "status"
+    | "expect";
   readonly protocol?: number;
   readonly pid?: number;
+  readonly image?: unknown;
+  readonly manifest?: unknown;
+}
+
+/** What a running daemon is asked, beside takeovers. */
+export interface ControlQuestions {
+  /** What a `status` question is answered with, as JSON. */
+  readonly status: () => unknown;
+  /** Told of an image that is about to be pulled; not checked. */
+  readonly expect?: (image: ExpectedImage) => void;
 }
 
 /** One end of the connection: one JSON object per line. */
@@ -103,31 +120,27 @@ export interface Takeover {
 export class ControlServer implements Disposable {
   readonly #listener: Deno.Listener<Deno.Conn>;
   readonly #socket: string;
-  readonly #status: () => unknown;
+  readonly #questions: ControlQuestions;
   readonly #asked = Promise.withResolvers<Takeover>();
 
   private constructor(
     listener: Deno.Listener<Deno.Conn>,
     socket: string,
-    status: () => unknown,
+    questions: ControlQuestions,
   ) {
     this.#listener = listener;
     this.#socket = socket;
-    this.#status = status;
+    this.#questions = questions;
     this.#accept();
   }
 
   /**
    * Listens on a Unix socket, replacing what is there: the caller holds the daemon's lock.
    * @param path in a folder that only root may enter.
-   * @param options.status what a `status` question is answered with, as JSON.
    */
-  static listen(
-    path: string,
-    options: { readonly status: () => unknown },
-  ): ControlServer {
+  static listen(path: string, questions: ControlQuestions): ControlServer {
     const { listener, socket } = listenAt(path);
-    return new ControlServer(listener, socket, options.status);
+    return new ControlServer(listener, socket, questions);
   }
 
   /** Resolves when a successor wants to begin. */
@@ -151,7 +164,14 @@ export class ControlServer implements Disposable {
     const ask = await line.hear();
     if (ask?.say === "status") {
       using _line = line;
-      return await line.say(this.#status());
+      return await line.say(this.#questions.status());
+    }
+    if (ask?.say === "expect") {
+      using _line = line;
+      const { image, manifest } = ask;
+      if (typeof image !== "string" || typeof manifest !== "string") return;
+      this.#questions.expect?.({ image, manifest });
+      return;
     }
     if (ask?.say !== "ask") return line[Symbol.dispose]();
     await line.say(
@@ -254,12 +274,6 @@ export class Predecessor implements Disposable {
   }
 }
 
-/** Where the socket is when the disk of `path` takes no name; only root may make one there. */
-function elsewhere(path: string): string {
-  const id = sha256(new TextEncoder().encode(path)).slice("sha256:".length);
-  return `/run/soci-deno-${id.slice(0, 16)}.sock`;
-}
-
 function listenAt(
   path: string,
 ): { listener: Deno.Listener<Deno.Conn>; socket: string } {
@@ -280,23 +294,6 @@ function listen(path: string): Deno.Listener<Deno.Conn> {
   const listener = Deno.listen({ transport: "unix", path });
   Deno.chmodSync(path, SOCKET_MODE);
   return listener as Deno.Listener<Deno.Conn>;
-}
-
-/** A connection to the daemon that listens at `path`, or elsewhere for it; null when none runs. */
-async function connect(path: string): Promise<Deno.Conn | null> {
-  return await connectAt(path) ?? await connectAt(elsewhere(path));
-}
-
-async function connectAt(path: string): Promise<Deno.Conn | null> {
-  try {
-    return await Deno.connect({ transport: "unix", path });
-  } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.ConnectionRefused
-    ) return null;
-    throw error;
-  }
 }
 
 /**

@@ -35,6 +35,7 @@ export {
 export {
   askStatus,
   askTakeover,
+  type ControlQuestions,
   ControlServer,
   Predecessor,
   type Takeover,

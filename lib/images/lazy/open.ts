@@ -2,6 +2,7 @@ import { IndexingError } from "../../layers/builder/mod.ts";
 import {
   type Descriptor,
   type Digest,
+  isDigest,
   layerCompression,
   type Platform,
 } from "../../formats/oci/mod.ts";
@@ -11,7 +12,11 @@ import {
   type IndexedImage,
   ztocOf,
 } from "../../remote/image/mod.ts";
-import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
+import {
+  parseReference,
+  type Reference,
+  type RegistryClient,
+} from "../../remote/registry/mod.ts";
 import { FileSpanSource } from "../../layers/spans/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import {
@@ -104,6 +109,22 @@ export class ImageService {
     );
     this.store.expectLayers(); // while the first requests are under way
     return image;
+  }
+
+  /**
+   * An image is about to be pulled: its registry is asked now. Whoever pulls is told what goes wrong.
+   * @param imageRef as it is asked for. @param manifestDigest of the platform's manifest.
+   */
+  expect(imageRef: string, manifestDigest: string): void {
+    if (!isDigest(manifestDigest)) return;
+    Promise.try(() =>
+      this.byManifest(parseReference(imageRef), manifestDigest, null)
+    ).catch((error) =>
+      log.debug("expected image cannot be read", {
+        image: imageRef,
+        error: String(error),
+      })
+    );
   }
 
   /**

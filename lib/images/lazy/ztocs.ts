@@ -13,6 +13,8 @@ import { unpackZtoc } from "./unpack_ztoc.ts";
 const log = logger("images");
 /** How often a compressed ztoc on its way is looked at, ms. */
 const LOOK_MS = 1000;
+/** So often in a row: this process itself may have been busy. */
+const SLOW_LOOKS = 2;
 /** One that would take longer than this in all is not waited for alone, ms. */
 const PATIENCE_MS = 8000;
 
@@ -144,13 +146,16 @@ class Progress implements Disposable {
     this.isSlow = promise;
     let spentMs = 0;
     let before = 0;
+    let slowLooks = 0;
     this.#timer = setInterval(() => {
       spentMs += LOOK_MS;
       // By what came of late: one that stops shortly before its end is slow too.
       const leftMs = LOOK_MS * (bytes - this.#arrived) /
         (this.#arrived - before);
       before = this.#arrived;
-      if (!(spentMs + leftMs <= PATIENCE_MS)) resolve("slow");
+      const isSlow = !(spentMs + leftMs <= PATIENCE_MS);
+      slowLooks = isSlow ? slowLooks + 1 : 0;
+      if (slowLooks === SLOW_LOOKS) resolve("slow");
     }, LOOK_MS);
   }
 

@@ -30,11 +30,13 @@ export async function pullImage(request: PullRequest): Promise<PullResult> {
 }
 
 async function findImage(
-  { client, reference, platform, signal }: PullRequest,
+  { client, reference, platform, signal, onManifest }: PullRequest,
 ): Promise<FoundImage> {
   const source = new RegistryPlace(client, reference);
   const family = await readFamily(source, signal);
-  const image = await family.one(platform, signal);
+  const descriptor = await family.chooseOne(platform, signal);
+  onManifest?.(descriptor.digest);
+  const image = await family.image(descriptor, signal);
   return { family, image, layers: await image.layers(signal) };
 }
 

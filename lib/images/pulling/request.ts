@@ -19,6 +19,8 @@ export interface PullRequest {
   readonly indexDigest?: Digest | undefined;
   /** Aborts the pull, which then cleans up what it had begun. */
   readonly signal?: AbortSignal | undefined;
+  /** Told which manifest it is, before that is read. */
+  readonly onManifest?: (manifest: Digest) => void;
   /** Told of each layer that is there. */
   readonly onLayer?: (layer: PulledLayer) => void;
   /** Told of bytes of layers that had to be downloaded. */

@@ -140,9 +140,17 @@ export class ImageFamily implements Document {
     platform: Platform | undefined,
     signal?: AbortSignal,
   ): Promise<Image> {
+    return await this.image(await this.chooseOne(platform, signal), signal);
+  }
+
+  /** Which image {@link one} means, before its manifest is read. */
+  async chooseOne(
+    platform: Platform | undefined,
+    signal?: AbortSignal,
+  ): Promise<Descriptor> {
     const platforms = platform === undefined ? undefined : [platform];
     const [chosen] = await this.choose({ platforms }, signal);
-    return await this.image(chosen as Descriptor, signal);
+    return chosen as Descriptor;
   }
 }
 
