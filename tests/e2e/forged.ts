@@ -103,7 +103,7 @@ export function beginningOf(
 
 /** The ztocs of an image's v1 index, by layer digest. */
 export async function ztocsOf(
-  { url }: TestRegistry,
+  { url }: Pick<TestRegistry, "url">,
   repository: string,
   { digest, layers }: { digest: Digest; layers: readonly LayerBlob[] },
 ): Promise<Map<Digest, Uint8Array>> {

@@ -62,7 +62,10 @@ export class SpanArrivals {
       this.#spans.closed.throwIfAborted();
       if (this.#accept(pending.span, outcome)) return;
       this.#assertRetried(pending, outcome);
-      if (outcome.kind === "digest") this.#options.sources.did(source, "lied");
+      if (outcome.kind === "digest") {
+        this.#options.sources.did(source, "lied");
+        this.#options.scheduler.lied(source);
+      }
       this.#options.scheduler.again(pending, source);
     } catch (error) {
       this.#fail(pending, error);

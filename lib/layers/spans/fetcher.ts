@@ -104,8 +104,7 @@ export class LayerFetcher implements ScheduledLayer {
           stream ??= this.#stream(
             request,
             pending,
-            from,
-            end - request.received,
+            { start: from, end },
           );
           stream?.reached(bytes, request.received);
           break;
@@ -172,17 +171,17 @@ export class LayerFetcher implements ScheduledLayer {
 
   /** Inflates a span while it arrives, if a reader waits and it saves time. */
   #stream(
-    { lane }: RangeRequest,
+    { lane, received }: RangeRequest,
     { span, cls }: PendingSpan,
-    start: number,
-    missing: number,
+    range: { readonly start: number; readonly end: number },
   ): InflateStream | null {
     const { compression, pool, scheduler } = this.#options;
     if (compression !== "gzip" || cls === "background") return null;
-    if (lane.slow) return null; // it would occupy a Worker's memory for a long time
+    // It would occupy a Worker's memory for a long time, or its time for nothing.
+    if (lane.slow || lane.lies) return null;
     const rate = scheduler.bytesPerMs(lane.host);
-    if (rate > 0 && missing / rate < MIN_STREAM_MS) return null;
-    return pool.stream(() => this.work(span), start, lane.name);
+    if (rate > 0 && (range.end - received) / rate < MIN_STREAM_MS) return null;
+    return pool.stream(() => this.work(span), range, lane.name);
   }
 
   /** What an inflate Worker is to do with a span's bytes. */

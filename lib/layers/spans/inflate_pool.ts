@@ -11,8 +11,10 @@ import type {
 import { FairShares } from "./shares.ts";
 import { TurnQueue } from "./turn_queue.ts";
 
-/** A piece of an arriving span is posted once it has this many bytes. */
+/** A piece of an arriving span is posted once it has this many bytes… */
 const PIECE_BYTES = 64 * 1024;
+/** … and a large span in about so many pieces: on a fast line, posting takes longer than the bytes do. */
+const PIECES = 8;
 /** Workers are stopped after being idle this long, ms: each takes 11 MB and its buffers. */
 const IDLE_MS = 120_000;
 /** Spans that one Worker may inflate while they arrive: each holds some MiB of memory. */
@@ -201,13 +203,13 @@ export class InflatePool implements Disposable {
 
   /**
    * Like `run`, for a span of which only the beginning has arrived.
-   * @param start where it begins in the bytes that `reached` and `finish` are given.
+   * @param range where it begins and ends in the bytes that `reached` and `finish` are given.
    * @param share whose span it is: no share can take all places for streams.
    * @returns null when all places are taken: then wait for the whole span and call `run`.
    */
   stream(
     makeWork: () => InflateWork,
-    start: number,
+    { start, end: total }: { readonly start: number; readonly end: number },
     share = "",
   ): InflateStream | null {
     this.wake();
@@ -222,6 +224,7 @@ export class InflatePool implements Disposable {
     this.#streams.take(share, 1);
     post(member, { kind: "begin", id, work: makeWork() });
     let at = start;
+    const pieceBytes = Math.max(PIECE_BYTES, (total - start) / PIECES);
     const piece = (kind: "piece" | "last", bytes: Uint8Array, end: number) => {
       const compressed = new Uint8Array(bytes.subarray(at, end));
       at = end;
@@ -229,7 +232,7 @@ export class InflatePool implements Disposable {
     };
     return {
       reached: (bytes, end) => {
-        if (end - at >= PIECE_BYTES) piece("piece", bytes, end);
+        if (end - at >= pieceBytes) piece("piece", bytes, end);
       },
       finish: (bytes, end) => {
         piece("last", bytes, end);

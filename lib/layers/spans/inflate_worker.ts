@@ -7,7 +7,7 @@
 /// <reference lib="deno.worker" />
 import { crc32 } from "node:zlib";
 import { SpanInflater } from "../../formats/deflate/mod.ts";
-import { DigestStream } from "../../formats/oci/mod.ts";
+import { DigestStream, sha256 } from "../../formats/oci/mod.ts";
 import { decodeSpan } from "../../formats/zstd/mod.ts";
 import { MAX_SPAN_BYTES } from "../../formats/ztoc/mod.ts";
 import { Buffer } from "node:buffer";
@@ -32,17 +32,36 @@ import type {
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 const spare: SpanInflater[] = [];
 
+/**
+ * A span that is here whole is hashed first: what a source gives that lies is not worth inflating.
+ * @returns the digest that it has instead of its own; null when it is right.
+ */
+function wrongDigest(
+  { digest }: InflateWork,
+  compressed: Uint8Array,
+): string | null {
+  if (digest === null) return null;
+  const actual = sha256(compressed);
+  return actual === digest ? null : actual;
+}
+
+function digestOutcome(actual: string, digest: string | null): InflateOutcome {
+  return { kind: "digest", detail: `digest is ${actual}, not ${digest}` };
+}
+
 /** One span, from its first byte to its outcome. */
 class SpanTask {
   readonly #work: InflateWork;
-  readonly #hash = new DigestStream();
+  /** Null where the digest was compared before. */
+  readonly #hash: DigestStream | null;
   readonly #inflater: SpanInflater | null;
   /** The bytes of a span that is not inflated while it comes: it is here whole. */
   #whole: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #failure: unknown = null;
 
-  constructor(work: InflateWork) {
+  constructor(work: InflateWork, bytes: "come" | "are right") {
     this.#work = work;
+    this.#hash = bytes === "come" ? new DigestStream() : null;
     const { packing, size } = work;
     this.#inflater = packing.kind === "gzip"
       ? spare.pop() ?? new SpanInflater()
@@ -53,7 +72,7 @@ class SpanTask {
   }
 
   push(compressed: Uint8Array<ArrayBuffer>): void {
-    this.#hash.update(compressed);
+    this.#hash?.update(compressed);
     if (this.#inflater === null) {
       this.#whole = compressed;
       return;
@@ -68,12 +87,9 @@ class SpanTask {
 
   finish(): InflateOutcome {
     const { digest, size, headers, offset } = this.#work;
-    const actual = this.#hash.finish();
-    if (digest !== null && actual !== digest) {
-      return {
-        kind: "digest",
-        detail: `digest is ${actual}, not ${digest}`,
-      };
+    const actual = this.#hash?.finish() ?? digest;
+    if (digest !== null && actual !== null && actual !== digest) {
+      return digestOutcome(actual, digest);
     }
     let bytes: Uint8Array<ArrayBuffer>;
     try {
@@ -191,6 +207,10 @@ function finish(id: number, task: SpanTask): void {
     outcome = { kind: "worker", detail: String(error) };
   }
   task[Symbol.dispose]();
+  answer(id, outcome);
+}
+
+function answer(id: number, outcome: InflateOutcome): void {
   scope.postMessage(
     { id, outcome } satisfies InflateResult,
     outcome.kind === "unwritten" ? [outcome.bytes.buffer] : [],
@@ -201,12 +221,16 @@ scope.onmessage = ({ data }: MessageEvent<InflateRequest>) => {
   const { id } = data;
   switch (data.kind) {
     case "whole": {
-      const task = new SpanTask(data.work);
+      const wrong = wrongDigest(data.work, data.compressed);
+      if (wrong !== null) {
+        return answer(id, digestOutcome(wrong, data.work.digest));
+      }
+      const task = new SpanTask(data.work, "are right");
       task.push(data.compressed);
       return finish(id, task);
     }
     case "begin":
-      coming.set(id, new SpanTask(data.work));
+      coming.set(id, new SpanTask(data.work, "come"));
       return;
     case "piece":
       return coming.get(id)?.push(data.compressed);

@@ -8,6 +8,12 @@ import type { SpanStates } from "./span_states.ts";
 /** How long, ms, a repository counts as slow after it gave next to nothing; longer if it stays so. */
 const SLOW_MS = 30_000;
 
+/** How long, ms, a repository counts as one that lies after it gave wrong bytes. */
+const LYING_MS = 30_000;
+/** How long, ms, it rests after the second wrong span; twice as long after each further one, up to the last. */
+const FIRST_REST_MS = 50;
+const LAST_REST_MS = 800;
+
 /** One wanted span, from the request until it has arrived or failed. */
 export class PendingSpan {
   static #count = 0;
@@ -129,6 +135,9 @@ export class Lane {
   /** The part of `heldBytes` that counts against the budget of slow repositories. */
   slowBytes = 0;
   #slowUntilMs = -Infinity;
+  #lyingUntilMs = -Infinity;
+  #lies = 0;
+  #restsUntilMs = -Infinity;
   #slow = false;
 
   /** A lane without requests. */
@@ -165,14 +174,37 @@ export class Lane {
     this.#slowUntilMs = nowMs + SLOW_MS;
   }
 
+  /**
+   * Whether it gave wrong bytes a short time ago. Fetching and hashing them takes from the others, so it is asked
+   * for one span at a time, and rests after those that are wrong.
+   */
+  get lies(): boolean {
+    return this.#lies > 0;
+  }
+
+  /** When it may be asked again, ms; in the past when it need not rest. */
+  get restsUntilMs(): number {
+    return this.#restsUntilMs;
+  }
+
+  /** Notes that it gave wrong bytes. */
+  lied(nowMs: number): void {
+    this.#lyingUntilMs = nowMs + LYING_MS;
+    if (++this.#lies === 1) return; // this may have been the line
+    const restMs = FIRST_REST_MS * 2 ** (this.#lies - 2);
+    this.#restsUntilMs = nowMs + Math.min(restMs, LAST_REST_MS);
+  }
+
   /** Advances the time. */
   look(nowMs: number): void {
+    if (nowMs >= this.#lyingUntilMs) this.#lies = 0;
     if (nowMs >= this.#slowUntilMs) this.#slow = false;
   }
 
   /** Whether it can be forgotten. */
   get isIdle(): boolean {
-    return !this.#slow && this.requests.size === 0 && this.heldBytes === 0 &&
+    return !this.#slow && !this.lies && this.requests.size === 0 &&
+      this.heldBytes === 0 &&
       !this.isQueued;
   }
 

@@ -74,7 +74,7 @@ export class SpanScheduler {
   #paused = false;
   /** Hosts to schedule after this turn of the event loop. */
   readonly #soon = new Set<Host>();
-  /** Hosts to schedule later, when the background may continue. */
+  /** Hosts to schedule later, when the background may continue or a rest is over. */
   readonly #later = new Map<Host, ReturnType<typeof setTimeout>>();
   /** Set while there are running requests or slow lanes. */
   #looking: ReturnType<typeof setInterval> | undefined;
@@ -124,6 +124,11 @@ export class SpanScheduler {
   again(pending: PendingSpan, source: SpanSource): void {
     triedInVain(pending, source);
     this.#queueAgain(pending, "retry");
+  }
+
+  /** A source gave wrong bytes: its repository is asked for one span at a time for now. */
+  lied(source: SpanSource): void {
+    this.#laneOf(source).lied(performance.now());
   }
 
   /** A source of a layer was removed: its pending spans are requested from another source. */
@@ -238,6 +243,7 @@ export class SpanScheduler {
   }
 
   #mayStart(host: Host, lane: Lane, cls: SpanClass): boolean {
+    if (lane.lies && !this.#mayAskLiar(host, lane)) return false;
     const urgent = lane.urgentRequests;
     if (cls !== "background") {
       if (lane.slow) return lane.requests.size < SLOW_REQUESTS;
@@ -262,6 +268,14 @@ export class SpanScheduler {
     return false;
   }
 
+  #mayAskLiar(host: Host, lane: Lane): boolean {
+    if (lane.requests.size > 0) return false;
+    const waitMs = lane.restsUntilMs - performance.now();
+    if (waitMs <= 0) return true;
+    this.#startLater(host, waitMs);
+    return false;
+  }
+
   #startLater(host: Host, waitMs: number): void {
     if (this.#later.has(host)) return;
     const timer = setTimeout(() => {
@@ -272,6 +286,7 @@ export class SpanScheduler {
   }
 
   #maxRequestBytes(lane: Lane, cls: SpanClass): number {
+    if (lane.lies) return 0;
     return Math.min(
       cls === "background"
         ? this.backgroundRequestBytes(lane.host)

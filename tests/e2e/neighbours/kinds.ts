@@ -1,6 +1,6 @@
 /** Neighbours that are bad, each in its way. @module */
 import { encodeZtoc, ZtocBuilder } from "../../../lib/formats/ztoc/mod.ts";
-import { ctrRun, startDockerRegistry } from "../../support/host/mod.ts";
+import { ctrRun, pause, startDockerRegistry } from "../../support/host/mod.ts";
 import {
   type Image,
   incompressible,
@@ -23,12 +23,17 @@ import {
   type Greedy,
   greedyPrograms,
   type NeighbourKind,
+  NEIGHBOURS_CORES,
   until,
 } from "./stage.ts";
 
 /** Files that the ztoc of the huge index lists: 24 MB of them. */
 const HUGE_FILES = 120_000;
 const MANY_LAYERS = 1500;
+/** Between two calls of a client that asks for ever, ms. containerd takes longer for a layer. */
+const BETWEEN_CALLS_MS = 20;
+/** Between two containers that get nothing, ms. */
+const BETWEEN_CONTAINERS_MS = 250;
 
 /** Reads that failed tell that a registry gives nothing, as its readers see it. */
 function shownBy(greedy: Greedy, what: string): string | null {
@@ -144,8 +149,12 @@ function pulledForEver(
           throw new Error(`layer ${top} is not served lazily`);
         }
         prepared++;
+        await pause(BETWEEN_CALLS_MS);
       }
-      while (top > 0) await client.remove(chain[--top]!);
+      while (top > 0) {
+        await client.remove(chain[--top]!);
+        await pause(BETWEEN_CALLS_MS);
+      }
     };
     let going: Promise<void> = Promise.resolve();
     return Promise.resolve({
@@ -300,10 +309,12 @@ const digestOnlyElsewhere: NeighbourKind = async (stage) => {
             id: `elsewhere-${crypto.randomUUID().slice(0, 8)}`,
             snapshotter: "soci",
             namespace,
+            flags: [...NEIGHBOURS_CORES],
             args: ["/usr/bin/python3", "-c", "print(open('/data/file-0'))"],
           });
           if (code === 0) given = stdout;
           else refused++;
+          await pause(BETWEEN_CONTAINERS_MS);
         }
       })();
     },

@@ -54,7 +54,7 @@ control=$1
 > $control/ready
 while [ ! -e $control/run ]; do sleep 0.05; done
 for file in /data/*; do
-  while [ -e $control/run ]; do cat $file > /dev/null 2>> $control/errors || sleep 0.1; done &
+  while [ -e $control/run ]; do cat $file > /dev/null 2>> $control/errors || sleep 1; done &
 done
 wait
 `;

@@ -14,13 +14,10 @@ import {
   pushImage,
   TarBuilder,
 } from "../../support/images/mod.ts";
-import {
-  startRegistry,
-  type TestRegistry,
-} from "../../support/registry/mod.ts";
 import { imageWith } from "../faults/stage.ts";
 import { ztocsOf } from "../forged.ts";
-import { buildIndex, LazyHost } from "../host.ts";
+import { buildIndex, type DaemonProcess, LazyHost } from "../host.ts";
+import { OwnRegistry } from "./own_registry.ts";
 import {
   GREEDY_SCRIPT,
   HEALTHY_READER,
@@ -40,6 +37,11 @@ const BUDGET_BYTES = FILES * FILE_BYTES / 4;
 const GREEDY_FILES = 24;
 /** Of all images: a span of the healthy one does not fit into a rest that greedy ones leave. */
 const SPAN_SIZE = "2MiB";
+/**
+ * What containers of neighbours may take of the cores, as a tenant's limit says it: what they compute is not what
+ * the stage is about.
+ */
+export const NEIGHBOURS_CORES = ["--cpus", "0.25"];
 /** A thousand misses take some seconds on an idle machine. */
 const MISSES_TIMEOUT_MS = 180_000;
 
@@ -80,6 +82,8 @@ export interface StageOptions {
   readonly misses: number;
   /** How many files a second it reads. Default: as many as it can. */
   readonly load?: number | "all it can";
+  /** How the daemon's process is started: to profile it, for example. */
+  readonly daemon?: DaemonProcess;
 }
 
 /** A daemon, a containerd, and a container that reads and hashes files of a healthy registry. */
@@ -90,7 +94,7 @@ export class NeighbourStage implements AsyncDisposable {
   private constructor(
     readonly host: LazyHost,
     /** The healthy one's. */
-    readonly registry: TestRegistry,
+    readonly registry: OwnRegistry,
     /** The healthy image's, bottom first; the last one has the files that are read. */
     readonly layers: readonly LayerBlob[],
     /** By which they are served. */
@@ -106,10 +110,10 @@ export class NeighbourStage implements AsyncDisposable {
 
   /** Everything is up, and the healthy container has read its first files, when this returns. */
   static async start(
-    { misses, load = "all it can" }: StageOptions,
+    { misses, load = "all it can", daemon = {} }: StageOptions,
   ): Promise<NeighbourStage> {
     await using owned = new AsyncDisposableStack();
-    const registry = owned.use(startRegistry());
+    const registry = owned.use(await OwnRegistry.start());
     const known: Record<string, string> = {};
     const tar = new TarBuilder().dir("data");
     for (let i = 0; i < FILES; i++) {
@@ -126,7 +130,7 @@ export class NeighbourStage implements AsyncDisposable {
     const ztocs = await ztocsOf(registry, "healthy", healthy);
     const control = await Deno.makeTempDir({ prefix: "soci-deno-control-" });
     owned.defer(() => Deno.remove(control, { recursive: true }));
-    const host = owned.use(await LazyHost.start({ config: CONFIG }));
+    const host = owned.use(await LazyHost.start({ config: CONFIG, daemon }));
     const stage = new NeighbourStage(
       host,
       registry,
@@ -154,7 +158,7 @@ export class NeighbourStage implements AsyncDisposable {
     await Deno.mkdir(folder);
     await Deno.writeTextFile(`${folder}/reader.py`, HEALTHY_READER);
     await Deno.writeTextFile(`${folder}/known.json`, JSON.stringify(known));
-    const { ended } = await this.#run(image, "healthy", [
+    const { ended } = await this.#run(image, "healthy", [], [
       ...["/usr/bin/python3", "/tmp/healthy/reader.py", "/data"],
       ...["/tmp/healthy", load === "all it can" ? "0" : String(1 / load)],
     ]);
@@ -169,11 +173,13 @@ export class NeighbourStage implements AsyncDisposable {
   /**
    * Starts a container; returns when it has written `ready` into its folder.
    * @param name of the container and of its folder in `control`, which exists.
+   * @param flags further ones of `ctr run`.
    * @returns how it is waited for, or ended at once.
    */
   async #run(
     image: string,
     name: string,
+    flags: readonly string[],
     args: readonly string[],
   ): Promise<RunningContainer> {
     const { layers } = await this.host.pull(image);
@@ -187,6 +193,7 @@ export class NeighbourStage implements AsyncDisposable {
       id,
       snapshotter: "soci",
       flags: [
+        ...flags,
         "--mount",
         `type=bind,src=${this.control},dst=/tmp,options=rbind:rw`,
       ],
@@ -214,9 +221,7 @@ export class NeighbourStage implements AsyncDisposable {
   }
 
   #missed(): number {
-    return this.registry.requests.filter(({ method, path, status }) =>
-      method === "GET" && path.includes("/blobs/") && status === 206
-    ).length;
+    return this.registry.parts;
   }
 
   /**
@@ -281,7 +286,7 @@ export class NeighbourStage implements AsyncDisposable {
     const folder = `${this.control}/${name}`;
     await Deno.mkdir(folder);
     await Deno.writeTextFile(`${folder}/greedy.sh`, GREEDY_SCRIPT);
-    const { kill } = await this.#run(image, name, [
+    const { kill } = await this.#run(image, name, NEIGHBOURS_CORES, [
       ...["/bin/sh", `/tmp/${name}/greedy.sh`, `/tmp/${name}`],
     ]);
     return new Greedy(folder, kill);

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { WINDOW_BYTES } from "../../../../lib/formats/deflate/mod.ts";
+import { spanTable } from "../../../../lib/formats/ztoc/mod.ts";
 import { InflatePool } from "../../../../lib/layers/spans/mod.ts";
 import { pause } from "../../../support/host/mod.ts";
-import { noiseLayer, readTar, serve } from "./support.ts";
+import { incompressible, TarBuilder } from "../../../support/images/mod.ts";
+import { indexed, noiseLayer, readTar, serve } from "./support.ts";
 
 Deno.test("Workers without work for long are stopped, and come again with the next span", async () => {
   const layer = noiseLayer(6);
@@ -32,4 +35,37 @@ Deno.test("Workers stay while a span is still coming, however long that takes", 
     await readTar(served, 0, 100_000),
     layer.tar.subarray(0, 100_000),
   );
+});
+
+Deno.test("a large span that arrives in crumbs reaches its Worker in a few pieces, a small one as it comes", async () => {
+  const tar = new TarBuilder().file("large", incompressible(2 ** 21, 1));
+  const { ztoc, blob } = indexed(tar, 2 ** 22);
+  const spans = spanTable(ztoc);
+  using pool = new InflatePool({ size: 1 });
+  const { postMessage } = Worker.prototype;
+  let posted = 0;
+  Worker.prototype.postMessage = function (...given: unknown[]) {
+    posted++;
+    return Reflect.apply(postMessage, this, given);
+  };
+  try {
+    const end = spans.compressedEnd(0);
+    const stream = pool.stream(
+      () => ({
+        ...{ fd: null, digest: spans.digest(0), offset: 0, headers: null },
+        ...{ size: spans.end(0), packed: null },
+        packing: {
+          ...{ kind: "gzip", bits: spans.bits(0) },
+          window: new Uint8Array(WINDOW_BYTES),
+        },
+      }),
+      { start: spans.compressedStart(0), end },
+    );
+    for (let at = 0; at < end; at += 16 * 1024) stream!.reached(blob, at);
+    const outcome = await stream!.finish(blob, end);
+    assert.equal(outcome.kind, "unwritten", JSON.stringify(outcome)); // right, and there is no file
+    assert.ok(posted > 4 && posted <= 10, `${posted} messages`);
+  } finally {
+    Worker.prototype.postMessage = postMessage;
+  }
 });

@@ -265,3 +265,43 @@ Deno.test("spans larger than a host's share come one at a time, and hold up nobo
   await within(3 * SOON_MS, machine.read(well, 0, 9));
   assert.ok(most >= 1);
 });
+
+Deno.test("a repository that gives wrong bytes is asked for one span at a time, and others as before", async () => {
+  await using machine = new Machine(Infinity);
+  const lying = machine.layer("lying.example");
+  const well = machine.layer("well.example");
+  Object.assign(lying.source, { blob: new Uint8Array(layer.blob).fill(7) });
+  const { fetch } = lying.source;
+  let running = 0;
+  let most = 0;
+  lying.source.fetch = async (...asked) => {
+    most = Math.max(most, ++running);
+    await pause(1);
+    await fetch.apply(lying.source, asked).finally(() => running--);
+  };
+  await assert.rejects(machine.read(lying, 0), /digest/);
+  most = 0; // from here on it is known
+  lying.source.fetches.length = 0;
+  for (let span = 0; span < 40; span += 2) machine.read(lying, span, span + 1);
+  await within(4 * SOON_MS, machine.read(well, 0, 40));
+  while (lying.source.fetches.length < 4) await pause(5);
+  assert.equal(most, 1);
+  for (const { start, end } of lying.source.fetches) {
+    assert.ok(end - start < 1.5 * SPAN, `${end - start} bytes at once`);
+  }
+});
+
+Deno.test("a repository that gave wrong bytes once is asked again at once", async () => {
+  await using machine = new Machine(Infinity);
+  const served = machine.layer("once.example");
+  const { fetch } = served.source;
+  let isFirst = true;
+  served.source.fetch = async (start, end, into, signal, onProgress) => {
+    await fetch.call(served.source, start, end, into, signal);
+    if (isFirst) into.fill(7);
+    isFirst = false;
+    onProgress?.(into.length);
+  };
+  await within(SOON_MS, machine.read(served, 3));
+  assert.equal(served.source.fetches.length, 2);
+});
