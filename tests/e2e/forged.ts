@@ -4,10 +4,15 @@ import {
   encodeIndex,
   makeIndex,
   SOCI_ANNOTATION,
+  SOCI_MEDIA,
   ztocDescriptor,
   ztocForLayer,
 } from "../../lib/formats/soci/mod.ts";
-import { type Digest, MEDIA } from "../../lib/formats/oci/mod.ts";
+import {
+  type Descriptor,
+  type Digest,
+  MEDIA,
+} from "../../lib/formats/oci/mod.ts";
 import { encodeZtoc, ZtocBuilder } from "../../lib/formats/ztoc/mod.ts";
 import {
   type Image,
@@ -114,9 +119,11 @@ export async function ztocsOf(
   const listed = JSON.parse(
     new TextDecoder().decode(await get(`referrers/${digest}`)),
   );
-  const index = decodeIndex(
-    await get(`manifests/${listed.manifests[0].digest}`),
+  const { manifests }: { manifests: Descriptor[] } = listed;
+  const found = manifests.find(({ artifactType }) =>
+    artifactType === SOCI_MEDIA.indexV1
   );
+  const index = decodeIndex(await get(`manifests/${found!.digest}`));
   const ztocs = new Map<Digest, Uint8Array>();
   for (const layer of layers) {
     const ztoc = ztocForLayer(index, layer.digest);
