@@ -14,7 +14,7 @@ import { Progress, type ProgressTask } from "./progress.ts";
 export const BUILD_OPTIONS = {
   platform: { type: "string", short: "p", multiple: true },
   "all-platforms": { type: "boolean", default: false },
-  "span-size": { type: "string", default: String(DEFAULT_SPAN_SIZE_BYTES) },
+  "span-size": { type: "string" },
   "min-layer-size": { type: "string", default: "10485760" },
   optimizations: { type: "string", multiple: true },
   force: { type: "boolean", short: "f", default: false },
@@ -23,12 +23,12 @@ export const BUILD_OPTIONS = {
   json: { type: "boolean", default: false },
 } as const;
 
-/** For `--help`. */
-export const BUILD_HELP =
+/** Lines of `--help`. @param spanSize what its default is said to be */
+export const buildHelp = (spanSize = "4MiB"): string =>
   `  -p, --platform OS/ARCH  this platform (may be repeated; default: this machine's, or the
                           only one there is)
   --all-platforms         every platform of the image
-  --span-size SIZE        least uncompressed bytes of a span (default 4MiB)
+  --span-size SIZE        least uncompressed bytes of a span (default ${spanSize})
   --min-layer-size SIZE   leave smaller layers out (default 10MiB; 0: none)
   --optimizations xattr   say of layers without extended attributes that they have none, so that
                           the kernel does not ask (programs that copy them may mind)
@@ -42,7 +42,7 @@ export const BUILD_HELP =
 interface BuildValues {
   readonly platform?: string[] | undefined;
   readonly "all-platforms": boolean;
-  readonly "span-size": string;
+  readonly "span-size"?: string | undefined;
   readonly "min-layer-size": string;
   readonly optimizations?: string[] | undefined;
   readonly force: boolean;
@@ -105,9 +105,19 @@ export function platformFlag(text: string | undefined): Platform | undefined {
   return platforms?.[0];
 }
 
-/** @throws UsageError */
-export function readBuildFlags(values: BuildValues): BuildFlags {
-  const spanSizeBytes = parseSizeBytes("--span-size", values["span-size"]);
+/**
+ * Reads the flags.
+ * @param spanSizeBytes without `--span-size`; default: as the existing tools have it.
+ * @throws UsageError
+ */
+export function readBuildFlags(
+  values: BuildValues,
+  options: { readonly spanSizeBytes?: number } = {},
+): BuildFlags {
+  const said = values["span-size"];
+  const spanSizeBytes = said === undefined
+    ? options.spanSizeBytes ?? DEFAULT_SPAN_SIZE_BYTES
+    : parseSizeBytes("--span-size", said);
   if (spanSizeBytes < 1) throw new UsageError("--span-size must be above 0");
   if (spanSizeBytes > MAX_SPAN_SIZE_BYTES) {
     // A span ends with a block of the stream, so it is a little larger; readers refuse huge ones.

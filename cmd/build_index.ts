@@ -33,9 +33,9 @@ import {
   type RegistryClient,
 } from "../lib/remote/registry/mod.ts";
 import {
-  BUILD_HELP,
   BUILD_OPTIONS,
   type BuildFlags,
+  buildHelp,
   BuildReport,
   EMPTY_INDEX,
   layerJson,
@@ -67,10 +67,16 @@ Flags:
   --image NAME            which image of that layout or archive, where it holds several
   --local                 push nothing: keep the index here, for \`soci-deno push\`
   --no-companion          push no companion, which carries the ztocs compressed
-${BUILD_HELP}
+${buildHelp("2MiB with a companion, else 4MiB")}
 ${REGISTRY_HELP}
 ${GLOBAL_HELP}
 `;
+
+/**
+ * Where a companion carries the ztocs. Spans half as large as usual save a fifth of what a start
+ * fetches. A quarter saves at best as much again, and doubles what comes before the mount.
+ */
+const SPAN_SIZE_BYTES = 2 * 2 ** 20;
 
 /** What all steps need. */
 interface Work {
@@ -116,7 +122,12 @@ export const buildIndexCommand: Command = {
     if (values["all-platforms"] && values.platform !== undefined) {
       throw new UsageError("--platform and --all-platforms exclude each other");
     }
-    const flags = readBuildFlags(values);
+    const withCompanion = !values["no-companion"] && !values.local &&
+      values.to === undefined;
+    const flags = readBuildFlags(
+      values,
+      withCompanion ? { spanSizeBytes: SPAN_SIZE_BYTES } : {},
+    );
     const reference = parseReference(name);
     if (values.to !== undefined) reference.withTag(values.to); // checks the tag
     await using session = await StoreSession.open(values);
@@ -139,8 +150,7 @@ export const buildIndexCommand: Command = {
       sink: store?.content ?? remote,
       ledger: database === null ? null : databaseLedger(database),
       fromRegistry: values.from === "registry",
-      withCompanion: !values["no-companion"] && !values.local &&
-        values.to === undefined,
+      withCompanion,
     };
     using report = new BuildReport({
       lines: values.json ? "none" : "each",

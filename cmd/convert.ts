@@ -22,9 +22,9 @@ import { type ImageFamily, readFamily } from "../lib/remote/image/mod.ts";
 import { formatPlatform } from "../lib/formats/oci/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
 import {
-  BUILD_HELP,
   BUILD_OPTIONS,
   type BuildFlags,
+  buildHelp,
   BuildReport,
   EMPTY_INDEX,
   layerJson,
@@ -50,7 +50,7 @@ Flags:
   --standalone            INPUT and OUTPUT are files
   --format FORMAT         of OUTPUT: oci-archive (default) or oci-dir
   --image NAME            which image of INPUT, where it holds several
-${BUILD_HELP}
+${buildHelp()}
 ${GLOBAL_HELP}
 `;
 

@@ -10,8 +10,8 @@ import {
 import { readFamily } from "../lib/remote/image/mod.ts";
 import { formatPlatform } from "../lib/formats/oci/mod.ts";
 import {
-  BUILD_HELP,
   BUILD_OPTIONS,
+  buildHelp,
   BuildReport,
   EMPTY_INDEX,
   layerJson,
@@ -28,7 +28,7 @@ Make the SOCI index (v1) of an image in containerd's store and keep it on this m
 Usage: soci create [flags] IMAGE
 
 Flags:
-${BUILD_HELP}
+${buildHelp()}
 ${GLOBAL_HELP}
 `;
 
