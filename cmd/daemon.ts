@@ -41,6 +41,7 @@ import {
   type StateDamage,
   stateDamages,
 } from "../lib/telemetry/mod.ts";
+import { recordReads } from "../lib/images/order/mod.ts";
 import { mountHelperArguments } from "./program.ts";
 import { whyNoStart } from "./start_error.ts";
 import { VERSION } from "./version.ts";
@@ -241,6 +242,7 @@ async function run(
     control = stack.use(ControlServer.listen(`${root}/control.sock`, {
       status: () => daemonStatus(options, store),
       expect: ({ image, manifest }) => provider.images.expect(image, manifest),
+      record: (layers) => recordReads(store, layers),
     }));
   } catch (error) {
     ready.reject(error);

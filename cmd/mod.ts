@@ -179,6 +179,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./pull.ts")).pullCommand,
   },
   {
+    name: "record",
+    summary: "note which bytes a workload reads first",
+    needs: ALL,
+    load: async () => (await import("./record.ts")).recordCommand,
+  },
+  {
     name: "mount",
     summary: "mount an image as a directory before it is downloaded",
     needs: ALL,

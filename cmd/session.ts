@@ -29,17 +29,19 @@ export class Session implements AsyncDisposable {
   readonly signal: AbortSignal;
   /** Disposed of with the session, the newest first. */
   protected readonly stack = new AsyncDisposableStack();
-  readonly #address: string;
-  readonly #namespace: string;
+  /** Path of containerd's socket. */
+  readonly address: string;
+  /** containerd's namespace. */
+  readonly namespace: string;
   #containerd: Promise<Containerd> | null = null;
 
   protected constructor(values: SessionValues) {
-    this.#address = socketPath(
+    this.address = socketPath(
       values.address ?? (Deno.env.get("CONTAINERD_ADDRESS") || DEFAULT_ADDRESS),
     );
-    this.#namespace = values.namespace ??
+    this.namespace = values.namespace ??
       (Deno.env.get("CONTAINERD_NAMESPACE") || "default");
-    if (this.#namespace === "") {
+    if (this.namespace === "") {
       throw new UsageError("--namespace: the name is empty");
     }
     this.signal = this.#stopSignal(values.timeout ?? "0");
@@ -82,8 +84,8 @@ export class Session implements AsyncDisposable {
 
   /** containerd, connected at the first call. @throws ContainerdError */
   containerd(): Promise<Containerd> {
-    this.#containerd ??= connectContainerd(this.#address, {
-      namespace: this.#namespace,
+    this.#containerd ??= connectContainerd(this.address, {
+      namespace: this.namespace,
       signal: this.signal,
     }).then((containerd) => this.stack.use(containerd));
     return this.#containerd;

@@ -2,11 +2,12 @@ import { connect, elsewhere, type ExpectedImage } from "../control/mod.ts";
 import { isReadOnlyDisk, removeIfThere, writeAll } from "../files/mod.ts";
 import { endProcess, processStart, signalProcess } from "../os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
+import { Line, type Message, TakeoverError, within } from "./line.ts";
+import { RecordingClient, type RecordReads, talkRecording } from "./record.ts";
 
 const log = logger("handover");
 /** Protocol version; a predecessor with another version is left alone. */
 const PROTOCOL = 1;
-const MAX_LINE_BYTES = 4096;
 /** A process that may connect may end the daemon, so only root may. */
 const SOCKET_MODE = 0o600;
 /** How long a predecessor may take to answer at all. */
@@ -15,13 +16,6 @@ const ANSWER_MS = 5_000;
 const QUIET_MS = 60_000;
 /** How long it may take to end when it is told to. */
 const END_MS = 5_000;
-
-/** The running daemon cannot be taken over from; it was left as it is. */
-export class TakeoverError extends Error {
-  static {
-    this.prototype.name = "TakeoverError";
-  }
-}
 
 /*
  *  successor                         predecessor
@@ -36,20 +30,6 @@ export class TakeoverError extends Error {
  *                                    ends
  *                 ◄───────────────── end of the stream: made by the kernel, when the last thread is gone
  */
-interface Message {
-  readonly say:
-    | "ask"
-    | "willing"
-    | "begin"
-    | "quiet"
-    | "ready"
-    | "status"
-    | "expect";
-  readonly protocol?: number;
-  readonly pid?: number;
-  readonly image?: unknown;
-  readonly manifest?: unknown;
-}
 
 /** What a running daemon is asked, beside takeovers. */
 export interface ControlQuestions {
@@ -57,57 +37,8 @@ export interface ControlQuestions {
   readonly status: () => unknown;
   /** Told of an image that is about to be pulled; not checked. */
   readonly expect?: (image: ExpectedImage) => void;
-}
-
-/** One end of the connection: one JSON object per line. */
-class Line implements Disposable {
-  readonly #connection: Deno.Conn;
-  readonly #buffer = new Uint8Array(MAX_LINE_BYTES);
-  #held = 0;
-
-  constructor(connection: Deno.Conn) {
-    this.#connection = connection;
-  }
-
-  async say(message: unknown): Promise<void> {
-    const bytes = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
-    await writeAll(this.#connection, bytes);
-  }
-
-  /** The next message; null at the end of the stream. @throws TakeoverError for anything else. */
-  async hear(): Promise<Message | null> {
-    for (;;) {
-      const end = this.#buffer.subarray(0, this.#held).indexOf(0x0a);
-      if (end >= 0) {
-        const text = new TextDecoder().decode(this.#buffer.subarray(0, end));
-        this.#buffer.copyWithin(0, end + 1, this.#held);
-        this.#held -= end + 1;
-        return JSON.parse(text) as Message;
-      }
-      if (this.#held === this.#buffer.length) {
-        throw new TakeoverError("the other side talks nonsense");
-      }
-      const count = await this.#connection.read(
-        this.#buffer.subarray(this.#held),
-      );
-      if (count === null) return null;
-      this.#held += count;
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#connection.close();
-  }
-}
-
-function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => late.reject(new TakeoverError(`${what} takes over ${ms / 1000} s`)),
-    ms,
-  );
-  return Promise.race([promise, late.promise])
-    .finally(() => clearTimeout(timer));
+  /** Begins to record the reads of layers. */
+  readonly record: RecordReads;
 }
 
 /** A successor that wants to take over, as the predecessor sees it. */
@@ -116,7 +47,7 @@ export interface Takeover {
   quiet(): Promise<"ready" | "gone">;
 }
 
-/** The socket on which a running daemon answers status requests and takeovers. */
+/** The socket on which a running daemon answers status requests, recordings and takeovers. */
 export class ControlServer implements Disposable {
   readonly #listener: Deno.Listener<Deno.Conn>;
   readonly #socket: string;
@@ -165,6 +96,10 @@ export class ControlServer implements Disposable {
     if (ask?.say === "status") {
       using _line = line;
       return await line.say(this.#questions.status());
+    }
+    if (ask?.say === "record") {
+      using _line = line;
+      return await talkRecording(line, ask.layers, this.#questions.record);
     }
     if (ask?.say === "expect") {
       using _line = line;
@@ -338,6 +273,26 @@ export async function askTakeover(path: string): Promise<Predecessor | null> {
       throw new TakeoverError("the running daemon does not say who it is");
     }
     return new Predecessor(line, answer.pid!);
+  } catch (error) {
+    line[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/**
+ * Has the daemon that listens at `path` record the reads of layers, until the connection ends.
+ * @returns null when none runs.
+ * @throws TakeoverError when it does not know how.
+ */
+export async function askRecording(
+  path: string,
+  layers: readonly string[],
+): Promise<RecordingClient | null> {
+  const connection = await connect(path);
+  if (connection === null) return null;
+  const line = new Line(connection);
+  try {
+    return await RecordingClient.begin(line, layers);
   } catch (error) {
     line[Symbol.dispose]();
     throw error;

@@ -33,11 +33,19 @@ export {
   ServiceManager,
 } from "./service_manager.ts";
 export {
+  askRecording,
   askStatus,
   askTakeover,
   type ControlQuestions,
   ControlServer,
   Predecessor,
   type Takeover,
-  TakeoverError,
 } from "./control.ts";
+export { TakeoverError } from "./line.ts";
+export {
+  type RecordedReads,
+  RecordingClient,
+  type RecordingProgress,
+  type RecordReads,
+  type SpokenRead,
+} from "./record.ts";

@@ -8,6 +8,7 @@ import { libc } from "./libc.ts";
  */
 export const O = {
   RDONLY: 0,
+  WRONLY: 1,
   RDWR: 2,
   CREAT: 0o100,
   TRUNC: 0o1000,
@@ -36,7 +37,7 @@ export function openFd(path: string, flags: number, mode = 0o600): number {
 
 /** Writes a text in a single call, as the kernel's own files (/proc, /sys) require. @throws OsError */
 export function writeText(path: string, text: string): void {
-  const fd = openFd(path, O.RDWR);
+  const fd = openFd(path, O.WRONLY); // some of them may not be read
   try {
     const bytes = cString(text).slice(0, -1);
     if (libc.write(fd, bytes, BigInt(bytes.length)) < 0) raise("write", path);

@@ -8,6 +8,7 @@
  * It may mount and make files in a layer's folder. It must not know where a layer's bytes come from.
  * @module
  */
+export { ExactReads } from "./exact_reads.ts";
 export {
   ErofsFace,
   type ErofsFaceOptions,

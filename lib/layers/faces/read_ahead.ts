@@ -19,7 +19,8 @@ const KEEP_AFTER_MS = 1_000;
 
 /**
  * Sets the kernel's read-ahead of EROFS mounts: large for complete layers, small for those that a start pack
- * brings, else the kernel's default, because missing bytes that it reads ahead would have to be fetched.
+ * brings, else the kernel's default, because missing bytes that it reads ahead would have to be fetched. Off
+ * while reads are recorded.
  *
  * No interface says which device belongs to a mount. But device names are never reused, and the mount
  * helper makes one mount at a time, so the mount's device is the only new one after it. If there is more
@@ -32,6 +33,8 @@ export class MountReadAhead {
   readonly #devices = new Map<number, string>();
   readonly #generous = new Set<number>();
   readonly #packed = new Set<number>();
+  /** Slots whose reads are recorded. */
+  #exact: ReadonlySet<number> = new Set();
 
   /** Changes nothing yet. @param layersDirectory holds a folder for each slot. */
   constructor(layersDirectory: string) {
@@ -73,6 +76,13 @@ export class MountReadAhead {
     this.#apply(slot);
   }
 
+  /** Sets which layers are read page by page, without read-ahead; the others are no more. */
+  setExact(slots: ReadonlySet<number>): void {
+    const changed = this.#exact.symmetricDifference(slots);
+    this.#exact = slots;
+    for (const slot of changed) this.#apply(slot);
+  }
+
   /** Forgets a layer that is not shown any more. */
   forget(slot: number): void {
     this.#devices.delete(slot);
@@ -83,7 +93,9 @@ export class MountReadAhead {
   #apply(slot: number): void {
     const device = this.#devices.get(slot);
     if (device === undefined) return;
-    const kb = this.#generous.has(slot)
+    const kb = this.#exact.has(slot)
+      ? 0
+      : this.#generous.has(slot)
       ? GENEROUS_KB
       : this.#packed.has(slot)
       ? PACKED_KB

@@ -1,7 +1,12 @@
 import { DeferredReplies, INTERRUPT_BIT } from "../../host/fuse/mod.ts";
 import { ERRNO, isBeingKilled } from "../../host/os/mod.ts";
 import { type FailedReads, WaitingThread } from "./failed_reads.ts";
-import { type RequestRing, RING_INTERRUPT, RingItem } from "./shared/mod.ts";
+import {
+  ReadTrace,
+  type RequestRing,
+  RING_INTERRUPT,
+  RingItem,
+} from "./shared/mod.ts";
 
 /** How soon the kernel should repeat the interrupt of a request that has not reached us. */
 const INTERRUPT_AGAIN_MS = 5;
@@ -31,6 +36,13 @@ export interface DeferredReadsOptions {
   readonly descriptorOf: (mount: number) => number | undefined;
   /** Called when a read fails for good. */
   readonly onReadError: (slot: number, offset: number, error: unknown) => void;
+  /** Called when a read was answered. @param atMs when it came here, see `TracedRead`. */
+  readonly onWaited: (
+    slot: number,
+    offset: number,
+    length: number,
+    atMs: number,
+  ) => void;
 }
 
 interface WaitingRead {
@@ -95,6 +107,7 @@ export class DeferredReads {
     }
     const cancel = new AbortController();
     const again = Object.assign(new RingItem(), item);
+    const atMs = ReadTrace.now();
     this.#waiting.set(id, { cancel, thread: item.thread });
     this.#fill(again, cancel.signal).then((result) => {
       this.#waiting.delete(id);
@@ -105,6 +118,7 @@ export class DeferredReads {
         : result;
       if (answer === null) return this.#take(again);
       this.#replies.send(fd, uniqueLo, uniqueHi, answer);
+      if (answer > 0) this.#options.onWaited(slot, offset, answer, atMs);
     });
   }
 

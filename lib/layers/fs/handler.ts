@@ -21,6 +21,7 @@ import { DataFile } from "./data_file.ts";
 import { MISSING, PRESENT, type RangeTable } from "../presence/mod.ts";
 import {
   type ReadersAtWork,
+  ReadTrace,
   RequestRing,
   RING_INTERRUPT,
   RING_READ,
@@ -70,6 +71,7 @@ export interface LayerHandlerOptions {
   readonly reads: Uint32Array;
   readonly ring: RequestRing;
   readonly readers: ReadersAtWork;
+  readonly trace: ReadTrace;
   /** Number of this Worker in `readers`. */
   readonly worker: number;
   /** Number of this mount in ring items. */
@@ -322,6 +324,11 @@ export class LayerHandler implements FuseHandler {
       // If the disk cannot return the bytes, the main isolate fetches them again.
       if (answer === length) {
         this.#count(layer, position, held);
+        // A read that is put on the ring is traced when it was answered.
+        const { trace } = this.#options;
+        if (trace.marks[layer.row] === 1) {
+          trace.add(layer.slot, position, held, ReadTrace.now(), 0);
+        }
         return length;
       }
     }

@@ -28,5 +28,6 @@ export {
   type ServedLayer,
   type ShownTree,
 } from "./service.ts";
+export type { ReadRecording, RecordOptions } from "./read_recorder.ts";
 export { MOUNT_NAMES } from "./mounts.ts";
 export type { ServedMount } from "./fuse_mount.ts";

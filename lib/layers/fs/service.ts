@@ -3,6 +3,7 @@ import { readWholeFile } from "../../host/os/mod.ts";
 import { MountHelper } from "../../host/mounting/mod.ts";
 import {
   ErofsFace,
+  ExactReads,
   type Face,
   type LayerImage,
   type ShownLayer,
@@ -13,6 +14,11 @@ import { DeferredReads } from "./deferred_reads.ts";
 import { FailedReads } from "./failed_reads.ts";
 import type { ServedMount } from "./fuse_mount.ts";
 import { BLOB_MOUNT, FuseMounts, MOUNT_NAMES } from "./mounts.ts";
+import {
+  ReadRecorder,
+  type ReadRecording,
+  type RecordOptions,
+} from "./read_recorder.ts";
 import { SharedMemory } from "./shared/mod.ts";
 
 /** A layer as the file system sees it. */
@@ -127,6 +133,8 @@ export class LayerFileSystem implements AsyncDisposable {
   readonly #erofs: ErofsFace;
   readonly #mounts: FuseMounts;
   readonly #reads: DeferredReads;
+  readonly #recorder: ReadRecorder;
+  readonly #exact: ExactReads;
   #readsDone: Promise<void> = Promise.resolve();
 
   private constructor(options: LayerFileSystemOptions) {
@@ -160,11 +168,18 @@ export class LayerFileSystem implements AsyncDisposable {
       taken: options.taken ?? [],
       onFault: options.onFault ?? (() => {}),
     });
+    const mountpoints = MOUNT_NAMES.map((name) => `${mountDirectory}/${name}`);
+    this.#exact = new ExactReads(this.#erofs.readAhead, mountpoints);
+    this.#recorder = new ReadRecorder(this.#shared, {
+      readExactly: (slots) => this.#exact.set(slots),
+      dataBytes: (slot) => this.#layers.get(slot)?.dataBytes ?? 0,
+    });
     this.#reads = new DeferredReads({
       ring: this.#shared.ring,
       layerOf: (slot) => this.#layers.get(slot),
       descriptorOf: (mount) => this.#mounts.descriptor(mount),
       onReadError: options.onReadError ?? (() => {}),
+      onWaited: this.#recorder.waited,
     });
   }
 
@@ -200,6 +215,7 @@ export class LayerFileSystem implements AsyncDisposable {
   async serve(): Promise<void> {
     this.#readsDone = this.#reads.run();
     await this.#mounts.serve();
+    if (this.#options.taken !== undefined) this.#exact.repair();
     this.#erofs.start();
     await this.#erofs.settled(); // layers that were added before are in place from now on
   }
@@ -226,6 +242,7 @@ export class LayerFileSystem implements AsyncDisposable {
    * other requests stay unanswered, and the kernel resends them to the successor. Layers stay listed.
    */
   detach(): void {
+    this.#recorder[Symbol.dispose]();
     this.#mounts.leave();
     this.#erofs.leave();
     this.#reads.stop();
@@ -385,6 +402,14 @@ export class LayerFileSystem implements AsyncDisposable {
     this.#erofs.readAhead.set(slot, all);
   }
 
+  /**
+   * Records reads of layers that are served. What the kernel has in its page cache is not read again, and
+   * so not seen. Ends with the file system, or when it is left to a successor.
+   */
+  record(slots: ReadonlySet<number>, options: RecordOptions): ReadRecording {
+    return this.#recorder.begin(slots, options);
+  }
+
   /** Unmounts what the last process left of layers that were not added again. */
   sweep(): void {
     this.#erofs.sweep(new Set(this.#layers.keys()));
@@ -395,6 +420,7 @@ export class LayerFileSystem implements AsyncDisposable {
     const known = this.#layers.get(slot);
     if (known === undefined) return;
     this.#erofs.hide(slot);
+    this.#recorder.forget(slot);
     this.#shared.slots.remove(slot);
     known.marks[Symbol.dispose]();
     this.#layers.delete(slot);
@@ -405,6 +431,7 @@ export class LayerFileSystem implements AsyncDisposable {
    * served yet stay, too: a start that failed may be tried again, or their last process goes on with them.
    */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.detached) this.#recorder[Symbol.dispose]();
     if (
       this.#options.taken !== undefined && this.#mounts.state === "silent"
     ) this.detach();

@@ -1,6 +1,6 @@
 import type { MountKeeper } from "../../host/handover/mod.ts";
 import type { FaceChoice } from "../faces/mod.ts";
-import type { ServedMount } from "../fs/mod.ts";
+import type { ReadRecording, RecordOptions, ServedMount } from "../fs/mod.ts";
 import { type Digest, isDigest, sha256 } from "../../formats/oci/mod.ts";
 import { disposeSource, type SpanSource } from "../spans/mod.ts";
 import { logger, tellStateDamage } from "../../telemetry/mod.ts";
@@ -22,7 +22,7 @@ import type { LowerPart } from "../opening/mod.ts";
 import { StartPacks } from "./start_packs.ts";
 import { OpenLayer } from "./open_layer.ts";
 import { AheadOfReaders } from "./prefetched.ts";
-import { type WantedLayer, wantedOf } from "./wanted.ts";
+import { sourceName, type WantedLayer, wantedOf } from "./wanted.ts";
 import { type ClaimedLayers, type LayerClaim, LayerClaims } from "./claims.ts";
 import {
   layersDirectoryOf,
@@ -398,6 +398,11 @@ export class LayerStore implements AsyncDisposable {
     files.sweep();
   }
 
+  /** Records reads of served layers, by slot: see `LayerFileSystem.record`. */
+  record(slots: ReadonlySet<number>, options: RecordOptions): ReadRecording {
+    return this.#machinery.files.record(slots, options);
+  }
+
   /** Whether the mounts are served, so that directories appear. */
   get serving(): boolean {
     return this.#machinery.files.serving;
@@ -442,9 +447,4 @@ export class LayerStore implements AsyncDisposable {
     slots[Symbol.dispose]();
     this.#lock.close();
   }
-}
-
-/** The name of a source's repository: the default claimant. */
-function sourceName({ host, repository = "" }: SpanSource): string {
-  return `${host}/${repository}`;
 }

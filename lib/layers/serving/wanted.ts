@@ -36,3 +36,8 @@ export function wantedOf(
       : { kind: "bytes", bytes: ztocBytes },
   };
 }
+
+/** The name of a source's repository: the default claimant. */
+export function sourceName({ host, repository = "" }: SpanSource): string {
+  return `${host}/${repository}`;
+}

@@ -2,6 +2,7 @@ import { RangeTable } from "../../presence/mod.ts";
 import { EndMark } from "./end_mark.ts";
 import { PresenceArena } from "./presence.ts";
 import { ReadersAtWork } from "./readers.ts";
+import { ReadTrace } from "./read_trace.ts";
 import { RequestRing } from "./request_ring.ts";
 import { SlotTable } from "./slot_table.ts";
 import { SpanStarts } from "./span_starts.ts";
@@ -64,6 +65,8 @@ export interface SharedBuffers {
   readonly readers: SharedArrayBuffer;
   /** Of `EndMark`. */
   readonly end: SharedArrayBuffer;
+  /** Of `ReadTrace`. */
+  readonly trace: SharedArrayBuffer;
 }
 
 /** The main isolate's view of all shared memory. */
@@ -87,6 +90,8 @@ export class SharedMemory {
   readonly ring: RequestRing;
   /** Workers that are copying at the moment. */
   readonly readers: ReadersAtWork;
+  /** Reads of layers that are being recorded. */
+  readonly trace: ReadTrace;
   /** Whether the Workers are to end. */
   readonly end = new EndMark(EndMark.allocate());
 
@@ -106,6 +111,7 @@ export class SharedMemory {
     this.rangeArena = new PresenceArena(this.#rangeBuffers.states);
     this.reads = new Uint32Array(new SharedArrayBuffer(spans * 4));
     this.ring = new RequestRing(RequestRing.allocate(ringItems));
+    this.trace = new ReadTrace(ReadTrace.allocate(this.slots.rows));
     this.readers = new ReadersAtWork(ReadersAtWork.allocate(workers));
   }
 
@@ -121,6 +127,7 @@ export class SharedMemory {
       ring: this.ring.memory,
       readers: this.readers.memory,
       end: this.end.memory,
+      trace: this.trace.memory,
     };
   }
 }

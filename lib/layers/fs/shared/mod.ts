@@ -13,6 +13,7 @@
  *   it collects the marks. A mark that is lost in a race only causes a wrong guess.
  * - `ReadersAtWork`: a word for each Worker, so that bytes are destroyed only when no Worker copies them
  *   any more.
+ * - `ReadTrace`: reads of layers that are being recorded. Any isolate adds; the main isolate drains.
  * - `RequestRing`: reads that a Worker could not answer. Any Worker pushes; the main isolate drains.
  * - `EndMark`: tells the Workers to end although the mounts stay.
  *
@@ -31,6 +32,7 @@ export type { PresenceArena } from "./presence.ts";
 export { type SlotRow, SlotTable } from "./slot_table.ts";
 export { SpanStarts } from "./span_starts.ts";
 export { ReadersAtWork } from "./readers.ts";
+export { ReadTrace, type TracedRead } from "./read_trace.ts";
 export {
   RequestRing,
   RING_INTERRUPT,

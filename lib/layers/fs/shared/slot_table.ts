@@ -21,6 +21,11 @@ export class SlotTable {
     return new SharedArrayBuffer(capacity * 2 * ROW_WORDS * 4);
   }
 
+  /** How many rows it has: more than layers. */
+  get rows(): number {
+    return this.#capacity;
+  }
+
   /** The row of a slot, or -1 when it is not served. */
   find(slot: number): SlotRow {
     for (let step = 0; step < this.#capacity; step++) {

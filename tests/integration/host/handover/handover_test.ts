@@ -272,7 +272,10 @@ Deno.test("a successor and its predecessor agree step by step", async () => {
   await inFolder(async (folder) => {
     const path = `${folder}/control.sock`;
     assert.equal(await askTakeover(path), null);
-    using server = ControlServer.listen(path, { status: () => null });
+    using server = ControlServer.listen(path, {
+      status: () => null,
+      record: () => assert.fail("nobody asked for a recording"),
+    });
     const successor = await askTakeover(path);
     assert.equal(successor?.pid, Deno.pid);
     const steps: string[] = [];

@@ -7,6 +7,7 @@ import { LayerHandler } from "../../../../lib/layers/fs/handler.ts";
 import { RingItem } from "../../../../lib/layers/fs/shared/mod.ts";
 import {
   ReadersAtWork,
+  ReadTrace,
   RequestRing,
   SlotTable,
   SpanStarts,
@@ -38,9 +39,10 @@ const scope = self as unknown as DedicatedWorkerGlobalScope;
 
 scope.onmessage = ({ data }: MessageEvent<PunchReader>) => {
   const ring = new RequestRing(RequestRing.allocate(2));
+  const slots = new SlotTable(data.slots);
   const handler = new LayerHandler({
     layersDirectory: data.layersDirectory,
-    slots: new SlotTable(data.slots),
+    slots,
     presence: new Uint8Array(data.presence),
     starts: new SpanStarts(data.starts),
     uses: new Uint8Array(data.presence.byteLength),
@@ -48,6 +50,7 @@ scope.onmessage = ({ data }: MessageEvent<PunchReader>) => {
     reads: new Uint32Array(data.presence.byteLength),
     ring,
     readers: new ReadersAtWork(data.readers),
+    trace: new ReadTrace(ReadTrace.allocate(slots.rows)),
     worker: 0,
     mount: 0,
     directBlobs: false,

@@ -1,0 +1,15 @@
+/**
+ * Load orders of images: recording what a start reads, making one order of several recordings, and
+ * publishing it beside the image. `docs/load-order.md` says what an order is.
+ *
+ * It may ask the running daemon at its control socket, run `ctr`, and use registries. What a daemon does
+ * with an order is not known here.
+ * @module
+ */
+export { recordReads } from "./record_reads.ts";
+export {
+  type RecordRequest,
+  type RecordResult,
+  recordStart,
+} from "./record_start.ts";
+export type { ReadySigns } from "./until.ts";
