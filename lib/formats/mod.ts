@@ -7,7 +7,7 @@
  *
  * Rooms: `oci` (digests, manifests, platforms), `tar` (headers and offsets), `deflate` (inflate from
  * checkpoints), `zstd` (frames), `ztoc` (a layer's table of contents), `soci` (indexes, prefetch lists), `erofs` (images
- * of a tree's metadata).
+ * of a tree's metadata), `crc32` (for isolates that load nothing of Node).
  *
  * This file exports nothing: import each room by its own `mod.ts`.
  * @module

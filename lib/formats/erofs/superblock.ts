@@ -1,4 +1,4 @@
-import { crc32 } from "node:zlib";
+import { crc32 } from "../crc32/mod.ts";
 import {
   BLOCK,
   BLOCK_BITS,
@@ -96,5 +96,5 @@ export function isErofsImageOf(
 function checksum(image: Uint8Array): number {
   const at = SUPERBLOCK_AT + SUPERBLOCK.uuid + UUID_CHECKSUM;
   const before = crc32(image.subarray(0, at));
-  return crc32(image.subarray(at + 4), before) >>> 0;
+  return crc32(image.subarray(at + 4), before);
 }

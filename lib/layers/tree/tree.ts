@@ -1,4 +1,3 @@
-import { crc32 } from "node:zlib";
 import {
   FLAG_INHERITS,
   FLAG_XATTRS,
@@ -10,6 +9,7 @@ import {
   type TreeLayout,
   treeLayout,
 } from "./format.ts";
+import { crc32 } from "../../formats/crc32/mod.ts";
 import { S } from "./modes.ts";
 
 /** The tree file is damaged, foreign or of another version: compile it again from the ztoc. */
@@ -122,9 +122,9 @@ export class LayerTree {
     // We wrote the file: the checksum finds torn writes, and the compiler keeps every index in
     // range.
     this.checksum = word(HEADER.checksum);
-    if (
-      (crc32(bytes.subarray(HEADER_BYTES)) >>> 0) !== this.checksum
-    ) throw new TreeFormatError("checksum mismatch");
+    if (crc32(bytes.subarray(HEADER_BYTES)) !== this.checksum) {
+      throw new TreeFormatError("checksum mismatch");
+    }
 
     const doubles = (at: number, count: number) =>
       new Float64Array(bytes.buffer, bytes.byteOffset + at, count);
