@@ -2,7 +2,7 @@
  * `soci-deno mount-helper`: the process that makes the daemon's EROFS mounts (`MountHelper`).
  * @module
  */
-import { serveMounts } from "../lib/host/mounting/mod.ts";
+import { serveMounts } from "../lib/host/mount_process/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 
 const HELP = `

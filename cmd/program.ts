@@ -19,7 +19,7 @@ export function mountHelperArguments(): string[] {
     ...["run", "--no-check", "--no-prompt", "--quiet", "--cached-only"],
     ...["--no-remote", "--config", file("../deno.json")],
     `--allow-ffi=${LIBC_PATH}`,
-    file("../main.ts"),
-    MOUNT_HELPER,
+    file("./mount_helper_process.ts"),
+    MOUNT_HELPER, // for people who list processes
   ];
 }

@@ -6,7 +6,7 @@
  * serve any other file system as well.
  *
  * Rooms: `os` (calls into libc), `files` (files written whole, folders), `fuse` (the protocol),
- * `mounting` (mount, unmount, overlay), `handover` (mounts outlive their process), `memory` (given back
+ * `mounting` (mount, unmount, overlay), `mount_process` (the helper that it starts), `handover` (mounts outlive their process), `memory` (given back
  * to the machine).
  *
  * This file exports nothing: import each room by its own `mod.ts`.

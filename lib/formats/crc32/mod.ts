@@ -5,19 +5,23 @@
  * @module
  */
 
-/** What Node's own namespace has for programs that load one of its modules late. */
-interface Node {
-  getBuiltinModule(name: "node:zlib"): typeof import("node:zlib");
+/** Of `node:zlib`. */
+interface Zlib {
+  crc32(bytes: Uint8Array, before: number): number;
+}
+/** Of Node's global: for programs that load one of its modules late. */
+interface NodeProcess {
+  getBuiltinModule(name: "node:zlib"): Zlib;
 }
 
-let zlib: typeof import("node:zlib") | undefined;
+let zlib: Zlib | undefined;
 
 /**
  * The checksum of bytes, 0 to 2^32 - 1.
  * @param before the checksum of what lies before them, if anything does.
  */
 export function crc32(bytes: Uint8Array, before = 0): number {
-  const { process } = globalThis as unknown as { process: Node };
-  zlib ??= process.getBuiltinModule("node:zlib");
+  zlib ??= (globalThis as unknown as { process: NodeProcess }).process
+    .getBuiltinModule("node:zlib");
   return zlib.crc32(bytes, before) >>> 0;
 }

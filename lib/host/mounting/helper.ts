@@ -1,52 +1,25 @@
-import {
-  listNames,
-  mountElsewhere,
-  mountFileSystem,
-  type MountOptions,
-  OsError,
-  ownProgram,
-} from "../os/mod.ts";
+import type {
+  HelperReply,
+  HelperRequest,
+  MappedFailure,
+  MappedRequest,
+  MountAnswer,
+} from "../mount_process/mod.ts";
+import { mountElsewhere, type MountOptions, ownProgram } from "../os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
-import {
-  attachMapped,
-  type MappedFailure,
-  type MappedRequest,
-} from "./mapped.ts";
 import { isMountPoint, listMounts } from "./mounts.ts";
 
 /** An idle helper ends after so long, ms: it takes as much memory as any Deno process. */
 const IDLE_MS = 2_000;
-/** Where the kernel lists the backing devices of mounted file systems (Documentation/ABI, bdi). */
-const DEVICES = "/sys/class/bdi";
 const KILLED = "the mount helper was killed twice";
 const log = logger("mounting");
 const encoder = new TextEncoder();
-
-/** The result of a mount. */
-export interface MountAnswer {
-  /** The kernel's error; null when the mount succeeded. */
-  readonly failure: string | null;
-  /** Names in `/sys/class/bdi` that are new since the mount: its own, and others made meanwhile. */
-  readonly devices: readonly string[];
-}
-
-/** What the helper is asked for. */
-type Request = { readonly mount: MountOptions } | {
-  readonly map: MappedRequest;
-};
-
-/** What it says. */
-interface Reply {
-  readonly mount?: MountAnswer;
-  /** Null when all was mapped. */
-  readonly map?: MappedFailure | null;
-}
 
 interface Running {
   readonly child: Deno.ChildProcess;
   readonly stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   /** One after another, in the order of the requests. */
-  readonly waiting: ((reply: Reply | null) => void)[];
+  readonly waiting: ((reply: HelperReply | null) => void)[];
   readonly ended: Promise<void>;
 }
 
@@ -124,10 +97,13 @@ export class MountHelper implements AsyncDisposable {
   }
 
   /** @returns null when the other process ended instead of answering. */
-  async #ask(running: Running, request: Request): Promise<Reply | null> {
+  async #ask(
+    running: Running,
+    request: HelperRequest,
+  ): Promise<HelperReply | null> {
     clearTimeout(this.#idle);
     running.child.ref(); // keeps this process alive while a mount is awaited
-    const answer = new Promise<Reply | null>((resolve) =>
+    const answer = new Promise<HelperReply | null>((resolve) =>
       running.waiting.push(resolve)
     );
     running.stdin.write(encoder.encode(`${JSON.stringify(request)}\n`))
@@ -208,52 +184,6 @@ export class MountHelper implements AsyncDisposable {
   /** Ends the other process. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stop();
-  }
-}
-
-/**
- * The helper process: one request per line of standard input, one answer per line of standard output.
- * Once its owner is gone it starts no more mounts, because nobody would know of them.
- * @param owner process ID of who started it.
- */
-export async function serveMounts(owner: number): Promise<void> {
-  let rest = "";
-  const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream());
-  for await (const text of lines) {
-    const parts = (rest + text).split("\n");
-    rest = parts.pop() as string;
-    for (const part of parts) {
-      if (Deno.ppid !== owner) return;
-      const request: Request = JSON.parse(part);
-      const reply: Reply = "mount" in request
-        ? { mount: mountNow(request.mount) }
-        : { map: attachMapped(request.map, () => Deno.ppid === owner) };
-      Deno.stdout.writeSync(encoder.encode(`${JSON.stringify(reply)}\n`));
-    }
-  }
-}
-
-function mountNow(options: MountOptions): MountAnswer {
-  const before = new Set(devices());
-  let failure: string | null = null;
-  try {
-    mountFileSystem(options);
-  } catch (error) {
-    if (!(error instanceof OsError)) throw error;
-    failure = error.message;
-  }
-  return {
-    failure,
-    devices: devices().filter((name) => !before.has(name)),
-  };
-}
-
-function devices(): string[] {
-  try {
-    return listNames(DEVICES);
-  } catch (error) {
-    if (error instanceof OsError) return []; // no sysfs
-    throw error;
   }
 }
 

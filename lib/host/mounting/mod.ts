@@ -35,6 +35,5 @@ export {
   MountTable,
   unmountBelow,
 } from "./mounts.ts";
-export { type MappedFailure, type MappedRequest } from "./mapped.ts";
-export { type MountAnswer, MountHelper, serveMounts } from "./helper.ts";
+export { MountHelper } from "./helper.ts";
 export { OverlayError, OverlayMount, type OverlayOptions } from "./overlay.ts";

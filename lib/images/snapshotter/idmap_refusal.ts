@@ -1,4 +1,4 @@
-import type { MappedFailure } from "../../host/mounting/mod.ts";
+import type { MappedFailure } from "../../host/mount_process/mod.ts";
 import { SnapshotError } from "./errors.ts";
 
 /** Why no user namespace can be made, by the error. */
