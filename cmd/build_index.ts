@@ -6,6 +6,7 @@
 import {
   type ArtifactSink,
   ContentError,
+  firstOf,
   type ImageSource,
   openLocalImage,
   RegistryPlace,
@@ -21,6 +22,7 @@ import {
   putIndexV1,
   type ZtocLedger,
 } from "../lib/indexes/indexing/mod.ts";
+import { PIN_HELP, pinOrders } from "./order/pin.ts";
 import {
   type Image,
   type ImageFamily,
@@ -67,6 +69,7 @@ Flags:
   --image NAME            which image of that layout or archive, where it holds several
   --local                 push nothing: keep the index here, for \`soci-deno push\`
   --no-companion          push no companion, which carries the ztocs compressed
+${PIN_HELP}; with --to
 ${buildHelp("2MiB with a companion, else 4MiB")}
 ${REGISTRY_HELP}
 ${GLOBAL_HELP}
@@ -105,6 +108,7 @@ export const buildIndexCommand: Command = {
         image: { type: "string" },
         local: { type: "boolean", default: false },
         "no-companion": { type: "boolean", default: false },
+        "load-order": { type: "string", multiple: true },
         ...BUILD_OPTIONS,
         ...REGISTRY_OPTIONS,
         ...GLOBAL_OPTIONS,
@@ -117,6 +121,12 @@ export const buildIndexCommand: Command = {
     if (values.local && values.to !== undefined) {
       throw new UsageError(
         "--to pushes, --local does not (`convert` makes v2 images here)",
+      );
+    }
+    const orders = values["load-order"] ?? [];
+    if (orders.length > 0 && values.to === undefined) {
+      throw new UsageError(
+        "--load-order goes with --to; beside a v1 index `order push` puts it",
       );
     }
     if (values["all-platforms"] && values.platform !== undefined) {
@@ -193,7 +203,10 @@ export const buildIndexCommand: Command = {
     const empty = built.every(({ ztocs }) => ztocs.length === 0);
     const converted = empty || values.to === undefined
       ? null
-      : await convert(work, remote, family, built, values.to);
+      : await convert(work, remote, family, built, {
+        tag: values.to,
+        orders,
+      });
     for (const { descriptor } of converted?.indexes ?? []) {
       report.line(`pushed index ${descriptor.digest}`);
     }
@@ -286,8 +299,9 @@ async function convert(
   remote: RegistryPlace,
   family: ImageFamily,
   built: readonly BuiltImage[],
-  tag: string,
+  { tag, orders }: { readonly tag: string; readonly orders: readonly string[] },
 ): Promise<Converted> {
+  const { signal } = session;
   return await convertImage({
     source,
     sink: remote,
@@ -295,6 +309,11 @@ async function convert(
     built,
     name: tag,
     content: fromRegistry ? "share" : "copy",
-    signal: session.signal,
+    orders: await pinOrders(orders, built, {
+      source: firstOf(source, [remote, source]),
+      sink: remote,
+      signal,
+    }),
+    signal,
   });
 }

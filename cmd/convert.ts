@@ -6,6 +6,7 @@ import type { ArtifactDatabase } from "../lib/indexes/artifacts/mod.ts";
 import {
   ArchiveWriter,
   type ArtifactSink,
+  firstOf,
   type ImageSource,
   LayoutFolder,
   openLocalImage,
@@ -31,6 +32,7 @@ import {
   readBuildFlags,
 } from "./build_flags.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
+import { PIN_HELP, pinOrders } from "./order/pin.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
 import { GLOBAL_HELP, StoreSession } from "./store_session.ts";
 
@@ -50,6 +52,7 @@ Flags:
   --standalone            INPUT and OUTPUT are files
   --format FORMAT         of OUTPUT: oci-archive (default) or oci-dir
   --image NAME            which image of INPUT, where it holds several
+${PIN_HELP}
 ${buildHelp()}
 ${GLOBAL_HELP}
 `;
@@ -73,6 +76,7 @@ export const convertCommand: Command = {
         standalone: { type: "boolean", default: false },
         format: { type: "string" },
         image: { type: "string" },
+        "load-order": { type: "string", multiple: true },
         ...BUILD_OPTIONS,
         ...GLOBAL_OPTIONS,
       },
@@ -96,6 +100,12 @@ export const convertCommand: Command = {
       }
       checkNewName(to);
     }
+    const orders = values["load-order"] ?? [];
+    if (values.standalone && orders.length > 0) {
+      throw new UsageError(
+        "--load-order goes with images in containerd, and with `build-index --to`",
+      );
+    }
     const flags = readBuildFlags(values);
     await using session = await StoreSession.open(values);
     using report = new BuildReport({
@@ -110,7 +120,7 @@ export const convertCommand: Command = {
         format,
         image: values.image,
       })
-      : await inContainerd(session, report, flags, { from, to });
+      : await inContainerd(session, report, flags, { from, to, orders });
     if (values.json) {
       console.log(JSON.stringify(
         {
@@ -180,7 +190,11 @@ async function inContainerd(
   session: StoreSession,
   report: BuildReport,
   flags: BuildFlags,
-  { from, to }: { readonly from: string; readonly to: string },
+  { from, to, orders }: {
+    readonly from: string;
+    readonly to: string;
+    readonly orders: readonly string[];
+  },
 ) {
   const { signal } = session;
   const source = await session.image(from);
@@ -193,12 +207,18 @@ async function inContainerd(
     signal,
   }, report);
   const sink = await session.imageSink(store);
+  const pinned = await pinOrders(orders, built, {
+    source: firstOf(source, [store.content, source]),
+    sink,
+    signal,
+  });
   const converted = await keepConversion(store, {
     source,
     sink,
     family,
     built,
     name: to,
+    orders: pinned,
     signal,
   });
   return { family, built, converted };

@@ -185,6 +185,46 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./record.ts")).recordCommand,
   },
   {
+    name: "order",
+    summary: "merge recordings, show them, publish them as load orders",
+    needs: STORE,
+    commands: [
+      {
+        name: "show",
+        summary: "print what a recording touches, by file, layer and class",
+        needs: STORE,
+        load: async () => (await import("./order/show.ts")).orderShowCommand,
+      },
+      {
+        name: "merge",
+        summary: "make one recording of several",
+        needs: STORE,
+        load: async () => (await import("./order/merge.ts")).orderMergeCommand,
+      },
+      {
+        name: "push",
+        summary: "put a load order beside its image",
+        needs: STORE,
+        load: async () => (await import("./order/push.ts")).orderPushCommand,
+      },
+      {
+        name: "list",
+        aliases: ["ls"],
+        summary: "list the load orders of an image",
+        needs: STORE,
+        load: async () => (await import("./order/list.ts")).orderListCommand,
+      },
+      {
+        name: "remove",
+        aliases: ["rm"],
+        summary: "remove load orders of an image",
+        needs: STORE,
+        load: async () =>
+          (await import("./order/remove.ts")).orderRemoveCommand,
+      },
+    ],
+  },
+  {
     name: "mount",
     summary: "mount an image as a directory before it is downloaded",
     needs: ALL,

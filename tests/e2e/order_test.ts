@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
+import { gunzipSync } from "node:zlib";
+import type { Descriptor, Digest } from "../../lib/formats/oci/mod.ts";
+import { SOCI_MEDIA } from "../../lib/formats/soci/mod.ts";
 import {
+  decodeOrderManifest,
+  decodePlan,
   decodeRecording,
+  ORDER_MEDIA,
+  rangesOfFrame,
   type Recording,
+  unpackFrame,
 } from "../../lib/formats/order/mod.ts";
 import { Intervals } from "../../lib/images/order/intervals.ts";
-import { programImage, pushImage } from "../support/images/mod.ts";
-import { startRegistry } from "../support/registry/mod.ts";
+import { type Image, programImage, pushImage } from "../support/images/mod.ts";
+import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
 import { buildIndex, LazyHost, sociDeno } from "./host.ts";
 
 /** Runs `record`; what it wrote. */
@@ -23,10 +31,6 @@ async function record(
   );
   assert.equal(code, 0, `${stderr}\n${host.logs()}`);
   return decodeRecording(await Deno.readFile(output));
-}
-
-function waits({ touches }: Recording): number {
-  return touches.filter(({ waitedMs }) => waitedMs > 0).length;
 }
 
 /** Bytes that one recording touched and another did not, and all it touched. */
@@ -47,24 +51,128 @@ function uncovered(
   return [missing, all];
 }
 
-Deno.test("a start is recorded page by page on both faces, and covers what the next one reads", async (t) => {
+/** Runs a command that must succeed; what it printed. */
+async function order(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await sociDeno("order", ...args);
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+/** What `order push` put into the registry is the image's own bytes. */
+async function checkPushed(
+  registry: TestRegistry,
+  image: string,
+  app: Image,
+): Promise<Digest> {
+  const [listed, ...others] = JSON.parse(await order("list", "--json", image));
+  assert.equal(others.length, 0);
+  assert.equal(listed.workload, "web");
+  assert.equal(listed.platform, "linux/amd64");
+  assert.equal(listed.isPinned, false);
+  const base = `http://${registry.host}/v2/app`;
+  const get = async (path: string) =>
+    await (await fetch(`${base}/${path}`)).bytes();
+  const manifest = decodeOrderManifest(await get(`manifests/${listed.digest}`));
+  const plan = decodePlan(await get(`blobs/${manifest.plan.digest}`));
+  const pack = await get(`blobs/${manifest.packs[0]!.digest}`);
+  assert.equal(pack.length, listed.packBytes);
+  const tars = new Map(
+    app.layers.map(({ digest, bytes }) => [digest, gunzipSync(bytes)] as const),
+  );
+  for (const frame of plan.frames) {
+    const end = frame.offset + frame.compressedLength;
+    const content = unpackFrame(frame, pack.subarray(frame.offset, end));
+    for (
+      const { layer, offset, bytes } of rangesOfFrame(plan, frame, content)
+    ) {
+      const own = tars.get(layer)!.subarray(offset, offset + bytes.length);
+      assert(own.equals(bytes), `${layer} at ${offset}`);
+    }
+  }
+  return listed.digest;
+}
+
+Deno.test("a start is recorded page by page on both faces, and its order is published and pinned", async (t) => {
   await using registry = startRegistry();
-  await pushImage(registry.host, "app:1", programImage());
+  const app = programImage();
+  await pushImage(registry.host, "app:1", app);
   const image = `${registry.host}/app:1`;
   await buildIndex("--min-layer-size", "0", image);
-  for (const face of ["fuse", "erofs"] as const) {
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-order-" });
+  const files = (["fuse", "erofs"] as const).map((face) => ({
+    face,
+    path: `${folder}/${face}.json`,
+  }));
+  const recorded: Recording[] = [];
+  for (const { face, path } of files) {
     await t.step(face, async () => {
       await using host = await LazyHost.start({ face });
-      const files = [1, 2].map((n) => `${host.folder}/${n}.recording.json`);
-      const first = await record(host, image, files[0]!);
-      assert.equal(first.layers.length, 4);
-      const pages = first.touches.filter(({ length }) => length <= 4096);
-      assert(pages.length > first.touches.length * 0.8, "read ahead");
-      const second = await record(host, image, files[1]!, "--no-pull");
-      assert(waits(second) < waits(first), "the first one fetched nothing");
-      const [missing, all] = uncovered(first, second);
-      assert(all > 2 ** 20, `nothing was read again: ${all} bytes`);
-      assert(missing <= all / 100, `${missing} of ${all} bytes`);
+      const one = await record(host, image, path);
+      recorded.push(one);
+      assert.equal(one.layers.length, 4);
+      assert(one.touches.some(({ waitedMs }) => waitedMs > 0));
+      const pages = one.touches.filter(({ length }) => length <= 4096);
+      assert(pages.length > one.touches.length * 0.8, "read ahead");
     });
   }
+  await t.step("what one start read covers what the other read", () => {
+    const [fuse, erofs] = recorded as [Recording, Recording];
+    const [missing, all] = uncovered(erofs, fuse);
+    assert(all > 2 ** 20, `little was read: ${all} bytes`);
+    assert(missing <= all / 100, `${missing} of ${all} bytes`);
+  });
+  await t.step("merged, pushed, listed, pushed again and removed", async () => {
+    const merged = `${folder}/merged.json`;
+    await order(
+      "merge",
+      "--workload",
+      "web",
+      "-o",
+      merged,
+      ...files.map(({ path }) => path),
+    );
+    await order("push", "--max-size", "2MiB", image, merged);
+    const first = await checkPushed(registry, image, app);
+    await order("push", "--max-size", "1MiB", image, merged);
+    const second = await checkPushed(registry, image, app);
+    assert.notEqual(first, second);
+    const shown = JSON.parse(
+      await order("show", "--json", "--svg", `${folder}/a.svg`, merged),
+    );
+    assert(
+      shown.files.some(({ path }: { path: string }) => path === "app/main.py"),
+    );
+    assert.match(await Deno.readTextFile(`${folder}/a.svg`), /^<svg /);
+    assert.equal((await order("remove", image, second)).trim(), second);
+    assert.deepEqual(JSON.parse(await order("list", "--json", image)), []);
+  });
+  await t.step(
+    "a converted image pins it, and lists it among its manifests",
+    async () => {
+      const copy = `${registry.host}/app:2`;
+      const build = ["--min-layer-size", "0", "--to", "2"];
+      await buildIndex(
+        ...build,
+        "--load-order",
+        `${folder}/merged.json`,
+        image,
+      );
+      const [listed] = JSON.parse(await order("list", "--json", copy));
+      assert.deepEqual([listed.workload, listed.isPinned], ["web", true]);
+      const { stderr } = await sociDeno("order", "remove", copy, listed.digest);
+      assert.match(stderr, /is pinned by the image's index/);
+      const index = await (await fetch(
+        `http://${registry.host}/v2/app/manifests/2`,
+        { headers: { accept: "application/vnd.oci.image.index.v1+json" } },
+      )).json();
+      const types = index.manifests.map((one: Descriptor) => one.artifactType);
+      assert.deepEqual(types, [
+        undefined,
+        SOCI_MEDIA.indexV2,
+        ORDER_MEDIA.artifact,
+      ]);
+      assert.equal(index.manifests[2].digest, listed.digest);
+    },
+  );
+  await Deno.remove(folder, { recursive: true });
 });

@@ -37,6 +37,11 @@ export interface ConvertInput {
   readonly manifests?: ReadonlyMap<Digest, Uint8Array>;
   /** The bytes of SOCI indexes v2, by the digest of the image manifest each was made for. */
   readonly sociIndexes: ReadonlyMap<Digest, Uint8Array>;
+  /**
+   * What is listed behind the SOCI indexes, because they name it: load orders. All that an earlier conversion
+   * listed of the same artifact type and platform makes way.
+   */
+  readonly beside?: readonly Descriptor[];
   /** What becomes of manifests that are not among `manifests`. Default `keep`. */
   readonly missing?: "keep" | "drop";
 }
@@ -89,8 +94,11 @@ export function convertV2(input: ConvertInput): ConvertedImage {
   if (sociIndexes.length === 0) {
     throw new SociError("empty", "no manifest of the image has a SOCI index");
   }
-  const bound = manifests.map((child) => moveAttestation(child, converted));
+  const { beside = [] } = input;
+  const bound = manifests.map((child) => moveAttestation(child, converted))
+    .filter((child) => !beside.some((one) => isSameKind(one, child)));
   for (const { descriptor } of sociIndexes) placeSociIndex(bound, descriptor);
+  bound.push(...beside);
   const bytes = documentBytes({
     schemaVersion: 2,
     mediaType: MEDIA.ociIndex,
@@ -227,6 +235,12 @@ function moveAttestation(
       [ATTESTATION_OF]: image.descriptor.digest,
     },
   };
+}
+
+function isSameKind(one: Descriptor, other: Descriptor): boolean {
+  return one.artifactType !== undefined &&
+    one.artifactType === other.artifactType &&
+    platformKey(one.platform) === platformKey(other.platform);
 }
 
 /** Puts a SOCI index where an older one of its platform was, or at the end. */

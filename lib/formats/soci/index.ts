@@ -46,6 +46,8 @@ export interface MakeIndexOptions {
   readonly subject?: Pick<Descriptor, "mediaType" | "digest" | "size">;
   /** Default: the identifier of the existing tools. */
   readonly buildTool?: string;
+  /** Beside the build tool's. */
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -53,7 +55,7 @@ export interface MakeIndexOptions {
  * @throws SociError when there are none.
  */
 export function makeIndex(
-  { layers, subject, buildTool = BUILD_TOOL }: MakeIndexOptions,
+  { layers, subject, buildTool = BUILD_TOOL, annotations }: MakeIndexOptions,
 ): SociIndex {
   if (layers.length === 0) {
     throw new SociError("empty", "no layer of the image was indexed");
@@ -75,7 +77,7 @@ export function makeIndex(
         size: subject.size,
       },
     }),
-    annotations: { [SOCI_ANNOTATION.buildTool]: buildTool },
+    annotations: { ...annotations, [SOCI_ANNOTATION.buildTool]: buildTool },
   };
 }
 

@@ -13,3 +13,31 @@ export {
   recordStart,
 } from "./record_start.ts";
 export type { ReadySigns } from "./until.ts";
+export {
+  type FileClass,
+  type OrderSummary,
+  summaryOf,
+  type TouchedFile,
+  type TouchedGroup,
+} from "./summary.ts";
+export { timelineSvg } from "./timeline.ts";
+export {
+  DEFAULT_SUPPORT,
+  type MergeOptions,
+  mergeRecordings,
+} from "./merge.ts";
+export {
+  type MadeOrder,
+  makeOrder,
+  type MakeOrderRequest,
+  putOrder,
+} from "./make.ts";
+export {
+  type ListedOrder,
+  listOrders,
+  openOrderedImage,
+  type OrderedImage,
+  platformOf,
+  removeOrder,
+  ztocsOfImage,
+} from "./image_orders.ts";

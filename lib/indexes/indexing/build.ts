@@ -335,10 +335,12 @@ export interface MadeIndex {
 export function indexOf(
   { image, ztocs, prefetch }: BuiltImage,
   version: 1 | 2,
+  annotations: Readonly<Record<string, string>> = {},
 ): MadeIndex {
   const index = makeIndex({
     layers: [...ztocs, ...prefetch],
     ...(version === 1 && { subject: image.descriptor }),
+    annotations,
   });
   const bytes = encodeIndex(index);
   return {

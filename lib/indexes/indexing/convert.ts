@@ -2,10 +2,17 @@ import type { ArtifactSink, ImageSource } from "../../remote/content/mod.ts";
 import {
   type Descriptor,
   type Digest,
+  formatPlatform,
   isManifestMediaType,
   parseIndex,
   parseManifest,
 } from "../../formats/oci/mod.ts";
+import {
+  encodePins,
+  ORDER_ANNOTATION,
+  ORDER_MEDIA,
+  orderAnnotations,
+} from "../../formats/order/mod.ts";
 import { convertV2 } from "../../formats/soci/mod.ts";
 import type { ImageFamily } from "../../remote/image/mod.ts";
 import {
@@ -34,8 +41,20 @@ export interface ConvertOptions {
   readonly content: "share" | "copy";
   /** Ends the conversion; the new name is put last. */
   readonly signal?: AbortSignal | undefined;
+  /** Load orders of the images, which are in the sink: the SOCI indexes pin them. Default: none. */
+  readonly orders?: readonly PinnedOrder[] | undefined;
   /** Told of each layer and config that is about to be copied. */
   readonly onCopy?: (content: Descriptor) => void;
+}
+
+/** A load order that the SOCI index of an image is to pin. */
+export interface PinnedOrder {
+  /** The image. */
+  readonly built: BuiltImage;
+  /** Which workload it is for. */
+  readonly workload: string;
+  /** Of its manifest. */
+  readonly descriptor: Descriptor;
 }
 
 /** A converted image, at its place. */
@@ -59,7 +78,7 @@ export async function convertImage(
 ): Promise<Converted> {
   const { source, sink, family, signal } = options;
   const made = options.built.filter(({ ztocs }) => ztocs.length > 0)
-    .map((built) => ({ ...indexOf(built, 2), built }));
+    .map((built) => ({ ...indexOf(built, 2, pinsOf(built, options)), built }));
   const manifests = await manifestsHere(options);
   const platform = family.isIndex ? null : options.built[0]?.image.platform;
   const converted = convertV2({
@@ -67,6 +86,7 @@ export async function convertImage(
     ...(platform != null && { platform }),
     manifests,
     missing: options.content === "copy" ? "drop" : "keep",
+    beside: (options.orders ?? []).map(besideImage),
     sociIndexes: new Map(
       made.map(({ built, bytes }) => [built.image.descriptor.digest, bytes]),
     ),
@@ -118,6 +138,36 @@ export async function convertImage(
       await sink.put(blob, () => source.stream(blob, { signal }), { signal });
     }
   }
+}
+
+/** The annotation by which an image's index names its load orders. */
+function pinsOf(
+  built: BuiltImage,
+  { orders = [] }: ConvertOptions,
+): Record<string, string> {
+  const own = orders.filter((order) => order.built === built);
+  if (own.length === 0) return {};
+  const pins = own.map(({ workload, descriptor: { digest } }) => ({
+    workload,
+    digest,
+  }));
+  return { [ORDER_ANNOTATION.pins]: encodePins(pins) };
+}
+
+/** How the image's index lists a load order, so that registries and pushes keep it with the image. */
+function besideImage({ built, workload, descriptor }: PinnedOrder): Descriptor {
+  const { platform } = built.image;
+  return {
+    mediaType: descriptor.mediaType,
+    digest: descriptor.digest,
+    size: descriptor.size,
+    annotations: orderAnnotations({
+      workload,
+      platform: platform === null ? "" : formatPlatform(platform),
+    }),
+    ...(platform !== null && { platform }),
+    artifactType: ORDER_MEDIA.artifact,
+  };
 }
 
 /** The bytes of the family's manifests that the source has, attestations too. */

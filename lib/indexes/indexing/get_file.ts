@@ -1,13 +1,7 @@
-import { ContentError, type LayerSource } from "../../remote/content/mod.ts";
-import { SpanInflater } from "../../formats/deflate/mod.ts";
-import { type Descriptor, type Digest, sha256 } from "../../formats/oci/mod.ts";
+import type { LayerSource } from "../../remote/content/mod.ts";
+import type { Descriptor } from "../../formats/oci/mod.ts";
 import { cleanPath } from "../../formats/soci/mod.ts";
-import {
-  MAX_SPAN_BYTES,
-  spanTable,
-  type Ztoc,
-} from "../../formats/ztoc/mod.ts";
-import { decodeSpan } from "../../formats/zstd/mod.ts";
+import { spanTable, type Ztoc } from "../../formats/ztoc/mod.ts";
 import {
   findPath,
   LayerTree,
@@ -15,6 +9,7 @@ import {
   TreeCompileError,
 } from "../../layers/tree/mod.ts";
 import { compileTree } from "../../layers/compiler/mod.ts";
+import { SpanBytes } from "./span_bytes.ts";
 
 /** A layer has no such file, or it is none whose bytes can be given. */
 export class NoSuchFileError extends Error {
@@ -98,51 +93,14 @@ async function* pieces(
 ): AsyncGenerator<Uint8Array, void, void> {
   if (length === 0) return;
   const spans = spanTable(ztoc);
-  const inflater = new SpanInflater();
+  const reader = new SpanBytes(source, layer, ztoc);
   const last = spans.spanAt(offset + length - 1);
   for (let span = spans.spanAt(offset); span <= last; span++) {
-    const compressed = await readSpan(source, layer, {
-      start: spans.compressedStart(span),
-      end: spans.compressedEnd(span),
-      digest: spans.digest(span),
-      signal,
-    });
+    const bytes = await reader.read(span, signal);
     const [start, end] = [spans.start(span), spans.end(span)];
-    const window = spans.window(span);
-    const size = end - start;
-    const bytes = window !== null
-      ? inflater.inflate(compressed, spans.bits(span), window, size)
-      : ztoc.compression === "zstd"
-      ? decodeSpan(compressed, size, MAX_SPAN_BYTES)
-      : compressed;
     yield bytes.slice(
       Math.max(0, offset - start),
       Math.min(end - start, offset + length - start),
     );
   }
-}
-
-async function readSpan(
-  source: LayerSource,
-  layer: Descriptor,
-  { start, end, digest, signal }: {
-    readonly start: number;
-    readonly end: number;
-    readonly digest: Digest;
-    readonly signal: AbortSignal | undefined;
-  },
-): Promise<Uint8Array> {
-  const length = end - start;
-  const stream = await source.stream(layer, { offset: start, length, signal });
-  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const found = sha256(bytes);
-  if (bytes.length !== length || found !== digest) {
-    throw new ContentError(
-      "integrity",
-      source.place,
-      layer.digest,
-      `bytes ${start} to ${end} are not those the ztoc was made of`,
-    );
-  }
-  return bytes;
 }

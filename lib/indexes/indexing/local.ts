@@ -13,7 +13,7 @@ import {
 import type { ImageFamily } from "../../remote/image/mod.ts";
 import { layerOf, SOCI_MEDIA } from "../../formats/soci/mod.ts";
 import { type BuiltImage, type MadeIndex, putIndexV1 } from "./build.ts";
-import { type Converted, convertImage } from "./convert.ts";
+import { type Converted, convertImage, type PinnedOrder } from "./convert.ts";
 
 /** Writes down prefetch lists; ztocs were written down by their ledger as they were finished. */
 function recordPrefetch(
@@ -90,6 +90,7 @@ export async function keepConversion(
     readonly family: ImageFamily;
     readonly built: readonly BuiltImage[];
     readonly name: string;
+    readonly orders?: readonly PinnedOrder[];
     readonly signal?: AbortSignal;
   },
 ): Promise<Converted> {

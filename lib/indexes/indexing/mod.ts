@@ -23,6 +23,7 @@ export {
   type Converted,
   convertImage,
   type ConvertOptions,
+  type PinnedOrder,
 } from "./convert.ts";
 export {
   databaseLedger,
@@ -45,4 +46,5 @@ export {
   inspectImage,
 } from "./inspect.ts";
 export { type ZtocInfo, ztocInfo } from "./ztoc_info.ts";
+export { SpanBytes } from "./span_bytes.ts";
 export { NoSuchFileError, readFileOfLayer } from "./get_file.ts";

@@ -14,6 +14,7 @@ import { hasBlob, mountBlob, uploadBlob } from "./push.ts";
 import { readRange } from "./ranges.ts";
 import type { Reference } from "./reference.ts";
 import { listReferrers } from "./referrers.ts";
+import { deleteReferrer } from "./delete_referrer.ts";
 import { putReferrer } from "./push_referrer.ts";
 import type { BlobSource } from "./upload.ts";
 
@@ -208,6 +209,19 @@ export class RegistryClient implements Disposable {
   ): Promise<PushedManifest> {
     const manifest = { bytes, mediaType };
     return putReferrer(this.#context, repository, manifest, subject, signal);
+  }
+
+  /**
+   * Deletes a manifest that has a subject, also from the list of the fallback tag.
+   * @returns false when it was not there. @throws RegistryError; many registries delete nothing
+   */
+  deleteReferrer(
+    repository: Repository,
+    digest: Digest,
+    subject: Digest,
+    { signal }: Cancellable = {},
+  ): Promise<boolean> {
+    return deleteReferrer(this.#context, repository, digest, subject, signal);
   }
 
   /** Mounts a blob from another repository of the same registry; false if the registry refuses. */

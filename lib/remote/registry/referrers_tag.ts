@@ -149,6 +149,32 @@ export async function addToTag(
   }
 }
 
+/** Takes an entry off the fallback tag's list and keeps all others; another writer may put it back. */
+export async function removeFromTag(
+  context: Context,
+  reference: Place,
+  subject: Digest,
+  digest: Digest,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const direct = whereWritten(context);
+  const list = await readTag(direct, reference, subject, signal);
+  if (list === null || !lists(list, { digest })) return;
+  const index = {
+    ...list,
+    manifests: list.manifests?.filter((item) =>
+      (Object(item) as Partial<Descriptor>).digest !== digest
+    ),
+  };
+  await putManifest(context, reference, {
+    bytes: new TextEncoder().encode(canonicalJson(index)),
+    mediaType: MEDIA.ociIndex,
+  }, {
+    tag: fallbackTag(subject),
+    ...(signal !== undefined && { signal }),
+  });
+}
+
 /**
  * Reads the list of a fallback tag; null if there is none yet.
  * @throws RegistryError, also if the tag is something else.
@@ -223,7 +249,10 @@ function writtenOnly(options: RegistryClientOptions): RegistryClientOptions {
   };
 }
 
-function lists({ manifests }: TagList, { digest }: Descriptor): boolean {
+function lists(
+  { manifests }: TagList,
+  { digest }: Pick<Descriptor, "digest">,
+): boolean {
   return manifests?.some((item) =>
     (Object(item) as Partial<Descriptor>).digest === digest
   ) ?? false;

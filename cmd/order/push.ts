@@ -1,0 +1,134 @@
+/** `soci-deno order push`. @module */
+import {
+  DEFAULT_SUPPORT,
+  listOrders,
+  makeOrder,
+  mergeRecordings,
+  openOrderedImage,
+  platformOf,
+  putOrder,
+  removeOrder,
+  ztocsOfImage,
+} from "../../lib/images/order/mod.ts";
+import { parsePlatform } from "../../lib/formats/oci/mod.ts";
+import { parseReference } from "../../lib/remote/registry/mod.ts";
+import {
+  type Command,
+  formatBytes,
+  parseCommandLine,
+  parseSizeBytes,
+  UsageError,
+} from "../command.ts";
+import {
+  REGISTRY_HELP,
+  REGISTRY_OPTIONS,
+  registryClient,
+} from "../registry_flags.ts";
+import { readRecording, shareFlag, workloadFlag } from "./common.ts";
+
+const HELP = `
+Make the load order of recordings and put it beside the image in its registry: the plan, and the pack
+of the bytes it names, out of the image's own layers. An older one of the same workload is removed.
+
+Usage: soci-deno order push [flags] IMAGE RECORDING…
+
+The image needs an index (\`soci-deno build-index\`). An order that is found beside an image is used by
+daemons that allow it (\`[load_order] unpinned\`); \`soci-deno convert --load-order\` pins one instead.
+
+Flags:
+  --workload NAME         which workload it is for (default: the first recording's)
+  --support SHARE         keep what this share of the runs touched (default ${DEFAULT_SUPPORT})
+  --no-pack               the order alone: daemons fetch spans in this order
+  --read-ahead SIZE       what the kernel reads ahead while it serves from a pack: so much is taken along
+                          around each touch, inside its file (default 32KiB)
+  --max-size SIZE         the most bytes, uncompressed (default 256MiB)
+  --keep-old              remove none
+  --json                  the result as JSON
+${REGISTRY_HELP}
+`;
+
+/** The `order push` subcommand. */
+export const orderPushCommand: Command = {
+  help: HELP,
+  async run(args) {
+    const { values, positionals } = parseCommandLine({
+      args,
+      allowPositionals: true,
+      options: {
+        workload: { type: "string" },
+        support: { type: "string", default: String(DEFAULT_SUPPORT) },
+        "no-pack": { type: "boolean", default: false },
+        "read-ahead": { type: "string", default: "32KiB" },
+        "max-size": { type: "string", default: "256MiB" },
+        "keep-old": { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        ...REGISTRY_OPTIONS,
+      },
+    });
+    const [name, ...files] = positionals;
+    if (name === undefined || files.length === 0) {
+      throw new UsageError("say `order push IMAGE RECORDING…`");
+    }
+    const readAheadBytes = parseSizeBytes("--read-ahead", values["read-ahead"]);
+    const maxBytes = parseSizeBytes("--max-size", values["max-size"]);
+    const workload = workloadFlag(values.workload);
+    const minSupport = shareFlag("--support", values.support);
+    const recording = mergeRecordings(
+      await Promise.all(files.map(readRecording)),
+      { minSupport, workload },
+    );
+    const reference = parseReference(name);
+    using client = registryClient(values, reference.host);
+    const { signal } = new AbortController();
+    const platform = recording.platform === ""
+      ? undefined
+      : parsePlatform(recording.platform);
+    const image = await openOrderedImage(client, reference, platform, signal);
+    const { descriptor: { mediaType, digest, size }, manifest } = image.image;
+    const made = await makeOrder({
+      recording: { ...recording, platform: platformOf(image) },
+      layers: manifest.layers,
+      ztocOf: await ztocsOfImage(image, signal),
+      source: image.place,
+      pack: values["no-pack"] ? "none" : "made",
+      readAheadBytes,
+      maxBytes,
+      subject: { mediaType, digest, size },
+      signal,
+      onSpan: () => {},
+    });
+    const old = values["keep-old"]
+      ? []
+      : (await listOrders(image, signal, () => {})).filter((one) =>
+        !one.isPinned && one.workload === made.workload &&
+        one.platform === made.platform &&
+        one.descriptor.digest !== made.descriptor.digest
+      );
+    await putOrder(made, image.place, signal);
+    for (const one of old) {
+      await removeOrder(image, one, signal).catch((error) =>
+        console.error(
+          `the older order ${one.descriptor.digest} stays: ${error.message}`,
+        )
+      );
+    }
+    const { contents: _, descriptor, ...facts } = made;
+    if (facts.leftOutBytes > 0) {
+      console.error(
+        `${
+          formatBytes(facts.leftOutBytes)
+        } of the recording are of layers that this image does not have or did not index`,
+      );
+    }
+    console.log(
+      values.json
+        ? JSON.stringify({ digest: descriptor.digest, ...facts }, null, 2)
+        : `${descriptor.digest}  ${facts.workload}: ${facts.ranges} ranges, ${
+          formatBytes(facts.bytes)
+        }; plan ${formatBytes(facts.planBytes)}, pack ${
+          formatBytes(facts.packBytes)
+        }`,
+    );
+    return 0;
+  },
+};
