@@ -12,7 +12,7 @@ import {
   type ServiceManager,
   TakeoverError,
 } from "../lib/host/handover/mod.ts";
-import { ensurePrivateFolder } from "../lib/host/files/mod.ts";
+import { ensurePrivateFolder, putOddAside } from "../lib/host/files/mod.ts";
 import { ContainerdCatalog } from "../lib/images/catalog/mod.ts";
 import { ImageLayerProvider, ImageService } from "../lib/images/lazy/mod.ts";
 import {
@@ -57,6 +57,14 @@ const GONE_POLL_MS = 100;
 const ROOT_MARKS = [
   ...["slots.db", "snapshotter", "handover.json"],
   ...["artifacts.sqlite", "artifacts.db"],
+];
+
+/** Files of ours in the root and in the snapshotter's folder. */
+const STATE_FILES = [
+  ...["slots.db", "slots.db-wal", "slots.db-shm", "slot-mark"],
+  ...["handover.json", "lock", "reserve", "erofs-tested", "node-secret"],
+  ...["metadata.db", "metadata.db-wal", "metadata.db-shm", "metadata-mark"]
+    .map((name) => `snapshotter/${name}`),
 ];
 
 /** The existing daemon's default: with this value the key was not set on purpose. */
@@ -128,6 +136,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   }
   keepLargeBuffersApart();
   ensurePrivateFolder(root, ROOT_MARKS);
+  for (const name of STATE_FILES) putOddAside(`${root}/${name}`);
   const signal = untilSignal();
   let start: Start = { kind: options.start };
   for (;;) {

@@ -28,8 +28,14 @@ const flipped: Damage = (path) => {
   Deno.writeFileSync(path, bytes);
 };
 
-/** Whether a loss, a cut and a flip are told. */
-type Told = readonly [lost: boolean, truncated: boolean, flipped: boolean];
+/** A pipe is in its place: whoever opens it to read waits. */
+const piped: Damage = (path) => {
+  Deno.removeSync(path);
+  new Deno.Command("mkfifo", { args: [path] }).outputSync();
+};
+
+/** Whether each damage is told: a loss, a cut and a flip, where no others are named. */
+type Told = readonly boolean[];
 
 interface File {
   readonly path: string;
@@ -54,7 +60,11 @@ const FILES_OF_ROOT: readonly File[] = [
   { path: "slot-mark", told: ALWAYS },
   { path: "snapshotter/metadata-mark", told: ALWAYS },
   { path: "snapshotter/metadata.db-shm", told: NEVER },
-  { path: "lock", told: NEVER },
+  {
+    path: "lock",
+    told: [false, false, true, false],
+    damages: [lost, truncated, piped, flipped],
+  },
   { path: "reserve", told: NEVER },
   { path: "erofs-tested", told: NEVER },
   {

@@ -31,6 +31,7 @@ export {
   writeWhole,
   writeWholeSync,
 } from "./whole.ts";
+export { putOddAside, putOddOfFolderAside } from "./odd.ts";
 export {
   bytesOnDisk,
   namesIn,

@@ -20,12 +20,25 @@ function ifThere<T>(step: FileStep, path: string, work: () => T): T | null {
 
 /** The file's bytes; null when there is none. @throws FileError */
 export function readIfThere(path: string): Uint8Array<ArrayBuffer> | null {
-  return ifThere("read", path, () => Deno.readFileSync(path));
+  return ifThere(
+    "read",
+    path,
+    () => (assertFile(path), Deno.readFileSync(path)),
+  );
 }
 
 /** The file's text; null when there is none. @throws FileError */
 export function readTextIfThere(path: string): string | null {
-  return ifThere("read", path, () => Deno.readTextFileSync(path));
+  return ifThere(
+    "read",
+    path,
+    () => (assertFile(path), Deno.readTextFileSync(path)),
+  );
+}
+
+/** A pipe would block whoever reads it, and a device may never end. @throws Error, Deno's errors */
+function assertFile(path: string): void {
+  if (!Deno.statSync(path).isFile) throw new Error("it is no file");
 }
 
 /** What the system knows of a file or folder, links followed; null when there is none. @throws FileError */

@@ -6,6 +6,7 @@
 import {
   checkedLine,
   namesIn,
+  putOddOfFolderAside,
   readTextIfThere,
   textOfLine,
 } from "../../host/files/mod.ts";
@@ -23,7 +24,10 @@ export function slotRecordBytes(row: SlotRow): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(checkedLine(JSON.stringify(row)));
 }
 
-/** What the folders below `layersDirectory` say of themselves. @throws FileError */
+/**
+ * What the folders below `layersDirectory` say of themselves. What is in them and is no file is put aside.
+ * @throws FileError
+ */
 export function folderRecords(layersDirectory: string): {
   /** Those that can be trusted, in order. */
   readonly records: readonly SlotRow[];
@@ -39,6 +43,7 @@ export function folderRecords(layersDirectory: string): {
     if (!/^[1-9][0-9]{0,9}$/.test(name)) continue;
     const slot = Number(name);
     highest = Math.max(highest, slot);
+    putOddOfFolderAside(`${layersDirectory}/${name}`);
     const path = `${layersDirectory}/${name}/${SLOT_RECORD}`;
     const line = readTextIfThere(path);
     if (line === null) continue;

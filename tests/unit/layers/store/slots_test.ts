@@ -258,3 +258,21 @@ Deno.test("layers that differ by their packs have slots of their own, and a pack
   assert.equal(store.condemnedPack("order", [BY_OTHER_ZTOC]), null);
   assert.equal(store.condemnedPack("other", [LAYER]), null);
 });
+
+Deno.test("pipes and folders in the place of slot-mark and of a folder's files hold up no start, and no slot is given again", () => {
+  const { root } = rootWith(3);
+  const pipe = (path: string) => {
+    Deno.removeSync(path);
+    new Deno.Command("mkfifo", { args: [path] }).outputSync();
+  };
+  pipe(`${root}/layers/1/slot`);
+  Deno.removeSync(`${root}/layers/2/slot`);
+  Deno.mkdirSync(`${root}/layers/2/slot`);
+  pipe(`${root}/layers/3/slot`);
+  using slots = open(root);
+  assert.ok(slots.assign(numbered(9)).slot > 3);
+  for (const slot of [1, 2, 3]) {
+    assert.equal(toldOf(`${root}/layers/${slot}/slot`), "it is no file");
+  }
+  Deno.removeSync(root, { recursive: true });
+});
