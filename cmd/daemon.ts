@@ -14,7 +14,11 @@ import {
 } from "../lib/host/handover/mod.ts";
 import { ensurePrivateFolder, putOddAside } from "../lib/host/files/mod.ts";
 import { ContainerdCatalog } from "../lib/images/catalog/mod.ts";
-import { ImageLayerProvider, ImageService } from "../lib/images/lazy/mod.ts";
+import {
+  ImageLayerProvider,
+  ImageService,
+  isNamed,
+} from "../lib/images/lazy/mod.ts";
 import {
   assertLayersUnderstood,
   LayerStore,
@@ -30,7 +34,10 @@ import {
   giveBackWhenIdle,
   keepLargeBuffersApart,
 } from "../lib/host/memory/mod.ts";
-import type { RegistryClient } from "../lib/remote/registry/mod.ts";
+import {
+  parseReference,
+  type RegistryClient,
+} from "../lib/remote/registry/mod.ts";
 import {
   overlayOptionsOfKernel,
   serveSnapshots,
@@ -41,7 +48,7 @@ import {
   type StateDamage,
   stateDamages,
 } from "../lib/telemetry/mod.ts";
-import { recordReads } from "../lib/images/order/mod.ts";
+import { recordReads, StartRecorder } from "../lib/images/order/mod.ts";
 import { mountHelperArguments } from "./program.ts";
 import { whyNoStart } from "./start_error.ts";
 import { VERSION } from "./version.ts";
@@ -183,11 +190,14 @@ async function run(
       whenTaken: predecessor === null && start.kind !== "again"
         ? "fail"
         : "replace",
+      onPrepared: (snapshot) =>
+        recorder?.prepared(snapshot, (key) => snapshotter.stat(key)),
     }),
   );
   let snapshotter: Snapshotter;
   let store: LayerStore;
   let control: ControlServer;
+  let recorder: StartRecorder | undefined;
   try {
     await predecessor?.quiet();
     store = stack.use(
@@ -245,6 +255,7 @@ async function run(
       snapshotter.lazyDirectories(),
       snapshotter.rows === "lost" ? "kept" : "removed",
     );
+    recorder = stack.use(startRecorder(store, options));
     await predecessor?.end();
     await store.serve();
     new DiskReserve(root).takeBack();
@@ -295,6 +306,20 @@ async function run(
   if (end === "SIGTERM" && store.all().length > 0) await store.leave();
   else await snapshotter.unmount();
   return null;
+}
+
+/** Records starts of the images that the configuration names. */
+function startRecorder(
+  store: LayerStore,
+  { root, config: { recording: { images, idle_sec, max_sec } } }: DaemonOptions,
+): StartRecorder {
+  return new StartRecorder(store, {
+    folder: `${root}/recordings`,
+    wants: (image) =>
+      images.length > 0 && isNamed(parseReference(image), images),
+    idleMs: idle_sec * 1000,
+    maxMs: max_sec * 1000,
+  });
 }
 
 /** Waits until a successor that failed has given the root back. */

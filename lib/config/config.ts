@@ -29,6 +29,8 @@ export interface Config {
   readonly content_store: ContentStoreConfig;
   /** Which indexes make an image a lazy one. */
   readonly pull_modes: PullModesConfig;
+  /** Starts that are recorded. */
+  readonly recording: RecordingConfig;
   /** Whose word counts. */
   readonly trust: TrustConfig;
   /** Registry hosts. */
@@ -120,6 +122,16 @@ export interface PullModesConfig {
 export interface PullModeConfig {
   /** Whether it is tried. */
   readonly enable: boolean;
+}
+
+/** `[recording]`: starts that are recorded, in `recordings` below the root. */
+export interface RecordingConfig {
+  /** Of which images, as `[trust]` names repositories. Default: none. A snapshot's label asks for it too. */
+  readonly images: readonly string[];
+  /** A start is over when it has read nothing for so long, seconds. Default 5. */
+  readonly idle_sec: number;
+  /** The longest that one is recorded, seconds. Default 60. */
+  readonly max_sec: number;
 }
 
 /** `[trust]`: whose word counts for what a layer holds. */

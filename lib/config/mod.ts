@@ -21,7 +21,11 @@ export type {
   ResolverConfig,
   ResolverHostConfig,
 } from "./config.ts";
-export type { ContentStoreConfig, TrustConfig } from "./config.ts";
+export type {
+  ContentStoreConfig,
+  RecordingConfig,
+  TrustConfig,
+} from "./config.ts";
 export { ConfigError, DEFAULT_CONFIG_PATH, defaultConfig } from "./schema.ts";
 export { loadConfig, type ParsedConfig } from "./load.ts";
 export { dumpConfig } from "./dump.ts";

@@ -188,6 +188,16 @@ export const configSchema = v.object({
     }),
     {},
   ),
+  // Ours: starts that are recorded.
+  recording: v.optional(
+    v.object({
+      // Images, `host/repository`; `*` stands for one part, `**` for any number.
+      images: v.optional(v.array(v.string()), []),
+      idle_sec: countOr(5),
+      max_sec: countOr(60),
+    }),
+    {},
+  ),
   // Ours: whose word counts for what a layer holds.
   trust: v.optional(
     v.object({

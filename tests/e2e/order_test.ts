@@ -14,7 +14,32 @@ import {
 import { Intervals } from "../../lib/images/order/intervals.ts";
 import { type Image, programImage, pushImage } from "../support/images/mod.ts";
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
+import { pause } from "../support/host/mod.ts";
 import { buildIndex, LazyHost, sociDeno } from "./host.ts";
+
+/** Starts are recorded by the daemon itself, too. */
+const CONFIG = `
+[pull_modes.soci_v1]
+enable = true
+[background_fetch]
+disable = true
+[recording]
+images = ["*/app"]
+idle_sec = 1
+`;
+
+/** The recording that the daemon made of the one start it saw. */
+async function ownRecording(host: LazyHost): Promise<Recording> {
+  const folder = `${host.root}/recordings`;
+  for (let tries = 0; tries < 200; tries++) {
+    const [file] = await Array.fromAsync(Deno.readDir(folder)).catch(() => []);
+    if (file?.name.endsWith(".recording.json")) {
+      return decodeRecording(await Deno.readFile(`${folder}/${file.name}`));
+    }
+    await pause(100);
+  }
+  throw new Error(`no start was recorded\n${host.logs()}`);
+}
 
 /** Runs `record`; what it wrote. */
 async function record(
@@ -106,13 +131,17 @@ Deno.test("a start is recorded page by page on both faces, and its order is publ
   const recorded: Recording[] = [];
   for (const { face, path } of files) {
     await t.step(face, async () => {
-      await using host = await LazyHost.start({ face });
+      await using host = await LazyHost.start({ face, config: CONFIG });
       const one = await record(host, image, path);
       recorded.push(one);
       assert.equal(one.layers.length, 4);
       assert(one.touches.some(({ waitedMs }) => waitedMs > 0));
       const pages = one.touches.filter(({ length }) => length <= 4096);
       assert(pages.length > one.touches.length * 0.8, "read ahead");
+      const own = await ownRecording(host);
+      assert.equal(own.image, image);
+      const [missing, all] = uncovered(own, one);
+      assert(missing <= all / 100, `${missing} of ${all} bytes`);
     });
   }
   await t.step("what one start read covers what the other read", () => {

@@ -7,10 +7,14 @@
  */
 export { mutate, type Random, randomFrom } from "./mutate.ts";
 export type { Outcome } from "./outcome.ts";
-export { type Target, TARGETS } from "./targets.ts";
+export type { Target } from "./targets.ts";
 
 import type { Outcome } from "./outcome.ts";
-import type { Target } from "./targets.ts";
+import { ORDER_TARGETS } from "./order_targets.ts";
+import { type Target, TARGETS as OTHERS } from "./targets.ts";
+
+/** Everything that reads from outside. */
+export const TARGETS: readonly Target[] = [...OTHERS, ...ORDER_TARGETS];
 
 const CORPUS = new URL("corpus/", import.meta.url);
 

@@ -263,7 +263,7 @@ const checkpointBlob = () => {
   return new Uint8Array(checkpoints);
 };
 
-/** Everything that reads from outside. */
+/** What reads from outside, but for load orders. */
 export const TARGETS: readonly Target[] = [
   {
     name: "ztoc",

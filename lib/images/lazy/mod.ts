@@ -12,7 +12,7 @@
  */
 export type { Claimant, Claimants } from "./claimants.ts";
 export { ImageService } from "./open.ts";
-export type { Trust } from "./trust.ts";
+export { isNamed, type Trust } from "./trust.ts";
 export type { ByManifestOptions, DiscoveryOptions } from "./images.ts";
 export {
   type ImageDirectories,

@@ -8,6 +8,11 @@
  */
 export { recordReads } from "./record_reads.ts";
 export {
+  type LabelledSnapshot,
+  StartRecorder,
+  type StartRecorderOptions,
+} from "./start_recorder.ts";
+export {
   type RecordRequest,
   type RecordResult,
   recordStart,

@@ -25,7 +25,13 @@ import { logger } from "../../telemetry/mod.ts";
 import { SnapshotError, type SnapshotErrorKind } from "./errors.ts";
 import type { Snapshotter } from "./snapshotter.ts";
 import { listenPrivately } from "./socket.ts";
-import type { MountSpec, SnapshotInfo, SnapshotKind } from "./types.ts";
+import {
+  type Labels,
+  type MountSpec,
+  type SnapshotInfo,
+  type SnapshotKind,
+  TARGET_LABEL,
+} from "./types.ts";
 
 const log = logger("snapshotter");
 
@@ -60,6 +66,11 @@ export interface ServeOptions {
   readonly descriptor?: number | undefined;
   /** What to do when another process listens there: fail, or replace its socket (its clients reconnect here). */
   readonly whenTaken?: "fail" | "replace";
+  /** Called when a container's snapshot was prepared: one that is no layer of an image. */
+  readonly onPrepared?: (snapshot: {
+    readonly parent: string;
+    readonly labels: Labels;
+  }) => void;
 }
 
 /** How a service ends. */
@@ -90,12 +101,13 @@ interface CallContext {
  */
 export async function serveSnapshots(
   snapshotter: Snapshotter | Promise<Snapshotter>,
-  { address, descriptor, whenTaken = "fail" }: ServeOptions,
+  options: ServeOptions,
 ): Promise<SnapshotService> {
+  const { address, descriptor, whenTaken = "fail" } = options;
   const server = new Server({ "grpc.enable_channelz": 0 });
   server.addService(
     serviceDefinition(snapshotsApi.Snapshots),
-    implementation(startedOrUnavailable(snapshotter)),
+    implementation(startedOrUnavailable(snapshotter), options),
   );
   if (descriptor !== undefined) {
     return await serveInherited(server, address, descriptor);
@@ -151,22 +163,19 @@ async function serveInherited(
 
 function implementation(
   ready: Promise<Snapshotter>,
+  { onPrepared }: ServeOptions,
 ): UntypedServiceImplementation {
   const { method } = snapshotsApi.Snapshots;
   return {
     prepare: unary(
       method.prepare,
-      async ({ key, parent, labels }, { namespace, signal }) => ({
-        mounts: wireMounts(
-          await (await ready).prepare({
-            key,
-            parent,
-            labels,
-            namespace,
-            signal,
-          }),
-        ),
-      }),
+      async ({ key, parent, labels }, { namespace, signal }) => {
+        const mounts = await (await ready).prepare({
+          ...{ key, parent, labels, namespace, signal },
+        });
+        if (!labels[TARGET_LABEL]) onPrepared?.({ parent, labels });
+        return { mounts: wireMounts(mounts) };
+      },
     ),
     view: unary(
       method.view,

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { mutate, randomFrom, savedInputs, TARGETS } from "../../fuzz/mod.ts";
 
 /** Of all targets together. */
-const INPUTS = 13_000;
+const INPUTS = 17_000;
 const MIB = 2 ** 20;
 
 function residentBytes(): number {
