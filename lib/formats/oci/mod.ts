@@ -4,6 +4,7 @@
  * @module
  */
 export * from "./digest.ts";
+export { sha256InSteps } from "./digest_in_steps.ts";
 export * from "./document.ts";
 export * from "./document_type.ts";
 export * from "./json.ts";

@@ -1,7 +1,7 @@
 import type { MountKeeper } from "../../host/handover/mod.ts";
 import type { FaceChoice } from "../faces/mod.ts";
 import type { ReadRecording, RecordOptions, ServedMount } from "../fs/mod.ts";
-import { type Digest, isDigest, sha256 } from "../../formats/oci/mod.ts";
+import { type Digest, isDigest } from "../../formats/oci/mod.ts";
 import { disposeSource, type SpanSource } from "../spans/mod.ts";
 import { logger, tellStateDamage } from "../../telemetry/mod.ts";
 import {
@@ -23,6 +23,7 @@ import { StartPacks } from "./start_packs.ts";
 import { OpenLayer } from "./open_layer.ts";
 import { AheadOfReaders } from "./prefetched.ts";
 import { sourceName, type WantedLayer, wantedOf } from "./wanted.ts";
+import { ztocDigestOf } from "./ztoc_digest.ts";
 import { type ClaimedLayers, type LayerClaim, LayerClaims } from "./claims.ts";
 import {
   layersDirectoryOf,
@@ -154,8 +155,8 @@ export class LayerStore implements AsyncDisposable {
     diffId: Digest | null,
     options: AddOptions = {},
   ): Promise<OpenLayer> {
-    const { claimant = sourceName(source), ztocDigest = sha256(ztocBytes) } =
-      options;
+    const { claimant = sourceName(source) } = options;
+    const ztocDigest = options.ztocDigest ?? await ztocDigestOf(ztocBytes);
     const identity = { layerDigest, ztocDigest };
     const { slots } = this.#machinery;
     const lie = slots.condemned(identity, diffId ?? "");
@@ -258,12 +259,10 @@ export class LayerStore implements AsyncDisposable {
     source: SpanSource,
     of: { readonly diffId: Digest; readonly claimant: string },
   ): Promise<OpenLayer> {
-    const identity = { layerDigest, ztocDigest: sha256(ztocBytes) };
+    const identity = { layerDigest, ztocDigest: await ztocDigestOf(ztocBytes) };
     const { slots } = this.#machinery;
-    const { slot } = slots.assign(identity, {
-      diffId: of.diffId,
-      domain: SHARED,
-    });
+    const shared = { diffId: of.diffId, domain: SHARED };
+    const { slot } = slots.assign(identity, shared);
     slots.claim(slot, of.claimant, "proven");
     return await this.#open({
       ...{ slot, identity, pack: NO_PACK, source, ...of },

@@ -1,5 +1,6 @@
+import { setImmediate } from "node:timers/promises";
 import { DeflateError, SpanInflater } from "../../formats/deflate/mod.ts";
-import { sha256 } from "../../formats/oci/mod.ts";
+import { sha256InSteps } from "../../formats/oci/mod.ts";
 import { decodeHead, ZstdError } from "../../formats/zstd/mod.ts";
 import {
   MAX_SPAN_BYTES,
@@ -56,7 +57,8 @@ export async function showsLayer(
     if (present.length === 0) {
       const bytes = new Uint8Array(end - start);
       await fetchInTime(source, { start, end }, bytes, signal);
-      return sha256(bytes) === spans.digest(span);
+      const digest = await sha256InSteps(bytes, () => setImmediate());
+      return digest === spans.digest(span);
     }
     const headBytes = HEAD_BYTES[layer.compression];
     const head = new Uint8Array(Math.min(headBytes, end - start));

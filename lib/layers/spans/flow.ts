@@ -16,6 +16,8 @@ const SILENT_PIECES = 8;
 
 /** Watches the progress of one request. */
 export class Flow {
+  readonly #sentMs: number;
+  #hasBegun = false;
   #fromMs: number;
   #bytes = 0;
   /** Bytes of the last intervals, the newest last. */
@@ -23,12 +25,15 @@ export class Flow {
 
   /** Starts watching a request that is sent at `nowMs`. */
   constructor(nowMs: number) {
-    this.#fromMs = nowMs;
+    this.#fromMs = this.#sentMs = nowMs;
   }
 
-  /** Counts bytes that arrived. */
-  received(bytes: number): void {
+  /** Counts bytes that arrived. @returns how long the first ones took, ms; null for all others. */
+  received(bytes: number, nowMs: number): number | null {
     this.#bytes += bytes;
+    if (this.#hasBegun) return null;
+    this.#hasBegun = true;
+    return nowMs - this.#sentMs;
   }
 
   /** Advances the time; call it about twice per `PIECE_MS`. */

@@ -24,6 +24,9 @@ const OVERLAP_MS = 30;
 /** As long as the rate is unknown, so many requests prefetch, and none beside a reader's. */
 const FIRST_PREFETCHES = 2;
 
+/** For so long, ms, after its last reader a host has readers: their next read follows. */
+const READERS_MS = 1_000;
+
 /**
  * Running and queued requests of one host, by repository. Repositories that hang or trickle are not
  * counted when the scheduler decides whether others may start: they use next to no bandwidth.
@@ -32,6 +35,8 @@ export class Host {
   readonly pace = new HostPace();
   /** By repository, in round-robin order: a lane that had its turn goes to the end. */
   readonly #lanes = new Map<string, Lane>();
+  /** When a reader last wanted bytes of it, but of a repository that hangs, trickles or lies. */
+  #readerMs = -Infinity;
   /** When something other than background last ran. */
   busyUntilMs = -Infinity;
 
@@ -39,6 +44,23 @@ export class Host {
     /** Its name. */
     readonly name: string,
   ) {}
+
+  /** A reader wants bytes of one of its repositories. */
+  wanted({ slow, lies }: Lane, nowMs: number): void {
+    if (!slow && !lies) this.#readerMs = nowMs;
+  }
+
+  /**
+   * How many requests may run at a time. Beside readers of other hosts, only as many as keep the line full: the more
+   * come in at a time, the longer each waits for its turn in this process.
+   */
+  requestsBeside(hosts: Iterable<Host>, nowMs: number): number {
+    for (const host of hosts) {
+      if (host === this || host.#readerMs < nowMs - READERS_MS) continue;
+      return this.pace.enough;
+    }
+    return this.pace.requests;
+  }
 
   /** The lane of a repository. */
   lane(repository: string): Lane {

@@ -11,6 +11,12 @@ const MAX_REQUESTS = 32;
 const WINDOW_MS = 200;
 /** Factor applied to the known rate after a burst shorter than a window. */
 const BURST_DECAY = 0.95;
+/** The fewest requests that keep a host busy: one is on its way while another one's bytes come. */
+const LEAST_ENOUGH = 2;
+/** For so long, ms, the quickest first byte of a host is believed. */
+const QUICKEST_MS = 10_000;
+/** Weight of the newest request in their mean size. */
+const NEWEST = 0.2;
 /** A rate change by this factor is more than noise. */
 const NOTICEABLE = 1.05;
 
@@ -26,6 +32,12 @@ export class HostPace {
   /** Whether requests were queued during the whole window: only then was the limit the bottleneck. */
   #saturated = false;
   #lastRate = 0;
+  /** Mean size of the last requests. */
+  #meanBytes = 0;
+  /** The quickest first byte in the current time and in the one before. */
+  #quickestMs = Infinity;
+  #formerQuickestMs = Infinity;
+  #quickestSinceMs = -Infinity;
 
   /** Requests that may run concurrently. */
   get requests(): number {
@@ -35,6 +47,33 @@ export class HostPace {
   /** The host's throughput over all requests, bytes per ms; 0 while unknown. */
   get bytesPerMs(): number {
     return this.#bytesPerMs;
+  }
+
+  /**
+   * As few requests as keep the line full, by the quickest first byte a short time ago: what takes longer than
+   * that waits for this machine, and more requests would only take more of it from others. Up to `requests`.
+   */
+  get enough(): number {
+    if (this.#bytesPerMs === 0 || this.#meanBytes === 0) return this.#requests;
+    const quickestMs = Math.min(this.#quickestMs, this.#formerQuickestMs);
+    const under = quickestMs * this.#bytesPerMs / this.#meanBytes;
+    return Math.min(
+      this.#requests,
+      Math.max(LEAST_ENOUGH, 1 + Math.ceil(under)),
+    );
+  }
+
+  /** The first byte of a request of so many bytes has come, so long after it was sent, ms. */
+  firstByte(bytes: number, tookMs: number, nowMs: number): void {
+    this.#meanBytes = this.#meanBytes === 0
+      ? bytes
+      : this.#meanBytes * (1 - NEWEST) + bytes * NEWEST;
+    if (nowMs - this.#quickestSinceMs > QUICKEST_MS) {
+      this.#formerQuickestMs = this.#quickestMs;
+      this.#quickestMs = Infinity;
+      this.#quickestSinceMs = nowMs;
+    }
+    this.#quickestMs = Math.min(this.#quickestMs, tookMs);
   }
 
   /** Estimates how long this many bytes take, ms. */

@@ -94,8 +94,13 @@ export class SpanScheduler {
     const lane = this.#place(pending);
     if (lane === null) return;
     const host = this.#host(lane.host);
-    if (pending.cls === "demand") host.yieldToReaders(slowLane(lane));
+    if (pending.cls === "demand") this.#reads(host, lane);
     this.#startSoon(host);
+  }
+
+  #reads(host: Host, lane: Lane): void {
+    host.wanted(lane, performance.now());
+    host.yieldToReaders(slowLane(lane));
   }
 
   /** A more urgent waiter joined a span that is queued or being fetched. */
@@ -107,7 +112,7 @@ export class SpanScheduler {
     if (lane === null) return;
     if (queued) lane.queues[cls].add(pending);
     const host = this.#host(lane.host);
-    if (pending.cls === "demand") host.yieldToReaders(slowLane(lane));
+    if (pending.cls === "demand") this.#reads(host, lane);
     this.#startSoon(host);
   }
 
@@ -250,7 +255,8 @@ export class SpanScheduler {
       if (cls === "prefetch" && !host.mayPrefetch) return false;
       if (urgent === 0) return true;
       // Prefetching leaves room for waiting readers.
-      const { requests } = host.pace;
+      const now = performance.now();
+      const requests = host.requestsBeside(this.#hosts.values(), now);
       const limit = cls === "demand" ? requests : Math.max(1, requests >> 1);
       return urgent < fairShare(limit, host.urgentBeside(lane));
     }
@@ -320,12 +326,10 @@ export class SpanScheduler {
   }
 
   #received(host: Host, request: RangeRequest, count: number): void {
-    request.flow.received(count);
-    host.pace.received(
-      count,
-      host.isWaiting(["demand", "prefetch"]),
-      performance.now(),
-    );
+    const now = performance.now();
+    const firstMs = request.flow.received(count, now);
+    if (firstMs !== null) host.pace.firstByte(request.sizeBytes, firstMs, now);
+    host.pace.received(count, host.isWaiting(["demand", "prefetch"]), now);
     if (host.isWaiting(["prefetch"])) this.#startSoon(host);
     // A reader's span in this request has arrived by now, and nobody may wait for what follows.
     if (hasReader(request)) return;

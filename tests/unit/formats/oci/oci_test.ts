@@ -11,6 +11,7 @@ import {
   parseManifest,
   parsePlatform,
   sha256,
+  sha256InSteps,
 } from "../../../../lib/formats/oci/mod.ts";
 
 const encode = (value: unknown) =>
@@ -109,4 +110,20 @@ Deno.test("a layer's packing is told by its media type", () => {
   assert.equal(layerCompression(MEDIA.dockerLayerGzip), "gzip");
   assert.equal(layerCompression(MEDIA.ociLayer), "uncompressed");
   assert.equal(layerCompression(`${MEDIA.ociLayerGzip}+encrypted`), "none");
+});
+
+Deno.test("many bytes are hashed in steps of 4 MiB, between which others have their turn", async () => {
+  const steps = async (bytes: Uint8Array) => {
+    let turns = 0;
+    const digest = await sha256InSteps(bytes, () => {
+      turns++;
+      return Promise.resolve();
+    });
+    assert.equal(digest, sha256(bytes));
+    return turns;
+  };
+  assert.equal(await steps(new Uint8Array(0)), 0);
+  assert.equal(await steps(new Uint8Array(4 * 2 ** 20)), 0);
+  assert.equal(await steps(new Uint8Array(4 * 2 ** 20 + 1).fill(7)), 1);
+  assert.equal(await steps(new Uint8Array(21 * 2 ** 20).fill(9)), 5);
 });

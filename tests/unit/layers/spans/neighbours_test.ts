@@ -305,3 +305,48 @@ Deno.test("a repository that gave wrong bytes once is asked again at once", asyn
   await within(SOON_MS, machine.read(served, 3));
   assert.equal(served.source.fetches.length, 2);
 });
+
+/** The most requests of a layer at a time, once its host's rate is known, while another one is read or none is. */
+async function mostBeside(
+  machine: Machine,
+  served: ServedTestLayer,
+  beside: ServedTestLayer | null,
+): Promise<number> {
+  await machine.read(served, 0, 3);
+  const { fetch } = served.source;
+  let running = 0;
+  let most = 0;
+  served.source.fetch = async (...asked) => {
+    most = Math.max(most, ++running);
+    await fetch.apply(served.source, asked).finally(() => running--);
+  };
+  const all = [];
+  for (let span = 4; span < 58; span += 2) all.push(machine.read(served, span));
+  let isOver = false;
+  const whole = Promise.all(all).then(() => isOver = true);
+  for (let span = 1; beside !== null && !isOver; span++) {
+    await machine.read(beside, span % 58);
+    await pause(20);
+  }
+  await whole;
+  return most;
+}
+
+Deno.test("beside readers of another host, as many requests run as keep the line full, and no more", async () => {
+  await using machine = new Machine(Infinity);
+  const greedy = machine.layer("greedy.example");
+  const modest = machine.layer("modest.example");
+  // Its bytes begin at once, and take their time.
+  greedy.source.pieceBytes = SPAN / 4;
+  greedy.source.pace = (filled) => filled > 0 ? pause(4) : undefined;
+  await machine.read(modest, 0);
+  assert.ok(await mostBeside(machine, greedy, modest) <= 3);
+});
+
+Deno.test("alone on the machine, a host is asked for as much at a time as it gives", async () => {
+  await using machine = new Machine(Infinity);
+  const greedy = machine.layer("greedy.example");
+  greedy.source.pieceBytes = SPAN / 4;
+  greedy.source.pace = (filled) => filled > 0 ? pause(4) : undefined;
+  assert.ok(await mostBeside(machine, greedy, null) >= 4);
+});

@@ -57,3 +57,27 @@ Deno.test("failures make room for a host that cannot keep up", () => {
   }
   assert.equal(pace.requests, 4);
 });
+
+Deno.test("as many requests are enough as hide the time to the first byte, whatever this machine adds to it", () => {
+  const paceOf = (firstByteMs: number, bytes: number) => {
+    const pace = new HostPace();
+    load(pace, 0, 2000, () => 12_500);
+    pace.firstByte(bytes, firstByteMs, 0);
+    for (let i = 1; i < 20; i++) pace.firstByte(bytes, firstByteMs * 9, i);
+    return pace.enough;
+  };
+  assert.equal(paceOf(1, 2 * 2 ** 20), 2); // near, large pieces
+  assert.ok(paceOf(100, 2 ** 18) >= 5, "far, small pieces");
+  assert.ok(paceOf(100, 2 ** 12) <= 32);
+  const unknown = new HostPace();
+  assert.equal(unknown.enough, unknown.requests);
+});
+
+Deno.test("a host that has moved far away is seen to be far after a while", () => {
+  const pace = new HostPace();
+  load(pace, 0, 2000, () => 12_500);
+  pace.firstByte(2 ** 18, 1, 0);
+  assert.equal(pace.enough, 2);
+  for (let at = 0; at <= 30_000; at += 1000) pace.firstByte(2 ** 18, 100, at);
+  assert.ok(pace.enough >= 5, `${pace.enough}`);
+});

@@ -1,0 +1,20 @@
+import { type Digest, DigestStream } from "./digest.ts";
+
+/** Bytes that are hashed at a time: some ms. */
+const STEP_BYTES = 4 * 2 ** 20;
+
+/**
+ * The digest of many bytes that are all here, in steps.
+ * @param turn called between two steps: others have their turn until it resolves.
+ */
+export async function sha256InSteps(
+  bytes: Uint8Array,
+  turn: () => Promise<void>,
+): Promise<Digest> {
+  const stream = new DigestStream();
+  for (let at = 0; at < bytes.length; at += STEP_BYTES) {
+    if (at > 0) await turn();
+    stream.update(bytes.subarray(at, at + STEP_BYTES));
+  }
+  return stream.finish();
+}
