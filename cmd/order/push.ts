@@ -7,11 +7,19 @@ import {
   openOrderedImage,
   platformOf,
   putOrder,
+  readOrder,
   removeOrder,
+  type SharedOrder,
   ztocsOfImage,
 } from "../../lib/images/order/mod.ts";
 import { parsePlatform } from "../../lib/formats/oci/mod.ts";
-import { parseReference } from "../../lib/remote/registry/mod.ts";
+import type { Recording } from "../../lib/formats/order/mod.ts";
+import { RegistryPlace } from "../../lib/remote/content/mod.ts";
+import {
+  parseReference,
+  type Reference,
+  type RegistryClient,
+} from "../../lib/remote/registry/mod.ts";
 import {
   type Command,
   formatBytes,
@@ -38,6 +46,8 @@ daemons that allow it (\`[load_order] unpinned\`); \`soci-deno convert --load-or
 Flags:
   --workload NAME         which workload it is for (default: the first recording's)
   --support SHARE         keep what this share of the runs touched (default ${DEFAULT_SUPPORT})
+  --share IMAGE           use frames of that image's packs where most of one is wanted, as for a base
+                          image in the same registry (may be repeated)
   --no-pack               the order alone: daemons fetch spans in this order
   --read-ahead SIZE       what the kernel reads ahead while it serves from a pack: so much is taken along
                           around each touch, inside its file (default 32KiB)
@@ -46,6 +56,30 @@ Flags:
   --json                  the result as JSON
 ${REGISTRY_HELP}
 `;
+
+/** The orders of another image that have packs: of the same workload first. */
+async function sharedOrders(
+  client: RegistryClient,
+  reference: Reference,
+  { platform, workload }: Recording,
+  signal: AbortSignal,
+): Promise<SharedOrder[]> {
+  const image = await openOrderedImage(
+    client,
+    reference,
+    platform === "" ? undefined : parsePlatform(platform),
+    signal,
+  );
+  const orders = (await listOrders(image, signal, () => {}))
+    .filter(({ packBytes }) => packBytes > 0)
+    .sort((a, b) =>
+      Number(b.workload === workload) - Number(a.workload === workload)
+    );
+  return await Promise.all(orders.map(async (one) => ({
+    order: await readOrder(image, one, signal),
+    source: image.place,
+  })));
+}
 
 /** The `order push` subcommand. */
 export const orderPushCommand: Command = {
@@ -57,6 +91,7 @@ export const orderPushCommand: Command = {
       options: {
         workload: { type: "string" },
         support: { type: "string", default: String(DEFAULT_SUPPORT) },
+        share: { type: "string", multiple: true },
         "no-pack": { type: "boolean", default: false },
         "read-ahead": { type: "string", default: "32KiB" },
         "max-size": { type: "string", default: "256MiB" },
@@ -85,7 +120,23 @@ export const orderPushCommand: Command = {
       : parsePlatform(recording.platform);
     const image = await openOrderedImage(client, reference, platform, signal);
     const { descriptor: { mediaType, digest, size }, manifest } = image.image;
+    const others = (values.share ?? []).map((text) => parseReference(text));
+    const far = others.find(({ host }) => host !== reference.host);
+    if (far !== undefined) {
+      throw new UsageError(`--share ${far}: it is in another registry`);
+    }
+    const shared = [];
+    for (const other of others) {
+      shared.push(...await sharedOrders(client, other, recording, signal));
+    }
+    // Registries that mount a blob from another repository need not get it again.
+    const sink = others[0] === undefined
+      ? image.place
+      : new RegistryPlace(client, reference, {
+        mountFrom: others[0].repository,
+      });
     const made = await makeOrder({
+      shared,
       recording: { ...recording, platform: platformOf(image) },
       layers: manifest.layers,
       ztocOf: await ztocsOfImage(image, signal),
@@ -104,7 +155,7 @@ export const orderPushCommand: Command = {
         one.platform === made.platform &&
         one.descriptor.digest !== made.descriptor.digest
       );
-    await putOrder(made, image.place, signal);
+    await putOrder(made, sink, signal);
     for (const one of old) {
       await removeOrder(image, one, signal).catch((error) =>
         console.error(
@@ -127,6 +178,10 @@ export const orderPushCommand: Command = {
           formatBytes(facts.bytes)
         }; plan ${formatBytes(facts.planBytes)}, pack ${
           formatBytes(facts.packBytes)
+        }${
+          facts.sharedBytes === 0
+            ? ""
+            : `, ${formatBytes(facts.sharedBytes)} by other images' packs`
         }`,
     );
     return 0;

@@ -172,6 +172,14 @@ Deno.test("a start is recorded page by page on both faces, and its order is publ
       shown.files.some(({ path }: { path: string }) => path === "app/main.py"),
     );
     assert.match(await Deno.readTextFile(`${folder}/a.svg`), /^<svg /);
+    // The same image under another name, as one on that base: no byte is packed again.
+    await pushImage(registry.host, "other:1", app);
+    const other = `${registry.host}/other:1`;
+    await buildIndex("--min-layer-size", "0", other);
+    const flags = ["--json", "--max-size", "1MiB", "--share", image];
+    const shared = JSON.parse(await order("push", ...flags, other, merged));
+    assert.equal(shared.packBytes, 0);
+    assert.equal(shared.sharedBytes, shared.bytes);
     assert.equal((await order("remove", image, second)).trim(), second);
     assert.deepEqual(JSON.parse(await order("list", "--json", image)), []);
   });

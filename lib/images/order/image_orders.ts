@@ -1,8 +1,11 @@
 import { type Descriptor, formatPlatform } from "../../formats/oci/mod.ts";
 import {
   decodeOrderManifest,
+  decodePlan,
+  type LoadOrder,
   ORDER_MEDIA,
   OrderError,
+  PLAN_LIMITS,
 } from "../../formats/order/mod.ts";
 import { ztocForLayer } from "../../formats/soci/mod.ts";
 import { isMissing, RegistryPlace } from "../../remote/content/mod.ts";
@@ -136,6 +139,25 @@ export async function listOrders(
     }
   }
   return orders;
+}
+
+/** Reads the plan of a load order. @throws OrderError, RegistryError */
+export async function readOrder(
+  { client, reference }: Pick<OrderedImage, "client" | "reference">,
+  { descriptor }: Pick<ListedOrder, "descriptor">,
+  signal: AbortSignal,
+): Promise<LoadOrder> {
+  const { bytes } = await client.manifest(reference, {
+    digest: descriptor.digest,
+    signal,
+  });
+  const { plan } = decodeOrderManifest(bytes);
+  return decodePlan(
+    await client.blobBytes(reference, plan, {
+      maxBytes: PLAN_LIMITS.planBytes,
+      signal,
+    }),
+  );
 }
 
 /** Deletes a load order that is a referrer of the image. @returns false when it was not there */

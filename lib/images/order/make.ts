@@ -1,18 +1,25 @@
+import { Buffer } from "node:buffer";
 import { type Descriptor, type Digest, sha256 } from "../../formats/oci/mod.ts";
 import {
   encodeOrderManifest,
   encodePlan,
+  type LoadOrder,
   ORDER_MEDIA,
   type OrderRange,
   PLAN_LIMITS,
   type Recording,
+  unpackFrame,
 } from "../../formats/order/mod.ts";
 import { EMPTY_CONFIG, EMPTY_CONFIG_DIGEST } from "../../formats/soci/mod.ts";
 import { decodeZtoc, type Ztoc } from "../../formats/ztoc/mod.ts";
 import { MEDIA } from "../../formats/oci/mod.ts";
-import type { ArtifactSink, LayerSource } from "../../remote/content/mod.ts";
+import type {
+  ArtifactSink,
+  Content,
+  LayerSource,
+} from "../../remote/content/mod.ts";
 import { filesOf, readRanges } from "./layer_ranges.ts";
-import { packRanges } from "./pack.ts";
+import { type PackedOrder, packFrames, planFrames } from "./pack.ts";
 import { rangesOf } from "./ranges.ts";
 
 /** What an order is made of. */
@@ -27,6 +34,8 @@ export interface MakeOrderRequest {
   readonly source: LayerSource;
   /** `none`: the order alone. */
   readonly pack: "made" | "none";
+  /** Orders of other images whose packs may be used again. Default: none. */
+  readonly shared?: readonly SharedOrder[] | undefined;
   /** See `RangeOptions`. */
   readonly readAheadBytes: number;
   /** The most bytes of all ranges, uncompressed. */
@@ -39,6 +48,19 @@ export interface MakeOrderRequest {
   readonly onSpan: () => void;
 }
 
+interface LayerWithZtoc {
+  readonly descriptor: Descriptor;
+  readonly ztoc: Ztoc;
+}
+
+/** The order of another image, whose packs may be used again. */
+export interface SharedOrder {
+  /** What it says. */
+  readonly order: LoadOrder;
+  /** Where its packs are. */
+  readonly source: LayerSource;
+}
+
 /** An order, ready to be put somewhere. */
 export interface MadeOrder {
   /** Of its manifest. */
@@ -46,7 +68,7 @@ export interface MadeOrder {
   /** Blobs and manifest, in the order in which they are put. */
   readonly contents: readonly {
     readonly descriptor: Descriptor;
-    readonly bytes: Uint8Array;
+    readonly content: Content;
   }[];
   /** Which workload it is for. */
   readonly workload: string;
@@ -58,8 +80,10 @@ export interface MadeOrder {
   readonly bytes: number;
   /** Bytes of the plan. */
   readonly planBytes: number;
-  /** Bytes of the pack; 0 where there is none. */
+  /** Bytes of its own pack; 0 where there is none. */
   readonly packBytes: number;
+  /** Bytes that come by frames of other images' packs. */
+  readonly sharedBytes: number;
   /** Touched bytes that are not in it: of layers that the image does not have, or over the limit. */
   readonly leftOutBytes: number;
 }
@@ -111,25 +135,59 @@ export async function makeOrder(request: MakeOrderRequest): Promise<MadeOrder> {
       order: { layers, ranges: renumbered, packs: [], frames: [] },
       pack: new Uint8Array(0),
     }
-    : await packRanges(
-      layers,
-      renumbered,
-      await readAll(request, renumbered, (layer) => ({
-        descriptor: known.get(layers[layer]!)!,
-        ztoc: ztocs.get(used[layer]!)!,
-      }), layers.length),
-    );
+    : await packAll(request, layers, renumbered, (layer) => ({
+      descriptor: known.get(layers[layer]!)!,
+      ztoc: ztocs.get(used[layer]!)!,
+    }));
   const plan = encodePlan(packed.order);
   const bytes = ranges.reduce((sum, { length }) => sum + length, 0);
   const held = new Set(used);
   const leftOut = recording.touches.filter(({ layer }) => !held.has(layer))
     .reduce((sum, { length }) => sum + length, 0);
   return {
-    ...artifactOf(request, plan, packed.pack),
+    ...artifactOf(request, plan, packed),
     ranges: packed.order.ranges.length,
     bytes,
     leftOutBytes: leftOut,
   };
+}
+
+/** Packs ranges, with frames of others' packs where those are shared and hold the same bytes. */
+async function packAll(
+  request: MakeOrderRequest,
+  layers: readonly Digest[],
+  ranges: readonly OrderRange[],
+  of: (layer: number) => LayerWithZtoc,
+): Promise<PackedOrder> {
+  const { shared = [], signal } = request;
+  const plans = planFrames(layers, ranges, shared.map(({ order }) => order));
+  const read = await readAll(
+    request,
+    plans.flatMap(({ ranges }) => ranges),
+    of,
+    layers.length,
+  );
+  for (const plan of plans) {
+    if (plan.kind === "own") continue;
+    const { frame, pack } = plan;
+    const from = shared.find(({ order }) => order.frames.includes(frame))!;
+    const stream = await from.source.stream(
+      { mediaType: ORDER_MEDIA.pack, ...pack },
+      { offset: frame.offset, length: frame.compressedLength, signal },
+    );
+    const content = unpackFrame(frame, await new Response(stream).bytes());
+    let at = 0;
+    for (const range of plan.ranges) {
+      const own = Buffer.from(read(range));
+      if (own.compare(content, at, at + range.length) !== 0) {
+        throw new Error(
+          `pack ${pack.digest} of ${from.source.place} does not hold this image's bytes: share no pack of it`,
+        );
+      }
+      at += range.length;
+    }
+  }
+  return await packFrames(layers, plans, read);
 }
 
 /** Cuts ranges at the end of their layer. */
@@ -148,10 +206,7 @@ function inLayers(
 async function readAll(
   { source, signal, onSpan }: MakeOrderRequest,
   ranges: readonly OrderRange[],
-  of: (layer: number) => {
-    readonly descriptor: Descriptor;
-    readonly ztoc: Ztoc;
-  },
+  of: (layer: number) => LayerWithZtoc,
   layers: number,
 ): Promise<(range: OrderRange) => Uint8Array> {
   const held: { readonly starts: number[]; readonly bytes: Uint8Array[] }[] =
@@ -180,23 +235,32 @@ async function readAll(
 }
 
 function artifactOf(
-  { recording: { workload, platform }, subject }: MakeOrderRequest,
+  { recording, subject, shared = [] }: MakeOrderRequest,
   plan: Uint8Array,
-  pack: Uint8Array,
+  { order, pack }: PackedOrder,
 ) {
-  const blob = (mediaType: string, bytes: Uint8Array) => ({
-    descriptor: { mediaType, digest: sha256(bytes), size: bytes.length },
-    bytes,
+  const { workload, platform } = recording;
+  const blob = (mediaType: string, content: Uint8Array) => ({
+    descriptor: { mediaType, digest: sha256(content), size: content.length },
+    content,
   });
   const planBlob = blob(ORDER_MEDIA.plan, plan);
-  const packs = pack.length === 0 ? [] : [blob(ORDER_MEDIA.pack, pack)];
+  const own = pack.length === 0 ? null : blob(ORDER_MEDIA.pack, pack);
+  const packs = order.packs.map((one) => {
+    if (one.digest === own?.descriptor.digest) return own;
+    const descriptor = { mediaType: ORDER_MEDIA.pack, ...one };
+    const { source } = shared.find(({ order }) =>
+      order.packs.some(({ digest }) => digest === one.digest)
+    )!;
+    return { descriptor, content: () => source.stream(descriptor) };
+  });
   const config = {
     descriptor: {
       mediaType: ORDER_MEDIA.config,
       digest: EMPTY_CONFIG_DIGEST,
       size: EMPTY_CONFIG.length,
     },
-    bytes: EMPTY_CONFIG,
+    content: EMPTY_CONFIG,
   };
   const manifest = blob(
     MEDIA.ociManifest,
@@ -215,6 +279,11 @@ function artifactOf(
     platform,
     planBytes: plan.length,
     packBytes: pack.length,
+    sharedBytes: order.frames
+      .filter(({ pack }) =>
+        order.packs[pack] && order.packs[pack].digest !== own?.descriptor.digest
+      )
+      .reduce((sum, { length }) => sum + length, 0),
   };
 }
 
@@ -224,7 +293,7 @@ export async function putOrder(
   sink: ArtifactSink,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const { descriptor, bytes } of contents) {
-    await sink.put(descriptor, bytes, { signal });
+  for (const { descriptor, content } of contents) {
+    await sink.put(descriptor, content, { signal });
   }
 }

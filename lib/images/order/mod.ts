@@ -36,6 +36,7 @@ export {
   makeOrder,
   type MakeOrderRequest,
   putOrder,
+  type SharedOrder,
 } from "./make.ts";
 export {
   type ListedOrder,
@@ -43,6 +44,7 @@ export {
   openOrderedImage,
   type OrderedImage,
   platformOf,
+  readOrder,
   removeOrder,
   ztocsOfImage,
 } from "./image_orders.ts";

@@ -5,11 +5,13 @@ import {
   decodePlan,
   encodePlan,
   FRAME_BYTES,
+  type LoadOrder,
+  type OrderRange,
   rangesOfFrame,
   unpackFrame,
 } from "../../../../lib/formats/order/mod.ts";
 import { Intervals } from "../../../../lib/images/order/intervals.ts";
-import { packRanges } from "../../../../lib/images/order/pack.ts";
+import { packFrames, planFrames } from "../../../../lib/images/order/pack.ts";
 import { rangesOf } from "../../../../lib/images/order/ranges.ts";
 
 const layers = [sha256(Uint8Array.of(1)), sha256(Uint8Array.of(2))];
@@ -96,43 +98,108 @@ Deno.test("an order is cut where it would hold more than it may", () => {
   ]);
 });
 
+const byte = (layer: number, at: number) =>
+  (at * 31 + (at >> 9) + layer) & 0xff;
+
+const read = ({ layer, offset, length }: OrderRange) =>
+  Uint8Array.from({ length }, (_, i) => byte(layer, offset + i));
+
+const pack = async (ranges: readonly OrderRange[], others: LoadOrder[] = []) =>
+  await packFrames(layers, planFrames(layers, ranges, others), read);
+
+/** Holds all frames against the layers' bytes. @returns what they cover of each layer */
+function unpacked(
+  plan: LoadOrder,
+  packs: ReadonlyMap<string, Uint8Array>,
+): Intervals[] {
+  const seen = layers.map(() => new Intervals());
+  for (const frame of plan.frames) {
+    const end = frame.offset + frame.compressedLength;
+    const own = packs.get(plan.packs[frame.pack]!.digest)!;
+    const content = unpackFrame(frame, own.subarray(frame.offset, end));
+    for (
+      const { layer, offset, bytes } of rangesOfFrame(plan, frame, content)
+    ) {
+      const number = layers.indexOf(layer);
+      const right = bytes.every((value, i) =>
+        value === byte(number, offset + i)
+      );
+      assert(right, `layer ${number} at ${offset}`);
+      seen[number]!.add(offset, offset + bytes.length);
+    }
+  }
+  return seen;
+}
+
 Deno.test("a pack holds every range's bytes, in frames of their order", async () => {
-  const byte = (layer: number, at: number) =>
-    (at * 31 + (at >> 9) + layer) & 0xff;
   const ranges = [
     { layer: 1, offset: 512, length: 700_000 },
     { layer: 0, offset: 0, length: 3 },
     { layer: 1, offset: 0, length: 512 },
   ];
-  const read = ({ layer, offset, length }: typeof ranges[number]) =>
-    Uint8Array.from({ length }, (_, i) => byte(layer, offset + i));
-  const { order, pack, bytes } = await packRanges(layers, ranges, read);
-  assert.equal(bytes, 700_515);
-  assert.deepEqual(order.packs, [{ digest: sha256(pack), size: pack.length }]);
+  const made = await pack(ranges);
+  const { order } = made;
+  assert.deepEqual(order.packs, [
+    { digest: sha256(made.pack), size: made.pack.length },
+  ]);
   const plan = decodePlan(encodePlan(order));
-  assert.equal(plan.frames.length, Math.ceil(bytes / FRAME_BYTES));
-  const seen = new Map(layers.map((layer) => [layer, new Intervals()]));
-  for (const frame of plan.frames) {
-    const end = frame.offset + frame.compressedLength;
-    const content = unpackFrame(frame, pack.subarray(frame.offset, end));
-    for (
-      const { layer, offset, bytes } of rangesOfFrame(plan, frame, content)
-    ) {
-      bytes.forEach((value, i) =>
-        value === byte(layers.indexOf(layer), offset + i) || assert.fail()
-      );
-      seen.get(layer)!.add(offset, offset + bytes.length);
-    }
-  }
+  assert.equal(plan.frames.length, Math.ceil(700_515 / FRAME_BYTES));
+  const seen = unpacked(plan, new Map([[sha256(made.pack), made.pack]]));
   for (const { layer, offset, length } of ranges) {
-    assert.equal(
-      seen.get(layers[layer]!)!.covered(offset, offset + length),
-      length,
-    );
+    assert.equal(seen[layer]!.covered(offset, offset + length), length);
   }
 });
 
-Deno.test("an order of nothing has no pack", async () => {
-  const { order, pack } = await packRanges(layers, [], () => assert.fail());
-  assert.deepEqual([order.packs, order.frames, pack.length], [[], [], 0]);
+Deno.test("a frame of another image's pack is used where most of it is wanted, and no byte is packed twice", async () => {
+  const base = await pack([
+    { layer: 0, offset: 0, length: FRAME_BYTES }, // wanted but for its end
+    { layer: 0, offset: 2 ** 20, length: FRAME_BYTES }, // hardly wanted
+    { layer: 0, offset: 2 ** 21, length: 1000 }, // wanted
+  ]);
+  const ranges = [
+    { layer: 1, offset: 0, length: 5000 },
+    { layer: 0, offset: 100, length: FRAME_BYTES - 10_000 },
+    { layer: 0, offset: 2 ** 20, length: 4096 },
+    { layer: 0, offset: 2 ** 21 - 500, length: 2000 },
+  ];
+  const made = await pack(ranges, [base.order]);
+  const plan = decodePlan(encodePlan(made.order)); // which refuses a byte in two ranges
+  assert.deepEqual(
+    plan.packs.map(({ digest }) => digest),
+    [sha256(made.pack), sha256(base.pack)],
+  );
+  const shared = plan.frames.filter((frame) => frame.pack === 1);
+  assert.deepEqual(
+    shared.map(({ digest }) => digest),
+    [base.order.frames[0]!.digest, base.order.frames[2]!.digest],
+  );
+  const seen = unpacked(
+    plan,
+    new Map([made, base].map((one) => [sha256(one.pack), one.pack])),
+  );
+  for (const { layer, offset, length } of ranges) {
+    assert.equal(seen[layer]!.covered(offset, offset + length), length);
+  }
+});
+
+Deno.test("frames with bytes of a layer that the image does not have are not used", async () => {
+  const base = await pack([{ layer: 0, offset: 0, length: 5000 }]);
+  const foreign = {
+    ...base.order,
+    layers: [sha256(Uint8Array.of(9)), layers[1]!],
+  };
+  const made = await pack([{ layer: 0, offset: 0, length: 5000 }], [foreign]);
+  assert.deepEqual(made.order.packs.map(({ digest }) => digest), [
+    sha256(made.pack),
+  ]);
+});
+
+Deno.test("an order that other packs hold whole has no pack of its own; one of nothing has none at all", async () => {
+  const ranges = [{ layer: 0, offset: 0, length: 5000 }];
+  const base = await pack(ranges);
+  const { order, pack: own } = await pack(ranges, [base.order]);
+  assert.deepEqual(order.packs, base.order.packs);
+  assert.equal(own.length, 0);
+  const nothing = await pack([]);
+  assert.deepEqual([nothing.order.packs, nothing.order.frames], [[], []]);
 });
