@@ -34,9 +34,16 @@ export async function deleteReferrer(
     });
     return true;
   } catch (error) {
-    if (error instanceof RegistryError && error.kind === "not-found") {
-      return false;
-    }
-    throw error;
+    if (!(error instanceof RegistryError)) throw error;
+    if (error.kind === "not-found") return false;
+    if (error.status !== 405) throw error;
+    throw new RegistryError({
+      kind: "no-deletes",
+      host: error.host,
+      repository: error.repository,
+      status: error.status,
+      detail: "this registry deletes no manifests, or is configured not to",
+      cause: error,
+    });
   }
 }

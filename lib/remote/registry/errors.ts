@@ -10,6 +10,8 @@ export type RegistryErrorKind =
   | "range"
   /** The registry does not accept an artifact beside an image, or not its tag. */
   | "no-artifacts"
+  /** The registry deletes nothing. */
+  | "no-deletes"
   /** A document in an unsupported format, which the message names. */
   | "unsupported"
   /** No answer, too many requests, or a server error, after all retries. */
@@ -28,6 +30,8 @@ const ADVICE: Readonly<Record<RegistryErrorKind, string>> = {
   "range": "this registry gives no parts of blobs; the layer is taken whole",
   "no-artifacts":
     "push a converted image instead, which needs neither (build-index --to TAG)",
+  "no-deletes":
+    "allow deletes in the registry's configuration, or delete it there",
   "unsupported": "push the image again as OCI (skopeo copy --format oci)",
   "unavailable": "check the network and the registry, then try again",
   "integrity":

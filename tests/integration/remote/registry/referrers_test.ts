@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   type Descriptor,
+  type Digest,
   MEDIA,
   sha256,
 } from "../../../../lib/formats/oci/mod.ts";
@@ -478,3 +479,48 @@ for (const status of [404, 500]) {
     },
   );
 }
+
+for (const referrersApi of [true, false]) {
+  scene(
+    `a referrer that is deleted is listed no more, ${
+      referrersApi ? "with" : "without"
+    } the API`,
+    {
+      registry: { referrersApi },
+    },
+    async (s) => {
+      const subject = addSubject(s);
+      const pushed = [];
+      for (const note of ["first", "second"]) {
+        const bytes = artifact(subject, note);
+        await s.client.pushReferrer(
+          s.reference,
+          bytes,
+          MEDIA.ociManifest,
+          subject,
+        );
+        pushed.push(sha256(bytes));
+      }
+      const [first, second] = pushed as [Digest, Digest];
+      const remove = () =>
+        s.client.deleteReferrer(s.reference, first, subject.digest);
+      assert.equal(await remove(), true);
+      assert.deepEqual(await digestsOf(s, subject), [second]);
+      assert.equal(s.registry.store.manifest(REPOSITORY, first), undefined);
+      assert.equal(await remove(), false);
+      assert.deepEqual(await digestsOf(s, subject), [second]);
+    },
+  );
+}
+
+scene("a registry that deletes nothing says so", {}, async (s) => {
+  const subject = addSubject(s);
+  const bytes = artifact(subject);
+  await s.client.pushReferrer(s.reference, bytes, MEDIA.ociManifest, subject);
+  s.registry.intercept = (_, { method }) =>
+    method === "DELETE" ? new Response("no", { status: 405 }) : null;
+  await fails(
+    "no-deletes",
+    s.client.deleteReferrer(s.reference, sha256(bytes), subject.digest),
+  );
+});
