@@ -14,7 +14,7 @@
  */
 import { mountHelperArguments } from "../../cmd/program.ts";
 import { HeaderTable } from "../../lib/layers/spans/mod.ts";
-import { spanHeaderDifference } from "../../lib/layers/spans/headers.ts";
+import { SpanHeaderCheck } from "../../lib/layers/spans/headers.ts";
 import { SpanInflater } from "../../lib/formats/deflate/mod.ts";
 import { LayerStore, type OpenLayer } from "../../lib/layers/serving/mod.ts";
 import { RegistryBlobs } from "../../lib/images/lazy/source.ts";
@@ -315,12 +315,9 @@ function headerChecks({ layer, ztoc }: Bench): void {
         spans.end(span) - spans.start(span),
       );
       const inflated = performance.now();
-      const difference = spanHeaderDifference(
-        table.ofSpan(span),
-        bytes,
-        spans.start(span),
-      );
-      if (difference !== null) throw new Error(difference);
+      const check = new SpanHeaderCheck(table.ofSpan(span), spans.start(span));
+      check.advance(bytes);
+      if (check.difference !== null) throw new Error(check.difference);
       inflating += inflated - start;
       checking += performance.now() - inflated;
     }

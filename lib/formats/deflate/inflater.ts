@@ -125,6 +125,14 @@ export class SpanInflater {
   }
 
   /**
+   * What was inflated so far, from the span's beginning: a view, valid until the next call. Nothing, where that
+   * is not at hand: of spans that are larger than the kernel's room.
+   */
+  soFar(): Uint8Array<ArrayBuffer> {
+    return this.#isLarge ? NOTHING : this.#output();
+  }
+
+  /**
    * Ends the span.
    * @returns its `size` bytes: a view, valid until the next call.
    * @throws DeflateError when there are fewer.

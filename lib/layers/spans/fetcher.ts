@@ -181,7 +181,11 @@ export class LayerFetcher implements ScheduledLayer {
     if (lane.slow || lane.lies) return null;
     const rate = scheduler.bytesPerMs(lane.host);
     if (rate > 0 && (range.end - received) / rate < MIN_STREAM_MS) return null;
-    return pool.stream(() => this.work(span), range, lane.name);
+    return pool.stream(
+      () => this.work(span),
+      { ...range, bytesPerMs: rate },
+      lane.name,
+    );
   }
 
   /** What an inflate Worker is to do with a span's bytes. */

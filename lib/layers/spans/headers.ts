@@ -38,7 +38,11 @@ import {
   makeHeaderFile,
   readHeaderFile,
 } from "./header_file.ts";
-import { headerDifference, recordsIn } from "./header_record.ts";
+import {
+  headerDifference,
+  type HeaderRecord,
+  recordsIn,
+} from "./header_record.ts";
 
 /** A header that spans share: it crosses a span border. */
 export interface CrossingHeader {
@@ -172,27 +176,61 @@ function readRecords(
 }
 
 /**
- * Compares all headers that lie in a span with what the ztoc says.
- * @param bytes the span's bytes of the tar, from offset `spanStart` on.
- * @returns null, or what differs.
- * @throws OsError when the records of the headers cannot be read.
+ * Compares all headers that lie in a span with what the ztoc says, while the span comes: what was compared
+ * before need not be when its last byte is here. As long as the span's digest is not known to be right, a
+ * difference says nothing about the ztoc.
  */
-export function spanHeaderDifference(
-  { fd, start, end }: SpanHeaders,
-  bytes: Uint8Array,
-  spanStart: number,
-): string | null {
-  const records = new Uint8Array(end - start);
-  readRecords(fd, records, start);
-  for (const record of recordsIn(records)) {
-    const difference = headerDifference(
-      record,
-      bytes.subarray(
-        record.headerStart - spanStart,
-        record.offset - spanStart,
-      ),
-    );
-    if (difference !== null) return difference;
+export class SpanHeaderCheck {
+  readonly #headers: SpanHeaders;
+  readonly #spanStart: number;
+  /** Null before the records are read. */
+  #records: Iterator<HeaderRecord, void> | null = null;
+  /** The next one to compare. */
+  #next: HeaderRecord | undefined;
+  #difference: string | null = null;
+
+  /** Reads nothing yet. @param spanStart offset of the span in the tar. */
+  constructor(headers: SpanHeaders, spanStart: number) {
+    this.#headers = headers;
+    this.#spanStart = spanStart;
   }
-  return null;
+
+  /** What differs, of the headers that were compared; null: nothing. */
+  get difference(): string | null {
+    return this.#difference;
+  }
+
+  /**
+   * Compares the headers that were not compared yet and lie in these bytes, the span's first.
+   * @throws OsError when the records of the headers cannot be read.
+   */
+  advance(bytes: Uint8Array): void {
+    this.#records ??= this.#open();
+    const start = this.#spanStart;
+    while (
+      this.#next !== undefined && this.#next.offset - start <= bytes.length &&
+      this.#difference === null
+    ) {
+      const { headerStart, offset } = this.#next;
+      this.#difference = headerDifference(
+        this.#next,
+        bytes.subarray(headerStart - start, offset - start),
+      );
+      this.#take(this.#records);
+    }
+  }
+
+  #open(): Iterator<HeaderRecord, void> {
+    const { fd, start, end } = this.#headers;
+    const bytes = new Uint8Array(end - start);
+    readRecords(fd, bytes, start);
+    const records = recordsIn(bytes);
+    this.#take(records);
+    return records;
+  }
+
+  #take(records: Iterator<HeaderRecord, void>): void {
+    const { value } = records.next();
+    this.#next = value ?? undefined;
+  }
 }

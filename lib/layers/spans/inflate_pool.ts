@@ -13,8 +13,12 @@ import { TurnQueue } from "./turn_queue.ts";
 
 /** A piece of an arriving span is posted once it has this many bytes… */
 const PIECE_BYTES = 64 * 1024;
-/** … and a large span in about so many pieces: on a fast line, posting takes longer than the bytes do. */
+/**
+ * … and a large span in about so many pieces, on a line that gives one of them in less than `PIECE_MS`: posting
+ * takes longer there than the bytes do. On a slower one the last piece would be long to inflate.
+ */
 const PIECES = 8;
+const PIECE_MS = 5;
 /** Workers are stopped after being idle this long, ms: each takes 11 MB and its buffers. */
 const IDLE_MS = 120_000;
 /** Spans that one Worker may inflate while they arrive: each holds some MiB of memory. */
@@ -41,6 +45,16 @@ interface Member {
   } | null;
   /** Spans that are arriving, or whose last byte was posted. */
   readonly streams: Map<number, { finished: Finished; share: string }>;
+}
+
+/** Where a span lies in the bytes that come, and how fast they come. */
+export interface StreamedRange {
+  /** Where it begins. */
+  readonly start: number;
+  /** Where it ends (exclusive). */
+  readonly end: number;
+  /** 0: not known. */
+  readonly bytesPerMs: number;
 }
 
 /** A span that is hashed and inflated while it arrives. */
@@ -203,13 +217,13 @@ export class InflatePool implements Disposable {
 
   /**
    * Like `run`, for a span of which only the beginning has arrived.
-   * @param range where it begins and ends in the bytes that `reached` and `finish` are given.
+   * @param range where it lies in the bytes that `reached` and `finish` are given.
    * @param share whose span it is: no share can take all places for streams.
    * @returns null when all places are taken: then wait for the whole span and call `run`.
    */
   stream(
     makeWork: () => InflateWork,
-    { start, end: total }: { readonly start: number; readonly end: number },
+    { start, end: total, bytesPerMs }: StreamedRange,
     share = "",
   ): InflateStream | null {
     this.wake();
@@ -224,7 +238,10 @@ export class InflatePool implements Disposable {
     this.#streams.take(share, 1);
     post(member, { kind: "begin", id, work: makeWork() });
     let at = start;
-    const pieceBytes = Math.max(PIECE_BYTES, (total - start) / PIECES);
+    const pieceBytes = Math.max(
+      PIECE_BYTES,
+      Math.min((total - start) / PIECES, (bytesPerMs || Infinity) * PIECE_MS),
+    );
     const piece = (kind: "piece" | "last", bytes: Uint8Array, end: number) => {
       const compressed = new Uint8Array(bytes.subarray(at, end));
       at = end;

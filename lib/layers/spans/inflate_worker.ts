@@ -17,7 +17,7 @@ import {
   punchHole,
   pwriteFully,
 } from "../../host/os/mod.ts";
-import { spanHeaderDifference } from "./headers.ts";
+import { SpanHeaderCheck } from "./headers.ts";
 import { PRESENT } from "../presence/mod.ts";
 import type {
   FilePart,
@@ -58,9 +58,15 @@ class SpanTask {
   /** The bytes of a span that is not inflated while it comes: it is here whole. */
   #whole: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   #failure: unknown = null;
+  readonly #check: SpanHeaderCheck | null;
+  /** Why headers could not be compared: nothing is known about the span then. */
+  #checkFailure: unknown = null;
 
   constructor(work: InflateWork, bytes: "come" | "are right") {
     this.#work = work;
+    this.#check = work.headers === null
+      ? null
+      : new SpanHeaderCheck(work.headers, work.offset);
     this.#hash = bytes === "come" ? new DigestStream() : null;
     const { packing, size } = work;
     this.#inflater = packing.kind === "gzip"
@@ -82,11 +88,18 @@ class SpanTask {
       this.#inflater.push(compressed);
     } catch (error) {
       this.#failure = error; // the digest will show whether source or ztoc is at fault
+      return;
+    }
+    if (this.#check === null || this.#checkFailure !== null) return;
+    try {
+      this.#check.advance(this.#inflater.soFar());
+    } catch (error) {
+      this.#checkFailure = error;
     }
   }
 
   finish(): InflateOutcome {
-    const { digest, size, headers, offset } = this.#work;
+    const { digest, size } = this.#work;
     const actual = this.#hash?.finish() ?? digest;
     if (digest !== null && actual !== null && actual !== digest) {
       return digestOutcome(actual, digest);
@@ -104,10 +117,10 @@ class SpanTask {
         detail: `gives ${bytes.length} bytes, not ${size}`,
       };
     }
-    if (headers !== null) {
-      const detail = spanHeaderDifference(headers, bytes, offset);
-      if (detail !== null) return { kind: "header", detail };
-    }
+    if (this.#checkFailure !== null) throw this.#checkFailure;
+    this.#check?.advance(bytes);
+    const detail = this.#check?.difference ?? null;
+    if (detail !== null) return { kind: "header", detail };
     return write(this.#work, bytes);
   }
 

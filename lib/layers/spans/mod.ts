@@ -88,6 +88,7 @@ export {
   InflatePool,
   type InflatePoolOptions,
   type InflateStream,
+  type StreamedRange,
 } from "./inflate_pool.ts";
 export type {
   FilePart,

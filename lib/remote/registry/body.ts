@@ -1,5 +1,8 @@
 import { decoded, transferEncoding } from "./encoding.ts";
 
+/** The most of a body that is read at once. */
+const PIECE_BYTES = 128 * 1024;
+
 /** Thrown inside this folder when a body has more bytes than allowed. */
 export class BodyTooLarge extends Error {
   override readonly name = "BodyTooLarge";
@@ -120,6 +123,30 @@ export class Answer implements AsyncDisposable {
   }
 
   /**
+   * The body as it is, in pieces that lie in the same memory: each is overwritten when the next one is asked
+   * for. Blobs come in tens of thousands of chunks, and a buffer for each keeps the garbage collector busy.
+   */
+  async *pieces(): AsyncGenerator<Uint8Array, void, void> {
+    const reader = this.#body === null ? null : byteReader(this.#body);
+    if (reader === null) return yield* this.chunks();
+    let memory = new ArrayBuffer(PIECE_BYTES);
+    this.watchdog.touch();
+    try {
+      for (;;) {
+        const { value, done } = await reader.read(new Uint8Array(memory));
+        if (done) break;
+        memory = value.buffer;
+        this.watchdog.pause();
+        yield value;
+        this.watchdog.touch();
+      }
+    } finally {
+      reader.releaseLock(); // so that disposal can cancel the body
+    }
+    this.#done = true;
+  }
+
+  /**
    * The whole body, of a document: uncompressed.
    * @throws BodyTooLarge
    */
@@ -164,5 +191,17 @@ export async function discard(answer: Answer): Promise<void> {
     await held.bytes(MAX_DRAIN_BYTES);
   } catch {
     // Too large or broken: disposing of it is enough.
+  }
+}
+
+/** A reader into memory that is given to it; null where the body is no stream of bytes. */
+function byteReader(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+): ReadableStreamBYOBReader | null {
+  try {
+    return body.getReader({ mode: "byob" });
+  } catch (error) {
+    if (error instanceof TypeError) return null;
+    throw error;
   }
 }

@@ -213,7 +213,7 @@ export async function readRange(
         let { skip } = opened;
         const wanted = Math.min(opened.end, endExclusive) - start;
         await receiving(endpoint, signal, async () => {
-          for await (let chunk of answer.chunks()) {
+          for await (let chunk of answer.pieces()) {
             if (skip > 0) {
               const dropped = Math.min(skip, chunk.length);
               skip -= dropped;

@@ -44,6 +44,9 @@ for (const compression of ["gzip", "gzip-multi"] as const) {
           for (const size of [tiny, ...sizes]) {
             inflater.push(compressed.subarray(at, at + size));
             at += size;
+            const soFar = inflater.soFar();
+            const start = spans.start(span);
+            assert.deepEqual(soFar, tar.subarray(start, start + soFar.length));
           }
           inflater.push(compressed.subarray(at));
           assert.deepEqual(

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import {
   decodeZtoc,
   encodeZtoc,
   PLACEHOLDER_NAME,
+  spanTable,
   type Ztoc,
   type ZtocEntry,
   ZtocError,
 } from "../../../../lib/formats/ztoc/mod.ts";
-import { SpanError } from "../../../../lib/layers/spans/mod.ts";
+import { HeaderTable, SpanError } from "../../../../lib/layers/spans/mod.ts";
+import { SpanHeaderCheck } from "../../../../lib/layers/spans/headers.ts";
 import { TarBuilder } from "../../../support/images/mod.ts";
 import { incompressible } from "../../../support/images/random.ts";
 import { indexed, readTar, serve, type TestLayer } from "./support.ts";
@@ -197,6 +200,40 @@ for (const [where, lie] of Object.entries(OVERLAPS)) {
     }
   });
 }
+
+Deno.test("however much of a span is compared at a time, the same is found, and a lie not before its header is here", () => {
+  const layer = variedLayer(2 ** 20); // all headers in one span
+  const entries = layer.ztoc.entries.filter(({ type }) => type === "reg");
+  const spans = spanTable(layer.ztoc);
+  const bytes = layer.tar.subarray(0, spans.end(0));
+  const folder = Deno.makeTempDirSync();
+  fc.assert(
+    fc.property(
+      fc.option(fc.nat(entries.length - 1), { nil: null }),
+      fc.array(fc.nat(bytes.length), { maxLength: 8 }),
+      (lie, ends) => {
+        const liar = lie === null ? null : entries[lie]!;
+        const ztoc = liar === null
+          ? layer.ztoc
+          : lying(layer, new TextDecoder().decode(liar.name), { uid: 99 });
+        Deno.removeSync(folder, { recursive: true });
+        Deno.mkdirSync(folder);
+        using table = HeaderTable.open(`${folder}/headers`, ztoc, spans);
+        const check = new SpanHeaderCheck(table.ofSpan(0), 0);
+        for (const end of ends.toSorted((a, b) => a - b)) {
+          check.advance(bytes.subarray(0, end));
+          const isSeen = liar !== null && end >= liar.offset;
+          assert.equal(check.difference !== null, isSeen, `${end} bytes`);
+        }
+        check.advance(bytes);
+        if (liar === null) assert.equal(check.difference, null);
+        else assert.match(check.difference ?? "", /another uid/);
+      },
+    ),
+    { numRuns: 60 },
+  );
+  Deno.removeSync(folder, { recursive: true });
+});
 
 Deno.test("only spans with a lie in them fail", async () => {
   const layer = variedLayer();

@@ -59,7 +59,7 @@ Deno.test("a large span that arrives in crumbs reaches its Worker in a few piece
           window: new Uint8Array(WINDOW_BYTES),
         },
       }),
-      { start: spans.compressedStart(0), end },
+      { start: spans.compressedStart(0), end, bytesPerMs: 0 },
     );
     for (let at = 0; at < end; at += 16 * 1024) stream!.reached(blob, at);
     const outcome = await stream!.finish(blob, end);
