@@ -19,8 +19,13 @@ const NEARLY_DONE_MS = 4;
  * is made.
  */
 const NEARLY_THERE_MS = 15;
-/** Prefetching begins when what readers wait for, and what is prefetched already, comes within this time, ms. */
-const OVERLAP_MS = 30;
+/**
+ * Prefetching goes on when what readers wait for, and what is prefetched already, comes in the time that the
+ * host takes to answer: so the line is never idle, and what comes next takes nothing from what comes now. So
+ * much more, ms, for what this machine adds, and so long where the time is not known.
+ */
+const MORE_OVERLAP_MS = 10;
+const UNKNOWN_OVERLAP_MS = 30;
 /** As long as the rate is unknown, so many requests prefetch, and none beside a reader's. */
 const FIRST_PREFETCHES = 2;
 
@@ -131,7 +136,7 @@ export class Host {
     if (count === 0) return true;
     return this.pace.bytesPerMs === 0
       ? count < FIRST_PREFETCHES && !this.hasReader
-      : this.pace.transferMs(bytes) < OVERLAP_MS;
+      : this.pace.transferMs(bytes) < this.#overlapMs;
   }
 
   /** Whether a reader waits for a span of this host, queued or in a request. */
@@ -182,6 +187,13 @@ export class Host {
     const before = layer.compressedStart(reader.span) -
       layer.compressedStart(spans[0]!.span) - received;
     return this.#takesLonger(before, NEARLY_THERE_MS);
+  }
+
+  get #overlapMs(): number {
+    const { answerMs } = this.pace;
+    return answerMs === Infinity
+      ? UNKNOWN_OVERLAP_MS
+      : answerMs + MORE_OVERLAP_MS;
   }
 
   #takesLonger(bytes: number, ms: number): boolean {

@@ -49,14 +49,18 @@ export class HostPace {
     return this.#bytesPerMs;
   }
 
+  /** The quickest first byte a short time ago, ms; Infinity while unknown. */
+  get answerMs(): number {
+    return Math.min(this.#quickestMs, this.#formerQuickestMs);
+  }
+
   /**
    * As few requests as keep the line full, by the quickest first byte a short time ago: what takes longer than
    * that waits for this machine, and more requests would only take more of it from others. Up to `requests`.
    */
   get enough(): number {
     if (this.#bytesPerMs === 0 || this.#meanBytes === 0) return this.#requests;
-    const quickestMs = Math.min(this.#quickestMs, this.#formerQuickestMs);
-    const under = quickestMs * this.#bytesPerMs / this.#meanBytes;
+    const under = this.answerMs * this.#bytesPerMs / this.#meanBytes;
     return Math.min(
       this.#requests,
       Math.max(LEAST_ENOUGH, 1 + Math.ceil(under)),
