@@ -98,7 +98,7 @@ export class IndexedImages {
       reference,
       manifestDigest,
       this.#options(reference, explicitIndex),
-    ).then(told);
+    ).then((image) => told(this.#allowed(image)));
     this.#remember(key, { image, expiresAtMs: Infinity });
     return image;
   }
@@ -120,6 +120,33 @@ export class IndexedImages {
         if (this.#remembered.get(key) === record) this.#remembered.delete(key);
       },
     );
+  }
+
+  /**
+   * An index that a label names may be the image's own word: containerd copies annotations of its layers into
+   * labels. So it is bound by the same rules.
+   */
+  #allowed(image: IndexedImage): IndexedImage {
+    const { reference, index } = image;
+    if (index?.via !== "explicit") return image;
+    const { v1, v2, trust } = this.discovery;
+    const mode = index.version === 2 ? v2 : v1 || v2;
+    const patterns = index.version === 2 ? trust?.v2 : trust?.v1;
+    if (mode && (patterns === undefined || isNamed(reference, patterns))) {
+      return image;
+    }
+    log.warn("an index is named, and indexes of this repository are not used", {
+      image: reference.toString(),
+      index: index.digest,
+      version: index.version,
+    });
+    return {
+      ...image,
+      index: null,
+      companion: null,
+      compressedZtocs: Promise.resolve(new Map()),
+      orders: [],
+    };
   }
 
   /** Fires when a slow registry is given up. */

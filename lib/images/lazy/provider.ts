@@ -113,7 +113,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       });
       return null;
     }
-    const layer = layerOfChain(image, request.chainId, layerDigest);
+    const layer = layerOfChain(image, request, layerDigest);
     const failure = this.#failures.of(failureKey(image, layerDigest));
     if (failure !== null) throw failure.error;
     const asked = this.#open(image, layer, claimant);

@@ -2,12 +2,8 @@ import { createHash } from "node:crypto";
 import type { IdMaps } from "../../host/mounting/mod.ts";
 import { SnapshotError } from "./errors.ts";
 import type { Owner } from "./types.ts";
-import {
-  GID_MAPPING_LABEL,
-  type Labels,
-  TARGET_LABEL,
-  UID_MAPPING_LABEL,
-} from "./types.ts";
+import { targetOf } from "./requests.ts";
+import { GID_MAPPING_LABEL, type Labels, UID_MAPPING_LABEL } from "./types.ts";
 
 /** How a container with a user namespace of its own sees owners. */
 export interface IdMapping {
@@ -52,7 +48,7 @@ export function idMapping(key: string, labels: Labels): IdMapping | null {
   const uids = labels[UID_MAPPING_LABEL] || undefined;
   const gids = labels[GID_MAPPING_LABEL] || undefined;
   if (uids === undefined && gids === undefined) return null;
-  if (labels[TARGET_LABEL]) return null;
+  if (targetOf({ key, labels }) !== null) return null;
   if (uids === undefined || gids === undefined) {
     const only = uids === undefined ? "groups" : "users";
     throw invalid(`snapshot ${key} maps ${only} only`, key);

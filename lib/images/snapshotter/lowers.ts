@@ -1,14 +1,16 @@
 import { chainIdOf, CRI_LABELS } from "../../remote/image/mod.ts";
 import { isDigest } from "../../formats/oci/mod.ts";
+import { chainOf } from "./chain_of.ts";
 import type { Ancestor } from "./chains.ts";
 import { SnapshotError } from "./errors.ts";
 import { type Contests, repositoryOf } from "./contests.ts";
 import type { SnapshotFolders } from "./folders.ts";
 import type { LazyLayers } from "./layers.ts";
 import type { LayerDirectory, LayerProvider } from "./provider.ts";
+import { layerLabelsOf } from "./requests.ts";
 import type { SnapshotStore } from "./store.ts";
 import type { LayerUse } from "./uses.ts";
-import { type Labels, type Owner, TARGET_LABEL } from "./types.ts";
+import type { Labels, Owner } from "./types.ts";
 
 /** What the lower directories are found with. All of it stays the caller's. */
 export interface LowersOptions {
@@ -24,6 +26,8 @@ export interface LowersOptions {
 
 /** A snapshot that is to be mounted. */
 interface Mounted {
+  /** Its key. */
+  readonly name: string;
   readonly labels?: Labels | undefined;
   readonly namespace?: string | null | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -95,8 +99,9 @@ export class Lowers {
     mounted: Mounted,
     age: "new" | "known",
   ): Promise<LowerDirectories> {
-    const decided = this.#given(rows, mounted.labels ?? {});
-    const contest = age === "known" || namesImage(mounted.labels ?? {}) ||
+    const labels = layerLabelsOf(mounted.name, mounted.labels);
+    const decided = this.#given(rows, labels);
+    const contest = age === "known" || namesImage(labels) ||
         rows[0] === undefined
       ? null
       : await this.#options.contests.of(
@@ -262,13 +267,6 @@ function makes(
   const parent = below === null ? "" : chainOf(below);
   return isDigest(diffId) && (parent === "" || isDigest(parent)) &&
     chainIdOf(parent, diffId) === chainOf(row);
-}
-
-/** The chain ID that a snapshot claims. */
-function chainOf({ layer, labels, name }: Ancestor): string {
-  // containerd's own names are `namespace/number/chain ID`.
-  return layer?.chainId ?? labels[TARGET_LABEL] ??
-    name.replace(/^[^/]+\/[0-9]+\//, "");
 }
 
 function namesImage(labels: Labels): boolean {

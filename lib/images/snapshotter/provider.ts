@@ -4,6 +4,8 @@ import type { Labels, Owner, SnapshotUsage } from "./types.ts";
 export interface LayerRequest {
   /** Chain ID of the layer: the name its snapshot will have. */
   readonly chainId: string;
+  /** That of the snapshot below it; empty when there is none. */
+  readonly parentChain: string;
   /** Key of the snapshot being prepared. */
   readonly key: string;
   /** All labels of the call: image reference, manifest digest, layer digest, … */

@@ -1,5 +1,5 @@
 import { namespaceInName } from "./schema.ts";
-import type { Labels } from "./types.ts";
+import { type Labels, TARGET_LABEL } from "./types.ts";
 
 /** A snapshot to make. */
 export interface PrepareRequest {
@@ -29,6 +29,24 @@ export interface CommitRequest {
 export interface NamedRequest extends PrepareRequest {
   /** Whether the caller said its namespace: then it says it for lists, too. */
   readonly saysNamespace: boolean;
+}
+
+/** How CRI and its like name containers and pods. The key of a layer that is unpacked ends in a chain ID. */
+const CONTAINER_KEY = /(?:^|\/)[0-9a-f]{64}$/;
+
+/**
+ * What the labels of a snapshot say of images and layers: nothing where it is a container's. containerd copies
+ * annotations of pods into those, and whoever may make a pod writes them.
+ */
+export function layerLabelsOf(key: string, labels: Labels = {}): Labels {
+  return CONTAINER_KEY.test(key) ? {} : labels;
+}
+
+/** Chain ID of the layer that a snapshot is to be; null for any other snapshot. */
+export function targetOf(
+  { key, labels }: Pick<PrepareRequest, "key" | "labels">,
+): string | null {
+  return layerLabelsOf(key, labels)[TARGET_LABEL] || null;
 }
 
 /** A request with its namespace, as the caller said it or its key has it. */

@@ -12,6 +12,7 @@ import { idMapping } from "./idmap.ts";
 import { KeyedLock } from "./lock.ts";
 import { Answers } from "./answers.ts";
 import { chainOfLayer } from "./chain.ts";
+import { chainBelow } from "./chain_of.ts";
 import { Contests } from "./contests.ts";
 import { LazyLayers } from "./layers.ts";
 import { Listing } from "./listing.ts";
@@ -24,6 +25,7 @@ import {
   type CommitRequest,
   type NamedRequest,
   type PrepareRequest,
+  targetOf,
   withNamespace,
 } from "./requests.ts";
 import type { SnapshotRow } from "./rows.ts";
@@ -35,7 +37,6 @@ import {
   REMOTE_LABEL,
   type SnapshotInfo,
   type SnapshotUsage,
-  TARGET_LABEL,
 } from "./types.ts";
 
 const log = logger("snapshotter");
@@ -148,8 +149,8 @@ export class Snapshotter implements AsyncDisposable {
   /** Makes a writable snapshot. */
   async prepare(asked: PrepareRequest): Promise<MountSpec[]> {
     const request = withNamespace(asked);
-    const target = request.labels?.[TARGET_LABEL];
-    if (target !== undefined && target !== "") {
+    const target = targetOf(request);
+    if (target !== null) {
       await this.#targets.run(target, () => this.#prepareLazy(request, target));
     }
     return await this.#create("active", request);
@@ -291,8 +292,9 @@ export class Snapshotter implements AsyncDisposable {
       ...(request.namespace && { [NAMESPACE_LABEL]: request.namespace }),
     };
     const signal = request.signal ?? new AbortController().signal;
+    const parentChain = chainBelow(this.#store.chain(parent));
     const committed = await this.#layers.provide(
-      { chainId: target, key, labels, namespace, signal },
+      { chainId: target, parentChain, key, labels, namespace, signal },
       (layer) => this.#commitLazy({ target, parent, labels, namespace }, layer),
     );
     const answer = committed ?? this.#unpacked(request, target);
@@ -393,7 +395,7 @@ export class Snapshotter implements AsyncDisposable {
     // Before anything is stored: if a layer cannot be served now, no snapshot may stay behind.
     const lowers = await this.#lowers.of(
       this.#store.chain(parent),
-      request,
+      { ...request, name: key },
       "new",
     );
     // A container's root directory has the owner that it has in the image.

@@ -195,17 +195,31 @@ async function compressedZtocs(
 
 /**
  * The layer of an image that a snapshot should hold: the layer at the position with that chain ID.
- * @param chainId of the snapshot to be.
+ * @param chain ID of the snapshot to be, and of the one below it (empty: none).
  * @param digest of the layer's blob, as the caller says.
- * @throws ImageError when the image has no such layer there
+ * @throws ImageError when the image has no such layer there, or another one below
  */
 export function layerOfChain(
   { reference, descriptor, layers }: IndexedImage,
-  chainId: string,
+  { chainId, parentChain }: {
+    readonly chainId: string;
+    readonly parentChain: string;
+  },
   digest: Digest,
 ): ImageLayer {
-  const layer = layers.find((one) => one.chainId === chainId);
-  if (layer?.descriptor.digest === digest) return layer;
+  const at = layers.findIndex((one) => one.chainId === chainId);
+  const layer = layers[at];
+  const below = layers[at - 1]?.chainId ?? "";
+  if (layer?.descriptor.digest === digest) {
+    if (below === parentChain) return layer;
+    throw new ImageError(
+      reference.toString(),
+      digest,
+      `chain ${chainId} is to be on ${parentChain || "nothing"}, and has ${
+        below || "nothing"
+      } below it`,
+    );
+  }
   throw new ImageError(
     reference.toString(),
     digest,

@@ -18,6 +18,10 @@ import {
   REMOTE_LABEL,
   TARGET_LABEL,
 } from "../../../../lib/images/snapshotter/types.ts";
+import {
+  GID_MAPPING_LABEL,
+  UID_MAPPING_LABEL,
+} from "../../../../lib/images/snapshotter/types.ts";
 import { contents, isKind, mounted, withSnapshotter } from "./support.ts";
 
 const LAYER = `sha256:${"a".repeat(64)}`;
@@ -149,6 +153,64 @@ Deno.test("a layer that is served lazily is committed as its target, and Prepare
       sizeBytes: 4096,
       inodes: 7,
     });
+  }));
+
+Deno.test("the layer of a container's snapshot is nobody's word: annotations of a pod name no layer, no image and lift no mapping", () =>
+  withProvider(async (snapshotter, provider) => {
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+    const asked = provider.requests.length;
+    const labels = {
+      [TARGET_LABEL]: `sha256:${"2".repeat(64)}`,
+      [CRI_LABELS.imageRef]: "registry.example/private:1",
+      [CRI_LABELS.manifestDigest]: `sha256:${"9".repeat(64)}`,
+      [CRI_LABELS.layerDigest]: LAYER,
+    };
+    const key = `k8s.io/12/${"c5".repeat(32)}`;
+    const mounts = await snapshotter.prepare({ key, parent: CHAIN, labels });
+    assert.ok(mounts[0]?.options.includes(`lowerdir=${provider.directory}`));
+    assert.deepEqual(await snapshotter.mounts(key), mounts);
+    assert.equal(provider.requests.length, asked);
+    assert.deepEqual(
+      snapshotter.list([]).map(({ name }) => name).sort(),
+      [
+        key,
+        CHAIN,
+      ].sort(),
+    );
+    const mapped = {
+      ...labels,
+      [UID_MAPPING_LABEL]: "0:100000:65536",
+      [GID_MAPPING_LABEL]: "0:100000:65536",
+    };
+    await assert.rejects(
+      snapshotter.prepare({
+        key: "d6".repeat(32),
+        parent: CHAIN,
+        labels: mapped,
+      }),
+      /user namespace|id-mapped|mount helper|capabilities/i,
+    );
+  }));
+
+Deno.test("who provides a layer is told on which chain it is to be", () =>
+  withProvider(async (snapshotter, provider) => {
+    await assert.rejects(prepareLazy(snapshotter), isKind("already-exists"));
+    const next = `sha256:${"3".repeat(64)}`;
+    await assert.rejects(
+      snapshotter.prepare({
+        key: "extract-2",
+        parent: CHAIN,
+        labels: { [TARGET_LABEL]: next },
+      }),
+      isKind("already-exists"),
+    );
+    assert.deepEqual(
+      provider.requests.map(({ chainId, parentChain }) => [
+        chainId,
+        parentChain,
+      ]),
+      [[CHAIN, ""], [next, CHAIN]],
+    );
   }));
 
 Deno.test("containerd finds the lazy snapshot by its target label and parent", () =>

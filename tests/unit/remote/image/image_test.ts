@@ -286,12 +286,26 @@ Deno.test("the layer of a snapshot is the one at its chain ID, and must be the o
     roundTripMs: 0,
   };
   for (const layer of layers) {
-    const { chainId, descriptor } = layer;
-    assert.equal(layerOfChain(indexed, chainId, descriptor.digest), layer);
+    const { chainId, descriptor, position } = layer;
+    const parentChain = layers[position - 1]?.chainId ?? "";
+    const chain = { chainId, parentChain };
+    assert.equal(layerOfChain(indexed, chain, descriptor.digest), layer);
+    assert.throws(() => layerOfChain(indexed, chain, idC), ImageError);
+    for (const other of ["", idC, ...layers.map(({ chainId }) => chainId)]) {
+      if (other === parentChain) continue;
+      assert.throws(
+        () =>
+          layerOfChain(
+            indexed,
+            { chainId, parentChain: other },
+            descriptor.digest,
+          ),
+        /is to be on/,
+      );
+    }
   }
   assert.throws(
-    () => layerOfChain(indexed, layers[2]!.chainId, b.digest),
+    () => layerOfChain(indexed, { chainId: idC, parentChain: "" }, a.digest),
     ImageError,
   );
-  assert.throws(() => layerOfChain(indexed, idC, a.digest), ImageError);
 });
