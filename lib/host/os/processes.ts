@@ -25,7 +25,7 @@ const HOLDER_LOOKS_S = 2;
 function holderScript(descriptors: number): string {
   const none = Array.from({ length: descriptors }, (_, i) => `${3 + i}<&-`);
   return `read -r go || exit
-while [ -e "$1" ]; do
+while [ -f "$1" ]; do
   any= named=
   while read -r line || [ "$line" ]; do
     any=1

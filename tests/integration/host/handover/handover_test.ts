@@ -84,12 +84,14 @@ Deno.test("a holder holds what it is given and nothing else, and gives it back a
   await Deno.remove(statePath);
 });
 
+const HOLDERS_ENDS = ["gone", "another", "a device", "folder gone"] as const;
+
 Deno.test("a holder ends by itself when its state is gone or names another, and stays while it is rewritten", async () => {
   await inFolder(async (parent) => {
-    const folder = `${parent}/root`;
-    const statePath = `${folder}/state with 'blanks'`;
-    for (const end of ["gone", "another", "folder gone"] as const) {
-      await Deno.mkdir(folder, { recursive: true });
+    await Promise.all(HOLDERS_ENDS.map(async (end) => {
+      const folder = `${parent}/${end}`;
+      const statePath = `${folder}/state with 'blanks'`;
+      await Deno.mkdir(folder);
       const { read, write } = pipe();
       const pid = holder([write], statePath);
       closeFd(write);
@@ -99,7 +101,13 @@ Deno.test("a holder ends by itself when its state is gone or names another, and 
       assert.equal(stateOf(read), "open");
       if (end === "gone") await Deno.remove(statePath);
       else if (end === "another") nameIn(statePath, pid + 1);
-      else await Deno.remove(folder, { recursive: true });
+      else if (end === "folder gone") {
+        await Deno.remove(folder, { recursive: true });
+      } else {
+        // Reading it would never end.
+        await Deno.remove(statePath);
+        await Deno.symlink("/dev/zero", statePath);
+      }
       for (let tries = 0; stateOf(read) === "open"; tries++) {
         assert.ok(tries < 100, `${pid} lives on: ${end}`);
         await pause(50);
@@ -107,7 +115,7 @@ Deno.test("a holder ends by itself when its state is gone or names another, and 
       assert.equal(processStart(pid), null);
       endProcess(pid); // takes its exit
       closeFd(read);
-    }
+    }));
   });
 });
 
