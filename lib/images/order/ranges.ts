@@ -19,7 +19,10 @@ export interface RangeOptions {
   readonly files: readonly (readonly FileExtent[] | null)[];
   /**
    * How far the kernel reads ahead while a layer is served by the order, bytes. A page fault reads half of
-   * it before itself and half behind, a reader in order up to all of it: so much is taken along.
+   * it before itself. A reader in order makes the kernel read the window behind the one it is in, so up to
+   * twice of it behind itself. So much is taken along: a READ of which a page is missing waits for a span.
+   * (Python's start with 32 KiB: of 280 READs 118 lack something where nothing is taken along, 5 where it
+   * is once behind, none with twice.)
    */
   readonly readAheadBytes: number;
   /** The longest range. */
@@ -65,7 +68,10 @@ function widened(
     file.offset + Math.floor((offset - file.offset) / PAGE) * PAGE;
   return [
     Math.min(start, Math.max(file.offset, page(start - readAheadBytes / 2))),
-    Math.max(end, Math.min(fileEnd, page(end - 1) + PAGE + readAheadBytes)),
+    Math.max(
+      end,
+      Math.min(fileEnd, page(end - 1) + PAGE + 2 * readAheadBytes),
+    ),
   ];
 }
 

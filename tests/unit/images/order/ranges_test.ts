@@ -46,7 +46,7 @@ Deno.test("runs that were added are what is covered, whatever their order", () =
 });
 
 Deno.test("a touch takes along what the kernel may read around it, inside its file", () => {
-  const file = { offset: 10_240, size: 100_000 };
+  const file = { offset: 10_240, size: 200_000 };
   const ranges = rangesOf({
     layers,
     touches: [touch(0, 10_240 + 40_960, 4096), touch(0, 10_240, 4096)],
@@ -56,16 +56,16 @@ Deno.test("a touch takes along what the kernel may read around it, inside its fi
     readAheadBytes: 32_768,
   });
   assert.deepEqual(ranges, [
-    { layer: 0, offset: 10_240 + 24_576, length: 16_384 + 4096 + 32_768 },
+    { layer: 0, offset: 10_240 + 24_576, length: 16_384 + 4096 + 65_536 },
     { layer: 0, offset: 10_240, length: 24_576 },
   ]);
   // A file's end is rounded to the tar's blocks, and no header behind it is taken.
   const end = rangesOf(
-    { layers, touches: [touch(0, 10_240 + 98_304, 1696)] },
+    { layers, touches: [touch(0, 10_240 + 196_608, 3392)] },
     { ...LIMITS, files: [[file], null], readAheadBytes: 8192 },
   );
   assert.deepEqual(end, [
-    { layer: 0, offset: 10_240 + 94_208, length: 100_352 - 94_208 },
+    { layer: 0, offset: 10_240 + 192_512, length: 200_192 - 192_512 },
   ]);
 });
 
