@@ -13,7 +13,10 @@ import {
   ztocsOfImage,
 } from "../../lib/images/order/mod.ts";
 import { parsePlatform } from "../../lib/formats/oci/mod.ts";
-import type { Recording } from "../../lib/formats/order/mod.ts";
+import {
+  DEFAULT_WORKLOAD,
+  type Recording,
+} from "../../lib/formats/order/mod.ts";
 import { RegistryPlace } from "../../lib/remote/content/mod.ts";
 import {
   parseReference,
@@ -32,19 +35,25 @@ import {
   REGISTRY_OPTIONS,
   registryClient,
 } from "../registry_flags.ts";
+import { daemonRoot, DEFAULT_ROOT } from "../root.ts";
 import { readRecording, shareFlag, workloadFlag } from "./common.ts";
 
 const HELP = `
 Make the load order of recordings and put it beside the image in its registry: the plan, and the pack
 of the bytes it names, out of the image's own layers. An older one of the same workload is removed.
 
-Usage: soci-deno order push [flags] IMAGE RECORDING…
+Usage:
+  soci-deno order push [flags] IMAGE RECORDING…
+  soci-deno order push --learned [flags] IMAGE      of what the daemon here recorded of the repository
 
 The image needs an index (\`soci-deno build-index\`). An order that is found beside an image is used by
 daemons that allow it (\`[load_order] unpinned\`); \`soci-deno convert --load-order\` pins one instead.
 
 Flags:
-  --workload NAME         which workload it is for (default: the first recording's)
+  --workload NAME         which workload it is for (default: the first recording's; with --learned:
+                          those recordings alone, default "${DEFAULT_WORKLOAD}")
+  --root DIR              the daemon's root, for --learned (default ${DEFAULT_ROOT};
+                          also SOCI_SNAPSHOTTER_ROOT)
   --support SHARE         keep what this share of the runs touched (default ${DEFAULT_SUPPORT})
   --share IMAGE           use frames of that image's packs where most of one is wanted, as for a base
                           image in the same registry (may be repeated)
@@ -56,6 +65,31 @@ Flags:
   --json                  the result as JSON
 ${REGISTRY_HELP}
 `;
+
+/** What the daemon recorded of an image's repository, whatever the tag: layers are known by digest. */
+async function learnedOf(
+  { host, repository }: Reference,
+  root: string,
+  workload: string = DEFAULT_WORKLOAD,
+): Promise<Recording[]> {
+  const folder = `${root}/recordings`;
+  const files = (await Array.fromAsync(Deno.readDir(folder)).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  })).map(({ name }) => name).filter((name) => name.endsWith(RECORDING_END));
+  const all = await Promise.all(
+    files.map((name) => readRecording(`${folder}/${name}`)),
+  );
+  const own = all.filter((one) => {
+    const of = parseReference(one.image);
+    return of.host === host && of.repository === repository &&
+      one.workload === workload;
+  });
+  if (own.length > 0) return own;
+  throw new Error(
+    `${folder} has no recording of ${host}/${repository} and workload ${workload}: name the image in \`[recording] images\` and start it`,
+  );
+}
 
 /** The orders of another image that have packs: of the same workload first. */
 async function sharedOrders(
@@ -81,6 +115,8 @@ async function sharedOrders(
   })));
 }
 
+const RECORDING_END = ".recording.json";
+
 /** The `order push` subcommand. */
 export const orderPushCommand: Command = {
   help: HELP,
@@ -90,6 +126,8 @@ export const orderPushCommand: Command = {
       allowPositionals: true,
       options: {
         workload: { type: "string" },
+        learned: { type: "boolean", default: false },
+        root: { type: "string" },
         support: { type: "string", default: String(DEFAULT_SUPPORT) },
         share: { type: "string", multiple: true },
         "no-pack": { type: "boolean", default: false },
@@ -101,18 +139,18 @@ export const orderPushCommand: Command = {
       },
     });
     const [name, ...files] = positionals;
-    if (name === undefined || files.length === 0) {
-      throw new UsageError("say `order push IMAGE RECORDING…`");
+    if (name === undefined || (files.length === 0) !== values.learned) {
+      throw new UsageError("say `order push IMAGE RECORDING…`, or --learned");
     }
+    const reference = parseReference(name);
     const readAheadBytes = parseSizeBytes("--read-ahead", values["read-ahead"]);
     const maxBytes = parseSizeBytes("--max-size", values["max-size"]);
     const workload = workloadFlag(values.workload);
     const minSupport = shareFlag("--support", values.support);
-    const recording = mergeRecordings(
-      await Promise.all(files.map(readRecording)),
-      { minSupport, workload },
-    );
-    const reference = parseReference(name);
+    const recordings = values.learned
+      ? await learnedOf(reference, daemonRoot(values.root), workload)
+      : await Promise.all(files.map(readRecording));
+    const recording = mergeRecordings(recordings, { minSupport, workload });
     using client = registryClient(values, reference.host);
     const { signal } = new AbortController();
     const platform = recording.platform === ""

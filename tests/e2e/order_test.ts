@@ -140,6 +140,13 @@ Deno.test("a start is recorded page by page on both faces, and its order is publ
       assert(pages.length > one.touches.length * 0.8, "read ahead");
       const own = await ownRecording(host);
       assert.equal(own.image, image);
+      const learned = ["--learned", "--root", host.root, "--no-pack"];
+      const pushed = JSON.parse(
+        await order("push", "--json", ...learned, image),
+      );
+      assert.equal(pushed.packBytes, 0);
+      assert(pushed.bytes >= one.touches.length * 4096 * 0.9);
+      await order("remove", "--workload", "default", image);
       const [missing, all] = uncovered(own, one);
       assert(missing <= all / 100, `${missing} of ${all} bytes`);
     });
