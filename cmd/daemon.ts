@@ -3,6 +3,7 @@
  * end or pass to a successor.
  * @module
  */
+import { setImmediate } from "node:timers/promises";
 import type { Config } from "../lib/config/mod.ts";
 import {
   askTakeover,
@@ -112,10 +113,10 @@ export interface DaemonStatus extends StoreStatus {
   readonly damages: readonly StateDamage[];
 }
 
-function daemonStatus(
+async function daemonStatus(
   { address, config: { trust, pull_modes } }: DaemonOptions,
   store: LayerStore,
-): DaemonStatus {
+): Promise<DaemonStatus> {
   const { rss, heapUsed, heapTotal } = Deno.memoryUsage();
   return {
     version: VERSION,
@@ -129,7 +130,7 @@ function daemonStatus(
       v2: pull_modes.soci_v2.enable ? trust.v2 : [],
     },
     damages: stateDamages(),
-    ...storeStatus(store),
+    ...await storeStatus(store, () => setImmediate()),
   };
 }
 

@@ -34,7 +34,7 @@ const END_MS = 5_000;
 /** What a running daemon is asked, beside takeovers. */
 export interface ControlQuestions {
   /** What a `status` question is answered with, as JSON. */
-  readonly status: () => unknown;
+  readonly status: () => unknown | Promise<unknown>;
   /** Told of an image that is about to be pulled; not checked. */
   readonly expect?: (image: ExpectedImage) => void;
   /** Begins to record the reads of layers. */
@@ -95,7 +95,7 @@ export class ControlServer implements Disposable {
     const ask = await line.hear();
     if (ask?.say === "status") {
       using _line = line;
-      return await line.say(this.#questions.status());
+      return await line.say(await this.#questions.status());
     }
     if (ask?.say === "record") {
       using _line = line;

@@ -1,6 +1,7 @@
 import type { FaceChoice } from "../faces/mod.ts";
 import type { LayerStore } from "./layers.ts";
 import type { CacheFigures, FetchFigures } from "./machinery.ts";
+import type { OpenLayer } from "./open_layer.ts";
 
 /** One served layer, as `status` shows it. */
 export interface LayerStatus {
@@ -39,39 +40,56 @@ export interface StoreStatus {
   };
 }
 
-/** Takes the status. Reads one byte per span of each layer. */
-export function storeStatus(store: LayerStore): StoreStatus {
-  const layers = store.all().map((layer): LayerStatus => {
-    const { spans, map } = layer;
-    let cachedBytes = 0;
-    let cachedSpans = 0;
-    for (let span = 0; span < spans.count; span++) {
-      if (!map.has(span)) continue;
-      cachedSpans++;
-      cachedBytes += spans.end(span) - spans.start(span);
+/** Spans that are looked at in one step. */
+const STEP_SPANS = 65_536;
+
+/**
+ * Takes the status. Reads one byte per span of each layer, in steps: there may be millions.
+ * @param turn called between two steps: others have their turn until it resolves.
+ */
+export async function storeStatus(
+  store: Pick<LayerStore, "all" | "face" | "cacheFigures" | "fetched">,
+  turn: () => Promise<void>,
+): Promise<StoreStatus> {
+  const layers: LayerStatus[] = [];
+  let unreadAheadBytes = 0;
+  let looked = 0;
+  for (const layer of store.all()) {
+    if (looked >= STEP_SPANS) {
+      looked = 0;
+      await turn();
     }
-    return {
-      slot: layer.slot,
-      digest: layer.layerDigest,
-      directory: layer.directory,
-      sizeBytes: layer.compressedSize,
-      dataBytes: spans.end(spans.count - 1),
-      cachedBytes,
-      spans: spans.count,
-      cachedSpans,
-      inodes: layer.inodes,
-    };
-  });
+    if (!layer.isServed) continue; // closed meanwhile
+    layers.push(layerStatus(layer));
+    unreadAheadBytes += layer.reader.unreadAheadBytes;
+    looked += layer.spans.count;
+  }
   return {
     layers: layers.sort((a, b) => a.slot - b.slot),
     face: store.face,
     cache: store.cacheFigures(),
-    fetched: {
-      ...store.fetched,
-      unreadAheadBytes: store.all().reduce(
-        (sum, { reader }) => sum + reader.unreadAheadBytes,
-        0,
-      ),
-    },
+    fetched: { ...store.fetched, unreadAheadBytes },
+  };
+}
+
+function layerStatus(layer: OpenLayer): LayerStatus {
+  const { spans, map } = layer;
+  let cachedBytes = 0;
+  let cachedSpans = 0;
+  for (let span = 0; span < spans.count; span++) {
+    if (!map.has(span)) continue;
+    cachedSpans++;
+    cachedBytes += spans.end(span) - spans.start(span);
+  }
+  return {
+    slot: layer.slot,
+    digest: layer.layerDigest,
+    directory: layer.directory,
+    sizeBytes: layer.compressedSize,
+    dataBytes: spans.end(spans.count - 1),
+    cachedBytes,
+    spans: spans.count,
+    cachedSpans,
+    inodes: layer.inodes,
   };
 }
