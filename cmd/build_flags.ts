@@ -62,6 +62,7 @@ export interface BuildFlags {
     | "optimizeXattrs"
     | "prefetchFiles"
     | "concurrency"
+    | "withCompanion"
   >;
 }
 

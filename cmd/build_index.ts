@@ -132,8 +132,7 @@ export const buildIndexCommand: Command = {
     if (values["all-platforms"] && values.platform !== undefined) {
       throw new UsageError("--platform and --all-platforms exclude each other");
     }
-    const withCompanion = !values["no-companion"] && !values.local &&
-      values.to === undefined;
+    const withCompanion = !values["no-companion"] && !values.local;
     const flags = readBuildFlags(
       values,
       withCompanion ? { spanSizeBytes: SPAN_SIZE_BYTES } : {},
@@ -207,7 +206,10 @@ export const buildIndexCommand: Command = {
         tag: values.to,
         orders,
       });
-    for (const { descriptor } of converted?.indexes ?? []) {
+    for (const { descriptor, companion } of converted?.indexes ?? []) {
+      if (companion !== null) {
+        report.line(`pushed companion ${companion.descriptor.digest}`);
+      }
       report.line(`pushed index ${descriptor.digest}`);
     }
     if (converted !== null) {

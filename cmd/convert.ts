@@ -52,6 +52,7 @@ Flags:
   --standalone            INPUT and OUTPUT are files
   --format FORMAT         of OUTPUT: oci-archive (default) or oci-dir
   --image NAME            which image of INPUT, where it holds several
+  --companion             bind companions too, which carry the ztocs compressed
 ${PIN_HELP}
 ${buildHelp()}
 ${GLOBAL_HELP}
@@ -76,6 +77,7 @@ export const convertCommand: Command = {
         standalone: { type: "boolean", default: false },
         format: { type: "string" },
         image: { type: "string" },
+        companion: { type: "boolean", default: false },
         "load-order": { type: "string", multiple: true },
         ...BUILD_OPTIONS,
         ...GLOBAL_OPTIONS,
@@ -106,7 +108,11 @@ export const convertCommand: Command = {
         "--load-order goes with images in containerd, and with `build-index --to`",
       );
     }
-    const flags = readBuildFlags(values);
+    const read = readBuildFlags(values);
+    const flags = {
+      ...read,
+      build: { ...read.build, withCompanion: values.companion },
+    };
     await using session = await StoreSession.open(values);
     using report = new BuildReport({
       lines: values.json ? "none" : "each",

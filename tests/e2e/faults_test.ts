@@ -12,6 +12,7 @@ import {
   decodeIndex,
   encodeIndex,
   makeIndex,
+  SOCI_MEDIA,
 } from "../../lib/formats/soci/mod.ts";
 import { ctrRun, pause } from "../support/host/mod.ts";
 import {
@@ -214,7 +215,8 @@ async function replaceZtoc(
   const manifest = await get(`manifests/${image.split(":").at(-1)}`);
   parseManifest(manifest.bytes, manifest.mediaType); // it is one
   const referrers = await get(`referrers/${manifest.digest}`);
-  const [found] = parseIndex(referrers.bytes, MEDIA.ociIndex).manifests;
+  const found = parseIndex(referrers.bytes, MEDIA.ociIndex).manifests
+    .find(({ artifactType }) => artifactType === SOCI_MEDIA.indexV1);
   assert.ok(found !== undefined);
   const index = decodeIndex((await get(`manifests/${found.digest}`)).bytes);
   const [ztoc] = index.layers;

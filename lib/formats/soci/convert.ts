@@ -38,8 +38,9 @@ export interface ConvertInput {
   /** The bytes of SOCI indexes v2, by the digest of the image manifest each was made for. */
   readonly sociIndexes: ReadonlyMap<Digest, Uint8Array>;
   /**
-   * What is listed behind the SOCI indexes, because they name it: load orders. All that an earlier conversion
-   * listed of the same artifact type and platform makes way.
+   * What is listed behind the SOCI indexes, because they name it: companions and load orders. All that an
+   * earlier conversion listed of the same artifact type and platform makes way, and so do companions of SOCI
+   * indexes that are replaced.
    */
   readonly beside?: readonly Descriptor[];
   /** What becomes of manifests that are not among `manifests`. Default `keep`. */
@@ -96,7 +97,8 @@ export function convertV2(input: ConvertInput): ConvertedImage {
   }
   const { beside = [] } = input;
   const bound = manifests.map((child) => moveAttestation(child, converted))
-    .filter((child) => !beside.some((one) => isSameKind(one, child)));
+    .filter((child) => !beside.some((one) => isSameKind(one, child)))
+    .filter((child) => !isReplaced(child, sociIndexes));
   for (const { descriptor } of sociIndexes) placeSociIndex(bound, descriptor);
   bound.push(...beside);
   const bytes = documentBytes({
@@ -241,6 +243,17 @@ function isSameKind(one: Descriptor, other: Descriptor): boolean {
   return one.artifactType !== undefined &&
     one.artifactType === other.artifactType &&
     platformKey(one.platform) === platformKey(other.platform);
+}
+
+/** Whether a companion is of a SOCI index that goes: it carries other ztocs. */
+function isReplaced(
+  { artifactType, platform }: Descriptor,
+  sociIndexes: readonly ConvertedDocument[],
+): boolean {
+  return artifactType === SOCI_MEDIA.companion &&
+    sociIndexes.some(({ descriptor }) =>
+      platformKey(descriptor.platform) === platformKey(platform)
+    );
 }
 
 /** Puts a SOCI index where an older one of its platform was, or at the end. */

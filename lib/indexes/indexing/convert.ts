@@ -13,7 +13,11 @@ import {
   ORDER_MEDIA,
   orderAnnotations,
 } from "../../formats/order/mod.ts";
-import { convertV2 } from "../../formats/soci/mod.ts";
+import {
+  convertV2,
+  SOCI_ANNOTATION,
+  SOCI_MEDIA,
+} from "../../formats/soci/mod.ts";
 import type { ImageFamily } from "../../remote/image/mod.ts";
 import {
   type BuiltImage,
@@ -21,6 +25,8 @@ import {
   type MadeIndex,
   putEmptyConfig,
 } from "./build.ts";
+
+import { companionOf, type MadeCompanion } from "./companion.ts";
 
 /** What is converted, and where it goes. */
 export interface ConvertOptions {
@@ -63,6 +69,7 @@ export interface Converted {
   readonly image: Descriptor;
   /** The SOCI indexes it binds, with the image manifest each is bound to now. */
   readonly indexes: readonly (MadeIndex & {
+    readonly companion: MadeCompanion | null;
     readonly manifest: Digest;
     readonly built: BuiltImage;
   })[];
@@ -78,7 +85,16 @@ export async function convertImage(
 ): Promise<Converted> {
   const { source, sink, family, signal } = options;
   const made = options.built.filter(({ ztocs }) => ztocs.length > 0)
-    .map((built) => ({ ...indexOf(built, 2, pinsOf(built, options)), built }));
+    .map((built) => {
+      const companion = companionOf(built, null);
+      const annotations = {
+        ...pinsOf(built, options),
+        ...(companion && {
+          [SOCI_ANNOTATION.companion]: companion.descriptor.digest,
+        }),
+      };
+      return { ...indexOf(built, 2, annotations), companion, built };
+    });
   const manifests = await manifestsHere(options);
   const platform = family.isIndex ? null : options.built[0]?.image.platform;
   const converted = convertV2({
@@ -86,7 +102,10 @@ export async function convertImage(
     ...(platform != null && { platform }),
     manifests,
     missing: options.content === "copy" ? "drop" : "keep",
-    beside: (options.orders ?? []).map(besideImage),
+    beside: [
+      ...made.flatMap(besideIndex),
+      ...(options.orders ?? []).map(besideImage),
+    ],
     sociIndexes: new Map(
       made.map(({ built, bytes }) => [built.image.descriptor.digest, bytes]),
     ),
@@ -109,7 +128,11 @@ export async function convertImage(
       if (bytes !== undefined) await sink.put(child, bytes, { signal });
     }
   }
-  const documents = [...converted.sociIndexes, ...converted.manifests.values()];
+  const documents = [
+    ...made.flatMap(({ companion }) => companion ?? []),
+    ...converted.sociIndexes,
+    ...converted.manifests.values(),
+  ];
   for (const { descriptor, bytes } of documents) {
     await sink.put(descriptor, bytes, { signal });
   }
@@ -152,6 +175,21 @@ function pinsOf(
     digest,
   }));
   return { [ORDER_ANNOTATION.pins]: encodePins(pins) };
+}
+
+/** How the image's index lists the companion of a SOCI index, likewise. */
+function besideIndex(
+  { companion, built }: {
+    readonly companion: MadeCompanion | null;
+    readonly built: BuiltImage;
+  },
+): Descriptor[] {
+  const { platform } = built.image;
+  return companion === null ? [] : [{
+    ...companion.descriptor,
+    ...(platform !== null && { platform }),
+    artifactType: SOCI_MEDIA.companion,
+  }];
 }
 
 /** How the image's index lists a load order, so that registries and pushes keep it with the image. */

@@ -19,6 +19,7 @@ export {
   type MadeIndex,
   putIndexV1,
 } from "./build.ts";
+export { type MadeCompanion } from "./companion.ts";
 export {
   type Converted,
   convertImage,

@@ -3,10 +3,16 @@ import { constants, zstdCompressSync } from "node:zlib";
 import { ZtocFetcher } from "../../../../lib/images/lazy/ztocs.ts";
 import {
   buildZtocs,
+  convertImage,
   existingIndexLedger,
   putIndexV1,
 } from "../../../../lib/indexes/indexing/mod.ts";
-import { type Descriptor, sha256 } from "../../../../lib/formats/oci/mod.ts";
+import {
+  type Descriptor,
+  type Digest,
+  parseIndex,
+  sha256,
+} from "../../../../lib/formats/oci/mod.ts";
 import {
   encodeCompanion,
   SOCI_ANNOTATION,
@@ -169,6 +175,59 @@ Deno.test("an image indexed again keeps index and companion, and no ztoc is read
       scene.built.ztocs.some(({ digest }) => path.endsWith(digest))
     ),
   );
+});
+
+Deno.test("an index v2 names its companion, which comes without a request for referrers", async () => {
+  await using scene = await openScene();
+  const { registry, client, reference, built } = scene;
+  const place = new RegistryPlace(client, reference);
+  const convert = async (from: string, compressed = built.compressed) => {
+    const source = new RegistryPlace(client, reference.withTag(from));
+    const family = await readFamily(source);
+    const image = await family.one(undefined);
+    return await convertImage({
+      source,
+      sink: place,
+      family,
+      built: [{ ...built, image, compressed }],
+      name: "v2",
+      content: "share",
+    });
+  };
+  const converted = await convert("1");
+  const [index] = converted.indexes;
+  const read = () =>
+    readIndexedImage(client, reference, index!.manifest, {
+      v1: false,
+      v2: true,
+      withCompanion: true,
+    });
+  registry.requests.length = 0;
+  const image = await read();
+  assert.equal(image.index?.via, "annotation");
+  assert.equal(image.companion?.digest, index!.companion?.descriptor.digest);
+  await scene.fetchAll(image);
+  assert.equal(scene.asked(), 0);
+  assert.ok(!registry.requests.some(({ path }) => path.includes("referrers")));
+  // Tools that copy an image copy what its index lists.
+  const manifests = async (digest: Digest) => {
+    const { bytes } = await client.manifest(reference, {
+      digest,
+    });
+    return parseIndex(bytes).manifests.map(({ artifactType }) => artifactType);
+  };
+  assert.deepEqual(await manifests(converted.image.digest), [
+    undefined,
+    SOCI_MEDIA.indexV2,
+    SOCI_MEDIA.companion,
+  ]);
+  const again = await convert("v2");
+  assert.equal(again.image.digest, converted.image.digest);
+  const without = await convert("v2", []);
+  assert.deepEqual(await manifests(without.image.digest), [
+    undefined,
+    SOCI_MEDIA.indexV2,
+  ]);
 });
 
 /** A companion's entry for a ztoc that holds something else. */
