@@ -75,7 +75,7 @@ export const inspectCommand: Command = {
         client,
         reference,
         { digest: descriptor.digest, bytes: image.bytes },
-        { v1: true, v2: true, signal },
+        { v1: true, v2: true, withCompanion: true, signal },
       );
       images.push(await inspectImage(image, found, source, signal));
     }
@@ -94,7 +94,8 @@ function percent(part: number, whole: number): string {
 }
 
 function describe(name: string, image: InspectedImage): string {
-  const { index, layers, totalBytes, coveredBytes, beforeStartBytes } = image;
+  const { index, companion, layers, totalBytes } = image;
+  const { coveredBytes, beforeStartBytes } = image;
   const covered = layers.filter(({ ztoc }) => ztoc !== null).length;
   const lines = [
     `image     ${name}${image.platform === null ? "" : ` (${image.platform})`}`,
@@ -103,6 +104,11 @@ function describe(name: string, image: InspectedImage): string {
       ? "index     none (make one with build-index)"
       : `index     ${index.digest} v${index.version}, found by ${index.via}, ` +
         `${formatBytes(index.sizeBytes)}, made by ${index.buildTool ?? "?"}`,
+    ...(companion === null ? [] : [
+      `companion ${companion.digest}, ${companion.ztocs} ztocs in ${
+        formatBytes(companion.sizeBytes)
+      }`,
+    ]),
     ...layers.map(describeLayer),
     `covered   ${covered} of ${layers.length} layers, ${
       formatBytes(coveredBytes)

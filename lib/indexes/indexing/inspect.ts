@@ -19,6 +19,7 @@ import {
   spanTable,
 } from "../../formats/ztoc/mod.ts";
 import type { Image } from "../../remote/image/mod.ts";
+import { compressedIn } from "./companion.ts";
 import { describeZstd } from "./zstd.ts";
 
 /** One layer, as its index has it. */
@@ -33,6 +34,8 @@ export interface InspectedLayer {
   readonly ztoc: {
     readonly digest: Digest;
     readonly sizeBytes: number;
+    /** Bytes of it as the companion has it; null where that has it not. */
+    readonly compressedBytes: number | null;
     /** The span size asked for; null where the index does not say. */
     readonly spanSizeBytes: number | null;
     readonly spans: number;
@@ -61,6 +64,13 @@ export interface InspectedImage {
     readonly sizeBytes: number;
     readonly buildTool: string | null;
   } | null;
+  /** The companion of the index, and its compressed ztocs; null if there is none that can be read. */
+  readonly companion: {
+    readonly digest: Digest;
+    readonly ztocs: number;
+    /** Bytes of them all. */
+    readonly sizeBytes: number;
+  } | null;
   /** The layers, the lowest first. */
   readonly layers: readonly InspectedLayer[];
   /** Bytes of all layers. */
@@ -81,9 +91,17 @@ export async function inspectImage(
   source: LayerSource,
   signal?: AbortSignal,
 ): Promise<InspectedImage> {
+  const compressed: ReadonlyMap<Digest, Descriptor> = found === null
+    ? new Map()
+    : compressedIn(
+      await found.companion,
+      { index: found.index, image: image.descriptor.digest },
+    );
   const layers: InspectedLayer[] = [];
   for (const layer of image.manifest.layers) {
-    layers.push(await inspectLayer(layer, found, source, signal));
+    layers.push(
+      await inspectLayer(layer, { found, compressed, source, signal }),
+    );
   }
   const sum = (of: (layer: InspectedLayer) => number) =>
     layers.reduce((all, layer) => all + of(layer), 0);
@@ -98,20 +116,30 @@ export async function inspectImage(
       buildTool: found.index.annotations
         ?.["com.amazon.soci.build-tool-identifier"] ?? null,
     },
+    companion: found?.beside.companion == null || compressed.size === 0
+      ? null
+      : {
+        digest: found.beside.companion.digest,
+        ztocs: compressed.size,
+        sizeBytes: compressed.values().reduce((all, { size }) => all + size, 0),
+      },
     layers,
     totalBytes: sum(({ sizeBytes }) => sizeBytes),
     coveredBytes: sum(({ ztoc, sizeBytes }) => ztoc === null ? 0 : sizeBytes),
     beforeStartBytes: sum(({ ztoc, sizeBytes }) =>
-      ztoc?.sizeBytes ?? sizeBytes
+      ztoc?.compressedBytes ?? ztoc?.sizeBytes ?? sizeBytes
     ),
   };
 }
 
 async function inspectLayer(
   layer: Descriptor,
-  found: DiscoveredIndex | null,
-  source: LayerSource,
-  signal: AbortSignal | undefined,
+  { found, compressed, source, signal }: {
+    readonly found: DiscoveredIndex | null;
+    readonly compressed: ReadonlyMap<Digest, Descriptor>;
+    readonly source: LayerSource;
+    readonly signal: AbortSignal | undefined;
+  },
 ): Promise<InspectedLayer> {
   const { digest, mediaType, size: sizeBytes } = layer;
   const base = { digest, mediaType, sizeBytes };
@@ -138,6 +166,7 @@ async function inspectLayer(
     ztoc: {
       digest: descriptor.digest,
       sizeBytes: descriptor.size,
+      compressedBytes: compressed.get(descriptor.digest)?.size ?? null,
       spanSizeBytes: spanSizeOf(descriptor),
       spans,
       files: ztoc.entries.length,

@@ -319,15 +319,31 @@ Deno.test("a companion that is missing, foreign or lists too much is passed over
   assert.equal((await scene.read()).companion, null, "it is no referrer");
 });
 
-Deno.test("a companion's blob that never comes is not waited for", async () => {
+Deno.test("a companion's blob that never comes, or by drips, is not waited for", async () => {
   await using scene = await openScene();
-  const { registry, built } = scene;
+  const { registry, client, reference, built } = scene;
   const never = Promise.withResolvers<Response>();
+  const good = await client.blobBytes(reference, built.compressed[0]!, {
+    maxBytes: 2 ** 20,
+  });
+  /** A right byte now and then: all of them would take an hour. */
+  const drip = () => {
+    let at = 0;
+    return new Response(
+      new ReadableStream({
+        async pull(controller) {
+          await new Promise((resolve) => setTimeout(resolve, 300));
+          controller.enqueue(good.slice(at, ++at));
+        },
+      }, { highWaterMark: 0 }),
+    );
+  };
   const isCompressed = (path: string) =>
     built.compressed.some(({ digest }) => path.endsWith(digest));
   for (
     const answer of [
       () => never.promise,
+      drip,
       () => new Response(null, { status: 503 }),
       () => new Response(null, { status: 404 }),
     ]
