@@ -258,7 +258,7 @@ for (
     const path = `${leftover.root}/slots.db`;
     const database = new DatabaseSync(path);
     database.exec(
-      "PRAGMA journal_mode = WAL; INSERT INTO slots (layer_digest, ztoc_digest, diff_id, domain) VALUES ('x', 'y', '', '')",
+      "PRAGMA journal_mode = WAL; INSERT INTO slots (layer_digest, ztoc_digest, diff_id, domain, pack_digest) VALUES ('x', 'y', '', '', '')",
     );
     const log = Deno.readFileSync(`${path}-wal`);
     database.close();
