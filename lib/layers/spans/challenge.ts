@@ -49,7 +49,7 @@ export async function showsLayer(
   for (let tries = 0; tries < TRIES; tries++) {
     // The first bytes of a layer may be known to many: its first span is asked for as a whole, if at all.
     const present = spansWith(spans, (span) => span > 0 && layer.has(span));
-    const all = present.length > 0 ? present : spansWith(spans);
+    const all = present.length > 0 ? present : notTheFirst(spansWith(spans));
     const span = all[randomBelow(all.length)];
     if (span === undefined) return true; // an empty tar has nothing to hide
     const start = spans.compressedStart(span);
@@ -115,6 +115,12 @@ function spansWith(
     if (bytes >= LEAST_BYTES) large.push(span);
   }
   return large.length > 0 ? large : found;
+}
+
+/** Without the first span, unless it is the only one that is hard to guess. */
+function notTheFirst(spans: readonly number[]): readonly number[] {
+  const others = spans.filter((span) => span > 0);
+  return others.length > 0 ? others : spans;
 }
 
 /** An unpredictable whole number ≥ 0 and < `count`. */

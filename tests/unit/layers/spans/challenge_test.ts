@@ -88,6 +88,23 @@ for (const [packing, layer] of LAYERS) {
   }
 }
 
+for (const here of ["nothing", "the first span", "all"] as const) {
+  Deno.test(`with ${here} here, a registry that knows the whole first span shows nothing`, async () => {
+    const blob = new Uint8Array(LAYER.blob.length);
+    const first = spanTable(LAYER.ztoc).compressedEnd(0);
+    blob.set(LAYER.blob.subarray(0, first));
+    const isHere = (span: number) =>
+      here === "all" || (here === "the first span" && span === 0);
+    for (let tries = 0; tries < 40; tries++) {
+      const layer = challenged(LAYER, isHere);
+      assert.equal(
+        await showsLayer(layer, new MemorySource(blob), NEVER),
+        false,
+      );
+    }
+  });
+}
+
 Deno.test("which span is asked for cannot be foreseen", async () => {
   const starts = new Set<number>();
   for (let tries = 0; tries < 60; tries++) {
