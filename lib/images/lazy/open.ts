@@ -1,4 +1,3 @@
-import { IndexingError } from "../../layers/builder/mod.ts";
 import {
   type Descriptor,
   type Digest,
@@ -24,7 +23,6 @@ import {
   MAX_ZTOC_BYTES,
   ZtocError,
 } from "../../formats/ztoc/mod.ts";
-import { CostlyZtocError } from "../../layers/opening/mod.ts";
 import { TreeCompileError } from "../../layers/tree/mod.ts";
 import { LyingZtocError } from "../../layers/store/mod.ts";
 import { FairSemaphore } from "./fair_semaphore.ts";
@@ -36,6 +34,7 @@ import {
   IndexedImages,
 } from "./images.ts";
 import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
+import { NotServable } from "./not_servable.ts";
 import { diskRoom, nameOf, RegistryBlobs } from "./source.ts";
 import { fetchWholeLayer } from "./whole_layer.ts";
 import { ZtocFetcher } from "./ztocs.ts";
@@ -45,8 +44,6 @@ const log = logger("images");
 export const NO_NAMESPACE = "-";
 /** Layers of one image that are opened in parallel. */
 const LAYERS_AT_ONCE = 6;
-/** How many layers are remembered as not servable. */
-const MAX_NOT_SERVABLE = 1000;
 /**
  * Bytes of ztocs of one repository that are fetched, decoded and compiled in parallel. This takes several
  * times as much memory. The large ztocs of all repositories together may have half as much again.
@@ -69,8 +66,7 @@ export class ImageService {
   /** Tells apart who images speak for. */
   readonly claimants: Claimants;
 
-  /** Layers that containerd must unpack. They are remembered because every layer of an image asks for all. */
-  readonly #notServable = new Map<Digest, Error>();
+  readonly #notServable = new NotServable();
 
   /** Nothing is asked yet. @param discovery which ways to find an index are allowed. */
   constructor(
@@ -231,12 +227,13 @@ export class ImageService {
 
   async #openWhole(
     image: IndexedImage,
-    { descriptor: layer, diffId }: ImageLayer,
+    imageLayer: ImageLayer,
     claimant: Claimant,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
-    const known = this.#notServable.get(layer.digest);
-    if (known !== undefined) throw known;
+    const { descriptor: layer, diffId } = imageLayer;
+    const known = this.#notServable.of(image.reference, imageLayer);
+    if (known !== null) throw known;
     const folder = `${this.store.root}/ingest`;
     await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
     const path = await Deno.makeTempFile({ dir: folder, prefix: "layer-" });
@@ -274,16 +271,9 @@ export class ImageService {
       return opened;
     } catch (error) {
       await Deno.remove(path).catch(() => {}); // already gone if the store had opened it
-      this.#remember(layer.digest, error);
+      this.#notServable.add(image.reference, imageLayer, error);
       throw error;
     }
-  }
-
-  /** Remembers a layer whose format cannot be served: another download would not change that. */
-  #remember(digest: Digest, error: unknown): void {
-    if (!isOfFormat(error)) return;
-    if (this.#notServable.size >= MAX_NOT_SERVABLE) this.#notServable.clear();
-    this.#notServable.set(digest, error);
   }
 
   /**
@@ -319,20 +309,6 @@ export class ImageService {
     }
     return opened;
   }
-}
-
-/**
- * Whether the layer's format is what cannot be served. The digest of the ztoc or the blob was right, so
- * asking again would give the same bytes.
- */
-function isOfFormat(error: unknown): error is Error {
-  if (error instanceof TreeCompileError || error instanceof ZtocError) {
-    return true;
-  }
-  if (error instanceof LyingZtocError) return true;
-  if (error instanceof CostlyZtocError) return true; // one made here would cost as much
-  return error instanceof ImageError && error.cause instanceof IndexingError &&
-    error.cause.reason !== "damaged";
 }
 
 /** Each blob's uppermost layer, bottom first. */
