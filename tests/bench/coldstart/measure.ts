@@ -1,8 +1,9 @@
 /** One start of one image by one way over one line. @module */
 import { pause } from "../../support/host/mod.ts";
 import type { Link } from "../../support/link/mod.ts";
-import type { Contestant, Node } from "./contestants.ts";
+import type { Contestant } from "./contestants.ts";
 import { timeInLog } from "./events.ts";
+import type { Node } from "./nodes.ts";
 import { usageOf } from "./processes.ts";
 import { now, startUntilReady } from "./ready.ts";
 import { type BenchRegistry, type Published } from "./registry.ts";

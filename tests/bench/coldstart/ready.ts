@@ -90,7 +90,8 @@ class Output {
   }
 }
 
-async function portAnswers(
+/** Resolves when the program on a port answers as one that is ready, or at the signal. */
+export async function portAnswers(
   port: number,
   { send, expect }: Ready & { kind: "port" },
   signal: AbortSignal,

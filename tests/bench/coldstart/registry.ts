@@ -16,6 +16,7 @@ import { nameLoopback } from "../../support/peer/mod.ts";
 import { cacheFolder, run, someFiles } from "../support.ts";
 import { type Contents, contentsOf, type Manifests } from "./contents.ts";
 import { coldStartImage } from "./images.ts";
+import { type Recorded, recordingOf } from "./recording.ts";
 import type { Name } from "./workloads.ts";
 
 const HOST = "coldstart.soci-deno.test";
@@ -24,18 +25,33 @@ const TAG = "1";
 const DONE = "done";
 const ROOT = new URL("../../../", import.meta.url).pathname;
 /** What decides about the bytes of indexes and all that goes with them. */
-const MAKERS = ["lib/formats", "lib/indexes", "lib/layers/builder"];
+const MAKERS = [
+  ...["lib/formats", "lib/indexes", "lib/layers/builder"],
+  "lib/images/order",
+];
 
 /** How an image is published: what is found beside it in its repository. */
 export type Publication =
   /** With the index that the existing tools would make: spans of 4 MiB. */
   | "existing"
   /** With what `build-index` makes unless told otherwise. */
-  | "index";
+  | "index"
+  /** And with the order in which a start was seen to read. */
+  | "order"
+  /** And with the bytes that it read. */
+  | "pack"
+  /** And with the bytes that something else was seen to read. */
+  | "wrong";
 
-const BUILD_FLAGS: Readonly<Record<Publication, readonly string[]>> = {
-  existing: ["--min-layer-size", "0", "--span-size", "4MiB"],
-  index: ["--min-layer-size", "0"],
+const EXISTING_FLAGS = ["--span-size", "4MiB"];
+
+/** What is recorded, and how it is published. */
+const ORDERS: Partial<
+  Record<Publication, { recorded: Recorded; flags: readonly string[] }>
+> = {
+  order: { recorded: "recorded", flags: ["--no-pack"] },
+  pack: { recorded: "recorded", flags: [] },
+  wrong: { recorded: "other", flags: [] },
 };
 
 /** An image in the registry, by one publication. */
@@ -98,7 +114,10 @@ export class BenchRegistry implements AsyncDisposable {
       const image = await coldStartImage(name);
       console.log(`publishing ${repository} (kept for later runs)`);
       await pushImage(this.host, `${repository}:${TAG}`, image, this.#push);
-      await this.#build(repository, publication);
+      await this.#build(name, publication, {
+        reference: this.reference({ repository }),
+        digest: image.digest,
+      });
       await pushImage(this.host, `${repository}:${DONE}`, image, this.#push);
     }
     return { repository, ...await contentsOf(TAG, manifests) };
@@ -115,13 +134,28 @@ export class BenchRegistry implements AsyncDisposable {
     );
   }
 
-  async #build(repository: string, publication: Publication): Promise<void> {
-    const { program, args } = sociDenoCommand(
-      ...["build-index", ...BUILD_FLAGS[publication]],
-      ...["--tlscacert", this.authority.certPath],
-      this.reference({ repository }),
+  /** Makes and pushes what belongs to an image. */
+  async #build(
+    name: Name,
+    publication: Publication,
+    image: { reference: string; digest: string },
+  ): Promise<void> {
+    const { reference, digest } = image;
+    const caFile = this.authority.certPath;
+    const common = ["--tlscacert", caFile];
+    await sociDeno(
+      ...["build-index", "--min-layer-size", "0", ...common],
+      ...publication === "existing" ? EXISTING_FLAGS : [],
+      reference,
     );
-    await run(program, args);
+    const order = ORDERS[publication];
+    if (order === undefined) return;
+    const recording = await recordingOf(name, order.recorded, {
+      ...{ image: reference, digest, caFile },
+    });
+    await sociDeno(
+      ...["order", "push", ...common, ...order.flags, reference, recording],
+    );
   }
 
   get #push(): PushOptions {
@@ -153,6 +187,11 @@ async function onlyRun(): Promise<Disposable> {
     await file.lock(true);
   }
   return file;
+}
+
+async function sociDeno(...args: string[]): Promise<void> {
+  const command = sociDenoCommand(...args);
+  await run(command.program, command.args);
 }
 
 /** Changes with the code that makes indexes. */

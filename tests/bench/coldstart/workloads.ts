@@ -29,6 +29,8 @@ export interface Workload {
   readonly recorded: Invocation;
   /** The one that is measured: another script, port or class. */
   readonly measured: Invocation;
+  /** Something else that the image can do, which ends by itself. */
+  readonly other: Invocation;
 }
 
 /** The images' names. */
@@ -59,6 +61,11 @@ const POSTGRES = [
   ...["-c", "unix_socket_directories="],
 ];
 
+const PYTHON: Invocation = {
+  args: ["python3", "-c", "import asyncio, http.server, sqlite3, ssl"],
+  port: null,
+};
+
 /** What each image runs. */
 export const WORKLOADS: Readonly<Record<Name, Workload>> = {
   redis: {
@@ -71,26 +78,31 @@ export const WORKLOADS: Readonly<Record<Name, Workload>> = {
       args: ["redis-server", "--port", "28102", "--maxmemory", "64mb"],
       port: 28102,
     },
+    other: PYTHON,
   },
   java: {
     ready: { kind: "line" },
     recorded: { args: [JAVA, "-cp", "/app", "Hello"], port: null },
     measured: { args: [JAVA, "-cp", "/app", "Greeting"], port: null },
+    other: PYTHON,
   },
   node: {
     ready: HTTP,
     recorded: { args: ["node", "/app/server.js", "28103"], port: 28103 },
     measured: { args: ["node", "/app/other.js", "28104"], port: 28104 },
+    other: PYTHON,
   },
   python: {
     ready: { kind: "line" },
     recorded: { args: ["python3", "/app/job.py"], port: null },
     measured: { args: ["python3", "/app/other.py"], port: null },
+    other: { args: ["gcc", "-Q", "--help=optimizers"], port: null },
   },
   nginx: {
     ready: HTTP,
     recorded: { args: ["nginx", "-c", "/app/recorded.conf"], port: 28105 },
     measured: { args: ["nginx", "-c", "/app/measured.conf"], port: 28106 },
+    other: PYTHON,
   },
   postgres: {
     ready: { kind: "port", send: postgresHello(), expect: "R" },
@@ -99,6 +111,7 @@ export const WORKLOADS: Readonly<Record<Name, Workload>> = {
       args: [...POSTGRES, "-p", "28108", "-c", "work_mem=8MB"],
       port: 28108,
     },
+    other: { args: ["perl", "-MPOSIX", "-MIO::Socket", "-e1"], port: null },
   },
 };
 
