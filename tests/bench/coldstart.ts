@@ -19,7 +19,7 @@ import { CONTESTANTS } from "./coldstart/contestants.ts";
 import { LINES } from "./coldstart/lines.ts";
 import type { Outcome } from "./coldstart/outcome.ts";
 import { BenchRegistry } from "./coldstart/registry.ts";
-import { report } from "./coldstart/report.ts";
+import { report, timesChart } from "./coldstart/report.ts";
 import { printSummary } from "./coldstart/summary.ts";
 import { NAMES } from "./coldstart/workloads.ts";
 import { saveResults } from "./results.ts";
@@ -70,10 +70,16 @@ async function measureAndSave(): Promise<void> {
 }
 
 async function draw(path: string): Promise<void> {
-  const { outcome } = JSON.parse(await Deno.readTextFile(path));
-  const drawn = path.replace(/json$/, "html");
-  await Deno.writeTextFile(drawn, report(outcome));
-  console.log(`report: ${drawn}`);
+  const { outcome }: { outcome: Outcome } = JSON.parse(
+    await Deno.readTextFile(path),
+  );
+  const base = path.replace(/\.json$/, "");
+  await Deno.writeTextFile(`${base}.html`, report(outcome));
+  for (const line of outcome.lines) {
+    const svg = timesChart(outcome, line);
+    await Deno.writeTextFile(`${base}-${line.name}.svg`, svg);
+  }
+  console.log(`report: ${base}.html, and a chart of each line beside it`);
 }
 
 /** The ones of a list that were asked for by name, all when none was. @throws Error */

@@ -8,7 +8,6 @@ import {
   FIGURES,
   type Group,
   grouped,
-  type ImageFacts,
   limitMs,
   middle,
   type Outcome,
@@ -61,25 +60,25 @@ ${lines.map((line) => lineSection(outcome, line)).join("")}
 `;
 }
 
-function lineSection(outcome: Outcome, line: Line): string {
+/** Times to ready over one line, each image's limit among them. @returns an SVG document */
+export function timesChart(outcome: Outcome, line: Line): string {
   const groups = grouped(outcome.found).filter((it) => it.line === line.name);
+  const at = (image: string, way: string) =>
+    groups.find((group) => group.image === image && group.way === way);
   const images = outcome.images
     .filter(({ name }) => groups.some(({ image }) => image === name));
   // A full pull is off the scale of the others: it stands in the labels.
   const ways = outcome.ways
     .filter(({ name, skipped }) => skipped === null && name !== "overlayfs");
-  const at = (image: string, way: string) =>
-    groups.find((group) => group.image === image && group.way === way);
-  const label = ({ name }: ImageFacts) => {
-    const full = at(name, "overlayfs");
-    return full === undefined
-      ? name
-      : `${name} (full pull ${seconds(middle(full, FIGURES.total))})`;
-  };
-  const times = chart({
+  return chart({
     title: `From pull to ready, ${describeLine(line)}`,
     unit: "seconds",
-    groups: images.map(label),
+    groups: images.map(({ name }) => {
+      const full = at(name, "overlayfs");
+      return full === undefined
+        ? name
+        : `${name} (full pull ${seconds(middle(full, FIGURES.total))})`;
+    }),
     series: ways.map(({ name, title }) => ({
       name: title,
       values: images.map((image) => {
@@ -94,9 +93,13 @@ function lineSection(outcome: Outcome, line: Line): string {
       values: images.map((image) => limitMs(image, line) / 1000),
     },
   });
+}
+
+function lineSection(outcome: Outcome, line: Line): string {
+  const groups = grouped(outcome.found).filter((it) => it.line === line.name);
   const lazy = groups.filter(({ way }) => way !== "overlayfs");
   return `<h2>${describeLine(line)}</h2>
-<figure>${times}</figure>
+<figure>${timesChart(outcome, line)}</figure>
 <figure>${phasesChart(lazy, outcome.ways)}</figure>
 <figure>${bytesChart(lazy, outcome.ways)}</figure>
 ${figuresTable(outcome, line, groups)}
