@@ -3,8 +3,9 @@
  * an image made from this machine's own programs. The registry is reached through a line of
  * 100 Mbit/s and 5 ms, as a registry elsewhere would be.
  *
- * With containerd and runc the container is started by them, once lazily and once after a full
- * pull; without, the image is mounted lazily and its program runs in a chroot.
+ * With containerd and runc the container is started by them: lazily, lazily once more on another node
+ * after the first start was recorded, and after a full pull. Without, the image is mounted lazily and
+ * its program runs in a chroot.
  * @module
  */
 import { formatBytes } from "../../cmd/command.ts";
@@ -16,7 +17,15 @@ import {
   sociDenoCommand,
   startContainerd,
 } from "../support/host/mod.ts";
-import { programImage, pushImage } from "../support/images/mod.ts";
+import {
+  type Image,
+  incompressible,
+  layerBlob,
+  makeImage,
+  programImage,
+  pushImage,
+  TarBuilder,
+} from "../support/images/mod.ts";
 import { throttle } from "../support/link/mod.ts";
 import { installPackages } from "../support/packages.ts";
 import { startRegistry } from "../support/registry/mod.ts";
@@ -24,6 +33,17 @@ import { startRegistry } from "../support/registry/mod.ts";
 const LINK = { bitsPerSecond: 100e6, delayMs: 2.5 };
 const IMAGE = "quickstart/python:1";
 const PROGRAM = ["/usr/bin/python3", "/app/main.py"];
+/** What an image brings along and a start does not read. */
+const MODEL_BYTES = 64 * 2 ** 20;
+const CONFIG = `[pull_modes.soci_v1]
+enable = true
+[background_fetch]
+disable = true
+`;
+/** Anyone who can push could add a pack: whoever trusts its registry says so. */
+const WITH_PACKS = `${CONFIG}[load_order]
+unpinned = true
+`;
 const NEEDED = [["busybox-static", "busybox"], ["python3", "python3"]] as const;
 const FOR_CONTAINERS = [["containerd", "containerd"], [
   "runc",
@@ -120,6 +140,59 @@ function report(
   }
 }
 
+/** Programs of this machine, and a large file beside them. */
+function quickstartImage(): Image {
+  const model = new TarBuilder()
+    .file("app/model", incompressible(MODEL_BYTES));
+  return makeImage({
+    layers: [
+      ...programImage().layers,
+      layerBlob(model, { compression: "none" }),
+    ],
+    config: { env: ["PYTHONDONTWRITEBYTECODE=1"], cmd: PROGRAM },
+  });
+}
+
+/** A node of its own: our daemon and containerd. */
+interface Node extends AsyncDisposable {
+  readonly containerd: Containerd;
+  /** Where the daemon keeps everything. */
+  readonly root: string;
+  /** Pulls an image and runs it. @returns what it printed, and how long both took. */
+  start(image: string): Promise<[output: string, ms: number]>;
+}
+
+async function startNode(folder: string, config: string): Promise<Node> {
+  await using stack = new AsyncDisposableStack();
+  await Deno.mkdir(folder);
+  const socket = `${folder}/soci.sock`;
+  const root = `${folder}/root`;
+  await Deno.writeTextFile(`${folder}/config.toml`, config);
+  stack.use(
+    await startSociDeno(
+      "serving",
+      ...["serve", "--address", socket, "--root", root],
+      ...["--config", `${folder}/config.toml`],
+    ),
+  );
+  const containerd = stack.use(
+    await startContainerd({
+      proxySnapshotters: [{ name: "soci", address: socket }],
+    }),
+  );
+  const all = stack.move();
+  return {
+    containerd,
+    root,
+    start: (image) =>
+      timed(async () => {
+        await sociDeno("pull", "--address", containerd.address, image);
+        return await runContainer(containerd, image, "soci");
+      }),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
+
 if (Deno.uid() !== 0) {
   console.error("the quickstart mounts file systems: run it as root");
   Deno.exit(1);
@@ -134,18 +207,11 @@ const withContainers = installPackages(FOR_CONTAINERS).length === 0;
 const folder = await Deno.makeTempDir({ prefix: "soci-deno-quickstart-" });
 try {
   await using registry = startRegistry();
-  const image = programImage();
+  const image = quickstartImage();
   await pushImage(registry.host, IMAGE, image);
   const near = `${registry.host}/${IMAGE}`;
   say(`an image of this machine's Python is at ${near}`);
-  await sociDeno(
-    "build-index",
-    "--span-size",
-    "256KiB",
-    "--min-layer-size",
-    "0",
-    near,
-  );
+  await sociDeno("build-index", "--min-layer-size", "0", near);
 
   await using link = await throttle(registry.host, LINK);
   const far = `${link.host}/${IMAGE}`;
@@ -157,31 +223,26 @@ try {
   say(`\nfrom here on over 100 Mbit/s with 5 ms: ${far}`);
 
   if (withContainers) {
-    const socket = `${folder}/soci.sock`;
-    const config = `${folder}/config.toml`;
-    await Deno.writeTextFile(
-      config,
-      "[pull_modes.soci_v1]\nenable = true\n[background_fetch]\ndisable = true\n",
-    );
-    await using _daemon = await startSociDeno(
-      "serving",
-      "serve",
-      "--address",
-      socket,
-      "--root",
-      `${folder}/root`,
-      "--config",
-      config,
-    );
-    await using containerd = await startContainerd({
-      proxySnapshotters: [{ name: "soci", address: socket }],
-    });
-    const [lazyOutput, lazyMs] = await timed(async () => {
-      await sociDeno("pull", "--address", containerd.address, far);
-      return await runContainer(containerd, far, "soci");
-    });
+    const recording = `${folder}/recording`;
+    let lazyMs: number;
+    {
+      await using node = await startNode(`${folder}/first`, CONFIG);
+      let output: string;
+      [output, lazyMs] = await node.start(far);
+      say(`the container printed ${output}`);
+      say("\nwhat that start read is recorded and published:");
+      await sociDeno(
+        ...["record", "--until-exit", "--output", recording],
+        ...["--root", node.root, "--address", node.containerd.address, near],
+      );
+    }
     const lazyBytes = link.bytes();
-    say(`the container printed ${lazyOutput}`);
+    await sociDeno("order", "push", near, recording);
+
+    say("\nanother node starts the image:");
+    await using node = await startNode(`${folder}/second`, WITH_PACKS);
+    const [, packMs] = await node.start(far);
+    const packBytes = link.bytes() - lazyBytes;
 
     // Another containerd, so that nothing of the first pull is there.
     await using eager = await startContainerd();
@@ -190,8 +251,13 @@ try {
       return await runContainer(eager, far, "overlayfs");
     });
     report([
+      {
+        how: "full pull",
+        bytes: link.bytes() - lazyBytes - packBytes,
+        ms: fullMs,
+      },
       { how: "soci-deno, lazily", bytes: lazyBytes, ms: lazyMs },
-      { how: "full pull", bytes: link.bytes() - lazyBytes, ms: fullMs },
+      { how: "with its recording", bytes: packBytes, ms: packMs },
     ], totalBytes);
   } else {
     say("containerd or runc is not here: a lazy mount and a chroot instead");

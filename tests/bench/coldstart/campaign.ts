@@ -6,7 +6,7 @@ import { measureStart } from "./measure.ts";
 import { type Needs, needsOf } from "./needs.ts";
 import type { ImageFacts, Measured } from "./outcome.ts";
 import type { BenchRegistry, Publication, Published } from "./registry.ts";
-import { neededSpanBytes } from "./useful.ts";
+import { NeededBytes } from "./useful.ts";
 import type { Name } from "./workloads.ts";
 
 /** What is measured. */
@@ -26,8 +26,15 @@ interface Ready {
   readonly needs: Needs;
   readonly facts: ImageFacts;
   readonly published: ReadonlyMap<Publication, Published>;
-  /** Bytes of spans that a start reads of, by publication. */
-  readonly neededSpans: ReadonlyMap<Publication, number>;
+  readonly useful: ReadonlyMap<Publication, Useful>;
+}
+
+/** What a start can use of what was published. */
+interface Useful {
+  /** Of the layers: the spans that it reads of. */
+  readonly spanBytes: number;
+  /** Of the pack, 0 to 1. */
+  readonly packShare: number;
 }
 
 /** Measures all of it. Tells of each start as it comes. */
@@ -67,7 +74,7 @@ async function makeReady(
   { contestants, needs: again }: Choice,
 ): Promise<Ready> {
   const published = new Map<Publication, Published>();
-  const neededSpans = new Map<Publication, number>();
+  const useful = new Map<Publication, Useful>();
   const publications = new Set(contestants.map((it) => it.publication));
   for (const publication of publications) {
     published.set(publication, await registry.publish(name, publication));
@@ -75,11 +82,18 @@ async function makeReady(
   const any = [...published.values()][0]!;
   const needs = await needsOf(registry, name, any, { again });
   for (const [publication, one] of published) {
-    const ztocs = await registry.ztocs(one);
-    neededSpans.set(publication, neededSpanBytes(needs, ztocs));
+    const needed = new NeededBytes(
+      needs,
+      await registry.blobs(one, one.ztocs),
+    );
+    const [plan] = await registry.blobs(one, [one.plan]);
+    useful.set(publication, {
+      spanBytes: needed.spanBytes,
+      packShare: plan ? needed.shareOf(plan, one.layers) : 1,
+    });
   }
   return {
-    ...{ name, needs, published, neededSpans },
+    ...{ name, needs, published, useful },
     facts: {
       name,
       layers: any.ztocs.length,
@@ -102,18 +116,23 @@ async function measureOne(
     job: boolean;
   },
 ): Promise<Measured> {
-  const { name, published, neededSpans } = image;
+  const { name, published } = image;
   const { publication } = contestant;
   const start = await measureStart(registry, contestant, {
     ...{ name, link, job },
     published: published.get(publication)!,
   });
-  const fetched = start.traffic.layer?.bytes ?? 0;
+  const { spanBytes, packShare } = image.useful.get(publication)!;
+  const { layer, pack } = start.traffic;
+  const isLazy = start.cpuMs !== null;
   return {
     ...{ line: line.name, image: name, way: contestant.name, start },
-    unreadBytes: start.cpuMs === null
-      ? null
-      : Math.max(0, fetched - neededSpans.get(publication)!),
+    unread: isLazy
+      ? {
+        spanBytes: Math.max(0, (layer?.bytes ?? 0) - spanBytes),
+        packBytes: (pack?.bytes ?? 0) * (1 - packShare),
+      }
+      : null,
   };
 }
 

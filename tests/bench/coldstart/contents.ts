@@ -22,8 +22,12 @@ export interface Contents {
   readonly sizeBytes: number;
   /** What each digest and tag is. */
   readonly kinds: ReadonlyMap<string, Kind>;
-  /** Of each layer, lowest first, its ztoc's digest; null where it has none. */
+  /** The layers' digests, lowest first. */
+  readonly layers: readonly string[];
+  /** Of each layer its ztoc's digest; null where it has none. */
   readonly ztocs: ReadonlyArray<string | null>;
+  /** The digest of the load order's plan; null where there is none. */
+  readonly plan: string | null;
 }
 
 /** Gives a manifest by tag or digest, as it is; null where there is none. */
@@ -87,6 +91,8 @@ export async function contentsOf(
     digest: image.digest,
     sizeBytes: layers.reduce((sum, { size }) => sum + size, 0),
     kinds,
+    layers: layers.map(({ digest }) => digest),
+    plan: [...kinds].find(([, kind]) => kind === "plan")?.[0] ?? null,
     ztocs: layers.map(({ digest }) => ztocs.get(digest) ?? null),
   };
 }

@@ -43,8 +43,11 @@ export interface Measured {
   readonly image: string;
   readonly way: string;
   readonly start: Start;
-  /** Of layers, fetched and not read by the start; null for a full pull. */
-  readonly unreadBytes: number | null;
+  /** Fetched and not read by the start, of layers and packs; null for a full pull. */
+  readonly unread: {
+    readonly spanBytes: number;
+    readonly packBytes: number;
+  } | null;
 }
 
 /** All starts of one image by one way over one line. */
@@ -81,7 +84,10 @@ export const FIGURES = {
   container: ({ start }) => start.phases.container,
   program: ({ start }) => start.phases.program,
   bytes: ({ start }) => start.bytes,
-  unread: ({ unreadBytes }) => unreadBytes,
+  unreadSpans: ({ unread }) => unread === null ? null : unread.spanBytes,
+  unreadPack: ({ unread }) => unread === null ? null : unread.packBytes,
+  unread: ({ unread }) =>
+    unread === null ? null : unread.spanBytes + unread.packBytes,
   requests: ({ start }) =>
     Object.values(start.traffic).reduce((sum, it) => sum + it.requests, 0),
   cpu: ({ start }) => start.cpuMs,

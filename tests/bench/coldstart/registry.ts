@@ -123,12 +123,13 @@ export class BenchRegistry implements AsyncDisposable {
     return { repository, ...await contentsOf(TAG, manifests) };
   }
 
-  /** The ztocs of an image's layers. */
-  ztocs(
-    { repository, ztocs }: Published,
+  /** Some blobs of a repository; null for null. */
+  blobs(
+    { repository }: Published,
+    digests: ReadonlyArray<string | null>,
   ): Promise<Array<Uint8Array<ArrayBuffer> | null>> {
     return Promise.all(
-      ztocs.map((digest) =>
+      digests.map((digest) =>
         digest === null ? null : this.#bytes(`${repository}/blobs/${digest}`)
       ),
     );

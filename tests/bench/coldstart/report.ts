@@ -3,8 +3,10 @@
  * @module
  */
 import { chart } from "../chart.ts";
+import type { Kind } from "./contents.ts";
 import { describeLine, type Line } from "./lines.ts";
 import {
+  type Figure,
   FIGURES,
   type Group,
   grouped,
@@ -35,6 +37,10 @@ tr.first td { border-top: 2px solid #bbb; }
 .ours { font-weight: 600; } .note { color: #555; }
 figure { margin: 1rem 0; overflow-x: auto; }
 `;
+
+const METADATA: readonly Kind[] = [
+  ...["image", "index", "ztoc", "companion", "plan", "other"] as const,
+];
 
 /** The page. */
 export function report(outcome: Outcome): string {
@@ -134,22 +140,19 @@ function bytesChart(
   groups: readonly Group[],
   ways: readonly WayFacts[],
 ): string {
-  const sum =
-    (...kinds: Array<keyof Group["all"][0]["start"]["traffic"]>) =>
-    (group: Group) =>
-      kinds.reduce(
-        (sum, kind) =>
-          sum +
-          (middle(group, (it) => it.start.traffic[kind]?.bytes ?? 0) ?? 0),
-        0,
-      );
-  const unread = (group: Group) => middle(group, FIGURES.unread) ?? 0;
-  const parts = [
-    ["metadata", sum("image", "index", "ztoc", "companion", "plan", "other")],
-    ["pack", sum("pack")],
-    ["spans, read", (group: Group) => sum("layer")(group) - unread(group)],
-    ["spans, never read", unread],
-  ] as const;
+  const of = (group: Group, figure: Figure) => middle(group, figure) ?? 0;
+  const sum = (group: Group, ...kinds: Kind[]) =>
+    kinds.reduce(
+      (sum, kind) =>
+        sum + of(group, ({ start }) => start.traffic[kind]?.bytes ?? 0),
+      0,
+    );
+  const parts: ReadonlyArray<[string, (group: Group) => number]> = [
+    ["metadata", (it) => sum(it, ...METADATA)],
+    ["pack", (it) => sum(it, "pack") - of(it, FIGURES.unreadPack)],
+    ["spans", (it) => sum(it, "layer") - of(it, FIGURES.unreadSpans)],
+    ["never read", (it) => of(it, FIGURES.unread)],
+  ];
   return chart({
     title: "What was fetched",
     unit: "MB",
