@@ -31,8 +31,11 @@ export async function debianImage(): Promise<Image> {
   const wanted = (await closure(PACKAGES))
     .filter((name) => !base.includes(name));
   const roots = [`${folder}/base`, `${folder}/packages`] as const;
-  await unpackPackages(roots[0], base, { keepMerged: true });
-  await unpackPackages(roots[1], wanted, { keepMerged: false });
+  await unpackPackages(roots[0], base, { keepMerged: true, virtual: true });
+  await unpackPackages(roots[1], wanted, {
+    keepMerged: false,
+    virtual: true,
+  });
   const here = roots.reduce(
     (sum, root) => sum + someFiles(root, Infinity).length,
     0,
@@ -70,11 +73,13 @@ async function closure(names: readonly string[]): Promise<string[]> {
 /**
  * Unpacks packages of Debian's archive below `root` as they would be installed, once.
  * @param options.keepMerged whether the links of a merged `/usr` stay: in an image's lowest layer.
+ * @param options.virtual whether names may be among them that other packages only provide; such cannot
+ * be had, and are left out.
  */
 export async function unpackPackages(
   root: string,
   names: readonly string[],
-  { keepMerged }: { keepMerged: boolean },
+  { keepMerged, virtual }: { keepMerged: boolean; virtual: boolean },
 ): Promise<void> {
   if (exists(`${root}.done`)) return;
   await Deno.mkdir(`${root}.debs`, { recursive: true });
@@ -84,12 +89,14 @@ export async function unpackPackages(
       await Deno.symlink(`usr/${name}`, `${root}/${name}`);
     }
   }
-  // If not all at once then one by one: names that other packages only provide cannot be had.
+  // As on an empty machine: what is installed here, perhaps from elsewhere, does not count.
+  const get = "apt-get -o Dir::State::status=/dev/null download -qq";
   await run("sh", [
     "-ec",
     'root="$1"; cd "$1.debs"; shift; ' +
-    'apt-get download -qq "$@" 2> /dev/null || ' +
-    'for name; do apt-get download -qq "$name" 2> /dev/null || true; done; ' +
+    (virtual
+      ? `for name; do ${get} "$name" 2> /dev/null || true; done; `
+      : `${get} "$@"; `) +
     'for deb in *.deb; do dpkg-deb --fsys-tarfile "$deb" | ' +
     'tar -C "$root" --keep-directory-symlink -xf -; done',
     ...["sh", root, ...names],

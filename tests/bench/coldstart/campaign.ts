@@ -31,8 +31,8 @@ interface Ready {
 
 /** What a start can use of what was published. */
 interface Useful {
-  /** Of the layers: the spans that it reads of. */
-  readonly spanBytes: number;
+  /** Of the layers: the spans that it reads of; null where there are no spans. */
+  readonly spanBytes: number | null;
   /** Of the pack, 0 to 1. */
   readonly packShare: number;
 }
@@ -124,10 +124,10 @@ async function measureOne(
   });
   const { spanBytes, packShare } = image.useful.get(publication)!;
   const { layer, pack } = start.traffic;
-  const isLazy = start.cpuMs !== null;
+  const isKnown = start.cpuMs !== null && spanBytes !== null;
   return {
     ...{ line: line.name, image: name, way: contestant.name, start },
-    unread: isLazy
+    unread: isKnown
       ? {
         spanBytes: Math.max(0, (layer?.bytes ?? 0) - spanBytes),
         packBytes: (pack?.bytes ?? 0) * (1 - packShare),

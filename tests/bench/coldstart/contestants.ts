@@ -4,9 +4,17 @@ import {
   type SociPeer,
   sociPeer,
   sociRelease,
+  type Stargz,
+  stargz,
 } from "../../support/peer/mod.ts";
 import { exists } from "../support.ts";
-import { existingNode, type Node, overlayNode, sociDenoNode } from "./nodes.ts";
+import {
+  existingNode,
+  type Node,
+  overlayNode,
+  sociDenoNode,
+  stargzNode,
+} from "./nodes.ts";
 import type { Publication } from "./registry.ts";
 
 /** One way. */
@@ -23,6 +31,9 @@ export interface Contestant {
 }
 
 const RELEASE_FOLDER = "/var/tmp/soci-deno-soci-v0.16.1";
+
+/** As for releases of the existing tools. */
+const BUILD = Deno.env.get("SOCI_DENO_TEST_RELEASE") === "build";
 
 const nothing = () => Promise.resolve(null);
 
@@ -95,4 +106,15 @@ export const CONTESTANTS: readonly Contestant[] = [
         : { reason: "`deno task upstream` builds it" },
     newer: true,
   }),
+  {
+    name: "stargz",
+    title: "stargz 0.19.1, image converted and optimized",
+    publication: "stargz",
+    async missing() {
+      const found = await stargz({ build: BUILD });
+      return "reason" in found ? found.reason : null;
+    },
+    node: async (stack, caFile) =>
+      stargzNode(stack, caFile, await stargz({ build: BUILD }) as Stargz),
+  },
 ];

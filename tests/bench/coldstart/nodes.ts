@@ -11,9 +11,12 @@ import {
   unixSocketAnswers,
 } from "../../support/host/mod.ts";
 import {
+  ctrRemote,
   newerContainerd,
   type SociPeer,
+  type Stargz,
   startSociPeer,
+  startStargz,
 } from "../../support/peer/mod.ts";
 import { run } from "../support.ts";
 
@@ -141,6 +144,30 @@ export async function existingNode(
       if (options.newer) await ourPull(containerd, caFile, image);
       else await daemon.soci(containerd, "image", "rpull", image);
     },
+    figures: tellsNothing,
+  };
+}
+
+/** The stargz snapshotter; it needs images that were converted for it. */
+export async function stargzNode(
+  stack: AsyncDisposableStack,
+  caFile: string,
+  programs: Stargz,
+): Promise<Node> {
+  const daemon = stack.use(await startStargz(programs, { caFile }));
+  const containerd = await withProxy(stack, daemon.address);
+  const snapshotter = "soci"; // as `withProxy` names it
+  return {
+    containerd,
+    snapshotter,
+    pids: () => [daemon.pid],
+    pull: (image) =>
+      ctrRemote(
+        programs,
+        containerd,
+        ...["rpull", "--snapshotter", snapshotter],
+        ...["--tlscacert", caFile, image],
+      ),
     figures: tellsNothing,
   };
 }

@@ -43,7 +43,10 @@ export interface Measured {
   readonly image: string;
   readonly way: string;
   readonly start: Start;
-  /** Fetched and not read by the start, of layers and packs; null for a full pull. */
+  /**
+   * Fetched and not read by the start, of layers and packs; null where that means
+   * nothing: a full pull, layers without spans.
+   */
   readonly unread: {
     readonly spanBytes: number;
     readonly packBytes: number;

@@ -30,6 +30,7 @@ export class PackageLayers {
       const present = new Set(this.#present);
       await unpackPackages(root, all.filter((it) => !present.has(it)), {
         keepMerged: this.#roots.length === 1,
+        virtual: false,
       });
       await compilePython(root);
       await Deno.writeTextFile(`${root}.packages`, JSON.stringify(all));

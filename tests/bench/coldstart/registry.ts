@@ -17,6 +17,7 @@ import { cacheFolder, run, someFiles } from "../support.ts";
 import { type Contents, contentsOf, type Manifests } from "./contents.ts";
 import { coldStartImage } from "./images.ts";
 import { type Recorded, recordingOf } from "./recording.ts";
+import { convertForStargz } from "./stargz.ts";
 import type { Name } from "./workloads.ts";
 
 const HOST = "coldstart.soci-deno.test";
@@ -41,7 +42,9 @@ export type Publication =
   /** And with the bytes that it read. */
   | "pack"
   /** And with the bytes that something else was seen to read. */
-  | "wrong";
+  | "wrong"
+  /** Converted for the stargz snapshotter, with what a start read in front. */
+  | "stargz";
 
 const EXISTING_FLAGS = ["--span-size", "4MiB"];
 
@@ -107,17 +110,27 @@ export class BenchRegistry implements AsyncDisposable {
 
   /** Sees to it that an image is here with what belongs to it. */
   async publish(name: Name, publication: Publication): Promise<Published> {
-    const repository = `coldstart/${name}/${publication}-${this.#key}`;
+    const key = publication === "stargz" ? "0.19.1" : this.#key;
+    const repository = `coldstart/${name}/${publication}-${key}`;
     const manifests: Manifests = (tag) =>
       this.#bytes(`${repository}/manifests/${tag}`);
     if (await manifests(DONE) === null) {
       const image = await coldStartImage(name);
       console.log(`publishing ${repository} (kept for later runs)`);
-      await pushImage(this.host, `${repository}:${TAG}`, image, this.#push);
-      await this.#build(name, publication, {
-        reference: this.reference({ repository }),
-        digest: image.digest,
-      });
+      const reference = this.reference({ repository });
+      if (publication === "stargz") {
+        const original = await this.publish(name, "index");
+        await convertForStargz(name, {
+          image: this.reference(original),
+          target: reference,
+          caFile: this.authority.certPath,
+        });
+      } else {
+        await pushImage(this.host, `${repository}:${TAG}`, image, this.#push);
+        await this.#build(name, publication, {
+          ...{ reference, digest: image.digest },
+        });
+      }
       await pushImage(this.host, `${repository}:${DONE}`, image, this.#push);
     }
     return { repository, ...await contentsOf(TAG, manifests) };

@@ -31,8 +31,12 @@ export class NeededBytes {
     });
   }
 
-  /** Compressed bytes of the spans that hold what is needed: more of the layers is for nothing. */
-  get spanBytes(): number {
+  /**
+   * Compressed bytes of the spans that hold what is needed: more of the layers is for nothing. Null where
+   * no layer has spans.
+   */
+  get spanBytes(): number | null {
+    if (this.#layers.every((layer) => layer === null)) return null;
     return this.#layers.reduce((sum, layer) => sum + spanBytesOf(layer), 0);
   }
 
