@@ -16,6 +16,7 @@ import {
   SociError,
   ztocDescriptor,
 } from "../../../../lib/formats/soci/mod.ts";
+import { ORDER_MEDIA } from "../../../../lib/formats/order/mod.ts";
 import { blob, INDEX_DIGEST } from "../ztoc/fixture.ts";
 
 const utf8 = new TextEncoder();
@@ -200,4 +201,44 @@ Deno.test("an image with no SOCI index is not converted, nor is v1 bound", () =>
       source,
       sociIndexes: new Map([[sha256(bytes), blob(INDEX_DIGEST)]]),
     }), code("invalid"));
+});
+
+Deno.test("load orders are listed behind the SOCI indexes; those of an earlier conversion make way", () => {
+  const order = (name: string, platform: typeof AMD64) => ({
+    ...child(manifest(`order ${name}`), platform, MEDIA.ociManifest),
+    platform,
+    artifactType: ORDER_MEDIA.artifact,
+  });
+  const bytes = manifest("a");
+  const digest = sha256(bytes);
+  const sociIndexes = new Map([[digest, soci("a")]]);
+  const plain = {
+    source: { mediaType: MEDIA.ociManifest, bytes },
+    platform: AMD64,
+    sociIndexes,
+  };
+  const types = (index: Uint8Array) =>
+    parseIndex(index).manifests.map(({ artifactType }) => artifactType);
+  const without = convertV2(plain);
+  assert.deepEqual(convertV2({ ...plain, beside: [] }), without);
+  const [first, second] = [order("1", AMD64), order("2", AMD64)];
+  const once = convertV2({ ...plain, beside: [first, second] });
+  assert.deepEqual(types(once.index.bytes), [
+    ...[undefined, SOCI_MEDIA.indexV2],
+    ...[ORDER_MEDIA.artifact, ORDER_MEDIA.artifact],
+  ]);
+  const [image] = once.manifests.values();
+  const again = (beside: (typeof first)[]) =>
+    convertV2({
+      source: once.index,
+      manifests: new Map([[image!.descriptor.digest, image!.bytes]]),
+      sociIndexes: new Map([[image!.descriptor.digest, soci("a")]]),
+      beside,
+    });
+  assert.deepEqual(again([first, second]).index.bytes, once.index.bytes);
+  const third = order("3", AMD64);
+  assert.deepEqual(
+    parseIndex(again([third]).index.bytes).manifests.slice(2),
+    [third],
+  );
 });
