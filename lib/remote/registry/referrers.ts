@@ -72,12 +72,7 @@ export async function listReferrers(
   const api = askApi(
     context,
     reference,
-    {
-      digest,
-      // No filter lets several types pass.
-      artifactType: beside.length > 0 ? undefined : artifactType,
-      onNoneOfType: tagged,
-    },
+    { digest, artifactType, beside, onNoneOfType: tagged },
     either,
   );
   const early = sleep(TAG_PATIENCE_MS, either).then(tagged).then(

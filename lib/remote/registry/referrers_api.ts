@@ -40,6 +40,8 @@ export interface ApiQuestion {
   readonly digest: Digest;
   /** Default: any. */
   readonly artifactType: string | undefined;
+  /** Types that the same answer is to list too: so it is asked for without a filter. */
+  readonly beside: readonly string[];
   /** Called if there are none of the type, before all others are asked for. */
   readonly onNoneOfType: () => void;
 }
@@ -94,8 +96,12 @@ const FILTER_REFUSED = new Set([400, 422]);
  */
 async function readList(
   list: () => ApiList,
-  { digest, artifactType, onNoneOfType }: ApiQuestion,
+  question: ApiQuestion,
 ): Promise<Descriptor[]> {
+  const { digest, artifactType, beside, onNoneOfType } = question;
+  if (artifactType !== undefined && beside.length > 0) {
+    return await readTypes(list, digest, [artifactType, ...beside]);
+  }
   const first = list();
   let refusal: RegistryError | null = null;
   const found = await first.read(digest, artifactType).catch((error) => {
@@ -113,11 +119,39 @@ async function readList(
   });
 }
 
+/**
+ * Asks for all entries at once. If they take several pages, which come one after another, entries of each
+ * type are asked for side by side: an image may have thousands of signatures.
+ * @param types the first is the one that matters: without any of it, all pages are read.
+ */
+async function readTypes(
+  list: () => ApiList,
+  digest: Digest,
+  types: readonly string[],
+): Promise<Descriptor[]> {
+  const whole = list();
+  const next = await whole.begin(digest, undefined);
+  if (next === null) return whole.found;
+  const byType = await Promise.all(types.map(async (type) => {
+    try {
+      const some = list();
+      const more = await some.begin(digest, type);
+      return some.isFiltered ? await some.readOn(more) : [];
+    } catch (error) {
+      if (error instanceof RegistryError) return []; // it takes no filter
+      throw error;
+    }
+  }));
+  if (byType[0]!.length > 0) return byType.flat();
+  return await whole.readOn(next);
+}
+
 /** One query to one referrers API. */
 class ApiList {
   /** Whether the API left out entries of other types. */
   isFiltered = false;
-  readonly #found: Descriptor[] = [];
+  /** What has come. */
+  readonly found: Descriptor[] = [];
   readonly #seen = new Set<string>();
   #bytes = 0;
 
@@ -128,34 +162,54 @@ class ApiList {
     private readonly signal: AbortSignal,
   ) {}
 
-  /**
-   * Reads all pages. If a later page fails, the earlier ones still count.
-   * @throws RegistryError; `not-found` if there is no such API.
-   */
+  /** Reads all pages, as {@link begin} and {@link readOn} do. */
   async read(
     digest: Digest,
     artifactType: string | undefined,
   ): Promise<Descriptor[]> {
-    let url: URL | null = endpointUrl(
+    return await this.readOn(await this.begin(digest, artifactType));
+  }
+
+  /**
+   * Reads the first page.
+   * @returns the next page's address, or null.
+   * @throws RegistryError; `not-found` if there is no such API.
+   */
+  begin(digest: Digest, artifactType: string | undefined): Promise<URL | null> {
+    return this.#next(endpointUrl(
       this.endpoint,
       `referrers/${digest}`,
       artifactType === undefined ? {} : { artifactType },
-    );
+    ));
+  }
+
+  /**
+   * Reads this page and those behind it.
+   * @returns all that has come.
+   * @throws RegistryError if nothing has.
+   */
+  async readOn(from: URL | null): Promise<Descriptor[]> {
+    let url = from;
     while (url !== null && !this.#seen.has(url.href)) {
-      try {
-        url = await this.#page(url);
-      } catch (error) {
-        this.signal.throwIfAborted();
-        if (this.#found.length === 0) throw error;
-        log.warn("later pages of referrers cannot be read", {
-          host: this.endpoint.host,
-          repository: this.endpoint.repository,
-          error: String(error),
-        });
-        break;
-      }
+      url = await this.#next(url);
     }
-    return this.#found;
+    return this.found;
+  }
+
+  /** Reads a page. If it fails, the earlier ones still count. @returns the next page's address, or null. */
+  async #next(url: URL): Promise<URL | null> {
+    try {
+      return await this.#page(url);
+    } catch (error) {
+      this.signal.throwIfAborted();
+      if (this.found.length === 0) throw error;
+      log.warn("later pages of referrers cannot be read", {
+        host: this.endpoint.host,
+        repository: this.endpoint.repository,
+        error: String(error),
+      });
+      return null;
+    }
   }
 
   /** Reads a page. @returns the next page's address, or null. */
@@ -163,7 +217,7 @@ class ApiList {
     const { context, endpoint, policy, signal } = this;
     if (
       this.#seen.size === MAX_PAGES ||
-      this.#found.length > MAX_DESCRIPTORS || this.#bytes > MAX_MANIFEST_BYTES
+      this.found.length > MAX_DESCRIPTORS || this.#bytes > MAX_MANIFEST_BYTES
     ) throw registryError(endpoint, "too-large", "the referrers do not end");
     this.#seen.add(url.href);
     const { bytes, next } = await retrying(policy, signal, async () => {
@@ -206,7 +260,7 @@ class ApiList {
     if (list.passedOver > 0) {
       log.debug("referrers are passed over", { count: list.passedOver });
     }
-    this.#found.push(...list.entries);
+    this.found.push(...list.entries);
     return next === null ? null : this.#follow(next.link, next.from, url);
   }
 

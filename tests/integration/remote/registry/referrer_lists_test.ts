@@ -351,3 +351,49 @@ listing(
     );
   },
 );
+
+listing(
+  "among thousands of referrers, what is wanted is asked for by type",
+  async (s, at) => {
+    const { registry, client, reference } = s;
+    const beside = registry.addManifest(REPOSITORY, {
+      ...IMAGE,
+      mediaType: MEDIA.ociManifest,
+      artifactType: BESIDE,
+      subject: { ...at.subject },
+    });
+    for (let i = 0; i < 2000; i++) {
+      registry.addManifest(REPOSITORY, {
+        ...IMAGE,
+        artifactType: "x/signature",
+        subject: { ...at.subject },
+        annotations: { i: `${i}` },
+      });
+    }
+    const find = async () => {
+      registry.requests.length = 0;
+      const found = await client.referrers(
+        reference,
+        at.subject.digest,
+        TYPE,
+        { beside: [BESIDE] },
+      );
+      return found.map(({ digest }) => digest);
+    };
+    // The first page holds them here; they could be anywhere.
+    assert.deepEqual(await find(), [at.good.digest, beside.digest]);
+    assert.equal(registry.requests.length, 3);
+    // A registry that takes no filter, or whose filter does not see the type, gives all its pages.
+    for (const refusal of [400, 200]) {
+      registry.intercept = (path, { url }) =>
+        path.includes("/referrers/") && url.includes("artifactType=")
+          ? refusal === 200
+            ? page([], filtered)
+            : new Response(null, { status: refusal })
+          : null;
+      assert.deepEqual(await find(), [at.good.digest, beside.digest]);
+      assert.ok(registry.requests.length <= 3 + 20);
+    }
+  },
+  { referrersPageSize: 100 },
+);
