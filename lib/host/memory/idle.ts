@@ -5,6 +5,7 @@ import {
   readWholeFile,
   trimHeap,
 } from "../os/mod.ts";
+import { collectEverything } from "./collect.ts";
 
 /** How often to check whether work has ended, ms. */
 const LOOK_MS = 5_000;
@@ -42,7 +43,7 @@ export function giveBackWhenIdle(
     if (now === seen && now !== given) {
       given = now;
       shrink().then(() => {
-        collectGarbage?.(EVERYTHING);
+        collectEverything();
         trimHeap();
         forgetProgram();
       });
@@ -79,15 +80,3 @@ function forgetProgram(): void {
     dropPages(start, end - start);
   }
 }
-
-/** V8's options for a collection that also gives free pages of its heap back. */
-const EVERYTHING = {
-  type: "major",
-  execution: "sync",
-  flavor: "last-resort",
-} as const;
-
-/** There under the engine's flag `--expose-gc`, which the program is compiled with. */
-const { gc: collectGarbage } = globalThis as {
-  gc?: (options: typeof EVERYTHING) => void;
-};

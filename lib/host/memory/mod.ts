@@ -6,4 +6,6 @@
  * idle.
  * @module
  */
+export { collectEverything, freeBuffer } from "./collect.ts";
+export { RestingWorker } from "./resting.ts";
 export { giveBackWhenIdle, keepLargeBuffersApart } from "./idle.ts";

@@ -5,6 +5,7 @@
  * @module
  */
 /// <reference lib="deno.worker" />
+import { collectEverything } from "../../host/memory/mod.ts";
 import { FuseLoop, type Negotiated } from "../../host/fuse/mod.ts";
 import { LayerHandler } from "./handler.ts";
 import {
@@ -80,3 +81,5 @@ scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
   scope.close();
 };
 send({ kind: "loaded" });
+// What was made meanwhile is garbage; later, the loop makes none, and there is no time for it.
+collectEverything();

@@ -1,5 +1,6 @@
 /** The opening Worker: what takes long of what a layer is served with. See `messages.ts`. @module */
 /// <reference lib="deno.worker" />
+import { RestingWorker } from "../../host/memory/mod.ts";
 import { yieldCores } from "../../host/os/mod.ts";
 import type { NewFiles } from "../store/mod.ts";
 import { chainRecord, writeRecord } from "./chain.ts";
@@ -15,6 +16,8 @@ import { toTheEnd } from "./turns.ts";
 
 /** Readers of layers that are open go first: what answers them takes little, and at once. */
 const STEPS_BEHIND_READERS = 10;
+/** Without work for so long, the Worker returns what it does not use, ms. */
+const REST_MS = 500;
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 
@@ -35,7 +38,9 @@ async function done(message: ToOpener): Promise<Done> {
 }
 
 yieldCores(STEPS_BEHIND_READERS);
+const rest = new RestingWorker(REST_MS);
 scope.onmessage = async ({ data }: MessageEvent<ToOpener>) => {
+  rest.used();
   let answer: FromOpener;
   try {
     answer = await done(data);

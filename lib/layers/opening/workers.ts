@@ -10,8 +10,10 @@ import {
   type ToOpener,
 } from "./messages.ts";
 
-/** Workers are stopped after they were idle for so long, ms: each takes 11 MB and more. */
-const IDLE_MS = 60_000;
+/** Workers are stopped after they were idle for so long, ms: each takes 15 MB and more. */
+const IDLE_MS = 5_000;
+/** A job waits for so long until one more Worker is started for it, ms: that takes as long. */
+const START_MS = 50;
 /** A Worker that takes longer is stopped: no honest ztoc within the bounds takes a tenth of it, ms. */
 const DEADLINE_MS = 120_000;
 const ENDED = "layers are no longer opened";
@@ -24,7 +26,7 @@ export interface WorkersOptions {
   readonly maxBytes: number;
   /** The most Workers. Default: two, or as many as there are cores, up to four. */
   readonly size?: number;
-  /** How long Workers without work stay, ms; a minute when not given. */
+  /** How long Workers without work stay, ms; five seconds when not given. */
   readonly idleMs?: number;
 }
 
@@ -43,8 +45,8 @@ interface Member {
 }
 
 /**
- * A few Workers, each of which does one job at a time. They start when they are first needed and stop
- * when they have been idle.
+ * A few Workers, each of which does one job at a time. They start when they are first needed, one after
+ * the other, and stop when they have been idle.
  *
  * Jobs at a time take no more memory together than `maxBytes`. Each share has a turn after the others,
  * and of large jobs (`LARGE_BYTES`) one is done at a time: the other Workers are for those that wait
@@ -56,6 +58,8 @@ export class OpeningWorkers implements Disposable {
   readonly #waiting = new TurnQueue<Job>();
   #heldBytes = 0;
   #idle: ReturnType<typeof setTimeout> | undefined;
+  /** Set while jobs wait that one more Worker could do. */
+  #more: ReturnType<typeof setTimeout> | undefined;
   #isEnded = false;
 
   /** Starts no Worker yet. */
@@ -101,11 +105,23 @@ export class OpeningWorkers implements Disposable {
 
   #next(): void {
     for (const member of this.#members) {
-      if (member.job !== null) continue;
-      const job = this.#waiting.next((job) => this.#hasRoom(job));
-      if (job === undefined) return;
-      this.#begin(member, job);
+      const isFree = member.job === null &&
+        (member.worker !== null || this.count === 0);
+      if (isFree && !this.#beginNext(member)) return;
     }
+    const more = this.#members.find(({ worker }) => worker === null);
+    if (this.#waiting.size === 0 || more === undefined) return;
+    this.#more ??= setTimeout(() => {
+      this.#more = undefined;
+      if (more.worker !== null || this.#beginNext(more)) this.#next();
+    }, START_MS);
+  }
+
+  /** @returns false when there is no job that may be done now. */
+  #beginNext(member: Member): boolean {
+    const job = this.#waiting.next((job) => this.#hasRoom(job));
+    if (job !== undefined) this.#begin(member, job);
+    return job !== undefined;
   }
 
   /** Whether a job may be done beside those that are being done. */
@@ -188,6 +204,7 @@ export class OpeningWorkers implements Disposable {
   [Symbol.dispose](): void {
     this.#isEnded = true;
     clearTimeout(this.#idle);
+    clearTimeout(this.#more);
     const ended = new OpeningError(ENDED);
     for (const member of this.#members) {
       this.#stop(member);

@@ -191,6 +191,7 @@ export class LayerStore implements AsyncDisposable {
     try {
       const layer = await opening;
       this.#layers.set(slot, layer);
+      this.#machinery.expectReaders();
       return layer;
     } finally {
       this.#opening.delete(slot);

@@ -30,6 +30,8 @@ const HELD_BYTES_PER_WORKER = 8 * 2 ** 20;
 const READ_AHEAD_SHARE = 8;
 const DEFAULT_READ_WAIT_MS = 30_000;
 const DEFAULT_OPENING_BYTES = 2 ** 30;
+/** So long after a layer was opened no other one has been: its readers come next, ms. */
+const OPENED_MS = 50;
 
 /** How layers are fetched and cached. */
 export interface MachineryOptions {
@@ -100,6 +102,7 @@ export class Machinery implements Disposable {
   /** Layers with the same tar. */
   readonly twins = new Twins();
   readonly pool = new InflatePool();
+  #opened: ReturnType<typeof setTimeout> | undefined;
   /** Makes what layers are served with. */
   readonly opener: LayerOpener;
   readonly scheduler: SpanScheduler;
@@ -166,6 +169,15 @@ export class Machinery implements Disposable {
     }
   };
 
+  /**
+   * A layer was opened. What takes time to start for its readers is started when no other one follows:
+   * opening them needs the cores first, and memory.
+   */
+  expectReaders(): void {
+    clearTimeout(this.#opened);
+    this.#opened = setTimeout(() => this.pool.wake(), OPENED_MS);
+  }
+
   /** The most bytes of one reader's read-ahead. */
   get maxReadAheadBytes(): number {
     return this.cache.maxBytes / READ_AHEAD_SHARE;
@@ -193,6 +205,7 @@ export class Machinery implements Disposable {
 
   /** Ends fetching and inflating. All layers must be closed before. */
   [Symbol.dispose](): void {
+    clearTimeout(this.#opened);
     this.cache[Symbol.dispose]();
     this.scheduler[Symbol.dispose]();
     this.opener[Symbol.dispose]();

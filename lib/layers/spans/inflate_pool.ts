@@ -76,9 +76,9 @@ export interface InflatePoolOptions {
 }
 
 /**
- * Workers that check, inflate and write spans; spans with waiting readers go first. The Workers run from
- * the start, stop after a long idle time, and start again with the next span, or by `wake` while that
- * span is still in flight.
+ * Workers that check, inflate and write spans; spans with waiting readers go first. They start with the
+ * first span, or by `wake` while that span is still in flight or before, and stop after a long idle
+ * time.
  */
 export class InflatePool implements Disposable {
   readonly #members: Member[];
@@ -96,7 +96,7 @@ export class InflatePool implements Disposable {
   /** Set while Workers are up. */
   #idle: ReturnType<typeof setTimeout> | undefined;
 
-  /** Starts the Workers. */
+  /** Starts no Worker yet. */
   constructor(options: InflatePoolOptions = {}) {
     const { size = Math.min(4, navigator.hardwareConcurrency) } = options;
     this.#idleMs = options.idleMs ?? IDLE_MS;
@@ -105,7 +105,6 @@ export class InflatePool implements Disposable {
       { length: size },
       () => ({ worker: null, current: null, streams: new Map() }),
     );
-    this.wake();
   }
 
   /** Starts stopped Workers, so that they are ready when the next span has arrived. */

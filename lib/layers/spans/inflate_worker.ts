@@ -11,6 +11,7 @@ import { DigestStream, sha256 } from "../../formats/oci/mod.ts";
 import { decodeSpan } from "../../formats/zstd/mod.ts";
 import { MAX_SPAN_BYTES } from "../../formats/ztoc/mod.ts";
 import { Buffer } from "node:buffer";
+import { freeBuffer, RestingWorker } from "../../host/memory/mod.ts";
 import {
   OsError,
   preadFully,
@@ -29,8 +30,13 @@ import type {
   SumOutcome,
 } from "./inflate_messages.ts";
 
+/** Without work for so long, the Worker returns what it keeps for the next span, ms. */
+const REST_MS = 1000;
+
 const scope = self as unknown as DedicatedWorkerGlobalScope;
+/** Each has 5 MiB. */
 const spare: SpanInflater[] = [];
+const rest = new RestingWorker(REST_MS, () => spare.length = 0);
 
 /**
  * A span that is here whole is hashed first: what a source gives that lies is not worth inflating.
@@ -74,6 +80,7 @@ class SpanTask {
       : null;
     if (packing.kind === "gzip") {
       this.#inflater?.begin(packing.bits, packing.window, size);
+      freeBuffer(packing.window.buffer);
     }
   }
 
@@ -83,13 +90,13 @@ class SpanTask {
       this.#whole = compressed;
       return;
     }
-    if (this.#failure !== null) return;
     try {
-      this.#inflater.push(compressed);
+      if (this.#failure === null) this.#inflater.push(compressed);
     } catch (error) {
       this.#failure = error; // the digest will show whether source or ztoc is at fault
-      return;
     }
+    freeBuffer(compressed.buffer);
+    if (this.#failure !== null) return;
     if (this.#check === null || this.#checkFailure !== null) return;
     try {
       this.#check.advance(this.#inflater.soFar());
@@ -132,6 +139,7 @@ class SpanTask {
 
   /** Leaves its memory to the next span. */
   [Symbol.dispose](): void {
+    freeBuffer(this.#whole.buffer);
     if (this.#inflater !== null) spare.push(this.#inflater);
   }
 }
@@ -232,6 +240,7 @@ function answer(id: number, outcome: InflateOutcome): void {
 
 scope.onmessage = ({ data }: MessageEvent<InflateRequest>) => {
   const { id } = data;
+  rest.used();
   switch (data.kind) {
     case "whole": {
       const wrong = wrongDigest(data.work, data.compressed);

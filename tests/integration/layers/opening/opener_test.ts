@@ -123,7 +123,7 @@ Deno.test("Workers without work are stopped, and come back", async () => {
 
 Deno.test("no more Workers run than there may be, and all layers are opened", async () => {
   using stage = new Stage({ size: 2 });
-  const ztoc = longZtoc(4000, BLOB);
+  const ztoc = longZtoc(10_000, BLOB);
   const opened = await Promise.all(
     Array.from({ length: 7 }, (_, i) => stage.open(ztoc, `host-${i % 3}`)),
   );

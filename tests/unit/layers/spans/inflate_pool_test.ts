@@ -15,6 +15,8 @@ Deno.test("Workers without work for long are stopped, and come again with the ne
       await readTar(served, span * 65536, 1000),
       layer.tar.subarray(span * 65536, span * 65536 + 1000),
     );
+  assert.equal(pool.size, 0, "none before there is work");
+  pool.wake();
   for (let span = 0; span < 5; span++) {
     assert.equal(pool.size, 2);
     await read(span);
