@@ -20,6 +20,7 @@ import {
   ImageService,
   isNamed,
 } from "../lib/images/lazy/mod.ts";
+import type { ReplayOptions } from "../lib/images/replay/mod.ts";
 import {
   assertLayersUnderstood,
   LayerStore,
@@ -134,6 +135,17 @@ async function daemonStatus(
   };
 }
 
+function replayOptions(
+  { enable, unpinned, max_bytes, max_waste_percent, workloads }:
+    Config["load_order"],
+): ReplayOptions {
+  return {
+    ...{ enable, unpinned, maxBytes: max_bytes },
+    maxWaste: max_waste_percent / 100,
+    workloads: Object.entries(workloads),
+  };
+}
+
 /** Runs until a signal or a successor ends it. When a successor fails, it goes on. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { config, root } = options;
@@ -222,7 +234,8 @@ async function run(
       v2: config.pull_modes.soci_v2.enable,
       trust: config.trust,
       timeoutMs: config.mount_timeout_sec * 1000,
-    });
+    }, replayOptions(config.load_order));
+    stack.use(images.replays);
     const provider = stack.use(
       new ImageLayerProvider(images, {
         background: {

@@ -33,6 +33,8 @@ export interface Config {
   readonly recording: RecordingConfig;
   /** Whose word counts. */
   readonly trust: TrustConfig;
+  /** What starts read first. */
+  readonly load_order: LoadOrderConfig;
   /** Registry hosts. */
   readonly resolver: ResolverConfig;
   /** How layers are shown. */
@@ -132,6 +134,27 @@ export interface RecordingConfig {
   readonly idle_sec: number;
   /** The longest that one is recorded, seconds. Default 60. */
   readonly max_sec: number;
+}
+
+/** `[load_order]`: what starts of images read first, as somebody recorded it. */
+export interface LoadOrderConfig {
+  /** Whether load orders are used. Default: they are, as a hint of what to fetch first. */
+  readonly enable: boolean;
+  /**
+   * Whether start packs are used that an image only has as a referrer: whoever can push to its repository
+   * can add one, and its bytes are seen by the image's containers before they can be checked. Default:
+   * only those that the image's digest covers.
+   */
+  readonly unpinned: boolean;
+  /** The most compressed bytes that one start may bring ahead. Default 256 MiB. */
+  readonly max_bytes: number;
+  /**
+   * A load order of whose pack a larger part than this was not read is not used again before the next
+   * start of the daemon, percent. Default 50; 100: it is always used.
+   */
+  readonly max_waste_percent: number;
+  /** From `host/repository`, with `*` and `**` as in `[trust]`, to the name of the workload. */
+  readonly workloads: Readonly<Record<string, string>>;
 }
 
 /** `[trust]`: whose word counts for what a layer holds. */

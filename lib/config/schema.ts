@@ -146,6 +146,21 @@ export const configSchema = v.object({
     v.object({ max_memory_bytes: sizeOr(2 ** 30) }),
     {},
   ),
+  // Ours: what starts read first.
+  load_order: v.optional(
+    v.object({
+      enable: flag(true),
+      unpinned: flag(false),
+      max_bytes: sizeOr(256 * 2 ** 20),
+      max_waste_percent: v.optional(
+        v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(100)),
+        50,
+      ),
+      // From patterns of `host/repository`, as in `trust`, to names of workloads.
+      workloads: v.optional(v.record(v.string(), v.string()), {}),
+    }),
+    {},
+  ),
   content_store: v.optional(
     v.object({
       type: oneOf(["soci", "containerd"], "soci"),

@@ -45,13 +45,20 @@ export function served(
  * found by their position, without names being made for them.
  */
 export class LayerUses {
-  /** By claimant, layer, diff ID and ztoc. `LayerStore.claim` decides which served layer that is. */
+  /** By claimant, layer, diff ID, ztoc and pack. `LayerStore.claim` decides which served layer that is. */
   readonly #uses = new Map<string, Use>();
   /** By claimant, then by position. What has ended is looked up again. */
   readonly #ofImages = new WeakMap<
     IndexedImage,
     Map<string, (Use | undefined)[]>
   >();
+
+  readonly #packOf: (image: IndexedImage, layer: ImageLayer) => string;
+
+  /** None yet. @param packOf under which pack a layer of an image is opened: see `Replays.packOf`. */
+  constructor(packOf: (image: IndexedImage, layer: ImageLayer) => string) {
+    this.#packOf = packOf;
+  }
 
   /** The use of one layer of an image; undefined when there is none. */
   of(
@@ -64,8 +71,15 @@ export class LayerUses {
     const known = ofImage[layer.position];
     if (known?.hasEnded === false) return known;
     return ofImage[layer.position] = this.#uses.get(
-      useKey(image, layer, claimant),
+      this.keyOf(image, layer, claimant),
     );
+  }
+
+  /** Names a claimant's use of one layer of an image. */
+  keyOf(image: IndexedImage, layer: ImageLayer, { id }: Claimant): string {
+    const { descriptor: { digest }, diffId } = layer;
+    const ztoc = ztocOf(image, digest)?.digest ?? "whole";
+    return `${id} ${digest} ${diffId} ${ztoc} ${this.#packOf(image, layer)}`;
   }
 
   /** Adds one. @param onOpen called when the layer is open. */
@@ -108,14 +122,4 @@ export class LayerUses {
   all(): Use[] {
     return [...this.#uses.values()];
   }
-}
-
-/** Names a claimant's use of one layer of an image. */
-export function useKey(
-  image: IndexedImage,
-  { descriptor: { digest }, diffId }: ImageLayer,
-  { id }: Claimant,
-): string {
-  const ztoc = ztocOf(image, digest)?.digest ?? "whole";
-  return `${id} ${digest} ${diffId} ${ztoc}`;
 }

@@ -35,6 +35,8 @@ import {
 } from "./images.ts";
 import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
 import { NotServable } from "./not_servable.ts";
+import { NO_REPLAY, type ReplayOptions, Replays } from "../replay/mod.ts";
+import { isNamed } from "./trust.ts";
 import { diskRoom, nameOf, RegistryBlobs } from "./source.ts";
 import { fetchWholeLayer } from "./whole_layer.ts";
 import { ZtocFetcher } from "./ztocs.ts";
@@ -63,23 +65,36 @@ export class ImageService {
   readonly #ztocs: ZtocFetcher;
   /** What layers are read from. */
   readonly blobs: RegistryBlobs;
+  /** Brings what starts read first, before anybody asks for it. */
+  readonly replays: Replays;
   /** Tells apart who images speak for. */
   readonly claimants: Claimants;
 
   readonly #notServable = new NotServable();
 
-  /** Nothing is asked yet. @param discovery which ways to find an index are allowed. */
+  /**
+   * Nothing is asked yet.
+   * @param discovery which ways to find an index are allowed.
+   * @param replay how load orders are used. Default: not at all.
+   */
   constructor(
     /** Asked for everything; stays the caller's. */
     readonly client: RegistryClient,
     /** Serves the layers; stays the caller's. */
     readonly store: LayerStore,
     discovery: DiscoveryOptions,
+    replay: ReplayOptions = NO_REPLAY,
   ) {
     this.#images = new IndexedImages(client, discovery);
     this.#ztocs = new ZtocFetcher(client);
     this.blobs = new RegistryBlobs(client, `${store.root}/ingest`);
     this.claimants = new Claimants(client, store.root);
+    this.replays = new Replays(
+      client,
+      store,
+      replay,
+      (repository, pattern) => isNamed(repository, [pattern]),
+    );
   }
 
   /** The image of a reference, with its index. @param platform default: this machine's. */
@@ -133,7 +148,12 @@ export class ImageService {
     claimant: Claimant,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
-    const opened = await this.#openLayer(image, layer, claimant, signal);
+    const opened = await this.#openLayer(image, layer, claimant, signal)
+      .catch((error) => {
+        this.replays.lost(image, layer);
+        throw error;
+      });
+    this.replays.opened(image, opened);
     try {
       await opened.shown;
       return opened;
@@ -202,6 +222,7 @@ export class ImageService {
     const opened = await this.store.claim({
       identity: { layerDigest: digest, ztocDigest: ztoc.digest },
       diffId,
+      pack: this.replays.packOf(image, layer),
       claimant: claimant.id,
       makeSource: () => this.blobs.source(reference, digest, () => size),
       fetchZtoc: () => {
@@ -288,6 +309,7 @@ export class ImageService {
       layerCompression(descriptor.mediaType) !== "none"
     );
     const claimant = await this.claimants.of(NO_NAMESPACE, image.reference);
+    this.replays.begin(image, {});
     const opened: OpenLayer[] = new Array(layers.length);
     const next = layers.entries();
     const work = async () => {

@@ -30,7 +30,7 @@ import type { Claimant } from "./claimants.ts";
 import { Failures, WHILE_PULLING } from "./failures.ts";
 import { LayersAhead } from "./layers_ahead.ts";
 import { type ImageService, NO_NAMESPACE } from "./open.ts";
-import { LayerUses, notAhead, served, type Use, useKey } from "./layer_uses.ts";
+import { LayerUses, notAhead, served, type Use } from "./layer_uses.ts";
 import { keyOf, providedImage } from "./provided_image.ts";
 import { nameOf } from "./source.ts";
 import { PrefetchLists, type PrefetchOptions } from "./prefetch_lists.ts";
@@ -61,7 +61,7 @@ function failureKey(
 
 /** Gives the snapshotter the layers of images that have an index, and leaves all others to containerd. */
 export class ImageLayerProvider implements LayerProvider, Disposable {
-  readonly #uses = new LayerUses();
+  readonly #uses: LayerUses;
   /** Layers that could not be opened a short time ago: containerd unpacks them. */
   readonly #failures = new Failures(WHILE_PULLING);
   readonly #stop = new AbortController();
@@ -81,6 +81,9 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       images.client,
       images.store,
       options.prefetch,
+    );
+    this.#uses = new LayerUses((image, layer) =>
+      images.replays.packOf(image, layer)
     );
   }
 
@@ -116,6 +119,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     const layer = layerOfChain(image, request, layerDigest);
     const failure = this.#failures.of(failureKey(image, layerDigest));
     if (failure !== null) throw failure.error;
+    this.images.replays.begin(image, request.labels);
     const asked = this.#open(image, layer, claimant);
     notAhead(asked);
     // containerd asks for one layer at a time and waits, so the next ones are opened ahead.
@@ -151,7 +155,11 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       },
       (error) => this.#failures.add(failure, error),
     );
-    return this.#use(useKey(image, layer, claimant), claimant.id, opening);
+    return this.#use(
+      this.#uses.keyOf(image, layer, claimant),
+      claimant.id,
+      opening,
+    );
   }
 
   /** Opens a layer that is likely to be asked for soon, and closes it if nobody asks. */

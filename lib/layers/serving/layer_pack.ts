@@ -47,6 +47,7 @@ export class LayerPack implements Disposable {
   readonly #parts: PackParts;
   readonly #lied = new AbortController();
   #table: LayerRangeTable | null = null;
+  #isWithdrawn = false;
 
   /** Expects nothing yet. */
   constructor(parts: PackParts) {
@@ -54,7 +55,7 @@ export class LayerPack implements Disposable {
     this.digest = parts.digest;
   }
 
-  /** Aborted once a span showed that the pack held other bytes; the reason says which. */
+  /** Aborted once a span, of this layer or another one of the image, showed that the pack held other bytes. */
   get lied(): AbortSignal {
     return this.#lied.signal;
   }
@@ -104,6 +105,16 @@ export class LayerPack implements Disposable {
     reader.ranges.accept(offset, bytes);
   }
 
+  /** Whether bytes of any range are still on their way. */
+  get isAwaited(): boolean {
+    return this.digest !== NO_PACK && this.#parts.reader.ranges.isAwaited;
+  }
+
+  /** Whether any of these bytes is on its way. */
+  awaits(offset: number, length: number): boolean {
+    return this.#parts.reader.ranges.awaits(offset, length);
+  }
+
   /** Nothing more will come: who waits for it has its span fetched. */
   end(): void {
     this.#parts.reader.ranges.endOfPack();
@@ -112,7 +123,7 @@ export class LayerPack implements Disposable {
   /** A span has come, and the pack had held other bytes. */
   readonly onLie = (span: number, offset: number): void => {
     if (this.lied.aborted) return;
-    const { reader, files, slots, slot, identity } = this.#parts;
+    const { slots, slot, identity } = this.#parts;
     const reason =
       `bytes at ${offset} of layer ${identity.layerDigest} are others than those of its span ${span}`;
     this.#lied.abort(new Error(reason));
@@ -126,6 +137,15 @@ export class LayerPack implements Disposable {
       "a start pack lied: nothing of it is shown any more; containers that run keep what the kernel has cached, restart them",
       { slot, layer: identity.layerDigest, pack: this.digest, span, offset },
     );
+    this.withdraw(this.#lied.signal.reason);
+  };
+
+  /** Shows nothing more of the pack, to nobody that starts from now on. */
+  withdraw(reason: Error): void {
+    const { reader, files, slot } = this.#parts;
+    if (this.#isWithdrawn || this.digest === NO_PACK) return;
+    this.#isWithdrawn = true;
+    this.#lied.abort(reason);
     const isWrong = (from: number, to: number) =>
       reader.ranges.touches(from, to);
     reader.dropRanges().then(() => files.showAnew(slot, isWrong)).catch((
@@ -137,7 +157,7 @@ export class LayerPack implements Disposable {
       })
     );
     files.packHere(slot, "not here");
-  };
+  }
 
   /** Gives the memory of its ranges back. The layer must not be listed any more. */
   [Symbol.dispose](): void {

@@ -119,6 +119,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       maxReadAheadBytes,
       onFetched: machinery.countFetched,
       onPresent: this.#onPresent,
+      mayBePacked: wanted.pack !== "",
       onRange: this.#onPresent,
       onPackLie: (span, offset) => this.pack.onLie(span, offset),
       onComplete: this.#onComplete,

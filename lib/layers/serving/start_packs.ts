@@ -30,6 +30,11 @@ export class StartPacks {
     );
   }
 
+  /** Whether readers wait for bytes of a registry that are fetched by spans. */
+  readersWait(host: string): boolean {
+    return this.#machinery.scheduler.readersWait(host);
+  }
+
   /** Whether the disk takes more bytes, and the cache as many without giving up others. */
   hasRoom(bytes: number): boolean {
     const { cache, uncached } = this.#machinery;

@@ -110,7 +110,11 @@ export class LayerFetcher implements ScheduledLayer {
           break;
         }
         this.states.step(pending.span, "arrive");
-        const outcome = stream?.finish(bytes, end) ??
+        const outcome = stream?.finish(
+          bytes,
+          end,
+          this.#spans.ranges.ofSpan(pending.span),
+        ) ??
           this.#inflate(request, pending, bytes.slice(from, end));
         stream = null;
         this.#onArrived(pending, source, outcome);

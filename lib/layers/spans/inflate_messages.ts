@@ -56,9 +56,16 @@ export type InflateRequest =
   /** A span that is arriving: its bytes follow in pieces. */
   | { readonly kind: "begin"; readonly id: number; readonly work: InflateWork }
   | {
-    readonly kind: "piece" | "last";
+    readonly kind: "piece";
     readonly id: number;
     readonly compressed: Uint8Array<ArrayBuffer>;
+  }
+  | {
+    readonly kind: "last";
+    readonly id: number;
+    readonly compressed: Uint8Array<ArrayBuffer>;
+    /** In place of the work's: more may have come since it was begun. */
+    readonly packed: PackedBytes | null;
   }
   /** The rest will not come. */
   | { readonly kind: "drop"; readonly id: number }

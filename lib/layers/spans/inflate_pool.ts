@@ -6,6 +6,7 @@ import type {
   InflateRequest,
   InflateResult,
   InflateWork,
+  PackedBytes,
   SumOutcome,
 } from "./inflate_messages.ts";
 import { FairShares } from "./shares.ts";
@@ -61,8 +62,12 @@ export interface StreamedRange {
 export interface InflateStream {
   /** More of the span is here: all of `bytes` up to `end`. Copies what it takes. */
   reached(bytes: Uint8Array, end: number): void;
-  /** All of the span is here: `bytes` up to `end`. */
-  finish(bytes: Uint8Array, end: number): Promise<InflateOutcome>;
+  /** All of the span is here: `bytes` up to `end`. @param packed what came ahead of it by now. */
+  finish(
+    bytes: Uint8Array,
+    end: number,
+    packed: PackedBytes | null,
+  ): Promise<InflateOutcome>;
   /** The rest will not come. */
   drop(): void;
 }
@@ -241,17 +246,19 @@ export class InflatePool implements Disposable {
       PIECE_BYTES,
       Math.min((total - start) / PIECES, (bytesPerMs || Infinity) * PIECE_MS),
     );
-    const piece = (kind: "piece" | "last", bytes: Uint8Array, end: number) => {
+    const piece = (bytes: Uint8Array, end: number) => {
       const compressed = new Uint8Array(bytes.subarray(at, end));
       at = end;
-      post(member, { kind, id, compressed });
+      return compressed;
     };
     return {
       reached: (bytes, end) => {
-        if (end - at >= pieceBytes) piece("piece", bytes, end);
+        if (end - at < pieceBytes) return;
+        post(member, { kind: "piece", id, compressed: piece(bytes, end) });
       },
-      finish: (bytes, end) => {
-        piece("last", bytes, end);
+      finish: (bytes, end, packed) => {
+        const compressed = piece(bytes, end);
+        post(member, { kind: "last", id, compressed, packed });
         return finished.promise;
       },
       drop: () => {

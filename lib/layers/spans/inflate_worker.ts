@@ -58,6 +58,8 @@ function digestOutcome(actual: string, digest: string | null): InflateOutcome {
 /** One span, from its first byte to its outcome. */
 class SpanTask {
   readonly #work: InflateWork;
+  /** What came ahead of the span. */
+  packed: PackedBytes | null;
   /** Null where the digest was compared before. */
   readonly #hash: DigestStream | null;
   readonly #inflater: SpanInflater | null;
@@ -74,6 +76,7 @@ class SpanTask {
       ? null
       : new SpanHeaderCheck(work.headers, work.offset);
     this.#hash = bytes === "come" ? new DigestStream() : null;
+    this.packed = work.packed;
     const { packing, size } = work;
     this.#inflater = packing.kind === "gzip"
       ? spare.pop() ?? new SpanInflater()
@@ -128,7 +131,7 @@ class SpanTask {
     this.#check?.advance(bytes);
     const detail = this.#check?.difference ?? null;
     if (detail !== null) return { kind: "header", detail };
-    return write(this.#work, bytes);
+    return write({ ...this.#work, packed: this.packed }, bytes);
   }
 
   #unpack(size: number): Uint8Array<ArrayBuffer> {
@@ -260,6 +263,7 @@ scope.onmessage = ({ data }: MessageEvent<InflateRequest>) => {
       const task = coming.get(id);
       if (task === undefined) return;
       coming.delete(id);
+      task.packed = data.packed;
       task.push(data.compressed);
       return finish(id, task);
     }

@@ -44,6 +44,8 @@ export interface LayerReaderOptions {
   readonly onFetched?: (bytes: number, cls: SpanClass) => void;
   /** Called when a span's bytes are in the data file. */
   readonly onPresent?: (span: number) => void;
+  /** Whether a start pack may bring bytes ahead of their spans. Default: none does. */
+  readonly mayBePacked?: boolean;
   /** Called when bytes of a span that is not here came by a start pack. */
   readonly onRange?: (span: number) => void;
   /** Called when such bytes turned out to be others than the span's, once it came: where in the tar. */

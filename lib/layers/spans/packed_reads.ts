@@ -1,5 +1,6 @@
 import type { LayerSpans } from "./layer_spans.ts";
 import type { RangeLook } from "./ranges.ts";
+import type { PendingSpan } from "./pending.ts";
 import type { SpanWants } from "./wants.ts";
 
 /**
@@ -36,6 +37,29 @@ export class PackedReads {
       if (look.kind !== "coming") return look.kind === "here";
       if (isFirst) ranges.figures.lateReads++;
       await this.#wait(look, offset, length, signal);
+    }
+  }
+
+  /**
+   * Waits for spans, unless something else comes first.
+   * @returns whether the spans are here.
+   * @throws as `LayerReader.ensure`
+   */
+  async waitUnless(
+    first: Promise<void>,
+    waits: readonly PendingSpan[],
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const enough = new AbortController();
+    const spans = this.#wants.wait(
+      waits,
+      AbortSignal.any([signal, enough.signal]),
+    ).then(() => true);
+    spans.catch(() => {}); // the other may have come first
+    try {
+      return await Promise.race([spans, first.then(() => false)]);
+    } finally {
+      enough.abort(new Error("a pack may bring the bytes before their spans"));
     }
   }
 

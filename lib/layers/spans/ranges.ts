@@ -57,6 +57,7 @@ export class LayerRanges {
   #received: () => number = () => 0;
   readonly #waits = new Map<number, PromiseWithResolvers<void>>();
   #isOver = false;
+  readonly #expected = Promise.withResolvers<void>();
 
   /** Expects nothing yet. @param spans the layer's. */
   constructor(options: LayerReaderOptions, spans: RangedSpans) {
@@ -69,12 +70,21 @@ export class LayerRanges {
     return this.#count > 0;
   }
 
-  /** Cuts ranges for this layer; those whose span is here or is coming are left out. */
+  /** Resolves when ranges are expected; null when they are already, or none can be. */
+  get expected(): Promise<void> | null {
+    const { mayBePacked = false } = this.#options;
+    return mayBePacked && !this.isUsed && !this.#isOver
+      ? this.#expected.promise
+      : null;
+  }
+
+  /** Cuts ranges for this layer; those whose span is here are left out. */
   cut(ranges: readonly PackedRange[]): CutRanges {
-    return cutRanges(ranges, this.#options.spans, (span) => {
-      const state = this.#spans.states.at(span);
-      return state === SpanState.MISSING || state === SpanState.QUEUED;
-    });
+    return cutRanges(
+      ranges,
+      this.#options.spans,
+      (span) => this.#takesSpan(span),
+    );
   }
 
   /**
@@ -97,12 +107,16 @@ export class LayerRanges {
     this.#received = received;
     // A span that was asked for since they were cut is not compared any more.
     this.#due = Uint8Array.from(starts, (start) => Number(this.#takes(start)));
+    this.#expected.resolve();
   }
 
   #takes(offset: number): boolean {
-    const { states, closed } = this.#spans;
-    if (this.#isOver || closed.aborted) return false;
-    const state = states.at(this.#options.spans.spanAt(offset));
+    if (this.#isOver || this.#spans.closed.aborted) return false;
+    return this.#takesSpan(this.#options.spans.spanAt(offset));
+  }
+
+  #takesSpan(span: number): boolean {
+    const state = this.#spans.states.at(span);
     return state === SpanState.MISSING || state === SpanState.QUEUED ||
       state === SpanState.FETCHING;
   }
@@ -140,6 +154,23 @@ export class LayerRanges {
     }
     this.figures.arrivedBytes += taken;
     return taken;
+  }
+
+  /** Whether any range is on its way. */
+  get isAwaited(): boolean {
+    return this.#due.includes(1);
+  }
+
+  /** Whether any of the bytes [offset, offset + length) is on its way. */
+  awaits(offset: number, length: number): boolean {
+    const { starts } = this.#table.columns;
+    const end = offset + length;
+    for (
+      let range = this.#table.firstBehind(0, this.#count, offset);
+      range < this.#count && starts[range]! < end;
+      range++
+    ) if (this.#due[range] === 1) return true;
+    return false;
   }
 
   /** Nothing more is on its way. */

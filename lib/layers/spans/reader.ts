@@ -111,7 +111,12 @@ export class LayerReader {
       await this.#packed.ensure(offset, length, signal)
     ) return;
     const waits = this.#wants.askBytes(offset, length, cls);
-    if (waits !== null) await this.#wants.wait(waits, signal);
+    if (waits === null) return;
+    const expected = cls === "demand" ? this.ranges.expected : null;
+    if (expected === null) return await this.#wants.wait(waits, signal);
+    if (await this.#packed.waitUnless(expected, waits, signal)) return;
+    // A pack is on its way, and may bring what is wanted before the spans come.
+    return await this.ensure(offset, length, cls, signal);
   }
 
   /** Like `ensure`, for spans `first` to `last`. They do not count as read, and nothing is read ahead. */

@@ -173,7 +173,12 @@ export class SpanScheduler {
     );
   }
 
-  /** A host's throughput, compressed bytes per ms; 0 while unknown. */
+  /** Whether readers wait for spans of a host. */
+  readersWait(host: string): boolean {
+    return this.#hosts.get(host)?.hasReader ?? false;
+  }
+
+  /** The throughput of a host, compressed bytes per ms; 0 while unknown. */
   bytesPerMs(host: string): number {
     return this.#hosts.get(host)?.pace.bytesPerMs ?? 0;
   }

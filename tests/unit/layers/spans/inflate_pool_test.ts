@@ -64,7 +64,7 @@ Deno.test("a large span that arrives in crumbs reaches its Worker in a few piece
       { start: spans.compressedStart(0), end, bytesPerMs: 0 },
     );
     for (let at = 0; at < end; at += 16 * 1024) stream!.reached(blob, at);
-    const outcome = await stream!.finish(blob, end);
+    const outcome = await stream!.finish(blob, end, null);
     assert.equal(outcome.kind, "unwritten", JSON.stringify(outcome)); // right, and there is no file
     assert.ok(posted > 4 && posted <= 10, `${posted} messages`);
   } finally {

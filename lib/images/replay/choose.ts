@@ -1,0 +1,55 @@
+import { formatPlatform, hostPlatform } from "../../formats/oci/mod.ts";
+import { DEFAULT_WORKLOAD, isWorkload } from "../../formats/order/mod.ts";
+import type { FoundOrder } from "../../remote/image/mod.ts";
+import type { Repository } from "../../remote/registry/mod.ts";
+
+/** Names the workload of a snapshot: `ctr --snapshotter-label`, or an annotation of an image's layer. */
+export const WORKLOAD_LABEL = "containerd.io/snapshot/soci-deno.workload";
+
+/** What says which workload is meant. */
+export interface WorkloadWish {
+  /** Of the Prepare. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** Of the image. */
+  readonly repository: Repository;
+  /** From the configuration: patterns of host and repository, and the workload of images that fit. */
+  readonly workloads: readonly (readonly [pattern: string, workload: string])[];
+  /** Whether a name fits a pattern. */
+  readonly fits: (repository: Repository, pattern: string) => boolean;
+}
+
+/** The workload that is meant: what a label says, else the first pattern that fits, else the default one. */
+function workloadOf(
+  { labels, repository, workloads, fits }: WorkloadWish,
+): string {
+  const said = labels[WORKLOAD_LABEL];
+  if (isWorkload(said)) return said;
+  const found = workloads.find(([pattern]) => fits(repository, pattern));
+  return found?.[1] ?? DEFAULT_WORKLOAD;
+}
+
+/**
+ * The load order to use; null when there is none for the workload, nor for the default one. Pinned ones come
+ * first, then those that were named first.
+ * @param isUsable whether one may be used at all.
+ */
+export function chooseOrder(
+  orders: readonly FoundOrder[],
+  wish: WorkloadWish,
+  isUsable: (order: FoundOrder) => boolean = () => true,
+): FoundOrder | null {
+  const here = formatPlatform(hostPlatform());
+  const usable = orders.filter((order) =>
+    isUsable(order) && fitsHere(order.platform, here)
+  ).toSorted((a, b) => Number(b.isPinned) - Number(a.isPinned));
+  const wanted = workloadOf(wish);
+  const of = (workload: string) =>
+    usable.find((order) => order.workload === workload) ?? null;
+  return of(wanted) ?? of(DEFAULT_WORKLOAD);
+}
+
+/** A platform without a variant stands for all of them. */
+function fitsHere(platform: string, here: string): boolean {
+  return platform === "" || platform === here ||
+    here.startsWith(`${platform}/`) || platform.startsWith(`${here}/`);
+}

@@ -1,0 +1,157 @@
+import type { Digest } from "../../formats/oci/mod.ts";
+import {
+  type LayerStore,
+  NO_PACK,
+  type OpenLayer,
+} from "../../layers/serving/mod.ts";
+import {
+  type ImageLayer,
+  type IndexedImage,
+  ztocOf,
+} from "../../remote/image/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+import { chooseOrder, type WorkloadWish } from "./choose.ts";
+import type { ReplayClient } from "./pack_stream.ts";
+import { Replay } from "./replay.ts";
+import { WasteWatch } from "./waste.ts";
+
+const log = logger("images");
+
+/** How load orders are used. */
+export interface ReplayOptions {
+  /** Whether they are used at all. */
+  readonly enable: boolean;
+  /** Whether packs are used that the image's digest does not cover. */
+  readonly unpinned: boolean;
+  /** The most compressed bytes that one image's start may bring ahead. */
+  readonly maxBytes: number;
+  /** An order of whose pack a larger part than this was not read is not used again. From 0 to 1. */
+  readonly maxWaste: number;
+  /** Patterns of host and repository, and the workload of images that fit; the first that fits counts. */
+  readonly workloads: WorkloadWish["workloads"];
+}
+
+/** Load orders are left alone. */
+export const NO_REPLAY: ReplayOptions = {
+  ...{ enable: false, unpinned: false, maxBytes: 0, maxWaste: 1 },
+  workloads: [],
+};
+
+/** A layer of an image as the replays see it. */
+export type ReplayedLayer = Pick<ImageLayer, "descriptor">;
+
+/** The most images with a replay; the oldest is forgotten. */
+const MAX_REPLAYS = 256;
+
+/** The replays of all images. */
+export class Replays implements Disposable {
+  readonly #client: ReplayClient;
+  readonly #store: LayerStore;
+  readonly #options: ReplayOptions;
+  readonly #stop = new AbortController();
+  readonly #waste: WasteWatch;
+  readonly #fits: WorkloadWish["fits"];
+  /** Null: the image has no load order that may be used. */
+  readonly #replays = new Map<IndexedImage, Replay | null>();
+  /** Under which packs the layers of an image are opened: that must not change while they are. */
+  readonly #packs = new WeakMap<IndexedImage, Map<Digest, string>>();
+
+  /** Replays nothing yet. @param fits whether a repository fits a pattern of `workloads`. */
+  constructor(
+    client: ReplayClient,
+    store: LayerStore,
+    options: ReplayOptions,
+    fits: WorkloadWish["fits"],
+  ) {
+    this.#fits = fits;
+    this.#client = client;
+    this.#store = store;
+    this.#options = options;
+    this.#waste = new WasteWatch(options.maxWaste);
+  }
+
+  /**
+   * Layers of an image will be opened. The first call decides which load order is replayed.
+   * @param labels of the first Prepare.
+   */
+  begin(image: IndexedImage, labels: Readonly<Record<string, string>>): void {
+    if (!this.#options.enable || this.#replays.has(image)) return;
+    const replay = this.#choose(image, labels);
+    this.#replays.set(image, replay);
+    const oldest = this.#replays.keys().next();
+    if (this.#replays.size > MAX_REPLAYS && !oldest.done) {
+      this.#replays.delete(oldest.value);
+    }
+  }
+
+  #choose(
+    image: IndexedImage,
+    labels: Readonly<Record<string, string>>,
+  ): Replay | null {
+    const { unpinned, maxBytes, workloads } = this.#options;
+    const order = chooseOrder(
+      image.orders,
+      { labels, workloads, fits: this.#fits, repository: image.reference },
+      ({ descriptor }) => !this.#waste.isWasteful(descriptor.digest),
+    );
+    if (order === null) return null;
+    const lie = this.#store.packs.condemned(
+      order.descriptor.digest,
+      image.layers.map(({ descriptor: { digest } }) => ({
+        layerDigest: digest,
+        ztocDigest: ztocOf(image, digest)?.digest ?? "",
+      })),
+    );
+    if (lie !== null) {
+      log.error("the image's start pack has lied, only its order is used", {
+        image: image.reference.toString(),
+        order: order.descriptor.digest,
+        lie,
+      });
+    }
+    const isTrusted = order.isPinned || unpinned;
+    log.debug("load order is replayed", {
+      image: image.reference.toString(),
+      order: order.descriptor.digest,
+      workload: order.workload,
+      packs: isTrusted && lie === null,
+    });
+    const replay = new Replay({
+      ...{ client: this.#client, store: this.#store, image, order, maxBytes },
+      packs: isTrusted && lie === null ? "used" : "not used",
+      signal: this.#stop.signal,
+    });
+    this.#waste.watch(replay);
+    return replay;
+  }
+
+  /** `NO_PACK`, or the digest that a layer of the image is to be claimed with. */
+  packOf(image: IndexedImage, { descriptor }: ReplayedLayer): string {
+    const replay = this.#replays.get(image);
+    if (!replay?.usesPacks) return NO_PACK;
+    const { digest } = descriptor;
+    const ztoc = ztocOf(image, digest);
+    if (ztoc === null) return NO_PACK;
+    const known = this.#packs.getOrInsertComputed(image, () => new Map());
+    return known.getOrInsertComputed(digest, () => {
+      const identity = { layerDigest: digest, ztocDigest: ztoc.digest };
+      return this.#store.packs.isWhole(identity) ? NO_PACK : replay.digest;
+    });
+  }
+
+  /** A layer of the image is open. */
+  opened(image: IndexedImage, layer: OpenLayer): void {
+    this.#replays.get(image)?.opened(layer);
+  }
+
+  /** A layer of the image cannot be opened. */
+  lost(image: IndexedImage, { descriptor }: ReplayedLayer): void {
+    this.#replays.get(image)?.lost(descriptor.digest);
+  }
+
+  /** Ends all of them. Layers stay as they are. */
+  [Symbol.dispose](): void {
+    this.#stop.abort(new Error("the daemon is stopping"));
+    this.#waste[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { WasteWatch } from "../../../../lib/images/replay/waste.ts";
+import { sha256 } from "../../../../lib/formats/oci/mod.ts";
+
+const DIGEST = sha256(new Uint8Array([7]));
+const MIB = 2 ** 20;
+
+function watched(arrivedBytes: number, readBytes: number) {
+  const use = { arrivedBytes, readBytes, lateReads: 0 };
+  const replay = {
+    digest: DIGEST,
+    layers: [{ pack: { use } }],
+  } as unknown as Parameters<WasteWatch["watch"]>[0];
+  return { use, replay };
+}
+
+Deno.test("a pack that is mostly not read is not used again; one that nobody began to read is not judged", () => {
+  using waste = new WasteWatch(0.5);
+  const { use, replay } = watched(10 * MIB, 0);
+  waste.watch(replay);
+  for (let i = 0; i < 10; i++) waste.look();
+  assert.equal(waste.isWasteful(DIGEST), false);
+  use.readBytes = 4 * MIB;
+  for (let i = 0; i < 3; i++) waste.look();
+  assert.equal(waste.isWasteful(DIGEST), false, "the start goes on");
+  waste.look();
+  assert.ok(waste.isWasteful(DIGEST));
+});
+
+Deno.test("a pack that is read, or a small one, is used again", () => {
+  using waste = new WasteWatch(0.5);
+  waste.watch(watched(10 * MIB, 6 * MIB).replay);
+  waste.watch(watched(MIB / 2, 1).replay);
+  for (let i = 0; i < 10; i++) waste.look();
+  assert.equal(waste.isWasteful(DIGEST), false);
+});
