@@ -23,6 +23,7 @@ export type {
 } from "./config.ts";
 export type {
   ContentStoreConfig,
+  LoadOrderConfig,
   RecordingConfig,
   TrustConfig,
 } from "./config.ts";

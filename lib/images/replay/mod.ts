@@ -14,7 +14,7 @@
  * opened, or what containerd asks.
  * @module
  */
-export { chooseOrder, WORKLOAD_LABEL } from "./choose.ts";
+export type { WorkloadWish } from "./choose.ts";
 export {
   NO_REPLAY,
   type ReplayedLayer,

@@ -35,7 +35,7 @@ import {
 } from "../../layers/spans/support.ts";
 
 const REPOSITORY = "team/app";
-const FILES = [1, 2].map((seed) => incompressible(500_000, seed));
+const FILES = [1, 2].map((seed) => incompressible(512_000, seed));
 const TARS = FILES.map((file) => () => new TarBuilder().file("file", file));
 const LAYERS = TARS.map((tar) => indexed(tar(), 64 * 1024));
 const IMAGE = makeImage({
@@ -56,7 +56,7 @@ const range = (layer: number, offset: number, length: number): WantedRange => ({
 /** Both files whole, in pieces, in turns. */
 const ALL: WantedRange[] = Array.from(
   { length: 20 },
-  (_, i) => range(i % 2, DATA + Math.floor(i / 2) * 50_000, 50_000),
+  (_, i) => range(i % 2, DATA + Math.floor(i / 2) * 51_200, 51_200),
 );
 
 interface Scene extends AsyncDisposable {
@@ -148,7 +148,7 @@ Deno.test("containers read what a pack brings, across layers, while no span come
   for (const layer of layers) {
     assert.notEqual(layer.pack.digest, NO_PACK);
     assert.deepEqual(await readFile(layer), fileOf(layer));
-    assert.equal(layer.pack.use.arrivedBytes, 500_000);
+    assert.equal(layer.pack.use.arrivedBytes, 512_000);
   }
   give();
   for (const layer of layers) await layer.fill();
@@ -282,5 +282,5 @@ Deno.test("no more than the cap comes ahead", async () => {
   await until(() =>
     arrived() > 0 && layers.every(({ pack }) => !pack.isAwaited)
   );
-  assert.equal(arrived(), 200_000);
+  assert.equal(arrived(), 204_800);
 });

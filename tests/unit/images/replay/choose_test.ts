@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import {
   chooseOrder,
   WORKLOAD_LABEL,
-} from "../../../../lib/images/replay/mod.ts";
+} from "../../../../lib/images/replay/choose.ts";
 import { sha256 } from "../../../../lib/formats/oci/mod.ts";
 import {
   formatPlatform,
