@@ -57,9 +57,8 @@ export interface SchedulerOptions {
  * fetched together. Classes are served strictly in order. After the spans with waiting readers, a
  * request also takes less urgent neighbours. Whatever nobody waits for yields to a reader at once, also in
  * the middle of a request: that is cancelled, the bytes that arrived are kept, and its spans come
- * before those that were wanted later. Prefetching fills the line and no more: its next request is sent when what is under way will be
- * here in a moment. The background runs only while a host has nothing else to do, in requests of a quarter
- * second.
+ * before those that were wanted later. Prefetching fills the line and no more: its next request is sent when what is under
+ * way will be here in a moment. The background runs only while a host has nothing else to do, in requests of a quarter second.
  *
  * Hosts do not wait for each other, and the repositories of a host are served round-robin. Bytes in
  * memory (`HeldBytes`) and requests are shared fairly. A request that hangs or trickles for two seconds
@@ -74,19 +73,16 @@ export class SpanScheduler {
   #paused = false;
   /** Hosts to schedule after this turn of the event loop. */
   readonly #soon = new Set<Host>();
-  /** Hosts to schedule later, when the background may continue or a rest is over. */
+  /** And later, when the background may continue or a rest is over. */
   readonly #later = new Map<Host, ReturnType<typeof setTimeout>>();
   /** Set while there are running requests or slow lanes. */
   #looking: ReturnType<typeof setInterval> | undefined;
-
   /** Starts idle; see `add`. */
   constructor(options: SchedulerOptions = {}) {
-    this.#backgroundBytesPerMs =
-      (options.backgroundBytesPerSecond || Infinity) / 1000;
-    this.#held = new HeldBytes(
-      options.maxHeldBytes ?? Infinity,
-      () => this.#startAllSoon(),
-    );
+    const { backgroundBytesPerSecond: rate } = options;
+    this.#backgroundBytesPerMs = (rate || Infinity) / 1000;
+    const maxBytes = options.maxHeldBytes ?? Infinity;
+    this.#held = new HeldBytes(maxBytes, () => this.#startAllSoon());
   }
 
   /** Adds a queued span. */
@@ -178,7 +174,7 @@ export class SpanScheduler {
     return this.#hosts.get(host)?.hasReader ?? false;
   }
 
-  /** The throughput of a host, compressed bytes per ms; 0 while unknown. */
+  /** A host's throughput, compressed bytes per ms; 0 while unknown. */
   bytesPerMs(host: string): number {
     return this.#hosts.get(host)?.pace.bytesPerMs ?? 0;
   }
