@@ -35,7 +35,7 @@ export interface StoreStatus {
   readonly cache: CacheFigures;
   /** What was fetched since the store was opened. */
   readonly fetched: Readonly<FetchFigures> & {
-    /** Compressed bytes that came ahead of readers, are still here, and were not read yet. */
+    /** Compressed bytes of the layers here that came ahead of readers and were not read yet, evicted ones included. */
     readonly unreadAheadBytes: number;
   };
 }

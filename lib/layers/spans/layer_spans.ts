@@ -97,7 +97,7 @@ export class LayerSpans implements UncachedLayer {
     }
   }
 
-  /** Compressed bytes of spans that are here, came ahead of readers, and were not read yet. */
+  /** Compressed bytes of spans that came ahead of readers and were not read yet, evicted ones included. */
   get unreadAheadBytes(): number {
     const { spans } = this.#options;
     let bytes = 0;

@@ -79,7 +79,7 @@ export class LayerReader {
     return presentCount === count;
   }
 
-  /** Compressed bytes of spans that are here, came ahead of readers, and were not read yet. */
+  /** Compressed bytes of spans that came ahead of readers and were not read yet, evicted ones included. */
   get unreadAheadBytes(): number {
     return this.#spans.unreadAheadBytes;
   }

@@ -1,7 +1,14 @@
 /** A reader goes first, also in the middle of what is fetched for nobody yet. */
 import assert from "node:assert/strict";
 import { spanTable } from "../../../../lib/formats/ztoc/mod.ts";
-import type { SpanClass } from "../../../../lib/layers/spans/mod.ts";
+import type {
+  ScheduledLayer,
+  SpanClass,
+  SpanSource,
+} from "../../../../lib/layers/spans/mod.ts";
+import { Host } from "../../../../lib/layers/spans/host.ts";
+import { PendingSpan } from "../../../../lib/layers/spans/pending.ts";
+import { makeRequest } from "../../../../lib/layers/spans/requests.ts";
 import {
   type Fetch,
   noiseLayer,
@@ -151,4 +158,30 @@ Deno.test("what was interrupted goes on in the order it was wanted", async () =>
   line.let("all");
   await Promise.all(ahead);
   assert.deepEqual(fetches.slice(3).map(startsAt), [10, 20, 30]);
+});
+
+Deno.test("on a line so fast that a reader's span is here in a moment, nothing is interrupted for it", () => {
+  const isInterrupted = (bytesPerMs: number) => {
+    const host = new Host("example.org");
+    host.pace.begin(0);
+    host.pace.received(bytesPerMs * 1000, false, 1000);
+    const lane = host.lane("team/app");
+    const scheduled = {
+      compressedStart: (span: number) => span * 1_000_000,
+      compressedEnd: (span: number) => (span + 1) * 1_000_000,
+    } as ScheduledLayer;
+    const spans = [0, 1, 2, 3].map((span) =>
+      new PendingSpan(scheduled, span, "prefetch")
+    );
+    for (const pending of spans) {
+      pending.source = { host: "example.org" } as SpanSource;
+    }
+    const request = makeRequest(lane, spans);
+    lane.requests.add(request);
+    lane.queues.demand.add(new PendingSpan(scheduled, 9, "demand"));
+    host.yieldToReaders();
+    return request.abort.signal.aborted;
+  };
+  assert.ok(isInterrupted(12_500), "80 ms a span");
+  assert.ok(!isInterrupted(200_000), "5 ms a span");
 });
