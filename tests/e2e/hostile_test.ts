@@ -116,11 +116,12 @@ class Victim implements AsyncDisposable {
     image: Image,
     layer: LayerBlob = image.layers[0]!,
   ): Promise<{ served: boolean; ms: number }> {
+    const parent = await this.#unpackBelow(image, layer);
     const key = `extract-${++this.#keys}`;
     const started = performance.now();
     let served = false;
     try {
-      await this.snapshots.prepare(key, "", {
+      await this.snapshots.prepare(key, parent, {
         labels: {
           "containerd.io/snapshot.ref": chainOf(image, layer),
           "containerd.io/snapshot/cri.image-ref":
@@ -136,6 +137,24 @@ class Victim implements AsyncDisposable {
       served = true;
     }
     return { served, ms: performance.now() - started };
+  }
+
+  /** Snapshots of the layers below, as containerd has them when it comes to this one. @returns the parent. */
+  async #unpackBelow({ layers }: Image, layer: LayerBlob): Promise<string> {
+    let parent = "";
+    for (const { diffId } of layers.slice(0, layers.indexOf(layer))) {
+      const name = chainIdOf(parent as Digest | "", diffId);
+      const key = `below-${++this.#keys}`;
+      await this.snapshots.prepare(key, parent);
+      try {
+        await this.snapshots.commit(name, key);
+      } catch (error) {
+        if (!isRpcError(error, "ALREADY_EXISTS")) throw error;
+        await this.snapshots.remove(key);
+      }
+      parent = name;
+    }
+    return parent;
   }
 
   /** The directory a layer is shown in. */
