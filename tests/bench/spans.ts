@@ -88,7 +88,7 @@ async function serve(bench: Bench): Promise<Served> {
   const reference = parseReference(`${bench.host}/${REPOSITORY}:1`);
   const layer = await store.add(
     bench.layer.digest,
-    bench.ztocBytes,
+    bench.ztocBytes.slice(), // goes to a Worker
     new RegistryBlobs(bench.client, `${root}/ingest`).source(
       reference,
       bench.layer.digest,
