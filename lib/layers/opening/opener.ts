@@ -85,7 +85,8 @@ export class LayerOpener implements Disposable {
     const { share, onFiles } = options;
     if (small) return await this.#here(share, () => makeLayer(order, onFiles));
     const done = await this.#run({ kind: "layer", order }, share, costBytes);
-    onFiles(done.files);
+    const { isNew, files } = done.files;
+    onFiles({ isNew, files: files.map((file) => ({ ...file, isSole: true })) });
     return done.layer;
   }
 

@@ -22,6 +22,7 @@ import {
   preadFully,
   readWholeFile,
 } from "../../host/os/mod.ts";
+import { freeBuffer } from "../../host/memory/mod.ts";
 import type { SpanTable, ZtocEntry } from "../../formats/ztoc/mod.ts";
 
 /** Whether the file holds exactly these bytes. */
@@ -102,6 +103,8 @@ export interface NewFile {
   readonly name: string;
   /** Its contents. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Nothing else uses the buffer of `bytes`: its memory is returned once they are written. */
+  readonly isSole?: true;
 }
 
 /** What is new in a layer's folder. */
@@ -120,9 +123,10 @@ export async function saveFiles(
   files: readonly NewFile[],
 ): Promise<void> {
   await Promise.all(
-    files.map(({ name, bytes }) =>
-      writeWhole(`${folder}/${name}`, bytes, { sync: "data" })
-    ),
+    files.map(async ({ name, bytes, isSole = false }) => {
+      await writeWhole(`${folder}/${name}`, bytes, { sync: "data" });
+      if (isSole) freeBuffer(bytes.buffer);
+    }),
   );
   await putOnDisk(folder);
 }
