@@ -41,6 +41,7 @@ const SIDE_BY_SIDE = [
   "tests/integration/layers/spans/whole_layer_test.ts",
   "tests/e2e/lazy_test.ts",
   "tests/e2e/order_test.ts",
+  "tests/e2e/replay_test.ts",
   "tests/integration/layers/serving/torn_test.ts",
   "tests/e2e/peer_test.ts",
   "tests/e2e/offline_test.ts",

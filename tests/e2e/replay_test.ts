@@ -1,0 +1,59 @@
+/** A container that starts from a pack alone: its registry gives no byte of the layers. */
+import assert from "node:assert/strict";
+import { gunzipSync } from "node:zlib";
+import { ctrRun } from "../support/host/mod.ts";
+import { pauseImage, pushImage } from "../support/images/mod.ts";
+import {
+  addLoadOrder,
+  type WantedRange,
+} from "../support/images/load_order.ts";
+import { startRegistry } from "../support/registry/mod.ts";
+import { buildIndex, LazyHost } from "./host.ts";
+
+const PIECE = 256 * 1024;
+
+Deno.test("a container starts from its pack while the registry gives nothing of its layers, and after a restart from its spans", async () => {
+  await using registry = startRegistry();
+  const built = pauseImage();
+  const image = `${registry.host}/pause:1`;
+  await pushImage(registry.host, "pause:1", built);
+  await buildIndex("--min-layer-size", "0", "--span-size", "512KiB", image);
+  const ranges = built.layers.flatMap(({ bytes }, layer): WantedRange[] => {
+    const tar = gunzipSync(bytes);
+    return Array.from({ length: Math.ceil(tar.length / PIECE) }, (_, i) => ({
+      ...{ layer, offset: i * PIECE },
+      bytes: new Uint8Array(tar.subarray(i * PIECE, (i + 1) * PIECE)),
+    }));
+  });
+  addLoadOrder(registry, "pause", built, ranges);
+  const digests = built.layers.map(({ digest }) => digest);
+  let withheld = true;
+  registry.intercept = (path) =>
+    withheld && digests.some((digest) => path.includes(digest))
+      ? new Response(null, { status: 503 })
+      : null;
+  await using host = await LazyHost.start({
+    config: `
+[pull_modes.soci_v1]
+enable = true
+[background_fetch]
+disable = true
+[load_order]
+unpinned = true
+`,
+  });
+  await host.pull(image);
+  const echo = (id: string) =>
+    ctrRun(host.containerd, {
+      ...{ image, id, snapshotter: "soci" },
+      args: ["/bin/busybox", "sha256sum", "/bin/busybox"],
+    });
+  const first = await echo("packed");
+  assert.equal(first.code, 0, `${first.stderr}\n${host.logs()}`);
+  withheld = false;
+  await host.stopDaemon();
+  await host.startDaemon();
+  await host.reconnected();
+  const second = await echo("spans");
+  assert.equal(second.stdout, first.stdout, `${second.stderr}\n${host.logs()}`);
+});
