@@ -24,10 +24,11 @@ use([
 ]);
 
 // Without a browser nobody knows how wide text is. Wide fonts are expected, so that nothing is cut off.
+const textWidth = (text: string, size: number) => text.length * size * 0.62;
 setPlatformAPI({
   measureText(text, font = "12px") {
     const size = Number(/(\d+)px/.exec(font)?.[1] ?? 12);
-    return { width: text.length * size * 0.62 };
+    return { width: textWidth(text, size) };
   },
 });
 
@@ -56,6 +57,9 @@ const WIDTH = 900;
 const HEAD_HEIGHT = 110;
 const BAR_HEIGHT = 18;
 const GROUP_GAP = 14;
+const LEGEND_ROW = 22;
+/** What a name in the legend takes beside its text, pixels. */
+const LEGEND_SYMBOL = 45;
 /** Distinct for colour-blind readers (Okabe and Ito). */
 const COLOURS = [
   ...["#0072b2", "#e69f00", "#009e73", "#cc79a7"],
@@ -67,11 +71,14 @@ export function chart(
   { title, unit, groups, series, line, stacked = false, marks }: Chart,
 ): string {
   const groupHeight = (stacked ? 1 : series.length) * BAR_HEIGHT;
+  const names = [...series, ...marks === undefined ? [] : [marks]];
+  const moreHeight = LEGEND_ROW * (legendRows(names) - 1);
   const drawing = init(null, null, {
     renderer: "svg",
     ssr: true,
     width: WIDTH,
-    height: HEAD_HEIGHT + groups.length * (groupHeight + GROUP_GAP),
+    height: HEAD_HEIGHT + moreHeight +
+      groups.length * (groupHeight + GROUP_GAP),
   });
   const drawn = (value: number) =>
     Number.isFinite(value) ? Number(value.toPrecision(3)) : null;
@@ -84,7 +91,7 @@ export function chart(
     grid: {
       left: 12,
       right: 60,
-      top: 66,
+      top: 66 + moreHeight,
       bottom: 28,
       outerBoundsMode: "same",
       outerBoundsContain: "axisLabel",
@@ -133,4 +140,19 @@ function across(value: number) {
     lineStyle: { color: "#444444", type: "dashed" },
     data: [{ xAxis: value }],
   };
+}
+
+/** Rows of names that the legend takes. */
+function legendRows(series: readonly Series[]): number {
+  let rows = 1;
+  let at = 0;
+  for (const { name } of series) {
+    const width = textWidth(name, 12) + LEGEND_SYMBOL;
+    if (at > 0 && at + width > WIDTH) {
+      rows++;
+      at = 0;
+    }
+    at += width;
+  }
+  return rows;
 }
