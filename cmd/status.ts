@@ -84,6 +84,7 @@ function describe(status: DaemonStatus): string {
         formatBytes(fetched.backgroundBytes)
       } in the background, in ${fetched.requests} requests`,
     ],
+    ...describePacks(status.packs),
     ...(status.damages ?? []).map(({ path, found, then }) => [
       "damage",
       `${path}: ${found}; ${then}`,
@@ -114,6 +115,19 @@ function describe(status: DaemonStatus): string {
     ).join("  ")
   );
   return [...head, "", ...table].join("\n");
+}
+
+/** Nothing where no pack brought anything. An older daemon does not say. */
+function describePacks(packs: DaemonStatus["packs"] | undefined): string[][] {
+  if (packs === undefined || packs.arrivedBytes === 0) return [];
+  const { arrivedBytes, readBytes, lateReads, lied } = packs;
+  const lies = lied === 0 ? "" : `; ${lied} layers had a pack that lied`;
+  return [[
+    "start packs",
+    `${formatBytes(arrivedBytes)} here ahead, ${
+      formatBytes(readBytes)
+    } of it read, ${lateReads} reads waited for it${lies}`,
+  ]];
 }
 
 function describeTrust({ v1, v2 }: DaemonStatus["trust"]): string {

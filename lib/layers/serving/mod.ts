@@ -28,7 +28,12 @@ export type { Twin } from "./twins.ts";
 export { LayerLifeError, type LayerState, type LayerStep } from "./life.ts";
 export { ReadTimeoutError } from "./patient_reads.ts";
 export { BackgroundFiller, type BackgroundOptions } from "./background.ts";
-export { type LayerStatus, type StoreStatus, storeStatus } from "./status.ts";
+export {
+  type LayerStatus,
+  type PackFigures,
+  type StoreStatus,
+  storeStatus,
+} from "./status.ts";
 export {
   type CacheFigures,
   type FetchFigures,

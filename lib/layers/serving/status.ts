@@ -25,6 +25,18 @@ export interface LayerStatus {
   readonly inodes: number;
 }
 
+/** What start packs brought for the layers that are served, bytes of their tars. */
+export interface PackFigures {
+  /** Written ahead of their spans. */
+  arrivedBytes: number;
+  /** Of those the ones that somebody has read. */
+  readBytes: number;
+  /** Reads that waited for bytes on their way. */
+  lateReads: number;
+  /** Layers that show nothing of their pack any more, because it lied. */
+  lied: number;
+}
+
 /** What a store serves and caches at this moment. */
 export interface StoreStatus {
   /** By slot, ascending. */
@@ -38,6 +50,8 @@ export interface StoreStatus {
     /** Compressed bytes of the layers here that came ahead of readers and were not read yet, evicted ones included. */
     readonly unreadAheadBytes: number;
   };
+  /** What start packs brought. */
+  readonly packs: Readonly<PackFigures>;
 }
 
 /** Spans that are looked at in one step. */
@@ -52,6 +66,7 @@ export async function storeStatus(
   turn: () => Promise<void>,
 ): Promise<StoreStatus> {
   const layers: LayerStatus[] = [];
+  const packs = { arrivedBytes: 0, readBytes: 0, lateReads: 0, lied: 0 };
   let unreadAheadBytes = 0;
   let looked = 0;
   for (const layer of store.all()) {
@@ -62,6 +77,7 @@ export async function storeStatus(
     if (!layer.isServed) continue; // closed meanwhile
     layers.push(layerStatus(layer));
     unreadAheadBytes += layer.reader.unreadAheadBytes;
+    addPack(packs, layer.pack);
     looked += layer.spans.count;
   }
   return {
@@ -69,7 +85,18 @@ export async function storeStatus(
     face: store.face,
     cache: store.cacheFigures(),
     fetched: { ...store.fetched, unreadAheadBytes },
+    packs,
   };
+}
+
+function addPack(
+  sum: PackFigures,
+  { use, lied }: Pick<OpenLayer["pack"], "use" | "lied">,
+): void {
+  sum.arrivedBytes += use.arrivedBytes;
+  sum.readBytes += Math.min(use.readBytes, use.arrivedBytes);
+  sum.lateReads += use.lateReads;
+  sum.lied += Number(lied.aborted);
 }
 
 function layerStatus(layer: OpenLayer): LayerStatus {

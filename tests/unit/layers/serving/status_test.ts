@@ -16,6 +16,10 @@ function layerOf(slot: number, count: number) {
     },
     map: { has: (span: number) => span % 3 === 0 },
     reader: { unreadAheadBytes: 5 },
+    pack: {
+      use: { arrivedBytes: 7, readBytes: 9, lateReads: 1 },
+      lied: AbortSignal.abort(),
+    },
   };
 }
 
@@ -48,6 +52,9 @@ Deno.test("the status of layers of a million spans is taken in steps, between wh
   assert.equal(status.layers[0]!.cachedSpans, 33_334);
   assert.equal(status.layers[0]!.cachedBytes, 333_340);
   assert.equal(status.fetched.unreadAheadBytes, 50);
+  assert.deepEqual(status.packs, {
+    ...{ arrivedBytes: 70, readBytes: 70, lateReads: 10, lied: 10 },
+  });
 });
 
 Deno.test("the status of a few layers is taken at once, and one that closes meanwhile is left out", async () => {
