@@ -23,7 +23,7 @@ const SPAN = spans.compressedEnd(4) - spans.compressedStart(4);
 const PIECE = Math.floor(SPAN / 8);
 const soon = () => AbortSignal.timeout(20_000);
 /** So that what can happen without new bytes has happened. */
-const settle = () => new Promise<void>((resolve) => setTimeout(resolve, 5));
+const settle = () => new Promise<void>((resolve) => setTimeout(resolve, 25));
 
 /** A source that gives the first bytes of each range, and the rest when it is let go. */
 class HeldLine {
@@ -102,7 +102,8 @@ Deno.test("a reader of a span far behind in a prefetched run does not wait for w
   await settle();
   const reader = want(served, "demand", 15);
   await settle();
-  assert.deepEqual(fetches.map(startsAt), [0, 15]);
+  // What was interrupted may go on beside it.
+  assert.deepEqual(fetches.slice(0, 2).map(startsAt), [0, 15]);
   line.let(fetches[1]!);
   await reader;
   line.let("all");
