@@ -213,9 +213,10 @@ Deno.test("a start is recorded page by page on both faces, and its order is publ
       assert.deepEqual(types, [
         undefined,
         SOCI_MEDIA.indexV2,
+        SOCI_MEDIA.companion,
         ORDER_MEDIA.artifact,
       ]);
-      assert.equal(index.manifests[2].digest, listed.digest);
+      assert.equal(index.manifests[3].digest, listed.digest);
     },
   );
   await Deno.remove(folder, { recursive: true });

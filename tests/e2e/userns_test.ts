@@ -141,8 +141,10 @@ async function inside(
   script: string,
 ): Promise<string[]> {
   const execId = `e${crypto.randomUUID().slice(0, 8)}`;
+  // On a busy machine ctr loses what a process has written just before its end.
+  const slowly = `{ ${script}\n}; code=$?; sleep 0.3; exit $code`;
   const text = await host.containerd.ctr(
-    ...["tasks", "exec", "--exec-id", execId, id, "/bin/sh", "-c", script],
+    ...["tasks", "exec", "--exec-id", execId, id, "/bin/sh", "-c", slowly],
   );
   return text.trimEnd().split("\n");
 }
