@@ -126,7 +126,7 @@ Deno.test("a release that does not know the state's schema says so and leaves th
   await using _host = host;
   const { pid } = host;
   for (
-    const [path, known] of [["slots.db", 2], ["snapshotter/metadata.db", 2]]
+    const [path, known] of [["slots.db", 3], ["snapshotter/metadata.db", 2]]
   ) {
     const database = new DatabaseSync(`${host.folder}/root/${path}`);
     database.exec("PRAGMA user_version = 99");
