@@ -40,7 +40,6 @@ const DEBIAN_PACKAGES: readonly DebianPackage[] = [
   ["iptables", "iptables"],
   ["busybox-static", "busybox"],
   ["openssl", "openssl"],
-  ["faketime", "faketime"],
   ["e2fsprogs", "mkfs.ext4"],
   ["python3", "python3"],
   ["patchelf", "patchelf"],

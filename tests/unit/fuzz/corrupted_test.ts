@@ -57,5 +57,6 @@ Deno.test(`${INPUTS} corrupted inputs give a typed error or something consistent
   assert.ok(totals.taken > INPUTS / 50, JSON.stringify(totals));
   assert.ok(totals.refused > INPUTS / 2, JSON.stringify(totals));
   const grown = (most - before) / MIB;
-  assert.ok(grown < 400, `memory grew by ${grown.toFixed(0)} MiB`);
+  // V8 collects when it likes: what this finds is one input that makes gigabytes.
+  assert.ok(grown < 800, `memory grew by ${grown.toFixed(0)} MiB`);
 });
