@@ -43,7 +43,12 @@ import {
   layerJson,
   readBuildFlags,
 } from "./build_flags.ts";
-import { type Command, parseCommandLine, UsageError } from "./command.ts";
+import {
+  type Command,
+  onlyArgument,
+  parseCommandLine,
+  UsageError,
+} from "./command.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
 import { GLOBAL_HELP, StoreSession } from "./store_session.ts";
 import {
@@ -114,10 +119,7 @@ export const buildIndexCommand: Command = {
         ...GLOBAL_OPTIONS,
       },
     });
-    const [name, ...extra] = positionals;
-    if (name === undefined || extra.length > 0) {
-      throw new UsageError("say `build-index IMAGE`");
-    }
+    const name = onlyArgument(positionals, "build-index IMAGE");
     if (values.local && values.to !== undefined) {
       throw new UsageError(
         "--to pushes, --local does not (`convert` makes v2 images here)",

@@ -103,3 +103,18 @@ export function formatBytes(bytes: number): string {
   }
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
+
+/**
+ * The one argument of a command line. @param usage how the command is called, for whoever says none or more.
+ * @throws UsageError
+ */
+export function onlyArgument(
+  positionals: readonly string[],
+  usage: string,
+): string {
+  const [argument, ...extra] = positionals;
+  if (argument === undefined || extra.length > 0) {
+    throw new UsageError(`say \`${usage}\``);
+  }
+  return argument;
+}

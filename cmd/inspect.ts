@@ -14,8 +14,8 @@ import { platformChoice } from "./build_flags.ts";
 import {
   type Command,
   formatBytes,
+  onlyArgument,
   parseCommandLine,
-  UsageError,
 } from "./command.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
 import { Session } from "./session.ts";
@@ -56,10 +56,7 @@ export const inspectCommand: Command = {
         ...GLOBAL_OPTIONS,
       },
     });
-    const [name, ...extra] = positionals;
-    if (name === undefined || extra.length > 0) {
-      throw new UsageError("say `inspect IMAGE`");
-    }
+    const name = onlyArgument(positionals, "inspect IMAGE");
     const choice = platformChoice(values);
     const reference = parseReference(name);
     await using session = await Session.open(values);

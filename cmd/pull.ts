@@ -10,8 +10,8 @@ import { platformFlag } from "./build_flags.ts";
 import {
   type Command,
   formatBytes,
+  onlyArgument,
   parseCommandLine,
-  UsageError,
 } from "./command.ts";
 import { SESSION_OPTIONS } from "./flags.ts";
 import { Progress, type ProgressTask } from "./progress.ts";
@@ -60,10 +60,7 @@ export const pullCommand: Command = {
         ...REGISTRY_OPTIONS,
       },
     });
-    const [image, ...extra] = positionals;
-    if (image === undefined || extra.length > 0) {
-      throw new UsageError("say `pull IMAGE`");
-    }
+    const image = onlyArgument(positionals, "pull IMAGE");
     const reference = parseReference(image);
     const snapshotter = values.snapshotter ??
       Deno.env.get("CONTAINERD_SNAPSHOTTER") ?? "soci";

@@ -19,7 +19,12 @@ import {
 } from "../lib/formats/oci/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
 import { platformChoice } from "./build_flags.ts";
-import { type Command, parseCommandLine, UsageError } from "./command.ts";
+import {
+  type Command,
+  onlyArgument,
+  parseCommandLine,
+  UsageError,
+} from "./command.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
 import { GLOBAL_HELP, StoreSession } from "./store_session.ts";
 import {
@@ -78,10 +83,7 @@ export const pushCommand: Command = {
         ...GLOBAL_OPTIONS,
       },
     });
-    const [name, ...extra] = positionals;
-    if (name === undefined || extra.length > 0) {
-      throw new UsageError("say `push IMAGE`");
-    }
+    const name = onlyArgument(positionals, "push IMAGE");
     const existing = EXISTING.find((mode) => mode === values["existing-index"]);
     if (existing === undefined) {
       throw new UsageError(

@@ -3,7 +3,7 @@
  * @module
  */
 import { isMountPoint, unmount } from "../lib/host/mounting/mod.ts";
-import { type Command, parseCommandLine, UsageError } from "./command.ts";
+import { type Command, onlyArgument, parseCommandLine } from "./command.ts";
 
 const HELP = `
 Unmount a directory that \`soci-deno mount\` filled. The mounting process then ends by itself.
@@ -17,10 +17,7 @@ export const umountCommand: Command = {
   help: HELP,
   async run(args) {
     const { positionals } = parseCommandLine({ args, allowPositionals: true });
-    const [directory, ...extra] = positionals;
-    if (directory === undefined || extra.length > 0) {
-      throw new UsageError("say `umount DIR`");
-    }
+    const directory = onlyArgument(positionals, "umount DIR");
     const target = await Deno.realPath(directory);
     if (!isMountPoint(target)) {
       console.error(`soci-deno umount: nothing is mounted at ${target}`);

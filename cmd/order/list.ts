@@ -5,8 +5,8 @@ import { platformFlag } from "../build_flags.ts";
 import {
   type Command,
   formatBytes,
+  onlyArgument,
   parseCommandLine,
-  UsageError,
 } from "../command.ts";
 import {
   REGISTRY_HELP,
@@ -41,10 +41,7 @@ export const orderListCommand: Command = {
         ...REGISTRY_OPTIONS,
       },
     });
-    const [name, ...extra] = positionals;
-    if (name === undefined || extra.length > 0) {
-      throw new UsageError("say `order list IMAGE`");
-    }
+    const name = onlyArgument(positionals, "order list IMAGE");
     const reference = parseReference(name);
     using client = registryClient(values, reference.host);
     const { signal } = new AbortController();

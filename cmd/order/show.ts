@@ -14,8 +14,8 @@ import { parseReference } from "../../lib/remote/registry/mod.ts";
 import {
   type Command,
   formatBytes,
+  onlyArgument,
   parseCommandLine,
-  UsageError,
 } from "../command.ts";
 import {
   REGISTRY_HELP,
@@ -58,10 +58,7 @@ export const orderShowCommand: Command = {
         ...REGISTRY_OPTIONS,
       },
     });
-    const [path, ...extra] = positionals;
-    if (path === undefined || extra.length > 0) {
-      throw new UsageError("say `order show RECORDING`");
-    }
+    const path = onlyArgument(positionals, "order show RECORDING");
     const recording = await readRecording(path);
     const ztocs = values["no-files"]
       ? recording.layers.map(() => null)
