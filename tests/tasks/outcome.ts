@@ -6,6 +6,8 @@ export interface TimedTest {
   readonly name: string;
   readonly seconds: number;
   readonly skipped: boolean;
+  /** What it failed with, its steps' errors included; null when it did not fail. */
+  readonly failure: string | null;
 }
 
 /** How many tests there were of each kind. */
@@ -15,14 +17,18 @@ export interface Counts {
   readonly skipped: number;
 }
 
+/** Without colours. */
+function plain(output: string): string {
+  // deno-lint-ignore no-control-regex
+  return output.replace(/\x1b\[[0-9;]*m/g, "");
+}
+
 /**
  * Reads `ok | 12 passed (3 steps) | 0 failed | 1 ignored (2s)`, the last such line.
  * @returns null when there is none: the runner died before its end.
  */
 export function readCounts(output: string): Counts | null {
-  // deno-lint-ignore no-control-regex
-  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
-  const line = plain.split("\n").findLast((text) =>
+  const line = plain(output).split("\n").findLast((text) =>
     /^(ok|FAILED) \| \d+ passed/.test(text)
   );
   if (line === undefined) return null;
@@ -49,10 +55,34 @@ export function readReport(xml: string): readonly TimedTest[] {
       name: unescaped(value("name") ?? ""),
       seconds: Number(time),
       skipped: body.includes("<skipped"),
+      failure: failureIn(body),
     });
   }
   const names = new Set(found.map((one) => `${one.file}\n${one.name}`));
-  return found.filter(({ file, name }) => !isStep(file, name, names));
+  const isStepOfOne = found.map(({ file, name }) => isStep(file, name, names));
+  const steps = found.filter((_, i) => isStepOfOne[i]);
+  return found.filter((_, i) => !isStepOfOne[i]).map((test) =>
+    test.failure === null ? test : withStepsErrors(test, steps)
+  );
+}
+
+function failureIn(body: string): string | null {
+  const [, text] = body.match(/<failure[^>]*>([\s\S]*?)<\/failure>/) ?? [];
+  return text === undefined ? null : unescaped(text);
+}
+
+/** A test whose step failed says no more than that; the step says why. */
+function withStepsErrors(
+  test: TimedTest,
+  steps: readonly TimedTest[],
+): TimedTest {
+  const of = steps.filter(({ file, name, failure }) =>
+    failure !== null && file === test.file &&
+    name.startsWith(`${test.name} > `)
+  ).map(({ name, failure }) =>
+    `${name.slice(test.name.length + 3)}: ${failure}`
+  );
+  return of.length === 0 ? test : { ...test, failure: of.join("\n") };
 }
 
 /** A step is listed as a test of its own, `<test> > <step>`. */
@@ -101,4 +131,18 @@ export function slowest(tests: readonly TimedTest[], count: number): string {
 export function readReasons(output: string): ReadonlyMap<string, string> {
   const lines = output.matchAll(/^skipped: (.*) \(because (.*)\)$/gm);
   return new Map([...lines].map(([, name = "", why = ""]) => [name, why]));
+}
+
+/**
+ * The file that a test ran from, as the output tells it: the report names the place of the call, which may be
+ * a helper's. Null where the output does not tell.
+ */
+export function originOf(test: string, output: string): string | null {
+  let file: string | null = null;
+  for (const line of plain(output).split("\n")) {
+    const [, running] = line.match(/^running \d+ tests? from (\S+)$/) ?? [];
+    if (running !== undefined) file = running;
+    if (line.startsWith(`${test} ...`)) return file;
+  }
+  return null;
 }

@@ -2,7 +2,9 @@
  * `deno task test`: installs the real parts the tests talk to (containerd, runc, a registry, image
  * tools), then runs the unit tests side by side in processes of their own, then those of the others that
  * do not disturb each other, then the rest one by one.
- * Closes with the slowest tests, the reason of each skip, and one line: `N passed, N failed, N skipped`.
+ * Closes with the slowest tests, the reason of each skip, what failed and why, and one line: `N passed, N
+ * failed, N skipped`. In a whole run the files of tests that failed run a second time, alone; a test that passes
+ * then counts as passed and is told as one that did not at first.
  *
  * Arguments narrow the run, paths first, then flags for `deno test`:
  * `deno task test tests/unit/formats tests/e2e/lazy_test.ts --filter index`. A runner that dies or
@@ -19,8 +21,14 @@ import {
   readReasons,
   readReport,
   slowest,
-  type TimedTest,
 } from "./outcome.ts";
+import {
+  countAgain,
+  describeFailures,
+  failuresOf,
+  filesToTryAgain,
+  type Outcome,
+} from "./second_try.ts";
 import { deal, select, type Selection } from "./storeys.ts";
 
 /** Debian packages the integration and end-to-end tests use, and a program each one brings. */
@@ -52,14 +60,9 @@ const PROCESSES = 4;
 const LAST_WORDS_MS = 10_000;
 /** What a runner has written is read so long after its end, ms. */
 const LAST_OUTPUT_MS = 2_000;
+/** Later no file gets a second try: CI has 25 minutes. */
+const LAST_SECOND_TRY_MS = 22.5 * 60_000;
 const ROOT = new URL("../../", import.meta.url).pathname;
-
-/** What one `deno test` did. */
-interface Outcome {
-  readonly counts: Counts;
-  readonly tests: readonly TimedTest[];
-  readonly reasons: ReadonlyMap<string, string>;
-}
 
 /** Runs one storey, in one process or in several side by side. */
 async function runStorey(selection: Selection): Promise<readonly Outcome[]> {
@@ -135,21 +138,43 @@ async function run(
     clearTimeout(last);
     const told = readCounts(output);
     let counts = told ?? { passed: 0, failed: 0, skipped: 0 };
-    if (hangs || told === null || (code !== 0 && told.failed === 0)) {
+    const died = hangs || told === null || (code !== 0 && told.failed === 0);
+    if (died) {
       counts = { ...counts, failed: counts.failed + 1 };
       const why = hangs
         ? `was stopped after ${storey.limitMs / 60_000} minutes`
         : `ended by ${signal ?? `code ${code}`} before its end`;
       console.log(`the runner of ${storey.name} tests ${why}`);
     }
+    const tests = readReport(await Deno.readTextFile(report));
+    const failed = tests.filter(({ failure }) => failure !== null).length;
     return {
       counts,
-      tests: readReport(await Deno.readTextFile(report)),
+      tests,
       reasons: readReasons(output),
+      paths,
+      // A file that throws while it is loaded is counted, and is no test.
+      died: died || counts.failed > failed,
+      output,
     };
   } finally {
     await Deno.remove(report);
   }
+}
+
+/** Runs files once more, one after the other. */
+async function tryAgain(
+  files: readonly string[],
+): Promise<ReadonlyMap<string, Outcome>> {
+  const again = new Map<string, Outcome>();
+  for (const file of files) {
+    if (performance.now() > LAST_SECOND_TRY_MS) break;
+    console.log(`once more, alone: ${file}`);
+    for (const selection of select([file])) {
+      again.set(file, await run(selection, "live"));
+    }
+  }
+  return again;
 }
 
 /** Lists the skips. @returns how many of them have no reason. */
@@ -189,11 +214,27 @@ async function main(args: readonly string[]): Promise<number> {
   for (const selection of selections) {
     outcomes.push(...await runStorey(selection));
   }
+  const again = await tryAgain(
+    args.length === 0 ? filesToTryAgain(outcomes) : [],
+  );
+  const counted = outcomes.map((outcome) => countAgain(outcome, again));
   console.log(`\nthe ${SLOWEST} slowest tests:`);
   console.log(slowest(outcomes.flatMap(({ tests }) => tests), SLOWEST));
   const silent = tellSkips(outcomes);
   const sum = (kind: keyof Counts) =>
-    outcomes.reduce((all, { counts }) => all + counts[kind], 0);
+    counted.reduce((all, { counts }) => all + counts[kind], 0);
+  const passedThen = counted.flatMap((one) => one.passedThen);
+  if (passedThen.length > 0) {
+    console.log("failed at first, and passed alone:");
+    console.log(describeFailures(passedThen));
+  }
+  const names = new Set(passedThen.map(({ name }) => name));
+  const failures = outcomes.flatMap(failuresOf)
+    .filter(({ name }) => !names.has(name));
+  if (failures.length > 0) {
+    console.log("failed:");
+    console.log(describeFailures(failures));
+  }
   const passed = sum("passed");
   const failed = sum("failed") + silent;
   console.log(`${passed} passed, ${failed} failed, ${sum("skipped")} skipped`);

@@ -4,9 +4,9 @@ import { COUNTER, type LinkOptions, type LinkReady } from "./messages.ts";
 export interface Link extends AsyncDisposable {
   /** `127.0.0.1:<port>`: use it in place of the server's address. */
   readonly host: string;
-  /** Payload that has arrived at the client. */
+  /** Payload sent to the client: all that has arrived there, at least. */
   bytes(): number;
-  /** Payload that has arrived at the server. */
+  /** Payload sent to the server: all that has arrived there, at least. */
   bytesUp(): number;
   /** Connections accepted so far. */
   connections(): number;

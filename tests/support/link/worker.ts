@@ -54,9 +54,10 @@ async function carry(
     underway += count;
     tail = tail.then(async () => {
       await sleepUntil(arrivesAt);
+      // First: whoever has received it may ask for the count before this thread goes on.
+      counter(count);
       await writeAll(to, buffer.subarray(0, count));
       underway -= count;
-      counter(count);
     });
     // If the receiver has hung up, send nothing more. The error is reported when `tail` is awaited.
     tail.catch(() => broken = true);

@@ -1,10 +1,18 @@
 import assert from "node:assert/strict";
 import {
+  originOf,
   readCounts,
   readReasons,
   readReport,
   slowest,
 } from "../../tasks/outcome.ts";
+import {
+  countAgain,
+  describeFailures,
+  failuresOf,
+  filesToTryAgain,
+  type Outcome,
+} from "../../tasks/second_try.ts";
 import { deal, select, STOREYS } from "../../tasks/storeys.ts";
 
 function chosen(...args: string[]) {
@@ -160,7 +168,7 @@ Deno.test("the slowest tests come first, no more than asked for", () => {
 });
 
 Deno.test("a test that a helper made is listed without the helper's file", () => {
-  const test = { name: "a", seconds: 1, skipped: false };
+  const test = { name: "a", seconds: 1, skipped: false, failure: null };
   const file = "./tests/support/test_unless.ts";
   assert.equal(slowest([{ ...test, file }], 1), "   1.0 s  a");
 });
@@ -171,4 +179,90 @@ Deno.test("reasons are read by the test's name", () => {
   assert.deepEqual([...readReasons(output)], [
     ["a (b) test", "no EROFS: mount(2): EINVAL (22)"],
   ]);
+});
+
+Deno.test("a failed test tells its error, or its steps' errors", () => {
+  assert.deepEqual(readReport(REPORT).map(({ failure }) => failure), [
+    null,
+    null,
+    'Error: time="1.0"',
+  ]);
+  const [test] = readReport(`
+    <testcase name="a" classname="./a_test.ts" time="2.500">
+      <failure message="1 test step failed">1 test step failed.</failure>
+    </testcase>
+    <testcase name="a &gt; b" classname="./a_test.ts" time="2.500">
+      <failure message="x">Error: x</failure>
+    </testcase>`);
+  assert.equal(test?.failure, "b: Error: x");
+});
+
+Deno.test("the file of a test is read from the output, also where a helper made the test", () => {
+  const output =
+    "running 1 test from ./a_test.ts\nfrom a ... \x1b[31mFAILED\x1b[0m (1ms)\nrunning 1 test from ./b_test.ts\nfrom b ... ok\n";
+  assert.equal(originOf("from a", output), "./a_test.ts");
+  assert.equal(originOf("from b", output), "./b_test.ts");
+  assert.equal(originOf("other", output), null);
+});
+
+/** A run of two tests of two files, of which those named failed. */
+function ran(failed: readonly string[], more: Partial<Outcome> = {}): Outcome {
+  const tests = ["a", "b"].map((name) => ({
+    file: "./helper.ts",
+    name,
+    seconds: 1,
+    skipped: false,
+    failure: failed.includes(name) ? `Error: ${name}` : null,
+  }));
+  return {
+    counts: { passed: 2 - failed.length, failed: failed.length, skipped: 0 },
+    tests,
+    reasons: new Map(),
+    paths: ["tests/a_test.ts", "tests/b_test.ts"],
+    died: false,
+    output: ["a", "b"].map((name) =>
+      `running 1 test from ./tests/${name}_test.ts\n${name} ... done`
+    ).join("\n"),
+    ...more,
+  };
+}
+
+Deno.test("a test that fails and passes alone counts as passed, and is told; one that fails twice has failed", () => {
+  const first = ran(["a", "b"]);
+  assert.deepEqual(filesToTryAgain([first, ran([])]), [
+    "./tests/a_test.ts",
+    "./tests/b_test.ts",
+  ]);
+  const again = new Map([
+    ["./tests/a_test.ts", ran([])],
+    ["./tests/b_test.ts", ran(["b"])],
+  ]);
+  const { counts, passedThen } = countAgain(first, again);
+  assert.deepEqual(counts, { passed: 1, failed: 1, skipped: 0 });
+  assert.equal(
+    describeFailures(passedThen),
+    "  a (./tests/a_test.ts)\n    Error: a",
+  );
+  assert.deepEqual(countAgain(first, new Map()).counts, first.counts);
+});
+
+Deno.test("many failures are no chance: no file gets a second try", () => {
+  const all = Array.from({ length: 4 }, () => ran(["a", "b"]));
+  assert.deepEqual(filesToTryAgain(all), []);
+});
+
+Deno.test("a runner that died of one file is tried again; it passed if all of the file did", () => {
+  const died = ran([], {
+    counts: { passed: 0, failed: 1, skipped: 0 },
+    tests: [],
+    paths: ["tests/a_test.ts"],
+    died: true,
+  });
+  assert.deepEqual(filesToTryAgain([died]), ["tests/a_test.ts"]);
+  const again = (second: Outcome) =>
+    countAgain(died, new Map([["tests/a_test.ts", second]])).counts;
+  assert.deepEqual(again(ran([])), { passed: 1, failed: 0, skipped: 0 });
+  assert.deepEqual(again(ran(["a"])), died.counts);
+  assert.deepEqual(again(ran([], { died: true })), died.counts);
+  assert.equal(failuresOf({ ...died, paths: ["a", "b"] })[0]?.file, null);
 });
