@@ -11,6 +11,7 @@ import { logger } from "../lib/telemetry/mod.ts";
 import { UsageError } from "./command.ts";
 import type { SessionValues } from "./flags.ts";
 import { startLogs } from "./logs.ts";
+import { StopSignal } from "./stop_signal.ts";
 import { parseDuration } from "./table.ts";
 
 const DEFAULT_ADDRESS = "/run/containerd/containerd.sock";
@@ -66,15 +67,10 @@ export class Session implements AsyncDisposable {
         `--timeout: "${timeout}" is no duration (write 30s or 5m)`,
       );
     }
-    const stop = new AbortController();
-    for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      const abort = () => stop.abort(new Error(`interrupted by ${signal}`));
-      Deno.addSignalListener(signal, abort);
-      this.stack.defer(() => Deno.removeSignalListener(signal, abort));
-    }
+    const stop = this.stack.use(new StopSignal());
     if (timeoutMs > 0) {
       const timer = setTimeout(
-        () => stop.abort(new Error(`not done within ${timeout}`)),
+        () => stop.end(new Error(`not done within ${timeout}`)),
         timeoutMs,
       );
       this.stack.defer(() => clearTimeout(timer));

@@ -13,6 +13,7 @@ import {
   REGISTRY_OPTIONS,
   registryClient,
 } from "../registry_flags.ts";
+import { StopSignal } from "../stop_signal.ts";
 import { table } from "../table.ts";
 
 const HELP = `
@@ -44,7 +45,8 @@ export const orderListCommand: Command = {
     const name = onlyArgument(positionals, "order list IMAGE");
     const reference = parseReference(name);
     using client = registryClient(values, reference.host);
-    const { signal } = new AbortController();
+    using stop = new StopSignal();
+    const { signal } = stop;
     const platform = platformFlag(values.platform);
     const image = await openOrderedImage(client, reference, platform, signal);
     const orders = await listOrders(

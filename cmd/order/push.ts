@@ -36,6 +36,7 @@ import {
   registryClient,
 } from "../registry_flags.ts";
 import { daemonRoot, DEFAULT_ROOT } from "../root.ts";
+import { StopSignal } from "../stop_signal.ts";
 import { readRecording, shareFlag, workloadFlag } from "./common.ts";
 
 const HELP = `
@@ -152,7 +153,8 @@ export const orderPushCommand: Command = {
       : await Promise.all(files.map(readRecording));
     const recording = mergeRecordings(recordings, { minSupport, workload });
     using client = registryClient(values, reference.host);
-    const { signal } = new AbortController();
+    using stop = new StopSignal();
+    const { signal } = stop;
     const platform = recording.platform === ""
       ? undefined
       : parsePlatform(recording.platform);

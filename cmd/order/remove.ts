@@ -13,6 +13,7 @@ import {
   REGISTRY_OPTIONS,
   registryClient,
 } from "../registry_flags.ts";
+import { StopSignal } from "../stop_signal.ts";
 import { digestArgument } from "../store_session.ts";
 import { workloadFlag } from "./common.ts";
 
@@ -54,7 +55,8 @@ export const orderRemoveCommand: Command = {
     );
     const reference = parseReference(name);
     using client = registryClient(values, reference.host);
-    const { signal } = new AbortController();
+    using stop = new StopSignal();
+    const { signal } = stop;
     const platform = platformFlag(values.platform);
     const image = await openOrderedImage(client, reference, platform, signal);
     const orders = await listOrders(image, signal, () => {});

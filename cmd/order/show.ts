@@ -22,6 +22,7 @@ import {
   REGISTRY_OPTIONS,
   registryClient,
 } from "../registry_flags.ts";
+import { StopSignal } from "../stop_signal.ts";
 import { table } from "../table.ts";
 import { readRecording } from "./common.ts";
 
@@ -85,7 +86,8 @@ async function ztocsOf(
 ) {
   const reference = parseReference(name);
   using client = registryClient(values, reference.host);
-  const { signal } = new AbortController();
+  using stop = new StopSignal();
+  const { signal } = stop;
   const platform = recording.platform === ""
     ? undefined
     : parsePlatform(recording.platform);

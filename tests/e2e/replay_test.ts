@@ -12,9 +12,9 @@ import { buildIndex, LazyHost } from "./host.ts";
 
 const PIECE = 256 * 1024;
 
-Deno.test("a container starts from its pack while the registry gives nothing of its layers, and after a restart from its spans", async () => {
+Deno.test("a container starts from the pack of the workload that its image names while the registry gives nothing of its layers, and after a restart from its spans", async () => {
   await using registry = startRegistry();
-  const built = pauseImage();
+  const built = pauseImage({ labels: { "soci-deno.workload": "web" } });
   const image = `${registry.host}/pause:1`;
   await pushImage(registry.host, "pause:1", built);
   await buildIndex("--min-layer-size", "0", "--span-size", "512KiB", image);
@@ -25,7 +25,8 @@ Deno.test("a container starts from its pack while the registry gives nothing of 
       bytes: new Uint8Array(tar.subarray(i * PIECE, (i + 1) * PIECE)),
     }));
   });
-  addLoadOrder(registry, "pause", built, ranges);
+  addLoadOrder(registry, "pause", built, ranges.slice(0, 1));
+  addLoadOrder(registry, "pause", built, ranges, { workload: "web" });
   const digests = built.layers.map(({ digest }) => digest);
   let withheld = true;
   registry.intercept = (path) =>

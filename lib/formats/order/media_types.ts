@@ -18,6 +18,9 @@ export const ORDER_ANNOTATION = {
   pins: "soci-deno.load-orders",
 } as const;
 
+/** The label of an image's configuration that names the workload it is for. */
+export const WORKLOAD_CONFIG_LABEL = "soci-deno.workload";
+
 /** The workload of a load order that names none. */
 export const DEFAULT_WORKLOAD = "default";
 

@@ -65,6 +65,7 @@ export {
   isWorkload,
   ORDER_ANNOTATION,
   ORDER_MEDIA,
+  WORKLOAD_CONFIG_LABEL,
 } from "./media_types.ts";
 export {
   type LoadOrder,

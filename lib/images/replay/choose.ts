@@ -1,4 +1,9 @@
-import { formatPlatform, hostPlatform } from "../../formats/oci/mod.ts";
+import {
+  hostPlatform,
+  matchPlatform,
+  parsePlatform,
+  PlatformError,
+} from "../../formats/oci/mod.ts";
 import { DEFAULT_WORKLOAD, isWorkload } from "../../formats/order/mod.ts";
 import type { FoundOrder } from "../../remote/image/mod.ts";
 import type { Repository } from "../../remote/registry/mod.ts";
@@ -10,6 +15,8 @@ export const WORKLOAD_LABEL = "containerd.io/snapshot/soci-deno.workload";
 export interface WorkloadWish {
   /** Of the Prepare. */
   readonly labels: Readonly<Record<string, string>>;
+  /** What the image's configuration names; null: nothing. */
+  readonly imageWorkload: string | null;
   /** Of the image. */
   readonly repository: Repository;
   /** From the configuration: patterns of host and repository, and the workload of images that fit. */
@@ -18,12 +25,15 @@ export interface WorkloadWish {
   readonly fits: (repository: Repository, pattern: string) => boolean;
 }
 
-/** The workload that is meant: what a label says, else the first pattern that fits, else the default one. */
+/**
+ * The workload that is meant: what the snapshot's label says, else what the image says of itself, else the
+ * first pattern that fits, else the default one.
+ */
 function workloadOf(
-  { labels, repository, workloads, fits }: WorkloadWish,
+  { labels, imageWorkload, repository, workloads, fits }: WorkloadWish,
 ): string {
-  const said = labels[WORKLOAD_LABEL];
-  if (isWorkload(said)) return said;
+  const said = [labels[WORKLOAD_LABEL], imageWorkload].find(isWorkload);
+  if (said !== undefined) return said;
   const found = workloads.find(([pattern]) => fits(repository, pattern));
   return found?.[1] ?? DEFAULT_WORKLOAD;
 }
@@ -38,9 +48,8 @@ export function chooseOrder(
   wish: WorkloadWish,
   isUsable: (order: FoundOrder) => boolean = () => true,
 ): FoundOrder | null {
-  const here = formatPlatform(hostPlatform());
   const usable = orders.filter((order) =>
-    isUsable(order) && fitsHere(order.platform, here)
+    isUsable(order) && fitsHere(order.platform)
   ).toSorted((a, b) => Number(b.isPinned) - Number(a.isPinned));
   const wanted = workloadOf(wish);
   const of = (workload: string) =>
@@ -48,8 +57,14 @@ export function chooseOrder(
   return of(wanted) ?? of(DEFAULT_WORKLOAD);
 }
 
-/** A platform without a variant stands for all of them. */
-function fitsHere(platform: string, here: string): boolean {
-  return platform === "" || platform === here ||
-    here.startsWith(`${platform}/`) || platform.startsWith(`${here}/`);
+/** The variant is the image's, which was chosen for this machine. What names none stands for all. */
+function fitsHere(platform: string): boolean {
+  if (platform === "") return true;
+  try {
+    const offered = parsePlatform(platform);
+    return matchPlatform({ ...offered, ...hostPlatform() }, offered);
+  } catch (error) {
+    if (error instanceof PlatformError) return false;
+    throw error;
+  }
 }

@@ -91,7 +91,11 @@ export class Replays implements Disposable {
     const { unpinned, maxBytes, workloads } = this.#options;
     const order = chooseOrder(
       image.orders,
-      { labels, workloads, fits: this.#fits, repository: image.reference },
+      {
+        ...{ labels, workloads, fits: this.#fits },
+        imageWorkload: image.workload,
+        repository: image.reference,
+      },
       ({ descriptor }) => !this.#waste.isWasteful(descriptor.digest),
     );
     if (order === null) return null;

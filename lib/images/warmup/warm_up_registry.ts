@@ -41,7 +41,6 @@ export async function warmUpRegistry(wanted: () => boolean): Promise<void> {
   };
   using client = new RegistryClient({ fetch: answer, logged: false });
   const reference = parseReference(`${HOST}/image@${digest}`);
-  const { signal } = new AbortController();
   for (let round = 0; round < ROUNDS; round++) {
     await new Promise((resolve) => setTimeout(resolve, 0));
     if (!wanted()) return;
@@ -49,13 +48,13 @@ export async function warmUpRegistry(wanted: () => boolean): Promise<void> {
       client,
       reference,
       digest,
-      { v1: true, v2: true, signal },
+      { v1: true, v2: true },
     );
     if (index === null) return;
     await Promise.all(layers.map(async ({ descriptor }) => {
       const ztoc = ztocForLayer(index.index, descriptor.digest);
       if (ztoc === null) return;
-      await client.blobBytes(reference, ztoc, { maxBytes: 2 ** 20, signal });
+      await client.blobBytes(reference, ztoc, { maxBytes: 2 ** 20 });
     }));
   }
 }

@@ -4,6 +4,7 @@ import {
   isDigest,
   type Platform,
 } from "../../formats/oci/mod.ts";
+import { isWorkload, WORKLOAD_CONFIG_LABEL } from "../../formats/order/mod.ts";
 import type { LayerSource } from "../content/mod.ts";
 
 /** The most bytes of a config that are looked at; real ones have some kilobytes. */
@@ -17,6 +18,8 @@ export interface ImageConfig {
   readonly platform: Platform | null;
   /** Digests of the uncompressed layers, bottom first; null where there is no such list. */
   readonly diffIds: readonly Digest[] | null;
+  /** The workload that its label names; null where it names none. */
+  readonly workload: string | null;
   /** How long the request took, ms: about one round trip, because a config is small. */
   readonly tookMs: number;
 }
@@ -28,7 +31,13 @@ export async function readConfig(
   signal?: AbortSignal,
 ): Promise<ImageConfig> {
   if (descriptor.size > MAX_CONFIG_BYTES) {
-    return { bytes: null, platform: null, diffIds: null, tookMs: 0 };
+    return {
+      bytes: null,
+      platform: null,
+      diffIds: null,
+      workload: null,
+      tookMs: 0,
+    };
   }
   const asked = performance.now();
   const bytes = await source.bytes(descriptor, { signal });
@@ -39,7 +48,13 @@ export async function readConfig(
   } catch {
     value = {}; // no JSON: it says nothing
   }
-  return { bytes, platform: platformOf(value), diffIds: idsOf(value), tookMs };
+  return {
+    bytes,
+    platform: platformOf(value),
+    diffIds: idsOf(value),
+    workload: workloadOf(value),
+    tookMs,
+  };
 }
 
 function platformOf(
@@ -54,4 +69,12 @@ function platformOf(
 function idsOf({ rootfs }: Record<string, unknown>): readonly Digest[] | null {
   const { diff_ids: ids } = Object(rootfs);
   return Array.isArray(ids) && ids.every(isDigest) ? ids : null;
+}
+
+function workloadOf({ config }: Record<string, unknown>): string | null {
+  const labels = Object(Object(config).Labels);
+  const said = Object.hasOwn(labels, WORKLOAD_CONFIG_LABEL)
+    ? labels[WORKLOAD_CONFIG_LABEL]
+    : null;
+  return isWorkload(said) ? said : null;
 }

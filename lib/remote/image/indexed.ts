@@ -49,6 +49,8 @@ export interface IndexedImage {
   readonly compressedZtocs: Promise<ReadonlyMap<Digest, CompressedZtoc>>;
   /** Its load orders, in the order in which they are named. */
   readonly orders: readonly FoundOrder[];
+  /** The workload that its configuration names; null where it names none. */
+  readonly workload: string | null;
   /** How long the registry took for a small request, ms. */
   readonly roundTripMs: number;
 }
@@ -150,6 +152,7 @@ async function withIndex(
       return image.layers(signal);
     }),
   ]);
+  const { workload, tookMs } = await image.config();
   return {
     reference,
     descriptor: image.descriptor,
@@ -162,7 +165,8 @@ async function withIndex(
     },
     ...(index?.beside ?? NOTHING_BESIDE),
     compressedZtocs: compressedZtocs(index, digest),
-    roundTripMs: (await image.config()).tookMs,
+    workload,
+    roundTripMs: tookMs,
   };
 }
 

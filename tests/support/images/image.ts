@@ -17,6 +17,7 @@ export interface RunConfig {
   /** Paths that are volumes. */
   readonly volumes?: readonly string[];
   readonly user?: string;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** An image with all its parts in memory. */
@@ -91,6 +92,7 @@ export function makeImage(options: {
         Volumes: Object.fromEntries(run.volumes.map((path) => [path, {}])),
       }),
       ...(run.user === undefined ? {} : { User: run.user }),
+      ...(run.labels === undefined ? {} : { Labels: run.labels }),
     },
     rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) },
     history: layers.map((_, index) => ({

@@ -1,4 +1,4 @@
-import { type Image, makeImage } from "./image.ts";
+import { type Image, makeImage, type RunConfig } from "./image.ts";
 import { layerBlob } from "./layer.ts";
 import { TarBuilder } from "./tar_builder.ts";
 
@@ -27,13 +27,13 @@ export function addBusybox(tar: TarBuilder): TarBuilder {
 }
 
 /** The smallest image that runs: busybox, with `sleep` as its command. */
-export function pauseImage(): Image {
+export function pauseImage(config: RunConfig = {}): Image {
   const tar = addBusybox(new TarBuilder())
     .dir("etc")
     .file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
     .dir("tmp", { mode: 0o1777 });
   return makeImage({
     layers: [layerBlob(tar)],
-    config: { entrypoint: ["/bin/busybox", "sleep", "infinity"] },
+    config: { entrypoint: ["/bin/busybox", "sleep", "infinity"], ...config },
   });
 }

@@ -26,8 +26,13 @@ function order(
   };
 }
 
-const wish = (label?: string, workloads: [string, string][] = []) => ({
+const wish = (
+  label?: string,
+  workloads: [string, string][] = [],
+  imageWorkload: string | null = null,
+) => ({
   labels: label === undefined ? {} : { [WORKLOAD_LABEL]: label },
+  imageWorkload,
   repository: { host: "registry.example", repository: "team/app" },
   workloads,
   fits: ({ repository }: { repository: string }, pattern: string) =>
@@ -38,7 +43,7 @@ const PLAIN = order("plain");
 const PINNED = order("pinned", { isPinned: true });
 const BATCH = order("batch", { workload: "batch" });
 
-Deno.test("a label names the workload, then a pattern, else it is the default one; and that stands in for one that is missing", () => {
+Deno.test("a label names the workload, then the image itself, then a pattern, else it is the default one; and that stands in for one that is missing", () => {
   const orders = [BATCH, PLAIN];
   assert.equal(chooseOrder(orders, wish()), PLAIN);
   assert.equal(chooseOrder(orders, wish("batch")), BATCH);
@@ -47,6 +52,10 @@ Deno.test("a label names the workload, then a pattern, else it is the default on
   assert.equal(chooseOrder(orders, wish(undefined, config)), BATCH);
   assert.equal(chooseOrder(orders, wish("default", config)), PLAIN);
   assert.equal(chooseOrder(orders, wish("../..", config)), BATCH);
+  assert.equal(chooseOrder(orders, wish(undefined, config, "default")), PLAIN);
+  assert.equal(chooseOrder(orders, wish("../..", [], "batch")), BATCH);
+  assert.equal(chooseOrder(orders, wish("default", [], "batch")), PLAIN);
+  assert.equal(chooseOrder(orders, wish(undefined, [], "other")), PLAIN);
   assert.equal(chooseOrder([BATCH], wish()), null);
 });
 
@@ -67,4 +76,11 @@ Deno.test("an order of another platform is none", () => {
   assert.equal(chooseOrder([elsewhere, here], wish()), here);
   const os = order("os", { platform: HERE.split("/").slice(0, 2).join("/") });
   assert.equal(chooseOrder([os], wish()), os);
+  const other = Deno.build.arch === "x86_64" ? "x86-64" : Deno.build.arch;
+  const alias = order("alias", { platform: `Linux/${other}` });
+  assert.equal(chooseOrder([alias], wish()), alias);
+  const variant = order("variant", { platform: `${HERE}/v6` });
+  assert.equal(chooseOrder([variant], wish()), variant);
+  const none = order("none", { platform: "no platform" });
+  assert.equal(chooseOrder([none], wish()), null);
 });

@@ -128,6 +128,22 @@ Deno.test("a blob that stands twice in an image is two layers", async () => {
   assert.equal(new Set(layers.map(({ chainId }) => chainId)).size, 3);
 });
 
+Deno.test("the workload is what the image's label names, if that can be a name", async () => {
+  const workloadOf = async (config: unknown) => {
+    const { image } = await layersOf([a], { ...rootfs(idA), config });
+    return (await image.config()).workload;
+  };
+  const labelled = (value: unknown) => ({
+    Labels: { other: "x", "soci-deno.workload": value },
+  });
+  assert.equal(await workloadOf(labelled("batch")), "batch");
+  for (const value of ["", "../..", "Web", 7, null, ["web"], "w".repeat(65)]) {
+    assert.equal(await workloadOf(labelled(value)), null, String(value));
+  }
+  const odd = [undefined, null, 7, { Labels: null }, { Labels: "soci" }, []];
+  for (const config of odd) assert.equal(await workloadOf(config), null);
+});
+
 Deno.test("a configuration that does not fit its manifest is an error that names the image", async () => {
   const cases: [unknown, RegExp][] = [
     [rootfs(idA), /lists 1 diff IDs for 2 layers/],
@@ -283,6 +299,7 @@ Deno.test("the layer of a snapshot is the one at its chain ID, and must be the o
     companion: null,
     compressedZtocs: Promise.resolve(new Map()),
     orders: [],
+    workload: null,
     roundTripMs: 0,
   };
   for (const layer of layers) {
