@@ -8,6 +8,7 @@ import {
   type ArtifactSink,
   firstOf,
   type ImageSource,
+  type LayerSource,
   LayoutFolder,
   openLocalImage,
 } from "../lib/remote/content/mod.ts";
@@ -103,11 +104,6 @@ export const convertCommand: Command = {
       checkNewName(to);
     }
     const orders = values["load-order"] ?? [];
-    if (values.standalone && orders.length > 0) {
-      throw new UsageError(
-        "--load-order goes with images in containerd, and with `build-index --to`",
-      );
-    }
     const read = readBuildFlags(values);
     const flags = {
       ...read,
@@ -125,6 +121,7 @@ export const convertCommand: Command = {
         to,
         format,
         image: values.image,
+        orders,
       })
       : await inContainerd(session, report, flags, { from, to, orders });
     if (values.json) {
@@ -234,11 +231,12 @@ async function standalone(
   session: StoreSession,
   report: BuildReport,
   flags: BuildFlags,
-  { from, to, format, image }: {
+  { from, to, format, image, orders }: {
     readonly from: string;
     readonly to: string;
     readonly format: "oci-archive" | "oci-dir";
     readonly image: string | undefined;
+    readonly orders: readonly string[];
   },
 ) {
   const { signal } = session;
@@ -250,6 +248,11 @@ async function standalone(
     { source, sink: output.sink, database: null, flags, signal },
     report,
   );
+  const pinned = await pinOrders(orders, built, {
+    source: firstOf(source, [output.sink, source]),
+    sink: output.sink,
+    signal,
+  });
   const converted = await convertImage({
     source,
     sink: output.sink,
@@ -257,6 +260,7 @@ async function standalone(
     built,
     name: null,
     content: "copy",
+    orders: pinned,
     signal,
   });
   await output.finish(signal);
@@ -265,7 +269,8 @@ async function standalone(
 
 /** Where a standalone conversion goes; nothing is visible there before it is finished. */
 interface Output extends AsyncDisposable {
-  readonly sink: ArtifactSink;
+  /** What was put can be read, as far as it was put as bytes. */
+  readonly sink: ArtifactSink & LayerSource;
   finish(signal: AbortSignal): Promise<void>;
 }
 

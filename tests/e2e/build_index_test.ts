@@ -1,5 +1,18 @@
 /** `build-index` and `convert --standalone` from every source, interrupted, and with logins. @module */
 import assert from "node:assert/strict";
+import { gunzipSync } from "node:zlib";
+import type { Descriptor } from "../../lib/formats/oci/mod.ts";
+import {
+  decodeOrderManifest,
+  decodePins,
+  decodePlan,
+  encodeRecording,
+  ORDER_ANNOTATION,
+  ORDER_MEDIA,
+  rangesOfFrame,
+  unpackFrame,
+} from "../../lib/formats/order/mod.ts";
+import { SOCI_MEDIA } from "../../lib/formats/soci/mod.ts";
 import { run, sociDenoCommand, tryRun } from "../support/host/mod.ts";
 import {
   incompressible,
@@ -255,6 +268,57 @@ Deno.test("standalone conversion works on folders and archives, and leaves nothi
         );
       },
     );
+
+    await t.step("with a load order, to a folder and an archive", async () => {
+      const base = toolsImage().layers[0]!;
+      const touch = { layer: 0, offset: 2 ** 20, length: 70_000 };
+      const recording = `${folder}/web.json`;
+      await Deno.writeFile(
+        recording,
+        encodeRecording({
+          ...{ image: "app", workload: "web", platform: "linux/amd64" },
+          ...{ runs: 1, layers: [base.digest] },
+          touches: [{ ...touch, ms: 1, waitedMs: 0, runs: 1 }],
+        }),
+      );
+      const pin = [...ALL, "--companion", "--load-order", recording, layout];
+      const out = `${folder}/ordered`;
+      for (const to of [["--format", "oci-dir", out], [`${out}.tar`]]) {
+        const { code, stderr } = await convert(...pin, ...to);
+        assert.equal(code, 0, stderr);
+      }
+      const archived = await run("tar", ["xOf", `${out}.tar`, "index.json"]);
+      const entry = await Deno.readTextFile(`${out}/index.json`);
+      assert.equal(archived.stdout, entry, "the same image");
+      const blob = (digest: string) =>
+        Deno.readFile(`${out}/blobs/sha256/${digest.slice(7)}`);
+      const parsed = async (digest: string) =>
+        JSON.parse(new TextDecoder().decode(await blob(digest)));
+      const image = await parsed(JSON.parse(entry).manifests[0].digest);
+      const named = (type: string) =>
+        image.manifests.find((one: Descriptor) => one.artifactType === type)
+          .digest;
+      const pins = decodePins(
+        (await parsed(named(SOCI_MEDIA.indexV2)))
+          .annotations[ORDER_ANNOTATION.pins],
+      );
+      const digest = named(ORDER_MEDIA.artifact);
+      assert.deepEqual(pins, [{ workload: "web", digest }]);
+      const { plan, packs } = decodeOrderManifest(await blob(digest));
+      const order = decodePlan(await blob(plan.digest));
+      const pack = await blob(packs[0]!.digest);
+      const frame = order.frames[0]!;
+      const content = unpackFrame(
+        frame,
+        pack.subarray(frame.offset, frame.offset + frame.compressedLength),
+      );
+      const [range] = rangesOfFrame(order, frame, content);
+      const { offset, bytes } = range!;
+      const tar = gunzipSync(base.bytes);
+      assert(offset <= touch.offset);
+      assert(offset + bytes.length >= touch.offset + touch.length);
+      assert(tar.subarray(offset, offset + bytes.length).equals(bytes));
+    });
 
     await t.step("failures leave no output", async () => {
       for (

@@ -3,7 +3,14 @@ import { BLOCK_BYTES, TYPE_FLAG, wholeBlocks } from "../../formats/tar/mod.ts";
 import { Draft } from "../../host/files/mod.ts";
 import { ContentError } from "./errors.ts";
 import { indexJson, LAYOUT_FILE, LAYOUT_JSON, REF_NAME } from "./layout.ts";
-import type { ArtifactSink, Cancellable, Content } from "./place.ts";
+import type {
+  ArtifactSink,
+  Cancellable,
+  Content,
+  ContentId,
+  LayerSource,
+  StreamOptions,
+} from "./place.ts";
 import { checkBytes, checkedPieces } from "./verify.ts";
 
 /** Twelve octal digits are less; larger blobs get a base-256 size as GNU and Go write it. */
@@ -18,11 +25,12 @@ interface Held {
  * Writes an OCI archive: a tar of an image layout. The same content gives the same bytes, sorted by
  * name and without times, as the existing tools write it.
  *
- * Small content is kept in memory until {@link ArchiveWriter.finish}. Large content is passed as a way
- * to read it, and is copied directly from there into the archive. The file appears under its name when
- * it is complete.
+ * Small content is kept in memory until {@link ArchiveWriter.finish}, and can be read again until then.
+ * Large content is passed as a way to read it, and is copied directly from there into the archive. The
+ * file appears under its name when it is complete.
  */
-export class ArchiveWriter implements ArtifactSink, AsyncDisposable {
+export class ArchiveWriter
+  implements ArtifactSink, LayerSource, AsyncDisposable {
   readonly #held = new Map<Digest, Held>();
   readonly #entries: Descriptor[] = [];
 
@@ -43,6 +51,32 @@ export class ArchiveWriter implements ArtifactSink, AsyncDisposable {
     }
     this.#held.set(descriptor.digest, { descriptor, content });
     return Promise.resolve("written");
+  }
+
+  /** Whether it was put as bytes, and can be read. */
+  has({ digest }: ContentId): Promise<boolean> {
+    return Promise.resolve(
+      this.#held.get(digest)?.content instanceof Uint8Array,
+    );
+  }
+
+  bytes({ digest }: ContentId): Promise<Uint8Array> {
+    const content = this.#held.get(digest)?.content;
+    if (content instanceof Uint8Array) return Promise.resolve(content);
+    return Promise.reject(
+      new ContentError("not-found", this.place, digest, "not there"),
+    );
+  }
+
+  async stream(
+    content: ContentId,
+    { offset = 0, length }: StreamOptions = {},
+  ): Promise<ReadableStream<Uint8Array>> {
+    const bytes = await this.bytes(content);
+    return ReadableStream.from([bytes.subarray(
+      offset,
+      length === undefined ? undefined : offset + length,
+    )]);
   }
 
   tag(descriptor: Descriptor, name: string | null): Promise<void> {
