@@ -73,7 +73,8 @@ Flags:
                           OCI layout, an OCI archive or a docker-save archive of Docker 25 or newer
   --image NAME            which image of that layout or archive, where it holds several
   --local                 push nothing: keep the index here, for \`soci-deno push\`
-  --no-companion          push no companion, which carries the ztocs compressed
+  --no-companion          push no companion, which carries the ztocs compressed (with --local: say it
+                          to \`push\` too)
 ${PIN_HELP}; with --to
 ${buildHelp("2MiB with a companion, else 4MiB")}
 ${REGISTRY_HELP}
@@ -134,10 +135,11 @@ export const buildIndexCommand: Command = {
     if (values["all-platforms"] && values.platform !== undefined) {
       throw new UsageError("--platform and --all-platforms exclude each other");
     }
+    // `push` makes the companion of an index that is kept here.
     const withCompanion = !values["no-companion"] && !values.local;
     const flags = readBuildFlags(
       values,
-      withCompanion ? { spanSizeBytes: SPAN_SIZE_BYTES } : {},
+      values["no-companion"] ? {} : { spanSizeBytes: SPAN_SIZE_BYTES },
     );
     const reference = parseReference(name);
     if (values.to !== undefined) reference.withTag(values.to); // checks the tag

@@ -260,7 +260,12 @@ export const SOCI_COMMANDS: readonly CommandEntry[] = [
     needs: STORE,
     load: async () => (await import("./create.ts")).createCommand,
   },
-  ...COMMANDS.map((entry) =>
-    entry.name === "build-index" ? { ...entry, aliases: [] } : entry
-  ),
+  ...COMMANDS.map((entry): CommandEntry => {
+    if (entry.name === "build-index") return { ...entry, aliases: [] };
+    if (entry.name !== "push") return entry;
+    return {
+      ...entry,
+      load: async () => (await import("./push.ts")).sociPushCommand,
+    };
+  }),
 ];

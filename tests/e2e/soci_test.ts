@@ -164,7 +164,28 @@ Deno.test("create, list, info, get-file, push, remove and rebuild-db do what the
       inspected.images[0].coveredBytes,
       inspected.images[0].totalBytes,
     );
+    assert.equal(inspected.images[0].companion, null);
   });
+
+  await t.step(
+    "push under our own name puts its companion beside it, too",
+    async () => {
+      const push = ["push", "-a", host.containerd.address, ref];
+      const without = await host.tool(...push, "--no-companion");
+      assert.doesNotMatch(without, /companion/);
+      const [companion] = digestsIn(
+        (await host.tool(...push)).match(/^pushed companion .+$/m)![0],
+      );
+      const [image] = JSON.parse(await host.tool("inspect", "--json", ref))
+        .images;
+      assert.equal(image.index.digest, index);
+      assert.equal(image.companion.digest, companion);
+      assert.equal(image.companion.ztocs, ztocs.length);
+      const { code, stderr } = await host.trySoci("push", "--no-companion");
+      assert.equal(code, 1);
+      assert.match(stderr, /no-companion/);
+    },
+  );
 
   await t.step(
     "containerd's garbage collection keeps the index while its image is there",

@@ -9,10 +9,12 @@ import {
 import {
   compressedDescriptor,
   decodeCompanion,
+  decodeIndex,
   encodeCompanion,
+  isZtoc,
   type SociIndex,
 } from "../../formats/soci/mod.ts";
-import type { ArtifactSink } from "../../remote/content/mod.ts";
+import type { ArtifactSink, LayerSource } from "../../remote/content/mod.ts";
 
 /** 19 takes fifty times as long and saves a tenth more: windows of a tar are hard to compress. */
 const LEVEL = 9;
@@ -27,7 +29,7 @@ export async function putCompressed(
   read: () => Promise<Uint8Array>,
   { sink, signal }: {
     readonly sink: ArtifactSink;
-    readonly signal?: AbortSignal;
+    readonly signal?: AbortSignal | undefined;
   },
 ): Promise<Descriptor> {
   if (ztoc.compressed !== undefined) return ztoc.compressed;
@@ -80,6 +82,37 @@ export function companionOf(
     size: bytes.length,
   };
   return { bytes, descriptor };
+}
+
+/**
+ * Makes the companion of an index v1 out of the ztocs that it names, and puts it beside it.
+ * @param index which is at the sink, and at the source with its ztocs.
+ * @param image the manifest that it is of.
+ * @returns null where there is nothing to compress.
+ * @throws SociError, ContentError
+ */
+export async function putCompanionOf(
+  index: Descriptor,
+  image: Descriptor,
+  { source, sink, signal }: {
+    readonly source: LayerSource;
+    readonly sink: ArtifactSink;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<Digest | null> {
+  const { layers } = decodeIndex(await source.bytes(index, { signal }));
+  const compressed: Descriptor[] = [];
+  for (const ztoc of layers.filter(isZtoc)) {
+    const read = () => source.bytes(ztoc, { signal });
+    const { digest } = ztoc;
+    compressed.push(await putCompressed({ digest }, read, { sink, signal }));
+  }
+  const made = companionOf(
+    { image: { descriptor: image }, compressed },
+    index.digest,
+  );
+  if (made !== null) await sink.put(made.descriptor, made.bytes, { signal });
+  return made?.descriptor.digest ?? null;
 }
 
 /** The compressed ztocs that a companion names, by ztoc; none of one that cannot be used. */

@@ -6,6 +6,7 @@ import {
   RegistryError,
 } from "../../remote/registry/mod.ts";
 import { SOCI_MEDIA } from "../../formats/soci/mod.ts";
+import { putCompanionOf } from "./companion.ts";
 import { type PushOptions, pushTree } from "./push.ts";
 
 /** What to do where the registry lists an index of the image already. */
@@ -21,6 +22,8 @@ export interface PushIndexOptions extends PushOptions {
   readonly reference: Reference;
   /** `warn` and `allow` push, `skip` does not. */
   readonly existing: ExistingIndex;
+  /** Whether a companion is made of the index and pushed behind it. */
+  readonly companion: "pushed" | "none";
   /** Told before the registry is asked for indexes. */
   readonly onCheck?: () => void;
   /** Told of an index that the registry lists already beside an image manifest. */
@@ -37,6 +40,8 @@ export interface PushedIndex {
   readonly manifest: Digest;
   /** `skipped`: the registry lists one already, and `existing` says to let it be. */
   readonly outcome: "pushed" | "skipped";
+  /** Of its companion; null where none was pushed. */
+  readonly companion: Digest | null;
 }
 
 /**
@@ -70,13 +75,20 @@ export async function pushNewestIndex(
     if (there !== undefined) {
       options.onExisting?.(there.digest, manifest.digest);
       if (existing === "skip") {
-        return { digest, manifest: manifest.digest, outcome: "skipped" };
+        return {
+          ...{ digest, manifest: manifest.digest, outcome: "skipped" },
+          companion: null,
+        };
       }
     }
   }
   options.onIndex?.(digest);
-  await pushTree({ mediaType, digest, size: sizeBytes }, options);
-  return { digest, manifest: manifest.digest, outcome: "pushed" };
+  const index = { mediaType, digest, size: sizeBytes };
+  await pushTree(index, options);
+  const companion = options.companion === "none"
+    ? null
+    : await putCompanionOf(index, manifest, options);
+  return { digest, manifest: manifest.digest, outcome: "pushed", companion };
 }
 
 /** Whether the store knows an image as one that was converted: its indexes are part of it. */
