@@ -76,9 +76,6 @@ const STATE_FILES = [
     .map((name) => `snapshotter/${name}`),
 ];
 
-/** The existing daemon's default: with this value the key was not set on purpose. */
-const DEFAULT_FETCH_PERIOD_MS = 500;
-
 /** What the daemon is started with. */
 export interface DaemonOptions {
   /** Path of the socket for containerd. */
@@ -148,12 +145,7 @@ function replayOptions(
 
 /** Runs until a signal or a successor ends it. When a successor fails, it goes on. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
-  const { config, root } = options;
-  if (config.background_fetch.fetch_period_msec !== DEFAULT_FETCH_PERIOD_MS) {
-    log.warn(
-      "background_fetch.fetch_period_msec is not used; see max_bytes_per_sec",
-    );
-  }
+  const { root } = options;
   keepLargeBuffersApart();
   ensurePrivateFolder(root, ROOT_MARKS);
   for (const name of STATE_FILES) putOddAside(`${root}/${name}`);

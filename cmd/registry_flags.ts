@@ -86,6 +86,11 @@ export function clientWith(
       mirrors: (host: string) =>
         (config.resolver.host[host]?.mirrors ?? []).map(mirrorOf),
       retry: {
+        retries: config.http.maxretries,
+        minWaitMs: config.http.minwaitmsec,
+        maxWaitMs: config.http.maxwaitmsec,
+      },
+      rangeRetry: {
         retries: config.blob.max_retries,
         minWaitMs: config.blob.min_wait_msec,
         maxWaitMs: config.blob.max_wait_msec,

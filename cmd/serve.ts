@@ -97,11 +97,11 @@ export const serveCommand: Command = {
         (Deno.env.get("SOCI_SNAPSHOTTER_ROOT") || DEFAULT_ROOT),
     );
     const root = daemonRoot(values.root);
-    const { config, unknownKeys } = loadConfig(
+    const { config, findings } = loadConfig(
       values.config ?? Deno.env.get("SOCI_SNAPSHOTTER_CONFIG"),
     );
-    for (const key of unknownKeys) {
-      logger("serve").warn("unknown configuration key", { key });
+    for (const { kind: _, ...finding } of findings) {
+      logger("serve").warn("configuration", finding);
     }
 
     using client = clientWith(

@@ -2,8 +2,7 @@
 
 /**
  * The effective configuration. Keys are lower case, times in the unit their name says. The existing
- * daemon's other keys are accepted and written by `dumpConfig`, but have no effect: they belong to
- * caches, stores and metrics that this daemon does not have.
+ * daemon's other keys are accepted and written by `dumpConfig`, but have no effect; `KEYS` says why.
  */
 export interface Config {
   /** true: tar headers inside spans are not compared with the layer's tree. Default: false. */
@@ -45,17 +44,23 @@ export interface Config {
 export interface HttpConfig {
   /** How long a registry may take to begin its answer, ms. Default 3000. */
   readonly responseheadertimeoutmsec: number;
+  /** Tries after the first one. Default 8. */
+  readonly maxretries: number;
+  /** The first wait before another try, ms; it doubles each time. Default 30. */
+  readonly minwaitmsec: number;
+  /** The longest wait between two tries, ms. Default 300 000. */
+  readonly maxwaitmsec: number;
 }
 
 /** `[blob]`: reads of layers. */
 export interface BlobConfig {
   /** A read whose bytes do not arrive fails after so long, seconds. Default 30. */
   readonly max_read_wait_sec: number;
-  /** Tries after the first one. Default 8. */
+  /** Tries after the first one. Default: as `[http]` says, like the next two. */
   readonly max_retries: number;
-  /** The first wait before another try, ms; it doubles each time. Default 30. */
+  /** The first wait before another try, ms; it doubles each time. */
   readonly min_wait_msec: number;
-  /** The longest wait between two tries, ms. Default 300 000. */
+  /** The longest wait between two tries, ms. */
   readonly max_wait_msec: number;
 }
 
@@ -73,8 +78,6 @@ export interface BackgroundFetchConfig {
   readonly disable: boolean;
   /** Delay after a layer is first needed before the background fetches it, ms. Default 30 000. */
   readonly silence_period_msec: number;
-  /** The existing daemon's tick, ms. Ignored here; a value other than the default is logged. */
-  readonly fetch_period_msec: number;
   /** The most layers that wait to be completed. Default 300. */
   readonly max_queue_size: number;
   /** Which layer is dropped when there are more. */

@@ -2,7 +2,7 @@
  * Configuration: the daemon's `config.toml`.
  *
  * The keys are those of the existing SOCI daemon, so that a host can switch by changing the binary;
- * a key we do not know is a warning, never silence. A zero or an empty string means the default,
+ * a key we do not know, or that has no effect here, is a warning, never silence. A zero or an empty string means the default,
  * except where noted in the schema.
  * @module
  */
@@ -28,5 +28,13 @@ export type {
   TrustConfig,
 } from "./config.ts";
 export { ConfigError, DEFAULT_CONFIG_PATH, defaultConfig } from "./schema.ts";
-export { loadConfig, type ParsedConfig } from "./load.ts";
-export { dumpConfig } from "./dump.ts";
+export {
+  checkConfig,
+  type ConfigFinding,
+  describeFinding,
+  loadConfig,
+  type ParsedConfig,
+  readConfigFile,
+} from "./load.ts";
+export { KEYS, type KeyText } from "./keys.ts";
+export { configKeyName, dumpConfig } from "./dump.ts";

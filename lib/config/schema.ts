@@ -55,8 +55,7 @@ const mirror = v.object({
   request_timeout_sec: countOr(0),
 });
 
-/** The schema; keys are lower-cased before it is applied, as the existing daemon matches them. */
-export const configSchema = v.object({
+const fields = v.object({
   http_cache_type: text(),
   filesystem_cache_type: text(),
   resolve_result_entry: countOr(30),
@@ -91,9 +90,10 @@ export const configSchema = v.object({
       fetching_timeout_sec: countOr(300),
       max_read_wait_sec: countOr(30),
       force_single_range_mode: flag(false),
-      max_retries: countOr(8),
-      min_wait_msec: countOr(30),
-      max_wait_msec: countOr(300_000),
+      // 0: as [http] says.
+      max_retries: count(0),
+      min_wait_msec: count(0),
+      max_wait_msec: count(0),
       max_span_verification_retries: v.optional(
         v.pipe(v.number(), v.integer(), v.transform((n) => n < 0 ? 3 : n)),
         0,
@@ -267,6 +267,20 @@ export const configSchema = v.object({
     {},
   ),
 });
+
+/** The schema; keys are lower-cased before it is applied, as the existing daemon matches them. */
+export const configSchema = v.pipe(
+  fields,
+  v.transform(({ blob, ...rest }) => ({
+    ...rest,
+    blob: {
+      ...blob,
+      max_retries: blob.max_retries || rest.http.maxretries,
+      min_wait_msec: blob.min_wait_msec || rest.http.minwaitmsec,
+      max_wait_msec: blob.max_wait_msec || rest.http.maxwaitmsec,
+    },
+  })),
+);
 
 /** What an empty file gives. */
 export function defaultConfig(): Config {

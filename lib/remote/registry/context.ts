@@ -13,6 +13,8 @@ import { Transport } from "./transport.ts";
 export interface Context {
   readonly options: RegistryClientOptions;
   readonly policy: RetryPolicy;
+  /** In place of `policy` for ranges of blobs. */
+  readonly rangePolicy: RetryPolicy;
   readonly transport: Transport;
   /** Places that did not answer and are not asked for a while, by root URL. */
   readonly resting: RecentSet;
@@ -48,6 +50,7 @@ export function makeContext(options: RegistryClientOptions): Context {
   return {
     options,
     policy: retryPolicy(options.retry),
+    rangePolicy: retryPolicy(options.rangeRetry ?? options.retry),
     transport: new Transport(options),
     resting: remembered(REST_MS),
     withoutReferrersApi: remembered(LACK_MS),

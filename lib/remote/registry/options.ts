@@ -78,6 +78,8 @@ export interface RegistryClientOptions {
   readonly logged?: boolean;
   /** How often, and after which waits, a request is retried. */
   readonly retry?: RetryOptions;
+  /** The same of requests for ranges of blobs. Default: as `retry`. */
+  readonly rangeRetry?: RetryOptions;
   /** Timeouts for a silent registry. */
   readonly timeouts?: TimeoutOptions;
   /** Default: the global `fetch`. */

@@ -199,7 +199,8 @@ export async function readRange(
     );
   }
   if (into.length === 0) return;
-  await reading(context, reference, async (endpoint, policy) => {
+  const patient = { ...context, policy: context.rangePolicy };
+  await reading(patient, reference, async (endpoint, policy) => {
     let filled = 0;
     let tries = 0;
     await retrying(policy, signal, async (retrier) => {

@@ -1,21 +1,26 @@
 import assert from "node:assert/strict";
 import {
+  checkConfig,
   type Config,
   ConfigError,
   defaultConfig,
+  describeFinding,
   dumpConfig,
+  KEYS,
   loadConfig,
 } from "../../../lib/config/mod.ts";
 import { parseConfig } from "../../../lib/config/load.ts";
 
-/** A key that is known and has no effect: it is there, though `Config` does not tell of it. */
-const maxRetries = ({ http }: Config) =>
-  new Map<string, number>(Object.entries(http)).get("maxretries");
+const maxRetries = ({ http }: Config) => http.maxretries;
+
+/** What is found in a text, without lines and words. */
+const found = (toml: string) =>
+  checkConfig(toml).findings.map(({ kind, key }) => `${kind} ${key}`);
 
 Deno.test("an empty file gives the existing daemon's defaults", () => {
-  const { config, unknownKeys } = parseConfig("", "t");
+  const { config, findings } = parseConfig("", "t");
   assert.deepEqual(config, defaultConfig());
-  assert.deepEqual(unknownKeys, []);
+  assert.deepEqual(findings, []);
   assert.equal(maxRetries(config), 8);
   assert.equal(config.pull_modes.soci_v1.enable, false);
   assert.equal(config.pull_modes.soci_v2.enable, true);
@@ -31,7 +36,7 @@ Deno.test("zero means the default, and keys match in any case", () => {
 });
 
 Deno.test("host names of the resolver are kept to the letter", () => {
-  const { config, unknownKeys } = parseConfig(
+  const { config, findings } = parseConfig(
     '[resolver.host."Docker.io"]\nmirrors = [{ host = "m:5000", insecure = true }]\n',
     "t",
   );
@@ -39,16 +44,150 @@ Deno.test("host names of the resolver are kept to the letter", () => {
     config.resolver.host["Docker.io"]?.mirrors[0]?.host,
     "m:5000",
   );
-  assert.deepEqual(unknownKeys, []);
+  assert.deepEqual(findings, []);
 });
 
-Deno.test("an unknown key is told by its dotted name", () => {
+Deno.test("an unknown key is told by its dotted name and line, with the key that was meant", () => {
+  const [finding, ...more] = parseConfig(
+    "# a\n[blob]\nmax_retriess = 1\n",
+    "t",
+  ).findings;
+  assert.deepEqual(more, []);
+  assert.ok(finding);
+  assert.equal(
+    describeFinding("c.toml", finding),
+    "c.toml:3: blob.max_retriess: unknown key; did you mean blob.max_retries?",
+  );
+  assert.match(
+    checkConfig("keep_removed = true\n").findings[0]?.text ?? "",
+    /did you mean cache\.keep_removed/,
+  );
+  assert.equal(
+    checkConfig("[elsewhere]\nsomething_new = 1\n").findings[0]?.text,
+    "unknown key",
+  );
+});
+
+Deno.test("a key without effect is told with the reason; one in effect is not", () => {
   assert.deepEqual(
-    parseConfig("[blob]\nvalid_intervall = 1\n", "t").unknownKeys,
+    found(
+      "debug_address = 'x'\n[http]\nDialTimeoutMsec = 1\nMaxRetries = 2\n[metrics]\n",
+    ),
+    ["unused debug_address", "unused http.dialtimeoutmsec"],
+  );
+  const mirrors =
+    "[[resolver.host.'a.example'.mirrors]]\nhost = 'm'\nrequest_timeout_sec = 3\ninsecur = true\n";
+  assert.deepEqual(checkConfig(mirrors).findings, [
+    {
+      kind: "unused",
+      key: "resolver.host.a.example.mirrors.request_timeout_sec",
+      line: 3,
+      text: "no effect: see http.ResponseHeaderTimeoutMsec",
+    },
+    {
+      kind: "unknown",
+      key: "resolver.host.a.example.mirrors.insecur",
+      line: 4,
+      text: "unknown key; did you mean resolver.host.*.mirrors.insecure?",
+    },
+  ]);
+});
+
+Deno.test("all that is wrong is found at once, each with its line", () => {
+  const toml = [
+    "mount_timeout_sec = 'soon'",
+    "",
+    "[filesystem]",
+    "face = 'round'",
+    "[ cache ]",
+    "  keep_removed = 1 # a comment",
+    "[trust]",
+    "v1 = 'all'",
+  ].join("\n");
+  assert.deepEqual(
+    checkConfig(toml).findings.map((one) => describeFinding("c", one)),
     [
-      "blob.valid_intervall",
+      'c:1: mount_timeout_sec: expected a number, but it is "soon"',
+      "c:6: cache.keep_removed: expected true or false, but it is 1",
+      'c:8: trust.v1: expected a list, but it is "all"',
+      'c:4: filesystem.face: expected "auto" or "fuse" or "erofs", but it is "round"',
     ],
   );
+  assert.throws(
+    () => parseConfig(toml, "c"),
+    /^ConfigError: c:1: .*; 3 more, `config check` shows them$/,
+  );
+});
+
+Deno.test("retries of ranges are those of all requests where [blob] does not say its own", () => {
+  const { blob } = parseConfig(
+    "[http]\nMaxRetries = 3\nMinWaitMsec = 7\n[blob]\nmin_wait_msec = 9\nmax_wait_msec = 0\n",
+    "t",
+  ).config;
+  assert.deepEqual(
+    [blob.max_retries, blob.min_wait_msec, blob.max_wait_msec],
+    [3, 9, 300_000],
+  );
+});
+
+/** The dotted names of all keys with a value; lists of tables are looked into. */
+function leaves(value: unknown, path = ""): string[] {
+  if (Array.isArray(value)) return value.flatMap((one) => leaves(one, path));
+  if (typeof value !== "object" || value === null) return [path];
+  return Object.entries(value).flatMap(([key, item]) =>
+    leaves(item, path === "" ? key : `${path}.${key}`)
+  );
+}
+
+Deno.test("every key of the schema is described, and no other", () => {
+  const { config } = parseConfig(
+    `[load_order.workloads]
+     X = "web"
+     [[resolver.host.X.mirrors]]
+     host = "m"
+     [pull_modes.parallel_pull_unpack.decompress_streams.X]
+     path = "/bin/x"
+     args = ["y"]
+     [recording]
+     images = ["a"]`,
+    "t",
+  );
+  const keys = new Set(leaves(config).map((key) => key.replace("X", "*")));
+  assert.deepEqual([...keys].sort(), Object.keys(KEYS).sort());
+});
+
+Deno.test("a key is read by the program, or it is marked as without effect", () => {
+  const sources = [...files("lib"), ...files("cmd")]
+    .filter((path) => !path.startsWith("lib/config/"))
+    .map((path) => Deno.readTextFileSync(path)).join("\n");
+  for (const [key, { unused }] of Object.entries(KEYS)) {
+    if (unused !== undefined) continue;
+    const parts = key.split(".").filter((part) => part !== "*");
+    const name = parts.at(-1) ?? "";
+    const word = new RegExp(`\\b${name}\\b`);
+    // Some are read with the table around them.
+    const [table = ""] = parts.length > 1 ? parts : [name];
+    const isRead = word.test(sources) || PASSED_WHOLE.has(table);
+    assert.ok(isRead, `${key} is not read`);
+  }
+});
+
+/** Tables that are handed on as they are. */
+const PASSED_WHOLE = new Set(["trust"]);
+
+function* files(folder: string): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) yield* files(path);
+    else if (name.endsWith(".ts")) yield path;
+  }
+}
+
+Deno.test("a dump marks what has no effect, and reads back", () => {
+  const dump = dumpConfig(defaultConfig());
+  assert.match(dump, /^no_prometheus = false # no effect: /m);
+  assert.match(dump, /^mount_timeout_sec = 30$/m);
+  assert.match(dump, /^DialTimeoutMsec = 3000 # no effect: /m);
 });
 
 Deno.test("text that is no TOML names file, line and column", () => {
@@ -60,9 +199,8 @@ Deno.test("text that is no TOML names file, line and column", () => {
 
 Deno.test("a value of the wrong kind names its key", () => {
   assert.throws(
-    () => parseConfig('[blob]\nvalid_interval = "soon"\n', "c.toml"),
-    (e) =>
-      e instanceof ConfigError && e.message.includes("blob.valid_interval"),
+    () => parseConfig('[blob]\nmax_retries = "many"\n', "c.toml"),
+    (e) => e instanceof ConfigError && e.message.includes("blob.max_retries"),
   );
   assert.throws(
     () => parseConfig('[background_fetch]\ndrop_policy = "middle"\n', "c.toml"),

@@ -227,3 +227,24 @@ scene("a signed address that ends on its way is no registry without parts", {
   await s.client.blobBytes(s.reference, s.blob, { maxBytes: BLOB_BYTES });
   await readPart(s, 2000, 3000);
 });
+
+scene(
+  "requests for ranges are tried again as often as is said for them, others as often as for all",
+  {
+    client: {
+      retry: { retries: 1, minWaitMs: 1 },
+      rangeRetry: { retries: 4, minWaitMs: 1 },
+    },
+  },
+  async ({ registry, client, reference, blob, ...rest }) => {
+    registry.faults.add({ kind: "status", status: 503 });
+    const scene = { registry, client, reference, blob, ...rest };
+    await fails("unavailable", readPart(scene, 0, 10));
+    assert.equal(registry.requests.length, 5);
+    await fails(
+      "unavailable",
+      client.blobBytes(reference, blob, { maxBytes: BLOB_BYTES }),
+    );
+    assert.equal(registry.requests.length, 5 + 2);
+  },
+);

@@ -1,0 +1,332 @@
+/** What each key of `config.toml` means, and which have no effect here. @module */
+
+/** What is said of a key. */
+export interface KeyText {
+  /** What it does, with its unit. One line. */
+  readonly what: string;
+  /** Why it has no effect; absent where it has one. */
+  readonly unused?: string;
+}
+
+/** Of a key that has no effect because its part of the daemon is not there yet. */
+const NOT_YET = "not supported yet";
+const NO_SUCH_STORE =
+  "layers' trees lie in files of their own, there is no such database";
+const KERNEL_KEEPS = "the kernel keeps what it was told: a layer never changes";
+
+/**
+ * Every key, by its dotted name in lower case; `*` stands for a name that the user chooses. In the order of
+ * the reference page.
+ */
+export const KEYS: Readonly<Record<string, KeyText>> = {
+  disable_verification: {
+    what:
+      "true: tar headers in spans are not compared with the layer's tree. Digests are always checked",
+  },
+  mount_timeout_sec: {
+    what:
+      "how long an image's layers may take until they can be mounted, seconds; then containerd pulls it",
+  },
+  max_concurrency: {
+    what: "layers that are opened at a time",
+    unused:
+      "as many as memory and requests allow, see opening.max_memory_bytes",
+  },
+  debug: {
+    what: "true: the log tells of every request of the kernel",
+    unused: `${NOT_YET}; see --log-level`,
+  },
+  http_cache_type: {
+    what: "where bytes of the registry are cached",
+    unused: "there is one cache, below the root",
+  },
+  filesystem_cache_type: {
+    what: "where spans are cached",
+    unused: "there is one cache, below the root",
+  },
+  resolve_result_entry: {
+    what: "layers that stay open",
+    unused: "layers are open as long as a snapshot needs them",
+  },
+  no_prometheus: { what: "true: no metrics", unused: NOT_YET },
+  metrics_address: { what: "where metrics are served", unused: NOT_YET },
+  metrics_network: {
+    what: "the kind of metrics_address: tcp or unix",
+    unused: NOT_YET,
+  },
+  fuse_metrics_emit_wait_duration_sec: {
+    what: "delay until an image's requests of the kernel are counted, seconds",
+    unused: NOT_YET,
+  },
+  debug_address: {
+    what: "where a profiler listens",
+    unused: "the profiler is of another language's runtime",
+  },
+  metadata_store: { what: "kind of the metadata store", unused: NO_SUCH_STORE },
+  metadata_db_no_sync: {
+    what: "true: the metadata store is not synced",
+    unused: NO_SUCH_STORE,
+  },
+  metadata_insertion_chunk_size: {
+    what: "files that are written to the metadata store at a time",
+    unused: NO_SUCH_STORE,
+  },
+  skip_check_snapshotter_supported: {
+    what: "true: it is not checked at the start whether overlayfs can be used",
+    unused: "the first mount tells",
+  },
+
+  "http.dialtimeoutmsec": {
+    what: "how long a connection may take to be made, ms",
+    unused: "connecting counts in http.ResponseHeaderTimeoutMsec",
+  },
+  "http.responseheadertimeoutmsec": {
+    what: "how long a registry may take to begin its answer, ms",
+  },
+  "http.requesttimeoutmsec": {
+    what: "how long a request may take as a whole, ms",
+    unused: "an answer ends when nothing more of it comes",
+  },
+  "http.maxretries": { what: "tries of a request after the first one" },
+  "http.minwaitmsec": {
+    what: "the first wait before another try, ms; it doubles each time",
+  },
+  "http.maxwaitmsec": { what: "the longest wait between two tries, ms" },
+
+  "blob.max_read_wait_sec": {
+    what: "a read whose bytes do not arrive fails after so long, seconds",
+  },
+  "blob.max_retries": {
+    what: "tries after the first one; 0: as http.MaxRetries",
+  },
+  "blob.min_wait_msec": {
+    what: "the first wait before another try, ms; 0: as http.MinWaitMsec",
+  },
+  "blob.max_wait_msec": {
+    what: "the longest wait between two tries, ms; 0: as http.MaxWaitMsec",
+  },
+  "blob.valid_interval": {
+    what: "time between checks of a layer's connection, seconds",
+    unused: "a connection is tried when bytes are needed",
+  },
+  "blob.check_always": {
+    what: "true: a layer's connection is checked with each mount",
+    unused: "a connection is tried when bytes are needed",
+  },
+  "blob.fetching_timeout_sec": {
+    what: "how long one fetch may take, seconds",
+    unused: "see blob.max_read_wait_sec",
+  },
+  "blob.force_single_range_mode": {
+    what: "true: a request never asks for several ranges",
+    unused: "a request asks for one range in any case",
+  },
+  "blob.max_span_verification_retries": {
+    what: "how often a span whose digest is wrong is fetched again",
+    unused: "other sources are tried, then the read fails",
+  },
+
+  "directory_cache.max_lru_cache_entry": {
+    what: "cached buffers in memory",
+    unused: "the kernel's page cache has them",
+  },
+  "directory_cache.max_cache_fds": {
+    what: "cache files that are kept open",
+    unused: "a layer has one file",
+  },
+  "directory_cache.sync_add": {
+    what: "true: a span is on disk before it is shown",
+    unused: "it always is",
+  },
+  "directory_cache.direct": {
+    what: "true: spans are not held in memory",
+    unused: "they never are",
+  },
+
+  "fuse.attr_timeout": {
+    what: "how long the kernel keeps attributes, seconds",
+    unused: KERNEL_KEEPS,
+  },
+  "fuse.entry_timeout": {
+    what: "how long the kernel keeps names, seconds",
+    unused: KERNEL_KEEPS,
+  },
+  "fuse.negative_timeout": {
+    what: "how long the kernel keeps that a name does not exist, seconds",
+    unused: KERNEL_KEEPS,
+  },
+  "fuse.log_fuse_operations": {
+    what: "true: the log tells of every request of the kernel, with paths",
+    unused: NOT_YET,
+  },
+
+  "background_fetch.disable": {
+    what: "true: only what readers want is fetched",
+  },
+  "background_fetch.silence_period_msec": {
+    what:
+      "delay after a layer is first needed until the background fetches it, ms",
+  },
+  "background_fetch.fetch_period_msec": {
+    what: "time between two spans, ms",
+    unused: "see background_fetch.max_bytes_per_sec",
+  },
+  "background_fetch.max_queue_size": {
+    what: "the most layers that wait to be completed",
+  },
+  "background_fetch.drop_policy": {
+    what: "which layer is dropped when more wait: newest or oldest",
+  },
+  "background_fetch.emit_metric_period_sec": {
+    what: "time between two counts, seconds",
+    unused: NOT_YET,
+  },
+  "background_fetch.max_bytes_per_sec": {
+    what:
+      "compressed bytes a second, of all layers together; 0: as much as is to spare",
+  },
+
+  "cache.max_bytes": {
+    what: "uncompressed bytes kept of all layers together; 0: all",
+  },
+  "cache.keep_removed": {
+    what:
+      "true: layers that no snapshot uses are kept until their room is needed",
+  },
+  "opening.max_memory_bytes": {
+    what:
+      "memory that opening layers may take, bytes; a layer that needs more is left to containerd",
+  },
+
+  "load_order.enable": { what: "whether load orders are used" },
+  "load_order.unpinned": {
+    what:
+      "true: start packs are used, too, that the image's digest does not cover",
+  },
+  "load_order.max_bytes": {
+    what: "the most compressed bytes that one start may bring ahead",
+  },
+  "load_order.max_waste_percent": {
+    what:
+      "a load order of whose pack more was not read is not used again before the next start of the daemon",
+  },
+  "load_order.workloads.*": {
+    what: "from a pattern of `host/repository` to the name of a workload",
+  },
+  "recording.images": {
+    what: "images whose starts are recorded, patterns of `host/repository`",
+  },
+  "recording.idle_sec": {
+    what: "a start is over when it has read nothing for so long, seconds",
+  },
+  "recording.max_sec": {
+    what: "the longest that one start is recorded, seconds",
+  },
+  "prefetch.enable": {
+    what: "true: what an index's prefetch list names is fetched at once",
+  },
+  "prefetch.max_concurrency": {
+    what: "layers that are prefetched at a time; 0: any number",
+  },
+
+  "content_store.type": {
+    what: "where layers that were downloaded whole are kept",
+    unused: NOT_YET,
+  },
+  "content_store.containerd_address": {
+    what: "containerd's socket: asked which images share a chain",
+  },
+  "content_store.namespace": {
+    what: "containerd's namespace",
+    unused: "each request says its own",
+  },
+
+  "pull_modes.soci_v1.enable": {
+    what: "whether indexes are used that a registry lists as referrers",
+  },
+  "pull_modes.soci_v2.enable": {
+    what: "whether indexes are used that an image names itself",
+  },
+  ...Object.fromEntries(
+    [
+      ["enable", "true: layers are downloaded whole, side by side"],
+      [
+        "experimental_parallel_pull_as_fallback",
+        "true: so is an image without an index",
+      ],
+      ["max_concurrent_downloads", "connections at a time; -1: any number"],
+      ["max_concurrent_downloads_per_image", "connections of one image"],
+      ["concurrent_download_chunk_size", "bytes of one request, as `8mb`"],
+      ["max_concurrent_unpacks", "layers unpacked at a time"],
+      ["max_concurrent_unpacks_per_image", "layers of one image"],
+      ["discard_unpacked_layers", "true: compressed layers are not kept"],
+      ["decompress_streams.*.path", "program that decompresses"],
+      ["decompress_streams.*.args", "its arguments"],
+    ].map((
+      [key, what],
+    ) => [`pull_modes.parallel_pull_unpack.${key}`, { what, unused: NOT_YET }]),
+  ),
+
+  "trust.v1": {
+    what:
+      "repositories whose referrers may be indexes, patterns of `host/repository`",
+  },
+  "trust.v2": {
+    what: "repositories whose images may name their indexes, patterns",
+  },
+  "trust.complete_wait_sec": {
+    what:
+      "how long a layer that another image brought may take to be proven, seconds",
+  },
+
+  "kubeconfig_keychain.enable_keychain": {
+    what: "true: logins come from Kubernetes' secrets",
+    unused: NOT_YET,
+  },
+  "kubeconfig_keychain.kubeconfig_path": {
+    what: "the kubeconfig to use",
+    unused: NOT_YET,
+  },
+  "cri_keychain.enable_keychain": {
+    what: "true: logins come from the kubelet's pulls",
+    unused: NOT_YET,
+  },
+  "cri_keychain.image_service_path": {
+    what: "the image service behind the proxy",
+    unused: NOT_YET,
+  },
+
+  "resolver.auth_client_ttl_sec": {
+    what: "how long a login is used, seconds",
+    unused: "credentials are looked up whenever a registry asks for them",
+  },
+  "resolver.enable_auth_client_sharing": {
+    what: "true: images of one host share a login",
+    unused: "a token is for one repository",
+  },
+  "resolver.host.*.mirrors.host": {
+    what: "a mirror, a host or a URL; asked in order, before the host itself",
+  },
+  "resolver.host.*.mirrors.insecure": { what: "true: plain HTTP is used" },
+  "resolver.host.*.mirrors.request_timeout_sec": {
+    what: "how long a request to it may take, seconds",
+    unused: "see http.ResponseHeaderTimeoutMsec",
+  },
+
+  "filesystem.face": {
+    what: "how layers are shown: auto, fuse or erofs",
+  },
+  "filesystem.xino": {
+    what:
+      "on: files of all layers have inode numbers of one file system; or off",
+  },
+
+  "snapshotter.min_layer_size": {
+    what: "smaller layers are unpacked by containerd, bytes",
+    unused: NOT_YET,
+  },
+  "snapshotter.allow_invalid_mounts_on_restart": {
+    what: "true: the daemon starts although a layer cannot be mounted again",
+    unused: "it always does, and such a layer is mounted when it can be",
+  },
+};
