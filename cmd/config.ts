@@ -5,6 +5,7 @@
 import {
   checkConfig,
   type Config,
+  configurationPage,
   DEFAULT_CONFIG_PATH,
   defaultConfig,
   describeFinding,
@@ -24,6 +25,7 @@ Usage:
   soci-deno config check [--config FILE]
                                     all that is wrong or has no effect in a file;
                                     the exit code is 1 where there is anything
+  soci-deno config reference        every key, what it does, its default (Markdown)
 
 Flags:
   --config FILE   the file to read (default ${DEFAULT_CONFIG_PATH};
@@ -64,13 +66,16 @@ export const configCommand: Command = {
         print(config, values.json);
         return Promise.resolve(0);
       }
+      case "reference":
+        console.log(configurationPage().trimEnd());
+        return Promise.resolve(0);
       default:
         throw new UsageError(SAY);
     }
   },
 };
 
-const SAY = "say `config default`, `config dump` or `config check`";
+const SAY = "say `config default`, `dump`, `check` or `reference`";
 
 function print(config: Config, asJson: boolean): void {
   console.log(

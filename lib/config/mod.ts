@@ -36,5 +36,5 @@ export {
   type ParsedConfig,
   readConfigFile,
 } from "./load.ts";
-export { KEYS, type KeyText } from "./keys.ts";
-export { configKeyName, dumpConfig } from "./dump.ts";
+export { configurationPage } from "./reference.ts";
+export { dumpConfig } from "./dump.ts";

@@ -6,9 +6,9 @@ import {
   defaultConfig,
   describeFinding,
   dumpConfig,
-  KEYS,
   loadConfig,
 } from "../../../lib/config/mod.ts";
+import { KEYS } from "../../../lib/config/keys.ts";
 import { parseConfig } from "../../../lib/config/load.ts";
 
 const maxRetries = ({ http }: Config) => http.maxretries;

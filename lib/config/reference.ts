@@ -1,11 +1,7 @@
-/**
- * `deno task configuration`: writes `docs/configuration.md` from the schema and the texts of lib/config. A test
- * compares the two.
- * @module
- */
-import { configKeyName, defaultConfig, KEYS } from "../lib/config/mod.ts";
-
-const PAGE = new URL("../docs/configuration.md", import.meta.url);
+/** The reference of all keys, from the schema and its texts. @module */
+import { configKeyName } from "./dump.ts";
+import { KEYS } from "./keys.ts";
+import { defaultConfig } from "./schema.ts";
 
 const HEAD = `# Configuration
 
@@ -18,9 +14,10 @@ stops the start; a key that is unknown or has no effect is a warning.
 soci-deno config check      # all that is wrong or has no effect, with lines
 soci-deno config dump       # what the daemon would run with
 soci-deno config default    # what an empty file means
+soci-deno config reference  # this page
 \`\`\`
 
-The file is read at the start. This page is made by \`deno task configuration\`.
+The file is read at the start.
 `;
 
 /** The default of a key, as TOML; null where a user's names come before it. */
@@ -47,7 +44,7 @@ function row(key: string, table: string): string {
   } | ${text.replaceAll("|", "\\|")} |`;
 }
 
-/** The page as it should be. */
+/** A page of Markdown that describes every key. */
 export function configurationPage(): string {
   const keys = Object.keys(KEYS);
   const tableOf = (key: string) =>
@@ -64,12 +61,4 @@ export function configurationPage(): string {
     ].join("\n")
   );
   return `${HEAD}\n${parts.join("\n\n")}\n`;
-}
-
-if (import.meta.main) {
-  Deno.writeTextFileSync(PAGE, configurationPage());
-  await new Deno.Command(Deno.execPath(), {
-    args: ["fmt", "-q", PAGE.pathname],
-  })
-    .output();
 }
