@@ -20,7 +20,7 @@ import {
   ImageService,
   isNamed,
 } from "../lib/images/lazy/mod.ts";
-import type { ReplayOptions } from "../lib/images/replay/mod.ts";
+import type { OrderFigures, ReplayOptions } from "../lib/images/replay/mod.ts";
 import {
   assertLayersUnderstood,
   LayerStore,
@@ -109,11 +109,14 @@ export interface DaemonStatus extends StoreStatus {
   };
   /** State on disk that this process found lost or changed. */
   readonly damages: readonly StateDamage[];
+  /** What load orders brought since this process was started, by image. */
+  readonly orders: readonly OrderFigures[];
 }
 
 async function daemonStatus(
   { address, config: { trust, pull_modes } }: DaemonOptions,
   store: LayerStore,
+  { replays }: Pick<ImageService, "replays">,
 ): Promise<DaemonStatus> {
   const { rss, heapUsed, heapTotal } = Deno.memoryUsage();
   return {
@@ -128,6 +131,7 @@ async function daemonStatus(
       v2: pull_modes.soci_v2.enable ? trust.v2 : [],
     },
     damages: stateDamages(),
+    orders: replays.figures(),
     ...await storeStatus(store, () => setImmediate()),
   };
 }
@@ -266,7 +270,7 @@ async function run(
     await store.serve();
     new DiskReserve(root).takeBack();
     control = stack.use(ControlServer.listen(`${root}/control.sock`, {
-      status: () => daemonStatus(options, store),
+      status: () => daemonStatus(options, store, images),
       expect: ({ image, manifest }) => provider.images.expect(image, manifest),
       record: (layers) => recordReads(store, layers),
     }));

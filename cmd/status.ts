@@ -9,8 +9,8 @@ import type { DaemonStatus } from "./daemon.ts";
 import { daemonRoot, DEFAULT_ROOT } from "./root.ts";
 
 const HELP = `
-Show what the running daemon serves: its layers and how much of each is here, its cache, and what
-was fetched for whom.
+Show what the running daemon serves: its layers and how much of each is here, its cache, what was
+fetched for whom, and what load orders brought, by image and workload.
 
 Usage: soci-deno status [flags]
 
@@ -90,6 +90,7 @@ function describe(status: DaemonStatus): string {
       `${path}: ${found}; ${then}`,
     ]),
   ].map(([name, text]) => `${`${name}:`.padEnd(13)}${text}`);
+  head.push(...describeOrders(status.orders ?? []));
   if (layers.length === 0) return [...head, "no layer is served"].join("\n");
   const rows = [
     ["SLOT", "LAYER", "SIZE", "FILES", "SPANS HERE", "HERE"],
@@ -106,15 +107,57 @@ function describe(status: DaemonStatus): string {
       } %`,
     ]),
   ];
+  return [...head, "", ...aligned(rows, [1])].join("\n");
+}
+
+/** Columns of one width; numbers stand on the right, those of `texts` on the left. */
+function aligned(
+  rows: readonly (readonly string[])[],
+  texts: readonly number[],
+): string[] {
   const widths = rows[0]!.map((_, at) =>
     Math.max(...rows.map((row) => row[at]!.length))
   );
-  const table = rows.map((row) =>
+  return rows.map((row) =>
     row.map((cell, at) =>
-      at === 1 ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!)
+      texts.includes(at) ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!)
     ).join("  ")
   );
-  return [...head, "", ...table].join("\n");
+}
+
+/** What load orders brought, by image and workload. An older daemon does not say. */
+function describeOrders(orders: DaemonStatus["orders"]): string[] {
+  if (orders.length === 0) return [];
+  const rows = orders.flatMap(({ image, workload, lied, pack, spans }) => {
+    const row = (by: string, ...bytes: number[]) => [
+      ...[image, workload, by, ...bytes.map(formatBytes)],
+    ];
+    const { broughtBytes, hitBytes, lateBytes, wastedBytes } = pack;
+    const rows = broughtBytes === 0 && spans.broughtBytes > 0 ? [] : [
+      row(
+        lied ? "pack that lied" : "pack",
+        ...[broughtBytes, hitBytes, lateBytes, wastedBytes],
+      ),
+    ];
+    if (spans.broughtBytes > 0) {
+      const { broughtBytes, hitBytes, wastedBytes } = spans;
+      rows.push(row("spans", broughtBytes, hitBytes, 0, wastedBytes));
+    }
+    return rows;
+  });
+  return [
+    "",
+    ...aligned(
+      [
+        [
+          ...["LOAD ORDER OF", "WORKLOAD", "BY"],
+          ...["BROUGHT", "READ", "WAITED FOR", "NOT READ"],
+        ],
+        ...rows,
+      ],
+      [0, 1, 2],
+    ),
+  ];
 }
 
 /** Nothing where no pack brought anything. An older daemon does not say. */

@@ -8,7 +8,7 @@ import {
   type WantedRange,
 } from "../support/images/load_order.ts";
 import { startRegistry } from "../support/registry/mod.ts";
-import { buildIndex, LazyHost } from "./host.ts";
+import { buildIndex, LazyHost, sociDeno } from "./host.ts";
 
 const PIECE = 256 * 1024;
 
@@ -27,6 +27,7 @@ Deno.test("a container starts from the pack of the workload that its image names
   });
   addLoadOrder(registry, "pause", built, ranges.slice(0, 1));
   addLoadOrder(registry, "pause", built, ranges, { workload: "web" });
+  const tarBytes = ranges.reduce((sum, { bytes }) => sum + bytes.length, 0);
   const digests = built.layers.map(({ digest }) => digest);
   let withheld = true;
   registry.intercept = (path) =>
@@ -51,6 +52,20 @@ unpinned = true
     });
   const first = await echo("packed");
   assert.equal(first.code, 0, `${first.stderr}\n${host.logs()}`);
+  const { code, stdout } = await sociDeno(
+    ...["status", "--json", "--root", host.root],
+  );
+  assert.equal(code, 0);
+  const [counted, ...others] = JSON.parse(stdout).orders;
+  assert.deepEqual(others, []);
+  assert.equal(counted.image, image);
+  assert.equal(counted.workload, "web");
+  assert.equal(counted.isPinned, false);
+  const { broughtBytes, hitBytes, wastedBytes } = counted.pack;
+  assert(broughtBytes <= tarBytes, "the tail of the tar may still come");
+  assert(hitBytes > 2 ** 20 && hitBytes + wastedBytes === broughtBytes);
+  const shown = await sociDeno("status", "--root", host.root);
+  assert.match(shown.stdout, /^127\S+pause:1 +web +pack +\d/m);
   withheld = false;
   await host.stopDaemon();
   await host.startDaemon();

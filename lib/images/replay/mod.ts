@@ -15,6 +15,7 @@
  * @module
  */
 export type { WorkloadWish } from "./choose.ts";
+export type { OrderFigures } from "./figures.ts";
 export {
   NO_REPLAY,
   type ReplayedLayer,

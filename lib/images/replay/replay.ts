@@ -55,6 +55,7 @@ export class Replay {
   #order: LoadOrder | null = null;
   #ranges: ReadonlyMap<Digest, readonly PackedRange[]> = new Map();
   #received = 0;
+  #hintedBytes = 0;
   #hasStreamed = false;
   #streaming: Promise<void> | null = null;
   #hinting: Promise<void> | null = null;
@@ -103,6 +104,31 @@ export class Replay {
   lost(digest: Digest): void {
     this.#awaited.delete(digest);
     this.#held.take(digest);
+  }
+
+  /** As the image was named. */
+  get image(): string {
+    return this.#parts.image.reference.toString();
+  }
+
+  /** Of the image's manifest. */
+  get manifest(): Digest {
+    return this.#parts.image.descriptor.digest;
+  }
+
+  /** Which workload its load order is for. */
+  get workload(): string {
+    return this.#parts.order.workload;
+  }
+
+  /** Whether the image's digest covers its load order. */
+  get isPinned(): boolean {
+    return this.#parts.order.isPinned;
+  }
+
+  /** Compressed bytes of spans that were fetched because the order names them. */
+  get hintedBytes(): number {
+    return this.#hintedBytes;
   }
 
   /** Layers that were opened, and are served still. */
@@ -284,6 +310,7 @@ export class Replay {
           maxBytes: maxBytes - fetched,
         });
         fetched += fetchedBytes;
+        this.#hintedBytes += fetchedBytes;
         if (end !== "all") return;
       } else if (at < rest.length) {
         if (performance.now() > endMs) return;

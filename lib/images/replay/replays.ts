@@ -12,6 +12,7 @@ import {
 import { logger } from "../../telemetry/mod.ts";
 import { chooseOrder, type WorkloadWish } from "./choose.ts";
 import type { ReplayClient } from "./pack_stream.ts";
+import { figuresOf, type OrderFigures } from "./figures.ts";
 import { Replay } from "./replay.ts";
 import { WasteWatch } from "./waste.ts";
 
@@ -151,6 +152,12 @@ export class Replays implements Disposable {
   /** A layer of the image cannot be opened. */
   lost(image: IndexedImage, { descriptor }: ReplayedLayer): void {
     this.#replays.get(image)?.lost(descriptor.digest);
+  }
+
+  /** What each of them brought so far, the oldest first. */
+  figures(): OrderFigures[] {
+    return [...this.#replays.values()].filter((replay) => replay !== null)
+      .map(figuresOf);
   }
 
   /** Ends all of them. Layers stay as they are. */

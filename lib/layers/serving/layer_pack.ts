@@ -35,6 +35,8 @@ export interface PackUse {
   readonly readBytes: number;
   /** Reads that waited for bytes on their way. */
   readonly lateReads: number;
+  /** Bytes that those asked for. */
+  readonly lateBytes: number;
 }
 
 /**
@@ -63,8 +65,7 @@ export class LayerPack implements Disposable {
   /** What came, and what of it was of use. */
   get use(): PackUse {
     const { ranges } = this.#parts.reader;
-    const { arrivedBytes, lateReads } = ranges.figures;
-    return { arrivedBytes, lateReads, readBytes: ranges.usedBytes() };
+    return { ...ranges.figures, readBytes: ranges.usedBytes() };
   }
 
   /**

@@ -35,7 +35,10 @@ export class PackedReads {
     for (let isFirst = true;; isFirst = false) {
       const look = ranges.look(offset, length);
       if (look.kind !== "coming") return look.kind === "here";
-      if (isFirst) ranges.figures.lateReads++;
+      if (isFirst) {
+        ranges.figures.lateReads++;
+        ranges.figures.lateBytes += length;
+      }
       await this.#wait(look, offset, length, signal);
     }
   }

@@ -11,6 +11,8 @@ export interface RangeFigures {
   arrivedBytes: number;
   /** Reads that waited for bytes on their way. */
   lateReads: number;
+  /** All bytes that those asked for. */
+  lateBytes: number;
 }
 
 /** The spans of a layer, as its ranges see them. */
@@ -45,7 +47,11 @@ export type RangeLook =
  */
 export class LayerRanges {
   /** What came so far. */
-  readonly figures: RangeFigures = { arrivedBytes: 0, lateReads: 0 };
+  readonly figures: RangeFigures = {
+    arrivedBytes: 0,
+    lateReads: 0,
+    lateBytes: 0,
+  };
   readonly #options: LayerReaderOptions;
   readonly #spans: RangedSpans;
   #table: RangeTable = RangeTable.allocate(0);

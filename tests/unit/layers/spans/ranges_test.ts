@@ -107,6 +107,7 @@ Deno.test("a reader gets a pack's bytes the moment they are here, and its span i
   assert.deepEqual(into, piece(layer, 72_000, 4096));
   assert.equal(served.source.fetches.length, 0);
   assert.equal(served.reader.ranges.figures.lateReads, 1);
+  assert.equal(served.reader.ranges.figures.lateBytes, 4096);
   assert.equal(served.reader.ranges.figures.arrivedBytes, 14_000);
 });
 
