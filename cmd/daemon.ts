@@ -230,6 +230,7 @@ async function run(
       v2: config.pull_modes.soci_v2.enable,
       trust: config.trust,
       timeoutMs: config.mount_timeout_sec * 1000,
+      minLayerBytes: config.snapshotter.min_layer_size,
     }, replayOptions(config.load_order));
     stack.use(images.replays);
     const provider = stack.use(

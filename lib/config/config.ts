@@ -38,6 +38,14 @@ export interface Config {
   readonly resolver: ResolverConfig;
   /** How layers are shown. */
   readonly filesystem: FilesystemConfig;
+  /** Which layers are lazy. */
+  readonly snapshotter: SnapshotterConfig;
+}
+
+/** `[snapshotter]`: which layers are lazy. */
+export interface SnapshotterConfig {
+  /** Layers whose blob is smaller are downloaded whole before they are shown, bytes. Default 0: none. */
+  readonly min_layer_size: number;
 }
 
 /** `[http]`: times and tries of requests to registries. */

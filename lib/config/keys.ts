@@ -322,8 +322,8 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
   },
 
   "snapshotter.min_layer_size": {
-    what: "smaller layers are unpacked by containerd, bytes",
-    unused: NOT_YET,
+    what:
+      "layers whose blob is smaller are downloaded whole before they are shown, bytes; 0: none",
   },
   "snapshotter.allow_invalid_mounts_on_restart": {
     what: "true: the daemon starts although a layer cannot be mounted again",

@@ -25,6 +25,7 @@ export type {
   ContentStoreConfig,
   LoadOrderConfig,
   RecordingConfig,
+  SnapshotterConfig,
   TrustConfig,
 } from "./config.ts";
 export { ConfigError, DEFAULT_CONFIG_PATH, defaultConfig } from "./schema.ts";

@@ -261,7 +261,7 @@ const fields = v.object({
   ),
   snapshotter: v.optional(
     v.object({
-      min_layer_size: countOr(0),
+      min_layer_size: count(0),
       allow_invalid_mounts_on_restart: flag(false),
     }),
     {},

@@ -5,6 +5,7 @@ import {
   readIndexedImage,
   resolveIndexedImage,
 } from "../../remote/image/mod.ts";
+import { SOCI_ANNOTATION } from "../../formats/soci/mod.ts";
 import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
 import { isNamed, type Trust } from "./trust.ts";
 import { logger } from "../../telemetry/mod.ts";
@@ -31,6 +32,8 @@ export interface DiscoveryOptions {
    * Default 30 000.
    */
   readonly timeoutMs?: number;
+  /** Layers whose blob is smaller are downloaded whole although they have ztocs, bytes. Default 0: none. */
+  readonly minLayerBytes?: number;
 }
 
 /** How an image is asked for. */
@@ -98,7 +101,14 @@ export class IndexedImages {
       reference,
       manifestDigest,
       this.#options(reference, explicitIndex),
-    ).then((image) => told(this.#allowed(image)));
+    ).then((image) =>
+      told(
+        withoutSmallLayers(
+          this.#allowed(image),
+          this.discovery.minLayerBytes ?? 0,
+        ),
+      )
+    );
     this.#remember(key, { image, expiresAtMs: Infinity });
     return image;
   }
@@ -167,6 +177,27 @@ export class IndexedImages {
       signal: this.late(),
     };
   }
+}
+
+/** The image without the ztocs of layers that are not worth a mount. */
+function withoutSmallLayers(
+  image: IndexedImage,
+  minBytes: number,
+): IndexedImage {
+  if (image.index === null || minBytes <= 0) return image;
+  const small = new Set<string | undefined>(
+    image.layers.filter(({ descriptor }) => descriptor.size < minBytes)
+      .map(({ descriptor }) => descriptor.digest),
+  );
+  const { layerDigest, zstdLayerDigest } = SOCI_ANNOTATION;
+  const layers = image.index.index.layers.filter(({ annotations }) =>
+    !small.has(annotations?.[layerDigest]) &&
+    !small.has(annotations?.[zstdLayerDigest])
+  );
+  return {
+    ...image,
+    index: { ...image.index, index: { ...image.index.index, layers } },
+  };
 }
 
 function told(image: IndexedImage): IndexedImage {
