@@ -7,6 +7,7 @@
 import process from "node:process";
 import { HelpRequest, UsageError } from "./cmd/command.ts";
 import { splitLeadingFlags } from "./cmd/flags.ts";
+import { didYouMean } from "./cmd/nearest.ts";
 import { type CommandEntry, COMMANDS, SOCI_COMMANDS } from "./cmd/mod.ts";
 import { VERSION } from "./cmd/version.ts";
 
@@ -125,9 +126,10 @@ async function run(
     name === word || aliases?.includes(word)
   );
   if (entry === undefined) {
-    console.error(
-      `${called}: no command "${word}"; \`${called} --help\` lists them`,
-    );
+    const names = commands.filter(({ hidden }) => hidden !== true)
+      .map(({ name }) => name);
+    const next = didYouMean(word, names) || `; \`${called} --help\` lists them`;
+    console.error(`${called}: no command "${word}"${next}`);
     return persona.usageExitCode;
   }
   const before = [...flags, ...leading];

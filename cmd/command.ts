@@ -4,6 +4,7 @@
  * @module
  */
 import { parseArgs, type ParseArgsConfig } from "node:util";
+import { didYouMean } from "./nearest.ts";
 
 /** One subcommand of the binary; `mod.ts` lists their names. */
 export interface Command {
@@ -44,9 +45,17 @@ export function parseCommandLine<T extends ParseArgsConfig>(
     strict: false,
     tokens: true,
   });
-  for (const token of tokens) {
-    if (token.kind !== "option") continue;
-    if (token.name === "help") throw new HelpRequest();
+  const given = tokens.filter((token) => token.kind === "option");
+  if (given.some(({ name }) => name === "help")) throw new HelpRequest();
+  const flags = Object.keys({ ...config.options, help: HELP_FLAG });
+  for (const token of given) {
+    if (token.rawName.startsWith("--") && !flags.includes(token.name)) {
+      throw new UsageError(
+        `there is no flag ${token.rawName}${
+          didYouMean(token.rawName, flags.map((flag) => `--${flag}`))
+        }`,
+      );
+    }
     // Most likely the value was forgotten. It is not shown, because it may be a secret.
     if (token.inlineValue === false && /^-./.test(token.value)) {
       throw new UsageError(
