@@ -68,21 +68,23 @@ function checkInside(size: number, offset: number): void {
 }
 
 /** A span's digest as text: kept as bytes, as a layer may have a quarter of a million. */
-function digestOf({ digests }: SpanFacts, span: number): Digest {
+function digestOf(digests: SpanFacts["digests"], span: number): Digest {
   const at = span * DIGEST_BYTES;
   const bytes = Buffer.from(digests.buffer, at, DIGEST_BYTES);
   return `sha256:${bytes.toString("hex")}` as Digest;
 }
 
+/** Its functions keep what they use of the facts, and not the facts: windows go once they are packed. */
 function packedSpans(facts: SpanFacts): SpanTable {
-  const { count, first, inputs, outputs, bits, uncompressedSize } = facts;
+  const { count, first, inputs, outputs, bits, digests } = facts;
+  const { uncompressedSize } = facts;
   const windows = facts.compression === "gzip"
     ? new Windows(facts.windows)
     : null;
   return {
     count,
     first,
-    listed: facts.digests.length / DIGEST_BYTES,
+    listed: digests.length / DIGEST_BYTES,
     compressedStart: (i) => inputs[i]! - (bits[i] === 0 ? 0 : 1),
     compressedEnd: (i) => inputs[i + 1]!,
     start: (i) => outputs[i]!,
@@ -90,7 +92,7 @@ function packedSpans(facts: SpanFacts): SpanTable {
     bits: (i) => bits[i]!,
     window: (i) => windows?.get(i) ?? null,
     packNext: () => windows?.packNext() ?? false,
-    digest: (i) => digestOf(facts, i),
+    digest: (i) => digestOf(digests, i),
     spanAt: (offset) => {
       checkInside(uncompressedSize, offset);
       let low = 0;
@@ -106,13 +108,14 @@ function packedSpans(facts: SpanFacts): SpanTable {
 }
 
 function tarSpans(facts: SpanFacts): SpanTable {
-  const { count, spanSize, compressedSize: size, uncompressedSize } = facts;
+  const { count, spanSize, digests, uncompressedSize } = facts;
+  const { compressedSize: size } = facts;
   const start = (i: number) => i * spanSize;
   const end = (i: number) => Math.min((i + 1) * spanSize, size);
   return {
     count,
     first: 0,
-    listed: facts.digests.length / DIGEST_BYTES,
+    listed: digests.length / DIGEST_BYTES,
     compressedStart: start,
     compressedEnd: end,
     start,
@@ -120,7 +123,7 @@ function tarSpans(facts: SpanFacts): SpanTable {
     bits: () => 0,
     window: () => null,
     packNext: () => false,
-    digest: (i) => digestOf(facts, i),
+    digest: (i) => digestOf(digests, i),
     spanAt: (offset) => {
       checkInside(uncompressedSize, offset);
       return Math.floor(offset / spanSize);

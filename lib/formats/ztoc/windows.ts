@@ -48,11 +48,15 @@ export function packWindows(
 /** The windows of a layer's checkpoints: 32 KiB per span, or less when compressed. */
 export class Windows {
   readonly #windows: Uint8Array[];
+  readonly #chunks: WindowFacts["chunks"];
+  readonly #at: WindowFacts["at"];
   /** Windows before this one are packed, where that is worth it. */
   #packed = 0;
 
-  /** Keeps the chunks, each until all in it are packed. */
+  /** Takes the chunks over: the memory of each is returned once all in it are packed. */
   constructor({ chunks, at }: WindowFacts) {
+    this.#chunks = chunks;
+    this.#at = at;
     this.#windows = Array.from(at, (number) => {
       if (number < 0) return ZEROS;
       const chunk = chunks[Math.floor(number / CHUNK_WINDOWS)] as Uint8Array;
@@ -61,7 +65,7 @@ export class Windows {
     });
   }
 
-  /** That span's window, 32 KiB; not to be changed. */
+  /** That span's window, 32 KiB; not to be changed, nor kept beyond this turn of the event loop. */
   get(span: number): Uint8Array {
     const window = this.#windows[span] as Uint8Array;
     return window.length < WINDOW_BYTES
@@ -83,6 +87,14 @@ export class Windows {
     this.#windows[span] = packed.length < WORTH_BYTES
       ? new Uint8Array(packed)
       : window.slice();
+    this.#freeChunkAfter(this.#at[span]!);
     return true;
+  }
+
+  /** Not left to the garbage collector: whoever still refers to the facts would keep it. */
+  #freeChunkAfter(number: number): void {
+    const chunk = this.#chunks[Math.floor(number / CHUNK_WINDOWS)]!;
+    const windows = chunk.length / WINDOW_BYTES;
+    if (number % CHUNK_WINDOWS === windows - 1) chunk.buffer.transfer(0);
   }
 }

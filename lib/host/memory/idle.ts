@@ -1,18 +1,9 @@
-import {
-  dropPages,
-  mapBuffersFrom,
-  OsError,
-  readWholeFile,
-  trimHeap,
-} from "../os/mod.ts";
+import { mapBuffersFrom, trimHeap } from "../os/mod.ts";
 import { collectEverything } from "./collect.ts";
+import { forgetProgram } from "./program.ts";
 
 /** How often to check whether work has ended, ms. */
 const LOOK_MS = 5_000;
-
-const MAX_MAPS_BYTES = 16 * 2 ** 20;
-/** A mapping of at least this size is the program's code; V8 has smaller ones of its own. */
-const LARGE_BYTES = 16 * 2 ** 20;
 
 /** Buffers of at least so many bytes are returned to the system when they are freed. */
 const RETURNED_BYTES = 32 * 1024;
@@ -54,29 +45,3 @@ export function giveBackWhenIdle(
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
-/**
- * Drops the pages of this program's code. They count as this process's memory although the page cache
- * has them. Pages that are still used come back from there, with a page fault each.
- */
-function forgetProgram(): void {
-  const path = Deno.execPath();
-  let maps: string;
-  try {
-    maps = new TextDecoder().decode(
-      readWholeFile("/proc/self/maps", MAX_MAPS_BYTES),
-    );
-  } catch (error) {
-    if (error instanceof OsError) return; // no proc: they stay
-    throw error;
-  }
-  for (const line of maps.split("\n")) {
-    // `start-end perms offset device inode path` (proc_pid_maps(5)). Code is never written to.
-    const [range = "", permissions] = line.split(" ", 2);
-    if (permissions !== "r-xp" || !line.endsWith(path)) continue;
-    const [start = 0n, end = 0n] = range.split("-").map((at) =>
-      BigInt(`0x${at}`)
-    );
-    if (end - start < LARGE_BYTES) continue;
-    dropPages(start, end - start);
-  }
-}

@@ -9,3 +9,4 @@
 export { collectEverything, freeBuffer } from "./collect.ts";
 export { RestingWorker } from "./resting.ts";
 export { giveBackWhenIdle, keepLargeBuffersApart } from "./idle.ts";
+export { forgetProgram } from "./program.ts";

@@ -10,8 +10,8 @@ import {
   type ToOpener,
 } from "./messages.ts";
 
-/** Workers are stopped after they were idle for so long, ms: each takes 15 MB and more. */
-const IDLE_MS = 5_000;
+/** Workers are stopped after they were idle for so long, ms: each takes 15 MB and more, and 50 ms to start. */
+const IDLE_MS = 500;
 /** A job waits for so long until one more Worker is started for it, ms: that takes as long. */
 const START_MS = 50;
 /** A Worker that takes longer is stopped: no honest ztoc within the bounds takes a tenth of it, ms. */
@@ -26,7 +26,7 @@ export interface WorkersOptions {
   readonly maxBytes: number;
   /** The most Workers. Default: two, or as many as there are cores, up to four. */
   readonly size?: number;
-  /** How long Workers without work stay, ms; five seconds when not given. */
+  /** How long Workers without work stay, ms; half a second when not given. */
   readonly idleMs?: number;
 }
 

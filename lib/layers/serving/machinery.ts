@@ -13,6 +13,7 @@ import {
   type SlotTableStore,
 } from "../store/mod.ts";
 import { isFullDatabase } from "../../host/files/mod.ts";
+import { forgetProgram } from "../../host/memory/mod.ts";
 import { bootId } from "../../host/os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { LayerOpener } from "../opening/mod.ts";
@@ -171,11 +172,14 @@ export class Machinery implements Disposable {
 
   /**
    * A layer was opened. What takes time to start for its readers is started when no other one follows:
-   * opening them needs the cores first, and memory.
+   * opening them needs the cores first, and memory. What of the program only opening needs goes.
    */
   expectReaders(): void {
     clearTimeout(this.#opened);
-    this.#opened = setTimeout(() => this.pool.wake(), OPENED_MS);
+    this.#opened = setTimeout(() => {
+      forgetProgram();
+      this.pool.wake();
+    }, OPENED_MS);
   }
 
   /** The most bytes of one reader's read-ahead. */

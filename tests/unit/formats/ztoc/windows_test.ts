@@ -43,3 +43,20 @@ Deno.test("windows do not keep what they were cut out of", () => {
   windows.packNext();
   assert.ok(windows.get(0).every((byte) => byte === 1));
 });
+
+Deno.test("once all windows of a buffer are packed, its memory is returned", () => {
+  const all = Array.from({ length: 40 }, (_, i) => (
+    { window: compressible(WINDOW_BYTES).fill(i, 0, 9) }
+  ));
+  all[3] = { window: new Uint8Array(WINDOW_BYTES) };
+  const facts = packWindows(all);
+  const windows = new Windows(facts);
+  const freed = () => facts.chunks.map(({ buffer }) => buffer.detached);
+  assert.deepEqual(freed(), [false, false]);
+  for (let span = 0; span < 32; span++) windows.packNext();
+  assert.deepEqual(freed(), [false, false]);
+  windows.packNext();
+  assert.deepEqual(freed(), [true, false]);
+  while (windows.packNext());
+  assert.deepEqual(freed(), [true, true]);
+});
