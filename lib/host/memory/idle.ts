@@ -3,7 +3,9 @@ import { collectEverything } from "./collect.ts";
 import { forgetProgram } from "./program.ts";
 
 /** How often to check whether work has ended, ms. */
-const LOOK_MS = 5_000;
+const LOOK_MS = 1_500;
+/** Where work comes and goes, memory is returned no more often than this, ms. */
+const LEAST_MS = 5_000;
 
 /** Buffers of at least so many bytes are returned to the system when they are freed. */
 const RETURNED_BYTES = 32 * 1024;
@@ -29,10 +31,13 @@ export function giveBackWhenIdle(
 ): Disposable {
   let seen = activity();
   let given = NaN; // so that the garbage of start-up is collected first
+  let givenMs = -Infinity;
   const timer = setInterval(() => {
     const now = activity();
-    if (now === seen && now !== given) {
+    const sinceMs = performance.now() - givenMs;
+    if (now === seen && now !== given && sinceMs >= LEAST_MS) {
       given = now;
+      givenMs = performance.now();
       shrink().then(() => {
         collectEverything();
         trimHeap();
@@ -44,4 +49,3 @@ export function giveBackWhenIdle(
   Deno.unrefTimer(timer);
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
-

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { MountKeeper } from "../../host/handover/mod.ts";
 import type { FaceChoice } from "../faces/mod.ts";
 import type { ReadRecording, RecordOptions, ServedMount } from "../fs/mod.ts";
@@ -425,10 +426,9 @@ export class LayerStore implements AsyncDisposable {
 
   /** Packs what is unused in memory, and yields to other work after each step. */
   async shrink(): Promise<void> {
+    this.#machinery.pool.rest();
     for (const { spans } of this.all()) {
-      while (spans.packNext()) {
-        await new Promise((resolve) => setTimeout(resolve, 0));
-      }
+      while (spans.packNext()) await setImmediate();
     }
   }
 

@@ -82,8 +82,8 @@ export interface InflatePoolOptions {
 
 /**
  * Workers that check, inflate and write spans; spans with waiting readers go first. They start with the
- * first span, or by `wake` while that span is still in flight or before, and stop after a long idle
- * time.
+ * first span, or by `wake` while that span is still in flight or before. `rest` leaves one of them, the others
+ * start again when it is busy. All stop after a long idle time.
  */
 export class InflatePool implements Disposable {
   readonly #members: Member[];
@@ -133,6 +133,16 @@ export class InflatePool implements Disposable {
       }
     }, ms);
     Deno.unrefTimer(this.#idle);
+  }
+
+  /** Nothing is expected for a while: one Worker stays for the next reader, the memory of the others is returned. */
+  rest(): void {
+    const running = this.#members.filter(({ worker }) => worker !== null);
+    const idle = running.filter((member) => !isBusy(member));
+    for (const member of idle.slice(idle.length === running.length ? 1 : 0)) {
+      member.worker!.terminate();
+      member.worker = null;
+    }
   }
 
   #start(member: Member): void {
@@ -232,10 +242,14 @@ export class InflatePool implements Disposable {
   ): InflateStream | null {
     this.wake();
     if (this.#streams.roomOf(share) < 1) return null;
+    // One that is stopped comes after those without a stream, and before those with one.
+    const rank = ({ streams, worker }: Member) =>
+      streams.size + (worker === null ? 0.5 : 0);
     const member = this.#members.reduce((least, candidate) =>
-      candidate.streams.size < least.streams.size ? candidate : least
+      rank(candidate) < rank(least) ? candidate : least
     );
     if (member.streams.size >= STREAMS_EACH) return null;
+    if (member.worker === null) this.#start(member);
     const id = this.#nextId++;
     const finished = Promise.withResolvers<InflateOutcome>();
     member.streams.set(id, { finished, share });
@@ -288,8 +302,10 @@ export class InflatePool implements Disposable {
         cls === "background" && this.#members.length > 1 &&
         background >= this.#members.length - 1
       ) return;
-      const member = this.#members.find(({ current }) => current === null);
+      const free = this.#members.filter(({ current }) => current === null);
+      const member = free.find(({ worker }) => worker !== null) ?? free[0];
       if (member === undefined) return;
+      if (member.worker === null) this.#start(member);
       const { request, finished } = this.#queues[cls].next()!;
       const id = this.#nextId++;
       member.current = { id, cls, finished };
@@ -314,6 +330,6 @@ function post({ worker }: Member, request: InflateRequest): void {
   if ("work" in request && request.work.packing.kind === "gzip") {
     transfer.push(request.work.packing.window.buffer);
   }
-  // `wake` was called before, and a busy Worker is not stopped.
+  // It was started before, and a busy Worker is not stopped.
   worker!.postMessage(request, transfer);
 }

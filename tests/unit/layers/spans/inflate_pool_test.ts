@@ -26,6 +26,27 @@ Deno.test("Workers without work for long are stopped, and come again with the ne
   }
 });
 
+Deno.test("one Worker stays while nothing is expected, and the others come when it is busy", async () => {
+  const layer = noiseLayer(6);
+  using pool = new InflatePool({ size: 3 });
+  await using served = serve(layer, { pool });
+  pool.rest();
+  assert.equal(pool.size, 0, "none is started");
+  pool.wake();
+  assert.equal(pool.size, 3);
+  pool.rest();
+  assert.equal(pool.size, 1);
+  const read = async (span: number) =>
+    assert.deepEqual(
+      await readTar(served, span * 65536, 1000),
+      layer.tar.subarray(span * 65536, span * 65536 + 1000),
+    );
+  await read(0);
+  assert.equal(pool.size, 1, "one is enough for one span");
+  await Promise.all([1, 2, 3, 4, 5].map(read));
+  assert.ok(pool.size > 1, "several spans waited");
+});
+
 Deno.test("Workers stay while a span is still coming, however long that takes", async () => {
   const layer = noiseLayer(3);
   using pool = new InflatePool({ size: 1, idleMs: 30 });
