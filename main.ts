@@ -9,7 +9,7 @@ import { HelpRequest, UsageError } from "./cmd/command.ts";
 import { splitLeadingFlags } from "./cmd/flags.ts";
 import { didYouMean } from "./cmd/nearest.ts";
 import { type CommandEntry, COMMANDS, SOCI_COMMANDS } from "./cmd/mod.ts";
-import { VERSION } from "./cmd/version.ts";
+import { VERSION, versionLine } from "./cmd/version.ts";
 
 function overview(
   called: string,
@@ -119,7 +119,9 @@ async function run(
     return word === undefined ? persona.usageExitCode : 0;
   }
   if (first && (word === "--version" || word === "-v" || word === "version")) {
-    console.log(`${persona.name} ${VERSION}`);
+    console.log(
+      `${persona.name} ${persona === SOCI ? VERSION : versionLine()}`,
+    );
     return 0;
   }
   const entry = commands.find(({ name, aliases }) =>

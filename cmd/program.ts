@@ -7,7 +7,8 @@ import { LIBC_PATH } from "../lib/host/os/mod.ts";
 /** The subcommand that makes the daemon's mounts. */
 const MOUNT_HELPER = "mount-helper";
 
-const file = (path: string) => new URL(path, import.meta.url).pathname;
+const CONFIG = new URL("../deno.json", import.meta.url).pathname;
+const HELPER = new URL("./mount_helper_process.ts", import.meta.url).pathname;
 
 /**
  * Arguments of this program (`Deno.execPath()`) that start the mount helper; append the process ID of
@@ -17,9 +18,9 @@ export function mountHelperArguments(): string[] {
   if (Deno.build.standalone) return [MOUNT_HELPER];
   return [
     ...["run", "--no-check", "--no-prompt", "--quiet", "--cached-only"],
-    ...["--no-remote", "--config", file("../deno.json")],
+    ...["--no-remote", "--config", CONFIG],
     `--allow-ffi=${LIBC_PATH}`,
-    file("./mount_helper_process.ts"),
+    HELPER,
     MOUNT_HELPER, // for people who list processes
   ];
 }

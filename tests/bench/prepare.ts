@@ -36,7 +36,7 @@ import {
   spanTable,
   ZtocBuilder,
 } from "../../lib/formats/ztoc/mod.ts";
-import { V8_FLAGS } from "../../tools/compile.ts";
+import { V8_FLAGS } from "../../tools/binary/launcher.ts";
 import { buildIndex, LazyHost } from "../e2e/host.ts";
 import { pause, startDockerRegistry } from "../support/host/mod.ts";
 import {

@@ -1,75 +1,82 @@
 import assert from "node:assert/strict";
 import { COMMANDS } from "../../../cmd/mod.ts";
-import { compile, workerModules } from "../../../tools/compile.ts";
+import { type Bundle, bundle } from "../../../tools/binary/bundle.ts";
+import { compile } from "../../../tools/binary/compile.ts";
+import { entryName, workerModules } from "../../../tools/binary/starts.ts";
+import { tryBinary } from "../../../tools/binary/trial.ts";
 import { permissionSets, tryRun } from "../../support/host/mod.ts";
 
-const ROOT = new URL("../../../", import.meta.url);
-
-/** Whether `needle` occurs in the file at `path`. */
-async function holds(path: string, needle: Uint8Array): Promise<boolean> {
-  const { code } = await tryRun("python3", [
-    "-c",
-    "import sys, mmap\n" +
-    "with open(sys.argv[1], 'rb') as f, open(sys.argv[2], 'rb') as n:\n" +
-    "    m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)\n" +
-    "    sys.exit(0 if m.find(n.read()) >= 0 else 3)",
-    path,
-    await tempFile(needle),
-  ], { timeoutMs: 60_000 });
-  return code === 0;
-}
-
-async function tempFile(bytes: Uint8Array): Promise<string> {
-  const path = await Deno.makeTempFile({ prefix: "soci-deno-needle-" });
-  await Deno.writeFile(path, bytes);
-  return path;
-}
-
-Deno.test("the compiled binary holds every Worker, the inflate kernel and nothing of the tests", async () => {
-  const workers = workerModules();
-  assert.ok(workers.includes("lib/layers/fs/worker.ts"), String(workers));
-  assert.ok(
-    workers.includes("lib/layers/spans/inflate_worker.ts"),
-    String(workers),
-  );
+async function withFolder(use: (folder: string) => Promise<void>) {
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-compiled-" });
-  const before = Deno.env.get("DENORT_BIN");
   try {
-    // Any Deno executable lets the file be written; what is looked at is the graph inside.
-    Deno.env.set("DENORT_BIN", Deno.execPath());
-    const listing = await compile(`${folder}/soci-deno`);
-    for (
-      const name of [
-        "typescript",
-        "binaryen",
-        "assemblyscript",
-        "echarts",
-        "fast-check",
-        "ts-morph",
-      ]
-    ) {
-      assert.doesNotMatch(listing, new RegExp(name));
-    }
-    assert.match(listing, /@grpc/);
-    const needles = [
-      ...workers,
-      "lib/formats/deflate/kernel.gen.ts",
-      "cmd/serve.ts",
-    ];
-    for (const path of needles) {
-      const bytes = await Deno.readFile(new URL(path, ROOT));
-      assert.ok(
-        await holds(`${folder}/soci-deno`, bytes),
-        `${path} is not in the binary`,
-      );
-    }
-    const test = await Deno.readFile(new URL(import.meta.url));
-    assert.equal(await holds(`${folder}/soci-deno`, test), false);
+    await use(folder);
   } finally {
-    if (before === undefined) Deno.env.delete("DENORT_BIN");
-    else Deno.env.set("DENORT_BIN", before);
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** What is in each file. */
+function contents({ folder, files }: Bundle): Record<string, string> {
+  return Object.fromEntries(
+    files.map((name) => [name, Deno.readTextFileSync(`${folder}/${name}`)]),
+  );
+}
+
+Deno.test("the bundle holds every Worker, needs no package, runs from anywhere and is the same each time", async () => {
+  await withFolder(async (folder) => {
+    const one = await bundle(`${folder}/one`);
+    const workers = workerModules();
+    assert.ok(workers.includes("lib/layers/fs/worker.ts"), String(workers));
+    assert.ok(
+      workers.includes("lib/layers/spans/inflate_worker.ts"),
+      String(workers),
+    );
+    for (const worker of workers) {
+      assert.ok(one.files.includes(entryName(worker)), worker);
+    }
+    for (const [name, text] of Object.entries(contents(one))) {
+      if (!name.endsWith(".js")) continue;
+      assert.doesNotMatch(text, /["']npm:/, name);
+    }
+    assert.match(
+      Deno.readTextFileSync(`${one.folder}/licences.txt`),
+      /@grpc\/grpc-js 1\..*Apache License/s,
+    );
+
+    const ran = await tryRun(`${one.folder}/soci-deno`, ["--version"], {
+      env: { DENO: Deno.execPath(), DENO_DIR: `${folder}/empty` },
+    });
+    assert.equal(ran.stdout.trim(), `soci-deno ${one.version}`, ran.stderr);
+
+    const two = await bundle(`${folder}/a/longer/name`);
+    assert.deepEqual(contents(two), contents(one));
+  });
+});
+
+Deno.test("two compiles of one tree are equal, hold licences and Workers, and one that does not run is told", async () => {
+  await withFolder(async (folder) => {
+    // Any Deno executable lets the file be written. What comes out runs as plain Deno.
+    const baseRuntime = Deno.execPath();
+    const made = await compile(`${folder}/one`, { baseRuntime });
+    await compile(`${folder}/two`, { baseRuntime });
+    const { code } = await tryRun("cmp", [`${folder}/one`, `${folder}/two`]);
+    assert.equal(code, 0);
+    for (const name of [...made.starts, "licences.txt"]) {
+      const { code } = await tryRun("grep", ["-qaF", name, `${folder}/one`]);
+      assert.equal(code, 0, `${name} is not in the binary`);
+    }
+    await assert.rejects(
+      tryBinary(`${folder}/one`, made.version, Deno.build.arch),
+      /does not work.*--version/,
+    );
+    await assert.rejects(
+      compile(`${folder}/arm`, {
+        baseRuntime,
+        architecture: Deno.build.arch === "x86_64" ? "aarch64" : "x86_64",
+      }),
+      /is no program for/,
+    );
+  });
 });
 
 Deno.test("every subcommand has a permission set, the binary's is their union, and the rest is given up", () => {

@@ -3,7 +3,13 @@
  * flags, that it ships with.
  * @module
  */
-import { V8_FLAGS } from "../../../tools/compile.ts";
+import { V8_FLAGS } from "../../../tools/binary/launcher.ts";
+
+/**
+ * Another program than this checkout's sources: the single binary, or the launcher of a bundle. The tests of a
+ * whole host then run that.
+ */
+const PROGRAM = Deno.env.get("SOCI_DENO_TEST_PROGRAM");
 
 const ROOT = new URL("../../../", import.meta.url).pathname;
 
@@ -36,6 +42,12 @@ export function sociDenoWith(
   denoFlags: readonly string[],
   ...args: string[]
 ): { program: string; args: string[] } {
+  if (PROGRAM !== undefined) {
+    if (denoFlags.length > 0) {
+      throw new Error(`${PROGRAM} takes no flags of Deno`);
+    }
+    return { program: PROGRAM, args };
+  }
   const grants = permissionSets()["binary"] as Grants;
   return {
     program: Deno.execPath(),

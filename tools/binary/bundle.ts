@@ -1,0 +1,142 @@
+/**
+ * `deno task bundle`: the product as a few small JavaScript files, `dist/bundle` unless said otherwise.
+ *
+ * `main.js` holds the command line alone; what a command uses lies in files that it loads. A Worker is a file of
+ * its own, too. All files lie in one folder, so that each finds the others beside it, from a checkout, from a
+ * package and inside the single binary. Nothing but Deno is needed to run them: npm packages are inside.
+ *
+ * The same tree gives the same bytes, wherever it lies and whenever it is bundled.
+ * @module
+ */
+import { build, type Metafile, stop } from "esbuild";
+import { basename, isAbsolute, join } from "node:path";
+import { VERSION } from "../../cmd/version.ts";
+import { builtFrom, type Origin } from "./built_from.ts";
+import { licencesOf } from "./licences.ts";
+import { launcher } from "./launcher.ts";
+import { ownFiles } from "./own_files.ts";
+import { stage } from "./staging.ts";
+import { entryName, ROOT, startModules } from "./starts.ts";
+
+/** What was bundled. */
+export interface Bundle {
+  readonly folder: string;
+  /** Names of the files in the folder. */
+  readonly files: readonly string[];
+  /** Names of the files that are started: the program and its Workers. */
+  readonly starts: readonly string[];
+  /** What `--version` says of it. */
+  readonly version: string;
+  /** Sum of all files. */
+  readonly bytes: number;
+}
+
+/** The file with the licences of what was bundled. */
+const LICENCES = "licences.txt";
+/** The script that starts the bundle. */
+const LAUNCHER = "soci-deno";
+
+/**
+ * Writes the bundle into `folder`, which is emptied first.
+ * @throws Error if a module cannot be found.
+ */
+export async function bundle(folder: string): Promise<Bundle> {
+  const starts = startModules();
+  const origin = await builtFrom();
+  using staging = await stage();
+  const entries = starts.map((path) => ({
+    in: join(staging.path, path),
+    out: entryName(path).replace(/\.js$/, ""),
+  }));
+  try {
+    const { outputFiles, metafile } = await build({
+      absWorkingDir: staging.path,
+      entryPoints: entries,
+      outdir: folder,
+      bundle: true,
+      splitting: true,
+      minify: true,
+      format: "esm",
+      target: "esnext",
+      platform: "node", // Deno has what Node has; packages choose their files by it
+      chunkNames: "part-[hash]",
+      conditions: ["deno", "import", "module"],
+      define: { SOCI_DENO_BUILT_FROM: JSON.stringify(origin.text) },
+      legalComments: "none", // licences.txt has them whole
+      plugins: [ownFiles(staging.path, new Set(starts))],
+      metafile: true,
+      write: false,
+      logLevel: "silent",
+    });
+    assertSelfContained(metafile);
+    await Deno.remove(folder, { recursive: true }).catch(ignoreMissing);
+    await Deno.mkdir(folder, { recursive: true });
+    const write = (name: string, content: string | Uint8Array) =>
+      Deno.writeFile(
+        join(folder, name),
+        typeof content === "string"
+          ? new TextEncoder().encode(content)
+          : content,
+      );
+    for (const { path, contents } of outputFiles) {
+      await write(basename(path), contents);
+    }
+    await write("deno.json", `${JSON.stringify(await configOfBundle())}\n`);
+    await write(LICENCES, await licencesOf(metafile, staging.path));
+    await write(LAUNCHER, launcher());
+    await Deno.chmod(join(folder, LAUNCHER), 0o755);
+    return await look(folder, starts.map(entryName), origin);
+  } finally {
+    await stop();
+  }
+}
+
+/** Without imports or workspace: there is nothing left to find. */
+async function configOfBundle(): Promise<Record<string, unknown>> {
+  const config = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
+  const { name, version, license, unstable, permissions } = config;
+  return {
+    ...{ name, version, license, exports: "./main.js" },
+    ...{ nodeModulesDir: "none", lock: false, unstable, permissions },
+  };
+}
+
+/** A bundle that needs a package at run time would die on the first host. @throws Error */
+function assertSelfContained({ outputs }: Metafile): void {
+  for (const [output, { imports }] of Object.entries(outputs)) {
+    for (const { path, external } of imports) {
+      if (external === true && !path.startsWith("node:")) {
+        throw new Error(`${output} was not bundled whole: it imports ${path}`);
+      }
+    }
+  }
+}
+
+async function look(
+  folder: string,
+  starts: readonly string[],
+  { text, time }: Origin,
+): Promise<Bundle> {
+  const files = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+  const missing = starts.filter((name) => !files.includes(name));
+  if (missing.length > 0) throw new Error(`not bundled: ${missing.join(", ")}`);
+  let bytes = 0;
+  for (const name of files) {
+    const path = join(folder, name);
+    bytes += (await Deno.stat(path)).size;
+    await Deno.utime(path, time, time); // the single binary holds it
+  }
+  const version = text === "" ? VERSION : `${VERSION} (${text})`;
+  return { folder, files, starts, bytes, version };
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
+
+if (import.meta.main) {
+  const wanted = Deno.args[0] ?? "dist/bundle";
+  const folder = isAbsolute(wanted) ? wanted : join(ROOT, wanted);
+  const { files, bytes } = await bundle(folder);
+  console.log(`${folder}: ${files.length} files, ${bytes} bytes`);
+}
