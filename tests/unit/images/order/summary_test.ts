@@ -78,9 +78,21 @@ Deno.test("without a ztoc nothing is known of files", () => {
   assert.deepEqual(files.map(({ path, ranges }) => [path, ranges]), [["", 5]]);
 });
 
-Deno.test("the drawing has a mark a touch, and no markup of a file's name", () => {
+Deno.test("the drawing has a mark a touch, one for those too near to tell apart, and no markup of a file's name", () => {
   const svg = timelineSvg(recording, summaryOf(recording, [ztoc]));
-  assert.equal(svg.match(/<rect x=/g)?.length, recording.touches.length);
+  const marks = (text: string) => text.match(/<rect x=/g)?.length;
+  assert.equal(marks(svg), recording.touches.length);
+  assert.match(svg, /usr\/bin\/app<\/text>.*4\.1 kB/);
+  assert.doesNotMatch(svg, /all other files/);
+  const near = [0, 0.001, 0.002, 500].map((ms, i) => ({
+    ...recording.touches[1]!,
+    ...{ offset: 10_240 + i, length: 1, ms },
+  }));
+  const many = { ...recording, touches: near };
+  const joined = timelineSvg(many, summaryOf(many, [ztoc]));
+  assert.equal(marks(joined), 2);
+  assert.match(joined, /usr\/bin\/app: 3 ranges, 3 bytes, 0 ms/);
+  assert.match(joined, />100<\/text>.*>500<\/text>/s, "round times");
   assert.doesNotMatch(svg, /<script/);
   assert.match(svg, /a&#38;b:1/);
   assert.match(svg, /waited 9 ms/);
