@@ -6,6 +6,7 @@
  * - `--rounds N` (5), `--images redis,python`, `--lines loopback,1g,100m,25m`, `--contestants
  *   overlayfs,soci-deno`: less of it.
  * - `--job`: after the first start of each, a job that reads four of five files of the image.
+ * - `--prepare`: only make the images, and what is published for them, and find out what they need.
  * - `--needs`: find out anew what each start needs, and the time it takes when all of that is here.
  * - `--report FILE`: only draw the report of an earlier run's JSON file.
  *
@@ -33,6 +34,7 @@ const { values } = parseArgs({
     contestants: { type: "string" },
     job: { type: "boolean", default: false },
     needs: { type: "boolean", default: false },
+    prepare: { type: "boolean", default: false },
     report: { type: "string" },
   },
 });
@@ -44,7 +46,7 @@ Deno.exit(0); // Workers of the lines
 async function measureAndSave(): Promise<void> {
   const machine = describeMachine();
   console.log(machine);
-  const rounds = Number(values.rounds);
+  const rounds = values.prepare ? 0 : Number(values.rounds);
   const lines = chosen(LINES, values.lines);
   const ways = [];
   const contestants = [];
@@ -57,13 +59,17 @@ async function measureAndSave(): Promise<void> {
   }
   const names = chosen(NAMES.map((name) => ({ name })), values.images);
   await using registry = await BenchRegistry.start();
+  const from = performance.now();
   const measured = await measureAll(registry, {
     ...{ lines, contestants, rounds, job: values.job, needs: values.needs },
     images: names.map(({ name }) => name),
   });
+  if (values.prepare) return console.log("all of it is here");
   const at = new Date().toISOString();
   const outcome: Outcome = { at, machine, rounds, lines, ways, ...measured };
   printSummary(outcome);
+  const minutes = (performance.now() - from) / 60_000;
+  console.log(`\n${measured.found.length} starts in ${minutes.toFixed(1)} min`);
   const saved = saveResults("coldstart", { outcome });
   console.log(`\nsaved: ${saved}`);
   await draw(saved);

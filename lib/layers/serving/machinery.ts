@@ -17,6 +17,7 @@ import { forgetProgram } from "../../host/memory/mod.ts";
 import { bootId } from "../../host/os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { LayerOpener } from "../opening/mod.ts";
+import type { WaitFigures } from "./patient_reads.ts";
 import { Twins } from "./twins.ts";
 
 const log = logger("images");
@@ -51,8 +52,8 @@ export interface MachineryOptions {
   readonly maxOpeningBytes?: number;
 }
 
-/** Compressed bytes fetched since the store was opened. */
-export interface FetchFigures {
+/** Compressed bytes fetched since the store was opened, and the reads that waited for bytes. */
+export interface FetchFigures extends WaitFigures {
   /** For waiting readers. */
   demandBytes: number;
   /** Ahead of readers. */
@@ -115,6 +116,7 @@ export class Machinery implements Disposable {
     prefetchBytes: 0,
     backgroundBytes: 0,
     requests: 0,
+    ...{ waits: 0, waitedMs: 0 },
   };
 
   constructor(

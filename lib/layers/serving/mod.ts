@@ -11,6 +11,7 @@
  * layer call `add` and `release`.
  * @module
  */
+export type { WaitFigures } from "./patient_reads.ts";
 export { NO_PACK } from "../store/mod.ts";
 export type { LayerClaim } from "./claims.ts";
 export {

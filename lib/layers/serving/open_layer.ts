@@ -128,7 +128,9 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       ...{ reader: this.reader, slots: machinery.slots },
       isOver: () => !this.isServed || files.detached,
     });
-    this.#reads = new PatientReads(this.reader, machinery.readWaitMs);
+    this.#reads = new PatientReads(
+      ...[this.reader, machinery.readWaitMs, machinery.fetched] as const,
+    );
     this.#proof = new LayerProof({
       ...{ slot, layerDigest, folder, map, sources, pack: wanted.pack },
       ztocDigest: wanted.identity.ztocDigest,

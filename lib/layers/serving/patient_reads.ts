@@ -32,6 +32,14 @@ export class ReadTimeoutError extends Error {
   }
 }
 
+/** Reads that waited for bytes. */
+export interface WaitFigures {
+  /** How many. */
+  waits: number;
+  /** How long all of them, ms. */
+  waitedMs: number;
+}
+
 /** Whether a retry may help: the registry failed or gave wrong bytes, or a Worker crashed. */
 function mayPass(error: unknown): boolean {
   return error instanceof RegistryError || error instanceof NoSourceError ||
@@ -47,10 +55,13 @@ function mayPass(error: unknown): boolean {
 export class PatientReads {
   readonly #reader: LayerReader;
   readonly #waitMs: number;
+  readonly #figures: WaitFigures;
 
-  constructor(reader: LayerReader, waitMs: number) {
+  /** @param figures where its waits are counted. */
+  constructor(reader: LayerReader, waitMs: number, figures: WaitFigures) {
     this.#reader = reader;
     this.#waitMs = waitMs;
+    this.#figures = figures;
   }
 
   /**
@@ -80,6 +91,8 @@ export class PatientReads {
       }, ms);
     };
     wait(this.#waitMs);
+    const startMs = performance.now();
+    this.#figures.waits++;
     const either = AbortSignal.any([signal, late.signal]);
     try {
       for (
@@ -99,6 +112,7 @@ export class PatientReads {
       }
     } finally {
       clearTimeout(timer!);
+      this.#figures.waitedMs += performance.now() - startMs;
     }
   }
 

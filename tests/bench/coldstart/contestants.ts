@@ -45,14 +45,19 @@ const overlayfs: Contestant = {
   node: overlayNode,
 };
 
-/** soci-deno, with what was published for it and as configured beyond what all its ways share. */
+/**
+ * soci-deno, with what was published for it.
+ * @param config beyond what all its ways share.
+ * @param suffix of its name; default: the publication's.
+ */
 function sociDeno(
   publication: Publication,
   title: string,
   config = "",
+  suffix = publication === "index" ? "" : `-${publication}`,
 ): Contestant {
   return {
-    name: publication === "index" ? "soci-deno" : `soci-deno-${publication}`,
+    name: `soci-deno${suffix}`,
     title: `soci-deno, ${title}`,
     publication,
     missing: nothing,
@@ -84,10 +89,26 @@ const UNPINNED = `[load_order]
 unpinned = true
 `;
 
+/** Each start is recorded as it is. */
+const RECORDING = `[recording]
+images = ["**"]
+`;
+
+/** The way that records, for what recording costs. */
+export const RECORDED_START = "soci-deno-recording";
+/** The same without it. */
+export const PLAIN_START = "soci-deno";
+
 /** In the order they are measured in. */
 export const CONTESTANTS: readonly Contestant[] = [
   overlayfs,
   sociDeno("index", "nothing recorded"),
+  sociDeno(
+    "index",
+    "nothing recorded, recording itself",
+    RECORDING,
+    "-recording",
+  ),
   sociDeno("order", "recorded order"),
   sociDeno("pack", "start pack", UNPINNED),
   sociDeno("wrong", "start pack of another workload", UNPINNED),

@@ -91,12 +91,23 @@ export const FIGURES = {
   unreadPack: ({ unread }) => unread === null ? null : unread.packBytes,
   unread: ({ unread }) =>
     unread === null ? null : unread.spanBytes + unread.packBytes,
+  // Of the kernel's requests those that were not answered at once; no other daemon tells.
+  waits: ({ start }) => fetchedOf(start).waits ?? null,
+  waited: ({ start }) => fetchedOf(start).waitedMs ?? null,
   requests: ({ start }) =>
     Object.values(start.traffic).reduce((sum, it) => sum + it.requests, 0),
   cpu: ({ start }) => start.cpuMs,
   resident: ({ start }) => start.residentMb,
   job: ({ start }) => start.jobMs,
 } as const satisfies Record<string, Figure>;
+
+/** What our daemon counts of its readers. */
+function fetchedOf(
+  { figures }: Start,
+): { readonly waits?: number; readonly waitedMs?: number } {
+  const { fetched = {} } = Object(figures);
+  return fetched;
+}
 
 /** The median of a figure; null where no start has it. */
 export function middle({ all }: Group, figure: Figure): number | null {

@@ -21,6 +21,7 @@ import {
   imagesTable,
   waysList,
 } from "./report_tables.ts";
+import { recordingCosts } from "./summary.ts";
 
 const STYLE = `
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1320px;
@@ -52,8 +53,10 @@ export function report(outcome: Outcome): string {
 <h1>Cold start: from pull to ready</h1>
 <p>Real images out of Debian packages, a registry behind a line of limited rate
 and delay, a node with nothing cached. Time runs from the command that pulls
-the image until its program answers; the command's own start counts. Medians of
-${rounds} rounds in turns. ${escapeHtml(at.slice(0, 16))} UTC,
+the image until its program answers; the command's own start counts. ${
+    rounds === 1 ? "One round." : `Medians of
+${rounds} rounds in turns.`
+  } ${escapeHtml(at.slice(0, 16))} UTC,
 ${escapeHtml(machine)}.</p>
 ${waysList(outcome)}
 <h2>Images, and what a start needs</h2>
@@ -62,6 +65,7 @@ off. The least time is that of a start with all of them cached. A start's
 <em>limit</em> is this, or the needed bytes (compressed) over the line.</p>
 ${imagesTable(outcome)}
 ${lines.map((line) => lineSection(outcome, line)).join("")}
+${costsSection(outcome)}
 </body></html>
 `;
 }
@@ -109,6 +113,17 @@ function lineSection(outcome: Outcome, line: Line): string {
 <figure>${phasesChart(lazy, outcome.ways)}</figure>
 <figure>${bytesChart(lazy, outcome.ways)}</figure>
 ${figuresTable(outcome, line, groups)}
+`;
+}
+
+/** Nothing where it was not measured. */
+function costsSection(outcome: Outcome): string {
+  const costs = recordingCosts(outcome);
+  if (costs.length === 0) return "";
+  const items = costs.map((it) => `<li>${escapeHtml(it)}</li>`).join("");
+  return `<h2>What recording a start costs it</h2>
+<p>The median of starts that the daemon records, less that of those that it does not.</p>
+<ul>${items}</ul>
 `;
 }
 

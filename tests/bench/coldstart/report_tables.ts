@@ -44,27 +44,38 @@ export function imagesTable({ images }: Outcome): string {
   );
 }
 
+/** What is told of each start beside its time. */
+type Column = readonly [
+  title: string,
+  figure: Figure,
+  unit: number,
+  digits: number,
+];
+
 /** All figures of one line. */
 export function figuresTable(
   { images, ways }: Outcome,
   line: Line,
   groups: readonly Group[],
 ): string {
-  const columns: ReadonlyArray<
-    readonly [title: string, figure: Figure, unit: number, digits: number]
-  > = [
+  const columns = [
     ["from first Prepare, s", FIGURES.sincePrepare, 1e3, 2],
     ["all of an 80 % job, s", FIGURES.job, 1e3, 1],
     ["MB before ready", FIGURES.bytes, 1e6, 1],
     ["MB never read", FIGURES.unread, 1e6, 1],
+    ["of it by a pack", FIGURES.unreadPack, 1e6, 1],
+    ["reads that waited", FIGURES.waits, 1, 0],
     ["requests", FIGURES.requests, 1, 0],
     ["daemon's CPU, s", FIGURES.cpu, 1e3, 2],
     ["its memory, MB", FIGURES.resident, 1, 0],
-  ];
+  ] satisfies Column[];
+  const told = (columns as readonly Column[]).filter(([, figure]) =>
+    groups.some((group) => middle(group, figure) !== null)
+  );
   return table(
     [
       ...["image", "way", "to ready, s", "least to most", "limit"],
-      ...columns.map(([title]) => title),
+      ...told.map(([title]) => title),
     ],
     groups.map((group, i) => {
       const [least, most] = spread(group, FIGURES.total);
@@ -81,7 +92,7 @@ export function figuresTable(
           number(middle(group, FIGURES.total), 1e3, 2),
           `${(least / 1e3).toFixed(2)} to ${(most / 1e3).toFixed(2)}`,
           (limitMs(image, line) / 1e3).toFixed(2),
-          ...columns.map(([, figure, unit, digits]) =>
+          ...told.map(([, figure, unit, digits]) =>
             number(middle(group, figure), unit, digits)
           ),
         ],

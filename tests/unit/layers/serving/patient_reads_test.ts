@@ -37,12 +37,14 @@ class Arrival {
   }
 }
 
+const figures = () => ({ waits: 0, waitedMs: 0 });
+
 Deno.test("a read waits for its turn as long as bytes come, however long that is", async () => {
   const layer = noiseLayer(6);
   await using served = serve(layer);
   const arrival = new Arrival();
   served.source.gate = ({ start, end }) => arrival.check(start, end);
-  const reads = new PatientReads(served.reader, 300);
+  const reads = new PatientReads(served.reader, 300, figures());
   const last = layer.ztoc.uncompressedSize - 1;
   const { signal } = new AbortController();
   const start = performance.now();
@@ -60,10 +62,13 @@ Deno.test("a read does not wait longer than it may where nothing comes", async (
   await using served = serve(layer);
   const arrival = new Arrival();
   served.source.gate = ({ start, end }) => arrival.check(start, end);
-  const reads = new PatientReads(served.reader, 200);
+  const counted = figures();
+  const reads = new PatientReads(served.reader, 200, counted);
   const last = layer.ztoc.uncompressedSize - 1;
   const { signal } = new AbortController();
   await assert.rejects(reads.ensure(last, 1, signal), ReadTimeoutError);
+  assert.equal(counted.waits, 1);
+  assert.ok(counted.waitedMs >= 190, `${counted.waitedMs} ms`);
 });
 
 Deno.test("reads that wait for their turn hold up no others", async () => {
@@ -77,11 +82,15 @@ Deno.test("reads that wait for their turn hold up no others", async () => {
   });
   const { signal } = new AbortController();
   const leaving = new AbortController();
-  const waiting = new PatientReads(late.reader, 60_000);
+  const waiting = new PatientReads(late.reader, 60_000, figures());
   const turns = [1, 2, 3, 4].map((span) =>
     waiting.ensure(span * 65_536, 1, leaving.signal)
   );
-  await new PatientReads(other.reader, 5_000).ensure(0, 300_000, signal);
+  await new PatientReads(other.reader, 5_000, figures()).ensure(
+    0,
+    300_000,
+    signal,
+  );
   leaving.abort(new Error("enough"));
   for (const turn of turns) await assert.rejects(turn);
 });
