@@ -38,6 +38,7 @@ export {
   readIfThere,
   readTextIfThere,
   removeFolder,
+  removeFolderElsewhere,
   removeIfThere,
   statIfThere,
 } from "./there.ts";

@@ -72,3 +72,17 @@ export function removeIfThere(path: string): boolean {
 export function removeFolder(path: string): void {
   ifThere("remove", path, () => Deno.removeSync(path, { recursive: true }));
 }
+
+/**
+ * {@linkcode removeFolder} without blocking this thread, which would wait for the disk where blocks are
+ * discarded as they are freed. @throws FileError
+ */
+export async function removeFolderElsewhere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+  } catch (cause) {
+    ifThere("remove", path, () => {
+      throw cause;
+    });
+  }
+}

@@ -1,7 +1,10 @@
-import { trimHeap } from "../os/mod.ts";
 import { collectEverything } from "./collect.ts";
 
-/** Returns a Worker's memory each time it has had nothing to do for a while. */
+/**
+ * Returns the memory of a Worker's heap each time it has had nothing to do for a while. What malloc keeps
+ * is left to `giveBackWhenIdle`: to trim it locks the heaps of all threads in turn, and a Worker that
+ * waits for a core meanwhile would hold up the main thread for a tenth of a second.
+ */
 export class RestingWorker {
   readonly #restMs: number;
   readonly #shrink: () => void;
@@ -36,6 +39,5 @@ export class RestingWorker {
     }
     this.#shrink();
     collectEverything();
-    trimHeap();
   }
 }

@@ -40,6 +40,7 @@ const symbols = {
     nonblocking: true,
   },
   fdatasync: { parameters: ["i32"], result: "i32", nonblocking: true },
+  ftruncate: { parameters: ["i32", "i64"], result: "i32", nonblocking: true },
 } as const;
 
 const calls = Deno.dlopen(LIBC_PATH, symbols).symbols;

@@ -177,6 +177,16 @@ export function punchHole(fd: number, offset: number, length: number): void {
 }
 
 /**
+ * Frees all disk blocks of a file without blocking this thread. The descriptor must stay open until then.
+ * @throws OsError, always with EIO
+ */
+export async function emptyElsewhere(fd: number): Promise<void> {
+  if (await callElsewhere("ftruncate", fd, 0n) < 0) {
+    throw new OsError(ERRNO.EIO, "ftruncate", `descriptor ${fd}`);
+  }
+}
+
+/**
  * Reads a file whole, also below `/proc` and `/sys`, which Deno's own file API refuses under narrow
  * permissions.
  * @throws OsError; RangeError when the file is larger than `maxBytes`.

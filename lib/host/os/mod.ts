@@ -18,6 +18,7 @@ export {
   dataSync,
   dataSyncElsewhere,
   descriptorTarget,
+  emptyElsewhere,
   fileSize,
   listNames,
   makeFolder,

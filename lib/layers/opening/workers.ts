@@ -46,7 +46,9 @@ interface Member {
 
 /**
  * A few Workers, each of which does one job at a time. They start when they are first needed, one after
- * the other, and stop when they have been idle.
+ * the other, and stop when they have been idle. None is stopped between two jobs, however large they
+ * are: to start one takes a tenth of a second of a core, and holds the thread that does so for some 20 ms.
+ * A Worker that rests returns by itself what it took.
  *
  * Jobs at a time take no more memory together than `maxBytes`. Each share has a turn after the others,
  * and of large jobs (`LARGE_BYTES`) one is done at a time: the other Workers are for those that wait
@@ -156,8 +158,6 @@ export class OpeningWorkers implements Disposable {
       const job = this.#end(member);
       if (data.kind === "failed") job?.done.reject(errorOf(data.failure));
       else job?.done.resolve(data);
-      // What it took is given back at once.
-      if ((job?.costBytes ?? 0) > LARGE_BYTES) this.#stop(member);
       this.#next();
       this.#stopLater();
     };

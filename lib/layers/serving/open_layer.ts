@@ -365,7 +365,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     await idle; // Workers write to the data file until then
     await this.map.close();
     await this.#folder.settled();
-    if (!keep) this.#folder.emptyData();
+    if (!keep) await this.#folder.emptyData();
     this.#folder[Symbol.dispose]();
     this.#sources[Symbol.dispose]();
     this.#life.take("end");

@@ -8,7 +8,7 @@ import {
 import {
   checkedLine,
   readTextIfThere,
-  removeFolder,
+  removeFolderElsewhere,
   removeIfThere,
   statIfThere,
   textOfLine,
@@ -16,6 +16,7 @@ import {
 } from "../../host/files/mod.ts";
 import {
   closeFd,
+  emptyElsewhere,
   ERRNO,
   fileSize,
   O,
@@ -206,9 +207,9 @@ export class LayerFolder implements Disposable {
   /**
    * Frees the disk blocks of `data` at once, because a FUSE Worker may keep the file open after it is unlinked.
    */
-  emptyData(): void {
+  async emptyData(): Promise<void> {
     try {
-      truncateFd(this.dataFd, 0);
+      await emptyElsewhere(this.dataFd);
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
       log.warn("disk of a removed layer stays taken for now", {
@@ -227,7 +228,7 @@ export class LayerFolder implements Disposable {
   /** Removes the folder once nothing writes into it. Its open files stay open. */
   async remove(): Promise<void> {
     await this.settled();
-    removeFolder(this.path);
+    await removeFolderElsewhere(this.path);
   }
 
   /** Closes the open files; nobody may be using them. */
