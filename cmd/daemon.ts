@@ -3,7 +3,6 @@
  * end or pass to a successor.
  * @module
  */
-import { setImmediate } from "node:timers/promises";
 import type { Config } from "../lib/config/mod.ts";
 import {
   askTakeover,
@@ -20,13 +19,11 @@ import {
   ImageService,
   isNamed,
 } from "../lib/images/lazy/mod.ts";
-import type { OrderFigures, ReplayOptions } from "../lib/images/replay/mod.ts";
+import type { ReplayOptions } from "../lib/images/replay/mod.ts";
 import {
   assertLayersUnderstood,
   LayerStore,
   rehearse,
-  type StoreStatus,
-  storeStatus,
 } from "../lib/layers/serving/mod.ts";
 import { DiskReserve, isLockFree } from "../lib/layers/store/mod.ts";
 import { warmUpAll } from "../lib/images/warmup/mod.ts";
@@ -45,15 +42,12 @@ import {
   serveSnapshots,
   Snapshotter,
 } from "../lib/images/snapshotter/mod.ts";
-import {
-  logger,
-  type StateDamage,
-  stateDamages,
-} from "../lib/telemetry/mod.ts";
+import { logger } from "../lib/telemetry/mod.ts";
 import { recordReads, StartRecorder } from "../lib/images/order/mod.ts";
+import { type DaemonStatus, daemonStatus } from "./daemon_status.ts";
+import { MetricsServer } from "./metrics.ts";
 import { mountHelperArguments } from "./program.ts";
 import { whyNoStart } from "./start_error.ts";
-import { VERSION } from "./version.ts";
 
 const log = logger("serve");
 /** How long containerd's calls may still run when a successor waits; reads are answered meanwhile. */
@@ -91,49 +85,6 @@ export interface DaemonOptions {
   readonly manager: ServiceManager;
   /** `takeover`: a daemon that runs on this root gives way first. */
   readonly start: "plain" | "takeover";
-}
-
-/** What a running daemon answers to `soci-deno status`. */
-export interface DaemonStatus extends StoreStatus {
-  readonly version: string;
-  readonly pid: number;
-  readonly upSeconds: number;
-  readonly address: string;
-  readonly residentBytes: number;
-  /** JavaScript objects of the main thread, without its Workers, and what the heap holds for them. */
-  readonly heap: { readonly usedBytes: number; readonly totalBytes: number };
-  /** Repositories that may bring indexes. */
-  readonly trust: {
-    readonly v1: readonly string[];
-    readonly v2: readonly string[];
-  };
-  /** State on disk that this process found lost or changed. */
-  readonly damages: readonly StateDamage[];
-  /** What load orders brought since this process was started, by image. */
-  readonly orders: readonly OrderFigures[];
-}
-
-async function daemonStatus(
-  { address, config: { trust, pull_modes } }: DaemonOptions,
-  store: LayerStore,
-  { replays }: Pick<ImageService, "replays">,
-): Promise<DaemonStatus> {
-  const { rss, heapUsed, heapTotal } = Deno.memoryUsage();
-  return {
-    version: VERSION,
-    pid: Deno.pid,
-    upSeconds: performance.now() / 1000,
-    address,
-    residentBytes: rss,
-    heap: { usedBytes: heapUsed, totalBytes: heapTotal },
-    trust: {
-      v1: pull_modes.soci_v1.enable ? trust.v1 : [],
-      v2: pull_modes.soci_v2.enable ? trust.v2 : [],
-    },
-    damages: stateDamages(),
-    orders: replays.figures(),
-    ...await storeStatus(store, () => setImmediate()),
-  };
 }
 
 function replayOptions(
@@ -192,6 +143,12 @@ async function run(
 
   await using stack = new AsyncDisposableStack();
   stack.use(keeper);
+  let status: (() => Promise<DaemonStatus>) | null = null;
+  const { metrics_address, metrics_network, no_prometheus } = config;
+  if (metrics_address !== "" && !no_prometheus) {
+    const place = { address: metrics_address, network: metrics_network };
+    stack.use(new MetricsServer(place, () => status?.() ?? null));
+  }
   const service = stack.use(
     await serveSnapshots(ready.promise, {
       address,
@@ -270,8 +227,9 @@ async function run(
     await predecessor?.end();
     await store.serve();
     new DiskReserve(root).takeBack();
+    status = () => daemonStatus(options, store, images);
     control = stack.use(ControlServer.listen(`${root}/control.sock`, {
-      status: () => daemonStatus(options, store, images),
+      status,
       expect: ({ image, manifest }) => provider.images.expect(image, manifest),
       record: (layers) => recordReads(store, layers),
     }));

@@ -5,7 +5,7 @@
 import { askStatus } from "../lib/host/handover/mod.ts";
 import { type Command, formatBytes, parseCommandLine } from "./command.ts";
 import { UsageError } from "./command.ts";
-import type { DaemonStatus } from "./daemon.ts";
+import type { DaemonStatus } from "./daemon_status.ts";
 import { daemonRoot, DEFAULT_ROOT } from "./root.ts";
 
 const HELP = `

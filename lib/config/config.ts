@@ -12,6 +12,12 @@ export interface Config {
    * Default 30.
    */
   readonly mount_timeout_sec: number;
+  /** Where metrics are served: `HOST:PORT`, or a socket's path. Default: nowhere. */
+  readonly metrics_address: string;
+  /** The kind of `metrics_address`. */
+  readonly metrics_network: "tcp" | "unix";
+  /** true: no metrics. */
+  readonly no_prometheus: boolean;
   /** Requests to registries. */
   readonly http: HttpConfig;
   /** How a layer's bytes are read. */

@@ -48,12 +48,12 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
     what: "layers that stay open",
     unused: "layers are open as long as a snapshot needs them",
   },
-  no_prometheus: { what: "true: no metrics", unused: NOT_YET },
-  metrics_address: { what: "where metrics are served", unused: NOT_YET },
-  metrics_network: {
-    what: "the kind of metrics_address: tcp or unix",
-    unused: NOT_YET,
+  no_prometheus: { what: "true: no metrics, whatever metrics_address says" },
+  metrics_address: {
+    what:
+      "where `/metrics`, `/healthz` and `/readyz` are served: HOST:PORT, or a socket's path",
   },
+  metrics_network: { what: "the kind of metrics_address: tcp or unix" },
   fuse_metrics_emit_wait_duration_sec: {
     what: "delay until an image's requests of the kernel are counted, seconds",
     unused: NOT_YET,

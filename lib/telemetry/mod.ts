@@ -15,6 +15,7 @@ export {
   type LogLevel,
   type LogOptions,
 } from "./log.ts";
+export { type CountedEvent, countEvent, eventCounts } from "./counters.ts";
 export { redactUrl } from "./redact.ts";
 export {
   noteStateDamage,

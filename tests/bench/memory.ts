@@ -7,7 +7,7 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import type { DaemonStatus } from "../../cmd/daemon.ts";
+import type { DaemonStatus } from "../../cmd/daemon_status.ts";
 import { askStatus } from "../../lib/host/handover/mod.ts";
 import { buildIndex, LazyHost } from "../e2e/host.ts";
 import { ctrRun, pause } from "../support/host/mod.ts";

@@ -10,7 +10,7 @@
  * @module
  */
 import { buildIndex, LazyHost, sociDeno } from "../e2e/host.ts";
-import type { DaemonStatus } from "../../cmd/daemon.ts";
+import type { DaemonStatus } from "../../cmd/daemon_status.ts";
 import { ctrRun, startDockerRegistry } from "../support/host/mod.ts";
 import { pushImage } from "../support/images/mod.ts";
 import { throttle } from "../support/link/mod.ts";

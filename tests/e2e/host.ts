@@ -15,7 +15,8 @@ import {
   unixSocketAnswers,
 } from "../support/host/mod.ts";
 
-const CONFIG = `
+/** The daemon's config.toml where a test gives none: v1 on and background fetch off. */
+export const CONFIG = `
 [pull_modes.soci_v1]
 enable = true
 [background_fetch]

@@ -9,7 +9,7 @@ import {
   TarBuilder,
 } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
-import type { DaemonStatus } from "../../cmd/daemon.ts";
+import type { DaemonStatus } from "../../cmd/daemon_status.ts";
 import { buildIndex, LazyHost, sociDeno } from "./host.ts";
 
 const CONFIG = `

@@ -1,16 +1,34 @@
 import assert from "node:assert/strict";
-import { ctrRun } from "../support/host/mod.ts";
-import { programImage, pushImage } from "../support/images/mod.ts";
+import { ctrRun, freePort } from "../support/host/mod.ts";
+import {
+  layerBlob,
+  makeImage,
+  programImage,
+  pushImage,
+  TarBuilder,
+} from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
-import { buildIndex, LazyHost, sociDeno } from "./host.ts";
+import { buildIndex, CONFIG, LazyHost, sociDeno } from "./host.ts";
 
-Deno.test("status tells what is served, and how much of it is here, before and after a read", async () => {
+const PLAIN = makeImage({
+  layers: [layerBlob(new TarBuilder().file("plain", "text"))],
+});
+
+Deno.test("status and metrics tell what is served, and how much of it is here, before and after a read", async () => {
   await using registry = startRegistry();
   await pushImage(registry.host, "shown:1", programImage());
   const image = `${registry.host}/shown:1`;
   await buildIndex("--min-layer-size", "0", image);
-  await using host = await LazyHost.start();
+  const port = freePort();
+  await using host = await LazyHost.start({
+    config: `metrics_address = "127.0.0.1:${port}"\n${CONFIG}`,
+  });
   const root = ["--root", `${host.folder}/root`];
+  const get = async (path: string) => {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`);
+    return `${answer.status} ${await answer.text()}`;
+  };
+  assert.equal(await get("/readyz"), "200 ok\n");
   const ask = async () => {
     const { code, stdout, stderr } = await sociDeno(
       ...["status", "--json", ...root],
@@ -33,6 +51,22 @@ Deno.test("status tells what is served, and how much of it is here, before and a
   const after = await ask();
   assert.ok(after.cache.bytes > 0);
   assert.ok(after.fetched.demandBytes > 0);
+  await pushImage(registry.host, "plain:1", PLAIN);
+  await host.pull(`${registry.host}/plain:1`);
+  const metrics = await get("/metrics");
+  const line = (text: string) =>
+    assert.ok(metrics.split("\n").includes(text), `${text} in ${metrics}`);
+  line(`soci_deno_layers ${layers.length}`);
+  line(
+    `soci_deno_fetched_bytes_total{for="reader"} ${after.fetched.demandBytes}`,
+  );
+  line(`soci_deno_cache_bytes ${after.cache.bytes}`);
+  line('soci_deno_not_lazy_total{reason="no index"} 1');
+  const [shown] = after.layers;
+  line(
+    `soci_fs_layer_size_bytes{digest="${shown.digest}",mountpoint="${shown.directory}"} ${shown.sizeBytes}`,
+  );
+  assert.match(await get("/elsewhere"), /^404/);
   const { stdout } = await sociDeno("status", ...root);
   assert.match(stdout, /^process: +\d+, up \d+ s$/m);
   assert.match(stdout, /^ +\d+ +sha256:[0-9a-f]{12} .* \d+ %$/m);

@@ -20,7 +20,7 @@ import {
   type SnapshotUsage,
   type StoredLayer,
 } from "../snapshotter/mod.ts";
-import { logger } from "../../telemetry/mod.ts";
+import { countEvent, logger } from "../../telemetry/mod.ts";
 import {
   BackgroundFiller,
   type BackgroundOptions,
@@ -109,6 +109,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       this.images.claimants.of(request.namespace ?? NO_NAMESPACE, reference),
     ]);
     if (image.index === null) {
+      countEvent("not_lazy", "no index");
       log.info("image has no index, containerd unpacks it", {
         image: imageRef,
         manifest: manifestDigest,

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers";
 import { CRI_LABELS } from "../../remote/image/mod.ts";
-import { logger } from "../../telemetry/mod.ts";
+import { countEvent, logger } from "../../telemetry/mod.ts";
 import { SnapshotError } from "./errors.ts";
 import type {
   LayerProvider,
@@ -89,6 +89,7 @@ export class LazyLayers {
       if (layer !== null) this.#look(usesOf(layer));
     } catch (error) {
       if (!request.signal.aborted) {
+        countEvent("not_lazy", "error");
         log.warn("layer cannot be served lazily, containerd unpacks it", {
           chainId: request.chainId,
           image: request.labels[CRI_LABELS.imageRef],

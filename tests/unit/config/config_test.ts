@@ -185,7 +185,7 @@ function* files(folder: string): Generator<string> {
 
 Deno.test("a dump marks what has no effect, and reads back", () => {
   const dump = dumpConfig(defaultConfig());
-  assert.match(dump, /^no_prometheus = false # no effect: /m);
+  assert.match(dump, /^http_cache_type = "" # no effect: /m);
   assert.match(dump, /^mount_timeout_sec = 30$/m);
   assert.match(dump, /^DialTimeoutMsec = 3000 # no effect: /m);
 });
