@@ -27,6 +27,11 @@ const MAX_INLINE_IN_ALL = 64 * 1024;
 export interface CompressedZtoc extends Pick<Descriptor, "digest" | "size"> {
   /** The compressed bytes, where they are here: the manifest itself holds those of small ones. */
   readonly bytes: Uint8Array | null;
+  /**
+   * Where it comes in two parts: the first bytes of the blob, which are the ztoc's head, compressed by
+   * themselves. The others are its windows.
+   */
+  readonly head?: Pick<Descriptor, "digest" | "size">;
 }
 
 /** The companion of an index: the same ztocs, each compressed with zstd by itself. */
@@ -42,13 +47,19 @@ export interface Companion {
 /** The descriptor of a compressed ztoc in a companion. @param ztoc the digest of the ztoc itself */
 export function compressedDescriptor(
   ztoc: Digest,
-  { digest, size, bytes }: CompressedZtoc,
+  { digest, size, bytes, head }: CompressedZtoc,
 ): Descriptor {
   return {
-    mediaType: SOCI_MEDIA.compressedZtoc,
+    mediaType: head === undefined
+      ? SOCI_MEDIA.compressedZtoc
+      : SOCI_MEDIA.compressedParts,
     digest,
     size,
-    annotations: { [SOCI_ANNOTATION.ztocDigest]: ztoc },
+    annotations: {
+      [SOCI_ANNOTATION.ztocDigest]: ztoc,
+      ...(head !== undefined &&
+        { [SOCI_ANNOTATION.ztocHead]: `${head.size} ${head.digest}` }),
+    },
     ...(bytes !== null && size <= MAX_INLINE_BYTES &&
       { data: Buffer.from(bytes).toString("base64") }),
   };
@@ -112,9 +123,8 @@ export function decodeCompanion(
   let inline = 0;
   for (const one of manifest.layers) {
     const ztoc = one.annotations?.[SOCI_ANNOTATION.ztocDigest];
-    if (one.mediaType !== SOCI_MEDIA.compressedZtoc || !isDigest(ztoc)) {
-      continue;
-    }
+    const head = headOf(one);
+    if (head === "unusable" || !isDigest(ztoc)) continue;
     const { digest, size } = one;
     if (size === 0 || size >= (sizes.get(ztoc) ?? 0) || found.has(ztoc)) {
       continue;
@@ -126,7 +136,23 @@ export function decodeCompanion(
         held = new Uint8Array(data); // not a view of a pool
       }
     }
-    found.set(ztoc, { digest, size, bytes: held });
+    found.set(ztoc, {
+      ...{ digest, size, bytes: held },
+      ...(head !== "in one" && { head }),
+    });
   }
   return found;
+}
+
+/** What an entry says of its first part. */
+function headOf(
+  { mediaType, size, annotations }: Descriptor,
+): Pick<Descriptor, "digest" | "size"> | "in one" | "unusable" {
+  if (mediaType === SOCI_MEDIA.compressedZtoc) return "in one";
+  if (mediaType !== SOCI_MEDIA.compressedParts) return "unusable";
+  const said = annotations?.[SOCI_ANNOTATION.ztocHead] ?? "";
+  const [, bytes, digest] = /^([1-9]\d{0,9}) (\S{1,100})$/.exec(said) ?? [];
+  return isDigest(digest) && Number(bytes) < size
+    ? { digest, size: Number(bytes) }
+    : "unusable";
 }

@@ -13,6 +13,8 @@ export const SOCI_MEDIA = {
   companion: "application/vnd.soci-deno.companion.v1",
   /** A ztoc in it. */
   compressedZtoc: "application/vnd.soci-deno.ztoc.v1+zstd",
+  /** A ztoc in it in two parts, one behind the other: what a mount needs, and the windows. */
+  compressedParts: "application/vnd.soci-deno.ztoc-parts.v1+zstd",
 } as const;
 
 /** Annotation keys of SOCI. */
@@ -42,6 +44,8 @@ export const SOCI_ANNOTATION = {
   companion: "soci-deno.companion",
   /** On a ztoc of a companion: the digest of the ztoc itself. */
   ztocDigest: "soci-deno.ztoc-digest",
+  /** On one in two parts: the bytes of the first part, a space, and their digest. */
+  ztocHead: "soci-deno.ztoc-head",
 } as const;
 
 /** The config blob of every SOCI index. */

@@ -43,6 +43,7 @@ export {
   type ZtocHead,
   type ZtocOutline,
 } from "./model.ts";
+export { joinZtoc, splitZtoc, windowBytes, type ZtocParts } from "./parts.ts";
 export { buffersOf, type SpanFacts, spanFacts } from "./span_facts.ts";
 export { openSpans, type SpanTable, spanTable } from "./span_table.ts";
 export type { WindowFacts } from "./windows.ts";

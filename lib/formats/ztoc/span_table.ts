@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import type { Digest } from "../oci/mod.ts";
 import type { ZtocHead } from "./model.ts";
 import { DIGEST_BYTES, type SpanFacts, spanFacts } from "./span_facts.ts";
-import { Windows } from "./windows.ts";
+import { type WindowFacts, Windows } from "./windows.ts";
 
 /**
  * The spans of one layer, in both of its coordinates. A span is the smallest piece that can be
@@ -34,6 +34,8 @@ export interface SpanTable {
   bits(span: number): number;
   /** The 32 KiB before the span, to inflate it with, not to be changed; null for layers that are not gzip. */
   window(span: number): Uint8Array | null;
+  /** Takes the windows of the whole ztoc, where the table was made of its head alone. */
+  putWindows(windows: WindowFacts): void;
   /**
    * Makes the next window smaller in memory, in about half a ms: for times of rest.
    * @returns false when none is left.
@@ -91,6 +93,7 @@ function packedSpans(facts: SpanFacts): SpanTable {
     end: (i) => outputs[i + 1]!,
     bits: (i) => bits[i]!,
     window: (i) => windows?.get(i) ?? null,
+    putWindows: (facts) => windows?.put(facts),
     packNext: () => windows?.packNext() ?? false,
     digest: (i) => digestOf(digests, i),
     spanAt: (offset) => {
@@ -122,6 +125,7 @@ function tarSpans(facts: SpanFacts): SpanTable {
     end: (i) => Math.min(end(i), uncompressedSize),
     bits: () => 0,
     window: () => null,
+    putWindows: () => {},
     packNext: () => false,
     digest: (i) => digestOf(digests, i),
     spanAt: (offset) => {

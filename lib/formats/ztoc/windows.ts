@@ -47,14 +47,23 @@ export function packWindows(
 
 /** The windows of a layer's checkpoints: 32 KiB per span, or less when compressed. */
 export class Windows {
-  readonly #windows: Uint8Array[];
-  readonly #chunks: WindowFacts["chunks"];
-  readonly #at: WindowFacts["at"];
+  #windows: Uint8Array[] = [];
+  #chunks: WindowFacts["chunks"] = [];
+  #at: WindowFacts["at"] = NO_WINDOWS.at;
   /** Windows before this one are packed, where that is worth it. */
   #packed = 0;
 
-  /** Takes the chunks over: the memory of each is returned once all in it are packed. */
-  constructor({ chunks, at }: WindowFacts) {
+  /** As `put`. */
+  constructor(windows: WindowFacts) {
+    this.put(windows);
+  }
+
+  /**
+   * Takes these for the ones before. Takes the chunks over: the memory of each is returned once all in it are
+   * packed.
+   */
+  put({ chunks, at }: WindowFacts): void {
+    this.#packed = 0;
     this.#chunks = chunks;
     this.#at = at;
     this.#windows = Array.from(at, (number) => {

@@ -33,6 +33,7 @@ import {
   type DiscoveryOptions,
   IndexedImages,
 } from "./images.ts";
+import { LateZtocs } from "./late_ztocs.ts";
 import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
 import { NotServable } from "./not_servable.ts";
 import { NO_REPLAY, type ReplayOptions, Replays } from "../replay/mod.ts";
@@ -63,6 +64,7 @@ export class ImageService {
   readonly #large = new FairSemaphore(ZTOC_BYTES_AT_ONCE);
   readonly #images: IndexedImages;
   readonly #ztocs: ZtocFetcher;
+  readonly #late = new LateZtocs();
   /** What layers are read from. */
   readonly blobs: RegistryBlobs;
   /** Brings what starts read first, before anybody asks for it. */
@@ -154,6 +156,7 @@ export class ImageService {
         throw error;
       });
     this.replays.opened(image, opened);
+    this.#late.add(nameOf(image.reference), opened, this.replays.over(image));
     try {
       await opened.shown;
       return opened;
@@ -225,12 +228,16 @@ export class ImageService {
       pack: this.replays.packOf(image, layer),
       claimant: claimant.id,
       makeSource: () => this.blobs.source(reference, digest, () => size),
-      fetchZtoc: () => {
+      fetchZtoc: async () => {
         this.store.expectZtoc(ztoc.size);
-        return this.#ztocs.fetch(
-          { image, ztoc },
-          AbortSignal.any([signal, this.#images.late()]),
-        );
+        const wanted = { image, ztoc };
+        const until = AbortSignal.any([signal, this.#images.late()]);
+        const head = this.replays.mayMountAhead(image, layer)
+          ? await this.#ztocs.head(wanted, until)
+          : null;
+        if (head !== null) return head;
+        const bytes = await this.#ztocs.fetch(wanted, until);
+        return { bytes, whole: null };
       },
       signal,
     });

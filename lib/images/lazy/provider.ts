@@ -300,6 +300,8 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       labels[NAMESPACE_LABEL] ?? NO_NAMESPACE,
       reference,
     );
+    // It had a layer with a pack if the image has one: it is to get that one again.
+    this.images.replays.begin(image, labels);
     // The snapshot keeps its claimant, although the credentials may have changed.
     const use = this.#open(image, again, { ...asking, id: claimant });
     const opened = served(await use.layer);

@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers";
 import { constants, createZstdDecompress } from "node:zlib";
 import { type Descriptor, DigestStream } from "../../formats/oci/mod.ts";
 import { SociError } from "../../formats/soci/mod.ts";
+import { joinZtoc, windowBytes, ZtocError } from "../../formats/ztoc/mod.ts";
 
 /** The largest window that is decoded. Compressed ztocs are made with 4 MiB at most. */
 const MAX_WINDOW_LOG = 23;
@@ -10,15 +11,70 @@ const CHUNK_BYTES = 64 * 1024;
 /** Others have a turn after so many bytes: much may come out of little. */
 const TURN_BYTES = 2 ** 20;
 
+/** What something decompresses to. */
+type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
 /**
  * Decompresses a ztoc while its bytes arrive. No more than the ztoc's size is decompressed, and the
  * result has its digest.
- * @param chunks zstd, one frame; left when they are of no use.
+ * @param chunks zstd: one frame, or one of the head and one of the windows; left when they are of no use.
+ * @param headBytes compressed bytes of the head; null where it comes in one.
  * @throws SociError when they are not the ztoc; what the chunks throw
  */
 export async function unpackZtoc(
   chunks: AsyncIterable<Uint8Array>,
   { digest, size }: Pick<Descriptor, "digest" | "size">,
+  headBytes: number | null = null,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (headBytes === null) {
+    const hash = new DigestStream();
+    const bytes = await unpack(chunks, size, (piece) => hash.update(piece));
+    if (hash.finish() !== digest) throw notTheZtoc("its digest is another");
+    return bytes;
+  }
+  const { first, rest } = parted(chunks, headBytes);
+  const head = await unpackHead(first, size);
+  await addWindows(head, rest, digest);
+  return head;
+}
+
+/** The head of a ztoc of that size. @throws SociError; what the chunks throw */
+export function unpackHead(
+  chunks: Chunks,
+  size: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return unpack(chunks, size, () => {});
+}
+
+/**
+ * Makes a head the ztoc. @param chunks its windows, compressed.
+ * @throws SociError when it is not the ztoc of that digest then; what the chunks throw
+ */
+export async function addWindows(
+  head: Uint8Array<ArrayBuffer>,
+  chunks: Chunks,
+  digest: Descriptor["digest"],
+): Promise<void> {
+  try {
+    const windows = await unpack(chunks, windowBytes(head), () => {});
+    joinZtoc(head, windows);
+  } catch (error) {
+    if (!(error instanceof ZtocError)) throw error;
+    throw notTheZtoc(error.message, { cause: error });
+  }
+  const hash = new DigestStream();
+  for (let at = 0; at < head.length; at += TURN_BYTES) {
+    hash.update(head.subarray(at, at + TURN_BYTES));
+    await turn();
+  }
+  if (hash.finish() !== digest) throw notTheZtoc("its digest is another");
+}
+
+/** Exactly so many bytes. @param onPiece told of each as it comes. */
+async function unpack(
+  chunks: Chunks,
+  size: number,
+  onPiece: (piece: Uint8Array) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const decoder = createZstdDecompress({
     chunkSize: CHUNK_BYTES,
@@ -32,18 +88,17 @@ export async function unpackZtoc(
   });
   input.pipe(decoder);
   const bytes = new Uint8Array(size);
-  const hash = new DigestStream();
   let at = 0;
   let turnAt = TURN_BYTES;
   try {
     for await (const piece of decoder as AsyncIterable<Uint8Array>) {
       if (at + piece.length > size) throw notTheZtoc("it is longer");
       bytes.set(piece, at);
-      hash.update(piece);
+      onPiece(piece);
       at += piece.length;
       if (at >= turnAt) {
         turnAt = at + TURN_BYTES;
-        await new Promise<void>((resolve) => setImmediate(resolve));
+        await turn();
       }
     }
   } catch (error) {
@@ -55,8 +110,35 @@ export async function unpackZtoc(
     decoder.destroy();
   }
   if (at < size) throw notTheZtoc("it is shorter");
-  if (hash.finish() !== digest) throw notTheZtoc("its digest is another");
   return bytes;
+}
+
+/** Chunks up to a byte, and those from there on: one after the other. */
+function parted(
+  chunks: AsyncIterable<Uint8Array>,
+  at: number,
+): { first: Chunks; rest: Chunks } {
+  const all = chunks[Symbol.asyncIterator]();
+  let over: Uint8Array = new Uint8Array(0);
+  async function* first() {
+    for (let left = at; left > 0;) {
+      const { done, value } = await all.next();
+      if (done) return;
+      const piece = value.subarray(0, left);
+      over = value.subarray(piece.length);
+      left -= piece.length;
+      yield piece;
+    }
+  }
+  async function* rest() {
+    if (over.length > 0) yield over;
+    yield* { [Symbol.asyncIterator]: () => all };
+  }
+  return { first: first(), rest: rest() };
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function notTheZtoc(why: string, options?: ErrorOptions): SociError {

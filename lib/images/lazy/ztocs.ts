@@ -9,8 +9,12 @@ import {
 import { logger } from "../../telemetry/mod.ts";
 import { Arrivals } from "./arrivals.ts";
 import { unpackZtoc } from "./unpack_ztoc.ts";
+import { ZtocInParts } from "./ztoc_in_parts.ts";
+import type { ArrivedZtoc } from "../../layers/serving/mod.ts";
 
 const log = logger("images");
+/** A larger ztoc is not opened by its head: both are held for a moment, and compared. */
+const MAX_AHEAD_BYTES = 32 * 2 ** 20;
 /** How often a compressed ztoc on its way is looked at, ms. */
 const LOOK_MS = 1000;
 /** So often in a row: this process itself may have been busy. */
@@ -48,10 +52,8 @@ export class ZtocFetcher {
     const { reference, roundTripMs, compressedZtocs } = image;
     const compressed = (await compressedZtocs).get(ztoc.digest);
     const inFlight = (bytes: number) => ({
-      host: reference.host,
-      repository: reference.repository,
-      roundTripMs,
-      bytes,
+      ...{ host: reference.host, repository: reference.repository },
+      ...{ roundTripMs, bytes },
     });
     const asItIs = (signal: AbortSignal) =>
       this.client.blobBytes(reference, ztoc, {
@@ -70,6 +72,43 @@ export class ZtocFetcher {
     );
   }
 
+  /**
+   * The head of a ztoc, and how the ztoc is had later: for an image whose digest covers its companion.
+   * @returns null where no part can be had by itself: then `fetch` gives the ztoc.
+   * @throws the signal's reason
+   */
+  async head(
+    { image, ztoc }: Wanted,
+    signal: AbortSignal,
+  ): Promise<ArrivedZtoc | null> {
+    const { reference, roundTripMs, compressedZtocs } = image;
+    const compressed = (await compressedZtocs).get(ztoc.digest);
+    if (compressed?.head === undefined || ztoc.size > MAX_AHEAD_BYTES) {
+      return null;
+    }
+    const { head: { size: bytes } } = compressed;
+    const { host, repository } = reference;
+    const parts = new ZtocInParts(this.client, reference, ztoc, {
+      ...compressed,
+      head: compressed.head,
+    });
+    try {
+      return await this.#arrivals.fetch(
+        { host, repository, roundTripMs, bytes },
+        () => parts.arrived(signal),
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isOfCompanion(error)) throw error;
+      log.warn("a layer cannot be mounted ahead of its ztoc", {
+        image: reference.toString(),
+        ztoc: ztoc.digest,
+        error: String(error),
+      });
+      return null;
+    }
+  }
+
   /** The compressed ztoc; or the ztoc, where that is of no use or slow. */
   async #either(
     { image, ztoc }: Wanted,
@@ -83,6 +122,7 @@ export class ZtocFetcher {
     const unpacked = unpackZtoc(
       this.#chunks(image, compressed, watched, either),
       ztoc,
+      compressed.head?.size ?? null,
     ).catch((error) => {
       either.throwIfAborted();
       if (!isOfCompanion(error)) throw error;

@@ -144,6 +144,21 @@ export class Replays implements Disposable {
     });
   }
 
+  /**
+   * Whether a layer may be opened before its ztoc is here, by the head alone: where the image's digest covers
+   * its companion, and nobody but images with its pack get the layer.
+   */
+  mayMountAhead(image: IndexedImage, layer: ReplayedLayer): boolean {
+    return this.#replays.get(image)?.isPinned === true &&
+      image.index?.via === "annotation" &&
+      this.packOf(image, layer) !== NO_PACK;
+  }
+
+  /** Resolves when the image's pack has come, or will not. */
+  over(image: IndexedImage): Promise<void> {
+    return this.#replays.get(image)?.settled() ?? Promise.resolve();
+  }
+
   /** A layer of the image is open. */
   opened(image: IndexedImage, layer: OpenLayer): void {
     this.#replays.get(image)?.opened(layer);

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { promisify } from "node:util";
 import { constants, zstdCompress } from "node:zlib";
 import {
@@ -14,10 +15,18 @@ import {
   isZtoc,
   type SociIndex,
 } from "../../formats/soci/mod.ts";
+import {
+  splitZtoc,
+  ZtocError,
+  type ZtocParts,
+} from "../../formats/ztoc/mod.ts";
 import type { ArtifactSink, LayerSource } from "../../remote/content/mod.ts";
 
 /** 19 takes fifty times as long and saves a tenth more: windows of a tar are hard to compress. */
 const LEVEL = 9;
+/** Windows below this are not worth a request of their own, as they are and compressed. */
+const LEAST_WINDOW_BYTES = 64 * 1024;
+const LEAST_PART_BYTES = 16 * 1024;
 /** The largest window, so that readers need not hold more. */
 const WINDOW_LOG = 22;
 
@@ -33,21 +42,50 @@ export async function putCompressed(
   },
 ): Promise<Descriptor> {
   if (ztoc.compressed !== undefined) return ztoc.compressed;
-  const bytes = new Uint8Array(
-    await compress(await read(), {
+  const { bytes, head } = await compressed(await read());
+  const descriptor = compressedDescriptor(ztoc.digest, {
+    ...{ digest: sha256(bytes), size: bytes.length, bytes },
+    ...(head !== null &&
+      { head: { digest: sha256(head), size: head.length } }),
+  });
+  await sink.put(descriptor, bytes, { signal });
+  return descriptor;
+}
+
+/** A ztoc in two parts; in one, where the windows are too small to be left for later. */
+async function compressed(
+  ztoc: Uint8Array,
+): Promise<{ bytes: Uint8Array; head: Uint8Array | null }> {
+  const parts = partsOf(ztoc);
+  if (parts !== null && parts.windows.length >= LEAST_WINDOW_BYTES) {
+    const head = await zstd(parts.head);
+    const windows = await zstd(parts.windows);
+    if (windows.length >= LEAST_PART_BYTES) {
+      return { bytes: new Uint8Array(Buffer.concat([head, windows])), head };
+    }
+  }
+  return { bytes: await zstd(ztoc), head: null };
+}
+
+/** null where it is none that is served: it is not judged here. */
+function partsOf(ztoc: Uint8Array): ZtocParts | null {
+  try {
+    return splitZtoc(ztoc);
+  } catch (error) {
+    if (!(error instanceof ZtocError)) throw error;
+    return null;
+  }
+}
+
+async function zstd(bytes: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(
+    await compress(bytes, {
       params: {
         [constants.ZSTD_c_compressionLevel]: LEVEL,
         [constants.ZSTD_c_windowLog]: WINDOW_LOG,
       },
     }),
   );
-  const descriptor = compressedDescriptor(ztoc.digest, {
-    digest: sha256(bytes),
-    size: bytes.length,
-    bytes,
-  });
-  await sink.put(descriptor, bytes, { signal });
-  return descriptor;
 }
 
 /** A companion with its bytes. */

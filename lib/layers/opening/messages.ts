@@ -35,7 +35,7 @@ export type FromOpener =
 export function buffersToOpener(message: ToOpener): ArrayBuffer[] {
   if (message.kind !== "layer") return [];
   const { ztoc } = message.order;
-  return ztoc.kind === "bytes" ? [ztoc.bytes.buffer] : [];
+  return ztoc.kind === "folder" ? [] : [ztoc.bytes.buffer];
 }
 
 /** What is transferred with an answer. */

@@ -154,7 +154,7 @@ export class LayerOpener implements Disposable {
 function costOf(
   { path, ztoc }: OpeningOrder,
 ): { costBytes: number; small: boolean } {
-  if (ztoc.kind === "bytes") {
+  if (ztoc.kind !== "folder") {
     const outline = ztocOutline(ztoc.bytes);
     const costBytes = openingBytes(ztoc.bytes.length, outline);
     return { costBytes, small: isSmall(outline) };

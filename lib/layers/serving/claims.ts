@@ -10,6 +10,7 @@ import {
   type SlotRecord,
   type SlotTableStore,
 } from "../store/mod.ts";
+import type { ArrivedZtoc } from "./late_ztoc.ts";
 import type { OpenLayer } from "./open_layer.ts";
 
 const log = logger("images");
@@ -30,8 +31,8 @@ export interface LayerClaim {
   readonly claimant: string;
   /** The layer in the claimant's own registry. */
   readonly makeSource: () => SpanSource;
-  /** Asks the claimant's registry for the ztoc. */
-  readonly fetchZtoc: () => Promise<Uint8Array<ArrayBuffer>>;
+  /** Asks the claimant's registry for the ztoc. Only for a layer with a pack may its head come first. */
+  readonly fetchZtoc: () => Promise<ArrivedZtoc>;
   /** Gives up. */
   readonly signal: AbortSignal;
 }
@@ -44,12 +45,12 @@ export interface ClaimedLayers {
   served(slot: number): OpenLayer | undefined;
   /**
    * Adds a user to a slot's layer, and opens the layer if need be.
-   * @param ztocBytes null: the ztoc is on disk.
+   * @param ztoc null: it is on disk.
    * @throws LostZtocError when it is not there with the right digest; and as `OpenLayer.open`
    */
   open(
     record: SlotRecord,
-    ztocBytes: Uint8Array<ArrayBuffer> | null,
+    ztoc: ArrivedZtoc | null,
     claim: Pick<LayerClaim, "claimant" | "makeSource" | "diffId">,
   ): Promise<OpenLayer>;
   /** Undoes one `open`. */
@@ -110,12 +111,12 @@ export class LayerClaims {
   async #begin(claim: LayerClaim): Promise<OpenLayer> {
     const { identity, diffId, claimant, pack = NO_PACK } = claim;
     const { slots } = this.#layers;
-    const bytes = await claim.fetchZtoc();
+    const ztoc = await claim.fetchZtoc();
     const record = slots.assign(identity, {
       ...{ diffId, domain: claimant, pack },
     });
     slots.claim(record.slot, claimant, "unproven");
-    return await this.#layers.open(record, bytes, claim);
+    return await this.#layers.open(record, ztoc, claim);
   }
 
   /** The layer, if the claimant's registry shows that it has it; else null. */
@@ -170,6 +171,7 @@ export class LayerClaims {
       host: source.host,
     };
     try {
+      await layer.late.whole();
       const shown = await showsLayer(
         layer.proof.challenged,
         source,

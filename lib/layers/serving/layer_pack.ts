@@ -123,10 +123,26 @@ export class LayerPack implements Disposable {
 
   /** A span has come, and the pack had held other bytes. */
   readonly onLie = (span: number, offset: number): void => {
-    if (this.lied.aborted) return;
-    const { slots, slot, identity } = this.#parts;
-    const reason =
-      `bytes at ${offset} of layer ${identity.layerDigest} are others than those of its span ${span}`;
+    const { slot, identity } = this.#parts;
+    if (
+      this.condemn(
+        `bytes at ${offset} of layer ${identity.layerDigest} are others than those of its span ${span}`,
+      )
+    ) {
+      log.error(
+        "a start pack lied: nothing of it is shown any more; containers that run keep what the kernel has cached, restart them",
+        { slot, layer: identity.layerDigest, pack: this.digest, span, offset },
+      );
+    }
+  };
+
+  /**
+   * Uses nothing more of the pack, and never again for an image with this layer.
+   * @returns false where that was so already.
+   */
+  condemn(reason: string): boolean {
+    if (this.lied.aborted) return false;
+    const { slots, identity } = this.#parts;
     this.#lied.abort(new Error(reason));
     slots.condemnPack(this.digest, identity, reason);
     slots.sync().catch((error) =>
@@ -134,12 +150,9 @@ export class LayerPack implements Disposable {
         error: String(error),
       })
     );
-    log.error(
-      "a start pack lied: nothing of it is shown any more; containers that run keep what the kernel has cached, restart them",
-      { slot, layer: identity.layerDigest, pack: this.digest, span, offset },
-    );
     this.withdraw(this.#lied.signal.reason);
-  };
+    return true;
+  }
 
   /** Shows nothing more of the pack, to nobody that starts from now on. */
   withdraw(reason: Error): void {

@@ -295,12 +295,12 @@ export class LayerStore implements AsyncDisposable {
     return {
       slots: this.#machinery.slots,
       served: (slot) => this.#layers.get(slot),
-      open: async (record, ztocBytes, { claimant, diffId, makeSource }) => {
+      open: async (record, ztoc, { claimant, diffId, makeSource }) => {
         const layer = await this.#open({
-          ...wantedOf(record, ztocBytes),
+          ...wantedOf(record, ztoc),
           ...{ claimant, diffId, source: makeSource(), costly: "refused" },
         });
-        this.#machinery.twins.look(layer.proof);
+        layer.late.after(() => this.#machinery.twins.look(layer.proof));
         return layer;
       },
       leave: (slot) => this.release(slot, { discard: false }),

@@ -15,6 +15,12 @@ export type { WaitFigures } from "./patient_reads.ts";
 export { NO_PACK } from "../store/mod.ts";
 export type { LayerClaim } from "./claims.ts";
 export {
+  type ArrivedZtoc,
+  FalseHeadError,
+  LateZtoc,
+  type LateZtocHandlers,
+} from "./late_ztoc.ts";
+export {
   type AddOptions,
   LayerStore,
   type LayerStoreOptions,

@@ -6,7 +6,7 @@ import { type MadeLayer, OpeningError } from "../opening/mod.ts";
 import {
   type CachedLayer,
   LayerReader,
-  type SpanError,
+  SpanError,
   type SpanMap,
   type SpanSource,
   SpanSources,
@@ -17,6 +17,8 @@ import {
   type LayerIdentity,
 } from "../store/mod.ts";
 import type { DirectoryFacts, LayerTree } from "../tree/mod.ts";
+import { condemnHead, condemnZtoc, isDamage } from "./condemn.ts";
+import { type FalseHeadError, LateZtoc } from "./late_ztoc.ts";
 import { LayerPack } from "./layer_pack.ts";
 import { LayerLife, type LayerState } from "./life.ts";
 import type { Machinery } from "./machinery.ts";
@@ -32,6 +34,7 @@ interface Parts {
   readonly marks: LayerMarks;
   readonly map: SpanMap;
   readonly sources: SpanSources;
+  readonly late: LateZtoc;
 }
 
 /**
@@ -75,6 +78,9 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   /** What a start pack brings for it. */
   readonly pack: LayerPack;
 
+  /** The rest of its ztoc. */
+  readonly late: LateZtoc;
+
   readonly #machinery: Machinery;
   readonly #folder: LayerFolder;
   readonly #sources: SpanSources;
@@ -88,7 +94,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   private constructor(
     wanted: WantedLayer,
     { tree, image }: MadeLayer,
-    { folder, marks, map, sources }: Parts,
+    { folder, marks, map, sources, late }: Parts,
     machinery: Machinery,
   ) {
     const { slot, identity: { layerDigest } } = wanted;
@@ -127,6 +133,11 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       ...{ slot, identity: wanted.identity, digest: wanted.pack, files },
       ...{ reader: this.reader, slots: machinery.slots },
       isOver: () => !this.isServed || files.detached,
+    });
+    this.late = late;
+    late.begin({
+      onWhole: (ztoc) => folder.putZtoc(ztoc, machinery.saver),
+      onFalse: this.#onFalseHead,
     });
     this.#reads = new PatientReads(
       ...[this.reader, machinery.readWaitMs, machinery.fetched] as const,
@@ -167,7 +178,8 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     using opened = new DisposableStack();
     const { slot, source, claimant } = wanted;
     const sources = opened.use(new SpanSources());
-    sources.add(claimant, source);
+    const late = new LateZtoc(wanted.whole ?? null);
+    sources.add(claimant, late.gate(source));
     const { idle, files } = machinery;
     // First of all: nobody is to remove the folder meanwhile.
     if (idle.take(slot)) opened.defer(() => idle.add(slot));
@@ -184,12 +196,12 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     const layer = new OpenLayer(
       wanted,
       made,
-      { folder, marks, map, sources },
+      { folder, marks, map, sources, late },
       machinery,
     );
     opened.move();
     machinery.cache.add(layer);
-    machinery.twins.add(layer.proof);
+    late.after(() => machinery.twins.add(layer.proof));
     if (layer.reader.complete) layer.#onComplete();
     return layer;
   }
@@ -286,7 +298,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
    * layer owns all sources, and they end with it.
    */
   addSource(claimant: string, source: SpanSource): void {
-    this.reader.addSource(claimant, source);
+    this.reader.addSource(claimant, this.late.gate(source));
   }
 
   /** Bytes that a start pack brought of a span that is not here. */
@@ -348,6 +360,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     options: { readonly cache: "kept" | "discarded" },
   ): Promise<void> {
     this.#life.take("close");
+    this.late.end();
     const { files, cache, twins, uncached } = this.#machinery;
     const keep = options.cache === "kept";
     cache.remove(this);
@@ -414,36 +427,18 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     twins.proven(this.#proof);
   };
 
-  /** Condemns the ztoc, so that it is not used again. Readers already got the error. */
   readonly #onLie = (error: SpanError): void => {
-    if (error.kind === "header" && !this.#folder.areHeadersWhole) {
-      log.error(
-        "a layer's file of headers is damaged, the next start makes it again",
-        {
-          layer: this.layerDigest,
-          slot: this.slot,
-        },
-      );
-      return;
-    }
+    if (isDamage(this, this.#folder, error)) return;
     this.#life.take("condemn");
-    const { slots } = this.#machinery;
-    // Wrong headers are the ztoc's lie to everybody. A wrong whole may be the lie of one image's diff ID.
-    const { diffId } = this.#folder;
-    slots.condemn(
-      this.identity,
-      error.message,
-      error.kind === "layer" && diffId !== null ? diffId : "",
+    condemnZtoc(this, this.#folder, error, this.#machinery.slots);
+  };
+
+  readonly #onFalseHead = (error: FalseHeadError): void => {
+    this.#life.take("condemn");
+    const { layerDigest } = this;
+    this.reader.condemn(
+      new SpanError("layer", layerDigest, 0, 0, error.message),
     );
-    slots.sync().catch((error) =>
-      log.warn("that a ztoc lies may be forgotten", { error: String(error) })
-    );
-    log.error("ztoc lies about its layer and is not used again", {
-      layer: this.layerDigest,
-      ztoc: this.identity.ztocDigest,
-      kind: error.kind,
-      span: error.span,
-      error: error.message,
-    });
+    condemnHead(this, error);
   };
 }

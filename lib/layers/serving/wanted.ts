@@ -1,5 +1,6 @@
 import type { Digest } from "../../formats/oci/mod.ts";
 import type { SpanSource } from "../spans/mod.ts";
+import type { ArrivedZtoc } from "./late_ztoc.ts";
 import type { LayerIdentity, SlotRecord, ZtocPlace } from "../store/mod.ts";
 
 /** A layer to open. */
@@ -12,6 +13,8 @@ export interface WantedLayer {
   readonly pack: string;
   /** The ztoc, of the digest that `identity` names. Its bytes belong to the layer from then on. */
   readonly ztoc: ZtocPlace;
+  /** Fetches the ztoc where its head alone is here: see `ArrivedZtoc`. */
+  readonly whole?: ArrivedZtoc["whole"];
   /** Diff ID that the whole tar must have; null when that was checked already. */
   readonly diffId: Digest | null;
   /** Where its bytes come from. The layer owns it and disposes of it. */
@@ -22,18 +25,19 @@ export interface WantedLayer {
   readonly costly: "refused" | "alone";
 }
 
-/** What is wanted of a slot's layer. @param ztocBytes null: the ztoc is on disk. */
+/** What is wanted of a slot's layer. @param ztoc null: it is on disk. */
 export function wantedOf(
   { slot, layerDigest, ztocDigest, pack }: SlotRecord,
-  ztocBytes: Uint8Array<ArrayBuffer> | null,
-): Pick<WantedLayer, "slot" | "identity" | "pack" | "ztoc"> {
+  ztoc: ArrivedZtoc | null,
+): Pick<WantedLayer, "slot" | "identity" | "pack" | "ztoc" | "whole"> {
   return {
     slot,
     pack,
     identity: { layerDigest, ztocDigest },
-    ztoc: ztocBytes === null
+    ztoc: ztoc === null
       ? { kind: "folder", digest: ztocDigest as Digest }
-      : { kind: "bytes", bytes: ztocBytes },
+      : { kind: ztoc.whole === null ? "bytes" : "head", bytes: ztoc.bytes },
+    whole: ztoc?.whole ?? null,
   };
 }
 

@@ -1,7 +1,9 @@
 import { type Digest, isDigest, sha256 } from "../../formats/oci/mod.ts";
 import {
   openSpans,
+  openZtoc,
   type SpanFacts,
+  spanFacts,
   type SpanTable,
   type ZtocCompression,
 } from "../../formats/ztoc/mod.ts";
@@ -91,6 +93,7 @@ export class LayerFolder implements Disposable {
   readonly #ztocDigest: string;
   #isChecked: boolean;
   #isDamageTold = false;
+  #ztocSaved: Promise<void> = Promise.resolve();
 
   private constructor(
     path: string,
@@ -166,6 +169,25 @@ export class LayerFolder implements Disposable {
     });
   }
 
+  /**
+   * Takes the ztoc, where the folder was opened by its head alone. Its buffer is the folder's from then on.
+   * @throws ZtocError
+   */
+  putZtoc(bytes: Uint8Array<ArrayBuffer>, saver: LayerSaver): void {
+    this.spans.putWindows(
+      spanFacts(openZtoc(bytes), { windows: "copied" }).windows,
+    );
+    this.#ztocSaved = saver.save(this.path, [
+      { name: "ztoc", bytes, isSole: true },
+    ]);
+    this.#ztocSaved.catch((error) =>
+      log.warn("a ztoc could not be saved, the next start asks for it", {
+        folder: this.path,
+        error: String(error),
+      })
+    );
+  }
+
   /** Reads the file tree from disk. @throws Error when it is missing or damaged. */
   readTree(): LayerTree {
     return readTree(this.path);
@@ -223,6 +245,7 @@ export class LayerFolder implements Disposable {
    */
   async settled(): Promise<void> {
     await this.saved.catch(() => {}); // callers that wait for the layer get the error
+    await this.#ztocSaved.catch(() => {}); // was told
   }
 
   /** Removes the folder once nothing writes into it. Its open files stay open. */

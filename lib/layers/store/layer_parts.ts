@@ -6,7 +6,7 @@ import {
   spanFacts,
   type ZtocEntry,
 } from "../../formats/ztoc/mod.ts";
-import { readIfThere } from "../../host/files/mod.ts";
+import { readIfThere, removeIfThere } from "../../host/files/mod.ts";
 import { makeFolder } from "../../host/os/mod.ts";
 import {
   type HeaderIndex,
@@ -30,6 +30,8 @@ const SHORT_LIST = 8192;
 export type ZtocPlace =
   /** Here; its digest was checked. */
   | { readonly kind: "bytes"; readonly bytes: Uint8Array<ArrayBuffer> }
+  /** Its head alone is here (`ZtocParts`), on the word of the image. */
+  | { readonly kind: "head"; readonly bytes: Uint8Array<ArrayBuffer> }
   /** In the layer's folder, if it has that digest. */
   | { readonly kind: "folder"; readonly digest: Digest };
 
@@ -60,7 +62,8 @@ export interface LayerParts {
 
 /**
  * Makes what a layer's folder holds of its ztoc: the tree and the table of headers. A file that is
- * there and whole is read instead; one that is missing, torn or of another version is made again. Takes
+ * there and whole is read instead; one that is missing, torn or of another version is made again, and
+ * all are where the folder has no ztoc that they could be of: they may be of a head that was false. Takes
  * a microsecond or more for each file of the layer, so it comes in steps, and large ones are made in a
  * Worker.
  * @param onFiles called once, as soon as it is known what is to be put on disk; the bytes are read still.
@@ -80,6 +83,14 @@ export function* makeParts(
   const spans = spanFacts(head, { windows: "copied" });
   const table = openSpans(spans);
   const isNew = makeFolder(path, 0o700);
+  const { kind } = order.ztoc;
+  const hasZtoc = kind === "folder" ||
+    (kind === "bytes" && !isNew && holds(`${path}/ztoc`, ztocBytes));
+  if (!isNew && !hasZtoc) {
+    for (const name of ["ztoc", "tree", "headers"]) {
+      removeIfThere(`${path}/${name}`);
+    }
+  }
   yield;
   const files: NewFile[] = [];
   let tree = isNew ? null : openTree(`${path}/tree`, order.trees);
@@ -88,9 +99,9 @@ export function* makeParts(
     files.push({ name: "tree", bytes });
     tree = new LayerTree(bytes);
   }
-  if (
-    order.ztoc.kind === "bytes" && (isNew || !holds(`${path}/ztoc`, ztocBytes))
-  ) files.push({ name: "ztoc", bytes: ztocBytes });
+  if (kind === "bytes" && !hasZtoc) {
+    files.push({ name: "ztoc", bytes: ztocBytes });
+  }
   onFiles({ isNew, files });
   yield;
   if (headers === "trusted") return { spans, tree, headers: null };
@@ -106,7 +117,7 @@ export function* makeParts(
 
 /** @throws LostZtocError, FileError */
 function ztocAt(path: string, place: ZtocPlace): Uint8Array<ArrayBuffer> {
-  if (place.kind === "bytes") return place.bytes;
+  if (place.kind !== "folder") return place.bytes;
   const bytes = readIfThere(`${path}/ztoc`);
   if (bytes !== null && sha256(bytes) === place.digest) return bytes;
   throw new LostZtocError(path);

@@ -1,6 +1,10 @@
 /** What lies in a repository of the benchmark's registry, and what each part is. @module */
 import { sha256 } from "../../../lib/formats/oci/mod.ts";
-import { ORDER_MEDIA } from "../../../lib/formats/order/mod.ts";
+import {
+  decodePins,
+  ORDER_ANNOTATION,
+  ORDER_MEDIA,
+} from "../../../lib/formats/order/mod.ts";
 import { SOCI_ANNOTATION, SOCI_MEDIA } from "../../../lib/formats/soci/mod.ts";
 
 /** Blobs and manifests that a start fetches, by what they are. */
@@ -55,6 +59,7 @@ interface AnyManifest {
   readonly config?: Part;
   readonly layers?: readonly Part[];
   readonly manifests?: readonly Part[];
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** Looks through a repository. @throws Error without an image */
@@ -62,7 +67,12 @@ export async function contentsOf(
   tag: string,
   manifests: Manifests,
 ): Promise<Contents> {
-  const image = await parsed(manifests, tag);
+  const named = await parsed(manifests, tag);
+  const [only] = named?.manifests ?? [];
+  // What is pinned lies behind an index of images, which names the image first.
+  const image = only === undefined
+    ? named
+    : await parsed(manifests, only.digest);
   if (image === null) throw new Error(`no image has the tag ${tag}`);
   const layers = image.layers ?? [];
   const fallback = image.digest.replace(":", "-");
@@ -75,7 +85,16 @@ export async function contentsOf(
   ]);
   const ztocs = new Map<string, string>();
   const referrers = await parsed(manifests, fallback);
-  for (const { digest } of referrers?.manifests ?? []) {
+  const beside = (referrers?.manifests ?? []).map(({ digest }) => digest);
+  const index = image.annotations?.[SOCI_ANNOTATION.indexDigest];
+  if (index !== undefined) {
+    const { annotations = {} } = await parsed(manifests, index) ?? {};
+    const companion = annotations[SOCI_ANNOTATION.companion];
+    const orders = decodePins(annotations[ORDER_ANNOTATION.pins]);
+    beside.push(index, ...orders.map(({ digest }) => digest));
+    if (companion !== undefined) beside.push(companion);
+  }
+  for (const digest of beside) {
     kinds.set(digest, "index");
     const artifact = await parsed(manifests, digest);
     for (const part of artifact?.layers ?? []) {

@@ -111,6 +111,7 @@ export const CONTESTANTS: readonly Contestant[] = [
   ),
   sociDeno("order", "recorded order"),
   sociDeno("pack", "start pack", UNPINNED),
+  sociDeno("pinned", "start pack, pinned by the image"),
   sociDeno("wrong", "start pack of another workload", UNPINNED),
   existing({
     name: "existing",

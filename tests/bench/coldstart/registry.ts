@@ -22,6 +22,8 @@ import type { Name } from "./workloads.ts";
 
 const HOST = "coldstart.soci-deno.test";
 const TAG = "1";
+/** Of an image that is published under `TAG` as another one. */
+const ORIGINAL = "original";
 /** A tag that says that all is there. */
 const DONE = "done";
 const ROOT = new URL("../../../", import.meta.url).pathname;
@@ -41,6 +43,8 @@ export type Publication =
   | "order"
   /** And with the bytes that it read. */
   | "pack"
+  /** The same, pinned: the image names its index, which names companion and pack. */
+  | "pinned"
   /** And with the bytes that something else was seen to read. */
   | "wrong"
   /** Converted for the stargz snapshotter, with what a start read in front. */
@@ -126,7 +130,8 @@ export class BenchRegistry implements AsyncDisposable {
           caFile: this.authority.certPath,
         });
       } else {
-        await pushImage(this.host, `${repository}:${TAG}`, image, this.#push);
+        const tag = publication === "pinned" ? ORIGINAL : TAG;
+        await pushImage(this.host, `${repository}:${tag}`, image, this.#push);
         await this.#build(name, publication, {
           ...{ reference, digest: image.digest },
         });
@@ -157,6 +162,17 @@ export class BenchRegistry implements AsyncDisposable {
     const { reference, digest } = image;
     const caFile = this.authority.certPath;
     const common = ["--tlscacert", caFile];
+    if (publication === "pinned") {
+      const original = reference.replace(/:[^:]*$/, `:${ORIGINAL}`);
+      const recording = await recordingOf(name, "recorded", {
+        ...{ image: original, digest, caFile },
+      });
+      await sociDeno(
+        ...["build-index", "--min-layer-size", "0", ...common],
+        ...["--to", TAG, "--load-order", recording, original],
+      );
+      return;
+    }
     await sociDeno(
       ...["build-index", "--min-layer-size", "0", ...common],
       ...publication === "existing" ? EXISTING_FLAGS : [],

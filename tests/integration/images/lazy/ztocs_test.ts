@@ -18,6 +18,7 @@ import {
   SOCI_ANNOTATION,
   SOCI_MEDIA,
 } from "../../../../lib/formats/soci/mod.ts";
+import { splitZtoc } from "../../../../lib/formats/ztoc/mod.ts";
 import { RegistryPlace } from "../../../../lib/remote/content/mod.ts";
 import {
   type IndexedImage,
@@ -31,6 +32,7 @@ import {
 } from "../../../../lib/remote/registry/mod.ts";
 import {
   incompressible,
+  joinBytes,
   layerBlob,
   makeImage,
   pushImage,
@@ -282,6 +284,44 @@ for (const [what, make] of Object.entries(FAULTS)) {
     const image = await scene.read();
     assert.ok((await image.compressedZtocs).size > 0);
     await scene.fetchAll(image);
+  });
+}
+
+const PARTS: Readonly<
+  Record<string, (head: Uint8Array, windows: Uint8Array) => Uint8Array[]>
+> = {
+  "that are right": (head, windows) => [head, windows],
+  "with other windows": (head, windows) => [head, windows.map(() => 0)],
+  "with too few windows": (head, windows) => [head, windows.slice(32768)],
+  "with another head": (head, windows) => [head.fill(1, 8, 2000), windows],
+  "with a head of nothing": (head, windows) => [head.slice(0, 0), windows],
+};
+
+for (const [what, make] of Object.entries(PARTS)) {
+  Deno.test(`a companion with ztocs in two parts ${what} does no harm`, async () => {
+    await using scene = await openScene();
+    const { client, reference, built, registry } = scene;
+    await scene.replace(
+      await Promise.all(built.ztocs.map(async (ztoc) => {
+        const { head, windows } = splitZtoc(
+          await client.blobBytes(reference, ztoc, { maxBytes: ztoc.size }),
+        );
+        const [first, rest] = make(head, windows).map((part) => zstd(part));
+        const blob = joinBytes([first!, rest!]);
+        return {
+          ...registry.addBlob(REPOSITORY, blob),
+          mediaType: SOCI_MEDIA.compressedParts,
+          annotations: {
+            [SOCI_ANNOTATION.ztocDigest]: ztoc.digest,
+            [SOCI_ANNOTATION.ztocHead]: `${first!.length} ${sha256(first!)}`,
+          },
+        };
+      })),
+    );
+    const image = await scene.read();
+    assert.ok((await image.compressedZtocs).size > 0);
+    await scene.fetchAll(image);
+    assert.equal(scene.asked() === 0, what === "that are right");
   });
 }
 

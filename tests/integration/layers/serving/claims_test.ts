@@ -62,7 +62,7 @@ function claim(
     makeSource: () => source,
     fetchZtoc: () => {
       options.onZtoc?.();
-      return Promise.resolve(bytes);
+      return Promise.resolve({ bytes, whole: null });
     },
     signal: AbortSignal.timeout(30_000),
   });
@@ -212,7 +212,7 @@ Deno.test("a lying window changes bytes of its own span, for those whose index n
       diffId: sha256(layer.tar),
       claimant,
       makeSource: () => from(layer.blob, claimant),
-      fetchZtoc: () => Promise.resolve(bytes),
+      fetchZtoc: () => Promise.resolve({ bytes, whole: null }),
       signal: AbortSignal.timeout(30_000),
     });
   };

@@ -41,7 +41,7 @@ function claim(
     claimant,
     ...(pack !== undefined && { pack }),
     makeSource: () => source,
-    fetchZtoc: () => Promise.resolve(ZTOC.slice()),
+    fetchZtoc: () => Promise.resolve({ bytes: ZTOC.slice(), whole: null }),
     signal: AbortSignal.timeout(30_000),
   });
 }

@@ -11,6 +11,8 @@ import {
   decodeCompanion,
   encodeCompanion,
   makeIndex,
+  SOCI_ANNOTATION,
+  SOCI_MEDIA,
   SociError,
   ztocDescriptor,
 } from "../../../../lib/formats/soci/mod.ts";
@@ -98,6 +100,34 @@ Deno.test("a companion is read only as far as it can help", () => {
   }
   const lying = { ...compressed(ztoc, 500), size: 501 };
   assert.equal(read([lying]).get(ztoc)?.bytes, null);
+});
+
+Deno.test("a ztoc in two parts is told with its first part, and one that is told wrongly is passed over", () => {
+  const ztoc = ztocs[0]!.digest;
+  const head = { digest: digestOf("head"), size: 700 };
+  const one = compressedDescriptor(ztoc, {
+    ...{ digest: digestOf("both"), size: 5000, bytes: null, head },
+  });
+  const read = (entry: Descriptor) =>
+    decodeCompanion(written({ layers: [entry] }), of).get(ztoc);
+  assert.deepEqual(read(one), {
+    ...{ digest: one.digest, size: 5000, bytes: null, head },
+  });
+  assert.equal(one.mediaType, SOCI_MEDIA.compressedParts);
+  for (
+    const said of [
+      ...["", "700", `0 ${head.digest}`, `-1 ${head.digest}`],
+      ...[`5000 ${head.digest}`, `1e2 ${head.digest}`, "700 sha256:0"],
+      ...[`99999999999 ${head.digest}`, `700 ${head.digest} `],
+      ...[`700  ${head.digest}`, `700 ${"a".repeat(5000)}`],
+    ]
+  ) {
+    const annotations = {
+      ...one.annotations,
+      [SOCI_ANNOTATION.ztocHead]: said,
+    };
+    assert.equal(read({ ...one, annotations }), undefined, said);
+  }
 });
 
 Deno.test("a companion of another image, of another kind or without end is none", () => {
