@@ -1,8 +1,17 @@
 /** A container that starts from a pack alone: its registry gives no byte of the layers. */
 import assert from "node:assert/strict";
 import { gunzipSync } from "node:zlib";
-import { ctrRun } from "../support/host/mod.ts";
-import { pauseImage, pushImage } from "../support/images/mod.ts";
+import { ctrRun, pause } from "../support/host/mod.ts";
+import {
+  addBusybox,
+  type Image,
+  incompressible,
+  layerBlob,
+  makeImage,
+  pauseImage,
+  pushImage,
+  TarBuilder,
+} from "../support/images/mod.ts";
 import {
   addLoadOrder,
   type WantedRange,
@@ -12,28 +21,56 @@ import { buildIndex, LazyHost, sociDeno } from "./host.ts";
 
 const PIECE = 256 * 1024;
 
-Deno.test("a container starts from the pack of the workload that its image names while the registry gives nothing of its layers, and after a restart from its spans", async () => {
-  await using registry = startRegistry();
-  const built = pauseImage({ labels: { "soci-deno.workload": "web" } });
-  const image = `${registry.host}/pause:1`;
-  await pushImage(registry.host, "pause:1", built);
-  await buildIndex("--min-layer-size", "0", "--span-size", "512KiB", image);
-  const ranges = built.layers.flatMap(({ bytes }, layer): WantedRange[] => {
+/** All of an image's layers, in pieces. */
+function wholeOf({ layers }: Image): WantedRange[] {
+  return layers.flatMap(({ bytes }, layer) => {
     const tar = gunzipSync(bytes);
     return Array.from({ length: Math.ceil(tar.length / PIECE) }, (_, i) => ({
       ...{ layer, offset: i * PIECE },
       bytes: new Uint8Array(tar.subarray(i * PIECE, (i + 1) * PIECE)),
     }));
   });
+}
+
+Deno.test("a container starts from the pack of the workload that its image names while the registry gives nothing of its layers, and from its spans after a restart or a takeover in mid-stream", async () => {
+  await using registry = startRegistry();
+  const built = pauseImage({ labels: { "soci-deno.workload": "web" } });
+  const image = `${registry.host}/pause:1`;
+  await pushImage(registry.host, "pause:1", built);
+  await buildIndex("--min-layer-size", "0", "--span-size", "512KiB", image);
+  const ranges = wholeOf(built);
   addLoadOrder(registry, "pause", built, ranges.slice(0, 1));
   addLoadOrder(registry, "pause", built, ranges, { workload: "web" });
   const tarBytes = ranges.reduce((sum, { bytes }) => sum + bytes.length, 0);
-  const digests = built.layers.map(({ digest }) => digest);
+  const other = makeImage({
+    layers: [
+      // More than one request of a pack asks for.
+      layerBlob(
+        addBusybox(new TarBuilder().file("noise", incompressible(2 ** 21))),
+      ),
+    ],
+    config: { labels: { "soci-deno.workload": "web" } },
+  });
+  const otherImage = `${registry.host}/pause:2`;
+  await pushImage(registry.host, "pause:2", other);
+  await buildIndex("--min-layer-size", "0", otherImage);
+  const { pack } = addLoadOrder(registry, "pause", other, wholeOf(other), {
+    workload: "web",
+  });
+  const digests = [...built.layers, ...other.layers]
+    .map(({ digest }) => digest);
   let withheld = true;
-  registry.intercept = (path) =>
-    withheld && digests.some((digest) => path.includes(digest))
+  let packRequests = 0;
+  registry.intercept = async (path, request) => {
+    if (path.includes(pack!) && ++packRequests > 1) {
+      await new Promise((resolve) =>
+        request.signal.addEventListener("abort", resolve)
+      );
+    }
+    return withheld && digests.some((digest) => path.includes(digest))
       ? new Response(null, { status: 503 })
       : null;
+  };
   await using host = await LazyHost.start({
     config: `
 [pull_modes.soci_v1]
@@ -45,9 +82,9 @@ unpinned = true
 `,
   });
   await host.pull(image);
-  const echo = (id: string) =>
+  const echo = (id: string, of = image) =>
     ctrRun(host.containerd, {
-      ...{ image, id, snapshotter: "soci" },
+      ...{ image: of, id, snapshotter: "soci" },
       args: ["/bin/busybox", "sha256sum", "/bin/busybox"],
     });
   const first = await echo("packed");
@@ -66,7 +103,15 @@ unpinned = true
   assert(hitBytes > 2 ** 20 && hitBytes + wastedBytes === broughtBytes);
   const shown = await sociDeno("status", "--root", host.root);
   assert.match(shown.stdout, /^127\S+pause:1 +web +pack +\d/m);
+  // A successor takes over in mid-stream: what the pack did not bring, it fetches.
+  await host.pull(otherImage);
+  const taken = echo("taken", otherImage);
+  for (let tries = 0; packRequests < 2 && tries < 500; tries++) await pause(20);
+  assert.ok(packRequests >= 2);
+  await host.takeOver();
   withheld = false;
+  const { stdout: sum, stderr } = await taken;
+  assert.equal(sum, first.stdout, `${stderr}\n${host.logs()}`);
   await host.stopDaemon();
   await host.startDaemon();
   await host.reconnected();

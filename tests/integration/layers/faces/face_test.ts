@@ -398,7 +398,7 @@ testUnless(await erofsRefusal(), {
 
 testUnless(await erofsRefusal(), {
   name:
-    "the kernel reads far ahead where all of a layer is here, and only there",
+    "the kernel reads far ahead where all of a layer is here, and little where a start pack brings it",
   sanitizeResources: false,
   sanitizeOps: false,
   async fn() {
@@ -416,6 +416,14 @@ testUnless(await erofsRefusal(), {
     layer.system.spansHere(SLOT, "here");
     assert.equal(readAhead(), "1024");
     layer.system.spansHere(SLOT, "not here");
+    assert.equal(readAhead(), "128");
+    layer.system.packHere(SLOT, "here");
+    assert.equal(readAhead(), "32");
+    layer.system.spansHere(SLOT, "here");
+    assert.equal(readAhead(), "1024", "nothing that is read ahead is missing");
+    layer.system.spansHere(SLOT, "not here");
+    assert.equal(readAhead(), "32");
+    layer.system.packHere(SLOT, "not here");
     assert.equal(readAhead(), "128");
     layer.system.spansHere(SLOT, "here");
     layer.system.remove(SLOT);

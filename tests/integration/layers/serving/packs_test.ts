@@ -6,6 +6,7 @@ import type {
   LayerStore,
   OpenLayer,
 } from "../../../../lib/layers/serving/mod.ts";
+import { statIfThere } from "../../../../lib/host/files/mod.ts";
 import { TarBuilder } from "../../../support/images/mod.ts";
 import { incompressible } from "../../../support/images/random.ts";
 import { indexed, MemorySource } from "../../../unit/layers/spans/support.ts";
@@ -76,6 +77,16 @@ async function until(condition: () => boolean): Promise<void> {
   assert.ok(condition(), "it did not come true");
 }
 
+/** How far the kernel reads ahead in a layer's EROFS mount, KiB. */
+async function readAheadKb(folder: string, { slot }: OpenLayer) {
+  const kept = `${folder}/root/layers/${slot}/read-ahead-device`;
+  await until(() => statIfThere(kept) !== null);
+  const device = Deno.readTextFileSync(kept);
+  return Number(
+    Deno.readTextFileSync(`/sys/class/bdi/${device}/read_ahead_kb`),
+  );
+}
+
 for (const face of ["fuse", "erofs"] as const) {
   Deno.test(`a container reads what a pack brought while the registry gives nothing (${face})`, async () => {
     await using opened = await openStore({ face });
@@ -94,6 +105,11 @@ for (const face of ["fuse", "erofs"] as const) {
     const { arrivedBytes, readBytes } = layer.pack.use;
     assert.equal(arrivedBytes, LAYER.tar.length);
     assert.ok(readBytes >= FILE.length);
+    if (face === "fuse") return; // the mount is all layers'
+    assert.equal(await readAheadKb(opened.folder, layer), 32);
+    layer.pack.withdraw(new Error("it lied elsewhere"));
+    await until(() => !layer.copy(0, new Uint8Array(1)));
+    assert.equal(await readAheadKb(opened.folder, layer), 128);
   });
 
   Deno.test(`a pack that lied is told from a span that comes, is shown to nobody after that, and not used again (${face})`, async () => {
