@@ -1,14 +1,16 @@
 /**
  * soci-deno: starts containers before their images are downloaded.
  *
- * Picks the subcommand and maps what it throws to an exit code: 0 ok, 1 failure, 2 wrong usage.
+ * Picks the subcommand and starts it where it has the permissions it needs and no others. Exit codes: 0 ok, 1
+ * failure, 2 wrong usage.
  * @module
  */
 import process from "node:process";
-import { HelpRequest, UsageError } from "./cmd/command.ts";
 import { splitLeadingFlags } from "./cmd/flags.ts";
+import { launch } from "./cmd/launch.ts";
+import type { CommandEntry } from "./cmd/mod.ts";
 import { didYouMean } from "./cmd/nearest.ts";
-import { type CommandEntry, COMMANDS, SOCI_COMMANDS } from "./cmd/mod.ts";
+import { type Persona, PERSONAS } from "./cmd/run_command.ts";
 import { VERSION, versionLine } from "./cmd/version.ts";
 
 function overview(
@@ -29,59 +31,6 @@ function overview(
   ].join("\n");
 }
 
-/** One line per error of the chain, so that the cause is never lost. */
-function describe(error: unknown): string {
-  const parts: string[] = [];
-  for (let e: unknown = error; e !== undefined && parts.length < 5;) {
-    // grpc-js adds its code before and a note after the message; the outer error has said both better.
-    const message = (e instanceof Error ? e.message : String(e))
-      .replace(/^\d+ [A-Z_]+: /, "").replace(/\s*Resolution note:\s*$/, "");
-    if (message !== "" && !parts.some((part) => part.includes(message))) {
-      parts.push(message);
-    }
-    e = e instanceof Error ? e.cause : undefined;
-  }
-  return parts.join(": ");
-}
-
-const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi"] as const;
-
-/**
- * The compiled binary has the permissions that its subcommands need together; this subcommand should
- * keep only its own. A permission that is given up cannot be regained.
- */
-function giveUpAllBut(needs: readonly Deno.PermissionName[]): void {
-  for (const name of PERMISSIONS) {
-    if (!needs.includes(name)) Deno.permissions.revokeSync({ name });
-  }
-}
-
-/** Whether errors are shown with their stacks. Where the environment may not be read, they are not. */
-function debugging(): boolean {
-  const variable = "SOCI_DENO_DEBUG";
-  const { state } = Deno.permissions.querySync({ name: "env", variable });
-  return state === "granted" && Deno.env.get(variable) !== undefined;
-}
-
-/** Under which name the program acts: as itself, or as the existing tool. */
-interface Persona {
-  readonly name: "soci-deno" | "soci";
-  readonly commands: readonly CommandEntry[];
-  /** The exit code for wrong usage; the existing tool knows one failure only. */
-  readonly usageExitCode: 1 | 2;
-}
-
-const SELF: Persona = {
-  name: "soci-deno",
-  commands: COMMANDS,
-  usageExitCode: 2,
-};
-const SOCI: Persona = {
-  name: "soci",
-  commands: SOCI_COMMANDS,
-  usageExitCode: 1,
-};
-
 /** A link or copy named `soci` acts as the existing tool, and so does `soci-deno soci …`. */
 function calledAsSoci(): boolean {
   const names = [process.argv0, Deno.mainModule];
@@ -90,8 +39,9 @@ function calledAsSoci(): boolean {
 
 /** Runs one command line and returns its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
-  if (args[0] === "soci") return await run(SOCI, [], args.slice(1), []);
-  return await run(calledAsSoci() ? SOCI : SELF, [], args, []);
+  const { soci, "soci-deno": self } = PERSONAS;
+  if (args[0] === "soci") return await run(soci, [], args.slice(1), []);
+  return await run(calledAsSoci() ? soci : self, [], args, []);
 }
 
 /**
@@ -120,7 +70,7 @@ async function run(
   }
   if (first && (word === "--version" || word === "-v" || word === "version")) {
     console.log(
-      `${persona.name} ${persona === SOCI ? VERSION : versionLine()}`,
+      `${persona.name} ${persona.name === "soci" ? VERSION : versionLine()}`,
     );
     return 0;
   }
@@ -135,35 +85,16 @@ async function run(
     return persona.usageExitCode;
   }
   const before = [...flags, ...leading];
+  const here = [...path, entry.name];
   if ("commands" in entry) {
-    const here = [...path, entry.name];
     return await run(persona, here, rest, before, entry.commands);
   }
-  const debug = debugging(); // asked before the permission may be given up
-  giveUpAllBut(entry.needs);
-  // The existing tool names itself alone.
-  const prefix = persona === SOCI ? "soci" : `${called} ${word}`;
-  let help = "";
-  try {
-    const command = await entry.load();
-    help = command.help.trim();
-    return await command.run([...before, ...rest]);
-  } catch (error) {
-    if (error instanceof HelpRequest) {
-      console.log(help);
-      return 0;
-    }
-    if (error instanceof UsageError) {
-      const hint = persona === SOCI
-        ? ""
-        : ` (see \`${called} ${word} --help\`)`;
-      console.error(`${prefix}: ${error.message}${hint}`);
-      return persona.usageExitCode;
-    }
-    console.error(`${prefix}: ${describe(error)}`);
-    if (debug) console.error(error);
-    return 1;
-  }
+  return await launch({
+    persona: persona.name,
+    words: here,
+    called: `${called} ${word}`,
+    args: [...before, ...rest],
+  });
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,3 +1,5 @@
+import { ExitRequest } from "./command.ts";
+
 const END_OF_TEXT = 0x03; // Ctrl-C
 const END_OF_TRANSMISSION = 0x04; // Ctrl-D
 const SIGINT = 2;
@@ -31,7 +33,7 @@ export function askSecret(prompt: string): string {
     Deno.stdin.setRaw(false);
     write("\n");
   }
-  if (interrupted) Deno.exit(128 + SIGINT);
+  if (interrupted) throw new ExitRequest(128 + SIGINT);
   return new TextDecoder().decode(Uint8Array.from(typed));
 }
 

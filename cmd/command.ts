@@ -28,6 +28,15 @@ export class HelpRequest extends Error {
   override readonly name = "HelpRequest";
 }
 
+/** The process shall end at once and say nothing. A Worker cannot end it. */
+export class ExitRequest extends Error {
+  override readonly name = "ExitRequest";
+
+  constructor(readonly code: number) {
+    super(`exit with code ${code}`);
+  }
+}
+
 const HELP_FLAG = { type: "boolean", short: "h" } as const;
 
 /**

@@ -35,6 +35,7 @@ import {
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { PIN_HELP, pinOrders } from "./order/pin.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
+import { draftSuffix } from "./given.ts";
 import { GLOBAL_HELP, StoreSession } from "./store_session.ts";
 
 const HELP = `
@@ -275,7 +276,7 @@ interface Output extends AsyncDisposable {
 }
 
 function archiveOutput(path: string): Output {
-  const archive = new ArchiveWriter(path);
+  const archive = new ArchiveWriter(path, `${path}${draftSuffix()}`);
   return {
     sink: archive,
     finish: (signal) => archive.finish({ signal }),
@@ -298,7 +299,7 @@ async function folderOutput(path: string): Promise<Output> {
   ) {
     throw new Error(`${folder} is there already and is no OCI layout`);
   }
-  const aside = `${folder}.${crypto.randomUUID().slice(0, 8)}.part`;
+  const aside = `${folder}${draftSuffix()}`;
   const old = `${aside}.old`;
   const layout = await LayoutFolder.create(aside);
   return {

@@ -1,6 +1,7 @@
 /** Where state is kept: one rule for `--root` in every command. @module */
 import { basename, dirname, join, resolve } from "node:path";
 import { UsageError } from "./command.ts";
+import { givenRoot } from "./given.ts";
 
 /** The same as the existing daemon's, so that a host can switch by changing the binary. */
 export const DEFAULT_ROOT = "/var/lib/soci-snapshotter-grpc";
@@ -10,7 +11,7 @@ export const DEFAULT_ROOT = "/var/lib/soci-snapshotter-grpc";
  * default. @throws UsageError
  */
 export function daemonRoot(flag: string | undefined): string {
-  return rootFolder(
+  return givenRoot() ?? rootFolder(
     flag ?? (Deno.env.get("SOCI_SNAPSHOTTER_ROOT") || DEFAULT_ROOT),
   );
 }

@@ -5,6 +5,7 @@ import { MEDIA } from "../../lib/formats/oci/mod.ts";
 import { decodeZtoc } from "../../lib/formats/ztoc/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import { GLOBAL_OPTIONS } from "../flags.ts";
+import { draftSuffix } from "../given.ts";
 import { digestArgument, GLOBAL_HELP, StoreSession } from "../store_session.ts";
 
 const HELP = `
@@ -55,7 +56,7 @@ export const ztocGetFileCommand: Command = {
       return 0;
     }
     using draft = Draft.create(values.output, {
-      draftPath: `${values.output}.${crypto.randomUUID().slice(0, 8)}.part`,
+      draftPath: `${values.output}${draftSuffix()}`,
       mode: "umask",
     });
     for await (const piece of pieces) await draft.write(piece);

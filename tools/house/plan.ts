@@ -65,6 +65,8 @@ export const PLAN: Plan = {
       "the other half of a codec: what is read and written again is compared",
   },
   knowTheirPlace: {
+    "cmd/own_files.ts":
+      "names this program's modules, which a command's Worker loads",
     "cmd/program.ts": "starts this program again, as the helper",
   },
 };

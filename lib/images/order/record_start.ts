@@ -1,7 +1,5 @@
 import type { Digest } from "../../formats/oci/mod.ts";
 import type { Recording } from "../../formats/order/mod.ts";
-import { askRecording } from "../../host/handover/mod.ts";
-import { OsError, writeText } from "../../host/os/mod.ts";
 import { CtrContainer } from "./ctr_container.ts";
 import { recordingOf } from "./recording_of.ts";
 import { LogWatch, type ReadySigns, untilReady } from "./until.ts";
@@ -61,6 +59,8 @@ export async function recordStart(
   request: RecordRequest,
 ): Promise<RecordResult> {
   const { image, workload, platform, layers, signal, say } = request;
+  // Loaded late: commands that read recordings enter this room too, and may not open libc.
+  const { askRecording } = await import("../../host/handover/mod.ts");
   using daemon = await askRecording(request.controlSocket, layers);
   if (daemon === null) {
     throw new Error(
@@ -75,7 +75,7 @@ export async function recordStart(
     );
   }
   // After the kernel's read-ahead was turned off: what it had read ahead is dropped too.
-  if (request.pageCache === "dropped") dropPageCache(say);
+  if (request.pageCache === "dropped") await dropPageCache(say);
   const startMs = performance.timeOrigin + performance.now();
   const log = new LogWatch(request.until.log);
   await using container = request.run === null
@@ -100,7 +100,8 @@ export async function recordStart(
   return { recording, lost, unserved };
 }
 
-function dropPageCache(say: (line: string) => void): void {
+async function dropPageCache(say: (line: string) => void): Promise<void> {
+  const { OsError, writeText } = await import("../../host/os/mod.ts");
   try {
     writeText(DROP_CACHES, "1");
   } catch (error) {

@@ -34,8 +34,17 @@ export class ArchiveWriter
   readonly #held = new Map<Digest, Held>();
   readonly #entries: Descriptor[] = [];
 
-  /** Nothing is written yet. @param place path of the archive. */
-  constructor(readonly place: string) {}
+  /**
+   * Nothing is written yet.
+   * @param place path of the archive.
+   * @param draftPath where it is written before it is complete; beside it. Default: a name of its own.
+   */
+  constructor(
+    readonly place: string,
+    private readonly draftPath: string = `${place}.${
+      crypto.randomUUID().slice(0, 8)
+    }.part`,
+  ) {}
 
   put(
     descriptor: Descriptor,
@@ -92,7 +101,7 @@ export class ArchiveWriter
   /** Writes the archive. @throws ContentError `integrity` when what is read is not what was said */
   async finish({ signal }: Cancellable = {}): Promise<void> {
     using draft = Draft.create(this.place, {
-      draftPath: `${this.place}.${crypto.randomUUID().slice(0, 8)}.part`,
+      draftPath: this.draftPath,
       mode: "umask",
       sync: "data",
     });

@@ -1,0 +1,84 @@
+/**
+ * Starts a command where it has the permissions of its command line and no others, and ends the process with its
+ * exit code. Signals, terminal and standard input are the process's, so the Worker shares them.
+ * @module
+ */
+import { draftSuffix, type Given } from "./given.ts";
+import {
+  type Grants,
+  grantsOf,
+  type Kind,
+  KINDS,
+  type Line,
+} from "./grants.ts";
+import { readLine } from "./line.ts";
+import { OWN_FILES } from "./own_files.ts";
+import { PERMISSIONS } from "./permissions.ts";
+import { type Call, runCommand, tellError } from "./run_command.ts";
+
+/** What a command's Worker is sent first. */
+export interface Order {
+  readonly call: Call;
+  readonly given: Given;
+}
+
+/** What it answers when it is done. */
+export interface Outcome {
+  readonly exitCode: number;
+}
+
+/** Runs a command. @returns its exit code */
+export async function launch(call: Call): Promise<number> {
+  const needs = PERMISSIONS[call.words.join(" ")]!;
+  if (needs.runs === "process") {
+    const kinds = needs.parts.flatMap((part) => Object.keys(part));
+    giveUpAllBut(kinds as Kind[]);
+    return await runCommand(call);
+  }
+  let order: Order;
+  let lists: Grants;
+  try {
+    const read = readLine(call.args);
+    const knowsRoot = needs.parts.some(({ env }) =>
+      Array.isArray(env) && env.includes("SOCI_SNAPSHOTTER_ROOT")
+    );
+    const root = knowsRoot ? read.root() : null;
+    const line: Line = { ...read, root: () => root ?? read.root() };
+    lists = grantsOf([...needs.parts, { read: [OWN_FILES] }], line);
+    order = { call, given: { root, draftSuffix: draftSuffix() } };
+  } catch (error) {
+    return tellError(error, call);
+  }
+  const worker = startWorker(lists);
+  const { promise, resolve } = Promise.withResolvers<number>();
+  worker.onmessage = ({ data }: MessageEvent<Outcome | "loaded">) => {
+    if (data !== "loaded") return resolve(data.exitCode);
+    giveUpAllBut([]); // the Worker keeps its lists; its first modules were loaded with ours
+    worker.postMessage(order);
+  };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    resolve(tellError(event.error ?? event.message, call, false));
+  };
+  return await promise;
+}
+
+function startWorker(lists: Grants): Worker {
+  const start = (permissions: Deno.PermissionOptionsObject) =>
+    new Worker(new URL("./command_worker.ts", import.meta.url), {
+      type: "module",
+      deno: { permissions },
+    });
+  const permissions = Object.fromEntries(KINDS.map((kind) => {
+    const list = lists[kind] ?? [];
+    return [kind, list === true ? "inherit" : list.length > 0 ? list : false];
+  }));
+  return start(permissions);
+}
+
+/** A permission that is given up cannot be regained. */
+function giveUpAllBut(needs: readonly Kind[]): void {
+  for (const name of KINDS) {
+    if (!needs.includes(name)) Deno.permissions.revokeSync({ name });
+  }
+}

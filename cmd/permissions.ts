@@ -1,0 +1,284 @@
+/**
+ * What each command may do: the one table of permissions. `deno.json`'s sets and the table in `docs/security.md`
+ * are made from it (`deno task permissions`); `launch.ts` gives a command the exact lists of its command line.
+ * @module
+ */
+import { elsewhere } from "../lib/host/control/mod.ts";
+import {
+  CERTIFICATES,
+  DOCKER,
+  DOCKER_HELPERS,
+  hostFiles,
+} from "./registry_needs.ts";
+import type { Computed, Line, Part } from "./grants.ts";
+
+/** What a command may do, and where it runs. */
+export interface Needs {
+  readonly parts: readonly Part[];
+  /**
+   * `worker`: in a Worker that has the exact lists of its command line, while the process itself has given up all
+   * permissions. `process`: in the process, which gives up the kinds that are not named. A global permission cannot
+   * be narrowed, so there the lists bind only where the process was started with them.
+   */
+  readonly runs: "worker" | "process";
+}
+
+/** Paths at which libc may lie; the one that is there is used. */
+const LIBC = [
+  "/lib/x86_64-linux-gnu/libc.so.6",
+  "/lib/aarch64-linux-gnu/libc.so.6",
+  "/lib64/libc.so.6",
+  "/usr/lib/libc.so.6",
+];
+
+const computed = (
+  says: string,
+  of: (line: Line) => readonly (string | undefined)[],
+): Computed => ({
+  says,
+  of: (line) => of(line).filter((name) => name !== undefined),
+});
+
+/** A file that a flag names. */
+const file = (...flags: string[]) =>
+  computed(
+    flags.map((flag) => `--${flag}`).join(", "),
+    (line) => flags.flatMap((flag) => line.values(flag)),
+  );
+
+const DEBUG: Part = { env: ["SOCI_DENO_DEBUG"] };
+const FFI: Part = { ffi: LIBC };
+
+const ROOT = computed("the root", (line) => [line.root()]);
+const root: Part = {
+  read: ROOT,
+  write: ROOT,
+  env: ["SOCI_SNAPSHOTTER_ROOT"],
+};
+
+const controlSockets = (line: Line) => {
+  const path = `${line.root()}/control.sock`;
+  return [path, elsewhere(path)];
+};
+const CONTROL = computed("the daemon's socket", controlSockets);
+/** Deno asks for all three where a program connects to a Unix socket. */
+const control: Part = {
+  read: CONTROL,
+  write: CONTROL,
+  net: computed(
+    "the daemon's socket",
+    (line) => controlSockets(line).map((path) => `unix:${path}`),
+  ),
+  env: ["SOCI_SNAPSHOTTER_ROOT"],
+};
+
+const containerdSocket = (line: Line) =>
+  (line.value("address") ?? line.env("CONTAINERD_ADDRESS") ??
+    "/run/containerd/containerd.sock").replace(/^unix:\/\//, "");
+const SOCKET = computed(
+  "containerd's socket",
+  (line) => [containerdSocket(line)],
+);
+const containerd: Part = {
+  read: SOCKET,
+  write: SOCKET,
+  net: computed(
+    "containerd's socket",
+    (line) => [`unix:${containerdSocket(line)}`],
+  ),
+};
+/** What gRPC reads where it is loaded. */
+export const GRPC_VARIABLES: readonly string[] = [
+  ...["GRPC_*", "grpc_proxy", "https_proxy", "http_proxy"],
+  ...["no_grpc_proxy", "no_proxy"],
+];
+const GRPC: Part = { env: GRPC_VARIABLES };
+/** What a session reads, whether or not it then talks to containerd. */
+const session: Part = {
+  env: [
+    ...["CONTAINERD_ADDRESS", "CONTAINERD_NAMESPACE", "CONTAINERD_SNAPSHOTTER"],
+    ...GRPC_VARIABLES,
+  ],
+};
+
+/** The folder of artifacts and what is in containerd: what the index tools share. */
+const store: readonly Part[] = [
+  ...[DEBUG, root, session, containerd],
+  { env: ["SOURCE_DATE_EPOCH"] },
+];
+
+/** A registry, its login and its certificates. */
+const registry: readonly Part[] = [
+  DEBUG,
+  {
+    net: {
+      all:
+        "registries, and the hosts that they send to, which nobody knows before",
+    },
+    read: DOCKER,
+    env: ["DOCKER_CONFIG", "HOME"],
+    run: DOCKER_HELPERS,
+  },
+  { read: CERTIFICATES },
+  { read: hostFiles },
+];
+
+/** Where a build notes what it made, if the root is not the user's. */
+const NOTES = computed(
+  "~/.local/state/soci-deno",
+  (line) => [
+    line.env("HOME") && `${line.env("HOME")}/.local/state/soci-deno`,
+  ],
+);
+
+const withDrafts = (path: string, line: Line) => {
+  const name = path.replace(/(?<=.)\/+$/, "");
+  const draft = `${name}${line.draftSuffix}`;
+  return [name, draft, `${draft}.old`];
+};
+/** A file that is written beside its place and then renamed; Deno asks for both kinds. */
+const output = (says: string, of: (line: Line) => string | undefined): Part => {
+  const list = computed(says, (line) => {
+    const path = of(line);
+    return path === undefined ? [] : withDrafts(path, line);
+  });
+  return { read: list, write: list };
+};
+
+const worker = (...parts: (Part | readonly Part[])[]): Needs => ({
+  parts: [DEBUG, ...parts.flat()],
+  runs: "worker",
+});
+
+const list = worker(store);
+const standalone = (line: Line) => line.has("standalone");
+
+/** Every command by its words, as `mod.ts` names it. */
+export const PERMISSIONS: Readonly<Record<string, Needs>> = {
+  serve: {
+    runs: "process",
+    parts: [DEBUG, FFI, session, containerd, {
+      read: { all: "root, sockets and configuration, which flags name" },
+      write: { all: "the same" },
+      net: { all: "registries, containerd, its own socket" },
+      env: [
+        ...["SOCI_SNAPSHOTTER_*", "DOCKER_CONFIG", "HOME"],
+        ...["FDSTORE", "LISTEN_*", "NOTIFY_SOCKET"],
+      ],
+      run: { all: "itself as the mount helper; credential helpers" },
+    }],
+  },
+  status: worker(control, FFI),
+  stop: worker(control, root, FFI, session),
+  gc: worker(root, FFI, session),
+  "build-index": worker(registry, store, {
+    read: file("prefetch-files-json", "load-order"),
+  }, {
+    read: computed(
+      "--from",
+      (line) =>
+        line.values("from").filter((from) =>
+          from !== "registry" && from !== "containerd"
+        ),
+    ),
+  }, { read: NOTES, write: NOTES }),
+  create: worker(store, { read: file("prefetch-files-json") }),
+  convert: worker(
+    {
+      ...session,
+      read: file("prefetch-files-json", "load-order"),
+    },
+    {
+      read: computed(
+        "INPUT, with --standalone",
+        (line) => standalone(line) ? line.positionals.slice(0, 1) : [],
+      ),
+    },
+    output(
+      "OUTPUT, with --standalone",
+      (line) => standalone(line) ? line.positionals[1] : undefined,
+    ),
+    ...store.map(unless(standalone, "without --standalone")),
+  ),
+  push: worker(registry, store),
+  inspect: worker(registry, session),
+  "index list": list,
+  "index info": list,
+  "index remove": list,
+  "ztoc list": list,
+  "ztoc info": list,
+  "ztoc get-file": worker(
+    store,
+    output("--output", (line) => line.value("output")),
+  ),
+  "prefetch list": list,
+  "prefetch info": list,
+  "rebuild-db": list,
+  pull: worker(registry, session, containerd, control),
+  record: {
+    runs: "process",
+    parts: [DEBUG, FFI, session, containerd, {
+      read: { all: "the daemon's socket; what ctr needs" },
+      write: { all: "the recording" },
+      net: { all: "registries, containerd; the workload's port" },
+      env: ["SOCI_SNAPSHOTTER_ROOT", "DOCKER_CONFIG", "HOME"],
+      run: { all: "ctr; credential helpers" },
+    }],
+  },
+  "order show": worker(registry, GRPC, {
+    read: computed("RECORDING", (line) => line.positionals),
+    write: file("svg"),
+  }),
+  "order merge": worker(GRPC, {
+    read: computed("RECORDINGs", (line) => line.positionals),
+    write: file("output"),
+  }),
+  "order push": worker(registry, GRPC, {
+    read: computed("RECORDINGs", (line) => line.positionals.slice(1)),
+  }, {
+    read: computed(
+      "the daemon's recordings, with --learned",
+      (line) => line.has("learned") ? [`${line.root()}/recordings`] : [],
+    ),
+    env: ["SOCI_SNAPSHOTTER_ROOT"],
+  }),
+  "order list": worker(registry, GRPC),
+  "order remove": worker(registry, GRPC),
+  mount: {
+    runs: "process",
+    parts: [DEBUG, FFI, {
+      read: { all: "root, and the directory that is mounted" },
+      write: { all: "the same" },
+      net: { all: "registries, its own socket" },
+      env: ["SOCI_SNAPSHOTTER_*", "DOCKER_CONFIG", "HOME"],
+      run: { all: "itself as the mount helper; credential helpers" },
+    }, GRPC],
+  },
+  umount: worker({
+    read: computed("DIR", (line) => line.positionals),
+  }, FFI),
+  config: worker({
+    read: computed("the configuration", (line) => [
+      line.value("config") ?? line.env("SOCI_SNAPSHOTTER_CONFIG") ??
+        "/etc/soci-snapshotter-grpc/config.toml",
+    ]),
+    env: ["SOCI_SNAPSHOTTER_CONFIG"],
+  }),
+  "mount-helper": { runs: "process", parts: [FFI] },
+};
+
+/** A part that holds only for some command lines. */
+function unless(when: (line: Line) => boolean, says: string) {
+  return (part: Part): Part =>
+    Object.fromEntries(
+      Object.entries(part).map(([kind, list]) => [
+        kind,
+        "of" in list
+          ? {
+            says: `${list.says} (${says})`,
+            of: (line: Line) => when(line) ? [] : list.of(line),
+          }
+          : list,
+      ]),
+    );
+}

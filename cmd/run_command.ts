@@ -1,0 +1,108 @@
+/** Runs one command and tells people what it throws. @module */
+import { ExitRequest, HelpRequest, UsageError } from "./command.ts";
+import { type CommandEntry, COMMANDS, SOCI_COMMANDS } from "./mod.ts";
+import type { SingleCommand } from "./mod.ts";
+
+/** Under which name the program acts: as itself, or as the existing tool. */
+export interface Persona {
+  readonly name: "soci-deno" | "soci";
+  readonly commands: readonly CommandEntry[];
+  /** The exit code for wrong usage; the existing tool knows one failure only. */
+  readonly usageExitCode: 1 | 2;
+}
+
+/** By their names. */
+export const PERSONAS: Readonly<Record<Persona["name"], Persona>> = {
+  "soci-deno": { name: "soci-deno", commands: COMMANDS, usageExitCode: 2 },
+  soci: { name: "soci", commands: SOCI_COMMANDS, usageExitCode: 1 },
+};
+
+/** A command line whose command is known. Can be sent to a Worker. */
+export interface Call {
+  readonly persona: Persona["name"];
+  /** The command's words, by their full names: `["index", "list"]`. */
+  readonly words: readonly string[];
+  /** How the user called it, for messages. */
+  readonly called: string;
+  readonly args: readonly string[];
+}
+
+/** The command of a call. @throws Error if there is none */
+function commandOf({ persona, words }: Call): SingleCommand {
+  let commands = PERSONAS[persona].commands;
+  for (const word of words) {
+    const entry = commands.find(({ name }) => name === word);
+    if (entry === undefined) break;
+    if (!("commands" in entry)) return entry;
+    commands = entry.commands;
+  }
+  throw new Error(`no command ${words.join(" ")}`);
+}
+
+/** Runs a command here, in this isolate. @returns the exit code: 0 ok, 1 failure, 2 wrong usage */
+export async function runCommand(call: Call): Promise<number> {
+  const debug = debugging();
+  let help = "";
+  try {
+    const command = await commandOf(call).load();
+    help = command.help.trim();
+    return await command.run([...call.args]);
+  } catch (error) {
+    if (error instanceof HelpRequest) {
+      console.log(help);
+      return 0;
+    }
+    return tellError(error, call, debug);
+  }
+}
+
+/** One line of what went wrong. @returns the exit code */
+export function tellError(
+  error: unknown,
+  { persona, called }: Call,
+  debug: boolean = debugging(),
+): number {
+  if (error instanceof ExitRequest) return error.code;
+  // The existing tool names itself alone.
+  const prefix = persona === "soci" ? "soci" : called;
+  if (error instanceof UsageError) {
+    const hint = persona === "soci" ? "" : ` (see \`${called} --help\`)`;
+    console.error(`${prefix}: ${error.message}${hint}`);
+    return PERSONAS[persona].usageExitCode;
+  }
+  console.error(`${prefix}: ${describe(error)}`);
+  if (debug) console.error(error);
+  return 1;
+}
+
+/** Whether errors are shown with their stacks. Where the environment may not be read, they are not. */
+function debugging(): boolean {
+  const variable = "SOCI_DENO_DEBUG";
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" && Deno.env.get(variable) !== undefined;
+}
+
+/** One line per error of the chain, so that the cause is never lost. */
+function describe(error: unknown): string {
+  const parts: string[] = [];
+  for (let e: unknown = error; e !== undefined && parts.length < 5;) {
+    // grpc-js adds its code before and a note after the message; the outer error has said both better.
+    const message = (e instanceof Error ? wordsOf(e) : String(e))
+      .replace(/^\d+ [A-Z_]+: /, "").replace(/\s*Resolution note:\s*$/, "");
+    if (message !== "" && !parts.some((part) => part.includes(message))) {
+      parts.push(message);
+    }
+    e = e instanceof Error ? e.cause : undefined;
+  }
+  return parts.join(": ");
+}
+
+/** Deno's advice names flags of its own, and to compile anew; the user has neither. */
+function wordsOf(error: Error): string {
+  const wanted = /^Requires (.*?), (?:run again|specify)/s.exec(error.message);
+  return wanted === null
+    ? error.message
+    : `it wants ${
+      wanted[1]
+    }, which this command does not have (docs/security.md lists what each may do)`;
+}

@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { grantsOf, type Line } from "../../../cmd/grants.ts";
+import { readLine, SHORT_VALUE_FLAGS, VALUE_FLAGS } from "../../../cmd/line.ts";
+import { COMMANDS, SOCI_COMMANDS } from "../../../cmd/mod.ts";
+import { PERMISSIONS } from "../../../cmd/permissions.ts";
+import { readModules, ROOT } from "../../../tools/house/mod.ts";
+import {
+  configWithSets,
+  pageWithTable,
+  permissionSets,
+} from "../../../tools/permissions.ts";
+
+const path = (name: string) => new URL(name, ROOT).pathname;
+
+Deno.test("the sets of deno.json and the list in the docs are those of the table", async () => {
+  const config = await Deno.readTextFile(path("deno.json"));
+  assert.deepEqual(
+    JSON.parse(config).permissions,
+    JSON.parse(configWithSets(config)).permissions,
+    "run `deno task permissions`",
+  );
+  const page = await Deno.readTextFile(path("docs/security.md"));
+  assert.ok(page === await pageWithTable(page), "run `deno task permissions`");
+});
+
+Deno.test("every command has its permissions in the table, and the table names no other", () => {
+  const named = [...COMMANDS, ...SOCI_COMMANDS].flatMap((entry) =>
+    "commands" in entry
+      ? entry.commands.map(({ name }) => `${entry.name} ${name}`)
+      : [entry.name]
+  );
+  assert.deepEqual(
+    Object.keys(PERMISSIONS).sort(),
+    [...new Set(named)].sort(),
+  );
+});
+
+Deno.test("the table reads flags as the commands do: all that take a value are known, with their short forms", async () => {
+  const modules = readModules(ROOT, ["cmd"]).map((module) => module.path);
+  const found = new Map<string, string | undefined>();
+  const switches = new Set<string>();
+  for (const module of modules) {
+    const text = await Deno.readTextFile(path(module));
+    const flags =
+      /"?([a-z][a-z-]*)"?: \{\s*type: "(string|boolean)"(?:,\s*short: "(.)")?/g;
+    for (const [, name, type, short] of text.matchAll(flags)) {
+      if (type === "boolean") switches.add(name!);
+      else found.set(name!, found.get(name!) ?? short);
+    }
+  }
+  const shorts = Object.keys(SHORT_VALUE_FLAGS);
+  assert.deepEqual(
+    [...found.keys()].sort(),
+    [...VALUE_FLAGS, ...shorts].sort(),
+  );
+  for (const [name, short] of found) {
+    assert.equal(SHORT_VALUE_FLAGS[name], short, name);
+    assert.ok(
+      !switches.has(name),
+      `--${name} takes a value here and not there`,
+    );
+  }
+});
+
+/** The lists of a command line, with a home and a root that nobody has. */
+function lists(words: string, ...args: string[]) {
+  const line: Line = {
+    ...readLine(args),
+    env: (name) => name === "HOME" ? "/no/home" : undefined,
+    root: () => "/no/root",
+    draftSuffix: ".x.part",
+  };
+  return grantsOf(PERMISSIONS[words]!.parts, line);
+}
+
+Deno.test("a conversion of files may read the one and write the other, and has no network and no program", () => {
+  const args = ["--standalone", "--span-size", "4MiB", "in.tar", "out/"];
+  const { env: _, ...rest } = lists("convert", ...args);
+  const drafts = ["out", "out.x.part", "out.x.part.old"];
+  assert.deepEqual(rest, { read: ["in.tar", ...drafts], write: drafts });
+});
+
+Deno.test("an inspection may read Docker's file and its own certificates, write nothing, and run no program", () => {
+  const { net, env: _, ...rest } = lists(
+    ...["inspect", "--tlscacert=/no/ca.pem", "-u", "me"] as const,
+    "r.example/a:1",
+  );
+  assert.equal(net, true);
+  assert.deepEqual(rest, {
+    read: ["/no/home/.docker/config.json", "/no/ca.pem"],
+  });
+});
+
+Deno.test("the index tools may connect to containerd alone", () => {
+  const { net, run, ffi } = lists("index list", "-a", "unix:///no/socket");
+  assert.deepEqual({ net, run, ffi }, {
+    net: ["unix:/no/socket"],
+    run: undefined,
+    ffi: undefined,
+  });
+});
+
+Deno.test("credential helpers are those that Docker's file names, and no paths", async () => {
+  const folder = await Deno.makeTempDir();
+  await Deno.writeTextFile(
+    `${folder}/config.json`,
+    JSON.stringify({
+      credsStore: "pass",
+      credHelpers: { "r.example": "ecr-login", bad: "../../bin/sh", odd: 1 },
+    }),
+  );
+  const line: Line = {
+    ...readLine(["r.example/a:1"]),
+    env: (name) => name === "DOCKER_CONFIG" ? folder : undefined,
+  };
+  assert.deepEqual(grantsOf(PERMISSIONS.inspect!.parts, line).run, [
+    "docker-credential-pass",
+    "docker-credential-ecr-login",
+  ]);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("files that a hosts.toml names elsewhere may be read, too", async () => {
+  const folder = await Deno.makeTempDir();
+  await Deno.mkdir(`${folder}/r.example`);
+  await Deno.writeTextFile(
+    `${folder}/r.example/hosts.toml`,
+    `server = "https://r.example"\nca = ["/no/ca.pem", "own.pem", '../ca.pem']\n`,
+  );
+  const { read } = lists("order list", `--hosts-dir=${folder}`, "r.example/a");
+  assert.deepEqual(read, [
+    "/no/home/.docker/config.json",
+    ...[folder, "/no/ca.pem", `${folder}/ca.pem`],
+  ]);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("what one command may do is in its word's set, and all of them in the binary's", () => {
+  const { binary, inspect, config, "mount-helper": helper } = permissionSets();
+  assert.deepEqual(Object.keys(helper!), ["ffi"]);
+  assert.deepEqual(Object.keys(config!).sort(), ["env", "read"]);
+  assert.deepEqual(inspect!.ffi, undefined);
+  assert.deepEqual(inspect!.write, undefined);
+  for (const kind of ["read", "write", "net", "run"] as const) {
+    assert.equal(binary![kind], true);
+  }
+});

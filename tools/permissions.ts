@@ -1,0 +1,125 @@
+/**
+ * `deno task permissions`: writes the sets of `deno.json` and the list of `docs/security.md` from the one table,
+ * `cmd/permissions.ts`.
+ * @module
+ */
+import {
+  type Grants,
+  grantsOf,
+  type Kind,
+  KINDS,
+  type Part,
+} from "../cmd/grants.ts";
+import { GRPC_VARIABLES, PERMISSIONS } from "../cmd/permissions.ts";
+
+const ROOT = new URL("../", import.meta.url).pathname;
+const START = "<!-- permissions: written by `deno task permissions` -->";
+const END = "<!-- end of permissions -->";
+
+/**
+ * The sets of `deno.json`: each word's, enough for any of its command lines, and `binary`, which is all of them.
+ * Before it starts a Worker, a command that runs in one reads this program's modules and the login's file.
+ */
+export function permissionSets(): Readonly<Record<string, Grants>> {
+  const sets: Record<string, Grants> = {};
+  for (const [words, { parts, runs }] of Object.entries(PERMISSIONS)) {
+    const [word] = words.split(" ") as [string];
+    const modules: Part[] = runs === "worker"
+      ? [{ read: { all: "its modules" } }]
+      : [];
+    sets[word] = both(sets[word] ?? {}, grantsOf([...parts, ...modules], null));
+  }
+  return { binary: Object.values(sets).reduce(both, {}), ...sets };
+}
+
+function both(one: Grants, other: Grants): Grants {
+  const parts = [one, other].map((each) =>
+    Object.fromEntries(
+      Object.entries(each).map(([kind, list]) => [
+        kind,
+        list === true ? { all: "" } : list,
+      ]),
+    )
+  );
+  return grantsOf(parts, null);
+}
+
+/** What is granted of a kind, in words. */
+function wordsOf(parts: readonly Part[], kind: Kind): readonly string[] {
+  const words = parts.flatMap((part) => {
+    const list = part[kind];
+    if (list === undefined) return [];
+    if ("of" in list) return [list.says];
+    return "all" in list ? [`anything: ${list.all}`] : list;
+  });
+  return [...new Set(words)];
+}
+
+/** `deno.json` with the sets of the table. @param text as it is */
+export function configWithSets(text: string): string {
+  const config = JSON.parse(text);
+  return JSON.stringify({ ...config, permissions: permissionSets() }, null, 2) +
+    "\n";
+}
+
+/** `docs/security.md` with the list. @param text as it is @throws Error where the page has no place for it */
+export function pageWithTable(text: string): Promise<string> {
+  const [before, rest] = text.split(START);
+  const after = rest?.split(END)[1];
+  if (after === undefined) throw new Error(`the page lacks ${START} … ${END}`);
+  return formatted(`${before}${START}\n\n${list()}\n\n${END}${after}`, "md");
+}
+
+/** Commands with the same lists together. Not a table: its rows would be wider than any page. */
+function list(): string {
+  const groups = new Map<string, string[]>();
+  for (const [words, { parts, runs }] of Object.entries(PERMISSIONS)) {
+    const lines = KINDS.flatMap((kind) => {
+      const granted = wordsOf(parts, kind);
+      if (granted.length === 0) return [];
+      return [`  - ${kind === "ffi" ? "libc" : `${kind}: ${told(granted)}`}`];
+    });
+    const where = runs === "worker" ? "exact" : "kinds alone";
+    const key = [`(${where})`, ...lines].join("\n");
+    groups.set(key, [...groups.get(key) ?? [], `**${words}**`]);
+  }
+  return [...groups].map(([key, names]) => `- ${names.join(", ")} ${key}`)
+    .join("\n");
+}
+
+/** Variables as code, and gRPC's as one. */
+function told(names: readonly string[]): string {
+  const grpc = new Set(GRPC_VARIABLES);
+  const own = names.filter((name) => !grpc.has(name)).map((name) =>
+    /^[A-Z_*]+$/.test(name) ? `\`${name}\`` : name
+  );
+  return [...own, ...(own.length < names.length ? ["gRPC's"] : [])].join("; ");
+}
+
+/** Formats as `deno fmt` does. */
+async function formatted(text: string, ext: string): Promise<string> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["fmt", "--ext", ext, "-"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(text));
+  await writer.close();
+  const { success, stdout } = await child.output();
+  if (!success) throw new Error("deno fmt failed");
+  return new TextDecoder().decode(stdout);
+}
+
+if (import.meta.main) {
+  const config = `${ROOT}deno.json`;
+  await Deno.writeTextFile(
+    config,
+    configWithSets(await Deno.readTextFile(config)),
+  );
+  const page = `${ROOT}docs/security.md`;
+  await Deno.writeTextFile(
+    page,
+    await pageWithTable(await Deno.readTextFile(page)),
+  );
+}
