@@ -43,7 +43,11 @@ import {
   Snapshotter,
 } from "../lib/images/snapshotter/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
-import { recordReads, StartRecorder } from "../lib/images/order/mod.ts";
+import {
+  RecordingsFolder,
+  recordReads,
+  StartRecorder,
+} from "../lib/images/order/mod.ts";
 import { type DaemonStatus, daemonStatus } from "./daemon_status.ts";
 import { MetricsServer } from "./metrics.ts";
 import { mountHelperArguments } from "./program.ts";
@@ -90,11 +94,13 @@ export interface DaemonOptions {
 function replayOptions(
   { enable, unpinned, max_bytes, max_waste_percent, workloads }:
     Config["load_order"],
+  recordings: RecordingsFolder,
 ): ReplayOptions {
   return {
     ...{ enable, unpinned, maxBytes: max_bytes },
     maxWaste: max_waste_percent / 100,
     workloads: Object.entries(workloads),
+    learned: (repository, workload) => recordings.order(repository, workload),
   };
 }
 
@@ -164,6 +170,7 @@ async function run(
   let store: LayerStore;
   let control: ControlServer;
   let recorder: StartRecorder | undefined;
+  const recordings = new RecordingsFolder(`${root}/recordings`);
   try {
     await predecessor?.quiet();
     store = stack.use(
@@ -188,7 +195,7 @@ async function run(
       trust: config.trust,
       timeoutMs: config.mount_timeout_sec * 1000,
       minLayerBytes: config.snapshotter.min_layer_size,
-    }, replayOptions(config.load_order));
+    }, replayOptions(config.load_order, recordings));
     stack.use(images.replays);
     const provider = stack.use(
       new ImageLayerProvider(images, {
@@ -223,7 +230,7 @@ async function run(
       snapshotter.lazyDirectories(),
       snapshotter.rows === "lost" ? "kept" : "removed",
     );
-    recorder = stack.use(startRecorder(store, options));
+    recorder = stack.use(startRecorder(store, recordings, options));
     await predecessor?.end();
     await store.serve();
     new DiskReserve(root).takeBack();
@@ -280,10 +287,11 @@ async function run(
 /** Records starts of the images that the configuration names. */
 function startRecorder(
   store: LayerStore,
-  { root, config: { recording: { images, idle_sec, max_sec } } }: DaemonOptions,
+  folder: RecordingsFolder,
+  { config: { recording: { images, idle_sec, max_sec } } }: DaemonOptions,
 ): StartRecorder {
   return new StartRecorder(store, {
-    folder: `${root}/recordings`,
+    folder,
     wants: (image) =>
       images.length > 0 && isNamed(parseReference(image), images),
     idleMs: idle_sec * 1000,

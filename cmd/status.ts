@@ -128,23 +128,29 @@ function aligned(
 /** What load orders brought, by image and workload. An older daemon does not say. */
 function describeOrders(orders: DaemonStatus["orders"]): string[] {
   if (orders.length === 0) return [];
-  const rows = orders.flatMap(({ image, workload, lied, pack, spans }) => {
-    const row = (by: string, ...bytes: number[]) => [
-      ...[image, workload, by, ...bytes.map(formatBytes)],
-    ];
-    const { broughtBytes, hitBytes, lateBytes, wastedBytes } = pack;
-    const rows = broughtBytes === 0 && spans.broughtBytes > 0 ? [] : [
-      row(
-        lied ? "pack that lied" : "pack",
-        ...[broughtBytes, hitBytes, lateBytes, wastedBytes],
-      ),
-    ];
-    if (spans.broughtBytes > 0) {
-      const { broughtBytes, hitBytes, wastedBytes } = spans;
-      rows.push(row("spans", broughtBytes, hitBytes, 0, wastedBytes));
-    }
-    return rows;
-  });
+  const rows = orders.flatMap(
+    ({ image, workload, order, lied, pack, spans }) => {
+      const row = (by: string, ...bytes: number[]) => [
+        ...[image, workload, by, ...bytes.map(formatBytes)],
+      ];
+      const { broughtBytes, hitBytes, lateBytes, wastedBytes } = pack;
+      const rows =
+        broughtBytes === 0 && (order === null || spans.broughtBytes > 0)
+          ? []
+          : [
+            row(
+              lied ? "pack that lied" : "pack",
+              ...[broughtBytes, hitBytes, lateBytes, wastedBytes],
+            ),
+          ];
+      if (spans.broughtBytes > 0) {
+        const { broughtBytes, hitBytes, wastedBytes } = spans;
+        const by = order === null ? "spans, learned here" : "spans";
+        rows.push(row(by, broughtBytes, hitBytes, 0, wastedBytes));
+      }
+      return rows;
+    },
+  );
   return [
     "",
     ...aligned(

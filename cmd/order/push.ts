@@ -1,13 +1,16 @@
 /** `soci-deno order push`. @module */
 import {
+  carryOver,
   DEFAULT_SUPPORT,
   listOrders,
   makeOrder,
   mergeRecordings,
   openOrderedImage,
+  type OrderedImage,
   platformOf,
   putOrder,
   readOrder,
+  RecordingsFolder,
   removeOrder,
   type SharedOrder,
   ztocsOfImage,
@@ -69,27 +72,39 @@ ${REGISTRY_HELP}
 
 /** What the daemon recorded of an image's repository, whatever the tag: layers are known by digest. */
 async function learnedOf(
-  { host, repository }: Reference,
+  reference: Reference,
   root: string,
   workload: string = DEFAULT_WORKLOAD,
 ): Promise<Recording[]> {
-  const folder = `${root}/recordings`;
-  const files = (await Array.fromAsync(Deno.readDir(folder)).catch((error) => {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  })).map(({ name }) => name).filter((name) => name.endsWith(RECORDING_END));
-  const all = await Promise.all(
-    files.map((name) => readRecording(`${folder}/${name}`)),
-  );
-  const own = all.filter((one) => {
-    const of = parseReference(one.image);
-    return of.host === host && of.repository === repository &&
-      one.workload === workload;
-  });
+  const recordings = new RecordingsFolder(`${root}/recordings`);
+  const own = await recordings.of(reference, workload);
   if (own.length > 0) return own;
+  const { host, repository } = reference;
   throw new Error(
-    `${folder} has no recording of ${host}/${repository} and workload ${workload}: name the image in \`[recording] images\` and start it`,
+    `${recordings.folder} has no recording of ${host}/${repository} and workload ${workload}: name the image in \`[recording] images\` and start it`,
   );
+}
+
+/** Recordings of other tags of the repository, as far as the image has the same files. */
+async function carryAll(
+  recordings: readonly Recording[],
+  image: OrderedImage,
+  signal: AbortSignal,
+): Promise<Recording[]> {
+  const own: Recording[] = [];
+  for (const one of recordings) {
+    try {
+      own.push(await carryOver(one, image, signal));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof Error)) throw error;
+      console.error(
+        `only layers that the image shares with ${one.image} count: ${error.message}`,
+      );
+      own.push(one);
+    }
+  }
+  return own;
 }
 
 /** The orders of another image that have packs: of the same workload first. */
@@ -115,8 +130,6 @@ async function sharedOrders(
     source: image.place,
   })));
 }
-
-const RECORDING_END = ".recording.json";
 
 /** The `order push` subcommand. */
 export const orderPushCommand: Command = {
@@ -151,14 +164,16 @@ export const orderPushCommand: Command = {
     const recordings = values.learned
       ? await learnedOf(reference, daemonRoot(values.root), workload)
       : await Promise.all(files.map(readRecording));
-    const recording = mergeRecordings(recordings, { minSupport, workload });
     using client = registryClient(values, reference.host);
     using stop = new StopSignal();
     const { signal } = stop;
-    const platform = recording.platform === ""
+    const [first] = recordings;
+    const platform = first === undefined || first.platform === ""
       ? undefined
-      : parsePlatform(recording.platform);
+      : parsePlatform(first.platform);
     const image = await openOrderedImage(client, reference, platform, signal);
+    const own = await carryAll(recordings, image, signal);
+    const recording = mergeRecordings(own, { minSupport, workload });
     const { descriptor: { mediaType, digest, size }, manifest } = image.image;
     const others = (values.share ?? []).map((text) => parseReference(text));
     const far = others.find(({ host }) => host !== reference.host);

@@ -12,7 +12,15 @@ import {
   unpackFrame,
 } from "../../lib/formats/order/mod.ts";
 import { Intervals } from "../../lib/images/order/intervals.ts";
-import { type Image, programImage, pushImage } from "../support/images/mod.ts";
+import {
+  type Image,
+  layerBlob,
+  makeImage,
+  programImage,
+  pushImage,
+  TarBuilder,
+} from "../support/images/mod.ts";
+import { SCRIPT } from "../support/images/program.ts";
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
 import { pause } from "../support/host/mod.ts";
 import { buildIndex, LazyHost, sociDeno } from "./host.ts";
@@ -189,6 +197,20 @@ Deno.test("a start is recorded page by page on both faces, and its order is publ
     assert.equal(shared.sharedBytes, shared.bytes);
     assert.equal((await order("remove", image, second)).trim(), second);
     assert.deepEqual(JSON.parse(await order("list", "--json", image)), []);
+  });
+  await t.step("a new tag has the same file in another layer", async () => {
+    const tag = `${registry.host}/app:9`;
+    const tar = new TarBuilder().dir("app").file("app/new", "new")
+      .file("app/main.py", SCRIPT);
+    const other = makeImage({ layers: [layerBlob(tar)] });
+    await pushImage(registry.host, "app:9", other);
+    await buildIndex("--min-layer-size", "0", tag);
+    const pushed = JSON.parse(
+      await order("push", "--json", tag, `${folder}/merged.json`),
+    );
+    assert.equal(pushed.bytes, 512, "the file's one block");
+    const digest = await checkPushed(registry, tag, other);
+    await order("remove", tag, digest);
   });
   await t.step(
     "a converted image pins it, and lists it among its manifests",

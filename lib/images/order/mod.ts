@@ -6,12 +6,14 @@
  * with an order is not known here.
  * @module
  */
+export { carryOver } from "./carry_over.ts";
 export { recordReads } from "./record_reads.ts";
 export {
   type LabelledSnapshot,
   StartRecorder,
   type StartRecorderOptions,
 } from "./start_recorder.ts";
+export { RecordingsFolder } from "./recordings_folder.ts";
 export {
   type RecordRequest,
   type RecordResult,

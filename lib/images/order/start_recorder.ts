@@ -3,16 +3,12 @@ import {
   hostPlatform,
   isDigest,
 } from "../../formats/oci/mod.ts";
-import {
-  DEFAULT_WORKLOAD,
-  encodeRecording,
-  isWorkload,
-} from "../../formats/order/mod.ts";
-import { writeWholeSync } from "../../host/files/mod.ts";
+import { DEFAULT_WORKLOAD, isWorkload } from "../../formats/order/mod.ts";
 import type { SpokenRead } from "../../host/handover/mod.ts";
 import type { LayerStore } from "../../layers/serving/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { recordingOf } from "./recording_of.ts";
+import type { RecordingsFolder } from "./recordings_folder.ts";
 
 const log = logger("order");
 /** A snapshot's label that asks for a recording; its value names the workload, empty: the default one. */
@@ -27,9 +23,6 @@ const MAX_READS = 16_384;
 const MAX_LAYERS = 2048;
 /** How often it is looked whether a start is over, ms. */
 const POLL_MS = 250;
-/** Recordings of one image and workload that are kept, and of all. */
-const KEPT_EACH = 8;
-const KEPT = 256;
 
 /** What is known of a snapshot. */
 export interface LabelledSnapshot {
@@ -41,8 +34,8 @@ export interface LabelledSnapshot {
 
 /** Which starts are recorded, and how. */
 export interface StartRecorderOptions {
-  /** Folder for the recordings; made when it is needed. */
-  readonly folder: string;
+  /** Where recordings are kept. */
+  readonly folder: RecordingsFolder;
   /** Whether starts of an image are recorded, by its name. */
   readonly wants: (image: string) => boolean;
   /** A start is over when it has read nothing for so long, ms. */
@@ -166,12 +159,7 @@ export class StartRecorder implements Disposable {
       ): SpokenRead => [numbers.get(slot)!, offset, length, atMs, waitedMs]),
     });
     try {
-      const { folder } = this.#options;
-      Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-      const name = `${fileName(image)}-${workload}`;
-      tidy(folder, name);
-      const path = `${folder}/${name}-${Math.round(startMs)}.recording.json`;
-      writeWholeSync(path, encodeRecording(one));
+      const path = this.#options.folder.keep(one, startMs);
       log.info("a start was recorded", {
         image,
         workload,
@@ -188,26 +176,4 @@ export class StartRecorder implements Disposable {
       });
     }
   }
-}
-
-/** An image's name as part of a file's. */
-function fileName(image: string): string {
-  return image.replace(/[^A-Za-z0-9._-]+/g, "_").slice(-100);
-}
-
-/** Makes room for one more: the oldest go. */
-function tidy(folder: string, name: string): void {
-  const all = [...Deno.readDirSync(folder)].map((entry) => entry.name)
-    .filter((file) => file.endsWith(".recording.json"));
-  const age = (file: string) =>
-    Number(file.match(/-(\d+)\.recording\.json$/)?.[1] ?? 0);
-  all.sort((a, b) => age(a) - age(b));
-  const same = all.filter((file) =>
-    file.replace(/-\d+\.recording\.json$/, "") === name
-  );
-  const gone = new Set([
-    ...same.slice(0, Math.max(0, same.length - KEPT_EACH + 1)),
-    ...all.slice(0, Math.max(0, all.length - KEPT + 1)),
-  ]);
-  for (const file of gone) Deno.removeSync(`${folder}/${file}`);
 }

@@ -29,7 +29,7 @@ export interface WorkloadWish {
  * The workload that is meant: what the snapshot's label says, else what the image says of itself, else the
  * first pattern that fits, else the default one.
  */
-function workloadOf(
+export function workloadOf(
   { labels, imageWorkload, repository, workloads, fits }: WorkloadWish,
 ): string {
   const said = [labels[WORKLOAD_LABEL], imageWorkload].find(isWorkload);

@@ -9,8 +9,8 @@ export interface OrderFigures {
   readonly manifest: Digest;
   /** Which workload the order is for. */
   readonly workload: string;
-  /** The digest of the load order. */
-  readonly order: Digest;
+  /** The digest of the load order; null where this node recorded a start itself, and has no other. */
+  readonly order: Digest | null;
   /** Whether the image's own digest covers it. */
   readonly isPinned: boolean;
   /** Whether a span showed that its pack held other bytes: nothing of it is used any more. */
@@ -42,6 +42,8 @@ export interface CountedReplay
   extends Pick<OrderFigures, "image" | "manifest" | "workload" | "isPinned"> {
   /** Of its load order. */
   readonly digest: Digest;
+  /** Whether it is of a start that this node recorded. */
+  readonly isLearned: boolean;
   /** The image's layers that are served. */
   readonly layers: readonly CountedLayer[];
   /** Compressed bytes of spans that were fetched for the order's sake. */
@@ -71,7 +73,8 @@ export function figuresOf(replay: CountedReplay): OrderFigures {
     sum(({ reader }) => reader.unreadAheadBytes),
   );
   return {
-    ...{ image, manifest, workload, order: digest, isPinned },
+    ...{ image, manifest, workload, isPinned },
+    order: replay.isLearned ? null : digest,
     lied: layers.some(({ pack }) => pack.lied.aborted),
     pack: {
       ...{ broughtBytes, hitBytes, wastedBytes: broughtBytes - hitBytes },

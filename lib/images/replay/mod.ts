@@ -17,6 +17,7 @@
 export type { WorkloadWish } from "./choose.ts";
 export type { OrderFigures } from "./figures.ts";
 export {
+  type LearnedOrders,
   NO_REPLAY,
   type ReplayedLayer,
   type ReplayOptions,

@@ -29,6 +29,8 @@ export interface ReplayParts {
   readonly store: LayerStore;
   readonly image: IndexedImage;
   readonly order: FoundOrder;
+  /** Its plan, where it is no artifact of a registry: what this node has learned. */
+  readonly learned?: Promise<LoadOrder | null>;
   /** Whether bytes of its packs may be used. */
   readonly packs: "used" | "not used";
   /** The most compressed bytes of packs, and of spans that are fetched for the plan's sake. */
@@ -66,7 +68,7 @@ export class Replay {
     this.#awaited = new Set(
       parts.image.layers.map(({ descriptor }) => descriptor.digest),
     );
-    this.#plan = this.#readPlan();
+    this.#plan = parts.learned ?? this.#readPlan();
     this.#plan.then((order) => {
       if (order === null) return;
       this.#order = order;
@@ -80,6 +82,16 @@ export class Replay {
   get usesPacks(): boolean {
     return this.#parts.packs === "used" && !this.#end.signal.aborted &&
       this.#order?.frames.length !== 0;
+  }
+
+  /** Whether it is of a start that this node recorded, and not of a load order. */
+  get isLearned(): boolean {
+    return this.#parts.learned !== undefined;
+  }
+
+  /** Whether there is a plan that can be used. */
+  get isKnown(): boolean {
+    return this.#order !== null;
   }
 
   /** The digest of its load order. */

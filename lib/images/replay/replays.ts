@@ -1,4 +1,5 @@
 import type { Digest } from "../../formats/oci/mod.ts";
+import type { LoadOrder } from "../../formats/order/mod.ts";
 import {
   type LayerStore,
   NO_PACK,
@@ -9,8 +10,9 @@ import {
   type IndexedImage,
   ztocOf,
 } from "../../remote/image/mod.ts";
+import type { Repository } from "../../remote/registry/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
-import { chooseOrder, type WorkloadWish } from "./choose.ts";
+import { chooseOrder, workloadOf, type WorkloadWish } from "./choose.ts";
 import type { ReplayClient } from "./pack_stream.ts";
 import { figuresOf, type OrderFigures } from "./figures.ts";
 import { Replay } from "./replay.ts";
@@ -30,7 +32,15 @@ export interface ReplayOptions {
   readonly maxWaste: number;
   /** Patterns of host and repository, and the workload of images that fit; the first that fits counts. */
   readonly workloads: WorkloadWish["workloads"];
+  /** What this node has learned of a repository and workload. Default: nothing. */
+  readonly learned?: LearnedOrders;
 }
+
+/** Tells in which order a start read that was recorded here; null where none was. Never rejects. */
+export type LearnedOrders = (
+  repository: Repository,
+  workload: string,
+) => Promise<LoadOrder | null>;
 
 /** Load orders are left alone. */
 export const NO_REPLAY: ReplayOptions = {
@@ -90,16 +100,17 @@ export class Replays implements Disposable {
     labels: Readonly<Record<string, string>>,
   ): Replay | null {
     const { unpinned, maxBytes, workloads } = this.#options;
+    const wish = {
+      ...{ labels, workloads, fits: this.#fits },
+      imageWorkload: image.workload,
+      repository: image.reference,
+    };
     const order = chooseOrder(
       image.orders,
-      {
-        ...{ labels, workloads, fits: this.#fits },
-        imageWorkload: image.workload,
-        repository: image.reference,
-      },
+      wish,
       ({ descriptor }) => !this.#waste.isWasteful(descriptor.digest),
     );
-    if (order === null) return null;
+    if (order === null) return this.#learned(image, workloadOf(wish));
     const lie = this.#store.packs.condemned(
       order.descriptor.digest,
       image.layers.map(({ descriptor: { digest } }) => ({
@@ -128,6 +139,22 @@ export class Replays implements Disposable {
     });
     this.#waste.watch(replay);
     return replay;
+  }
+
+  /** Of another tag of the repository, or of this one: what it recorded of layers that the image has. */
+  #learned(image: IndexedImage, workload: string): Replay | null {
+    const { learned, maxBytes } = this.#options;
+    if (learned === undefined) return null;
+    return new Replay({
+      ...{ client: this.#client, store: this.#store, image, maxBytes },
+      order: {
+        descriptor: image.descriptor,
+        ...{ workload, platform: "", isPinned: false },
+      },
+      learned: learned(image.reference, workload),
+      packs: "not used",
+      signal: this.#stop.signal,
+    });
   }
 
   /** `NO_PACK`, or the digest that a layer of the image is to be claimed with. */
@@ -172,6 +199,7 @@ export class Replays implements Disposable {
   /** What each of them brought so far, the oldest first. */
   figures(): OrderFigures[] {
     return [...this.#replays.values()].filter((replay) => replay !== null)
+      .filter(({ isKnown, isLearned }) => isKnown || !isLearned)
       .map(figuresOf);
   }
 

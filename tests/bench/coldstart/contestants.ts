@@ -105,7 +105,7 @@ export const CONTESTANTS: readonly Contestant[] = [
   sociDeno("index", "nothing recorded"),
   sociDeno(
     "index",
-    "nothing recorded, recording itself",
+    "nothing recorded, and recorded as it starts",
     RECORDING,
     "-recording",
   ),

@@ -4,6 +4,7 @@
  */
 import { chart } from "../chart.ts";
 import type { Kind } from "./contents.ts";
+import { RECORDED_START } from "./contestants.ts";
 import { describeLine, type Line } from "./lines.ts";
 import {
   type Figure,
@@ -79,7 +80,7 @@ export function timesChart(outcome: Outcome, line: Line): string {
     .filter(({ name }) => groups.some(({ image }) => image === name));
   // A full pull is off the scale of the others: it stands in the labels.
   const ways = outcome.ways
-    .filter(({ name, skipped }) => skipped === null && name !== "overlayfs");
+    .filter(({ name, skipped }) => skipped === null && isDrawn(name));
   return chart({
     title: `From pull to ready, ${describeLine(line)}`,
     unit: "seconds",
@@ -107,7 +108,7 @@ export function timesChart(outcome: Outcome, line: Line): string {
 
 function lineSection(outcome: Outcome, line: Line): string {
   const groups = grouped(outcome.found).filter((it) => it.line === line.name);
-  const lazy = groups.filter(({ way }) => way !== "overlayfs");
+  const lazy = groups.filter(({ way }) => isDrawn(way));
   return `<h2>${describeLine(line)}</h2>
 <figure>${timesChart(outcome, line)}</figure>
 <figure>${phasesChart(lazy, outcome.ways)}</figure>
@@ -125,6 +126,11 @@ function costsSection(outcome: Outcome): string {
 <p>The median of starts that the daemon records, less that of those that it does not.</p>
 <ul>${items}</ul>
 `;
+}
+
+/** What recording costs is told by itself. */
+function isDrawn(way: string): boolean {
+  return way !== "overlayfs" && way !== RECORDED_START;
 }
 
 const seconds = (ms: number | null) => `${((ms ?? NaN) / 1000).toFixed(1)} s`;

@@ -8,7 +8,8 @@ import { TarBuilder } from "./tar_builder.ts";
 const MiB = 2 ** 20;
 /** Parts of the standard library that only developers of Python need. */
 const LEFT_OUT = /\/(config-[^/]*|test|tests|idlelib|lib2to3|ensurepip)$/;
-const SCRIPT = `import json, sys
+/** `/app/main.py` of the image. */
+export const SCRIPT = `import json, sys
 print(json.dumps({"sum": sum(range(101)), "version": sys.version_info[0]}))
 `;
 

@@ -1,7 +1,7 @@
 /** Load orders at a registry, from the first layer of an image on: what comes ahead, and what does not. */
 import assert from "node:assert/strict";
 import { zstdCompressSync } from "node:zlib";
-import { type Digest } from "../../../../lib/formats/oci/mod.ts";
+import { type Digest, sha256 } from "../../../../lib/formats/oci/mod.ts";
 import { NO_PACK, type OpenLayer } from "../../../../lib/layers/serving/mod.ts";
 import { ImageService } from "../../../../lib/images/lazy/mod.ts";
 import type { ReplayOptions } from "../../../../lib/images/replay/mod.ts";
@@ -41,6 +41,8 @@ const LAYERS = TARS.map((tar) => indexed(tar(), 64 * 1024));
 const IMAGE = makeImage({
   layers: TARS.map((tar) => layerBlob(tar(), { compression: "gzip" })),
 });
+/** Of a layer that the image does not have. */
+const OTHER = sha256(Uint8Array.of(1));
 /** Where a file's bytes are in its tar. */
 const DATA = 512;
 const REPLAY: ReplayOptions = {
@@ -283,4 +285,44 @@ Deno.test("no more than the cap comes ahead", async () => {
     arrived() > 0 && layers.every(({ pack }) => !pack.isAwaited)
   );
   assert.equal(arrived(), 204_800);
+});
+
+Deno.test("what this node recorded of the repository is the order of an image that has none, and no byte of its other layers comes", async () => {
+  const asked: string[] = [];
+  await using scene = await openScene([], {
+    odd: { platform: "plan9/mips" }, // none for this machine
+    replay: {
+      learned: ({ repository }, workload) => {
+        asked.push(`${repository} ${workload}`);
+        return Promise.resolve({
+          layers: [LAYERS[1]!.digest as Digest, OTHER],
+          ranges: [
+            { layer: 1, offset: 0, length: 4096 },
+            { layer: 0, offset: DATA + 300_000, length: 1000 },
+            { layer: 0, offset: 2 ** 35, length: 1000 },
+          ],
+          ...{ packs: [], frames: [] },
+        });
+      },
+    },
+  });
+  const layers = await scene.open();
+  const [low, high] = LAYERS.map(({ digest }) =>
+    layers.find(({ layerDigest }) => layerDigest === digest)!
+  );
+  const span = high!.spans.spanAt(DATA + 300_000);
+  await until(() => high!.map.has(span));
+  assert.ok(high!.map.has(span), "nobody had read it");
+  assert.equal(low!.pack.digest, NO_PACK);
+  const { fetched } = scene.opened.store;
+  assert.equal(fetched.demandBytes, 0);
+  const held = (layer: OpenLayer) =>
+    Array.from({ length: layer.spans.count }, (_, i) => layer.map.has(i))
+      .filter(Boolean).length;
+  assert.equal(held(low!), 0);
+  assert.ok(held(high!) <= 2, "the range, and what lies behind the layer");
+  assert.deepEqual(asked, [`${REPOSITORY} default`]);
+  const [figures] = scene.images.replays.figures();
+  assert.equal(figures!.order, null);
+  assert.ok(figures!.spans.broughtBytes > 0);
 });

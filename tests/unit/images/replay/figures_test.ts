@@ -23,7 +23,8 @@ function layer(
 const figures = (layers: readonly CountedLayer[], hintedBytes = 0) =>
   figuresOf({
     ...{ image: "registry.example/app:1", manifest: DIGEST, digest: DIGEST },
-    ...{ workload: "web", isPinned: true, layers, hintedBytes },
+    ...{ workload: "web", isPinned: true, isLearned: false },
+    ...{ layers, hintedBytes },
   });
 
 Deno.test("what a pack brought is read or not, and what was waited for is told of all layers", () => {
