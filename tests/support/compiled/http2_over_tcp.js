@@ -95,3 +95,23 @@ http2.createServer = (...args) => {
   };
   return server;
 };
+
+// That version knows no `unix:` in a list of permissions either, and the connections above are TCP's: a Worker gets
+// the network of its parent instead.
+const { Worker } = globalThis;
+globalThis.Worker = class extends Worker {
+  constructor(url, options) {
+    const permissions = options?.deno?.permissions;
+    const needsNet = Array.isArray(permissions?.net) &&
+      permissions.net.some((one) => one.startsWith("unix:"));
+    super(
+      url,
+      needsNet
+        ? {
+          ...options,
+          deno: { permissions: { ...permissions, net: "inherit" } },
+        }
+        : options,
+    );
+  }
+};
