@@ -6,13 +6,13 @@
  * - `find /usr -ls` of 48 000 files, with the kernel's caches dropped before, and once more;
  * - `import numpy, scipy, pandas`, with caches dropped, and once more in another container.
  *
- * Everything is read once before. Rounds are in turns; the number of rounds is the argument (3 when
- * not given).
+ * Everything is read once before; on the way "as needed" only what the same programs read, so that most spans
+ * are missing still. Rounds are in turns; the number of rounds is the argument (3 when not given), and names of
+ * ways (`erofs`, `as-needed`, `fuse`, `existing`), with commas between, leave the others out.
  * @module
  */
 import { dropCaches } from "../e2e/faults/stage.ts";
 import { buildIndex, LazyHost } from "../e2e/host.ts";
-import type { FaceWish } from "../../lib/layers/faces/mod.ts";
 import {
   type Containerd,
   ctrPull,
@@ -59,7 +59,12 @@ interface Way {
   readonly name: string;
   readonly containerd: Containerd;
   readonly snapshotter: string;
+  /** Whether only what is measured was read before, and not everything. */
+  readonly asNeeded?: true;
 }
+
+/** Our ways, and how layers are shown there. */
+const OURS = { erofs: "erofs", "as-needed": "erofs", fuse: "fuse" } as const;
 
 let containers = 0;
 
@@ -96,6 +101,7 @@ async function measure(way: Way, image: string): Promise<Figures> {
 
 printMachine();
 const rounds = Number(Deno.args[0] ?? 3);
+const wanted = Deno.args[1]?.split(",") ?? [...Object.keys(OURS), "existing"];
 await using stack = new AsyncDisposableStack();
 const content = await debianImage();
 // The existing daemon looks for indexes over HTTPS only.
@@ -118,16 +124,20 @@ const ways: Way[] = [];
 const overlay = stack.use(await startContainerd());
 await ctrPull(overlay, image, { caPath: caFile });
 ways.push({ name: "overlayfs", containerd: overlay, snapshotter: "overlayfs" });
-for (const face of ["erofs", "fuse"] as const satisfies FaceWish[]) {
+for (const [name, face] of Object.entries(OURS)) {
+  if (!wanted.includes(name)) continue;
   const host = stack.use(await LazyHost.start({ face, caFile }));
   await host.pull(image);
   ways.push({
-    name: `soci-deno, ${face}`,
+    name: `soci-deno, ${name}`,
     containerd: host.containerd,
     snapshotter: "soci",
+    ...(name === "as-needed" && { asNeeded: true }),
   });
 }
-const peer = await sociPeer();
+const peer = wanted.includes("existing")
+  ? await sociPeer()
+  : { reason: "not wanted" };
 if ("soci" in peer) {
   const daemon = stack.use(await startSociPeer(peer, { caFile }));
   const containerd = stack.use(
@@ -141,10 +151,11 @@ if ("soci" in peer) {
     throw new Error(`the existing daemon serves only ${mounts} layers`);
   }
   ways.push({ name: "SOCI 0.4.1", containerd, snapshotter: "soci" });
-} else console.log("the existing SOCI tools are not to be had");
+} else console.log(`without the existing SOCI tools: ${peer.reason}`);
 
 for (const way of ways) {
-  await inContainer(way, image, "/bin/sh", "-c", READ_ALL);
+  if (way.asNeeded) await measure(way, image);
+  else await inContainer(way, image, "/bin/sh", "-c", READ_ALL);
 }
 const found = new Map(ways.map((way) => [way, [] as Figures[]]));
 for (let round = 0; round < rounds; round++) {

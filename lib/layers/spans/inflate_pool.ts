@@ -81,9 +81,10 @@ export interface InflatePoolOptions {
 }
 
 /**
- * Workers that check, inflate and write spans; spans with waiting readers go first. They start with the
- * first span, or by `wake` while that span is still in flight or before. `rest` leaves one of them, the others
- * start again when it is busy. All stop after a long idle time.
+ * Workers that check, inflate and write spans; spans with waiting readers go first. The first one starts with the
+ * first span, or by `wake` while that span is still in flight or before; each other one when those that run are
+ * busy: on a slow line, or while a start pack brings all, one is enough. `rest` leaves one of them. All stop after
+ * a long idle time.
  */
 export class InflatePool implements Disposable {
   readonly #members: Member[];
@@ -112,11 +113,11 @@ export class InflatePool implements Disposable {
     );
   }
 
-  /** Starts stopped Workers, so that they are ready when the next span has arrived. */
+  /** Starts a Worker if there is none, so that it is ready when the next span has arrived. */
   wake(): void {
     this.#usedMs = performance.now();
     if (this.#idle !== undefined) return;
-    for (const member of this.#members) this.#start(member);
+    this.#start(this.#members[0]!);
     this.#stopAfter(this.#idleMs);
   }
 
@@ -310,7 +311,16 @@ export class InflatePool implements Disposable {
       const id = this.#nextId++;
       member.current = { id, cls, finished };
       post(member, request(id));
+      if (cls === "background") this.#startSpare();
     }
+  }
+
+  /** One that runs is to be free for the next reader. */
+  #startSpare(): void {
+    const free = this.#members.filter(({ current }) => current === null);
+    if (free.some(({ worker }) => worker !== null)) return;
+    const [stopped] = free;
+    if (stopped !== undefined) this.#start(stopped);
   }
 
   /** Stops the Workers. Promises of spans in progress never settle, so end those spans first. */

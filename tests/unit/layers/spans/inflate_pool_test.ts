@@ -18,7 +18,7 @@ Deno.test("Workers without work for long are stopped, and come again with the ne
   assert.equal(pool.size, 0, "none before there is work");
   pool.wake();
   for (let span = 0; span < 5; span++) {
-    assert.equal(pool.size, 2);
+    assert.equal(pool.size, 1);
     await read(span);
     for (let tries = 0; pool.size > 0 && tries < 100; tries++) await pause(20);
     assert.equal(pool.size, 0);
@@ -26,25 +26,38 @@ Deno.test("Workers without work for long are stopped, and come again with the ne
   }
 });
 
-Deno.test("one Worker stays while nothing is expected, and the others come when it is busy", async () => {
-  const layer = noiseLayer(6);
+Deno.test("one Worker does what comes one by one, the others come when it is busy, and one stays when nothing is expected", async () => {
+  const layer = noiseLayer(8);
   using pool = new InflatePool({ size: 3 });
   await using served = serve(layer, { pool });
   pool.rest();
   assert.equal(pool.size, 0, "none is started");
-  pool.wake();
-  assert.equal(pool.size, 3);
-  pool.rest();
-  assert.equal(pool.size, 1);
   const read = async (span: number) =>
     assert.deepEqual(
       await readTar(served, span * 65536, 1000),
       layer.tar.subarray(span * 65536, span * 65536 + 1000),
     );
   await read(0);
-  assert.equal(pool.size, 1, "one is enough for one span");
-  await Promise.all([1, 2, 3, 4, 5].map(read));
+  await read(1);
+  assert.equal(pool.size, 1);
+  await Promise.all([2, 3, 4, 5, 6].map(read));
   assert.ok(pool.size > 1, "several spans waited");
+  pool.rest();
+  assert.equal(pool.size, 1);
+  await read(7);
+});
+
+Deno.test("while the background fills a layer, a Worker is up for the next reader", async () => {
+  const layer = noiseLayer(2);
+  using pool = new InflatePool({ size: 2 });
+  await using served = serve(layer, { pool });
+  await served.reader.ensureSpans(
+    0,
+    0,
+    "background",
+    AbortSignal.timeout(20_000),
+  );
+  assert.equal(pool.size, 2);
 });
 
 Deno.test("Workers stay while a span is still coming, however long that takes", async () => {
