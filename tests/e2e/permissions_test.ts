@@ -46,3 +46,18 @@ Deno.test("a wrong flag, a wrong word and a wrong value are wrong usage: exit 2,
     assert.match(stderr, /^soci-deno/);
   }
 });
+
+Deno.test("what a command may not do is told in one line, without flags or advice that the user cannot follow", async () => {
+  const { code, stderr } = await tryRun(Deno.execPath(), [
+    ...["run", "--no-check", "--no-prompt", "--quiet"],
+    ...["--unstable-worker-options", "--allow-env"],
+    ...[`--allow-read=${new URL("../../", import.meta.url).pathname}`, MAIN],
+    ...["status", "--root", "/no/such/root"],
+  ], { timeoutMs: 30_000 });
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /^soci-deno status: it wants read access to "[^"]*", which this command does not have [^\n]*\n$/,
+  );
+  assert.doesNotMatch(stderr, /--allow|compil/);
+});

@@ -66,6 +66,7 @@ const SIDE_BY_SIDE = [
   "tests/e2e/logins_test.ts",
   "tests/e2e/containerd_versions_test.ts",
   "tests/e2e/permissions_test.ts",
+  "tests/e2e/attacker_test.ts",
   "tests/e2e/local_users_test.ts",
   "tests/integration/formats",
   "tests/integration/indexes",
