@@ -69,6 +69,15 @@ async function calling<T>(
   return await call(new SnapshotsClient(channel, "soci"));
 }
 
+const CAP_SYS_MODULE = 16n;
+const CAP_SYS_ADMIN = 21n;
+
+/** The process of the unit, as this test sees it. */
+async function mainProcess(systemd: Systemd): Promise<number> {
+  const text = await systemd.control("show", "-p", "MainPID", "--value", UNIT);
+  return Number(text.trim());
+}
+
 const holderOf = (folder: string): number =>
   JSON.parse(Deno.readTextFileSync(`${folder}/root/handover.json`)).holder.pid;
 
@@ -152,6 +161,14 @@ Deno.test("under systemd a restart and a kill go unnoticed, by the descriptor st
     );
     assert.deepEqual(names.sort(), ["container", layer!.diffId].sort());
     assert.equal(Deno.lstatSync(`${folder}/soci.sock`).ino, socket);
+    const status = await Deno.readTextFile(
+      `/proc/${await mainProcess(systemd)}/status`,
+    );
+    assert.match(status, /^Seccomp:\t2$/m, "no filter of system calls");
+    assert.match(status, /^NoNewPrivs:\t1$/m);
+    const bounds = BigInt(`0x${/^CapBnd:\t(\w+)$/m.exec(status)![1]}`);
+    assert.equal(bounds >> CAP_SYS_MODULE & 1n, 0n);
+    assert.equal(bounds >> CAP_SYS_ADMIN & 1n, 1n);
     await systemd.control("kill", "--signal=INT", UNIT);
   } finally {
     await Deno.remove(folder, { recursive: true }).catch(() => {}); // mounts went with the namespace
