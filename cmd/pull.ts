@@ -20,6 +20,7 @@ import {
   REGISTRY_OPTIONS,
   registryClient,
 } from "./registry_flags.ts";
+import { workloadFlag } from "./order/common.ts";
 import { daemonRoot, DEFAULT_ROOT } from "./root.ts";
 import { Session, SESSION_HELP } from "./session.ts";
 
@@ -34,6 +35,7 @@ Flags:
                           also CONTAINERD_SNAPSHOTTER)
   --platform OS/ARCH      which image of a multi-platform one (default: this machine's)
   --soci-index-digest D   use this index and no other
+  --workload NAME         what it is pulled for: of its load orders, the one of this name is used
   --root DIR              the daemon's root, to tell it of the image early (default
                           ${DEFAULT_ROOT}; also SOCI_SNAPSHOTTER_ROOT)
   -q, --quiet             print the manifest digest alone
@@ -53,6 +55,7 @@ export const pullCommand: Command = {
         snapshotter: { type: "string" },
         platform: { type: "string" },
         "soci-index-digest": { type: "string" },
+        workload: { type: "string" },
         root: { type: "string" },
         quiet: { type: "boolean", short: "q", default: false },
         json: { type: "boolean", default: false },
@@ -78,6 +81,7 @@ export const pullCommand: Command = {
       snapshotter,
       reference,
       platform: platformFlag(values.platform),
+      workload: workloadFlag(values.workload),
       ...(values["soci-index-digest"] === undefined
         ? {
           onManifest: (manifest) =>

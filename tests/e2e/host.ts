@@ -237,6 +237,7 @@ containerd_address = "${folder}/containerd.sock"
   async pull(
     image: string,
     namespace = "default",
+    flags: readonly string[] = [],
   ): Promise<{ layers: { chainId: string; outcome: string }[] }> {
     const { code, stdout, stderr } = await sociDeno(
       "pull",
@@ -245,6 +246,7 @@ containerd_address = "${folder}/containerd.sock"
       this.containerd.address,
       ...["--namespace", namespace, "--root", this.root],
       ...this.registryFlags,
+      ...flags,
       image,
     );
     if (code !== 0) {

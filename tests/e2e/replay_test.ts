@@ -55,7 +55,7 @@ Deno.test("a container starts from the pack of the workload that its image names
   await pushImage(registry.host, "pause:2", other);
   await buildIndex("--min-layer-size", "0", otherImage);
   const { pack } = addLoadOrder(registry, "pause", other, wholeOf(other), {
-    workload: "web",
+    workload: "night",
   });
   const digests = [...built.layers, ...other.layers]
     .map(({ digest }) => digest);
@@ -104,7 +104,7 @@ unpinned = true
   const shown = await sociDeno("status", "--root", host.root);
   assert.match(shown.stdout, /^127\S+pause:1 +web +pack +\d/m);
   // A successor takes over in mid-stream: what the pack did not bring, it fetches.
-  await host.pull(otherImage);
+  await host.pull(otherImage, "default", ["--workload", "night"]);
   const taken = echo("taken", otherImage);
   for (let tries = 0; packRequests < 2 && tries < 500; tries++) await pause(20);
   assert.ok(packRequests >= 2);

@@ -8,6 +8,7 @@ import {
   ImageError,
   type ImageLayer,
   layerLabels,
+  WORKLOAD_LABEL,
 } from "../../remote/image/mod.ts";
 import type { FoundImage, PulledLayer, PullRequest } from "./request.ts";
 
@@ -38,7 +39,11 @@ export async function bringLayers(
       request,
       lease,
       layer,
-      layerLabels(about, layers, layer),
+      {
+        ...layerLabels(about, layers, layer),
+        ...(request.workload !== undefined &&
+          { [WORKLOAD_LABEL]: request.workload }),
+      },
     );
     const one: PulledLayer = { descriptor, chainId, outcome };
     pulled.push(one);

@@ -15,6 +15,8 @@ export interface PullRequest {
   readonly reference: Reference;
   /** Default: this machine's, or the only one the image has. */
   readonly platform?: Platform | undefined;
+  /** What it is pulled for: which of its load orders is meant. Default: the image and the daemon say. */
+  readonly workload?: string | undefined;
   /** Use this index and no other. */
   readonly indexDigest?: Digest | undefined;
   /** Aborts the pull, which then cleans up what it had begun. */

@@ -5,11 +5,8 @@ import {
   PlatformError,
 } from "../../formats/oci/mod.ts";
 import { DEFAULT_WORKLOAD, isWorkload } from "../../formats/order/mod.ts";
-import type { FoundOrder } from "../../remote/image/mod.ts";
+import { type FoundOrder, WORKLOAD_LABEL } from "../../remote/image/mod.ts";
 import type { Repository } from "../../remote/registry/mod.ts";
-
-/** Names the workload of a snapshot: `ctr --snapshotter-label`, or an annotation of an image's layer. */
-export const WORKLOAD_LABEL = "containerd.io/snapshot/soci-deno.workload";
 
 /** What says which workload is meant. */
 export interface WorkloadWish {

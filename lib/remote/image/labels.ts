@@ -13,6 +13,9 @@ export const CRI_LABELS = {
   imageLayers: "containerd.io/snapshot/cri.image-layers",
 } as const;
 
+/** Names the workload that an image is started for: `pull --workload`, or an annotation of a layer. */
+export const WORKLOAD_LABEL = "containerd.io/snapshot/soci-deno.workload";
+
 /** Names the index to use, whatever else could be found. */
 const INDEX_DIGEST_LABEL = "containerd.io/snapshot/remote/soci.index.digest";
 

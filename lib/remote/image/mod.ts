@@ -40,5 +40,6 @@ export {
   type LayerIdentity,
   layerIdentity,
   layerLabels,
+  WORKLOAD_LABEL,
 } from "./labels.ts";
 export { ImageError, PlatformNotFoundError } from "./errors.ts";

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import {
-  chooseOrder,
-  WORKLOAD_LABEL,
-} from "../../../../lib/images/replay/choose.ts";
+import { chooseOrder } from "../../../../lib/images/replay/choose.ts";
 import { sha256 } from "../../../../lib/formats/oci/mod.ts";
 import {
   formatPlatform,
   hostPlatform,
 } from "../../../../lib/formats/oci/mod.ts";
-import type { FoundOrder } from "../../../../lib/remote/image/mod.ts";
+import {
+  type FoundOrder,
+  WORKLOAD_LABEL,
+} from "../../../../lib/remote/image/mod.ts";
 
 const HERE = formatPlatform(hostPlatform());
 
