@@ -76,7 +76,7 @@ export const pullCommand: Command = {
     const report = !values.quiet && !values.json;
     const result = await pullImage({
       client,
-      containerd: await session.containerd(),
+      containerd: session.containerd(),
       signal: session.signal,
       snapshotter,
       reference,

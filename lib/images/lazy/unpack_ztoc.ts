@@ -1,12 +1,14 @@
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers";
-import { constants, createZstdDecompress } from "node:zlib";
+import { constants, createZstdDecompress, zstdDecompressSync } from "node:zlib";
 import { type Descriptor, DigestStream } from "../../formats/oci/mod.ts";
 import { SociError } from "../../formats/soci/mod.ts";
 import { joinZtoc, windowBytes, ZtocError } from "../../formats/ztoc/mod.ts";
 
 /** The largest window that is decoded. Compressed ztocs are made with 4 MiB at most. */
 const MAX_WINDOW_LOG = 23;
+/** A head of this size is mostly zeros, and takes some 8 ms at once; in pieces several times that. */
+const AT_ONCE_BYTES = 8 * 2 ** 20;
 const CHUNK_BYTES = 64 * 1024;
 /** Others have a turn after so many bytes: much may come out of little. */
 const TURN_BYTES = 2 ** 20;
@@ -33,17 +35,28 @@ export async function unpackZtoc(
     return bytes;
   }
   const { first, rest } = parted(chunks, headBytes);
-  const head = await unpackHead(first, size);
+  const head = await unpack(first, size, () => {});
   await addWindows(head, rest, digest);
   return head;
 }
 
-/** The head of a ztoc of that size. @throws SociError; what the chunks throw */
-export function unpackHead(
-  chunks: Chunks,
+/** The head of a ztoc of that size, out of its compressed bytes. @throws SociError */
+export async function unpackHead(
+  packed: Uint8Array,
   size: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  return unpack(chunks, size, () => {});
+  if (size > AT_ONCE_BYTES) return await unpack([packed], size, () => {});
+  let head: Uint8Array;
+  try {
+    head = zstdDecompressSync(packed, {
+      ...{ maxOutputLength: size, chunkSize: size },
+      params: { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG },
+    });
+  } catch (error) {
+    throw notTheZtoc("it is longer, or no zstd", { cause: error });
+  }
+  if (head.length < size) throw notTheZtoc("it is shorter");
+  return new Uint8Array(head.buffer as ArrayBuffer, head.byteOffset, size);
 }
 
 /**

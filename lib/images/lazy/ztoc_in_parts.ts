@@ -39,7 +39,7 @@ export class ZtocInParts {
         `the head of ${this.ztoc.digest} is another`,
       );
     }
-    const bytes = await unpackHead([packed], this.ztoc.size);
+    const bytes = await unpackHead(packed, this.ztoc.size);
     return { bytes, whole: () => this.#whole(packed) };
   }
 
@@ -47,7 +47,7 @@ export class ZtocInParts {
   async #whole(packed: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
     const { ztoc: { digest, size }, compressed } = this;
     const signal = AbortSignal.timeout(REST_MS);
-    const head = await unpackHead([packed], size);
+    const head = await unpackHead(packed, size);
     const rest = await this.#range(packed.length, compressed.size, signal)
       .catch(() => null);
     if (rest !== null && await this.#isBlob([packed, rest])) {

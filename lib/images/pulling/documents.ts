@@ -1,11 +1,11 @@
 import type { Descriptor } from "../../formats/oci/mod.ts";
-import type { FoundImage, PullRequest } from "./request.ts";
+import type { ConnectedRequest, FoundImage } from "./request.ts";
 
 const GC_REF = "containerd.io/gc.ref";
 
 /** Puts manifests and configuration into the content store, with the labels that keep what they name. */
 export async function putDocuments(
-  { containerd, snapshotter, signal }: PullRequest,
+  { containerd, snapshotter, signal }: ConnectedRequest,
   { family, image, layers }: FoundImage,
   lease: string,
 ): Promise<void> {

@@ -10,14 +10,14 @@ import {
   layerLabels,
   WORKLOAD_LABEL,
 } from "../../remote/image/mod.ts";
-import type { FoundImage, PulledLayer, PullRequest } from "./request.ts";
+import type { ConnectedRequest, FoundImage, PulledLayer } from "./request.ts";
 
 /** How long a call may still run after the pull was aborted, ms. */
 const GRACE_MS = 5000;
 
 /** Makes a snapshot of each layer, bottom first: a snapshot needs its parent. */
 export async function bringLayers(
-  request: PullRequest,
+  request: ConnectedRequest,
   { image, layers }: FoundImage,
   lease: string,
 ): Promise<PulledLayer[]> {
@@ -53,7 +53,7 @@ export async function bringLayers(
 }
 
 async function bringLayer(
-  request: PullRequest,
+  request: ConnectedRequest,
   lease: string,
   layer: ImageLayer,
   labels: Record<string, string>,
@@ -119,7 +119,7 @@ async function finishing<T>(
 }
 
 async function unpack(
-  request: PullRequest,
+  request: ConnectedRequest,
   lease: string,
   { descriptor, diffId }: ImageLayer,
   mounts: readonly Mount[],
@@ -141,7 +141,7 @@ async function unpack(
 }
 
 async function download(
-  request: PullRequest,
+  request: ConnectedRequest,
   lease: string,
   layer: Descriptor,
 ): Promise<void> {

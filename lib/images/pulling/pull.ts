@@ -2,7 +2,12 @@ import { RegistryPlace } from "../../remote/content/mod.ts";
 import { readFamily } from "../../remote/image/mod.ts";
 import { putDocuments } from "./documents.ts";
 import { bringLayers } from "./layers.ts";
-import type { FoundImage, PullRequest, PullResult } from "./request.ts";
+import type {
+  ConnectedRequest,
+  FoundImage,
+  PullRequest,
+  PullResult,
+} from "./request.ts";
 
 /** The lease of a process that was killed expires after this time. */
 const LEASE_MS = 24 * 3600 * 1000;
@@ -19,9 +24,11 @@ export async function pullImage(request: PullRequest): Promise<PullResult> {
   const found = findImage(request);
   found.catch(() => {}); // awaited under the lease
   try {
-    return await request.containerd.leases.during(
+    const containerd = await request.containerd;
+    return await containerd.leases.during(
       { expiresInMs: LEASE_MS, signal },
-      async (lease) => pullUnderLease(request, await found, lease),
+      async (lease) =>
+        pullUnderLease({ ...request, containerd }, await found, lease),
     );
   } catch (error) {
     signal?.throwIfAborted(); // after an abort, throw its reason instead of its consequences
@@ -41,7 +48,7 @@ async function findImage(
 }
 
 async function pullUnderLease(
-  request: PullRequest,
+  request: ConnectedRequest,
   found: FoundImage,
   lease: string,
 ): Promise<PullResult> {

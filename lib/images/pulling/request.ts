@@ -3,12 +3,17 @@ import type { Descriptor, Digest, Platform } from "../../formats/oci/mod.ts";
 import type { Image, ImageFamily, ImageLayer } from "../../remote/image/mod.ts";
 import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
 
+/** A request whose containerd is connected. */
+export interface ConnectedRequest extends PullRequest {
+  readonly containerd: Containerd;
+}
+
 /** What is pulled, and how. */
 export interface PullRequest {
   /** The client to fetch the image with; stays the caller's. */
   readonly client: RegistryClient;
-  /** Where the image goes; stays the caller's. */
-  readonly containerd: Containerd;
+  /** Where the image goes; stays the caller's. The registry is asked while it is being connected. */
+  readonly containerd: Containerd | Promise<Containerd>;
   /** The snapshotter's name in containerd. */
   readonly snapshotter: string;
   /** The image, and its name in containerd. */

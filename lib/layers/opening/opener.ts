@@ -60,6 +60,11 @@ export class LayerOpener implements Disposable {
     return this.#workers.count;
   }
 
+  /** Layers will be opened soon: a Worker takes as long to start as a registry to tell which. */
+  wake(): void {
+    this.#workers.wake();
+  }
+
   /**
    * A layer will be opened soon whose ztoc has that size: what takes time to start is started.
    * @throws CostlyZtocError when it would be refused, whatever is in it.

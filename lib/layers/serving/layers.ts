@@ -111,7 +111,7 @@ export class LayerStore implements AsyncDisposable {
 
   /** Layers will be added soon: starts what takes time to start. */
   expectLayers(): void {
-    this.#machinery.files.expectLayers();
+    this.#machinery.expectLayers();
   }
 
   /** Starts to answer reads. With a keeper, the mounts outlive this process from here on. */

@@ -172,6 +172,12 @@ export class Machinery implements Disposable {
     }
   };
 
+  /** Layers will be opened soon. What takes time to start is started while the registry is asked. */
+  expectLayers(): void {
+    this.files.expectLayers();
+    this.opener.wake();
+  }
+
   /**
    * A layer was opened. What takes time to start for its readers is started when no other one follows:
    * opening them needs the cores first, and memory. What of the program only opening needs goes.

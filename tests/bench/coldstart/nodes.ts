@@ -98,7 +98,7 @@ containerd_address = "${folder}/containerd.sock"
     containerd,
     snapshotter: "soci",
     pids: () => [daemon.pid],
-    pull: (image) => ourPull(containerd, caFile, image),
+    pull: (image) => ourPull(containerd, caFile, image, root),
     async figures() {
       const status = await askStatus(`${root}/control.sock`);
       const { layers: _, ...figures } = status as DaemonStatus;
@@ -177,9 +177,11 @@ async function ourPull(
   containerd: Containerd,
   caFile: string,
   image: string,
+  root?: string,
 ): Promise<void> {
   const { program, args } = sociDenoCommand(
     ...["pull", "--address", containerd.address],
+    ...root === undefined ? [] : ["--root", root],
     ...["--tlscacert", caFile, "--quiet", image],
   );
   await run(program, args);
