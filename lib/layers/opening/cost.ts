@@ -15,7 +15,7 @@ const FILE_BYTES = 640;
 const TREE_FILE_BYTES = 200;
 
 /** Files and spans of a layer that is opened on the spot, in steps of a few ms each. */
-const SMALL_FILES = 3000;
+const SMALL_FILES = 1000;
 const SMALL_SPANS = 64;
 
 /**

@@ -48,6 +48,8 @@ export class LayerOpener implements Disposable {
   readonly #workers: OpeningWorkers;
   /** Of this thread. */
   readonly #turns = new Turns();
+  /** Layers that are not small, and were said to come since the last image. */
+  #expected = 0;
 
   /** Starts no Worker yet. */
   constructor(options: OpenerOptions) {
@@ -62,6 +64,7 @@ export class LayerOpener implements Disposable {
 
   /** Layers will be opened soon: a Worker takes as long to start as a registry to tell which. */
   wake(): void {
+    this.#expected = 0;
     this.#workers.wake();
   }
 
@@ -71,7 +74,9 @@ export class LayerOpener implements Disposable {
    */
   expect(ztocBytes: number): void {
     this.#assertAllowed(leastOpeningBytes(ztocBytes));
-    if (ztocBytes > SMALL_ZTOC_BYTES) this.#workers.wake();
+    if (ztocBytes <= SMALL_ZTOC_BYTES) return;
+    this.#expected++;
+    this.#workers.wake(this.#expected > 1 ? "much" : "some");
   }
 
   #assertAllowed(costBytes: number): void {

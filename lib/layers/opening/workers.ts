@@ -85,10 +85,13 @@ export class OpeningWorkers implements Disposable {
     if (this.#isEnded) throw new OpeningError(ENDED);
   }
 
-  /** Work is to be expected: one Worker is started if there is none. */
-  wake(): void {
+  /** Work is to be expected: a Worker is started if there is none, or a second one for much work. */
+  wake(work: "some" | "much" = "some"): void {
     if (this.#isEnded) return;
-    if (this.count === 0) this.#start(this.#members[0]!);
+    for (const member of this.#members) {
+      if (this.count >= (work === "much" ? 2 : 1)) break;
+      if (member.worker === null) this.#start(member);
+    }
     this.#stopLater();
   }
 
