@@ -145,13 +145,20 @@ export class Replays implements Disposable {
   #learned(image: IndexedImage, workload: string): Replay | null {
     const { learned, maxBytes } = this.#options;
     if (learned === undefined) return null;
+    const plan = learned(image.reference, workload);
+    plan.then((order) => {
+      // Mostly there is nothing, and nothing is to be kept for it.
+      if (order === null && this.#replays.has(image)) {
+        this.#replays.set(image, null);
+      }
+    });
     return new Replay({
       ...{ client: this.#client, store: this.#store, image, maxBytes },
       order: {
         descriptor: image.descriptor,
         ...{ workload, platform: "", isPinned: false },
       },
-      learned: learned(image.reference, workload),
+      learned: plan,
       packs: "not used",
       signal: this.#stop.signal,
     });
