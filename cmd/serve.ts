@@ -12,7 +12,6 @@ import {
 } from "../lib/remote/registry/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
-import { runDaemon } from "./daemon.ts";
 import { parseFace } from "./face_flag.ts";
 import { LOGIN_HELP, LOGIN_OPTIONS, Logins } from "./logins.ts";
 import { startLogs } from "./logs.ts";
@@ -110,6 +109,8 @@ export const serveCommand: Command = {
       config,
     );
     const manager = ServiceManager.fromEnvironment();
+    // Loaded here, so that help and wrong flags do not wait for it.
+    const { runDaemon } = await import("./daemon.ts");
     await runDaemon({
       ...listeningPlace(address, manager),
       root,

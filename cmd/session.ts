@@ -2,11 +2,8 @@
  * What every command that talks to containerd shares: its address, the namespace, and the time limit.
  * @module
  */
-import {
-  connectContainerd,
-  type Containerd,
-  isRpcError,
-} from "../lib/remote/containerd/mod.ts";
+import type { Containerd } from "../lib/remote/containerd/mod.ts";
+import { isRpcError } from "../lib/remote/containerd_words/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
 import { UsageError } from "./command.ts";
 import type { SessionValues } from "./flags.ts";
@@ -80,11 +77,19 @@ export class Session implements AsyncDisposable {
 
   /** containerd, connected at the first call. @throws ContainerdError */
   containerd(): Promise<Containerd> {
-    this.#containerd ??= connectContainerd(this.address, {
-      namespace: this.namespace,
-      signal: this.signal,
-    }).then((containerd) => this.stack.use(containerd));
+    this.#containerd ??= this.#connect();
     return this.#containerd;
+  }
+
+  /** Loads gRPC, which most commands can do without and which takes longer to load than all the rest. */
+  async #connect(): Promise<Containerd> {
+    const { connectContainerd } = await import(
+      "../lib/remote/containerd/mod.ts"
+    );
+    const { address, namespace, signal } = this;
+    return this.stack.use(
+      await connectContainerd(address, { namespace, signal }),
+    );
   }
 
   /** containerd, or null if none answers: for commands that only take names from it. */

@@ -2,7 +2,7 @@
  * `soci-deno status`: what the running daemon serves and holds.
  * @module
  */
-import { askStatus } from "../lib/host/handover/mod.ts";
+import { askStatus } from "../lib/host/control/mod.ts";
 import { type Command, formatBytes, parseCommandLine } from "./command.ts";
 import { UsageError } from "./command.ts";
 import type { DaemonStatus } from "./daemon_status.ts";

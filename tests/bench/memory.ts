@@ -8,7 +8,7 @@
  */
 import { parseArgs } from "node:util";
 import type { DaemonStatus } from "../../cmd/daemon_status.ts";
-import { askStatus } from "../../lib/host/handover/mod.ts";
+import { askStatus } from "../../lib/host/control/mod.ts";
 import { buildIndex, LazyHost } from "../e2e/host.ts";
 import { ctrRun, pause } from "../support/host/mod.ts";
 import {

@@ -3,7 +3,7 @@
  * daemon answers meanwhile, and takes no more than it says.
  */
 import assert from "node:assert/strict";
-import { askStatus } from "../../lib/host/handover/mod.ts";
+import { askStatus } from "../../lib/host/control/mod.ts";
 import { ZtocBuilder } from "../../lib/formats/ztoc/mod.ts";
 import { encodeZtoc } from "../../lib/formats/ztoc/mod.ts";
 import { pause } from "../support/host/mod.ts";

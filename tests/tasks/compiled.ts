@@ -9,14 +9,11 @@
  * `short` runs one lazy start and one takeover.
  * @module
  */
-import { bundle } from "../../tools/binary/bundle.ts";
-import { compile } from "../../tools/binary/compile.ts";
-import { tryBinary } from "../../tools/binary/trial.ts";
+import { compileProduct } from "../support/compiled/product.ts";
 import { sealProgram } from "../support/compiled/room.ts";
 import { testRuntime } from "../support/compiled/runtime.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
-const HELP = "http2_over_tcp.js";
 
 /** A run of the test driver, or of another task. */
 interface Part {
@@ -84,25 +81,12 @@ const folder = await Deno.makeTempDir({ prefix: "soci-deno-compiled-" });
 let failed = 0;
 try {
   const binary = `${folder}/soci-deno`;
-  const made = await bundle(`${folder}/bundle`);
-  if (runtime.needsTcp) {
-    await Deno.copyFile(
-      `${ROOT}tests/support/compiled/${HELP}`,
-      `${folder}/bundle/${HELP}`,
-    );
-    for (const name of made.starts) {
-      const path = `${folder}/bundle/${name}`;
-      const text = await Deno.readTextFile(path);
-      await Deno.writeTextFile(path, `import "./${HELP}";${text}`);
-    }
-  }
-  await compile(binary, {
-    made,
-    deno: runtime.deno,
-    baseRuntime: runtime.baseRuntime,
-  });
+  const { tried } = await compileProduct(
+    runtime,
+    binary,
+    `${folder}/bundle`,
+  );
   await Deno.remove(`${folder}/bundle`, { recursive: true });
-  const tried = await tryBinary(binary, made.version, Deno.build.arch);
   console.log(
     `${Deno.statSync(binary).size} bytes, --version in ${
       Math.round(tried?.startMs ?? NaN)

@@ -1,5 +1,5 @@
 import { connect, elsewhere, type ExpectedImage } from "../control/mod.ts";
-import { isReadOnlyDisk, removeIfThere, writeAll } from "../files/mod.ts";
+import { isReadOnlyDisk, removeIfThere } from "../files/mod.ts";
 import { endProcess, processStart, signalProcess } from "../os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { Line, type Message, TakeoverError, within } from "./line.ts";
@@ -229,27 +229,6 @@ function listen(path: string): Deno.Listener<Deno.Conn> {
   const listener = Deno.listen({ transport: "unix", path });
   Deno.chmodSync(path, SOCKET_MODE);
   return listener as Deno.Listener<Deno.Conn>;
-}
-
-/**
- * Asks the daemon that listens at `path` for its status.
- * @returns its answer, parsed and not checked; null when none runs.
- * @throws TakeoverError when it does not answer, or not in JSON.
- */
-export async function askStatus(path: string): Promise<unknown> {
-  using connection = await connect(path);
-  if (connection === null) return null;
-  await writeAll(
-    connection,
-    new TextEncoder().encode(`${JSON.stringify({ say: "status" })}\n`),
-  );
-  const answer = new Response(connection.readable).text();
-  const text = await within(ANSWER_MS, "an answer", answer);
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new TakeoverError("the running daemon tells no status", { cause });
-  }
 }
 
 /**

@@ -34,7 +34,6 @@ export {
 } from "./service_manager.ts";
 export {
   askRecording,
-  askStatus,
   askTakeover,
   type ControlQuestions,
   ControlServer,

@@ -1,8 +1,5 @@
-import {
-  isRpcError,
-  type Mount,
-  TARGET_LABEL,
-} from "../../remote/containerd/mod.ts";
+import type { Mount } from "../../remote/containerd/mod.ts";
+import { isRpcError, TARGET_LABEL } from "../../remote/containerd_words/mod.ts";
 import type { Descriptor } from "../../formats/oci/mod.ts";
 import {
   ImageError,

@@ -50,7 +50,7 @@ export {
   type ServeOptions,
   serveSnapshots,
   type SnapshotService,
-} from "./server.ts";
+} from "./serve.ts";
 export type { CommitRequest, PrepareRequest } from "./requests.ts";
 export { Snapshotter, type SnapshotterOptions } from "./snapshotter.ts";
 export {

@@ -99,7 +99,7 @@ interface CallContext {
  * @param snapshotter stays the caller's. Calls are accepted at once and wait for it.
  * @throws SnapshotterSetupError when another process listens there.
  */
-export async function serveSnapshots(
+export async function serveOverGrpc(
   snapshotter: Snapshotter | Promise<Snapshotter>,
   options: ServeOptions,
 ): Promise<SnapshotService> {

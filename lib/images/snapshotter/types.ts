@@ -52,7 +52,7 @@ export interface MountSpec {
 /**
  * Label of `Prepare`: the name (chain ID) under which the caller will commit the unpacked layer.
  */
-export { TARGET_LABEL } from "../../remote/containerd/mod.ts";
+export { TARGET_LABEL } from "../../remote/containerd_words/mod.ts";
 /** Marks a committed snapshot whose files are served lazily. */
 export const REMOTE_LABEL = "containerd.io/snapshot/remote";
 /** The containerd namespace a lazy layer was first prepared in. */

@@ -16,7 +16,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { methodDefinition } from "./definition.ts";
-import { ContainerdError, rpcCodeName } from "./errors.ts";
+import { ContainerdError, rpcCodeName } from "../containerd_words/mod.ts";
 
 /** How long an ordinary call may take before it fails with `DEADLINE_EXCEEDED`. */
 const DEFAULT_TIMEOUT_MS = 60_000;

@@ -2,7 +2,7 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
 import { streamBlob } from "./blob_stream.ts";
 import type { CallOptions, DuplexCall, RpcChannel } from "./channel.ts";
-import { isRpcError } from "./errors.ts";
+import { isRpcError } from "../containerd_words/mod.ts";
 import {
   Content,
   type Info,

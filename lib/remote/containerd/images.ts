@@ -1,7 +1,7 @@
 import { parseDigest } from "../../formats/oci/mod.ts";
 import type { Descriptor } from "../../formats/oci/mod.ts";
 import type { CallOptions, RpcChannel } from "./channel.ts";
-import { isRpcError } from "./errors.ts";
+import { isRpcError } from "../containerd_words/mod.ts";
 import {
   type Image,
   Images,

@@ -1,5 +1,5 @@
 import type { CallOptions, RpcChannel } from "./channel.ts";
-import { isRpcError } from "./errors.ts";
+import { isRpcError } from "../containerd_words/mod.ts";
 import { Leases } from "./gen/containerd/services/leases/v1/leases_pb.ts";
 
 /** Name and life of a lease. */

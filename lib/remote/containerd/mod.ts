@@ -49,7 +49,11 @@ export {
 } from "./content.ts";
 export { serviceDefinition } from "./definition.ts";
 export { DiffClient } from "./diff.ts";
-export { ContainerdError, isRpcError, type RpcCode } from "./errors.ts";
+export {
+  ContainerdError,
+  isRpcError,
+  type RpcCode,
+} from "../containerd_words/mod.ts";
 export { type ImageRecord, ImagesClient } from "./images.ts";
 export { type LeaseOptions, LeasesClient } from "./leases.ts";
 export {
@@ -57,7 +61,6 @@ export {
   type SnapshotRecord,
   type SnapshotRecordKind,
   SnapshotsClient,
-  TARGET_LABEL,
 } from "./snapshots.ts";
 export type { Mount } from "./wire.ts";
 

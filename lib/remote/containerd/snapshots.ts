@@ -1,18 +1,12 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { CallOptions, RpcChannel } from "./channel.ts";
-import { isRpcError } from "./errors.ts";
+import { isRpcError } from "../containerd_words/mod.ts";
 import {
   type Info,
   Kind,
   Snapshots,
 } from "./gen/containerd/services/snapshots/v1/snapshots_pb.ts";
 import { fromWireMount, type Mount } from "./wire.ts";
-
-/**
- * Label of a snapshot that is being prepared: the chain ID that it will have once its layer is there. A
- * snapshotter that can show the layer at once answers ALREADY_EXISTS.
- */
-export const TARGET_LABEL = "containerd.io/snapshot.ref";
 
 /** What a snapshot is for. */
 export type SnapshotRecordKind = "view" | "active" | "committed" | "unknown";

@@ -1,4 +1,5 @@
-import { type Containerd, isRpcError } from "../containerd/mod.ts";
+import type { Containerd } from "../containerd/mod.ts";
+import { isRpcError } from "../containerd_words/mod.ts";
 import {
   type Descriptor,
   type Digest,

@@ -1,4 +1,4 @@
-import { ContainerdError } from "../containerd/mod.ts";
+import { ContainerdError } from "../containerd_words/mod.ts";
 import type { Digest } from "../../formats/oci/mod.ts";
 import { RegistryError } from "../registry/mod.ts";
 

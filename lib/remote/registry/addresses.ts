@@ -1,4 +1,3 @@
-import { lookup } from "node:dns/promises";
 import { isLoopback } from "./endpoint.ts";
 
 /**
@@ -44,6 +43,7 @@ export function isHere(url: URL): Promise<boolean> {
 async function isThere({ hostname }: URL, inner: string): Promise<boolean> {
   if (innerKind(hostname) !== null) return innerKind(hostname) === inner;
   try {
+    const { lookup } = await import("node:dns/promises");
     const found = await lookup(hostname, { all: true });
     return found.length > 0 &&
       found.every(({ address, family }) =>

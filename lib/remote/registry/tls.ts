@@ -1,6 +1,3 @@
-import https from "node:https";
-import { Readable } from "node:stream";
-
 /** Whom to trust on a TLS connection, and who we are. */
 export interface TlsOptions {
   /** PEM certificates to trust in addition to the system's. */
@@ -45,9 +42,15 @@ function unverifiedFetch(
   clientCert: TlsOptions["clientCert"],
   base: typeof fetch,
 ): typeof fetch {
-  return (input, init = {}) => {
+  return async (input, init = {}) => {
     const url = new URL(input instanceof Request ? input.url : input);
-    if (url.protocol !== "https:") return base(input, init);
+    if (url.protocol !== "https:") return await base(input, init);
+    // Loaded here: hardly anyone wants this, and everyone would wait for it.
+    const [{ default: https }, { Readable }] = await Promise.all([
+      import("node:https"),
+      import("node:stream"),
+    ]);
+    init.signal?.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
     const request = https.request(url, {
       method: init.method ?? "GET",
@@ -86,6 +89,6 @@ function unverifiedFetch(
     if (body instanceof ReadableStream) {
       Readable.fromWeb(body as never).on("error", reject).pipe(request);
     } else request.end(body ?? undefined);
-    return promise;
+    return await promise;
   };
 }

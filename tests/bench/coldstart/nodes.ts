@@ -1,6 +1,6 @@
 /** Nodes that bring images to containers, each with empty folders of its own. @module */
 import type { DaemonStatus } from "../../../cmd/daemon_status.ts";
-import { askStatus } from "../../../lib/host/handover/mod.ts";
+import { askStatus } from "../../../lib/host/control/mod.ts";
 import {
   type Containerd,
   ctrPull,

@@ -1,5 +1,3 @@
-import { status } from "@grpc/grpc-js";
-
 /** How a call failed, with gRPC's published names. */
 export type RpcCode =
   | "CANCELLED"
@@ -63,13 +61,28 @@ export function isRpcError(
     (codes.length === 0 || codes.includes(error.code));
 }
 
-const NAMES = new Map<number, RpcCode>(
-  Object.entries(status)
-    .filter(([, value]) => typeof value === "number" && value !== status.OK)
-    .map(([name, value]) => [value as number, name as RpcCode]),
-);
+/** By their numbers; 0 is success. */
+const NAMES: readonly (RpcCode | null)[] = [
+  null,
+  "CANCELLED",
+  "UNKNOWN",
+  "INVALID_ARGUMENT",
+  "DEADLINE_EXCEEDED",
+  "NOT_FOUND",
+  "ALREADY_EXISTS",
+  "PERMISSION_DENIED",
+  "RESOURCE_EXHAUSTED",
+  "FAILED_PRECONDITION",
+  "ABORTED",
+  "OUT_OF_RANGE",
+  "UNIMPLEMENTED",
+  "INTERNAL",
+  "UNAVAILABLE",
+  "DATA_LOSS",
+  "UNAUTHENTICATED",
+];
 
 /** The published name of a numeric code; numbers from the future count as `UNKNOWN`. */
 export function rpcCodeName(code: number): RpcCode {
-  return NAMES.get(code) ?? "UNKNOWN";
+  return NAMES[code] ?? "UNKNOWN";
 }

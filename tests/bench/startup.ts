@@ -1,0 +1,147 @@
+/**
+ * `deno task bench:startup`: how much CPU time commands take until their first useful action, from sources, from the
+ * bundle and compiled; and of the daemon the CPU time to its first answer and its memory when it is idle.
+ *
+ * No network: `pull` and `inspect` end where they find that nobody listens. Compiled for `DENORT_BIN`, else for
+ * the runtime of `deno task compiled`. The daemon's helper process counts with it.
+ * @module
+ */
+import { bundle } from "../../tools/binary/bundle.ts";
+import { compileProduct } from "../support/compiled/product.ts";
+import { testRuntime } from "../support/compiled/runtime.ts";
+import {
+  pause,
+  sociDenoCommand,
+  startService,
+  unixSocketAnswers,
+} from "../support/host/mod.ts";
+
+const RUNS = Number(Deno.args[0] ?? 9);
+const IDLE_MS = 20_000;
+
+/** A way of starting the program. */
+interface Way {
+  readonly name: string;
+  command(...args: string[]): { program: string; args: string[] };
+}
+
+/** Runs a command several times and prints median CPU ms and the largest resident KiB. */
+const MEASURE = `
+import os, resource, statistics, sys
+times, sizes = [], []
+for _ in range(int(sys.argv[1])):
+    pid = os.fork()
+    if pid == 0:
+        null = os.open("/dev/null", os.O_RDWR)
+        for fd in (0, 1, 2): os.dup2(null, fd)
+        os.execvp(sys.argv[2], sys.argv[2:])
+    usage = os.wait4(pid, 0)[2]
+    times.append((usage.ru_utime + usage.ru_stime) * 1000)
+    sizes.append(usage.ru_maxrss)
+print(statistics.median(times), statistics.median(sizes))
+`;
+
+async function measure(
+  { program, args }: { program: string; args: string[] },
+): Promise<{ ms: number; mb: number }> {
+  const { stdout } = await new Deno.Command("python3", {
+    args: ["-c", MEASURE, String(RUNS), program, ...args],
+  }).output();
+  const [ms = NaN, kib = NaN] = new TextDecoder().decode(stdout).trim()
+    .split(" ").map(Number);
+  return { ms: Math.round(ms), mb: Math.round(kib * 1024 / 1e6) };
+}
+
+/** The process and its children. */
+function family(pid: number): number[] {
+  const children = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`);
+  return [pid, ...children.trim().split(" ").filter(Boolean).map(Number)];
+}
+
+function cpuMs(pid: number): number {
+  const ticks = (one: number) => {
+    const fields = Deno.readTextFileSync(`/proc/${one}/stat`)
+      .split(") ")[1]!.split(" ");
+    return Number(fields[11]) + Number(fields[12]);
+  };
+  return family(pid).reduce((sum, one) => sum + ticks(one), 0) * 10;
+}
+
+function memoryMb(pid: number, name: RegExp): number {
+  let kib = 0;
+  for (const one of family(pid)) {
+    const rollup = Deno.readTextFileSync(`/proc/${one}/smaps_rollup`);
+    for (const [, kind = "", value] of rollup.matchAll(/^(\w+): +(\d+) kB/gm)) {
+      if (name.test(kind)) kib += Number(value);
+    }
+  }
+  return Math.round(kib * 1024 / 1e6);
+}
+
+async function daemon(way: Way, folder: string): Promise<string> {
+  const root = await Deno.makeTempDir({ dir: folder });
+  const socket = `${root}/s`;
+  const service = await startService({
+    ...way.command("serve", "--address", socket, "--root", `${root}/root`),
+    logFile: `${root}/log`,
+    ready: async () =>
+      await unixSocketAnswers(socket) &&
+      Deno.readTextFileSync(`${root}/log`).includes('"serving"'),
+  });
+  try {
+    const ms = cpuMs(service.pid);
+    await pause(IDLE_MS);
+    return `${ms} | ${memoryMb(service.pid, /^Rss$/)} | ${
+      memoryMb(service.pid, /^Private_Dirty$/)
+    } | ${memoryMb(service.pid, /^Private_Clean$/)}`;
+  } finally {
+    await service.close("SIGINT");
+  }
+}
+
+const folder = await Deno.makeTempDir({ prefix: "soci-deno-startup-" });
+try {
+  const runtime = await testRuntime();
+  await bundle(`${folder}/bundle`);
+  await compileProduct(runtime, `${folder}/soci-deno`, `${folder}/inside`);
+  const ways: readonly Way[] = [
+    { name: "sources", command: sociDenoCommand },
+    {
+      name: "bundle",
+      command: (...args) => ({ program: `${folder}/bundle/soci-deno`, args }),
+    },
+    {
+      name: `compiled (${runtime.name})`,
+      command: (...args) => ({ program: `${folder}/soci-deno`, args }),
+    },
+  ];
+  const commands = [
+    ["--version"],
+    ["config", "default"],
+    ["status", "--root", `${folder}/none`],
+    ["serve", "--help"],
+    ["inspect", "--plain-http", "localhost:1/a:1"],
+    ["pull", "--address", `${folder}/none`, "localhost:1/a:1"],
+    ["index", "list", "--root", `${folder}/store`, "--content-store", "soci"],
+  ];
+  const { size } = await Deno.stat(`${folder}/soci-deno`);
+  console.log(`${(size / 1e6).toFixed(1)} MB compiled; ${RUNS} runs each\n`);
+  console.log("CPU ms / resident MB | " + ways.map((w) => w.name).join(" | "));
+  for (const args of commands) {
+    const cells = [];
+    for (const way of ways) {
+      const { ms, mb } = await measure(way.command(...args));
+      cells.push(`${ms} / ${mb}`);
+    }
+    const name = args.filter((one) => !/[/:]/.test(one)).join(" ");
+    console.log(`${name} | ${cells.join(" | ")}`);
+  }
+  console.log(
+    "\nserve | CPU ms to the first answer | resident MB | private MB | of the program's file, nobody else's",
+  );
+  for (const way of ways) {
+    console.log(`${way.name} | ${await daemon(way, folder)}`);
+  }
+} finally {
+  await Deno.remove(folder, { recursive: true });
+}
