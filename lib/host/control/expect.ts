@@ -1,8 +1,4 @@
-import { logger } from "../../telemetry/mod.ts";
-import { writeAll } from "../files/mod.ts";
-import { connect } from "./socket.ts";
-
-const log = logger("control");
+import { connect, say } from "./socket.ts";
 
 /** An image that is about to be pulled. */
 export interface ExpectedImage {
@@ -24,12 +20,10 @@ export async function tellExpected(
   try {
     using connection = await connect(path);
     if (connection === null) return;
-    const message = { say: "expect", image, manifest };
-    await writeAll(
-      connection,
-      new TextEncoder().encode(`${JSON.stringify(message)}\n`),
-    );
+    await say(connection, { say: "expect", image, manifest });
   } catch (error) {
+    const { logger } = await import("../../telemetry/mod.ts"); // only here
+    const log = logger("control");
     log.debug("daemon was not told of an image", { error: String(error) });
   }
 }

@@ -1,5 +1,4 @@
-import { writeAll } from "../files/mod.ts";
-import { connect } from "./socket.ts";
+import { connect, say } from "./socket.ts";
 
 /** How long the daemon may take to answer. */
 const ANSWER_MS = 5_000;
@@ -19,10 +18,7 @@ export class StatusError extends Error {
 export async function askStatus(path: string): Promise<unknown> {
   using connection = await connect(path);
   if (connection === null) return null;
-  await writeAll(
-    connection,
-    new TextEncoder().encode(`${JSON.stringify({ say: "status" })}\n`),
-  );
+  await say(connection, { say: "status" });
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
     () =>
