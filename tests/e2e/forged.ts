@@ -13,12 +13,21 @@ import {
   type Digest,
   MEDIA,
 } from "../../lib/formats/oci/mod.ts";
+import {
+  DEFAULT_WORKLOAD,
+  encodePins,
+  ORDER_ANNOTATION,
+} from "../../lib/formats/order/mod.ts";
 import { encodeZtoc, ZtocBuilder } from "../../lib/formats/ztoc/mod.ts";
 import {
   type Image,
   type LayerBlob,
   makeImage,
 } from "../support/images/mod.ts";
+import {
+  addLoadOrder,
+  type WantedRange,
+} from "../support/images/load_order.ts";
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
 
 const SPAN_SIZE = 256 * 1024;
@@ -38,11 +47,15 @@ export function ztocOfBlob(blob: Uint8Array, spanSize = SPAN_SIZE): Uint8Array {
   return encodeZtoc(builder.finish().ztoc);
 }
 
-/** Puts an image with a v2 index into a registry, by these ztocs; the blobs are the layers'. */
+/**
+ * Puts an image with a v2 index into a registry, by these ztocs; the blobs are the layers'.
+ * @param packed what the pack of a load order that the index pins holds; none when not given.
+ */
 export function pushIndexed(
   registry: TestRegistry,
   repository: string,
   forged: readonly ForgedLayer[],
+  packed: readonly WantedRange[] = [],
 ): { name: string; image: Image } {
   const layers = forged.map(({ layer }) => layer);
   const plain = makeImage({ layers, config: { cmd: ["/bin/sh"] } });
@@ -53,9 +66,20 @@ export function pushIndexed(
       layer: { mediaType: MEDIA.ociLayerGzip, digest: layer.digest },
     });
   });
+  const pins = packed.length === 0
+    ? []
+    : [addLoadOrder(registry, repository, plain, packed).order];
+  const annotations = {
+    [ORDER_ANNOTATION.pins]: encodePins(
+      pins.map((digest) => ({ workload: DEFAULT_WORKLOAD, digest })),
+    ),
+  };
   const index = registry.addManifest(
     repository,
-    encodeIndex(makeIndex({ layers: ztocs })) as Uint8Array<ArrayBuffer>,
+    new Uint8Array(encodeIndex(makeIndex({
+      layers: ztocs,
+      ...(pins.length > 0 && { annotations }),
+    }))),
   );
   const manifest = JSON.parse(new TextDecoder().decode(plain.manifest));
   for (const [at, { size }] of forged.entries()) {

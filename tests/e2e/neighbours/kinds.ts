@@ -19,6 +19,7 @@ import {
   startLyingRegistry,
   ztocOfBlob,
 } from "../forged.ts";
+import { evilPack } from "./evil_pack.ts";
 import {
   type Greedy,
   greedyPrograms,
@@ -343,4 +344,5 @@ export const KINDS: Readonly<Record<string, NeighbourKind>> = {
   "same digest, other ztoc": sameDigestOtherZtoc,
   "digest only": digestOnly,
   "digest only, other namespace": digestOnlyElsewhere,
+  "evil pack": evilPack,
 };

@@ -42,6 +42,8 @@ const SPAN_SIZE = "2MiB";
  * the stage is about.
  */
 export const NEIGHBOURS_CORES = ["--cpus", "0.25"];
+/** The healthy one rests when it has ended no file for so long. */
+const AT_REST_MS = 300;
 /** A thousand misses take some seconds on an idle machine. */
 const MISSES_TIMEOUT_MS = 180_000;
 
@@ -99,6 +101,8 @@ export class NeighbourStage implements AsyncDisposable {
     readonly layers: readonly LayerBlob[],
     /** By which they are served. */
     readonly ztocs: ReadonlyMap<Digest, Uint8Array>,
+    /** SHA-256 of the healthy image's files, by name, hex. */
+    readonly known: Readonly<Record<string, string>>,
     /** A folder that containers see as `/tmp`. */
     readonly control: string,
     /** Misses that are counted while a neighbour is bad. */
@@ -136,12 +140,13 @@ export class NeighbourStage implements AsyncDisposable {
       registry,
       healthy.layers,
       ztocs,
+      known,
       control,
       misses,
       owned.move(),
     );
     try {
-      await stage.#startHealthy(image, known, load);
+      await stage.#startHealthy(image, load);
     } catch (error) {
       await stage[Symbol.asyncDispose]();
       throw error;
@@ -151,13 +156,15 @@ export class NeighbourStage implements AsyncDisposable {
 
   async #startHealthy(
     image: string,
-    known: Readonly<Record<string, string>>,
     load: number | "all it can",
   ): Promise<void> {
     const folder = `${this.control}/healthy`;
     await Deno.mkdir(folder);
     await Deno.writeTextFile(`${folder}/reader.py`, HEALTHY_READER);
-    await Deno.writeTextFile(`${folder}/known.json`, JSON.stringify(known));
+    await Deno.writeTextFile(
+      `${folder}/known.json`,
+      JSON.stringify(this.known),
+    );
     const { ended } = await this.#run(image, "healthy", [], [
       ...["/usr/bin/python3", "/tmp/healthy/reader.py", "/data"],
       ...["/tmp/healthy", load === "all it can" ? "0" : String(1 / load)],
@@ -224,16 +231,35 @@ export class NeighbourStage implements AsyncDisposable {
     return this.registry.parts;
   }
 
+  /** Does something while the healthy one reads nothing. */
+  async atRest<T>(work: () => Promise<T>): Promise<T> {
+    const running = `${this.control}/healthy/run`;
+    await Deno.remove(running);
+    try {
+      const files = () => this.#log().length;
+      for (let before = -1; before !== files();) {
+        before = files();
+        await pause(AT_REST_MS);
+      }
+      return await work();
+    } finally {
+      await Deno.writeTextFile(running, "");
+    }
+  }
+
   /**
    * Watches the healthy one for so many misses, alone or beside a neighbour.
-   * @param isShown what else is waited for.
+   * @param isShown what else is waited for. @param misses default: those of the stage.
    */
-  async watch(isShown: () => boolean = () => true): Promise<Beside> {
+  async watch(
+    isShown: () => boolean = () => true,
+    misses = this.misses,
+  ): Promise<Beside> {
     const before = this.#log().length;
     const missed = this.#missed();
     const began = performance.now();
     await until(
-      () => this.#missed() - missed >= this.misses && isShown(),
+      () => this.#missed() - missed >= misses && isShown(),
       MISSES_TIMEOUT_MS,
     ).catch(() => {}); // whoever asserts sees the number
     return {
