@@ -7,7 +7,6 @@
  */
 import process from "node:process";
 import { splitLeadingFlags } from "./cmd/flags.ts";
-import { launch } from "./cmd/launch.ts";
 import type { CommandEntry } from "./cmd/mod.ts";
 import { didYouMean } from "./cmd/nearest.ts";
 import { type Persona, PERSONAS } from "./cmd/run_command.ts";
@@ -89,6 +88,7 @@ async function run(
   if ("commands" in entry) {
     return await run(persona, here, rest, before, entry.commands);
   }
+  const { launch } = await import("./cmd/launch.ts");
   return await launch({
     persona: persona.name,
     words: here,
