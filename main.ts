@@ -10,7 +10,7 @@ import { splitLeadingFlags } from "./cmd/flags.ts";
 import type { CommandEntry } from "./cmd/mod.ts";
 import { didYouMean } from "./cmd/nearest.ts";
 import { type Persona, PERSONAS } from "./cmd/run_command.ts";
-import { VERSION, versionLine } from "./cmd/version.ts";
+import { sociVersionLine, versionLine } from "./cmd/version.ts";
 
 function overview(
   called: string,
@@ -30,17 +30,39 @@ function overview(
   ].join("\n");
 }
 
-/** A link or copy named `soci` acts as the existing tool, and so does `soci-deno soci …`. */
-function calledAsSoci(): boolean {
-  const names = [process.argv0, Deno.mainModule];
-  return names.some((name) => /(^|\/)soci(\.[jt]s)?$/.test(name));
+/** Whether a link or copy of this program has that name. */
+function isCalled(name: string): boolean {
+  return [process.argv0, Deno.mainModule].some((path) =>
+    path.slice(path.lastIndexOf("/") + 1).replace(/\.[jt]s$/, "") === name
+  );
 }
 
 /** Runs one command line and returns its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const { soci, "soci-deno": self } = PERSONAS;
   if (args[0] === "soci") return await run(soci, [], args.slice(1), []);
-  return await run(calledAsSoci() ? soci : self, [], args, []);
+  if (isCalled(SOCI_DAEMON)) return await runAsDaemon(args);
+  return await run(isCalled("soci") ? soci : self, [], args, []);
+}
+
+/** The existing daemon's name: a link of that name starts ours by the lines of its units. */
+const SOCI_DAEMON = "soci-snapshotter-grpc";
+
+/** Its command line has no word but `config`. */
+async function runAsDaemon(args: readonly string[]): Promise<number> {
+  const [first, ...rest] = args;
+  if (first === "--version" || first === "-v") {
+    console.log(sociVersionLine(SOCI_DAEMON));
+    return 0;
+  }
+  const { launch } = await import("./cmd/launch.ts");
+  const isConfig = first === "config";
+  return await launch({
+    persona: "soci-deno",
+    words: [isConfig ? "config" : "serve"],
+    called: isConfig ? `${SOCI_DAEMON} config` : SOCI_DAEMON,
+    args: isConfig ? rest : args,
+  });
 }
 
 /**
@@ -62,14 +84,15 @@ async function run(
   if (
     word === undefined || word === "--help" || word === "-h" || word === "help"
   ) {
-    (word === undefined ? console.error : console.log)(
-      overview(called, commands),
-    );
-    return word === undefined ? persona.usageExitCode : 0;
+    const code = word === undefined ? persona.noWordExitCode : 0;
+    (code === 0 ? console.log : console.error)(overview(called, commands));
+    return code;
   }
   if (first && (word === "--version" || word === "-v" || word === "version")) {
     console.log(
-      `${persona.name} ${persona.name === "soci" ? VERSION : versionLine()}`,
+      persona.name === "soci"
+        ? sociVersionLine("soci")
+        : `soci-deno ${versionLine()}`,
     );
     return 0;
   }
@@ -80,8 +103,9 @@ async function run(
     const names = commands.filter(({ hidden }) => hidden !== true)
       .map(({ name }) => name);
     const next = didYouMean(word, names) || `; \`${called} --help\` lists them`;
-    console.error(`${called}: no command "${word}"${next}`);
-    return persona.usageExitCode;
+    const { says, exitCode } = persona.unknownWord;
+    console.error(says?.(word) ?? `${called}: no command "${word}"${next}`);
+    return exitCode;
   }
   const before = [...flags, ...leading];
   const here = [...path, entry.name];

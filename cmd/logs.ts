@@ -12,10 +12,11 @@ export async function startLogs(
   level: string,
   format: LogFormat,
 ): Promise<void> {
-  if (!LOG_LEVELS.includes(level as LogLevel)) {
+  const known = level === "warning" ? "warn" : level; // as the existing daemon takes it
+  if (!LOG_LEVELS.includes(known as LogLevel)) {
     throw new UsageError(
       `--log-level: "${level}" is none of ${LOG_LEVELS.join(", ")}`,
     );
   }
-  await configureLogs({ level: level as LogLevel, format });
+  await configureLogs({ level: known as LogLevel, format });
 }

@@ -124,24 +124,21 @@ export const serveCommand: Command = {
   },
 };
 
-/**
- * `fd://` means the one socket that the service manager opened for us, or the default path if there is
- * none.
- */
+/** `fd://` means the one socket that the service manager opened for us. @throws UsageError */
 function listeningPlace(
   address: string,
   manager: ServiceManager,
 ): { address: string; descriptor?: number } {
   if (address.startsWith("fd://")) {
     const [socket, ...more] = manager.sockets;
-    if (more.length > 0) {
+    if (socket === undefined || more.length > 0) {
       throw new UsageError(
-        "fd:// takes one socket, the service manager gave more",
+        `fd:// takes one socket from the service manager, which gave ${
+          more.length > 0 ? "more" : "none (start the .socket unit)"
+        }`,
       );
     }
-    return socket === undefined
-      ? { address: DEFAULT_ADDRESS }
-      : { address, descriptor: socket };
+    return { address, descriptor: socket };
   }
   const [, protocol, path] = /^(?:([a-z]+):\/\/)?(.*)$/.exec(address) ?? [];
   if (protocol !== undefined && protocol !== "unix") {

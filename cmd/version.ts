@@ -13,3 +13,16 @@ export function versionLine(): string {
     : "";
   return built === "" ? VERSION : `${VERSION} (${built})`;
 }
+
+/** The release of the existing tool whose commands and flags those under its name are. */
+const SOCI_RELEASE = "v0.16.1";
+
+/**
+ * For `--version` under the names of the existing tools, as they say it: other programs compare the first number with
+ * what they need at least, such as nerdctl 0.10.0.
+ */
+export function sociVersionLine(
+  name: "soci" | "soci-snapshotter-grpc",
+): string {
+  return `${name} version ${SOCI_RELEASE} soci-deno-${VERSION}`;
+}

@@ -458,7 +458,6 @@ Deno.test("under the existing tool's name every failure exits with 1 and one lin
       ],
       [["create", "--optimizations", "speed", "a/b:1"], /"speed" is not xattr/],
       [["index", "info", "nonsense"], /no sha256 digest/],
-      [["index", "nonsense"], /no command "nonsense"/],
       [["--content-store", "floor", "index", "ls"], /--content-store/],
       [["--timeout", "soon", "index", "ls"], /no duration/],
       [["push", host.ref("app:1")], /could not find any soci index/],

@@ -5,6 +5,8 @@ import {
   COMMANDS,
   SOCI_COMMANDS,
 } from "../../../cmd/mod.ts";
+import { sociDenoCommand, tryRun } from "../../support/host/mod.ts";
+import { SOCI_RELEASE } from "../../support/peer/release.ts";
 import { ago, parseDuration, table } from "../../../cmd/table.ts";
 
 Deno.test("a table has the existing tools' widths", () => {
@@ -86,4 +88,54 @@ Deno.test("the existing tool's words are all known under its name", () => {
       ...["prefetch list", "prefetch ls", "prefetch info"],
     ]
   ) assert.ok(known.has(word), word);
+});
+
+/** Runs a command line under the existing tool's name. */
+async function soci(...args: string[]) {
+  const { program, args: all } = sociDenoCommand("soci", ...args);
+  return await tryRun(program, all, { timeoutMs: 30_000 });
+}
+
+Deno.test("`soci --version` says the release it stands for, as others parse it", async () => {
+  const { code, stdout } = await soci("--version");
+  assert.equal(code, 0);
+  assert.match(stdout, /^soci version v\d+\.\d+\.\d+ \S+\n$/);
+  // nerdctl takes the first number, and wants 0.10.0 at least.
+  assert.equal(/v?(\d+\.\d+\.\d+)/.exec(stdout)![1], SOCI_RELEASE.slice(1));
+});
+
+Deno.test("under the name `soci` no word shows the commands, and an unknown one ends with 3", async () => {
+  const none = await soci();
+  assert.equal(none.code, 0, none.stderr);
+  assert.match(none.stdout, /Usage: soci <command>/);
+  for (const words of [["nonsense"], ["index", "nonsense"]]) {
+    const { code, stdout, stderr } = await soci(...words);
+    assert.deepEqual([code, stdout, stderr], [
+      3,
+      "",
+      "No help topic for 'nonsense'\n",
+    ]);
+  }
+});
+
+Deno.test("a link named soci-snapshotter-grpc starts the daemon by the lines of the existing units", async () => {
+  const { program, args } = sociDenoCommand();
+  const daemon = (...more: string[]) =>
+    tryRun("bash", [
+      ...["-c", 'program=$1; shift; exec -a "$0" "$program" "$@"'],
+      ...["/usr/local/bin/soci-snapshotter-grpc", program, ...args, ...more],
+    ], { timeoutMs: 30_000 });
+  const version = await daemon("--version");
+  assert.match(version.stdout, /^soci-snapshotter-grpc version v\d+\.\d+/);
+  const root = await Deno.makeTempDir();
+  const line = ["--address", "fd://", "--root", root, "--log-level", "warning"];
+  const unheard = await daemon(...line);
+  assert.equal(unheard.code, 2);
+  assert.match(
+    unheard.stderr,
+    /^soci-snapshotter-grpc: fd:\/\/ takes one socket .* gave none/,
+  );
+  const config = await daemon("config", "default");
+  assert.match(config.stdout, /^\[pull_modes\.soci_v1\]$/m);
+  await Deno.remove(root);
 });
