@@ -6,6 +6,8 @@ import { forgetProgram } from "./program.ts";
 const LOOK_MS = 1_500;
 /** Where work comes and goes, memory is returned no more often than this, ms. */
 const LEAST_MS = 5_000;
+/** While there is none, pages that came back of the program are dropped this often, ms. */
+const AGAIN_MS = 30_000;
 
 /** Buffers of at least so many bytes are returned to the system when they are freed. */
 const RETURNED_BYTES = 32 * 1024;
@@ -32,6 +34,11 @@ export function giveBackWhenIdle(
   let seen = activity();
   let given = NaN; // so that the garbage of start-up is collected first
   let givenMs = -Infinity;
+  let forgottenMs = -Infinity;
+  const forget = () => {
+    forgottenMs = performance.now();
+    forgetProgram();
+  };
   const timer = setInterval(() => {
     const now = activity();
     const sinceMs = performance.now() - givenMs;
@@ -41,9 +48,11 @@ export function giveBackWhenIdle(
       shrink().then(() => {
         collectEverything();
         trimHeap();
-        forgetProgram();
+        forget();
       });
-    }
+    } else if (
+      now === given && performance.now() - forgottenMs >= AGAIN_MS
+    ) forget();
     seen = now;
   }, LOOK_MS);
   Deno.unrefTimer(timer);
