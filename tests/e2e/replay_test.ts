@@ -1,6 +1,9 @@
 /** A container that starts from a pack alone: its registry gives no byte of the layers. */
 import assert from "node:assert/strict";
 import { gunzipSync } from "node:zlib";
+import type { Descriptor } from "../../lib/formats/oci/mod.ts";
+import { encodeRecording } from "../../lib/formats/order/mod.ts";
+import { SOCI_ANNOTATION, SOCI_MEDIA } from "../../lib/formats/soci/mod.ts";
 import { ctrRun, pause } from "../support/host/mod.ts";
 import {
   addBusybox,
@@ -116,5 +119,64 @@ unpinned = true
   await host.startDaemon();
   await host.reconnected();
   const second = await echo("spans");
+  assert.equal(second.stdout, first.stdout, `${second.stderr}\n${host.logs()}`);
+});
+
+Deno.test("an image that pins companion and pack starts before its ztocs are here, and after a restart that comes before them", async () => {
+  await using registry = startRegistry();
+  const built = pauseImage();
+  const image = `${registry.host}/pause:1`;
+  await pushImage(registry.host, "pause:1", built);
+  const recording = await Deno.makeTempFile({ prefix: "soci-deno-e2e-" });
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => Deno.remove(recording));
+  await Deno.writeFile(
+    recording,
+    encodeRecording({
+      ...{ image, workload: "default", platform: "linux/amd64", runs: 1 },
+      layers: built.layers.map(({ digest }) => digest),
+      touches: wholeOf(built).map(({ layer, offset, bytes }) => ({
+        ...{ layer, offset, length: bytes.length },
+        ...{ ms: 0, waitedMs: 0, runs: 1 },
+      })),
+    }),
+  );
+  await buildIndex(
+    ...["--min-layer-size", "0", "--span-size", "512KiB"],
+    ...["--to", "pinned", "--load-order", recording, image],
+  );
+  const parts = [
+    ...registry.store.repositories.get("pause")!.manifests.values(),
+  ]
+    .flatMap(({ bytes }): Descriptor[] =>
+      JSON.parse(new TextDecoder().decode(bytes)).layers ?? []
+    )
+    .filter(({ mediaType }) => mediaType === SOCI_MEDIA.compressedParts);
+  assert.ok(parts.length > 0);
+  const late = [
+    ...[...built.layers, ...parts].map(({ digest }) => digest),
+    ...parts.map((one) => one.annotations![SOCI_ANNOTATION.ztocDigest]!),
+  ];
+  let withheld = true;
+  registry.intercept = (path, request) =>
+    withheld && late.some((digest) => path.endsWith(digest)) &&
+      !request.headers.get("range")?.startsWith("bytes=0-")
+      ? new Response(null, { status: 503 })
+      : null;
+  await using host = await LazyHost.start();
+  const pinned = `${registry.host}/pause:pinned`;
+  await host.pull(pinned);
+  const sum = (id: string) =>
+    ctrRun(host.containerd, {
+      ...{ image: pinned, id, snapshotter: "soci" },
+      args: ["/bin/busybox", "sha256sum", "/bin/busybox"],
+    });
+  const first = await sum("ahead");
+  assert.equal(first.code, 0, `${first.stderr}\n${host.logs()}`);
+  await host.stopDaemon();
+  withheld = false;
+  await host.startDaemon();
+  await host.reconnected();
+  const second = await sum("whole");
   assert.equal(second.stdout, first.stdout, `${second.stderr}\n${host.logs()}`);
 });
