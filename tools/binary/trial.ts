@@ -13,9 +13,23 @@ interface Trial {
   readonly code: number;
   /** What it must say, on either stream. */
   readonly says: string;
+  /** Whether it opens libc, which is not at its place where the architecture is emulated. */
+  readonly libc?: true;
 }
 
-const EMULATORS = { x86_64: "qemu-x86_64", aarch64: "qemu-aarch64" } as const;
+/** `folder`: where Debian's `libc6-…-cross` packages put a libc for another architecture. */
+const EMULATORS = {
+  x86_64: {
+    name: "qemu-x86_64",
+    loader: "lib64/ld-linux-x86-64.so.2",
+    folder: "/usr/x86_64-linux-gnu",
+  },
+  aarch64: {
+    name: "qemu-aarch64",
+    loader: "lib/ld-linux-aarch64.so.1",
+    folder: "/usr/aarch64-linux-gnu",
+  },
+} as const;
 
 /**
  * Runs commands that together load most of the program, in an empty folder and without a cache of Deno. None
@@ -40,7 +54,12 @@ export async function tryBinary(
       code: 1,
       says: "no daemon runs",
     },
-    { args: ["serve", "--help"], code: 0, says: "soci-deno serve [flags]" },
+    {
+      args: ["serve", "--help"],
+      code: 0,
+      says: "soci-deno serve [flags]",
+      libc: true,
+    },
     { // gRPC, and the place where containerd is
       args: [
         ...["pull", "--address", `${folder}/none.sock`],
@@ -58,11 +77,14 @@ export async function tryBinary(
   try {
     if (emulator === null) return null;
     let startMs = 0;
-    for (const [at, trial] of trials.entries()) {
+    const possible = trials.filter(({ libc }) =>
+      !libc || emulator.length === 0
+    );
+    for (const [at, trial] of possible.entries()) {
       const ms = await run([...emulator, binary], trial, folder);
       if (at === 0) startMs = ms;
     }
-    return { startMs, commands: trials.length };
+    return { startMs, commands: possible.length };
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -96,19 +118,29 @@ async function run(
   );
 }
 
-/** How a program for another machine is run here; null if it cannot be. */
+/** How a program for another machine is run here: by qemu-user, with that machine's libc. Null if it cannot be. */
 async function emulatorFor(
   architecture: keyof typeof EMULATORS,
 ): Promise<readonly string[] | null> {
-  for (
-    const name of [EMULATORS[architecture], `${EMULATORS[architecture]}-static`]
-  ) {
+  const { name, loader, folder } = EMULATORS[architecture];
+  const root = ["/", folder].find((one) => exists(`${one}/${loader}`));
+  if (root === undefined) return null;
+  for (const program of [name, `${name}-static`]) {
     try {
-      await new Deno.Command(name, { args: ["--version"] }).output();
-      return [name];
+      await new Deno.Command(program, { args: ["--version"] }).output();
+      return [program, "-L", root];
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
   return null;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
