@@ -136,7 +136,11 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     });
     this.late = late;
     late.begin({
-      onWhole: (ztoc) => folder.putZtoc(ztoc, machinery.saver),
+      onWhole: (ztoc) => {
+        // It writes the folder's files, and may be writing this one.
+        if (files.detached) throw new OpeningError("a successor opens layers");
+        folder.putZtoc(ztoc, machinery.saver);
+      },
       onFalse: this.#onFalseHead,
     });
     this.#reads = new PatientReads(
