@@ -5,7 +5,7 @@ import { FairSemaphore } from "./fair_semaphore.ts";
 const log = logger("images");
 
 /** A start has the line for so long after its pack has come, ms. */
-const AFTER_MS = 1_000;
+const AFTER_MS = 3_000;
 /** Between two tries: twice as long each time, up to a minute, ms. */
 const FIRST_TRY_MS = 1_000;
 const LAST_TRY_MS = 60_000;
