@@ -14,6 +14,7 @@ export {
   isFullDisk,
   isReadOnlyDisk,
 } from "./errors.ts";
+export { CoalescedTask } from "./coalesced_task.ts";
 export { makeScratchFolder } from "./scratch.ts";
 export { isFullDatabase, readDatabase, type SpareRoom } from "./database.ts";
 export type { DamagedRow, DroppedRow } from "./row_sums.ts";

@@ -1,3 +1,4 @@
+import { SnapshotError } from "./errors.ts";
 import { namespaceInName } from "./schema.ts";
 import { type Labels, TARGET_LABEL } from "./types.ts";
 
@@ -57,4 +58,34 @@ export function withNamespace(request: PrepareRequest): NamedRequest {
     namespace: namespace ?? namespaceInName(key) ?? undefined,
     saysNamespace: namespace !== undefined,
   };
+}
+
+/**
+ * How an Update changes the labels of a snapshot.
+ * @param paths `labels` replaces all of them, `labels.<key>` sets one (an empty value removes it); none means
+ * `labels`.
+ * @throws SnapshotError `invalid-argument` for a path that is neither.
+ */
+export function labelChange(
+  key: string,
+  labels: Labels,
+  paths: readonly string[],
+): (before: Labels) => Labels {
+  const changes = paths.length === 0 ? ["labels"] : paths;
+  const wrong = changes.find((path) =>
+    path !== "labels" && !path.startsWith("labels.")
+  );
+  if (wrong !== undefined) {
+    throw new SnapshotError(
+      "invalid-argument",
+      key,
+      `cannot update field ${wrong} of snapshot ${key}`,
+    );
+  }
+  return (before) =>
+    changes.reduce<Labels>((result, path) => {
+      if (path === "labels") return labels;
+      const label = path.slice("labels.".length);
+      return { ...result, [label]: labels[label] ?? "" };
+    }, before);
 }

@@ -166,13 +166,22 @@ function implementation(
   { onPrepared }: ServeOptions,
 ): UntypedServiceImplementation {
   const { method } = snapshotsApi.Snapshots;
+  /** For calls that change something: what is answered would survive a power loss, also where it is an error. */
+  const onDisk = async <T>(call: (to: Snapshotter) => T | Promise<T>) => {
+    const snapshotter = await ready;
+    try {
+      return await call(snapshotter);
+    } finally {
+      await snapshotter.onDisk();
+    }
+  };
   return {
     prepare: unary(
       method.prepare,
       async ({ key, parent, labels }, { namespace, signal }) => {
-        const mounts = await (await ready).prepare({
-          ...{ key, parent, labels, namespace, signal },
-        });
+        const mounts = await onDisk((to) =>
+          to.prepare({ key, parent, labels, namespace, signal })
+        );
         if (!labels[TARGET_LABEL]) onPrepared?.({ parent, labels });
         return { mounts: wireMounts(mounts) };
       },
@@ -181,7 +190,9 @@ function implementation(
       method.view,
       async ({ key, parent, labels }, { namespace, signal }) => ({
         mounts: wireMounts(
-          await (await ready).view({ key, parent, labels, namespace, signal }),
+          await onDisk((to) =>
+            to.view({ key, parent, labels, namespace, signal })
+          ),
         ),
       }),
     ),
@@ -189,7 +200,7 @@ function implementation(
       mounts: wireMounts(await (await ready).mounts(key)),
     })),
     commit: unary(method.commit, async ({ name, key, labels }) => {
-      await (await ready).commit({ name, key, labels });
+      await onDisk((to) => to.commit({ name, key, labels }));
       return {};
     }),
     remove: unary(method.remove, async ({ key }) => {
@@ -201,11 +212,15 @@ function implementation(
       async ({ key }) => ({ info: wireInfo((await ready).stat(key)) }),
     ),
     update: unary(method.update, async ({ info, updateMask }) => ({
-      info: wireInfo((await ready).update(
-        info?.name ?? "",
-        info?.labels ?? {},
-        updateMask?.paths ?? [],
-      )),
+      info: wireInfo(
+        await onDisk((to) =>
+          to.update(
+            info?.name ?? "",
+            info?.labels ?? {},
+            updateMask?.paths ?? [],
+          )
+        ),
+      ),
     })),
     usage: unary(method.usage, async ({ key }) => {
       const { sizeBytes, inodes } = await (await ready).usage(key);

@@ -1,6 +1,8 @@
 import {
+  CoalescedTask,
   FileError,
   isFullDatabase,
+  putOnDisk,
   type SpareRoom,
   StateDatabase,
   writeMark,
@@ -40,6 +42,10 @@ export class SnapshotDatabase implements Disposable {
   /** What was found when it was opened. */
   readonly state: StateDatabase;
   readonly #markPath: string | null;
+  readonly #syncing: CoalescedTask;
+  /** Transactions until now, and those of them that would survive a power loss. */
+  #done = 0;
+  #onDisk = 0;
 
   /** Opens it; made when missing. @throws SnapshotterSetupError; SQLite's errors */
   constructor(path: string, options: SnapshotDatabaseOptions = {}) {
@@ -50,9 +56,9 @@ export class SnapshotDatabase implements Disposable {
       assertKnown: (database) => assertKnown(database, path),
       makeTables,
     });
-    this.state.database.exec(
-      "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
-    );
+    this.state.database.exec("PRAGMA foreign_keys = ON");
+    // SQLite appends each transaction to this file before it reaches the database file.
+    this.#syncing = new CoalescedTask(() => putOnDisk(`${path}-wal`));
   }
 
   /** Snapshots whose rows were taken out. */
@@ -105,11 +111,21 @@ export class SnapshotDatabase implements Disposable {
   /**
    * Runs work as one transaction.
    * @param key names the snapshot in errors.
+   * @param durable `now`: it would survive a power loss when this returns, for which this thread waits for the
+   * disk; `by onDisk`: what relies on that waits for `onDisk`.
    * @throws SnapshotError `unavailable` when the disk is full; what `work` throws
    */
-  transaction<T>(key: string, work: () => T): T {
+  transaction<T>(
+    key: string,
+    work: () => T,
+    durable: "now" | "by onDisk" = "now",
+  ): T {
     try {
+      const level = durable === "now" ? "FULL" : "NORMAL";
+      this.state.database.exec(`PRAGMA synchronous = ${level}`);
       const result = this.state.transaction(work);
+      this.#done++;
+      if (durable === "now") this.#onDisk = this.#done;
       this.mark();
       return result;
     } catch (error) {
@@ -121,6 +137,14 @@ export class SnapshotDatabase implements Disposable {
         { cause: error },
       );
     }
+  }
+
+  /** Resolves when every transaction so far would survive a power loss. @throws FileError */
+  async onDisk(): Promise<void> {
+    const done = this.#done;
+    if (this.#onDisk >= done || this.state.kept === "in memory") return;
+    await this.#syncing.run();
+    this.#onDisk = Math.max(this.#onDisk, done);
   }
 
   /** Closes it. */

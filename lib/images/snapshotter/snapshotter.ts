@@ -23,6 +23,7 @@ import { openSnapshotStore } from "./open_store.ts";
 import type { ImageCatalog, LayerProvider, ProvidedLayer } from "./provider.ts";
 import {
   type CommitRequest,
+  labelChange,
   type NamedRequest,
   type PrepareRequest,
   targetOf,
@@ -201,33 +202,14 @@ export class Snapshotter implements AsyncDisposable {
     return this.#store.get(key);
   }
 
-  /**
-   * Changes labels, the only thing of a snapshot that can change.
-   *
-   * @param paths `labels` replaces all of them, `labels.<key>` sets one (an empty value removes it); none means
-   * `labels`.
-   */
+  /** Changes labels, the only thing of a snapshot that can change. See `labelChange` for `paths`. */
   update(key: string, labels: Labels, paths: readonly string[]): SnapshotInfo {
-    const changes = paths.length === 0 ? ["labels"] : paths;
-    const wrong = changes.find((path) =>
-      path !== "labels" && !path.startsWith("labels.")
-    );
-    if (wrong !== undefined) {
-      throw new SnapshotError(
-        "invalid-argument",
-        key,
-        `cannot update field ${wrong} of snapshot ${key}`,
-      );
-    }
-    return this.#store.updateLabels(
-      key,
-      (before) =>
-        changes.reduce<Labels>((result, path) => {
-          if (path === "labels") return labels;
-          const label = path.slice("labels.".length);
-          return { ...result, [label]: labels[label] ?? "" };
-        }, before),
-    );
+    return this.#store.updateLabels(key, labelChange(key, labels, paths));
+  }
+
+  /** Resolves when every change so far would survive a power loss: no call is answered before. @throws FileError */
+  onDisk(): Promise<void> {
+    return this.#store.file.onDisk();
   }
 
   /** See `Listing.list`. */

@@ -121,7 +121,7 @@ export class SnapshotStore implements Disposable {
       }
       beforeCommit(Number(lastInsertRowid));
       return this.get(name);
-    });
+    }, "by onDisk");
     if (snapshot.layer !== undefined) this.#uses.stored();
     return this.#indexed(inserted);
   }
@@ -196,7 +196,7 @@ export class SnapshotStore implements Disposable {
         active.id,
       );
       return this.get(name);
-    });
+    }, "by onDisk");
     return this.#indexed(committed);
   }
 
@@ -235,7 +235,7 @@ export class SnapshotStore implements Disposable {
         "UPDATE snapshots SET labels = ?, updated_ms = ? WHERE id = ?",
       ).run(labelsText(change(row.labels)), Date.now(), row.id);
       return this.get(key);
-    });
+    }, "by onDisk");
     return this.#indexed(updated);
   }
 

@@ -1,6 +1,5 @@
-import { putOnDisk } from "../../host/files/mod.ts";
+import { CoalescedTask, putOnDisk } from "../../host/files/mod.ts";
 import { holds, type NewFile, saveFiles } from "./layer_files.ts";
-import { CoalescedTask } from "./coalesced_task.ts";
 import { SLOT_RECORD, slotRecordBytes } from "./slot_files.ts";
 import { slotOf, type SlotTableStore } from "./slots.ts";
 

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import {
+  CoalescedTask,
   putOnDisk,
   readDatabase,
   type SpareRoom,
@@ -9,7 +10,6 @@ import {
 } from "../../host/files/mod.ts";
 import { bootId } from "../../host/os/mod.ts";
 import type { LayerIdentity } from "./identity.ts";
-import { CoalescedTask } from "./coalesced_task.ts";
 import type { SlotRow } from "./slot_files.ts";
 import { assertKnown, makeTables } from "./slot_schema.ts";
 

@@ -53,6 +53,30 @@ Deno.test("every method of the service answers", () =>
     assert.deepEqual(snapshotter.list(), []);
   }));
 
+Deno.test("a change is answered when it would survive a power loss, not before", () =>
+  withService(async (client, _address, snapshotter) => {
+    const onDisk = snapshotter.onDisk.bind(snapshotter);
+    let changed = 0;
+    let synced = 0;
+    snapshotter.onDisk = async () => {
+      const before = ++changed;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await onDisk();
+      synced = before;
+    };
+    const changes = [
+      () => client.prepare("k", ""),
+      () => assert.rejects(client.prepare("k", "")),
+      () => client.commit("one", "k"),
+      () => client.updateLabels("one", { a: "1" }),
+      () => client.view("v", "one"),
+    ];
+    for (const [at, change] of changes.entries()) {
+      await change();
+      assert.equal(synced, at + 1);
+    }
+  }));
+
 Deno.test("a long list arrives whole, filtered", () =>
   withService(async (client, _address, snapshotter) => {
     for (let i = 0; i < 250; i++) {

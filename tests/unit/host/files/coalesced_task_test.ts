@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { CoalescedTask } from "../../../../lib/layers/store/coalesced_task.ts";
+import { CoalescedTask } from "../../../../lib/host/files/coalesced_task.ts";
 
 Deno.test("calls during a run share the next run, which begins after them", async () => {
   const runs: PromiseWithResolvers<void>[] = [];
