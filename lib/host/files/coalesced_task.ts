@@ -17,7 +17,7 @@ export class CoalescedTask {
   #running: Promise<void> | null = null;
   #next: Promise<void> | null = null;
 
-  /** @param work the task; a run that begins after a call serves that call. */
+  /** Nothing runs yet. @param work the task; a run that begins after a call serves that call. */
   constructor(work: () => Promise<void>) {
     this.#work = work;
   }
