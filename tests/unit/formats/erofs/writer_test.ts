@@ -5,7 +5,10 @@ import {
   isErofsImageOf,
   writeErofsImage,
 } from "../../../../lib/formats/erofs/mod.ts";
-import type { LayerTree } from "../../../../lib/layers/tree/mod.ts";
+import {
+  type LayerTree,
+  TreeCompileError,
+} from "../../../../lib/layers/tree/mod.ts";
 import {
   type ErofsInode,
   ErofsReader,
@@ -135,10 +138,21 @@ const facts: fc.Arbitrary<EntryFacts> = fc.record({
   xattrs,
 });
 
+/** The tree of these entries; null where they are refused: a link may lead to itself. */
+function takenTree(entries: readonly EntryFacts[]) {
+  try {
+    return treeOf(entries);
+  } catch (error) {
+    if (error instanceof TreeCompileError) return null;
+    throw error;
+  }
+}
+
 Deno.test("an image says what its tree says, whatever the tree", () => {
   fc.assert(
     fc.property(fc.array(facts, { maxLength: 60 }), (entries) => {
-      const tree = treeOf(entries);
+      const tree = takenTree(entries);
+      fc.pre(tree !== null);
       assertSameTree(tree, imageOf(tree));
     }),
     { numRuns: 300 },
