@@ -63,10 +63,10 @@ mount_timeout_sec = ${TIMEOUT_S}
 enable = true
 [background_fetch]
 disable = true
-[blob]
-max_retries = 2
-min_wait_msec = 10
-max_wait_msec = 100
+[http]
+MaxRetries = 2
+MinWaitMsec = 10
+MaxWaitMsec = 100
 `;
 
 /** A daemon on a small disk, and a client in containerd's place. */

@@ -8,7 +8,7 @@ import { inWords, NeighbourStage } from "./neighbours/stage.ts";
 /** Misses beside each kind. */
 const MISSES = 30;
 /** Alone: enough that the 99th of a hundred means something, some seconds. */
-const MISSES_ALONE = 300;
+const MISSES_ALONE = 150;
 
 Deno.test("containers of a healthy registry do not notice a neighbour whose registry or image is bad", async (t) => {
   await using stage = await NeighbourStage.start({ misses: MISSES });

@@ -27,19 +27,18 @@ import { bothWays, differences, type ImpliedDirectories } from "./trees.ts";
 const erofs = await erofsRefusal();
 const busybox = () => layerBlob(addBusybox(new TarBuilder()));
 
-/** Compares one image on every face there is. */
+const FACES = erofs === null ? ["fuse", "erofs"] as const : ["fuse"] as const;
+
+/** Compares one image on these faces. */
 async function assertSame(
   name: string,
   layers: readonly LayerBlob[],
   implied: ImpliedDirectories,
+  faces: readonly ("fuse" | "erofs")[] = FACES,
 ): Promise<void> {
   const image = makeImage({ layers: [busybox(), ...layers] });
   await using registry = startRegistry();
-  for (
-    const face of erofs === null
-      ? ["fuse", "erofs"] as const
-      : ["fuse"] as const
-  ) {
+  for (const face of faces) {
     await using host = await LazyHost.start({ face });
     const { chainId, outcomes } = await bothWays(
       host,
@@ -107,13 +106,19 @@ for (const writer of GZIP_WRITERS) {
         await Deno.writeFile(`${folder}/tar`, SOURCE);
         await writer.write(`${folder}/tar`, `${folder}/gz`);
         const bytes = await Deno.readFile(`${folder}/gz`);
-        await assertSame(writer.name, [{
-          bytes,
-          digest: sha256(bytes),
-          diffId: sha256(SOURCE),
-          tarSize: SOURCE.length,
-          packing: "gzip",
-        }], (path) => path === ".");
+        await assertSame(
+          writer.name,
+          [{
+            bytes,
+            digest: sha256(bytes),
+            diffId: sha256(SOURCE),
+            tarSize: SOURCE.length,
+            packing: "gzip",
+            // A face knows nothing of how its bytes were packed.
+          }],
+          (path) => path === ".",
+          FACES.slice(-1),
+        );
       } finally {
         await Deno.remove(folder, { recursive: true });
       }

@@ -277,7 +277,7 @@ export class HostFaults implements AsyncDisposable {
       return await this.#reading({
         daemon: {
           denoFlags: ["--preload", preload],
-          env: { SOCI_DENO_TEST_CLOCK: clock },
+          env: { SOCI_SNAPSHOTTER_TEST_CLOCK: clock },
         },
       }, async ({ host }) => {
         using channel = new RpcChannel({

@@ -45,5 +45,6 @@ export {
   permissionFlags,
   permissionSets,
   sociDenoCommand,
+  sociDenoInProcess,
   sociDenoWith,
 } from "./program.ts";
