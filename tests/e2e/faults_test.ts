@@ -38,10 +38,11 @@ enable = true
 [background_fetch]
 disable = true
 [blob]
-max_retries = 3
-min_wait_msec = 10
-max_wait_msec = 100
 max_read_wait_sec = 5
+[http]
+MaxRetries = 3
+MinWaitMsec = 10
+MaxWaitMsec = 100
 `;
 
 /** An indexed image with a file of many spans. */

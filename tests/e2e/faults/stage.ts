@@ -32,9 +32,10 @@ enable = true
 disable = true
 [blob]
 max_read_wait_sec = ${BOUND_MS / 1000}
-max_retries = 8
-min_wait_msec = 10
-max_wait_msec = 500
+[http]
+MaxRetries = 8
+MinWaitMsec = 10
+MaxWaitMsec = 500
 `;
 
 /** A layer whose files nobody has read yet, and their digests. */

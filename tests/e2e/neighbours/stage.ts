@@ -54,8 +54,9 @@ enable = true
 disable = true
 [blob]
 max_read_wait_sec = ${READ_WAIT_S}
-min_wait_msec = 10
-max_wait_msec = 500
+[http]
+MinWaitMsec = 10
+MaxWaitMsec = 500
 [cache]
 max_bytes = ${BUDGET_BYTES}
 `;
