@@ -13,6 +13,7 @@ import {
   type OrderedImage,
   ztocsOfImage,
 } from "./image_orders.ts";
+import { fileBefore } from "./file_before.ts";
 
 /** The files of one layer; null where it has no ztoc. */
 export interface CarryLayer {
@@ -97,13 +98,7 @@ function pathOf(key: string): string {
 }
 
 function fileAt(files: readonly KnownFile[], offset: number): KnownFile | null {
-  let [low, high] = [0, files.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (files[middle]!.offset <= offset) low = middle + 1;
-    else high = middle;
-  }
-  const file = files[low - 1];
+  const file = fileBefore(files, offset);
   return file !== undefined && offset < file.end ? file : null;
 }
 

@@ -1,5 +1,6 @@
 import type { OrderRange, Recording } from "../../formats/order/mod.ts";
 import { Intervals } from "./intervals.ts";
+import { fileBefore } from "./file_before.ts";
 
 const PAGE = 4096;
 /** Files begin and end at blocks of the tar; what follows a file up to the next block is zeros. */
@@ -79,13 +80,7 @@ function fileAt(
   files: readonly FileExtent[],
   offset: number,
 ): FileExtent | null {
-  let [low, high] = [0, files.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (files[middle]!.offset <= offset) low = middle + 1;
-    else high = middle;
-  }
-  const file = files[low - 1];
+  const file = fileBefore(files, offset);
   return file !== undefined && offset < file.offset + file.size ? file : null;
 }
 

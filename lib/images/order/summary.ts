@@ -1,6 +1,7 @@
 import type { Digest } from "../../formats/oci/mod.ts";
 import type { Recording } from "../../formats/order/mod.ts";
 import type { Ztoc } from "../../formats/ztoc/mod.ts";
+import { fileBefore } from "./file_before.ts";
 
 /** What kind of file it is, as its name tells. */
 export type FileClass =
@@ -128,13 +129,7 @@ function knownFiles({ entries }: Pick<Ztoc, "entries">): KnownFile[] {
 }
 
 function fileAt(files: readonly KnownFile[], offset: number): KnownFile | null {
-  let [low, high] = [0, files.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (files[middle]!.offset <= offset) low = middle + 1;
-    else high = middle;
-  }
-  const file = files[low - 1];
+  const file = fileBefore(files, offset);
   // What follows a file up to the next block is read with it.
   return file !== undefined && offset < file.offset + file.size + 511
     ? file
