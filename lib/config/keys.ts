@@ -208,7 +208,7 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
   },
   "load_order.max_waste_percent": {
     what:
-      "a load order of whose pack more was not read is not used again before the next start of the daemon",
+      "a load order of which more was not read is not used again before the next start of the daemon",
   },
   "load_order.workloads.*": {
     what: "from a pattern of `host/repository` to the name of a workload",

@@ -28,8 +28,10 @@ export interface ReplayOptions {
   readonly unpinned: boolean;
   /** The most compressed bytes that one image's start may bring ahead. */
   readonly maxBytes: number;
-  /** An order of whose pack a larger part than this was not read is not used again. From 0 to 1. */
+  /** An order is not used again where a larger part of what it brought than this was not read. From 0 to 1. */
   readonly maxWaste: number;
+  /** How often it is looked whether what came is read, ms. Default: 15 s. */
+  readonly lookMs?: number;
   /** Patterns of host and repository, and the workload of images that fit; the first that fits counts. */
   readonly workloads: WorkloadWish["workloads"];
   /** What this node has learned of a repository and workload. Default: nothing. */
@@ -78,7 +80,7 @@ export class Replays implements Disposable {
     this.#client = client;
     this.#store = store;
     this.#options = options;
-    this.#waste = new WasteWatch(options.maxWaste);
+    this.#waste = new WasteWatch(options.maxWaste, options.lookMs);
   }
 
   /**
@@ -86,13 +88,22 @@ export class Replays implements Disposable {
    * @param labels of the first Prepare.
    */
   begin(image: IndexedImage, labels: Readonly<Record<string, string>>): void {
-    if (!this.#options.enable || this.#replays.has(image)) return;
+    if (!this.#options.enable) return;
+    const known = this.#replays.get(image);
+    if (known !== undefined && !this.#isOverdone(known)) return;
     const replay = this.#choose(image, labels);
+    this.#packs.delete(image);
     this.#replays.set(image, replay);
     const oldest = this.#replays.keys().next();
     if (this.#replays.size > MAX_REPLAYS && !oldest.done) {
       this.#replays.delete(oldest.value);
     }
+  }
+
+  /** Whether an image that is prepared anew is better off without what brought too much when it ran before. */
+  #isOverdone(replay: Replay | null): boolean {
+    return replay !== null && replay.layers.length === 0 &&
+      this.#waste.isWasteful(replay.digest);
   }
 
   #choose(
@@ -144,7 +155,8 @@ export class Replays implements Disposable {
   /** Of another tag of the repository, or of this one: what it recorded of layers that the image has. */
   #learned(image: IndexedImage, workload: string): Replay | null {
     const { learned, maxBytes } = this.#options;
-    if (learned === undefined) return null;
+    const { digest } = image.descriptor;
+    if (learned === undefined || this.#waste.isWasteful(digest)) return null;
     const plan = learned(image.reference, workload);
     plan.then((order) => {
       // Mostly there is nothing, and nothing is to be kept for it.
@@ -152,7 +164,7 @@ export class Replays implements Disposable {
         this.#replays.set(image, null);
       }
     });
-    return new Replay({
+    const replay = new Replay({
       ...{ client: this.#client, store: this.#store, image, maxBytes },
       order: {
         descriptor: image.descriptor,
@@ -162,6 +174,8 @@ export class Replays implements Disposable {
       packs: "not used",
       signal: this.#stop.signal,
     });
+    this.#waste.watch(replay);
+    return replay;
   }
 
   /** `NO_PACK`, or the digest that a layer of the image is to be claimed with. */

@@ -1,6 +1,6 @@
 import type { Digest } from "../../formats/oci/mod.ts";
-import type { OpenLayer } from "../../layers/serving/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
+import { type CountedReplay, figuresOf } from "./figures.ts";
 
 const log = logger("images");
 
@@ -8,23 +8,15 @@ const log = logger("images");
 const LOOK_MS = 15_000;
 /** So many looks after the first read, a start is over. */
 const LOOKS = 4;
-/** A pack that nobody began to read is not watched any longer after so many looks. */
+/** What nobody began to read is not watched any longer after so many looks. */
 const MAX_LOOKS = 240;
 /** Less than this is not worth a judgement, bytes. */
 const LEAST_BYTES = 2 ** 20;
 /** The most load orders that are remembered as wasteful. */
 const MAX_WASTEFUL = 1024;
 
-/** A replay as it is watched. */
-export interface WatchedReplay {
-  /** Of its load order. */
-  readonly digest: Digest;
-  /** The image's layers that are served. */
-  readonly layers: readonly Pick<OpenLayer, "pack">[];
-}
-
 interface Watched {
-  readonly replay: WatchedReplay;
+  readonly replay: CountedReplay;
   looks: number;
   /** Looks since somebody had begun to read. */
   readLooks: number;
@@ -40,10 +32,10 @@ export class WasteWatch implements Disposable {
   readonly #watched = new Set<Watched>();
   readonly #timer: ReturnType<typeof setInterval>;
 
-  /** @param maxWaste the part of what came that may go unread, from 0 to 1. */
-  constructor(maxWaste: number) {
+  /** @param maxWaste the part of what came that may go unread, from 0 to 1. @param lookMs default: 15 s. */
+  constructor(maxWaste: number, lookMs = LOOK_MS) {
     this.#maxWaste = maxWaste;
-    this.#timer = setInterval(() => this.look(), LOOK_MS);
+    this.#timer = setInterval(() => this.look(), lookMs);
     Deno.unrefTimer(this.#timer);
   }
 
@@ -53,7 +45,7 @@ export class WasteWatch implements Disposable {
   }
 
   /** Judges a replay once its image has been started for a while. */
-  watch(replay: WatchedReplay): void {
+  watch(replay: CountedReplay): void {
     this.#watched.add({ replay, looks: 0, readLooks: 0 });
   }
 
@@ -61,19 +53,20 @@ export class WasteWatch implements Disposable {
   look(): void {
     for (const watched of this.#watched) {
       const { replay } = watched;
-      const { arrivedBytes, readBytes } = useOf(replay);
+      const { pack, spans } = figuresOf(replay);
+      const broughtBytes = pack.broughtBytes + spans.broughtBytes;
+      const wastedBytes = pack.wastedBytes + spans.wastedBytes;
       watched.looks++;
-      if (readBytes > 0) watched.readLooks++;
+      if (wastedBytes < broughtBytes) watched.readLooks++;
       if (watched.readLooks < LOOKS && watched.looks < MAX_LOOKS) continue;
       this.#watched.delete(watched);
-      if (watched.readLooks < LOOKS || arrivedBytes < LEAST_BYTES) continue;
-      const waste = 1 - readBytes / arrivedBytes;
-      if (waste <= this.#maxWaste) continue;
+      if (watched.readLooks < LOOKS || broughtBytes < LEAST_BYTES) continue;
+      if (wastedBytes <= this.#maxWaste * broughtBytes) continue;
       if (this.#wasteful.size >= MAX_WASTEFUL) this.#wasteful.clear();
       this.#wasteful.add(replay.digest);
       log.warn(
-        "most of what a start pack brought was not read: it is not used again; record the workload anew",
-        { order: replay.digest, arrivedBytes, readBytes },
+        "most of what a load order brought was not read: it is not used again; record the workload anew",
+        { order: replay.digest, broughtBytes, wastedBytes },
       );
     }
   }
@@ -83,16 +76,4 @@ export class WasteWatch implements Disposable {
     clearInterval(this.#timer);
     this.#watched.clear();
   }
-}
-
-function useOf(
-  { layers }: WatchedReplay,
-): { readonly arrivedBytes: number; readonly readBytes: number } {
-  let arrivedBytes = 0;
-  let readBytes = 0;
-  for (const { pack: { use } } of layers) {
-    arrivedBytes += use.arrivedBytes;
-    readBytes += use.readBytes;
-  }
-  return { arrivedBytes, readBytes: Math.min(readBytes, arrivedBytes) };
 }

@@ -1,4 +1,5 @@
 /** Starts of images by several ways over several lines, in turns. @module */
+import { CommandError } from "../../support/host/mod.ts";
 import { type Link, throttle } from "../../support/link/mod.ts";
 import { type Contestant } from "./contestants.ts";
 import { describeLine, type Line } from "./lines.ts";
@@ -54,6 +55,7 @@ export async function measureAll(
     for (const image of images) {
       for (let round = 0; round < choice.rounds; round++) {
         for (const contestant of choice.contestants) {
+          if (!image.published.has(contestant.publication)) continue;
           const job = choice.job && round === 0;
           const one = await measureOne(
             registry,
@@ -77,7 +79,15 @@ async function makeReady(
   const useful = new Map<Publication, Useful>();
   const publications = new Set(contestants.map((it) => it.publication));
   for (const publication of publications) {
-    published.set(publication, await registry.publish(name, publication));
+    try {
+      published.set(publication, await registry.publish(name, publication));
+    } catch (error) {
+      // Another project's program cannot convert this image: that is no reason to measure nothing.
+      if (publication !== "stargz" || !(error instanceof CommandError)) {
+        throw error;
+      }
+      console.log(`left out: ${name} for ${publication}: ${error.message}`);
+    }
   }
   const any = [...published.values()][0]!;
   const needs = await needsOf(registry, name, any, { again });

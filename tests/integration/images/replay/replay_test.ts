@@ -4,7 +4,10 @@ import { zstdCompressSync } from "node:zlib";
 import { type Digest, sha256 } from "../../../../lib/formats/oci/mod.ts";
 import { NO_PACK, type OpenLayer } from "../../../../lib/layers/serving/mod.ts";
 import { ImageService } from "../../../../lib/images/lazy/mod.ts";
-import type { ReplayOptions } from "../../../../lib/images/replay/mod.ts";
+import type {
+  OrderFigures,
+  ReplayOptions,
+} from "../../../../lib/images/replay/mod.ts";
 import {
   parseReference,
   RegistryClient,
@@ -35,7 +38,11 @@ import {
 } from "../../layers/spans/support.ts";
 
 const REPOSITORY = "team/app";
-const FILES = [1, 2].map((seed) => incompressible(512_000, seed));
+/** Whole pages: the kernel asks for no bytes behind them. */
+const FILE_BYTES = 614_400;
+/** Of a file, in one range. */
+const PIECE_BYTES = FILE_BYTES / 10;
+const FILES = [1, 2].map((seed) => incompressible(FILE_BYTES, seed));
 const TARS = FILES.map((file) => () => new TarBuilder().file("file", file));
 const LAYERS = TARS.map((tar) => indexed(tar(), 64 * 1024));
 const IMAGE = makeImage({
@@ -58,7 +65,7 @@ const range = (layer: number, offset: number, length: number): WantedRange => ({
 /** Both files whole, in pieces, in turns. */
 const ALL: WantedRange[] = Array.from(
   { length: 20 },
-  (_, i) => range(i % 2, DATA + Math.floor(i / 2) * 51_200, 51_200),
+  (_, i) => range(i % 2, DATA + Math.floor(i / 2) * PIECE_BYTES, PIECE_BYTES),
 );
 
 interface Scene extends AsyncDisposable {
@@ -150,7 +157,7 @@ Deno.test("containers read what a pack brings, across layers, while no span come
   for (const layer of layers) {
     assert.notEqual(layer.pack.digest, NO_PACK);
     assert.deepEqual(await readFile(layer), fileOf(layer));
-    assert.equal(layer.pack.use.arrivedBytes, 512_000);
+    assert.equal(layer.pack.use.arrivedBytes, FILE_BYTES);
   }
   give();
   for (const layer of layers) await layer.fill();
@@ -276,7 +283,9 @@ Deno.test("a registry that never gives plan or pack, or gives them drop by drop,
 });
 
 Deno.test("no more than the cap comes ahead", async () => {
-  await using scene = await openScene(ALL, { replay: { maxBytes: 210_000 } });
+  await using scene = await openScene(ALL, {
+    replay: { maxBytes: 4.1 * PIECE_BYTES },
+  });
   withholdLayers(scene.registry);
   const layers = await scene.open();
   const arrived = () =>
@@ -284,7 +293,7 @@ Deno.test("no more than the cap comes ahead", async () => {
   await until(() =>
     arrived() > 0 && layers.every(({ pack }) => !pack.isAwaited)
   );
-  assert.equal(arrived(), 204_800);
+  assert.equal(arrived(), 4 * PIECE_BYTES);
 });
 
 Deno.test("what this node recorded of the repository is the order of an image that has none, and no byte of its other layers comes", async () => {
@@ -326,3 +335,33 @@ Deno.test("what this node recorded of the repository is the order of an image th
   assert.equal(figures!.order, null);
   assert.ok(figures!.spans.broughtBytes > 0);
 });
+
+for (const packs of [true, false]) {
+  const what = packs ? "pack" : "plan";
+  Deno.test(`a ${what} of which nearly nothing was read is not used when the image is prepared anew`, async () => {
+    await using scene = await openScene(ALL, {
+      odd: { packs },
+      replay: { maxWaste: 0.5, lookMs: 10 },
+    });
+    const layers = await scene.open();
+    const brought = () => {
+      const [{ pack, spans }] = scene.images.replays.figures() as [
+        OrderFigures,
+      ];
+      return pack.broughtBytes + spans.broughtBytes;
+    };
+    await until(() => brought() >= 2 * FILE_BYTES);
+    using file = Deno.openSync(`${layers[0]!.directory}/file`);
+    await file.read(new Uint8Array(4096));
+    file.close();
+    // Looks go by: then nothing is replayed for layers that are opened anew.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    for (const { slot } of layers) {
+      scene.opened.store.release(slot, { discard: true });
+    }
+    for (const layer of await scene.open()) {
+      assert.equal(layer.pack.digest, NO_PACK);
+    }
+    assert.equal(scene.images.replays.figures().length, 0);
+  });
+}

@@ -9,7 +9,11 @@ function watched(arrivedBytes: number, readBytes: number) {
   const use = { arrivedBytes, readBytes, lateReads: 0 };
   const replay = {
     digest: DIGEST,
-    layers: [{ pack: { use } }],
+    hintedBytes: 0,
+    layers: [{
+      pack: { use, lied: new AbortController().signal },
+      reader: { unreadAheadBytes: 0 },
+    }],
   } as unknown as Parameters<WasteWatch["watch"]>[0];
   return { use, replay };
 }
@@ -33,4 +37,20 @@ Deno.test("a pack that is read, or a small one, is used again", () => {
   waste.watch(watched(MIB / 2, 1).replay);
   for (let i = 0; i < 10; i++) waste.look();
   assert.equal(waste.isWasteful(DIGEST), false);
+});
+
+Deno.test("an order without a pack whose spans are mostly not read is not used again", () => {
+  using waste = new WasteWatch(0.5);
+  const { replay } = watched(0, 0);
+  const [layer] = replay.layers;
+  const hinted = {
+    ...{ ...replay, hintedBytes: 10 * MIB },
+    layers: [{ ...layer!, reader: { unreadAheadBytes: 10 * MIB } }],
+  };
+  waste.watch(hinted);
+  for (let i = 0; i < 10; i++) waste.look();
+  assert.equal(waste.isWasteful(DIGEST), false, "nobody began to read");
+  hinted.layers[0]!.reader.unreadAheadBytes = 6 * MIB;
+  for (let i = 0; i < 4; i++) waste.look();
+  assert.ok(waste.isWasteful(DIGEST));
 });
