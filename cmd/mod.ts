@@ -207,6 +207,17 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./config.ts")).configCommand,
   },
   {
+    name: "completion",
+    summary: "print the script by which a shell completes command lines",
+    load: async () => (await import("./completion.ts")).completionCommand,
+  },
+  {
+    name: "licences",
+    aliases: ["licenses"],
+    summary: "print the licences of this program and of what is inside it",
+    load: async () => (await import("./licences.ts")).licencesCommand,
+  },
+  {
     name: "mount-helper", // program.ts calls it so
     hidden: true,
     summary: "make the daemon's mounts",

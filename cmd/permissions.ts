@@ -264,6 +264,8 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
     ]),
     env: ["SOCI_SNAPSHOTTER_CONFIG"],
   }),
+  completion: worker(),
+  licences: worker(), // its own files, which every Worker may read
   "mount-helper": { runs: "process", parts: [FFI] },
 };
 

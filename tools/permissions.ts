@@ -11,6 +11,7 @@ import {
   type Part,
 } from "../cmd/grants.ts";
 import { GRPC_VARIABLES, PERMISSIONS } from "../cmd/permissions.ts";
+import { formatted } from "./formatted.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 const START = "<!-- permissions: written by `deno task permissions` -->";
@@ -94,21 +95,6 @@ function told(names: readonly string[]): string {
     /^[A-Z_*]+$/.test(name) ? `\`${name}\`` : name
   );
   return [...own, ...(own.length < names.length ? ["gRPC's"] : [])].join("; ");
-}
-
-/** Formats as `deno fmt` does. */
-async function formatted(text: string, ext: string): Promise<string> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["fmt", "--ext", ext, "-"],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(text));
-  await writer.close();
-  const { success, stdout } = await child.output();
-  if (!success) throw new Error("deno fmt failed");
-  return new TextDecoder().decode(stdout);
 }
 
 if (import.meta.main) {

@@ -48,6 +48,7 @@ export async function tryBinary(
     : await emulatorFor(architecture);
   const trials: readonly Trial[] = [
     { args: ["--version"], code: 0, says: `soci-deno ${version}` },
+    { args: ["licences"], code: 0, says: "@grpc/grpc-js" },
     { args: ["config", "default"], code: 0, says: "[pull_modes.soci_v1]" },
     {
       args: ["status", "--root", `${folder}/root`],

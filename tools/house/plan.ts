@@ -59,7 +59,11 @@ export const PLAN: Plan = {
     "lib/layers/fs/handler.ts":
       "one method for each request the kernel can make of a layer",
   },
-  generated: ["lib/remote/containerd/gen", "lib/formats/deflate/kernel.gen.ts"],
+  generated: [
+    "lib/remote/containerd/gen",
+    "lib/formats/deflate/kernel.gen.ts",
+    "cmd/completion/lines.ts",
+  ],
   forTests: {
     "lib/formats/ztoc/checkpoints.ts encodeCheckpoints":
       "the other half of a codec: what is read and written again is compared",

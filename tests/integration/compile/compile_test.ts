@@ -47,6 +47,10 @@ Deno.test("the bundle holds every Worker, needs no package, runs from anywhere a
       env: { DENO: Deno.execPath(), DENO_DIR: `${folder}/empty` },
     });
     assert.equal(ran.stdout.trim(), `soci-deno ${one.version}`, ran.stderr);
+    const licences = await tryRun(`${one.folder}/soci-deno`, ["licences"], {
+      env: { DENO: Deno.execPath(), DENO_DIR: `${folder}/empty` },
+    });
+    assert.match(licences.stdout, /Apache License.*@grpc\/grpc-js 1\./s);
 
     const two = await bundle(`${folder}/a/longer/name`);
     assert.deepEqual(contents(two), contents(one));
