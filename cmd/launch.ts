@@ -1,6 +1,9 @@
 /**
  * Starts a command where it has the permissions of its command line and no others, and ends the process with its
  * exit code. Signals, terminal and standard input are the process's, so the Worker shares them.
+ *
+ * This isolate starts the Workers that the command's own Worker asks for, too: those that the table names for the
+ * command, and no others. It keeps what these need, and runs nothing but this.
  * @module
  */
 import { draftSuffix, type Given } from "./given.ts";
@@ -13,13 +16,17 @@ import {
 } from "./grants.ts";
 import { readLine } from "./line.ts";
 import { OWN_FILES } from "./own_files.ts";
+import { serveThreads } from "../lib/host/threads/mod.ts";
 import { PERMISSIONS } from "./permissions.ts";
 import { type Call, runCommand, tellError } from "./run_command.ts";
+import { kindsOfThreads, threadStarters } from "./threads.ts";
 
 /** What a command's Worker is sent first. */
 export interface Order {
   readonly call: Call;
   readonly given: Given;
+  /** Where it asks for Workers of its own. */
+  readonly threads: MessagePort;
 }
 
 /** What it answers when it is done. */
@@ -35,7 +42,7 @@ export async function launch(call: Call): Promise<number> {
     giveUpAllBut(kinds as Kind[]);
     return await runCommand(call);
   }
-  let order: Order;
+  let given: Given;
   let lists: Grants;
   try {
     const read = readLine(call.args);
@@ -45,16 +52,21 @@ export async function launch(call: Call): Promise<number> {
     const root = knowsRoot ? read.root() : null;
     const line: Line = { ...read, root: () => root ?? read.root() };
     lists = grantsOf([...needs.parts, { read: [OWN_FILES] }], line);
-    order = { call, given: { root, draftSuffix: draftSuffix() } };
+    given = { root, draftSuffix: draftSuffix() };
   } catch (error) {
     return tellError(error, call);
   }
+  const { threads = [] } = needs;
   const worker = startWorker(lists);
   const { promise, resolve } = Promise.withResolvers<number>();
   worker.onmessage = ({ data }: MessageEvent<Outcome | "loaded">) => {
     if (data !== "loaded") return resolve(data.exitCode);
-    giveUpAllBut([]); // the Worker keeps its lists; its first modules were loaded with ours
-    worker.postMessage(order);
+    // The Worker keeps its lists; its first modules were loaded with ours.
+    giveUpAllBut(kindsOfThreads(threads));
+    const { port1, port2 } = new MessageChannel();
+    serveThreads(port1, threadStarters(threads));
+    const order: Order = { call, given, threads: port2 };
+    worker.postMessage(order, [port2]);
   };
   worker.onerror = (event) => {
     event.preventDefault();

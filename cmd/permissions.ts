@@ -11,6 +11,7 @@ import {
   hostFiles,
 } from "./registry_needs.ts";
 import type { Computed, Line, Part } from "./grants.ts";
+import type { ThreadName } from "./threads.ts";
 
 /** What a command may do, and where it runs. */
 export interface Needs {
@@ -21,6 +22,8 @@ export interface Needs {
    * be narrowed, so there the lists bind only where the process was started with them.
    */
   readonly runs: "worker" | "process";
+  /** Workers that the process starts when a command in a Worker asks for them. */
+  readonly threads?: readonly ThreadName[];
 }
 
 /** Paths at which libc may lie; the one that is there is used. */
@@ -150,6 +153,9 @@ const worker = (...parts: (Part | readonly Part[])[]): Needs => ({
   runs: "worker",
 });
 
+/** Builds ztocs, in Workers that have nothing at all. */
+const building = (needs: Needs): Needs => ({ ...needs, threads: ["indexer"] });
+
 const list = worker(store);
 const standalone = (line: Line) => line.has("standalone");
 
@@ -171,7 +177,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   status: worker(control, FFI),
   stop: worker(control, root, FFI, session),
   gc: worker(root, FFI, session),
-  "build-index": worker(registry, store, {
+  "build-index": building(worker(registry, store, {
     read: file("prefetch-files-json", "load-order"),
   }, {
     read: computed(
@@ -181,9 +187,9 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
           from !== "registry" && from !== "containerd"
         ),
     ),
-  }, { read: NOTES, write: NOTES }),
-  create: worker(store, { read: file("prefetch-files-json") }),
-  convert: worker(
+  }, { read: NOTES, write: NOTES })),
+  create: building(worker(store, { read: file("prefetch-files-json") })),
+  convert: building(worker(
     {
       ...session,
       read: file("prefetch-files-json", "load-order"),
@@ -199,7 +205,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
       (line) => standalone(line) ? line.positionals[1] : undefined,
     ),
     ...store.map(unless(standalone, "without --standalone")),
-  ),
+  )),
   push: worker(registry, store),
   inspect: worker(registry, session),
   "index list": list,

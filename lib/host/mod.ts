@@ -7,7 +7,7 @@
  *
  * Rooms: `os` (calls into libc), `files` (files written whole, folders), `fuse` (the protocol),
  * `mounting` (mount, unmount, overlay), `mount_process` (the helper that it starts), `handover` (mounts outlive their process), `memory` (given back
- * to the machine).
+ * to the machine), `threads` (Workers that are started where they start fast).
  *
  * This file exports nothing: import each room by its own `mod.ts`.
  * @module

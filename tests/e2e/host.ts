@@ -8,7 +8,6 @@ import {
   pause,
   type Service,
   sociDenoCommand,
-  sociDenoInProcess,
   sociDenoWith,
   startContainerd,
   startService,
@@ -34,7 +33,7 @@ export async function buildIndexIn(
   env: Readonly<Record<string, string>>,
   ...args: string[]
 ): Promise<string> {
-  const { program, args: all } = sociDenoInProcess("build-index", ...args);
+  const { program, args: all } = sociDenoCommand("build-index", ...args);
   const ran = await tryRun(program, all, { timeoutMs: 60_000, env });
   assert.equal(ran.code, 0, ran.stderr);
   return ran.stdout;

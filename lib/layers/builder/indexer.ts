@@ -1,4 +1,5 @@
 import type { ZtocCompression } from "../../formats/ztoc/mod.ts";
+import { openThread, type Thread } from "../../host/threads/mod.ts";
 import type {
   FromIndexer,
   IndexedLayer,
@@ -47,31 +48,35 @@ function release({ buffer, byteLength }: Uint8Array): void {
   }
 }
 
+/** Starts an indexing Worker. */
+export function startIndexer(): Worker {
+  return new Worker(new URL("./worker.ts", import.meta.url), {
+    type: "module",
+    // This Worker handles hostile bytes, so it has no permission at all.
+    deno: { permissions: "none" },
+  });
+}
+
 /** One Worker that indexes one layer at a time, any number of them. */
 export class LayerIndexer implements Disposable {
-  readonly #worker: Worker;
+  readonly #thread: Thread<ToIndexer>;
   #receive: (message: FromIndexer) => void = () => {};
   #ring: RingWriter | null = null;
   /** Why the Worker died, perhaps while nobody waited for it. */
   #fault: string | null = null;
 
   constructor() {
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), {
-      type: "module",
-      // This Worker handles hostile bytes, so it has no permission at all.
-      deno: { permissions: "none" },
-    });
-    this.#worker.onmessage = ({ data }: MessageEvent<FromIndexer>) =>
-      this.#receive(data);
-    this.#worker.onerror = (event) => {
-      event.preventDefault();
-      this.#fault = event.message;
-      this.#receive({
-        kind: "failed",
-        reason: "internal",
-        message: event.message,
-      });
-    };
+    this.#thread = openThread<ToIndexer, FromIndexer>(
+      "indexer",
+      startIndexer,
+      {
+        message: (message) => this.#receive(message),
+        broken: (message) => {
+          this.#fault = message;
+          this.#receive({ kind: "failed", reason: "internal", message });
+        },
+      },
+    );
   }
 
   /**
@@ -108,7 +113,7 @@ export class LayerIndexer implements Disposable {
       diffId: options.diffId ?? "compute",
       ring: memory,
     };
-    this.#worker.postMessage(order);
+    this.#thread.post(order);
     try {
       for await (const chunk of stream) {
         signal?.throwIfAborted();
@@ -128,6 +133,6 @@ export class LayerIndexer implements Disposable {
   /** Stops the Worker. */
   [Symbol.dispose](): void {
     this.#ring?.giveUp(); // it may be asleep
-    this.#worker.terminate();
+    this.#thread[Symbol.dispose]();
   }
 }

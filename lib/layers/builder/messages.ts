@@ -20,7 +20,6 @@ export interface ToIndexer {
 
 /** From the Worker. */
 export type FromIndexer =
-  | { readonly kind: "ready" }
   | { readonly kind: "done"; readonly layer: IndexedLayer }
   | { readonly kind: "dropped" }
   | {

@@ -7,6 +7,7 @@ export {
   IndexingError,
   type IndexLayerOptions,
   LayerIndexer,
+  startIndexer,
 } from "./indexer.ts";
 export { IndexerPool, largestFirst } from "./pool.ts";
 export { decompressZstd } from "./zstd_stream.ts";

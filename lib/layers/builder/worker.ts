@@ -3,21 +3,15 @@
  * See `messages.ts` for the protocol.
  * @module
  */
-/// <reference lib="deno.worker" />
 import { DeflateError } from "../../formats/deflate/mod.ts";
 import { TarError } from "../../formats/tar/mod.ts";
 import { ZstdError, type ZstdErrorCode } from "../../formats/zstd/mod.ts";
 import { ZtocBuilder, ZtocError } from "../../formats/ztoc/mod.ts";
+import { answerThread } from "../../host/threads/mod.ts";
 import { TreeCompileError } from "../tree/mod.ts";
 import { assertTree } from "../compiler/mod.ts";
 import type { FromIndexer, IndexingReason, ToIndexer } from "./messages.ts";
 import { RingReader } from "./ring.ts";
-
-const scope = self as unknown as DedicatedWorkerGlobalScope;
-
-function send(message: FromIndexer, transfer: Transferable[] = []): void {
-  scope.postMessage(message, transfer);
-}
 
 const ZSTD_REASON: Readonly<Record<ZstdErrorCode, IndexingReason>> = {
   damaged: "damaged",
@@ -68,10 +62,10 @@ function index(order: ToIndexer, reader: RingReader): void {
   send({ kind: "done", layer }, [bytes.buffer]);
 }
 
-scope.onmessage = ({ data }: MessageEvent<ToIndexer>) => {
-  const reader = new RingReader(data.ring);
+const send = answerThread<ToIndexer, FromIndexer>((order) => {
+  const reader = new RingReader(order.ring);
   try {
-    index(data, reader);
+    index(order, reader);
   } catch (error) {
     reader.stop();
     send({
@@ -80,5 +74,4 @@ scope.onmessage = ({ data }: MessageEvent<ToIndexer>) => {
       message: error instanceof Error ? error.message : String(error),
     });
   }
-};
-send({ kind: "ready" });
+});

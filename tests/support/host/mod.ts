@@ -45,6 +45,5 @@ export {
   permissionFlags,
   permissionSets,
   sociDenoCommand,
-  sociDenoInProcess,
   sociDenoWith,
 } from "./program.ts";

@@ -42,21 +42,6 @@ export function sociDenoWith(
   denoFlags: readonly string[],
   ...args: string[]
 ): { program: string; args: string[] } {
-  return programWith(denoFlags, `${ROOT}main.ts`, args);
-}
-
-/** `sociDenoCommand` without the Worker that confines a command; see `without_worker.ts`. */
-export function sociDenoInProcess(
-  ...args: string[]
-): { program: string; args: string[] } {
-  return programWith([], `${ROOT}tests/support/host/without_worker.ts`, args);
-}
-
-function programWith(
-  denoFlags: readonly string[],
-  module: string,
-  args: readonly string[],
-): { program: string; args: string[] } {
   if (PROGRAM !== undefined) {
     if (denoFlags.length > 0) {
       throw new Error(`${PROGRAM} takes no flags of Deno`);
@@ -72,7 +57,7 @@ function programWith(
       ...permissionFlags(grants),
       `--v8-flags=${V8_FLAGS.join(",")}`,
       ...denoFlags,
-      module,
+      `${ROOT}main.ts`,
       ...args,
     ],
   };

@@ -1,0 +1,17 @@
+/**
+ * Threads: Workers that are started where they start fast. A Worker that starts another one waits half a second
+ * for it (Deno 2.9.6); the main isolate waits for none. So code that runs in a Worker asks the main isolate, by
+ * name, for what it needs, and gets a port to it.
+ *
+ * It may start Workers. It must not know what they do: whoever serves the requests says which modules there are,
+ * and what each may do. So whoever asks gets nothing that is not on that list.
+ * @module
+ */
+export {
+  openThread,
+  startThreadsElsewhere,
+  type Thread,
+  type ThreadEvents,
+} from "./thread.ts";
+export { serveThreads, type ThreadStarters } from "./serve.ts";
+export { answerThread } from "./inside.ts";

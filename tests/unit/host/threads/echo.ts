@@ -1,0 +1,7 @@
+/** A thread that says things twice, and dies of "boom". @module */
+import { answerThread } from "../../../../lib/host/threads/mod.ts";
+
+const send = answerThread<string, string>((text) => {
+  if (text === "boom") throw new Error("boom");
+  send(`${text} ${text}`);
+});
