@@ -15,12 +15,27 @@ export const SHORT_VALUE_FLAGS: Readonly<Record<string, string>> = {
 
 /** All other flags that take a value. */
 export const VALUE_FLAGS: readonly string[] = [
-  ...["config", "content-store", "existing-index", "face", "for", "format"],
-  ...["from", "hosts-dir", "image", "image-ref", "label", "load-order"],
+  ...["config", "containerd", "content-store", "existing-index", "face", "for"],
+  ...[
+    "format",
+    "from",
+    "hosts-dir",
+    "image",
+    "image-ref",
+    "label",
+    "load-order",
+  ],
   ...["log-format", "log-level", "max-concurrent-uploads", "max-size"],
   ...["min-layer-size", "optimizations", "password-fd", "password-file"],
   ...["prefetch-file", "prefetch-files-json", "read-ahead", "ref", "refresh"],
-  ...["root", "run-flag", "share", "snapshotter", "soci-index-digest"],
+  ...[
+    "program",
+    "root",
+    "run-flag",
+    "share",
+    "snapshotter",
+    "soci-index-digest",
+  ],
   ...["span-size", "support", "svg", "timeout", "tlscacert", "tlscert"],
   ...["tlskey", "to", "until-http", "until-idle", "until-log", "until-port"],
   ...["workload", "ztoc-digest"],

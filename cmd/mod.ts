@@ -207,6 +207,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./config.ts")).configCommand,
   },
   {
+    name: "install",
+    summary: "put units and configuration on this host, and tell containerd",
+    load: async () => (await import("./install.ts")).installCommand,
+  },
+  {
+    name: "uninstall",
+    summary: "take back what `install` wrote",
+    load: async () => (await import("./uninstall.ts")).uninstallCommand,
+  },
+  {
     name: "completion",
     summary: "print the script by which a shell completes command lines",
     load: async () => (await import("./completion.ts")).completionCommand,

@@ -5,6 +5,13 @@
  */
 import { elsewhere } from "../lib/host/control/mod.ts";
 import {
+  BASES,
+  CONTAINERD_PROGRAMS,
+  treeRoot,
+  VENDOR_UNITS,
+} from "./install/places.ts";
+import { DEFAULT_ROOT } from "./root.ts";
+import {
   CERTIFICATES,
   DOCKER,
   DOCKER_HELPERS,
@@ -156,6 +163,19 @@ const worker = (...parts: (Part | readonly Part[])[]): Needs => ({
 /** Builds ztocs, in Workers that have nothing at all. */
 const building = (needs: Needs): Needs => ({ ...needs, threads: ["indexer"] });
 
+/** Folders that an installation writes to, in the tree that `--root` names. */
+const INSTALLED = computed(
+  "/etc/systemd, /etc/soci-snapshotter-grpc, /etc/containerd, /var/lib/soci-deno",
+  (line) => BASES.map((path) => `${treeRoot(line.value("root"))}${path}`),
+);
+const installed: Part = { read: INSTALLED, write: INSTALLED };
+const PURGED = computed(
+  "the daemon's state, with --purge",
+  (line) =>
+    line.has("purge") ? [`${treeRoot(line.value("root"))}${DEFAULT_ROOT}`] : [],
+);
+const purged: Part = { read: PURGED, write: PURGED };
+
 const list = worker(store);
 const standalone = (line: Line) => line.has("standalone");
 
@@ -270,6 +290,25 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
     ]),
     env: ["SOCI_SNAPSHOTTER_CONFIG"],
   }),
+  install: worker(installed, {
+    read: computed(
+      "containerd, and where packages put units",
+      (line) => [
+        ...[...CONTAINERD_PROGRAMS, ...VENDOR_UNITS].map((path) =>
+          `${treeRoot(line.value("root"))}${path}`
+        ),
+        Deno.execPath(),
+      ],
+    ),
+    run: computed(
+      "containerd, for its version and to try its configuration",
+      (line) =>
+        CONTAINERD_PROGRAMS.map((path) =>
+          `${treeRoot(line.value("root"))}${path}`
+        ),
+    ),
+  }),
+  uninstall: worker(installed, purged, FFI),
   completion: worker(),
   licences: worker(), // its own files, which every Worker may read
   "mount-helper": { runs: "process", parts: [FFI] },

@@ -23,7 +23,9 @@ export interface Origin {
 }
 
 /** What the product and its bundle are made of. */
-const PRODUCT = ["main.ts", "cmd", "lib", "tools/binary", "deno.json"];
+const PRODUCT = [
+  ...["main.ts", "cmd", "lib", "packaging", "tools/binary", "deno.json"],
+];
 
 /**
  * The commit that is checked out. Not the time of the build: one tree gives one bundle. Outside of a repository

@@ -12,7 +12,7 @@ import { build, type Metafile, stop } from "esbuild";
 import { basename, isAbsolute, join } from "node:path";
 import { VERSION } from "../../cmd/version.ts";
 import { builtFrom, type Origin } from "./built_from.ts";
-import { licencesOf } from "./licences.ts";
+import { licencesOf, type Package, packagesOf } from "./licences.ts";
 import { launcher } from "./launcher.ts";
 import { ownFiles } from "./own_files.ts";
 import { stage } from "./staging.ts";
@@ -29,10 +29,20 @@ export interface Bundle {
   readonly version: string;
   /** Sum of all files. */
   readonly bytes: number;
+  /** What was bundled beside our own modules. */
+  readonly packages: readonly Package[];
+  /** Of the commit. */
+  readonly time: Date;
 }
 
 /** The file with the licences of what was bundled. */
 const LICENCES = "licences.txt";
+/** The files of `packaging/`, which `install` writes. */
+export const PACKAGED: readonly string[] = [
+  "config.toml",
+  "soci-snapshotter.service",
+  "soci-snapshotter.socket",
+];
 /** The script that starts the bundle. */
 const LAUNCHER = "soci-deno";
 
@@ -82,10 +92,17 @@ export async function bundle(folder: string): Promise<Bundle> {
       await write(basename(path), contents);
     }
     await write("deno.json", `${JSON.stringify(await configOfBundle())}\n`);
-    await write(LICENCES, await licencesOf(metafile, staging.path));
+    const packages = await packagesOf(metafile, staging.path);
+    await write(LICENCES, await licencesOf(packages, staging.path));
+    for (const name of PACKAGED) {
+      await write(name, await Deno.readFile(`${ROOT}packaging/${name}`));
+    }
     await write(LAUNCHER, launcher());
     await Deno.chmod(join(folder, LAUNCHER), 0o755);
-    return await look(folder, starts.map(entryName), origin);
+    return {
+      ...await look(folder, starts.map(entryName), origin),
+      packages,
+    };
   } finally {
     await stop();
   }
@@ -116,7 +133,7 @@ async function look(
   folder: string,
   starts: readonly string[],
   { text, time }: Origin,
-): Promise<Bundle> {
+): Promise<Omit<Bundle, "packages">> {
   const files = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
   const missing = starts.filter((name) => !files.includes(name));
   if (missing.length > 0) throw new Error(`not bundled: ${missing.join(", ")}`);
@@ -127,7 +144,7 @@ async function look(
     await Deno.utime(path, time, time); // the single binary holds it
   }
   const version = text === "" ? VERSION : `${VERSION} (${text})`;
-  return { folder, files, starts, bytes, version };
+  return { folder, files, starts, bytes, version, time };
 }
 
 function ignoreMissing(error: unknown): void {

@@ -9,7 +9,7 @@
  * @module
  */
 import { isAbsolute, join } from "node:path";
-import { type Bundle, bundle } from "./bundle.ts";
+import { type Bundle, bundle, PACKAGED } from "./bundle.ts";
 import { V8_FLAGS } from "./launcher.ts";
 import { ROOT } from "./starts.ts";
 import { type Tried, tryBinary } from "./trial.ts";
@@ -59,7 +59,9 @@ export async function compile(
         ...["--no-npm", "--no-prompt", "--unstable-worker-options"],
         ...await permissionsOfBinary(made.folder),
         `--v8-flags=${V8_FLAGS.join(",")}`,
-        ...[...workers, "licences.txt"].flatMap((name) => ["--include", name]),
+        ...[...workers, "licences.txt", ...PACKAGED].flatMap((name) => [
+          ...["--include", name],
+        ]),
         ...["--target", `${architecture}-unknown-linux-gnu`],
         // Always the same name: Deno writes it into the binary.
         ...["--output", join(work, "soci-deno"), start],

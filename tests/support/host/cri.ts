@@ -36,7 +36,7 @@ export class CriClient implements Disposable {
   readonly #folder: string;
   #runs = 0;
 
-  constructor(containerd: Containerd) {
+  constructor(containerd: Pick<Containerd, "address" | "folder">) {
     this.#channel = new RpcChannel({ socketPath: containerd.address });
     this.#folder = containerd.folder;
   }
