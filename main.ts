@@ -41,6 +41,7 @@ function isCalled(name: string): boolean {
 export async function main(args: readonly string[]): Promise<number> {
   const { soci, "soci-deno": self } = PERSONAS;
   if (args[0] === "soci") return await run(soci, [], args.slice(1), []);
+  if (args[0] === SOCI_DAEMON) return await runAsDaemon(args.slice(1));
   if (isCalled(SOCI_DAEMON)) return await runAsDaemon(args);
   return await run(isCalled("soci") ? soci : self, [], args, []);
 }

@@ -15,6 +15,8 @@ export function launcher(): string {
   return `#!/bin/sh
 # Starts soci-deno from this folder. DENO names another Deno than the one on the path.
 here=$(dirname "$(readlink -f "$0")")
+# A link of the existing tools' names acts as they do.
+case \${0##*/} in soci | soci-snapshotter-grpc) set -- "\${0##*/}" "$@" ;; esac
 exec "\${DENO:-deno}" run --no-check --no-prompt --quiet --no-remote --unstable-worker-options \\
   --config "$here/deno.json" --v8-flags=${V8_FLAGS.join(",")} -P=binary \\
   "$here/main.js" "$@"
