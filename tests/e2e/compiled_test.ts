@@ -10,7 +10,7 @@ const missing = await testRuntime().then(
 
 testUnless(missing, {
   name:
-    "one compiled file, with neither checkout nor caches beside it, starts a container lazily and hands over to another",
+    "one compiled file, with neither checkout nor caches beside it, starts a container lazily and hands over to another, after its file was replaced, too",
   fn: async () => {
     const { code, stdout, stderr } = await tryRun(Deno.execPath(), [
       ...["run", "-A", "--no-check", "tests/tasks/compiled.ts", "short"],
@@ -18,5 +18,6 @@ testUnless(missing, {
     assert.equal(code, 0, `${stdout}\n${stderr}`);
     assert.match(stdout, /lazy: ok/);
     assert.match(stdout, /restart: ok/);
+    assert.match(stdout, /upgrade: ok/);
   },
 });

