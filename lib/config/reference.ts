@@ -10,11 +10,11 @@ const HEAD = `# Configuration
 in any case. Zero, an empty text and absence mean the default. A wrong value
 stops the start; a key that is unknown or has no effect is a warning.
 
-\`\`\`
-soci-deno config check      # all that is wrong or has no effect, with lines
-soci-deno config dump       # what the daemon would run with
-soci-deno config default    # what an empty file means
-soci-deno config reference  # this page
+\`\`\`console
+# soci-deno config check      # all that is wrong or has no effect, with lines
+# soci-deno config dump       # what the daemon would run with
+$ soci-deno config default    # what an empty file means
+$ soci-deno config reference  # this page
 \`\`\`
 
 The file is read at the start.

@@ -1,40 +1,58 @@
 import assert from "node:assert/strict";
-import { docFindings } from "../../../tools/house/docs.ts";
-import { readModule } from "../../../tools/house/mod.ts";
+import { dirname, join } from "node:path";
 
-const OUTPUT =
-  `error[missing-jsdoc]: exported symbol is missing JSDoc documentation
-  --> /r/lib/host/os/errno.ts:19:12
-   |
-19 |   readonly sizeBytes: number;
-   |            ^
+const ROOT = new URL("../../../", import.meta.url).pathname;
+const PAGES = [
+  ...["README.md", "CONTRIBUTING.md", "CHANGELOG.md"],
+  ...[...Deno.readDirSync(`${ROOT}docs`)].map(({ name }) => `docs/${name}`)
+    .filter((name) => name.endsWith(".md")),
+];
 
-error[private-type-ref]: public type 'open' references private type 'Row'
-  --> /r/lib/a.ts:3:1
-   |
- 3 | export function open(): Row {
-   | ^
-   = hint: make the referenced type public or remove the reference
+const textOf = (page: string) =>
+  Deno.readTextFileSync(`${ROOT}${page}`).replace(/^( *)```[^]*?^\1```$/gm, "");
 
-error[private-type-ref]: public type 'send' references private type 'Message'
-  --> /r/lib/a.ts:4:1
-
-error[missing-jsdoc]: exported symbol is missing JSDoc documentation
-  --> /home/.cache/npm/x.d.ts:558:5
-
-error: Found 4 documentation lint errors.
-`;
-
-Deno.test("what deno doc finds in the repository is told, and a package's types are public", () => {
-  const module = readModule(
-    "lib/a.ts",
-    `import type { Message } from "@bufbuild/protobuf";
-    import type { Row } from "./row.ts";`,
+/** The anchors of a page's headings, as code hosts make them. */
+function anchorsOf(page: string): Set<string> {
+  return new Set(
+    [...textOf(page).matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+      title!.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "")
+        .replaceAll(" ", "-")
+    ),
   );
-  assert.deepEqual(docFindings(OUTPUT, "/r/", [module]), [
-    "lib/host/os/errno.ts:19: exported symbol is missing JSDoc documentation",
-    "lib/a.ts:3: public type 'open' references private type 'Row'",
-  ]);
-  assert.equal(docFindings(OUTPUT, "/r/", []).length, 3);
-  assert.deepEqual(docFindings("Checked 3 files\n", "/r/", []), []);
+}
+
+/** Links of a page to files here: `[path, anchor]`. */
+function linksOf(page: string): readonly (readonly [string, string])[] {
+  const links = textOf(page).replace(/\s+/g, " ").matchAll(/\]\(([^)\s]+)\)/g);
+  return [...links].map(([, target]) => target!)
+    .filter((target) => !/^[a-z]+:/.test(target))
+    .map((target) => {
+      const [path = "", anchor = ""] = target.split("#");
+      return [path === "" ? page : join(dirname(page), path), anchor] as const;
+    });
+}
+
+Deno.test("links between the pages lead somewhere", () => {
+  for (const page of PAGES) {
+    for (const [path, anchor] of linksOf(page)) {
+      assert.ok(
+        Deno.statSync(`${ROOT}${path}`).isFile,
+        `${page} links to ${path}`,
+      );
+      if (anchor === "" || !path.endsWith(".md")) continue;
+      assert.ok(
+        anchorsOf(path).has(anchor),
+        `${page} links to ${path}#${anchor}, which has ${
+          [...anchorsOf(path)].join(" ")
+        }`,
+      );
+    }
+  }
+});
+
+Deno.test("the README links to every page of the docs", () => {
+  const linked = linksOf("README.md").map(([path]) => path);
+  for (const page of PAGES.filter((one) => one.startsWith("docs/"))) {
+    assert.ok(linked.includes(page), `README.md does not link to ${page}`);
+  }
 });
