@@ -14,6 +14,7 @@ import {
   KINDS,
   type Line,
 } from "./grants.ts";
+import { spareLoopback } from "./loopback.ts";
 import { readLine } from "./line.ts";
 import { OWN_FILES } from "./own_files.ts";
 import { serveThreads } from "../lib/host/threads/mod.ts";
@@ -37,6 +38,10 @@ export interface Outcome {
 /** Runs a command. @returns its exit code */
 export async function launch(call: Call): Promise<number> {
   const needs = PERMISSIONS[call.words.join(" ")]!;
+  const mayProxy = needs.parts.some(({ env }) =>
+    Array.isArray(env) && env.includes("NO_PROXY")
+  );
+  if (mayProxy) spareLoopback();
   if (needs.runs === "process") {
     const kinds = needs.parts.flatMap((part) => Object.keys(part));
     giveUpAllBut(kinds as Kind[]);

@@ -32,6 +32,8 @@ export interface DiscoveryOptions {
    * Default 30 000.
    */
   readonly timeoutMs?: number;
+  /** Layers of all images that are opened at a time. Default: any number. */
+  readonly maxOpening?: number;
   /** Layers whose blob is smaller are downloaded whole although they have ztocs, bytes. Default 0: none. */
   readonly minLayerBytes?: number;
 }

@@ -62,6 +62,8 @@ export class ImageService {
   /** One for each repository, so that one that gives nothing holds up no other. */
   readonly #opening = new KeyedSemaphores(ZTOC_BYTES_AT_ONCE);
   readonly #large = new FairSemaphore(ZTOC_BYTES_AT_ONCE);
+  /** Layers of all images that are opened at a time. */
+  readonly #atOnce: FairSemaphore;
   readonly #images: IndexedImages;
   readonly #ztocs: ZtocFetcher;
   readonly #late = new LateZtocs();
@@ -88,6 +90,7 @@ export class ImageService {
     replay: ReplayOptions = NO_REPLAY,
   ) {
     this.#images = new IndexedImages(client, discovery);
+    this.#atOnce = new FairSemaphore(discovery.maxOpening ?? Infinity);
     this.#ztocs = new ZtocFetcher(client);
     this.blobs = new RegistryBlobs(client, `${store.root}/ingest`);
     this.claimants = new Claimants(client, store.root);
@@ -150,7 +153,11 @@ export class ImageService {
     claimant: Claimant,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
-    const opened = await this.#openLayer(image, layer, claimant, signal)
+    const opened = await this.#atOnce.run(
+      nameOf(image.reference),
+      1,
+      () => this.#openLayer(image, layer, claimant, signal),
+    )
       .catch((error) => {
         this.replays.lost(image, layer);
         throw error;

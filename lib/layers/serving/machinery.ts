@@ -46,6 +46,10 @@ export interface MachineryOptions {
    * limit.
    */
   readonly backgroundBytesPerSecond?: number;
+  /** The least time between two spans of the background, ms. Default, or 0: none. */
+  readonly backgroundPeriodMs?: number;
+  /** How often a span with a wrong digest is fetched again: see `LayerReaderOptions`. Default 3. */
+  readonly digestRetries?: number;
   /** Whether tar headers are compared with the ztoc as they arrive. Default: `checked`. */
   readonly headers?: "checked" | "trusted";
   /** The most memory that opening a layer may take, bytes. Default 1 GiB. */
@@ -87,6 +91,7 @@ export interface CacheFigures {
 export class Machinery implements Disposable {
   readonly bootId = bootId();
   readonly readWaitMs: number;
+  readonly digestRetries: number;
   readonly headers: "checked" | "trusted";
   /**
    * Which trees on disk may be used. In mounts that were taken over, the kernel uses their inode
@@ -130,8 +135,10 @@ export class Machinery implements Disposable {
     options: MachineryOptions,
   ) {
     const { maxCacheBytes = 0, backgroundBytesPerSecond = 0 } = options;
+    const { backgroundPeriodMs = 0 } = options;
     const { slots } = given;
     this.readWaitMs = options.readWaitMs ?? DEFAULT_READ_WAIT_MS;
+    this.digestRetries = options.digestRetries ?? 3;
     this.headers = options.headers ?? "checked";
     this.trees = given.mounts === "taken" ? "any" : "current";
     this.layersDirectory = layersDirectory;
@@ -155,6 +162,7 @@ export class Machinery implements Disposable {
     this.cache = new SpanCache({ maxBytes: maxCacheBytes, idle: this.idle });
     this.scheduler = new SpanScheduler({
       backgroundBytesPerSecond,
+      backgroundPeriodMs,
       maxHeldBytes: this.pool.capacity * HELD_BYTES_PER_WORKER,
     });
   }

@@ -119,6 +119,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       dataFd: folder.dataFd,
       ...{ sources, scheduler, pool, uncached, maxReadAheadBytes },
       headers: folder.headers,
+      digestRetries: machinery.digestRetries,
       onFetched: machinery.countFetched,
       onPresent: this.#onPresent,
       mayBePacked: wanted.pack !== "",

@@ -139,7 +139,9 @@ export class SpanArrivals {
     const { span } = pending;
     const told = RETRIED.get(kind);
     const error = this.#spans.error(kind, span, detail);
-    const retries = SPAN_RETRIES + this.#options.sources.count - 1;
+    const { digestRetries = SPAN_RETRIES, sources } = this.#options;
+    const retries = sources.count - 1 +
+      (kind === "digest" ? digestRetries : SPAN_RETRIES);
     if (told === undefined || pending.refusals++ >= retries) throw error;
     const { layerDigest: layer, offset } = error;
     const attempt = pending.refusals;

@@ -48,6 +48,7 @@
  * and life (`serving` owns both).
  * @module
  */
+export type { BackgroundLimits } from "./background_rate.ts";
 export { LayerReader } from "./reader.ts";
 export type {
   LayerRanges,

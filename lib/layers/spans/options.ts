@@ -40,6 +40,11 @@ export interface LayerReaderOptions {
    * evict its own spans.
    */
   readonly maxReadAheadBytes?: number;
+  /**
+   * How often a span is fetched again from a source that gave other bytes; each source is asked once in any case.
+   * Default 3.
+   */
+  readonly digestRetries?: number;
   /** Called with the compressed bytes of each range fetched. */
   readonly onFetched?: (bytes: number, cls: SpanClass) => void;
   /** Called when a span's bytes are in the data file. */

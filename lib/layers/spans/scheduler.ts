@@ -1,4 +1,5 @@
 import { isBefore, SPAN_CLASSES, type SpanClass } from "./classes.ts";
+import { type BackgroundLimits, BackgroundRate } from "./background_rate.ts";
 import { coalesce } from "./coalesce.ts";
 import { HeldBytes } from "./held_bytes.ts";
 import { Host } from "./host.ts";
@@ -34,9 +35,7 @@ const QUIET_MS = 30;
 const LOOK_MS = 250;
 
 /** How a scheduler behaves. */
-export interface SchedulerOptions {
-  /** The most compressed bytes per second for the background. Default: no limit. */
-  readonly backgroundBytesPerSecond?: number;
+export interface SchedulerOptions extends BackgroundLimits {
   /**
    * The most compressed bytes of one host that are in flight or wait to be inflated. They are in
    * memory, and for a moment twice. All hosts together may have 1.5 times as much, in fair shares.
@@ -67,9 +66,7 @@ export interface SchedulerOptions {
 export class SpanScheduler {
   readonly #hosts = new Map<string, Host>();
   readonly #held: HeldBytes;
-  readonly #backgroundBytesPerMs: number;
-  /** When the background's rate limit allows the next request. */
-  #nextBackgroundMs = 0;
+  readonly #background: BackgroundRate;
   #paused = false;
   /** Hosts to schedule after this turn of the event loop. */
   readonly #soon = new Set<Host>();
@@ -79,8 +76,7 @@ export class SpanScheduler {
   #looking: ReturnType<typeof setInterval> | undefined;
   /** Starts idle; see `add`. */
   constructor(options: SchedulerOptions = {}) {
-    const { backgroundBytesPerSecond: rate } = options;
-    this.#backgroundBytesPerMs = (rate || Infinity) / 1000;
+    this.#background = new BackgroundRate(options);
     const maxBytes = options.maxHeldBytes ?? Infinity;
     this.#held = new HeldBytes(maxBytes, () => this.#startAllSoon());
   }
@@ -165,7 +161,7 @@ export class SpanScheduler {
     return Math.min(
       MAX_REQUEST_BYTES,
       rate === 0 ? FIRST_BACKGROUND_BYTES : rate * BACKGROUND_REQUEST_MS,
-      this.#backgroundBytesPerMs * BACKGROUND_REQUEST_MS,
+      this.#background.maxRequestBytes,
     );
   }
 
@@ -267,7 +263,7 @@ export class SpanScheduler {
     if (host.requestCount >= BACKGROUND_REQUESTS) return false;
     const fromMs = Math.max(
       host.busyUntilMs + QUIET_MS,
-      this.#nextBackgroundMs,
+      this.#background.nextMs,
     );
     const waitMs = fromMs - performance.now();
     if (waitMs <= 0) return true;
@@ -316,9 +312,7 @@ export class SpanScheduler {
     this.#looking ??= setInterval(() => this.#look(), LOOK_MS);
     Deno.unrefTimer(this.#looking);
     if (cls === "background") {
-      this.#nextBackgroundMs =
-        Math.max(this.#nextBackgroundMs, performance.now()) +
-        sizeBytes / this.#backgroundBytesPerMs;
+      this.#background.sent(sizeBytes, spans.length, performance.now());
     }
     layer.fetch(request, (count) => this.#received(host, request, count)).then(
       () => this.#ended(host, request, null),
@@ -348,8 +342,10 @@ export class SpanScheduler {
     const { reason } = request.abort.signal;
     const preempted = error !== null && reason instanceof Preempted;
     if (preempted && request.cls === "background") {
-      this.#nextBackgroundMs -= (request.sizeBytes - request.received) /
-        this.#backgroundBytesPerMs;
+      this.#background.cancelled(
+        request.sizeBytes - request.received,
+        restOf(request).length,
+      );
     }
     const wasWell = error === null || preempted || error instanceof NotYetHere;
     host.pace.end(wasWell ? "done" : "failed", now);

@@ -1,4 +1,4 @@
-import { isLoopback } from "./endpoint.ts";
+import { isLoopback } from "./loopback.ts";
 
 /**
  * Resolves an address that a registry gave. A registry behind a proxy that ends TLS often names

@@ -4,9 +4,10 @@ import { type Challenge, parseChallenges } from "./challenge.ts";
 import type { Credential, CredentialStore } from "./credentials.ts";
 import { CredentialError } from "./docker_credentials.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { isLoopback } from "./endpoint.ts";
+import { isLoopback } from "./loopback.ts";
 import { RegistryError } from "./errors.ts";
 import type { Http } from "./http.ts";
+import type { RegistryClientOptions } from "./options.ts";
 import { statusFailure } from "./status.ts";
 import { basic, fetchToken } from "./token.ts";
 
@@ -17,6 +18,12 @@ export type Scopes = readonly string[];
 interface Pass {
   readonly authorization: string;
   readonly expiresAt: number;
+}
+
+/** A credential that all repositories of a host use. */
+interface SharedCredential {
+  readonly credential: Credential | null;
+  readonly untilMs: number;
 }
 
 /** The most passes kept; the oldest is evicted first. */
@@ -33,10 +40,14 @@ export class Authenticator {
   readonly #challenges = new Map<string, readonly Challenge[]>();
   readonly #passes = new Map<string, Pass>();
   readonly #asking = new Map<string, Promise<Pass>>();
+  /** What the store said for a host, where its repositories share it. */
+  readonly #shared = new Map<string, SharedCredential>();
 
   constructor(
     private readonly http: Http,
     private readonly credentials: CredentialStore,
+    /** Read with each login: a configuration may be reloaded. */
+    private readonly options: Pick<RegistryClientOptions, "logins"> = {},
   ) {}
 
   /** The header a request starts with; null if the registry has asked for none so far. */
@@ -78,6 +89,10 @@ export class Authenticator {
       if (pass.authorization !== refused) return pass.authorization;
       this.#passes.delete(key);
     }
+    if (refused !== null) {
+      this.#shared.delete(to.host);
+      this.credentials.refused?.(to.host, to.repository);
+    }
     const told = header === null ? [] : parseChallenges(header);
     const challenges = told.length > 0
       ? told
@@ -97,7 +112,10 @@ export class Authenticator {
     let asking = this.#asking.get(key);
     if (asking === undefined) {
       // Shared by several callers, so no single caller's abort ends it; the timeouts do.
-      asking = this.#find(to, scopes, challenges).then((pass) => {
+      asking = this.#find(to, scopes, challenges).then((found) => {
+        const { ttlMs = Infinity } = this.options.logins ?? {};
+        const expiresAt = Math.min(found.expiresAt, Date.now() + ttlMs);
+        const pass = { ...found, expiresAt };
         const oldest = this.#passes.keys().next();
         if (this.#passes.size >= MAX_PASSES && !oldest.done) {
           this.#passes.delete(oldest.value);
@@ -130,14 +148,33 @@ export class Authenticator {
       throw unauthorized(to, "it asks for a kind of login that is not known");
     }
     if (credential?.kind !== "password") {
-      throw unauthorized(to, "it asks for a login and none is known for it");
+      throw unauthorized(
+        to,
+        this.#advised("it asks for a login and none is known for it"),
+      );
     }
     return lasting(basic(credential));
   }
 
+  #advised(detail: string): string {
+    const advice = this.credentials.missing?.() ?? null;
+    return advice === null ? detail : `${detail}; ${advice}`;
+  }
+
   async #credential(to: Endpoint): Promise<Credential | null> {
+    const { shared = false, ttlMs = Infinity } = this.options.logins ?? {};
+    const known = shared ? this.#shared.get(to.host) : undefined;
+    if (known !== undefined && Date.now() < known.untilMs) {
+      return known.credential;
+    }
     try {
-      return await this.credentials.get(to.host, to.repository);
+      const credential = await this.credentials.get(to.host, to.repository);
+      if (shared) {
+        if (this.#shared.size >= MAX_PASSES) this.#shared.clear();
+        const untilMs = Date.now() + ttlMs;
+        this.#shared.set(to.host, { credential, untilMs });
+      }
+      return credential;
     } catch (cause) {
       if (!(cause instanceof CredentialError)) throw cause;
       throw unauthorized(to, cause.message);
@@ -200,7 +237,7 @@ export class Authenticator {
     throw unauthorized(
       to,
       credential === null
-        ? "its token server gives nothing to anonymous users"
+        ? this.#advised("its token server gives nothing to anonymous users")
         : "its token server refused the login",
       answer.status,
     );

@@ -61,6 +61,7 @@ async function openRest(
     accept: [200, 203, 206],
     doing: `reading blob ${brief(digest)}`,
     rememberRedirect: true,
+    isStream: true,
     signal,
   }).catch((error) => {
     noteWhole(context, endpoint, digest, "refused");
@@ -104,6 +105,7 @@ async function openRange(
       accept: [200, 203, 206, 416],
       doing: `reading blob ${brief(digest)} from byte ${start} on`,
       rememberRedirect: true,
+      isStream: true,
       signal,
     });
   } catch (error) {

@@ -2,6 +2,8 @@ import { decoded, transferEncoding } from "./encoding.ts";
 
 /** The most of a body that is read at once. */
 const PIECE_BYTES = 128 * 1024;
+/** Longer ones would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Thrown inside this folder when a body has more bytes than allowed. */
 export class BodyTooLarge extends Error {
@@ -24,9 +26,17 @@ export class Watchdog implements Disposable {
   #limitMs: number;
   #paused = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #total: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(limitMs: number, outer?: AbortSignal) {
+  /** @param totalMs the longest that all of it may take. Default: any time. */
+  constructor(limitMs: number, outer?: AbortSignal, totalMs = Infinity) {
     this.#limitMs = limitMs;
+    if (totalMs <= MAX_TIMER_MS) {
+      this.#total = setTimeout(
+        () => this.end(`it was not over within ${totalMs} ms`),
+        totalMs,
+      );
+    }
     this.#signal = outer === undefined
       ? this.#controller.signal
       : AbortSignal.any([this.#controller.signal, outer]);
@@ -59,14 +69,18 @@ export class Watchdog implements Disposable {
       if (this.#paused) return;
       const left = this.#last + this.#limitMs - performance.now();
       if (left > 1) return this.#arm(left);
-      this.#controller.abort(
-        new IdleTimeout(`nothing came for ${this.#limitMs} ms`),
-      );
+      this.end(`nothing came for ${this.#limitMs} ms`);
     }, waitMs);
+  }
+
+  /** Aborts now. @param why for the error. */
+  end(why: string): void {
+    this.#controller.abort(new IdleTimeout(why));
   }
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#total);
   }
 }
 

@@ -49,8 +49,13 @@ const MIRROR_RETRIES = 1;
 export function makeContext(options: RegistryClientOptions): Context {
   return {
     options,
-    policy: retryPolicy(options.retry),
-    rangePolicy: retryPolicy(options.rangeRetry ?? options.retry),
+    // Read with each operation: a configuration may be reloaded.
+    get policy() {
+      return retryPolicy(options.retry);
+    },
+    get rangePolicy() {
+      return retryPolicy(options.rangeRetry ?? options.retry);
+    },
     transport: new Transport(options),
     resting: remembered(REST_MS),
     withoutReferrersApi: remembered(LACK_MS),

@@ -1,4 +1,5 @@
 import { RegistryError } from "./errors.ts";
+import { isLoopback } from "./loopback.ts";
 import type {
   Capability,
   Mirror,
@@ -18,13 +19,6 @@ export interface Endpoint {
   readonly query: Readonly<Record<string, string>>;
   /** How requests are sent, if that is configured. */
   readonly place?: PlaceOptions;
-}
-
-/** Whether a host name or address is the loopback's. */
-export function isLoopback(host: string): boolean {
-  const name = host.replace(/:\d+$/, "").toLowerCase();
-  return name === "localhost" || name === "[::1]" || name === "::1" ||
-    name.endsWith(".localhost") || /^127(?:\.\d{1,3}){3}$/.test(name);
 }
 
 type Place = Pick<Reference, "host" | "repository">;

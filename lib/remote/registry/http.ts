@@ -1,6 +1,7 @@
 import { logger, redactUrl } from "../../telemetry/mod.ts";
 import { forbiddenLead, givenAddress } from "./addresses.ts";
 import { Answer, discard, IdleTimeout, Watchdog } from "./body.ts";
+import { Dials } from "./dials.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
 import type { RegistryClientOptions } from "./options.ts";
@@ -29,6 +30,8 @@ export interface HttpRequest {
    * for one server. A blob's bytes are not secret.
    */
   readonly redirectedWrites?: "followed";
+  /** The answer is a whole blob, which may take any time as long as more of it comes. */
+  readonly isStream?: boolean;
 }
 
 const log = logger("registry");
@@ -48,16 +51,15 @@ export class Http implements Disposable {
   readonly #senders = new Map<string, Sender>();
   readonly #userAgent: string;
   readonly #logged: boolean;
-  readonly #headersMs: number;
-  readonly #idleMs: number;
+  readonly #options: RegistryClientOptions;
+  readonly #dials = new Dials();
 
   constructor(options: RegistryClientOptions) {
     this.#fetch = options.fetch ?? fetch;
     this.#tls = options;
     this.#userAgent = options.userAgent ?? "soci-deno";
     this.#logged = options.logged ?? true;
-    this.#headersMs = options.timeouts?.headersMs ?? 15_000;
-    this.#idleMs = options.timeouts?.idleMs ?? 20_000;
+    this.#options = options;
   }
 
   /**
@@ -95,8 +97,17 @@ export class Http implements Disposable {
     const sendMs = body instanceof Uint8Array
       ? body.length / MIN_UPLOAD_BYTES_PER_MS
       : 0;
-    const watchdog = new Watchdog(this.#headersMs + sendMs, signal);
-    const touch = () => watchdog.touch(this.#idleMs + this.#headersMs);
+    // Read with each request: a configuration may be reloaded.
+    const { headersMs = 15_000, idleMs = 20_000, ...limits } =
+      this.#options.timeouts ?? {};
+    const { dialMs, requestMs } = { ...limits, ...ownLimits(to) };
+    const watchdog = new Watchdog(
+      headersMs + sendMs,
+      signal,
+      request.isStream ? Infinity : requestMs,
+    );
+    const touch = () => watchdog.touch(idleMs + headersMs);
+    using dial = this.#dials.begin(url, dialMs, (why) => watchdog.end(why));
     try {
       const response = await this.#sender(to, url).fetch(url, {
         method: request.method,
@@ -106,7 +117,8 @@ export class Http implements Disposable {
         ...(body !== undefined &&
           { body: typeof body === "function" ? body(touch) : body }),
       });
-      watchdog.touch(this.#idleMs);
+      dial.answered();
+      watchdog.touch(idleMs);
       if (this.#logged) {
         log.debug("request", {
           method: request.method,
@@ -152,6 +164,17 @@ export class Http implements Disposable {
   [Symbol.dispose](): void {
     for (const sender of this.#senders.values()) sender[Symbol.dispose]();
   }
+}
+
+/** What a place says of its times. */
+function ownLimits(
+  { place }: Endpoint,
+): { dialMs?: number; requestMs?: number } {
+  const { dialMs, requestMs } = place ?? {};
+  return {
+    ...(dialMs !== undefined && { dialMs }),
+    ...(requestMs !== undefined && { requestMs }),
+  };
 }
 
 function protocolError(

@@ -1,8 +1,8 @@
 import type { CredentialStore } from "./credentials.ts";
 import type { TlsOptions } from "./tls.ts";
 
-/** What a place can do: give content by digest, resolve tags, accept pushes. */
-export type Capability = "pull" | "resolve" | "push";
+/** What a place can do: give content by digest, resolve tags, accept pushes, list what refers to an image. */
+export type Capability = "pull" | "resolve" | "push" | "referrers";
 
 /** How requests to one place are sent. */
 export interface PlaceOptions {
@@ -15,13 +15,17 @@ export interface PlaceOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** The address is complete: `/v2` is not added to it. */
   readonly overridePath?: boolean;
+  /** In place of the client's `timeouts.dialMs`. */
+  readonly dialMs?: number;
+  /** In place of the client's `timeouts.requestMs`; Infinity: none. */
+  readonly requestMs?: number;
 }
 
 /** Another place that serves the blobs and manifests of a registry. */
 export interface Mirror extends PlaceOptions {
   /** `https://mirror.example`, or with a path, which goes before `/v2/`. */
   readonly url: string;
-  /** Default: pull and resolve. A mirror with `push` gets pushes in place of the registry. */
+  /** Default: pull, resolve and referrers. A mirror with `push` gets pushes in place of the registry. */
   readonly capabilities?: readonly Capability[];
 }
 
@@ -45,10 +49,32 @@ export interface RetryOptions {
 
 /** Timeouts for a silent registry, in milliseconds. */
 export interface TimeoutOptions {
+  /**
+   * Until a host takes a connection. Default, or Infinity: connecting counts in `headersMs` alone.
+   */
+  readonly dialMs?: number;
   /** From sending a request to its answer's headers. Default 15 000. */
   readonly headersMs?: number;
+  /**
+   * A whole request with its body, but for streams of whole blobs, which end when nothing more comes. Default:
+   * none.
+   */
+  readonly requestMs?: number;
+  /** One range of a blob with all its tries. Default: none. */
+  readonly rangeMs?: number;
   /** Between two pieces of a body, either way. Default 20 000. */
   readonly idleMs?: number;
+}
+
+/** How long logins are used. */
+export interface LoginOptions {
+  /** After so long a registry is logged in at anew with what the store has by then, ms. Default: Infinity. */
+  readonly ttlMs?: number;
+  /**
+   * true: all repositories of a host use what the store said for one of them, until `ttlMs` is over or it is
+   * refused. Default: the store is asked at every login.
+   */
+  readonly shared?: boolean;
 }
 
 /** How a {@link RegistryClient} behaves. */
@@ -80,6 +106,8 @@ export interface RegistryClientOptions {
   readonly retry?: RetryOptions;
   /** The same of requests for ranges of blobs. Default: as `retry`. */
   readonly rangeRetry?: RetryOptions;
+  /** How long logins are used. */
+  readonly logins?: LoginOptions;
   /** Timeouts for a silent registry. */
   readonly timeouts?: TimeoutOptions;
   /** Default: the global `fetch`. */

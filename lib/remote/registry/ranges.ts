@@ -28,6 +28,7 @@ const MIN_PIECE_BYTES = 64 * 1024;
 const MAY_PASS = new Set([400, 401, 403]);
 /** How often a refused range is tried. */
 const REFUSED_TRIES = 3;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 interface Range {
   readonly digest: Digest;
@@ -175,6 +176,28 @@ function isWhole(
     (end - start < size && Number(length) === size);
 }
 
+/** Ends a range that takes too long, however often it was tried. */
+function rangeLimit(
+  { options }: Context,
+  { host, repository }: Pick<Reference, "host" | "repository">,
+  signal: AbortSignal | undefined,
+): Disposable & { readonly signal: AbortSignal | undefined } {
+  const { rangeMs = Infinity } = options.timeouts ?? {};
+  if (rangeMs > MAX_TIMER_MS) return { signal, [Symbol.dispose]() {} };
+  const late = new AbortController();
+  const timer = setTimeout(() => {
+    const detail = `a range did not come within ${rangeMs} ms`;
+    const kind = "unavailable";
+    late.abort(new RegistryError({ kind, host, repository, detail }));
+  }, rangeMs);
+  return {
+    signal: signal === undefined
+      ? late.signal
+      : AbortSignal.any([signal, late.signal]),
+    [Symbol.dispose]: () => clearTimeout(timer),
+  };
+}
+
 /**
  * Fills `into` with a range of a blob. Resumes after a broken connection.
  * @throws RegistryError; of kind `range` if the registry and its mirrors give no ranges. That is
@@ -200,6 +223,8 @@ export async function readRange(
   }
   if (into.length === 0) return;
   const patient = { ...context, policy: context.rangePolicy };
+  using limit = rangeLimit(context, reference, signal);
+  signal = limit.signal;
   await reading(patient, reference, async (endpoint, policy) => {
     let filled = 0;
     let tries = 0;

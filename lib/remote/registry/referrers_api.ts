@@ -71,6 +71,7 @@ export async function askApi(
         // A proxy may not know what its origin lists.
         throw registryError(endpoint, "not-found", "there are no referrers");
       },
+      "referrers",
     );
     return { kind: "listed", items };
   } catch (cause) {

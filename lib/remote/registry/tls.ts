@@ -1,3 +1,5 @@
+import { connectThrough, proxyOf } from "./proxy.ts";
+
 /** Whom to trust on a TLS connection, and who we are. */
 export interface TlsOptions {
   /** PEM certificates to trust in addition to the system's. */
@@ -51,12 +53,19 @@ function unverifiedFetch(
       import("node:stream"),
     ]);
     init.signal?.throwIfAborted();
+    const proxy = proxyOf(url);
+    const socket = proxy === null
+      ? null
+      : await connectThrough(proxy, url, init.signal);
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
     const request = https.request(url, {
       method: init.method ?? "GET",
       headers: Object.fromEntries(new Headers(init.headers)),
       rejectUnauthorized: false,
+      // Without authorities of its own it would ask for the system's, to compare nothing with them.
+      ca: [],
       ...clientCert,
+      ...(socket !== null && { socket, agent: false as const }),
     }, (answer) => {
       const status = answer.statusCode ?? 502;
       const headers = new Headers();

@@ -33,6 +33,7 @@ export class Transport implements Disposable {
     this.#authenticator = new Authenticator(
       this.#http,
       options.credentials ?? anonymous(),
+      options,
     );
   }
 

@@ -232,6 +232,33 @@ Deno.test("the background waits while it is paused, and fetches no faster than i
   scheduler[Symbol.dispose]();
 });
 
+Deno.test("with a period the background fetches one span in that time, readers do not wait for it", async () => {
+  const layer = noiseLayer(8);
+  using scheduler = new SpanScheduler({ backgroundPeriodMs: 40 });
+  await using served = serve(layer, { workers: 2, scheduler });
+  const { reader, source } = served;
+  const count = spanTable(layer.ztoc).count;
+  const started = performance.now();
+  const filled = reader.fill(soon());
+  await demand(reader, count - 1);
+  await filled;
+  const ranges = rangesOf(layer, source.fetches);
+  assert.ok(ranges.every(([first, last]) => first === last));
+  // One was a reader's, and the first waits for nothing.
+  assert.ok(performance.now() - started >= 40 * (count - 2));
+});
+
+Deno.test("a span with a wrong digest is fetched again as often as it may be", async () => {
+  const layer = noiseLayer(3);
+  for (const digestRetries of [0, 2]) {
+    await using served = serve(layer, { more: { digestRetries } });
+    served.source.blob[spanTable(layer.ztoc).compressedStart(1) + 20]! ^= 1;
+    await assert.rejects(demand(served.reader, 1), /digest/);
+    served.source.blob[spanTable(layer.ztoc).compressedStart(1) + 20]! ^= 1;
+    assert.equal(served.source.fetches.length, digestRetries + 1);
+  }
+});
+
 Deno.test("filling ends at once when its layer goes, and fills other layers on", async () => {
   const layer = noiseLayer(40);
   using pool = new InflatePool({ size: 2 });
