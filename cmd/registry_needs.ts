@@ -23,11 +23,16 @@ export const CERTIFICATES: Computed = {
     ["tlscacert", "tlscert", "tlskey"].flatMap((flag) => line.values(flag)),
 };
 
-/** The folder of `--hosts-dir`, and the files elsewhere that its files name. */
+/** Where hosts are described when nothing else is said: where containerd and Docker look. */
+export const DEFAULT_HOSTS_DIRS = "/etc/containerd/certs.d:/etc/docker/certs.d";
+
+/** The folders of `--hosts-dir`, and the files elsewhere that their files name. */
 export const hostFiles: Computed = {
-  says: "--hosts-dir, and what its files name",
+  says: `--hosts-dir (${DEFAULT_HOSTS_DIRS}), and what its files name`,
   of: (line) =>
-    line.values("hosts-dir").flatMap((folder) => [folder, ...namedIn(folder)]),
+    (line.value("hosts-dir") ?? DEFAULT_HOSTS_DIRS).split(":")
+      .filter((folder) => folder !== "")
+      .flatMap((folder) => [folder, ...namedIn(folder)]),
 };
 
 function dockerConfig({ env }: Line): string {

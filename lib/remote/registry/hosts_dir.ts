@@ -1,199 +1,122 @@
-import { parse, TomlError } from "smol-toml";
-import { namesIn, readTextIfThere } from "../../host/files/mod.ts";
-import { isLoopback } from "./endpoint.ts";
-import type { Capability, HostOptions, Mirror } from "./options.ts";
+/** Folders of registry hosts, as containerd reads them (its docs/hosts.md). @module */
+import { namesIn, readTextIfThere, statIfThere } from "../../host/files/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
+import { HostsDirError, parseHosts, type ReadFile } from "./hosts_toml.ts";
+import type { HostOptions } from "./options.ts";
 import type { TlsOptions } from "./tls.ts";
+export { HostsDirError } from "./hosts_toml.ts";
 
-/** A hosts directory holds something that cannot be used. */
-export class HostsDirError extends Error {
-  static {
-    this.prototype.name = "HostsDirError";
-  }
+const log = logger("registry");
+/** How long what was read is believed without looking whether it has changed. */
+const FRESH_MS = 1_000;
+/** Hosts that are remembered. */
+const MAX_HOSTS = 1024;
+
+/** What the files said of a host, and which files that were. */
+interface KnownHost {
+  readonly options: HostOptions | undefined;
+  /** What was looked at, with its state then. */
+  readonly seen: ReadonlyMap<string, string>;
+  checkedMs: number;
 }
 
-type Table = Record<string, unknown>;
-
-const CAPABILITIES: readonly Capability[] = ["pull", "resolve", "push"];
-const KEYS = new Set([
-  "capabilities",
-  "ca",
-  "client",
-  "skip_verify",
-  "header",
-  "override_path",
-  "server",
-  "host",
-  "dial_timeout",
-]);
-
 /**
- * Reads a directory of registry hosts as containerd does (its docs/hosts.md):
- * `<folder>/<host>/hosts.toml`, or `_default`. If a host's folder holds only certificates (`*.crt`,
- * and pairs of `*.cert` and `*.key`), they are used as in Docker.
+ * Reads folders of registry hosts as containerd does: `<folder>/<host>_<port>_/hosts.toml`, `<folder>/<host>/hosts.toml`
+ * or `<folder>/_default/hosts.toml`. The first of these places that is there decides, in the first folder that has
+ * one. If it holds only certificates (`*.crt`, and pairs of `*.cert` and `*.key`), they are used as in Docker.
  *
- * The returned function reads a host's files once, when it is first called for that host.
+ * The returned function looks at the files again when they have changed. A change that cannot be used is told in the
+ * log, and what held before holds on.
+ * @param folders one or several, with `:` between them.
  * @throws HostsDirError (from the returned function) if a file cannot be used.
  */
 export function hostsDir(
-  folder: string,
+  folders: string,
 ): (host: string) => HostOptions | undefined {
-  const known = new Map<string, HostOptions | undefined>();
+  const known = new Map<string, KnownHost>();
+  const places = folders.split(":").filter((folder) => folder !== "");
   return (host) => {
-    if (!known.has(host)) known.set(host, readHost(folder, host));
-    return known.get(host);
+    const now = performance.now();
+    const before = known.get(host);
+    if (before !== undefined) {
+      if (now - before.checkedMs < FRESH_MS) return before.options;
+      before.checkedMs = now;
+      if (!hasChanged(before.seen)) return before.options;
+    }
+    if (known.size >= MAX_HOSTS) known.clear();
+    try {
+      const read = { ...readHost(places, host), checkedMs: now };
+      known.set(host, read);
+      return read.options;
+    } catch (error) {
+      if (before === undefined || !(error instanceof HostsDirError)) {
+        throw error;
+      }
+      log.warn(
+        "changed files of a host cannot be used, what held before holds on",
+        {
+          host,
+          error: error.message,
+        },
+      );
+      return before.options;
+    }
   };
 }
 
-function readHost(folder: string, host: string): HostOptions | undefined {
-  const names = [host, host.replace(/:(\d+)$/, "_$1_"), "_default"];
-  for (const name of names) {
-    const place = `${folder}/${name}`;
-    const toml = readTextIfThere(`${place}/hosts.toml`);
-    if (toml !== null) return parseHosts(toml, place);
-    if (name !== "_default") {
-      const tls = readCertificates(place);
-      if (tls !== null) return { mirrors: [], server: { tls } };
-    }
-  }
-  return undefined;
+/** What tells whether a file or folder is another one. */
+function stateOf(path: string): string {
+  const info = statIfThere(path);
+  return info === null
+    ? ""
+    : `${info.ino} ${info.size} ${info.mtime?.getTime()}`;
 }
 
-/** Parses the text of a `hosts.toml`. @param folder where its relative paths start. */
-export function parseHosts(toml: string, folder: string): HostOptions {
-  const file = `${folder}/hosts.toml`;
-  let root: Table;
-  try {
-    root = parse(toml);
-  } catch (cause) {
-    if (!(cause instanceof TomlError)) throw cause;
-    throw new HostsDirError(
-      `${file}:${cause.line}: ${cause.message.split("\n")[0]}`,
-      { cause },
-    );
-  }
-  const reader = new HostReader(file, folder);
-  const hosts = reader.table(root.host, "host");
-  const mirrors = Object.entries(hosts).map(([url, value]) =>
-    reader.mirror(url, reader.table(value, `host."${url}"`))
-  );
-  const server = root.server === undefined
-    ? undefined
-    : reader.url(root.server, "server");
-  const settings = reader.settings(root, "server");
-  return {
-    mirrors,
-    server: { ...settings, ...(server !== undefined && { url: server }) },
+function hasChanged(seen: ReadonlyMap<string, string>): boolean {
+  for (const [path, state] of seen) if (stateOf(path) !== state) return true;
+  return false;
+}
+
+function readHost(
+  folders: readonly string[],
+  host: string,
+): Pick<KnownHost, "options" | "seen"> {
+  const seen = new Map<string, string>();
+  const look = (path: string) => {
+    // Before it is read: a change in between is seen the next time.
+    const state = stateOf(path);
+    seen.set(path, state);
+    return state !== "";
   };
-}
-
-class HostReader {
-  constructor(private readonly file: string, private readonly folder: string) {}
-
-  fail(where: string, why: string): HostsDirError {
-    return new HostsDirError(`${this.file}: ${where} ${why}`);
-  }
-
-  table(value: unknown, where: string): Table {
-    if (value === undefined) return {};
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      throw this.fail(where, "is no table");
+  const readFile: ReadFile = (path) =>
+    look(path) ? readTextIfThere(path) : null;
+  const withPort = host.replace(/:(\d+)$/, "_$1_");
+  const names = new Set([withPort, host, "_default"]);
+  for (const folder of folders) {
+    for (const name of names) {
+      const place = `${folder}/${name}`;
+      if (!look(place)) continue;
+      const toml = readFile(`${place}/hosts.toml`);
+      if (toml !== null) {
+        return { options: parseHosts(toml, place, readFile), seen };
+      }
+      const tls = readCertificates(place, readFile);
+      const options = tls === null
+        ? undefined
+        : { mirrors: [], server: { tls } };
+      return { options, seen };
     }
-    return value as Table;
   }
-
-  /**
-   * containerd's rule for addresses without a scheme: HTTP for loopback hosts, HTTPS for others.
-   */
-  url(value: unknown, where: string): string {
-    if (typeof value !== "string") throw this.fail(where, "is no address");
-    const text = /^https?:\/\//.test(value)
-      ? value
-      : `${isLoopback(value.split("/")[0]!) ? "http" : "https"}://${value}`;
-    if (URL.parse(text) === null) throw this.fail(where, "is no address");
-    return text;
-  }
-
-  mirror(url: string, table: Table): Mirror {
-    const where = `host."${url}"`;
-    const unknown = Object.keys(table).find((key) => !KEYS.has(key));
-    if (unknown !== undefined) throw this.fail(where, `has no key ${unknown}`);
-    const said = table.capabilities ?? CAPABILITIES;
-    if (
-      !Array.isArray(said) ||
-      !said.every((one) => CAPABILITIES.includes(one as Capability))
-    ) {
-      throw this.fail(where, `capabilities are ${CAPABILITIES.join(", ")}`);
-    }
-    return {
-      url: this.url(url, where),
-      capabilities: said,
-      ...this.settings(table, where),
-    };
-  }
-
-  settings(table: Table, where: string): Omit<Mirror, "url" | "capabilities"> {
-    const caCerts = this.paths(table.ca, `${where} ca`).map((path) =>
-      this.read(path)
-    );
-    const clientCert = this.client(table.client, where);
-    const skipVerify = this.flag(table.skip_verify, `${where} skip_verify`);
-    const tls: TlsOptions = {
-      ...(caCerts.length > 0 && { caCerts }),
-      ...(clientCert !== null && { clientCert }),
-      ...(skipVerify && { skipVerify }),
-    };
-    const headers = Object.fromEntries(
-      Object.entries(this.table(table.header, `${where} header`))
-        .map(([name, value]) => [name, [value].flat().join(", ")]),
-    );
-    return {
-      ...(Object.keys(tls).length > 0 && { tls }),
-      ...(Object.keys(headers).length > 0 && { headers }),
-      ...(this.flag(table.override_path, `${where} override_path`) &&
-        { overridePath: true }),
-    };
-  }
-
-  flag(value: unknown, where: string): boolean {
-    if (value === undefined) return false;
-    if (typeof value !== "boolean") {
-      throw this.fail(where, "is no true or false");
-    }
-    return value;
-  }
-
-  paths(value: unknown, where: string): string[] {
-    const list = value === undefined ? [] : [value].flat();
-    if (!list.every((one) => typeof one === "string")) {
-      throw this.fail(where, "is no path");
-    }
-    return list as string[];
-  }
-
-  /** One file with certificate and key, or the first pair given. */
-  client(
-    value: unknown,
-    where: string,
-  ): { cert: string; key: string } | null {
-    if (value === undefined) return null;
-    const first = Array.isArray(value) ? value[0] : value;
-    const [cert, key = cert] = this.paths(first, `${where} client`);
-    if (cert === undefined) return null;
-    return { cert: this.read(cert), key: this.read(key!) };
-  }
-
-  read(path: string): string {
-    const whole = path.startsWith("/") ? path : `${this.folder}/${path}`;
-    const text = readTextIfThere(whole);
-    if (text === null) throw this.fail(path, "is not there");
-    return text;
-  }
+  return { options: undefined, seen };
 }
 
 /** Reads a folder of certificates by Docker's convention. */
-function readCertificates(folder: string): TlsOptions | null {
+function readCertificates(
+  folder: string,
+  readFile: ReadFile,
+): TlsOptions | null {
   const names = namesIn(folder).sort();
-  const read = (name: string) => Deno.readTextFileSync(`${folder}/${name}`);
+  const read = (name: string) => readFile(`${folder}/${name}`) ?? "";
   const caCerts = names.filter((name) => name.endsWith(".crt")).map(read);
   const cert = names.find((name) =>
     name.endsWith(".cert") && names.includes(name.replace(/cert$/, "key"))

@@ -3,7 +3,11 @@ import {
   hostsDir,
   HostsDirError,
 } from "../../../../lib/remote/registry/mod.ts";
-import { parseHosts } from "../../../../lib/remote/registry/hosts_dir.ts";
+import { parseHosts as parseWith } from "../../../../lib/remote/registry/hosts_toml.ts";
+import { readTextIfThere } from "../../../../lib/host/files/mod.ts";
+
+const parseHosts = (toml: string, folder: string) =>
+  parseWith(toml, folder, readTextIfThere);
 
 async function inFolder(body: (folder: string) => Promise<void> | void) {
   const folder = await Deno.makeTempDir();
@@ -41,7 +45,7 @@ server = "https://registry.example"
       },
       {
         url: "http://second.example",
-        capabilities: ["pull", "resolve", "push"],
+        capabilities: ["pull", "resolve", "push", "referrers"],
       },
     ],
   });
@@ -62,7 +66,7 @@ Deno.test("a hosts.toml that cannot be used is told with file and key", () => {
       ['[host."https://a"]\ncapabilities = ["fly"]', /capabilities are pull/],
       ['[host."https://a"]\nskip_verify = "yes"', /skip_verify/],
       ['[host."https://a"]\nca = "missing.pem"', /missing.pem is not there/],
-      ['[host."https://a"]\nspeed = 3', /no key speed/],
+      ['[host."https://a"]\ndial_timeout = "soon"', /is no duration/],
       ['host = "a"', /host is no table/],
     ] as const
   ) {
@@ -122,4 +126,68 @@ Deno.test("relative certificate paths start at the hosts.toml", () =>
       caCerts: ["CA"],
       clientCert: { cert: "CERT", key: "KEY" },
     });
+  }));
+
+Deno.test("keys that are not known change nothing; dial_timeout is Go's duration", () => {
+  const [mirror] = parseHosts(
+    `unheard = 1
+     [host."https://a"]
+     speed = 3
+     capabilities = ["pull", "referrers"]
+     dial_timeout = "1m0.5s"`,
+    "/none",
+  ).mirrors;
+  assert.deepEqual(mirror, {
+    url: "https://a",
+    capabilities: ["pull", "referrers"],
+    dialMs: 60_500,
+  });
+});
+
+Deno.test("of several folders the first that has a place for the host decides", () =>
+  inFolder(async (folder) => {
+    const put = async (place: string, server: string) => {
+      await Deno.mkdir(`${folder}/${place}`, { recursive: true });
+      await Deno.writeTextFile(
+        `${folder}/${place}/hosts.toml`,
+        `server = "https://${server}"`,
+      );
+    };
+    await put("one/a.example_5000_", "one-a");
+    await put("two/a.example:5000", "two-a");
+    await put("two/_default", "two-any");
+    await put("three/b.example", "three-b");
+    const hosts = hostsDir(`${folder}/one:${folder}/two:${folder}/three`);
+    const url = (host: string) => hosts(host)?.server?.url;
+    assert.equal(url("a.example:5000"), "https://one-a");
+    assert.equal(url("b.example"), "https://two-any");
+    await Deno.mkdir(`${folder}/one/b.example`);
+    assert.equal(
+      hostsDir(`${folder}/one:${folder}/two`)("b.example"),
+      undefined,
+    );
+  }));
+
+Deno.test("changed files are seen without a restart; a broken change keeps what held before", () =>
+  inFolder(async (folder) => {
+    const now = performance.now;
+    let later = 0;
+    performance.now = () => now.call(performance) + later;
+    try {
+      const hosts = hostsDir(folder);
+      const url = () => (later += 2_000, hosts("a.example")?.server?.url);
+      assert.equal(url(), undefined);
+      await Deno.mkdir(`${folder}/a.example`);
+      const file = `${folder}/a.example/hosts.toml`;
+      await Deno.writeTextFile(file, 'server = "https://first"');
+      assert.equal(url(), "https://first");
+      await Deno.writeTextFile(file, 'server = "https://second"');
+      assert.equal(url(), "https://second");
+      await Deno.writeTextFile(file, "server = ");
+      assert.equal(url(), "https://second");
+      await Deno.remove(file);
+      assert.equal(url(), undefined);
+    } finally {
+      performance.now = now;
+    }
   }));
