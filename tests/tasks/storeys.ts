@@ -69,6 +69,7 @@ const SIDE_BY_SIDE = [
   "tests/e2e/upgrade_test.ts",
   "tests/e2e/docs_test.ts",
   "tests/integration/compile",
+  "tests/e2e/cri_proxy_test.ts",
   "tests/e2e/permissions_test.ts",
   "tests/e2e/attacker_test.ts",
   "tests/e2e/local_users_test.ts",

@@ -35,6 +35,10 @@ export interface CredentialStore {
    * @param repository for stores that have credentials for single images.
    */
   get(host: string, repository: string): Promise<Credential | null>;
+  /** What was given last was refused: what is kept of it is not to be given again. Default: nothing is kept. */
+  refused?(host: string, repository: string): void;
+  /** What could be done where a registry wants a login and there is none; for people. Default: nothing is said. */
+  missing?(): string | null;
 }
 
 /** A store without credentials. */
@@ -85,6 +89,12 @@ export function firstCredentials(
       }
       return null;
     },
+    refused: (host, repository) => {
+      for (const store of stores) store.refused?.(host, repository);
+    },
+    missing: () =>
+      stores.map((store) => store.missing?.() ?? null)
+        .find((said) => said !== null) ?? null,
   };
 }
 

@@ -66,6 +66,37 @@ export function dockerCredentials(path?: string): CredentialStore {
   };
 }
 
+/**
+ * The credential of Docker's `auths`, the longest path that covers the repository first; null for none.
+ * @param file named in errors.
+ * @throws CredentialError for an entry that cannot be read.
+ */
+export function credentialIn(
+  auths: Readonly<Record<string, unknown>>,
+  { host, repository }: { readonly host: string; readonly repository: string },
+  file: string,
+): Credential | null {
+  for (const scope of scopesOf({ auths, credHelpers: {} }, host, repository)) {
+    for (const key of scope.authKeys) {
+      const entry = auths[key];
+      if (typeof entry !== "object" || entry === null) continue;
+      const found = credentialOf(entry, key, file);
+      if (found !== null) return found;
+    }
+  }
+  return null;
+}
+
+/** Whether one of Docker's or Kubernetes' patterns of registries covers a repository. */
+export function isCovered(
+  patterns: readonly string[],
+  { host, repository }: { readonly host: string; readonly repository: string },
+): boolean {
+  const auths = Object.fromEntries(patterns.map((pattern) => [pattern, {}]));
+  return scopesOf({ auths, credHelpers: {} }, host, repository)
+    .some(({ authKeys }) => authKeys.length > 0);
+}
+
 async function readConfig(file: string): Promise<DockerConfig | null> {
   let value: unknown;
   try {

@@ -22,6 +22,7 @@ export type { BlobSource } from "./upload.ts";
 export type {
   Capability,
   HostOptions,
+  LoginOptions,
   Mirror,
   PlaceOptions,
   RegistryClientOptions,
@@ -38,7 +39,12 @@ export {
   passwordCredential,
   type TokenServers,
 } from "./credentials.ts";
-export { CredentialError, dockerCredentials } from "./docker_credentials.ts";
+export {
+  CredentialError,
+  credentialIn,
+  dockerCredentials,
+  isCovered,
+} from "./docker_credentials.ts";
 export {
   RegistryError,
   type RegistryErrorFacts,

@@ -1,0 +1,11 @@
+/**
+ * The CRI image service as a proxy: the kubelet calls it in place of containerd's own
+ * (`--image-service-endpoint`), and its pulls bring the logins that lazy layers need later.
+ *
+ * It may connect to the image service behind it. Calls pass through as they are, with all their fields. Logins are
+ * kept in memory, and nowhere else. It must not know what snapshots or layers are.
+ * @module
+ */
+export { CriCredentials } from "./credentials.ts";
+export type { CriAuth, PullRequest } from "./pull_request.ts";
+export { type CriProxy, criProxy } from "./proxy.ts";

@@ -1,0 +1,118 @@
+/** The kubelet's image service on the daemon's socket, and the logins that its pulls bring. */
+import assert from "node:assert/strict";
+import { RpcChannel } from "../../lib/remote/containerd/mod.ts";
+import { CriClient, ctrRun, tryRun } from "../support/host/mod.ts";
+import { ImageService } from "../support/cri/gen/runtime/v1/api_pb.ts";
+import {
+  addBusybox,
+  incompressible,
+  layerBlob,
+  makeImage,
+  pauseImage,
+  pushImage,
+  TarBuilder,
+} from "../support/images/mod.ts";
+import { startRegistry } from "../support/registry/mod.ts";
+import { LazyHost, sociDeno } from "./host.ts";
+
+const PASSWORD = "correct-horse-battery";
+const BASIC = `Basic ${btoa(`anna:${PASSWORD}`)}`;
+
+Deno.test("a private image that the kubelet pulls through the daemon is lazy; its login is in memory alone, and what is missing after a restart is told", async () => {
+  await using registry = startRegistry({
+    auth: { kind: "basic", username: "anna", password: PASSWORD },
+  });
+  await using open = startRegistry();
+  await pushImage(open.host, "pause:1", pauseImage());
+  const image = `${registry.host}/team/app:1`;
+  await pushImage(
+    registry.host,
+    "team/app:1",
+    makeImage({
+      layers: [
+        layerBlob(addBusybox(new TarBuilder())),
+        layerBlob(
+          new TarBuilder().dir("data")
+            .file("data/one", incompressible(2 ** 20, 1))
+            .file("data/two", incompressible(2 ** 20, 2)),
+        ),
+      ],
+      config: { cmd: ["/bin/sh"] },
+    }),
+    { authorization: BASIC },
+  );
+  const built = await sociDeno(
+    ...["build-index", "--user", `anna:${PASSWORD}`],
+    ...["--min-layer-size", "0", "--span-size", "256KiB", image],
+  );
+  assert.equal(built.code, 0, built.stderr);
+
+  await using host = await LazyHost.start({
+    cri: { snapshotter: "soci", sandboxImage: `${open.host}/pause:1` },
+  });
+  await host.stopDaemon();
+  const file = `${host.folder}/config.toml`;
+  await Deno.writeTextFile(
+    file,
+    `${await Deno.readTextFile(file)}
+[blob]
+max_read_wait_sec = 1
+[cri_keychain]
+enable_keychain = true
+image_service_path = "unix://${host.containerd.address}"
+`,
+  );
+  await host.startDaemon();
+  await host.reconnected();
+  const auth = { username: "anna", password: PASSWORD };
+  using kubelet = new CriClient({ ...host.containerd, address: host.socket });
+  using channel = new RpcChannel({ socketPath: host.socket });
+  const service = ImageService.method;
+  const names = async () =>
+    (await channel.unary(service.listImages, {})).images
+      .flatMap(({ repoTags }) => repoTags);
+
+  await assert.rejects(kubelet.pull(image), /401|authoriz|authentication/i);
+  assert.match(await kubelet.pull(image, auth), /sha256:/);
+  assert.match(host.logs(), /layer is served/);
+  assert.ok(!/left to containerd|containerd unpacks/.test(host.logs()));
+  assert.ok((await names()).includes(image));
+  const status = await channel.unary(service.imageStatus, { image: { image } });
+  assert.ok(status.image?.repoTags.includes(image));
+  const { imageFilesystems } = await channel.unary(service.imageFsInfo, {});
+  assert.ok(imageFilesystems.length > 0);
+  const read = (path: string, id: string) =>
+    ctrRun(host.containerd, {
+      image,
+      id,
+      namespace: "k8s.io",
+      snapshotter: "soci",
+      args: ["/bin/busybox", "wc", "-c", path],
+    });
+  assert.match((await read("/data/one", "before")).stdout, /^1048576 /);
+
+  // Nowhere but in memory.
+  const secrets = [PASSWORD, btoa(`anna:${PASSWORD}`)].join("|");
+  const found = await tryRun("grep", [
+    // Not in the mounts: that would fetch the layers.
+    ...["-raEl", "--devices=skip", "--exclude-dir=fs", secrets],
+    ...[host.root, `${host.folder}/daemon.log`],
+    ...[`/proc/${host.pid}/cmdline`, `/proc/${host.pid}/environ`],
+  ]);
+  assert.equal(found.stdout, "");
+
+  // After a restart reads of what is not here fail, and the log says what is needed.
+  await host.killDaemon();
+  await host.startDaemon();
+  await host.reconnected();
+  assert.notEqual((await read("/data/two", "after")).code, 0);
+  assert.match(
+    host.logs(),
+    /none is known for it; logins of the kubelet's pulls are kept in memory alone: pull the image again/,
+  );
+  await kubelet.pull(image, auth);
+  assert.match((await read("/data/two", "again")).stdout, /^1048576 /);
+
+  await kubelet.remove(image);
+  assert.ok(!(await names()).includes(image));
+});
