@@ -113,6 +113,7 @@ const symbols = {
   umount2: { parameters: ["buffer", "i32"], result: "i32" },
   setfsuid: { parameters: ["u32"], result: "i32" },
   setfsgid: { parameters: ["u32"], result: "i32" },
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
   chmod: { parameters: ["buffer", "u32"], result: "i32" },
   lchown: { parameters: ["buffer", "u32", "u32"], result: "i32" },
   lsetxattr: {

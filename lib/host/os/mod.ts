@@ -63,6 +63,9 @@ export {
   openUserNamespace,
 } from "./user_namespace.ts";
 
+// Time.
+export { type Moment, momentNow } from "./clock.ts";
+
 // Memory.
 export {
   bytePath,

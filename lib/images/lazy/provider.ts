@@ -24,6 +24,7 @@ import { countEvent, logger } from "../../telemetry/mod.ts";
 import {
   BackgroundFiller,
   type BackgroundOptions,
+  layerBytesOnDisk,
   type OpenLayer,
 } from "../../layers/serving/mod.ts";
 import type { Claimant } from "./claimants.ts";
@@ -350,12 +351,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   usage(slot: number): Promise<SnapshotUsage> {
     const layer = this.images.store.served(slot);
     if (layer === null) return Promise.resolve({ sizeBytes: 0, inodes: 0 });
-    let sizeBytes = 0;
-    for (let span = 0; span < layer.spans.count; span++) {
-      if (layer.map.has(span)) {
-        sizeBytes += layer.spans.end(span) - layer.spans.start(span);
-      }
-    }
+    const sizeBytes = layerBytesOnDisk(this.images.store.root, slot);
     return Promise.resolve({ sizeBytes, inodes: layer.inodes });
   }
 

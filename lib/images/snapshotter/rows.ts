@@ -44,7 +44,7 @@ export interface NewSnapshot {
 
 /** Reads rows for `snapshotRow`. */
 export const SELECT_ROW = `
-  SELECT s.id, s.name, coalesce(p.name, '') AS parent, s.kind, s.labels, s.created_ms, s.updated_ms,
+  SELECT s.id, s.name, coalesce(p.name, '') AS parent, s.kind, s.labels, s.created_ms, s.updated_ms, s.created_ns, s.updated_ns,
          s.size_bytes, s.inodes, s.layer_digest, s.layer_directory, s.chain_id,
          s.namespace, s.slot
   FROM snapshots s LEFT JOIN snapshots p ON p.id = s.parent_id`;
@@ -57,8 +57,8 @@ export function snapshotRow(row: Record<string, unknown>): SnapshotRow {
     parent: String(row.parent),
     kind: row.kind as SnapshotKind,
     labels: JSON.parse(String(row.labels)),
-    createdAt: new Date(Number(row.created_ms)),
-    updatedAt: new Date(Number(row.updated_ms)),
+    createdAt: { ms: Number(row.created_ms), ns: Number(row.created_ns) },
+    updatedAt: { ms: Number(row.updated_ms), ns: Number(row.updated_ns) },
     usage: row.size_bytes === null ? null : {
       sizeBytes: Number(row.size_bytes),
       inodes: Number(row.inodes),

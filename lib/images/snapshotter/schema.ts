@@ -26,7 +26,7 @@ export function assertKnown(database: DatabaseSync, path: string): void {
 export function makeTables(database: DatabaseSync): boolean {
   const { user_version: version } = database
     .prepare("PRAGMA user_version").get() as { user_version: number };
-  if (version === SCHEMA_VERSION) return false;
+  if (version === SCHEMA_VERSION) return addTimes(database);
   database.exec(`
       BEGIN IMMEDIATE;
       CREATE TABLE IF NOT EXISTS snapshots (
@@ -96,6 +96,23 @@ export function makeTables(database: DatabaseSync): boolean {
   }
   database.exec(`
       PRAGMA user_version = ${SCHEMA_VERSION};
+      COMMIT;
+    `);
+  addTimes(database);
+  return true;
+}
+
+/**
+ * Times have nanoseconds, for clients that compare them with their clock. Releases that do not know these columns
+ * pass over them, so the version stays. @returns whether they were missing
+ */
+function addTimes(database: DatabaseSync): boolean {
+  const known = database.prepare("PRAGMA table_info(snapshots)").all();
+  if (known.some(({ name }) => name === "updated_ns")) return false;
+  database.exec(`
+      BEGIN IMMEDIATE;
+      ALTER TABLE snapshots ADD COLUMN created_ns INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE snapshots ADD COLUMN updated_ns INTEGER NOT NULL DEFAULT 0;
       COMMIT;
     `);
   return true;

@@ -5,7 +5,6 @@ import {
   type MessageInitShape,
   type MessageShape,
 } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { createServer } from "node:net";
 import { setImmediate } from "node:timers";
 import {
@@ -14,6 +13,7 @@ import {
   ServerCredentials,
   type ServerUnaryCall,
   type ServerWritableStream,
+  type ServiceDefinition,
   status,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
@@ -39,6 +39,8 @@ const log = logger("snapshotter");
 const NAMESPACE_HEADER = "containerd-namespace";
 /** How long running calls may take when the service stops, ms. */
 const SHUTDOWN_GRACE_MS = 5_000;
+/** containerd's own limit for one message. */
+const MAX_MESSAGE_BYTES = 16 * 2 ** 20;
 
 const CODES: Readonly<Record<SnapshotErrorKind, status>> = {
   "not-found": status.NOT_FOUND,
@@ -66,6 +68,11 @@ export interface ServeOptions {
   readonly descriptor?: number | undefined;
   /** What to do when another process listens there: fail, or replace its socket (its clients reconnect here). */
   readonly whenTaken?: "fail" | "replace";
+  /** Other services on the same socket. */
+  readonly services?: readonly {
+    readonly definition: ServiceDefinition;
+    readonly implementation: UntypedServiceImplementation;
+  }[];
   /** Called when a container's snapshot was prepared: one that is no layer of an image. */
   readonly onPrepared?: (snapshot: {
     readonly parent: string;
@@ -104,7 +111,13 @@ export async function serveOverGrpc(
   options: ServeOptions,
 ): Promise<SnapshotService> {
   const { address, descriptor, whenTaken = "fail" } = options;
-  const server = new Server({ "grpc.enable_channelz": 0 });
+  const server = new Server({
+    "grpc.enable_channelz": 0,
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+  });
+  for (const { definition, implementation } of options.services ?? []) {
+    server.addService(definition, implementation);
+  }
   server.addService(
     serviceDefinition(snapshotsApi.Snapshots),
     implementation(startedOrUnavailable(snapshotter), options),
@@ -306,9 +319,16 @@ function wireInfo(
     name: info.name,
     parent: info.parent,
     kind: KINDS[info.kind],
-    createdAt: timestampFromDate(info.createdAt),
-    updatedAt: timestampFromDate(info.updatedAt),
+    createdAt: timestampOf(info.createdAt),
+    updatedAt: timestampOf(info.updatedAt),
     labels: { ...info.labels },
+  };
+}
+
+function timestampOf({ ms, ns }: SnapshotInfo["createdAt"]) {
+  return {
+    seconds: BigInt(Math.floor(ms / 1000)),
+    nanos: ms % 1000 * 1_000_000 + ns,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { readDatabase, statIfThere } from "../../host/files/mod.ts";
+import { momentNow } from "../../host/os/mod.ts";
 import { type Ancestor, SnapshotChains } from "./chains.ts";
 import { SnapshotError, SnapshotterSetupError } from "./errors.ts";
 import {
@@ -90,18 +91,17 @@ export class SnapshotStore implements Disposable {
       const parentId = snapshot.parent === ""
         ? null
         : this.committedParent(snapshot.parent).id;
-      const now = Date.now();
+      const now = momentNow();
       const { lastInsertRowid } = this.#prepare(`
-        INSERT INTO snapshots (name, parent_id, kind, labels, created_ms, updated_ms,
-                               size_bytes, inodes, layer_digest, layer_directory, chain_id,
+        INSERT INTO snapshots (name, parent_id, kind, labels, created_ms, created_ns,
+                               updated_ms, updated_ns, size_bytes, inodes, layer_digest, layer_directory, chain_id,
                                namespace, slot, image_id)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).run(
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`).run(
         name,
         parentId,
         kind,
         labelsText(labels),
-        now,
-        now,
+        ...[now.ms, now.ns, now.ms, now.ns],
         layer ? 0 : null,
         layer ? 0 : null,
         layer?.layerDigest ?? null,
@@ -182,15 +182,14 @@ export class SnapshotStore implements Disposable {
           `snapshot ${key} is not active, it is ${active.kind}`,
         );
       }
-      const now = Date.now();
+      const now = momentNow();
       this.#prepare(`
-        UPDATE snapshots SET name = ?, kind = 'committed', labels = ?, created_ms = ?,
-                             updated_ms = ?, size_bytes = ?, inodes = ?
+        UPDATE snapshots SET name = ?, kind = 'committed', labels = ?, created_ms = ?, created_ns = ?,
+                             updated_ms = ?, updated_ns = ?, size_bytes = ?, inodes = ?
         WHERE id = ?`).run(
         name,
         labelsText(labels),
-        now,
-        now,
+        ...[now.ms, now.ns, now.ms, now.ns],
         usage.sizeBytes,
         usage.inodes,
         active.id,
@@ -231,9 +230,10 @@ export class SnapshotStore implements Disposable {
   updateLabels(key: string, change: (labels: Labels) => Labels): SnapshotRow {
     const updated = this.file.transaction(key, () => {
       const row = this.get(key);
+      const now = momentNow();
       this.#prepare(
-        "UPDATE snapshots SET labels = ?, updated_ms = ? WHERE id = ?",
-      ).run(labelsText(change(row.labels)), Date.now(), row.id);
+        "UPDATE snapshots SET labels = ?, updated_ms = ?, updated_ns = ? WHERE id = ?",
+      ).run(labelsText(change(row.labels)), now.ms, now.ns, row.id);
       return this.get(key);
     }, "by onDisk");
     return this.#indexed(updated);

@@ -1,3 +1,5 @@
+import type { Moment } from "../../host/os/mod.ts";
+
 /**
  * `active`: writable, may be committed. `view`: read-only, never committed. `committed`: immutable,
  * can be a parent.
@@ -18,9 +20,9 @@ export interface SnapshotInfo {
   /** Labels that containerd and others set. */
   readonly labels: Labels;
   /** When it was prepared, or committed if it is a committed one. */
-  readonly createdAt: Date;
+  readonly createdAt: Moment;
   /** When its kind or labels last changed. */
-  readonly updatedAt: Date;
+  readonly updatedAt: Moment;
 }
 
 /** The disk space of a snapshot alone, without its parents. */

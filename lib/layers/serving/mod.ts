@@ -51,5 +51,6 @@ export {
   assertLayersUnderstood,
   type StartOptions,
 } from "./start.ts";
+export { layerBytesOnDisk } from "./bytes_on_disk.ts";
 export { rehearse } from "./rehearsal.ts";
 export { type CollectedGarbage, collectGarbage } from "./gc.ts";

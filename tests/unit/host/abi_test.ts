@@ -7,7 +7,7 @@ const LIB = new URL("../../../lib/host/", import.meta.url);
 
 const INCLUDES = [
   ...["dirent.h", "errno.h", "fcntl.h", "limits.h", "malloc.h", "poll.h"],
-  ...["sched.h", "signal.h", "spawn.h", "stddef.h", "unistd.h"],
+  ...["sched.h", "signal.h", "spawn.h", "stddef.h", "time.h", "unistd.h"],
   ...["sys/mman.h", "sys/mount.h", "sys/resource.h", "sys/socket.h"],
   ...["sys/stat.h", "sys/statvfs.h", "sys/syscall.h", "sys/un.h"],
   ...["sys/wait.h", "linux/falloc.h", "linux/fuse.h"],

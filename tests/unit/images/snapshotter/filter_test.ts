@@ -13,8 +13,8 @@ const INFO: SnapshotInfo = {
     "with.dots": "y",
     "odd": 'a,"b',
   },
-  createdAt: new Date(0),
-  updatedAt: new Date(0),
+  createdAt: { ms: 0, ns: 0 },
+  updatedAt: { ms: 0, ns: 0 },
 };
 
 const passes = (...filters: string[]) => parseFilters(filters)(INFO);

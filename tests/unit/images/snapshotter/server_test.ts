@@ -3,13 +3,15 @@ import {
   isRpcError,
   RpcChannel,
   type RpcCode,
+  snapshotsApi,
   SnapshotsClient,
 } from "../../../../lib/remote/containerd/mod.ts";
 import {
   type LayerProvider,
   serveSnapshots,
-  type Snapshotter,
+  Snapshotter,
 } from "../../../../lib/images/snapshotter/mod.ts";
+import { momentNow } from "../../../../lib/host/os/mod.ts";
 import { NO_LAYERS } from "../../../../lib/images/snapshotter/provider.ts";
 import { TARGET_LABEL } from "../../../../lib/images/snapshotter/types.ts";
 import { withSnapshotter } from "./support.ts";
@@ -42,7 +44,10 @@ Deno.test("every method of the service answers", () =>
     const stat = await client.stat("one");
     assert.equal(stat.kind, "committed");
     assert.deepEqual(stat.labels, { b: "2" });
-    assert.deepEqual(stat.createdAt, snapshotter.stat("one").createdAt);
+    assert.equal(
+      stat.createdAt?.getTime(),
+      snapshotter.stat("one").createdAt.ms,
+    );
     const updated = await client.updateLabels("one", { c: "3", b: "" });
     assert.deepEqual(updated.labels, { c: "3" });
     const [view] = await client.view("v", "one");
@@ -52,6 +57,44 @@ Deno.test("every method of the service answers", () =>
     await client.cleanup();
     assert.deepEqual(snapshotter.list(), []);
   }));
+
+Deno.test("times are exact to the nanosecond: they lie between those of the caller's clock, and survive a restart", async () => {
+  const root = await Deno.makeTempDir({ prefix: "soci-deno-times-" });
+  const nanoseconds = ({ ms, ns }: { ms: number; ns: number }) =>
+    BigInt(ms) * 1_000_000n + BigInt(ns);
+  const open = () => Snapshotter.open({ root, provider: NO_LAYERS });
+  const wire = async (snapshotter: Snapshotter, name: string) => {
+    const address = `${root}/s.sock`;
+    await using service = await serveSnapshots(snapshotter, { address });
+    using channel = new RpcChannel({ socketPath: service.address });
+    const { method } = snapshotsApi.Snapshots;
+    const { info } = await channel.unary(method.stat, { key: name });
+    const { createdAt, updatedAt } = info!;
+    const of = ({ seconds, nanos }: { seconds: bigint; nanos: number }) =>
+      seconds * 1_000_000_000n + BigInt(nanos);
+    return { created: of(createdAt!), updated: of(updatedAt!) };
+  };
+  let before;
+  {
+    await using snapshotter = await open();
+    const start = nanoseconds(momentNow());
+    await snapshotter.prepare({ key: "k", parent: "" });
+    await snapshotter.commit({ name: "one", key: "k" });
+    const end = nanoseconds(momentNow());
+    const made = await wire(snapshotter, "one");
+    assert.ok(start < made.created && made.created < end);
+    // Both within one millisecond, mostly.
+    snapshotter.update("one", { a: "1" }, []);
+    const first = nanoseconds(snapshotter.stat("one").updatedAt);
+    snapshotter.update("one", { a: "2" }, []);
+    before = await wire(snapshotter, "one");
+    assert.ok(end < first && first < before.updated);
+    assert.equal(before.created, made.created);
+  }
+  await using again = await open();
+  assert.deepEqual(await wire(again, "one"), before);
+  await Deno.remove(root, { recursive: true });
+});
 
 Deno.test("a change is answered when it would survive a power loss, not before", () =>
   withService(async (client, _address, snapshotter) => {
