@@ -14,6 +14,7 @@ import {
 } from "../lib/host/handover/mod.ts";
 import { ensurePrivateFolder, putOddAside } from "../lib/host/files/mod.ts";
 import { ContainerdCatalog } from "../lib/images/catalog/mod.ts";
+import type { CriProxy, PullRequest } from "../lib/images/cri/mod.ts";
 import {
   ImageLayerProvider,
   ImageService,
@@ -49,6 +50,8 @@ import {
   StartRecorder,
 } from "../lib/images/order/mod.ts";
 import { type DaemonStatus, daemonStatus } from "./daemon_status.ts";
+import type { LiveConfig } from "./live_config.ts";
+import { liveOptions } from "./live_options.ts";
 import { MetricsServer } from "./metrics.ts";
 import { mountHelperArguments } from "./program.ts";
 import { whyNoStart } from "./start_error.ts";
@@ -82,10 +85,15 @@ export interface DaemonOptions {
   readonly descriptor?: number | undefined;
   /** State and caches. */
   readonly root: string;
+  /** As it was at the start. */
   readonly config: Config;
+  /** As it is now. */
+  readonly live: LiveConfig;
   /** How layers are shown. */
   readonly face: FaceWish;
   readonly client: RegistryClient;
+  /** Called with each pull of the kubelet; null: its image service is not served. */
+  readonly onPull: ((request: PullRequest) => void) | null;
   readonly manager: ServiceManager;
   /** `takeover`: a daemon that runs on this root gives way first. */
   readonly start: "plain" | "takeover";
@@ -155,10 +163,12 @@ async function run(
     const place = { address: metrics_address, network: metrics_network };
     stack.use(new MetricsServer(place, () => status?.() ?? null));
   }
+  const cri = await criServices(options, stack);
   const service = stack.use(
     await serveSnapshots(ready.promise, {
       address,
       descriptor,
+      services: cri,
       whenTaken: predecessor === null && start.kind !== "again"
         ? "fail"
         : "replace",
@@ -179,39 +189,28 @@ async function run(
         mountDirectory: `${root}/fs`,
         face: options.face,
         mountHelper: mountHelperArguments(),
+        tellsRequests: config.debug || config.fuse.log_fuse_operations,
         keeper,
         mounts: start.kind === "again" ? start.mounts : undefined,
         lostMounts: predecessor?.alive ? "refuse" : "replace",
         readWaitMs: config.blob.max_read_wait_sec * 1000,
         maxCacheBytes: config.cache.max_bytes,
         backgroundBytesPerSecond: config.background_fetch.max_bytes_per_sec,
+        backgroundPeriodMs: config.background_fetch.fetch_period_msec,
+        digestRetries: config.blob.max_span_verification_retries,
         maxOpeningBytes: config.opening.max_memory_bytes,
         headers: config.disable_verification ? "trusted" : "checked",
       }),
     );
-    const images = new ImageService(client, store, {
-      v1: config.pull_modes.soci_v1.enable,
-      v2: config.pull_modes.soci_v2.enable,
-      trust: config.trust,
-      timeoutMs: config.mount_timeout_sec * 1000,
-      minLayerBytes: config.snapshotter.min_layer_size,
-    }, replayOptions(config.load_order, recordings));
-    stack.use(images.replays);
-    const provider = stack.use(
-      new ImageLayerProvider(images, {
-        background: {
-          enabled: !config.background_fetch.disable,
-          delayMs: config.background_fetch.silence_period_msec,
-          maxQueue: config.background_fetch.max_queue_size,
-          dropPolicy: config.background_fetch.drop_policy,
-        },
-        prefetch: {
-          enabled: config.prefetch.enable,
-          maxLayers: config.prefetch.max_concurrency,
-        },
-        removedLayers: config.cache.keep_removed ? "kept" : "discarded",
-      }),
+    const { discovery, provider: providing } = liveOptions(options.live);
+    const images = new ImageService(
+      client,
+      store,
+      discovery,
+      replayOptions(config.load_order, recordings),
     );
+    stack.use(images.replays);
+    const provider = stack.use(new ImageLayerProvider(images, providing));
     const catalog = stack.use(
       new ContainerdCatalog(config.content_store.containerd_address),
     );
@@ -234,7 +233,12 @@ async function run(
     await predecessor?.end();
     await store.serve();
     new DiskReserve(root).takeBack();
-    status = () => daemonStatus(options, store, images);
+    status = () =>
+      daemonStatus(
+        { address: options.address, config: options.live.current },
+        store,
+        images,
+      );
     control = stack.use(ControlServer.listen(`${root}/control.sock`, {
       status,
       expect: ({ image, manifest }) => provider.images.expect(image, manifest),
@@ -282,6 +286,17 @@ async function run(
   if (end === "SIGTERM" && store.all().length > 0) await store.leave();
   else await snapshotter.unmount();
   return null;
+}
+
+/** The kubelet's image service, where it is served. */
+async function criServices(
+  { onPull, config: { cri_keychain } }: DaemonOptions,
+  stack: AsyncDisposableStack,
+): Promise<CriProxy["services"]> {
+  if (onPull === null) return [];
+  const { criProxy } = await import("../lib/images/cri/mod.ts");
+  const { image_service_path } = cri_keychain;
+  return stack.use(criProxy(image_service_path, onPull)).services;
 }
 
 /** Records starts of the images that the configuration names. */

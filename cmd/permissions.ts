@@ -19,6 +19,7 @@ import {
 } from "./registry_needs.ts";
 import type { Computed, Line, Part } from "./grants.ts";
 import type { ThreadName } from "./threads.ts";
+import { PROXY_VARIABLES } from "./loopback.ts";
 
 /** What a command may do, and where it runs. */
 export interface Needs {
@@ -117,9 +118,10 @@ const store: readonly Part[] = [
   { env: ["SOURCE_DATE_EPOCH"] },
 ];
 
+const PROXY: Part = { env: PROXY_VARIABLES };
 /** A registry, its login and its certificates. */
 const registry: readonly Part[] = [
-  DEBUG,
+  ...[DEBUG, PROXY],
   {
     net: {
       all:
@@ -183,7 +185,7 @@ const standalone = (line: Line) => line.has("standalone");
 export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   serve: {
     runs: "process",
-    parts: [DEBUG, FFI, session, containerd, {
+    parts: [DEBUG, PROXY, FFI, session, containerd, {
       read: { all: "root, sockets and configuration, which flags name" },
       write: { all: "the same" },
       net: { all: "registries, containerd, its own socket" },
@@ -243,7 +245,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   pull: worker(registry, session, containerd, control),
   record: {
     runs: "process",
-    parts: [DEBUG, FFI, session, containerd, {
+    parts: [DEBUG, PROXY, FFI, session, containerd, {
       read: { all: "the daemon's socket; what ctr needs" },
       write: { all: "the recording" },
       net: { all: "registries, containerd; the workload's port" },
@@ -272,7 +274,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   "order remove": worker(registry, GRPC),
   mount: {
     runs: "process",
-    parts: [DEBUG, FFI, {
+    parts: [DEBUG, PROXY, FFI, {
       read: { all: "root, and the directory that is mounted" },
       write: { all: "the same" },
       net: { all: "registries, its own socket" },

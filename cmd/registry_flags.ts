@@ -1,5 +1,5 @@
 /** The flags of every subcommand that talks to a registry. @module */
-import type { Config } from "../lib/config/mod.ts";
+import type { Config, MirrorConfig } from "../lib/config/mod.ts";
 import {
   boundCredentials,
   type CredentialStore,
@@ -9,7 +9,9 @@ import {
   type Mirror,
   passwordCredential,
   RegistryClient,
+  type RegistryClientOptions,
 } from "../lib/remote/registry/mod.ts";
+import { DEFAULT_HOSTS_DIRS } from "./registry_needs.ts";
 import { askSecret } from "./ask_secret.ts";
 import { UsageError } from "./command.ts";
 
@@ -37,7 +39,8 @@ export const CONNECTION_HELP =
   --tlscacert FILE      trust the certificates in this PEM file as well
   --tlscert FILE        our own certificate, PEM, where the registry asks for one
   --tlskey FILE         its key
-  --hosts-dir DIR       mirrors, certificates and headers of hosts, as containerd's hosts.toml`;
+  --hosts-dir DIRS      mirrors, certificates and headers of hosts, as containerd's hosts.toml; several
+                        with : between them (default ${DEFAULT_HOSTS_DIRS})`;
 
 /** For `--help`, of commands that talk to one registry. */
 export const REGISTRY_HELP =
@@ -72,40 +75,87 @@ export function registryClient(
 
 /**
  * A client as the flags and the daemon's configuration say.
- * @param config gives the values that no flag sets.
+ * @param config gives the values that no flag sets; asked again with each request.
  * @throws UsageError
  */
 export function clientWith(
   credentials: CredentialStore,
   values: Omit<RegistryValues, "user" | "refresh">,
-  config?: Config,
+  config?: () => Config,
 ): RegistryClient {
-  return new RegistryClient({
+  const options: RegistryClientOptions = {
     credentials,
-    ...(config !== undefined && {
-      mirrors: (host: string) =>
-        (config.resolver.host[host]?.mirrors ?? []).map(mirrorOf),
-      retry: {
-        retries: config.http.maxretries,
-        minWaitMs: config.http.minwaitmsec,
-        maxWaitMs: config.http.maxwaitmsec,
-      },
-      rangeRetry: {
-        retries: config.blob.max_retries,
-        minWaitMs: config.blob.min_wait_msec,
-        maxWaitMs: config.blob.max_wait_msec,
-      },
-      timeouts: { headersMs: config.http.responseheadertimeoutmsec },
-    }),
     ...(values["plain-http"] === true && { plainHttp: true }),
     ...(values["skip-verify"] === true && { skipVerify: true }),
     ...(values.tlscacert !== undefined && {
       caCerts: [readPem("--tlscacert", values.tlscacert)],
     }),
     ...clientCertificate(values),
-    ...(values["hosts-dir"] !== undefined &&
-      { hosts: hostsDir(values["hosts-dir"]) }),
-  });
+    hosts: hostsOf(() =>
+      values["hosts-dir"] ?? config?.().resolver.config_path ??
+        DEFAULT_HOSTS_DIRS
+    ),
+  };
+  return new RegistryClient(
+    config === undefined ? options : Object.defineProperties(
+      options,
+      Object.getOwnPropertyDescriptors(configured(config)),
+    ),
+  );
+}
+
+/** The hosts of folders that a reloaded configuration may change. */
+function hostsOf(
+  folders: () => string,
+): NonNullable<RegistryClientOptions["hosts"]> {
+  let read = "";
+  let hosts = hostsDir(read);
+  return (host) => {
+    const now = folders();
+    if (now !== read) hosts = hostsDir(read = now);
+    return hosts(host);
+  };
+}
+
+/** What the configuration says, read whenever it is needed. */
+function configured(config: () => Config): RegistryClientOptions {
+  return {
+    mirrors: (host) =>
+      (config().resolver.host[host]?.mirrors ?? []).map(mirrorOf),
+    get retry() {
+      const { maxretries, minwaitmsec, maxwaitmsec } = config().http;
+      return {
+        retries: maxretries,
+        minWaitMs: minwaitmsec,
+        maxWaitMs: maxwaitmsec,
+      };
+    },
+    get rangeRetry() {
+      const { max_retries, min_wait_msec, max_wait_msec } = config().blob;
+      return {
+        retries: max_retries,
+        minWaitMs: min_wait_msec,
+        maxWaitMs: max_wait_msec,
+      };
+    },
+    get timeouts() {
+      const { http, blob } = config();
+      return {
+        dialMs: http.dialtimeoutmsec,
+        headersMs: http.responseheadertimeoutmsec,
+        requestMs: http.requesttimeoutmsec,
+        rangeMs: blob.fetching_timeout_sec * 1000,
+      };
+    },
+    get logins() {
+      const { auth_client_ttl_sec, enable_auth_client_sharing } =
+        config().resolver;
+      return {
+        ttlMs: orNever(auth_client_ttl_sec),
+        shared: enable_auth_client_sharing,
+      };
+    },
+  };
 }
 
 function credentials(
@@ -149,10 +199,17 @@ function clientCertificate({ tlscert, tlskey }: RegistryValues) {
   };
 }
 
+/** Seconds as milliseconds; below 0: never. */
+function orNever(seconds: number): number {
+  return seconds < 0 ? Infinity : seconds * 1000;
+}
+
 function mirrorOf(
-  { host, insecure }: { readonly host: string; readonly insecure: boolean },
+  { host, insecure, request_timeout_sec }: MirrorConfig,
 ): Mirror {
   return {
+    ...(request_timeout_sec !== 0 &&
+      { requestMs: orNever(request_timeout_sec) }),
     url: /^https?:\/\//.test(host)
       ? host
       : `${insecure ? "http" : "https"}://${host}`,

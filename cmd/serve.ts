@@ -13,6 +13,9 @@ import {
 import { logger } from "../lib/telemetry/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { parseFace } from "./face_flag.ts";
+import { onHangup } from "./hangup.ts";
+import { openKeychains } from "./keychains.ts";
+import { LiveConfig } from "./live_config.ts";
 import { LOGIN_HELP, LOGIN_OPTIONS, Logins } from "./logins.ts";
 import { startLogs } from "./logs.ts";
 import {
@@ -96,17 +99,23 @@ export const serveCommand: Command = {
         (Deno.env.get("SOCI_SNAPSHOTTER_ROOT") || DEFAULT_ROOT),
     );
     const root = daemonRoot(values.root);
-    const { config, findings } = loadConfig(
-      values.config ?? Deno.env.get("SOCI_SNAPSHOTTER_CONFIG"),
-    );
+    const file = values.config ?? Deno.env.get("SOCI_SNAPSHOTTER_CONFIG");
+    const { config, findings } = loadConfig(file);
+    const live = new LiveConfig(config, file);
+    onHangup(() => live.reload());
     for (const { kind: _, ...finding } of findings) {
       logger("serve").warn("configuration", finding);
     }
 
+    using keychains = await openKeychains(() => live.current);
     using client = clientWith(
-      firstCredentials([boundCredentials(logins.all), dockerCredentials()]),
+      firstCredentials([
+        boundCredentials(logins.all),
+        dockerCredentials(),
+        ...keychains.stores,
+      ]),
       values,
-      config,
+      () => live.current,
     );
     const manager = ServiceManager.fromEnvironment();
     // Loaded here, so that help and wrong flags do not wait for it.
@@ -115,6 +124,8 @@ export const serveCommand: Command = {
       ...listeningPlace(address, manager),
       root,
       config,
+      live,
+      onPull: keychains.onPull,
       client,
       manager,
       start: values.takeover ? "takeover" : "plain",

@@ -71,7 +71,7 @@ export const LINES: readonly CompletedLine[] = [{
     [
       "",
       "--hosts-dir",
-      "DIR",
+      "DIRS",
       "mirrors, certificates and headers of hosts, as containerd's hosts.toml",
       "files",
     ],
@@ -203,7 +203,7 @@ export const LINES: readonly CompletedLine[] = [{
     [
       "",
       "--hosts-dir",
-      "DIR",
+      "DIRS",
       "mirrors, certificates and headers of hosts, as containerd's hosts.toml",
       "files",
     ],
@@ -354,7 +354,7 @@ export const LINES: readonly CompletedLine[] = [{
     [
       "",
       "--hosts-dir",
-      "DIR",
+      "DIRS",
       "mirrors, certificates and headers of hosts, as containerd's hosts.toml",
       "files",
     ],
@@ -428,7 +428,7 @@ export const LINES: readonly CompletedLine[] = [{
     [
       "",
       "--hosts-dir",
-      "DIR",
+      "DIRS",
       "mirrors, certificates and headers of hosts, as containerd's hosts.toml",
       "files",
     ],
@@ -743,7 +743,7 @@ export const LINES: readonly CompletedLine[] = [{
     [
       "",
       "--hosts-dir",
-      "DIR",
+      "DIRS",
       "mirrors, certificates and headers of hosts, as containerd's hosts.toml",
       "files",
     ],
@@ -838,7 +838,7 @@ export const LINES: readonly CompletedLine[] = [{
     [
       "",
       "--hosts-dir",
-      "DIR",
+      "DIRS",
       "mirrors, certificates and headers of hosts, as containerd's hosts.toml",
       "files",
     ],
@@ -894,7 +894,7 @@ export const LINES: readonly CompletedLine[] = [{
     [
       "",
       "--hosts-dir",
-      "DIR",
+      "DIRS",
       "mirrors, certificates and headers of hosts, as containerd's hosts.toml",
       "files",
     ],
@@ -971,7 +971,7 @@ export const LINES: readonly CompletedLine[] = [{
     [
       "",
       "--hosts-dir",
-      "DIR",
+      "DIRS",
       "mirrors, certificates and headers of hosts, as containerd's hosts.toml",
       "files",
     ],
@@ -1019,7 +1019,7 @@ export const LINES: readonly CompletedLine[] = [{
     [
       "",
       "--hosts-dir",
-      "DIR",
+      "DIRS",
       "mirrors, certificates and headers of hosts, as containerd's hosts.toml",
       "files",
     ],
@@ -1067,7 +1067,7 @@ export const LINES: readonly CompletedLine[] = [{
     [
       "",
       "--hosts-dir",
-      "DIR",
+      "DIRS",
       "mirrors, certificates and headers of hosts, as containerd's hosts.toml",
       "files",
     ],
@@ -1131,7 +1131,7 @@ export const LINES: readonly CompletedLine[] = [{
     [
       "",
       "--hosts-dir",
-      "DIR",
+      "DIRS",
       "mirrors, certificates and headers of hosts, as containerd's hosts.toml",
       "files",
     ],

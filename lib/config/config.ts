@@ -12,6 +12,12 @@ export interface Config {
    * Default 30.
    */
   readonly mount_timeout_sec: number;
+  /** true: as `fuse.log_fuse_operations`. */
+  readonly debug: boolean;
+  /** Requests of the kernel. */
+  readonly fuse: FuseConfig;
+  /** Layers that are opened at a time, of all images; below 0: any number. Default 100. */
+  readonly max_concurrency: number;
   /** Where metrics are served: `HOST:PORT`, or a socket's path. Default: nowhere. */
   readonly metrics_address: string;
   /** The kind of `metrics_address`. */
@@ -42,10 +48,46 @@ export interface Config {
   readonly load_order: LoadOrderConfig;
   /** Registry hosts. */
   readonly resolver: ResolverConfig;
+  /** Logins of the kubelet's pulls. */
+  readonly cri_keychain: CriKeychainConfig;
+  /** Logins of Kubernetes' secrets. */
+  readonly kubeconfig_keychain: KubeconfigKeychainConfig;
+  /** Logins of the kubelet's plugins. */
+  readonly credential_provider: CredentialProviderConfig;
   /** How layers are shown. */
   readonly filesystem: FilesystemConfig;
   /** Which layers are lazy. */
   readonly snapshotter: SnapshotterConfig;
+}
+
+/** `[cri_keychain]`: logins of the kubelet's pulls. */
+export interface CriKeychainConfig {
+  /** true: the CRI image service is served beside the snapshots, and its pulls bring logins. Default: false. */
+  readonly enable_keychain: boolean;
+  /** The socket of the image service behind it. Default: containerd's. */
+  readonly image_service_path: string;
+}
+
+/** `[kubeconfig_keychain]`: logins of Kubernetes' secrets. */
+export interface KubeconfigKeychainConfig {
+  /** true: image-pull secrets of all namespaces are watched. Default: false. */
+  readonly enable_keychain: boolean;
+  /** Default: as kubectl finds it, or the pod's own account. */
+  readonly kubeconfig_path: string;
+}
+
+/** `[credential_provider]`: the kubelet's plugins for logins. */
+export interface CredentialProviderConfig {
+  /** The kubelet's `--image-credential-provider-config`. Default: none. */
+  readonly config_path: string;
+  /** The folder of the plugins, the kubelet's `--image-credential-provider-bin-dir`. */
+  readonly bin_dir: string;
+}
+
+/** `[fuse]`: requests of the kernel. */
+export interface FuseConfig {
+  /** true: the log tells of every one, with paths. Default: false. */
+  readonly log_fuse_operations: boolean;
 }
 
 /** `[snapshotter]`: which layers are lazy. */
@@ -56,6 +98,10 @@ export interface SnapshotterConfig {
 
 /** `[http]`: times and tries of requests to registries. */
 export interface HttpConfig {
+  /** How long a connection may take to be made, ms. Default 3000. */
+  readonly dialtimeoutmsec: number;
+  /** How long a request may take with its answer, but for streams of whole blobs, ms. Default 300 000. */
+  readonly requesttimeoutmsec: number;
   /** How long a registry may take to begin its answer, ms. Default 3000. */
   readonly responseheadertimeoutmsec: number;
   /** Tries after the first one. Default 8. */
@@ -68,6 +114,10 @@ export interface HttpConfig {
 
 /** `[blob]`: reads of layers. */
 export interface BlobConfig {
+  /** How long one range may take with all its tries, seconds. Default 300. */
+  readonly fetching_timeout_sec: number;
+  /** How often a span is fetched again from a source that gave wrong bytes. Default 3; below 0: 3. */
+  readonly max_span_verification_retries: number;
   /** A read whose bytes do not arrive fails after so long, seconds. Default 30. */
   readonly max_read_wait_sec: number;
   /** Tries after the first one. Default: as `[http]` says, like the next two. */
@@ -96,6 +146,8 @@ export interface BackgroundFetchConfig {
   readonly max_queue_size: number;
   /** Which layer is dropped when there are more. */
   readonly drop_policy: "newest" | "oldest";
+  /** Time between two spans of all layers together, ms. Default 0: none. */
+  readonly fetch_period_msec: number;
   /** Compressed bytes a second, of all layers together. Default 0: whatever bandwidth is spare. */
   readonly max_bytes_per_sec: number;
 }
@@ -189,6 +241,12 @@ export interface TrustConfig {
 
 /** `[resolver]`: where hosts are reached. */
 export interface ResolverConfig {
+  /** Folders with `<host>/hosts.toml`, `:` between them. Default: containerd's and Docker's. */
+  readonly config_path: string;
+  /** After so long a host is logged in at anew, seconds; below 0: never before it refuses. Default 3600. */
+  readonly auth_client_ttl_sec: number;
+  /** true: repositories of a host share what was found as its login. Default: false. */
+  readonly enable_auth_client_sharing: boolean;
   /** By registry host, as images name it. */
   readonly host: Readonly<Record<string, ResolverHostConfig>>;
 }
@@ -205,6 +263,8 @@ export interface MirrorConfig {
   readonly host: string;
   /** true: plain HTTP is used. */
   readonly insecure: boolean;
+  /** How long a request to it may take, seconds; 0: as `[http]` says; below 0: any time. */
+  readonly request_timeout_sec: number;
 }
 
 /** `[filesystem]`: how layers are shown. */

@@ -28,13 +28,12 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
       "how long an image's layers may take until they can be mounted, seconds; then containerd pulls it",
   },
   max_concurrency: {
-    what: "layers that are opened at a time",
-    unused:
-      "as many as memory and requests allow, see opening.max_memory_bytes",
+    what:
+      "layers that are opened at a time, of all images together; below 0: any number",
   },
   debug: {
-    what: "true: the log tells of every request of the kernel",
-    unused: `${NOT_YET}; see --log-level`,
+    what:
+      "true: the log tells of every request of the kernel, as fuse.log_fuse_operations",
   },
   http_cache_type: {
     what: "where bytes of the registry are cached",
@@ -77,15 +76,14 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
   },
 
   "http.dialtimeoutmsec": {
-    what: "how long a connection may take to be made, ms",
-    unused: "connecting counts in http.ResponseHeaderTimeoutMsec",
+    what: "how long a host may take to accept a connection, ms",
   },
   "http.responseheadertimeoutmsec": {
     what: "how long a registry may take to begin its answer, ms",
   },
   "http.requesttimeoutmsec": {
-    what: "how long a request may take as a whole, ms",
-    unused: "an answer ends when nothing more of it comes",
+    what:
+      "how long a request may take with its answer, ms; the stream of a whole blob ends when nothing more of it comes",
   },
   "http.maxretries": { what: "tries of a request after the first one" },
   "http.minwaitmsec": {
@@ -114,16 +112,15 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
     unused: "a connection is tried when bytes are needed",
   },
   "blob.fetching_timeout_sec": {
-    what: "how long one fetch may take, seconds",
-    unused: "see blob.max_read_wait_sec",
+    what: "how long one range of a layer may take with all its tries, seconds",
   },
   "blob.force_single_range_mode": {
-    what: "true: a request never asks for several ranges",
-    unused: "a request asks for one range in any case",
+    what:
+      "true: a request never asks for several ranges, which is so in any case",
   },
   "blob.max_span_verification_retries": {
-    what: "how often a span whose digest is wrong is fetched again",
-    unused: "other sources are tried, then the read fails",
+    what:
+      "how often a span is fetched again when its digest is wrong, beyond once from each source; below 0: 3",
   },
 
   "directory_cache.max_lru_cache_entry": {
@@ -156,8 +153,8 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
     unused: KERNEL_KEEPS,
   },
   "fuse.log_fuse_operations": {
-    what: "true: the log tells of every request of the kernel, with paths",
-    unused: NOT_YET,
+    what:
+      "true: the log tells of every request of the kernel, with paths, which may be confidential",
   },
 
   "background_fetch.disable": {
@@ -168,8 +165,7 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
       "delay after a layer is first needed until the background fetches it, ms",
   },
   "background_fetch.fetch_period_msec": {
-    what: "time between two spans, ms",
-    unused: "see background_fetch.max_bytes_per_sec",
+    what: "time between two spans, of all layers together, ms; 0: none",
   },
   "background_fetch.max_queue_size": {
     what: "the most layers that wait to be completed",
@@ -280,37 +276,47 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
   },
 
   "kubeconfig_keychain.enable_keychain": {
-    what: "true: logins come from Kubernetes' secrets",
-    unused: NOT_YET,
+    what:
+      "true: logins come from Kubernetes' image-pull secrets of all namespaces, which are watched",
   },
   "kubeconfig_keychain.kubeconfig_path": {
-    what: "the kubeconfig to use",
-    unused: NOT_YET,
+    what:
+      "the kubeconfig to use; empty: $KUBECONFIG, the pod's own account, or ~/.kube/config",
+  },
+  "credential_provider.config_path": {
+    what:
+      "logins come from the kubelet's plugins: its --image-credential-provider-config",
+  },
+  "credential_provider.bin_dir": {
+    what:
+      "the folder of those plugins: the kubelet's --image-credential-provider-bin-dir",
   },
   "cri_keychain.enable_keychain": {
-    what: "true: logins come from the kubelet's pulls",
-    unused: NOT_YET,
+    what:
+      "true: the CRI image service is served on the same socket, and the kubelet's pulls bring logins",
   },
   "cri_keychain.image_service_path": {
-    what: "the image service behind the proxy",
-    unused: NOT_YET,
+    what: "the image service behind it",
   },
 
+  "resolver.config_path": {
+    what:
+      "folders with mirrors, certificates and headers of hosts, `<host>/hosts.toml` as for containerd; `:` between them",
+  },
   "resolver.auth_client_ttl_sec": {
-    what: "how long a login is used, seconds",
-    unused: "credentials are looked up whenever a registry asks for them",
+    what:
+      "how long a login is used before it is looked up anew, seconds; below 0: until it is refused",
   },
   "resolver.enable_auth_client_sharing": {
-    what: "true: images of one host share a login",
-    unused: "a token is for one repository",
+    what: "true: repositories of a host share what was found as its login",
   },
   "resolver.host.*.mirrors.host": {
     what: "a mirror, a host or a URL; asked in order, before the host itself",
   },
   "resolver.host.*.mirrors.insecure": { what: "true: plain HTTP is used" },
   "resolver.host.*.mirrors.request_timeout_sec": {
-    what: "how long a request to it may take, seconds",
-    unused: "see http.ResponseHeaderTimeoutMsec",
+    what:
+      "how long a request to it may take, seconds; 0: as http.RequestTimeoutMsec; below 0: any time",
   },
 
   "filesystem.face": {

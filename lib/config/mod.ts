@@ -23,6 +23,10 @@ export type {
 } from "./config.ts";
 export type {
   ContentStoreConfig,
+  CredentialProviderConfig,
+  CriKeychainConfig,
+  FuseConfig,
+  KubeconfigKeychainConfig,
   LoadOrderConfig,
   RecordingConfig,
   SnapshotterConfig,
@@ -38,4 +42,4 @@ export {
   readConfigFile,
 } from "./load.ts";
 export { configurationPage } from "./reference.ts";
-export { dumpConfig } from "./dump.ts";
+export { configKeyName, dumpConfig } from "./dump.ts";

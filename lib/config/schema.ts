@@ -36,6 +36,9 @@ const count = (fallback: number) =>
   );
 const flag = (fallback: boolean) => v.optional(v.boolean(), fallback);
 const text = (fallback = "") => v.optional(v.string(), fallback);
+/** Empty means the default. */
+const textOr = (fallback: string) =>
+  v.optional(v.pipe(v.string(), v.transform((s) => s || fallback)), fallback);
 const oneOf = <const T extends readonly string[]>(
   words: T,
   fallback: T[number],
@@ -96,7 +99,7 @@ const fields = v.object({
       max_wait_msec: count(0),
       max_span_verification_retries: v.optional(
         v.pipe(v.number(), v.integer(), v.transform((n) => n < 0 ? 3 : n)),
-        0,
+        3,
       ),
     }),
     {},
@@ -123,7 +126,8 @@ const fields = v.object({
     v.object({
       disable: flag(false),
       silence_period_msec: countOr(30_000),
-      fetch_period_msec: countOr(500),
+      // 0: no pause. The existing daemon's half a second would be a few MB/s.
+      fetch_period_msec: count(0),
       max_queue_size: countOr(300),
       drop_policy: oneOf(["newest", "oldest"], "newest"),
       emit_metric_period_sec: countOr(10),
@@ -164,7 +168,7 @@ const fields = v.object({
   content_store: v.optional(
     v.object({
       type: oneOf(["soci", "containerd"], "soci"),
-      containerd_address: text("/run/containerd/containerd.sock"),
+      containerd_address: textOr("/run/containerd/containerd.sock"),
       namespace: text(),
     }),
     {},
@@ -227,15 +231,22 @@ const fields = v.object({
     v.object({ enable_keychain: flag(false), kubeconfig_path: text() }),
     {},
   ),
+  // Ours: the kubelet's own flags.
+  credential_provider: v.optional(
+    v.object({ config_path: text(), bin_dir: text() }),
+    {},
+  ),
   cri_keychain: v.optional(
     v.object({
       enable_keychain: flag(false),
-      image_service_path: text("/run/containerd/containerd.sock"),
+      image_service_path: textOr("/run/containerd/containerd.sock"),
     }),
     {},
   ),
   resolver: v.optional(
     v.object({
+      // As containerd's key of the registry.
+      config_path: textOr("/etc/containerd/certs.d:/etc/docker/certs.d"),
       auth_client_ttl_sec: countOr(3600),
       enable_auth_client_sharing: flag(false),
       host: v.optional(

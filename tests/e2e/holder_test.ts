@@ -92,19 +92,41 @@ Deno.test("a holder ends when the state it is named in, or the whole root, is go
   }
 });
 
-Deno.test("SIGHUP never ends the daemon, and the log says that nothing was reloaded", async () => {
+Deno.test("SIGHUP reloads what can be reloaded, says what cannot, and never ends the daemon", async () => {
   await using registry = startRegistry();
   const { host, image } = await hostWithImage(registry);
   await using _host = host;
   const { pid } = host;
-  for (let times = 0; times < 3; times++) {
+  const file = `${host.folder}/config.toml`;
+  const toml = await Deno.readTextFile(file);
+  const hangUp = async (told: RegExp) => {
+    const before = host.logs().length;
     Deno.kill(pid, "SIGHUP");
-    await pause(100);
-  }
+    const after = () => host.logs().slice(before);
+    await until(() => told.test(after()), after);
+  };
+  await hangUp(/nothing to reload has changed/);
+  await Deno.writeTextFile(file, `${toml}\n[http]\nMaxRetries = "many"\n`);
+  await hangUp(/cannot be used, what held holds on.*http\.maxretries/);
+  await Deno.writeTextFile(
+    file,
+    `mount_timeout_sec = 20\n${
+      toml.replace("enable = true", "enable = false")
+    }\n[cache]\nmax_bytes = 1000000000\n`,
+  );
+  await hangUp(/need a restart.*"cache\.max_bytes"/);
+  assert.match(
+    host.logs(),
+    /reloaded.*"mount_timeout_sec","pull_modes\.soci_v1\.enable"/,
+  );
   assert.ok(await readsRight(host, image));
   assert.equal(host.pid, pid);
   assert.ok(lives(pid));
-  assert.equal(host.logs().match(/nothing is reloaded/g)?.length, 3);
+  // An image that has its index as a referrer is not lazy any more.
+  await pushImage(registry.host, "later:1", pauseImage());
+  await buildIndex("--min-layer-size", "0", `${registry.host}/later:1`);
+  const { layers } = await host.pull(`${registry.host}/later:1`);
+  assert.ok(layers.every(({ outcome }) => outcome !== "served"));
 });
 
 Deno.test("a daemon whose program was replaced by rename starts again, has its mount helper and is upgraded", async () => {

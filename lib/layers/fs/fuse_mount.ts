@@ -6,11 +6,14 @@ import {
 } from "../../host/fuse/mod.ts";
 import { mountFuse, unmount } from "../../host/mounting/mod.ts";
 import { closeFd, OsError } from "../../host/os/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
 import type { Life } from "./life.ts";
 import { MountWorker, type MountWorkerOwner } from "./mount_worker.ts";
 import type { MountsState, MountsStep } from "./mounts_life.ts";
 import type { EndMark, ReadersAtWork } from "./shared/mod.ts";
 import type { FuseWorkerEvent, FuseWorkerStart } from "./worker.ts";
+
+const log = logger("fuse");
 
 /** How long the Workers may take to notice that their mount is gone, ms. */
 const END_MS = 2_000;
@@ -190,6 +193,10 @@ export class FuseMount implements MountWorkerOwner {
     // Only one Worker of a mount gets the kernel's INIT.
     if (event.kind === "negotiated") this.#negotiated.resolve(event.negotiated);
     else if (event.kind === "fault") this.#options.onFault(event.error);
+    else if (event.kind === "request") {
+      const { name: mount } = this.#options;
+      log.info("request of the kernel", { mount, ...event.request });
+    }
   }
 
   onBroken(why: string): "replace" | "end" {

@@ -148,6 +148,7 @@ export class MountWorker {
         return this.#serving.resolve();
       case "negotiated":
       case "fault":
+      case "request":
         return this.#owner.onTold(event);
       case "stopped":
         return event.error === null

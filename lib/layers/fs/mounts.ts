@@ -19,6 +19,8 @@ export interface FuseMountsOptions {
   readonly shared: SharedMemory;
   /** Whether reads of blobs bypass the kernel's cache, see `LayerHandlerOptions`. */
   readonly directBlobs: boolean;
+  /** Whether the log tells of every request. */
+  readonly tellsRequests: boolean;
   /** Workers that answer on each mount. */
   readonly workersPerMount: number;
   /** Mounts of an ended process, to be served instead of making new ones. */
@@ -117,6 +119,7 @@ export class FuseMounts implements AsyncDisposable {
         directBlobs: this.#options.directBlobs && name === BLOB_MOUNT,
         layersDirectory: this.#options.layersDirectory,
         shared: shared.buffers(),
+        tellsRequests: this.#options.tellsRequests,
       },
       life: this.#life,
       onFault: (detail) => this.#options.onFault(mountpoint, detail),

@@ -55,10 +55,9 @@ export interface LayerFileSystemOptions {
   readonly mountDirectory: string;
   /** How layers are shown; default `fuse`. */
   readonly face?: Face;
-  /**
-   * Starts the process that makes EROFS mounts, see `MountHelper`. If it is not given, a thread makes
-   * them.
-   */
+  /** Whether the log tells of every request of the kernel; default: it does not. */
+  readonly tellsRequests?: boolean | undefined;
+  /** Starts the process that makes EROFS mounts, see `MountHelper`; by default a thread makes them. */
   readonly mountHelper?: readonly string[];
   /** Called when a layer has to be shown by the FUSE tree after all. */
   readonly onFallback?: (slot: number, reason: string) => void;
@@ -165,6 +164,7 @@ export class LayerFileSystem implements AsyncDisposable {
       shared: this.#shared,
       directBlobs: this.#directBlobs,
       workersPerMount,
+      tellsRequests: options.tellsRequests ?? false,
       taken: options.taken ?? [],
       onFault: options.onFault ?? (() => {}),
     });

@@ -8,6 +8,7 @@
 import { collectEverything } from "../../host/memory/mod.ts";
 import { FuseLoop, type Negotiated } from "../../host/fuse/mod.ts";
 import { LayerHandler } from "./handler.ts";
+import { LoggedHandler, type SeenRequest } from "./logged_handler.ts";
 import {
   EndMark,
   rangesIn,
@@ -31,17 +32,21 @@ export interface FuseWorkerStart {
   readonly shared: SharedBuffers;
   /** Number of this Worker in `readers`. */
   readonly worker: number;
+  /** Whether it tells of every request. */
+  readonly tellsRequests: boolean;
 }
 
 /**
  * From the Worker, in this order: it is loaded and waits for its message; it is about to serve; the
- * kernel has sent INIT (new mounts only); a request met an internal error; it is done.
+ * kernel has sent INIT (new mounts only); a request met an internal error, or was answered and is to be told; it is
+ * done.
  */
 export type FuseWorkerEvent =
   | { readonly kind: "loaded" }
   | { readonly kind: "serving" }
   | { readonly kind: "negotiated"; readonly negotiated: Negotiated }
   | { readonly kind: "fault"; readonly error: string }
+  | { readonly kind: "request"; readonly request: SeenRequest }
   | { readonly kind: "stopped"; readonly error: string | null };
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
@@ -65,7 +70,13 @@ scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
     directBlobs: data.directBlobs,
   });
   const end = new EndMark(shared.end);
-  const loop = new FuseLoop(data.fd, handler, {
+  const served = data.tellsRequests
+    ? new LoggedHandler(
+      handler,
+      (request) => send({ kind: "request", request }),
+    )
+    : handler;
+  const loop = new FuseLoop(data.fd, served, {
     xattrs: data.xattrs,
     onNegotiated: (negotiated) => send({ kind: "negotiated", negotiated }),
     onFault: (error) => send({ kind: "fault", error: String(error) }),

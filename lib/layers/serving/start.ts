@@ -33,6 +33,8 @@ export interface StartOptions {
    * makes them.
    */
   readonly mountHelper?: readonly string[];
+  /** Whether the log tells of every request of the kernel, with paths. Default: it does not. */
+  readonly tellsRequests?: boolean;
   /** Lets the mounts outlive this process, and takes over the last process's. Default: neither. */
   readonly keeper?: MountKeeper;
   /** Mounts that this process itself has left and not lost: they are served again. The keeper is not asked. */
@@ -93,6 +95,7 @@ export async function start(options: StartOptions): Promise<Started> {
     layersDirectory,
     mountDirectory,
     face: face.face,
+    tellsRequests: options.tellsRequests,
     ...(options.mountHelper !== undefined &&
       { mountHelper: options.mountHelper }),
     onFallback: (slot, reason) =>

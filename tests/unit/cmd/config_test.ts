@@ -49,7 +49,7 @@ Deno.test("`config` with a wrong word exits with 2", async () => {
 
 Deno.test("`config check` tells all findings and exits with 1; without any, with 0", async () => {
   const file = Deno.makeTempFileSync({ suffix: ".toml" });
-  Deno.writeTextFileSync(file, "debug_address = 'x'\nnonsense = 1\n");
+  Deno.writeTextFileSync(file, "http_cache_type = 'x'\nnonsense = 1\n");
   const bad = await run("config", "check", "--config", file);
   assert.equal(bad.code, 1);
   assert.deepEqual(

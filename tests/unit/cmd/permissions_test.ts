@@ -87,7 +87,10 @@ Deno.test("an inspection may read Docker's file and its own certificates, write 
   );
   assert.equal(net, true);
   assert.deepEqual(rest, {
-    read: ["/no/home/.docker/config.json", "/no/ca.pem"],
+    read: [
+      ...["/no/home/.docker/config.json", "/no/ca.pem"],
+      ...["/etc/containerd/certs.d", "/etc/docker/certs.d"],
+    ],
   });
 });
 
