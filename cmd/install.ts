@@ -6,7 +6,12 @@ import { parse } from "smol-toml";
 import { isAbsolute } from "node:path";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
 import { agreed, make } from "./install/changes.ts";
-import { assertKnown, type Release, releaseIn } from "./install/containerd.ts";
+import {
+  assertKnown,
+  type Release,
+  releaseIn,
+  servesKubernetes,
+} from "./install/containerd.ts";
 import { ownProgram } from "./install/packaged.ts";
 import {
   CONTAINERD_CONFIG,
@@ -93,7 +98,7 @@ export const installCommand: Command = {
           tree,
           containerd,
           config.then,
-          !values["no-kubernetes"],
+          !values["no-kubernetes"] && servesKubernetes(config.then),
         );
       } catch (error) {
         await takeBack(tree, noted, plan.record.folders);

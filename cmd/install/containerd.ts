@@ -48,9 +48,7 @@ export function containerdSettings(
   kubernetes: boolean,
 ): readonly Setting[] {
   const config = parsed(text);
-  const version = versionOf(config, release);
   const settings: Setting[] = [
-    { table: [], key: "version", value: version },
     { table: SOCI, key: "type", value: "snapshot" },
     { table: SOCI, key: "address", value: ADDRESS },
   ];
@@ -60,14 +58,17 @@ export function containerdSettings(
       ...{ table: [...SOCI, "exports"], key: "root", value: DEFAULT_ROOT },
     });
   }
-  if (version === 3) {
+  if (release.major >= 2) {
     settings.push({
       table: [...SOCI, "exports"],
       key: "enable_remote_snapshot_annotations",
       value: "true",
     });
   }
-  if (!kubernetes) return settings;
+  // The table of the snapshotter is the same in all versions of the file.
+  if (!kubernetes || !servesKubernetes(text)) return settings;
+  const version = versionOf(config, release);
+  settings.unshift({ table: [], key: "version", value: version });
   const table = version === 2 ? CRI_2 : CRI_3;
   settings.push({ table, key: "snapshotter", value: "soci" }, {
     ...{ table, key: "disable_snapshot_annotations", value: false },
@@ -102,6 +103,15 @@ function namesRuntimes(config: unknown): boolean {
   return at !== undefined;
 }
 
+/** Whether the file leaves Kubernetes' interface on: Docker's containerd.io turns it off. @throws TomlEditError */
+export function servesKubernetes(text: string): boolean {
+  const { disabled_plugins: disabled } = parsed(text);
+  return !Array.isArray(disabled) ||
+    !disabled.some((name) =>
+      name === "cri" || name === "io.containerd.grpc.v1.cri"
+    );
+}
+
 /** What has other names in other versions of the file. */
 const NAMED = ["plugins", "disabled_plugins", "required_plugins"];
 
@@ -122,6 +132,6 @@ function versionOf(
   throw new TomlEditError(
     `it is of version 1 (it lacks \`version = 2\`): bring it to version 2 first (\`containerd config migrate\`, or give ${
       named.join(" and ") || "it"
-    } the names of version 2)`,
+    } the names of version 2), or say --no-kubernetes`,
   );
 }

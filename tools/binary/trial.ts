@@ -49,6 +49,13 @@ export async function tryBinary(
   const trials: readonly Trial[] = [
     { args: ["--version"], code: 0, says: `soci-deno ${version}` },
     { args: ["licences"], code: 0, says: "@grpc/grpc-js" },
+    { // the files of packaging/
+      args: [
+        ...["install", "--dry-run", "--root", folder, "--containerd", "1.7"],
+      ],
+      code: 0,
+      says: "soci-deno serve --address fd://",
+    },
     { args: ["config", "default"], code: 0, says: "[pull_modes.soci_v1]" },
     {
       args: ["status", "--root", `${folder}/root`],

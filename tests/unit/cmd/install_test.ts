@@ -190,7 +190,8 @@ Deno.test("links, pipes and folders that others can write are not followed: noth
 Deno.test("files that this cannot edit are told, with what to do", () =>
   withTree(async (tree) => {
     const refusals = {
-      'disabled_plugins = ["cri"]\n': /of version 1.*migrate/,
+      '[plugins.cri]\nsandbox_image = "a"\n':
+        /of version 1.*migrate.*--no-kubernetes/,
       "version = 3\n": /version 3 is not known to containerd 1/,
       'version = 2\nplugins = {"io.containerd.grpc.v1.cri" = {containerd = {}}}\n':
         /by hand/,
@@ -201,6 +202,26 @@ Deno.test("files that this cannot edit are told, with what to do", () =>
       await assert.rejects(install(tree), says);
       assert.equal(tree.read(CONTAINERD), text);
     }
+  }));
+
+Deno.test("a file of version 1 that turns Kubernetes' interface off, as Docker brings it, gets the snapshotter alone", () =>
+  withTree(async (tree) => {
+    const docker = '#root = "/x"\n\ndisabled_plugins = ["cri"]\n';
+    await Deno.writeTextFile(tree.at(CONTAINERD), docker);
+    await install(tree);
+    assert.equal(
+      tree.read(CONTAINERD),
+      `${docker}
+[proxy_plugins.soci]
+  address = "/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock"
+  type = "snapshot"
+
+[proxy_plugins.soci.exports]
+  root = "/var/lib/soci-snapshotter-grpc"
+`,
+    );
+    await uninstall(tree);
+    assert.equal(tree.read(CONTAINERD), docker);
   }));
 
 Deno.test("containerd's version is read as it says it", () => {
