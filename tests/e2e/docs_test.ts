@@ -51,9 +51,6 @@ const NOT_RUN: Readonly<Record<string, string>> = {
     "ends the mounts that the other commands read: for a daemon that is gone",
 };
 
-/** What a fence may hold: commands with their prompt, configuration, or what is neither. */
-const KINDS = ["console", "toml", "text"];
-
 interface Told {
   readonly page: string;
   readonly command: string;
@@ -70,22 +67,11 @@ function commandsOfDocs(): readonly Told[] {
   const told = new Map<string, Told>();
   for (const page of pages) {
     const text = Deno.readTextFileSync(`${ROOT}${page}`);
-    for (
-      const [, indent, kind, body] of text.matchAll(
-        /^( *)```(\w*)\n([^]*?)^\1```$/gm,
-      )
-    ) {
-      assert.ok(
-        KINDS.includes(kind!),
-        `${page}: a fence is one of ${KINDS.join(", ")}, not "${kind}"`,
-      );
-      if (kind !== "console") continue;
-      for (const line of body!.trimEnd().split("\n")) {
-        const match = /^[$#] (.*?)(?: {2,}#.*)?$/.exec(
-          line.slice(indent!.length),
-        );
-        assert.ok(match, `${page}: "${line}" has no prompt ($ or #)`);
-        const command = match[1]!;
+    const fences = text.matchAll(/^( *)```console\n([^]*?)^\1```$/gm);
+    for (const [, indent = "", body = ""] of fences) {
+      for (const line of body.trimEnd().split("\n")) {
+        const command = line.slice(indent.length)
+          .replace(/^[$#] /, "").replace(/ {2,}#.*$/, "");
         if (!told.has(command)) told.set(command, { page, command });
       }
     }

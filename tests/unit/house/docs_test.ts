@@ -56,3 +56,27 @@ Deno.test("the README links to every page of the docs", () => {
     assert.ok(linked.includes(page), `README.md does not link to ${page}`);
   }
 });
+
+/** What a fence may hold: commands with their prompt, which a test runs (`tests/e2e/docs_test.ts`), or no commands. */
+const FENCES = ["console", "toml", "text"];
+
+Deno.test("a fence says what it holds, and a command in one has its prompt", () => {
+  for (const page of PAGES) {
+    const text = Deno.readTextFileSync(`${ROOT}${page}`);
+    const fences = text.matchAll(/^( *)```(\w*)\n([^]*?)^\1```$/gm);
+    for (const [, indent = "", kind = "", body = ""] of fences) {
+      assert.ok(
+        FENCES.includes(kind),
+        `${page}: a fence is one of ${FENCES.join(", ")}, not "${kind}"`,
+      );
+      if (kind !== "console") continue;
+      for (const line of body.trimEnd().split("\n")) {
+        assert.match(
+          line.slice(indent.length),
+          /^[$#] /,
+          `${page}: "${line}" has no prompt ($ or #)`,
+        );
+      }
+    }
+  }
+});
