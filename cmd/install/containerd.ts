@@ -25,6 +25,16 @@ export function assertKnown({ major, minor }: Release): void {
   );
 }
 
+/**
+ * What a new file begins with, so that it says what containerd does without one: 2.2 and newer then import a folder,
+ * where other programs may have put theirs.
+ */
+export function withoutFile({ major, minor }: Release): string {
+  return major > 2 || (major === 2 && minor >= 2)
+    ? 'imports = ["/etc/containerd/conf.d/*.toml"]\n'
+    : "";
+}
+
 /** The socket of the shipped unit. */
 const ADDRESS = "/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock";
 

@@ -1,6 +1,6 @@
 /** What an installation has to change, and what its record must then say. @module */
 import type { Change } from "./changes.ts";
-import { containerdSettings, type Release } from "./containerd.ts";
+import { containerdSettings, type Release, withoutFile } from "./containerd.ts";
 import { packaged, unitFor } from "./packaged.ts";
 import {
   BASES,
@@ -108,14 +108,15 @@ function containerdFile(
       : now !== null && old !== undefined
       ? unsetKeys(now, old.keys)
       : now;
-    const settings = containerdSettings(before ?? "", release, kubernetes);
+    const text = before ?? withoutFile(release);
+    const settings = containerdSettings(text, release, kubernetes);
     if (now !== null && setKeys(now, settings) === now) return null;
     return {
       path: CONTAINERD_CONFIG,
       before,
-      after: setKeys(before ?? "", settings),
+      after: setKeys(text, settings),
       mode: tree.mode(CONTAINERD_CONFIG) ?? MODE,
-      keys: oldKeys(before ?? "", settings).map(({ table, ...rest }) => ({
+      keys: oldKeys(text, settings).map(({ table, ...rest }) => ({
         ...rest,
         table: [...table],
       })),

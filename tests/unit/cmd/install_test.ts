@@ -224,6 +224,20 @@ Deno.test("a file of version 1 that turns Kubernetes' interface off, as Docker b
     assert.equal(tree.read(CONTAINERD), docker);
   }));
 
+Deno.test("where there is no file, a new one imports what containerd imports without one", () =>
+  withTree(async (tree) => {
+    await Deno.remove(tree.at(CONTAINERD));
+    const release = { major: 2, minor: 2 };
+    const { changes, record } = planInstall(tree, null, { ...WANTED, release });
+    await make(tree, changes.filter(({ path }) => path === CONTAINERD));
+    assert.match(
+      tree.read(CONTAINERD)!,
+      /^version = 3\nimports = \["\/etc\/containerd\/conf\.d\/\*\.toml"\]\n\n\[proxy_plugins\.soci\]/,
+    );
+    await make(tree, planUninstall(tree, record, false).changes);
+    assert.equal(tree.read(CONTAINERD), null);
+  }));
+
 Deno.test("containerd's version is read as it says it", () => {
   const said = {
     "containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1+deb12u3":
