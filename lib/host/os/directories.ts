@@ -3,9 +3,9 @@
  * paths are given as text of one character a byte.
  * @module
  */
-import { ERRNO, lastErrno, OsError } from "./errno.ts";
+import { ERRNO, OsError } from "./errno.ts";
 import { O } from "./files.ts";
-import { libc } from "./libc.ts";
+import { lastErrno, libc } from "./libc.ts";
 
 /** What a directory is given. */
 export interface DirectoryAttributes {

@@ -3,7 +3,7 @@
  * thread and do not block the caller. All non-blocking calls go through this file.
  * @module
  */
-import { LIBC_PATH } from "./libc.ts";
+import { isNarrow, LIBC_PATH } from "./libc.ts";
 
 const symbols = {
   mount: {
@@ -43,8 +43,11 @@ const symbols = {
   ftruncate: { parameters: ["i32", "i64"], result: "i32", nonblocking: true },
 } as const;
 
-const calls = Deno.dlopen(LIBC_PATH, symbols).symbols;
-type Calls = typeof calls;
+type Calls = Deno.DynamicLibrary<typeof symbols>["symbols"];
+
+const calls = isNarrow
+  ? {} as Calls // whoever calls one fails
+  : Deno.dlopen(LIBC_PATH, symbols).symbols;
 
 /** Arguments of running calls. */
 const HELD = new Set<readonly unknown[]>();

@@ -1,4 +1,4 @@
-import { libc } from "./libc.ts";
+import { lastErrno } from "./libc.ts";
 
 /**
  * Error numbers by name (asm-generic/errno-base.h, errno.h; the same on x86-64 and arm64). `node:os` has
@@ -116,15 +116,6 @@ export class OsError extends Error {
   get code(): string {
     return errnoName(this.errno);
   }
-}
-
-const scratch = new Uint8Array(4);
-const scratchView = new DataView(scratch.buffer);
-
-/** The calling thread's errno; read it right after the failed call. */
-export function lastErrno(): number {
-  libc.copyFrom(scratch, libc.errnoLocation(), 4n);
-  return scratchView.getInt32(0, true);
 }
 
 /** Throws the error of the call that just failed. */

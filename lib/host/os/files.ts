@@ -1,6 +1,6 @@
 import { callElsewhere } from "./elsewhere.ts";
-import { ERRNO, lastErrno, OsError, raise } from "./errno.ts";
-import { libc } from "./libc.ts";
+import { ERRNO, OsError, raise } from "./errno.ts";
+import { lastErrno, libc } from "./libc.ts";
 
 /**
  * Flags of open(2) (asm-generic/fcntl.h). `DIRECTORY` is another bit on arm64, where x86-64's means

@@ -1,7 +1,7 @@
 import { callElsewhere } from "./elsewhere.ts";
-import { ERRNO, lastErrno } from "./errno.ts";
+import { ERRNO } from "./errno.ts";
 import { closeFd, cString } from "./files.ts";
-import { libc } from "./libc.ts";
+import { lastErrno, libc } from "./libc.ts";
 
 /** Numbers of the calls, the same on every architecture (asm-generic/unistd.h). */
 const SYS = {

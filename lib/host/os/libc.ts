@@ -154,12 +154,6 @@ const symbols = {
   },
   // For calls libc has no name for yet; every argument is widened to a register.
   syscall: { parameters: ["i64", "i64", "i64", "i64"], result: "i64" },
-  errnoLocation: { name: "__errno_location", parameters: [], result: "usize" },
-  copyFrom: {
-    name: "memcpy",
-    parameters: ["buffer", "usize", "usize"],
-    result: "usize",
-  },
   // Copies nothing (length 0): its result is where the buffer lies.
   addressOf: {
     name: "memcpy",
@@ -168,8 +162,59 @@ const symbols = {
   },
 } as const;
 
+const errnoSymbols = {
+  location: { name: "__errno_location", parameters: [], result: "usize" },
+  copyFrom: {
+    name: "memcpy",
+    parameters: ["buffer", "usize", "usize"],
+    result: "usize",
+  },
+} as const;
+
+type Call = keyof typeof symbols;
+type Calls = Deno.DynamicLibrary<typeof symbols>["symbols"];
+
+const NARROW = "libc alone: ";
+
+/**
+ * The name of a Worker that is to have these calls and no others. It cannot open a library later either: the
+ * permission is given up once they are here. A Worker's name is all that is there before its modules.
+ */
+export function nameWithCalls(calls: readonly Call[]): string {
+  return `${NARROW}${calls.join(" ")}`;
+}
+
+/** The calls that this isolate is to have; null: all. */
+const narrow: readonly string[] | null = globalThis.name?.startsWith(NARROW)
+  ? globalThis.name.slice(NARROW.length).split(" ")
+  : null;
+
+/** Whether this isolate has few calls: none on other threads, and no further library. */
+export const isNarrow = narrow !== null;
+
+/** This thread's error number. Not among the calls: it copies from any address. */
+const errno = Deno.dlopen(LIBC_PATH, errnoSymbols).symbols;
+const scratch = new Uint8Array(4);
+const scratchView = new DataView(scratch.buffer);
+
+/** The calling thread's errno; read it right after the failed call. */
+export function lastErrno(): number {
+  errno.copyFrom(scratch, errno.location(), 4n);
+  return scratchView.getInt32(0, true);
+}
+
+function open(): Calls {
+  if (narrow === null) return Deno.dlopen(LIBC_PATH, symbols).symbols;
+  const wanted = Object.fromEntries(
+    Object.entries(symbols).filter(([name]) => narrow.includes(name)),
+  );
+  const { symbols: few } = Deno.dlopen(LIBC_PATH, wanted);
+  Deno.permissions.revokeSync({ name: "ffi" });
+  return few as unknown as Calls; // whoever calls another one fails
+}
+
 /**
  * The calls, for this room alone: other rooms get functions with telling names. Results below zero mean
  * failure; ask `raise` for the error. Calls that run on another thread are in `elsewhere.ts`.
  */
-export const libc = Deno.dlopen(LIBC_PATH, symbols).symbols;
+export const libc: Calls = open();

@@ -9,8 +9,8 @@
  * such a call are held until it has returned. `libc` itself is not exported.
  * @module
  */
-export { LIBC_PATH } from "./libc.ts";
-export { ERRNO, lastErrno, OsError, raise } from "./errno.ts";
+export { lastErrno, LIBC_PATH, nameWithCalls } from "./libc.ts";
+export { ERRNO, OsError, raise } from "./errno.ts";
 
 // Files and descriptors.
 export {

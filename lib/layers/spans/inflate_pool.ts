@@ -1,4 +1,4 @@
-import { LIBC_PATH } from "../../host/os/mod.ts";
+import { LIBC_PATH, nameWithCalls } from "../../host/os/mod.ts";
 import { SPAN_CLASSES, type SpanClass } from "./classes.ts";
 import type {
   FilePart,
@@ -151,6 +151,8 @@ export class InflatePool implements Disposable {
       new URL("./inflate_worker.ts", import.meta.url),
       {
         type: "module",
+        // Its bytes are hostile: of libc it gets what works on files that are open.
+        name: nameWithCalls(["pread", "pwrite", "fallocate"]),
         deno: { permissions: { ffi: [LIBC_PATH] } },
       },
     );

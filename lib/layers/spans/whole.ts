@@ -3,7 +3,6 @@
  * @module
  */
 import { type Digest, isDigest } from "../../formats/oci/mod.ts";
-import { LIBC_PATH } from "../../host/os/mod.ts";
 import type {
   LayerTail,
   WholeLayerQuestion,
@@ -29,7 +28,7 @@ export async function hashLayer(
   signal.throwIfAborted();
   const worker = new Worker(new URL("./whole_worker.ts", import.meta.url), {
     type: "module",
-    deno: { permissions: { ffi: [LIBC_PATH] } },
+    deno: { permissions: { read: [path] } },
   });
   const stopped = Promise.withResolvers<never>();
   stopped.promise.catch(() => {}); // raced below

@@ -4,7 +4,6 @@ import { createHash } from "node:crypto";
 import { SpanInflater } from "../../formats/deflate/mod.ts";
 import { decodeToEnd } from "../../formats/zstd/mod.ts";
 import { MAX_SPAN_BYTES } from "../../formats/ztoc/mod.ts";
-import { closeFd, O, openFd, preadFully } from "../../host/os/mod.ts";
 import type {
   LayerTail,
   WholeLayerQuestion,
@@ -20,21 +19,17 @@ const hash = createHash("sha256");
 const clock = new Int32Array(new SharedArrayBuffer(4));
 
 function addFile(path: string, sizeBytes: number): void {
-  const fd = openFd(path, O.RDONLY);
-  try {
-    const chunk = new Uint8Array(CHUNK_BYTES);
-    for (let at = 0; at < sizeBytes;) {
-      const startMs = performance.now();
-      const part = chunk.subarray(0, Math.min(CHUNK_BYTES, sizeBytes - at));
-      if (preadFully(fd, part, at) !== part.length) {
-        throw new Error(`${path} ends before byte ${sizeBytes}`);
-      }
-      hash.update(part);
-      at += part.length;
-      Atomics.wait(clock, 0, 0, performance.now() - startMs);
-    }
-  } finally {
-    closeFd(fd);
+  using file = Deno.openSync(path);
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  for (let at = 0; at < sizeBytes;) {
+    const startMs = performance.now();
+    const read = file.readSync(
+      chunk.subarray(0, Math.min(CHUNK_BYTES, sizeBytes - at)),
+    );
+    if (read === null) throw new Error(`${path} ends before byte ${sizeBytes}`);
+    hash.update(chunk.subarray(0, read));
+    at += read;
+    Atomics.wait(clock, 0, 0, performance.now() - startMs);
   }
 }
 

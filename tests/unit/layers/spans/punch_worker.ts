@@ -2,7 +2,7 @@
 /// <reference lib="deno.worker" />
 import { NodeId, ReadReply } from "../../../../lib/host/fuse/mod.ts";
 import { RangeTable } from "../../../../lib/layers/presence/mod.ts";
-import { libc } from "../../../../lib/host/os/libc.ts";
+import { LIBC_PATH } from "../../../../lib/host/os/mod.ts";
 import { LayerHandler } from "../../../../lib/layers/fs/handler.ts";
 import { RingItem } from "../../../../lib/layers/fs/shared/mod.ts";
 import {
@@ -12,6 +12,14 @@ import {
   SlotTable,
   SpanStarts,
 } from "../../../../lib/layers/fs/shared/mod.ts";
+
+const memory = Deno.dlopen(LIBC_PATH, {
+  copyFrom: {
+    name: "memcpy",
+    parameters: ["buffer", "usize", "usize"],
+    result: "usize",
+  },
+}).symbols;
 
 /** What the Worker reads. */
 export interface PunchReader {
@@ -76,7 +84,7 @@ scope.onmessage = ({ data }: MessageEvent<PunchReader>) => {
     reply.address = 0;
     const count = handler.read(file, offset, READ_BYTES, reply, 0, 0, 0);
     if (reply.address !== 0) { // as the kernel would
-      libc.copyFrom(into, BigInt(reply.address), BigInt(READ_BYTES));
+      memory.copyFrom(into, BigInt(reply.address), BigInt(READ_BYTES));
     }
     handler.answered();
     if (count !== READ_BYTES) {

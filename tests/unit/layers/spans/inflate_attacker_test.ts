@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import {
+  closeFd,
+  LIBC_PATH,
+  nameWithCalls,
+  O,
+  openFd,
+} from "../../../../lib/host/os/mod.ts";
+import type { Target } from "./inflate_attacker.ts";
+
+/** What an attacker can do in a Worker of that name. */
+async function attack(name: string): Promise<string[]> {
+  const path = await Deno.makeTempFile();
+  await Deno.writeTextFile(path, "open");
+  const fd = openFd(path, O.RDWR);
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { hostname, port } = listener.addr;
+  const worker = new Worker(new URL("./inflate_attacker.ts", import.meta.url), {
+    type: "module",
+    name,
+    deno: { permissions: { ffi: [LIBC_PATH] } },
+  });
+  const target: Target = { fd, path, address: { hostname, port } };
+  try {
+    const { promise, resolve, reject } = Promise.withResolvers<string[]>();
+    worker.onmessage = ({ data }) => resolve(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new Error(event.message));
+    };
+    worker.postMessage(target);
+    return await promise;
+  } finally {
+    worker.terminate();
+    closeFd(fd);
+    await Deno.remove(path);
+    await Deno.remove(`${path}.folder`).catch(() => {}); // it may not be there
+  }
+}
+
+Deno.test("an attacker in an inflate Worker reads and writes files that are open, and has nothing else", async () => {
+  const pool = await Deno.readTextFile(
+    new URL("../../../../lib/layers/spans/inflate_pool.ts", import.meta.url),
+  );
+  const [, calls = ""] = /nameWithCalls\(\[([^\]]*)\]\)/.exec(pool) ?? [];
+  const named = [...calls.matchAll(/"(\w+)"/g)].map(([, call]) => call!);
+  assert.deepEqual(named, ["pread", "pwrite", "fallocate"]);
+  assert.deepEqual(
+    await attack(nameWithCalls(["pread", "pwrite", "fallocate"])),
+    ["read an open file"],
+  );
+});
+
+Deno.test("the attacker can do what it tries where a Worker has all of libc", async () => {
+  const done = await attack("");
+  assert.deepEqual(done, [
+    ...["read an open file", "open a file by libc", "make a folder by libc"],
+    ...["write on another thread", "load libc", "start a Worker with libc"],
+  ]);
+});
