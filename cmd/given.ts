@@ -9,11 +9,14 @@ export interface Given {
   /** The root that `--root` or the environment means; null where it means none. */
   readonly root: string | null;
   readonly draftSuffix: string;
+  /** Whether registries are asked by a Worker that has the network; this isolate has none then. */
+  readonly fetches: boolean;
 }
 
 let given: Given = {
   root: null,
   draftSuffix: `.${crypto.randomUUID().slice(0, 8)}.part`,
+  fetches: false,
 };
 
 /** Takes what the process found out. */
@@ -29,4 +32,9 @@ export function givenRoot(): string | null {
 /** What stands behind the name of a file that is not finished. */
 export function draftSuffix(): string {
   return given.draftSuffix;
+}
+
+/** Whether this isolate has no network of its own. */
+export function fetchesElsewhere(): boolean {
+  return given.fetches;
 }

@@ -47,7 +47,9 @@ export async function launch(call: Call): Promise<number> {
     giveUpAllBut(kinds as Kind[]);
     return await runCommand(call);
   }
+  const { threads = [] } = needs;
   let given: Given;
+  let line: Line;
   let lists: Grants;
   try {
     const read = readLine(call.args);
@@ -55,13 +57,14 @@ export async function launch(call: Call): Promise<number> {
       Array.isArray(env) && env.includes("SOCI_SNAPSHOTTER_ROOT")
     );
     const root = knowsRoot ? read.root() : null;
-    const line: Line = { ...read, root: () => root ?? read.root() };
+    line = { ...read, root: () => root ?? read.root() };
     lists = grantsOf([...needs.parts, { read: [OWN_FILES] }], line);
-    given = { root, draftSuffix: draftSuffix() };
+    const fetches = threads.includes("fetcher");
+    given = { root, draftSuffix: draftSuffix(), fetches };
   } catch (error) {
     return tellError(error, call);
   }
-  const { threads = [] } = needs;
+  const starters = threadStarters(threads, line, needs.asks);
   const worker = startWorker(lists);
   const { promise, resolve } = Promise.withResolvers<number>();
   worker.onmessage = ({ data }: MessageEvent<Outcome | "loaded">) => {
@@ -69,7 +72,7 @@ export async function launch(call: Call): Promise<number> {
     // The Worker keeps its lists; its first modules were loaded with ours.
     giveUpAllBut(kindsOfThreads(threads));
     const { port1, port2 } = new MessageChannel();
-    serveThreads(port1, threadStarters(threads));
+    serveThreads(port1, starters);
     const order: Order = { call, given, threads: port2 };
     worker.postMessage(order, [port2]);
   };

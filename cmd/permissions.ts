@@ -12,10 +12,14 @@ import {
 } from "./install/places.ts";
 import { DEFAULT_ROOT } from "./root.ts";
 import {
+  type Asks,
   CERTIFICATES,
   DOCKER,
   DOCKER_HELPERS,
+  FIRST_IMAGE,
   hostFiles,
+  IMAGES,
+  RECORDED_IMAGE,
 } from "./registry_needs.ts";
 import type { Computed, Line, Part } from "./grants.ts";
 import type { ThreadName } from "./threads.ts";
@@ -32,6 +36,8 @@ export interface Needs {
   readonly runs: "worker" | "process";
   /** Workers that the process starts when a command in a Worker asks for them. */
   readonly threads?: readonly ThreadName[];
+  /** Images whose registries the fetch Worker asks, with the mirrors of `--hosts-dir` and whatever these lead to. */
+  readonly asks?: Asks;
 }
 
 /** Paths at which libc may lie; the one that is there is used. */
@@ -83,19 +89,23 @@ const control: Part = {
   env: ["SOCI_SNAPSHOTTER_ROOT"],
 };
 
-const containerdSocket = (line: Line) =>
-  (line.value("address") ?? line.env("CONTAINERD_ADDRESS") ??
-    "/run/containerd/containerd.sock").replace(/^unix:\/\//, "");
+/** None where the address is no path: the command tells. */
+const containerdSocket = (line: Line): string[] => {
+  const address = line.value("address") ?? line.env("CONTAINERD_ADDRESS") ??
+    "/run/containerd/containerd.sock";
+  const path = address.replace(/^unix:\/\//, "");
+  return /^[a-z]+:\/\//.test(path) ? [] : [path];
+};
 const SOCKET = computed(
   "containerd's socket",
-  (line) => [containerdSocket(line)],
+  containerdSocket,
 );
 const containerd: Part = {
   read: SOCKET,
   write: SOCKET,
   net: computed(
     "containerd's socket",
-    (line) => [`unix:${containerdSocket(line)}`],
+    (line) => containerdSocket(line).map((path) => `unix:${path}`),
   ),
 };
 /** What gRPC reads where it is loaded. */
@@ -119,14 +129,10 @@ const store: readonly Part[] = [
 ];
 
 const PROXY: Part = { env: PROXY_VARIABLES };
-/** A registry, its login and its certificates. */
+/** The login and the certificates of a registry. The fetch Worker has the network for it. */
 const registry: readonly Part[] = [
   ...[DEBUG, PROXY],
   {
-    net: {
-      all:
-        "registries, and the hosts that they send to, which nobody knows before",
-    },
     read: DOCKER,
     env: ["DOCKER_CONFIG", "HOME"],
     run: DOCKER_HELPERS,
@@ -163,7 +169,17 @@ const worker = (...parts: (Part | readonly Part[])[]): Needs => ({
 });
 
 /** Builds ztocs, in Workers that have nothing at all. */
-const building = (needs: Needs): Needs => ({ ...needs, threads: ["indexer"] });
+const building = (needs: Needs): Needs => ({
+  ...needs,
+  threads: [...needs.threads ?? [], "indexer"],
+});
+
+/** Asks registries, by a Worker that has the network and nothing else. */
+const asking = (asks: Asks, needs: Needs): Needs => ({
+  ...needs,
+  asks,
+  threads: [...needs.threads ?? [], "fetcher"],
+});
 
 /** Folders that an installation writes to, in the tree that `--root` names. */
 const INSTALLED = computed(
@@ -196,20 +212,23 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
       run: { all: "itself as the mount helper; credential helpers" },
     }],
   },
-  status: worker(control, FFI),
+  status: worker(control),
   stop: worker(control, root, FFI, session),
   gc: worker(root, FFI, session),
-  "build-index": building(worker(registry, store, {
-    read: file("prefetch-files-json", "load-order"),
-  }, {
-    read: computed(
-      "--from",
-      (line) =>
-        line.values("from").filter((from) =>
-          from !== "registry" && from !== "containerd"
-        ),
-    ),
-  }, { read: NOTES, write: NOTES })),
+  "build-index": building(asking(
+    IMAGES,
+    worker(registry, store, {
+      read: file("prefetch-files-json", "load-order"),
+    }, {
+      read: computed(
+        "--from",
+        (line) =>
+          line.values("from").filter((from) =>
+            from !== "registry" && from !== "containerd"
+          ),
+      ),
+    }, { read: NOTES, write: NOTES }),
+  )),
   create: building(worker(store, { read: file("prefetch-files-json") })),
   convert: building(worker(
     {
@@ -228,8 +247,8 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
     ),
     ...store.map(unless(standalone, "without --standalone")),
   )),
-  push: worker(registry, store),
-  inspect: worker(registry, session),
+  push: asking(IMAGES, worker(registry, store)),
+  inspect: asking(IMAGES, worker(registry, session)),
   "index list": list,
   "index info": list,
   "index remove": list,
@@ -242,7 +261,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   "prefetch list": list,
   "prefetch info": list,
   "rebuild-db": list,
-  pull: worker(registry, session, containerd, control),
+  pull: asking(IMAGES, worker(registry, session, containerd, control)),
   record: {
     runs: "process",
     parts: [DEBUG, PROXY, FFI, session, containerd, {
@@ -253,25 +272,31 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
       run: { all: "ctr; credential helpers" },
     }],
   },
-  "order show": worker(registry, GRPC, {
-    read: computed("RECORDING", (line) => line.positionals),
-    write: file("svg"),
-  }),
+  "order show": asking(
+    RECORDED_IMAGE,
+    worker(registry, GRPC, {
+      read: computed("RECORDING", (line) => line.positionals),
+      write: file("svg"),
+    }),
+  ),
   "order merge": worker(GRPC, {
     read: computed("RECORDINGs", (line) => line.positionals),
     write: file("output"),
   }),
-  "order push": worker(registry, GRPC, {
-    read: computed("RECORDINGs", (line) => line.positionals.slice(1)),
-  }, {
-    read: computed(
-      "the daemon's recordings, with --learned",
-      (line) => line.has("learned") ? [`${line.root()}/recordings`] : [],
-    ),
-    env: ["SOCI_SNAPSHOTTER_ROOT"],
-  }),
-  "order list": worker(registry, GRPC),
-  "order remove": worker(registry, GRPC),
+  "order push": asking(
+    FIRST_IMAGE,
+    worker(registry, GRPC, {
+      read: computed("RECORDINGs", (line) => line.positionals.slice(1)),
+    }, {
+      read: computed(
+        "the daemon's recordings, with --learned",
+        (line) => line.has("learned") ? [`${line.root()}/recordings`] : [],
+      ),
+      env: ["SOCI_SNAPSHOTTER_ROOT"],
+    }),
+  ),
+  "order list": asking(FIRST_IMAGE, worker(registry, GRPC)),
+  "order remove": asking(FIRST_IMAGE, worker(registry, GRPC)),
   mount: {
     runs: "process",
     parts: [DEBUG, PROXY, FFI, {

@@ -14,6 +14,7 @@ import {
 import { DEFAULT_HOSTS_DIRS } from "./registry_needs.ts";
 import { askSecret } from "./ask_secret.ts";
 import { UsageError } from "./command.ts";
+import { registryNetwork } from "./network.ts";
 
 /** For `parseCommandLine`: how registries are reached. */
 export const CONNECTION_OPTIONS = {
@@ -83,8 +84,10 @@ export function clientWith(
   values: Omit<RegistryValues, "user" | "refresh">,
   config?: () => Config,
 ): RegistryClient {
+  const network = registryNetwork();
   const options: RegistryClientOptions = {
     credentials,
+    ...(network !== null && { network }),
     ...(values["plain-http"] === true && { plainHttp: true }),
     ...(values["skip-verify"] === true && { skipVerify: true }),
     ...(values.tlscacert !== undefined && {

@@ -1,8 +1,48 @@
-/** Which files and programs a registry's login and certificates are, found before the command is loaded. @module */
+/**
+ * Which hosts are asked, and which files and programs a registry's login and certificates are, found before the
+ * command is loaded.
+ * @module
+ */
 import { resolve } from "node:path";
+import type { NamedHosts } from "../lib/remote/registry/mod.ts";
 import type { Computed, Line } from "./grants.ts";
 
 const MAX_FILE_BYTES = 4 * 2 ** 20;
+
+/** Images whose registries a command asks. */
+export type Asks = Computed;
+
+/** The images that are named first on the command line. */
+export const IMAGES: Asks = {
+  says: "IMAGE",
+  of: ({ positionals }) => positionals,
+};
+
+/** An image, with other words behind it. */
+export const FIRST_IMAGE: Asks = {
+  says: "IMAGE",
+  of: ({ positionals }) => positionals.slice(0, 1),
+};
+
+/** `--image`, or the image that a recording is of. */
+export const RECORDED_IMAGE: Asks = {
+  says: "--image, or the image that was recorded",
+  of: (line) => {
+    const image = line.value("image");
+    if (image !== undefined) return [image];
+    return line.positionals.flatMap((path) =>
+      /"image":"([^"\\]+)"/.exec(startOf(path))?.[1] ?? []
+    );
+  },
+};
+
+/** The hosts of a command line. */
+export function namedHosts(asks: Asks | undefined, line: Line): NamedHosts {
+  return {
+    images: asks?.of(line) ?? [],
+    places: asks === undefined ? [] : hostsFolders(line).flatMap(placesIn),
+  };
+}
 
 /** Docker's configuration. */
 export const DOCKER: Computed = {
@@ -30,10 +70,13 @@ export const DEFAULT_HOSTS_DIRS = "/etc/containerd/certs.d:/etc/docker/certs.d";
 export const hostFiles: Computed = {
   says: `--hosts-dir (${DEFAULT_HOSTS_DIRS}), and what its files name`,
   of: (line) =>
-    (line.value("hosts-dir") ?? DEFAULT_HOSTS_DIRS).split(":")
-      .filter((folder) => folder !== "")
-      .flatMap((folder) => [folder, ...namedIn(folder)]),
+    hostsFolders(line).flatMap((folder) => [folder, ...namedIn(folder)]),
 };
+
+function hostsFolders(line: Line): string[] {
+  return (line.value("hosts-dir") ?? DEFAULT_HOSTS_DIRS).split(":")
+    .filter((folder) => folder !== "");
+}
 
 function dockerConfig({ env }: Line): string {
   const folder = env("DOCKER_CONFIG") ?? `${env("HOME") ?? "/root"}/.docker`;
@@ -57,22 +100,44 @@ function helpersIn(text: string): string[] {
 
 /** Every quoted text in a `hosts.toml` may be a file's name: of those, paths outside of the folder. */
 function namedIn(folder: string): string[] {
-  const names: string[] = [];
-  let hosts: Iterable<Deno.DirEntry>;
+  return hostsFiles(folder).flatMap(({ name, text }) =>
+    [...text.matchAll(/["']([^"'\n]+)["']/g)].map(([, quoted]) => quoted!)
+      .filter((quoted) => /^\/|(^|\/)\.\.(\/|$)/.test(quoted))
+      .map((quoted) => resolve(folder, name, quoted))
+  );
+}
+
+/** The addresses that the files of a folder name: what stands for a server, and the names of mirrors. */
+function placesIn(folder: string): string[] {
+  return hostsFiles(folder).flatMap(({ text }) =>
+    [...text.matchAll(
+      /^\s*(?:server\s*=|\[\s*host\s*\.)\s*(?:"([^"\n]+)"|'([^'\n]+)'|([\w-]+))/gm,
+    )].flatMap(([, ...forms]) => forms.find((form) => form !== undefined) ?? [])
+  );
+}
+
+function hostsFiles(folder: string): { name: string; text: string }[] {
   try {
-    hosts = Deno.readDirSync(folder);
+    return [...Deno.readDirSync(folder)].map(({ name }) => ({
+      name,
+      text: textOf(`${folder}/${name}/hosts.toml`),
+    }));
   } catch {
     return []; // the command tells
   }
-  for (const { name } of hosts) {
-    const text = textOf(`${folder}/${name}/hosts.toml`);
-    for (const [, quoted] of text.matchAll(/["']([^"'\n]+)["']/g)) {
-      if (/^\/|(^|\/)\.\.(\/|$)/.test(quoted!)) {
-        names.push(resolve(folder, name, quoted!));
-      }
-    }
+}
+
+/** A recording's file begins with what it is of. */
+function startOf(path: string): string {
+  try {
+    using file = Deno.openSync(path);
+    const bytes = new Uint8Array(64 * 1024);
+    return new TextDecoder().decode(
+      bytes.subarray(0, file.readSync(bytes) ?? 0),
+    );
+  } catch {
+    return ""; // the command tells
   }
-  return names;
 }
 
 function textOf(path: string): string {

@@ -23,11 +23,12 @@ const END = "<!-- end of permissions -->";
  */
 export function permissionSets(): Readonly<Record<string, Grants>> {
   const sets: Record<string, Grants> = {};
-  for (const [words, { parts, runs }] of Object.entries(PERMISSIONS)) {
+  for (const [words, { parts, runs, asks }] of Object.entries(PERMISSIONS)) {
     const [word] = words.split(" ") as [string];
     const modules: Part[] = runs === "worker"
       ? [{ read: { all: "its modules" } }]
       : [];
+    if (asks !== undefined) modules.push({ net: { all: "the fetch Worker" } });
     sets[word] = both(sets[word] ?? {}, grantsOf([...parts, ...modules], null));
   }
   return { binary: Object.values(sets).reduce(both, {}), ...sets };
@@ -74,12 +75,17 @@ export function pageWithTable(text: string): Promise<string> {
 /** Commands with the same lists together. Not a table: its rows would be wider than any page. */
 function list(): string {
   const groups = new Map<string, string[]>();
-  for (const [words, { parts, runs }] of Object.entries(PERMISSIONS)) {
+  for (const [words, { parts, runs, asks }] of Object.entries(PERMISSIONS)) {
     const lines = KINDS.flatMap((kind) => {
       const granted = wordsOf(parts, kind);
       if (granted.length === 0) return [];
       return [`  - ${kind === "ffi" ? "libc" : `${kind}: ${told(granted)}`}`];
     });
+    if (asks !== undefined) {
+      lines.push(
+        `  - asks, by the fetch Worker: the registry of ${asks.says}; hosts that --hosts-dir's files name; hosts that these lead to`,
+      );
+    }
     const where = runs === "worker" ? "exact" : "kinds alone";
     const key = [`(${where})`, ...lines].join("\n");
     groups.set(key, [...groups.get(key) ?? [], `**${words}**`]);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { LIBC_PATH } from "../../lib/host/os/mod.ts";
+import { grantsOf, type Kind } from "../../cmd/grants.ts";
 import { PERMISSIONS } from "../../cmd/permissions.ts";
 import { pauseImage, pushImage } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
@@ -27,13 +28,11 @@ async function attackedProgram(
   const config = JSON.parse(await Deno.readTextFile(`${folder}/deno.json`));
   delete config.workspace;
   await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify(config));
-  await Deno.copyFile(
-    `${ROOT}tests/support/attacker.js`,
-    `${folder}/attacker.js`,
-  );
   await Deno.writeTextFile(
-    `${folder}/attack.json`,
-    JSON.stringify({ ATTACK: attack }),
+    `${folder}/attacker.js`,
+    `import { FetchedNetwork } from "./lib/remote/registry/mod.ts";
+const ATTACK = ${JSON.stringify(attack)};
+${await Deno.readTextFile(`${ROOT}tests/support/attacker.js`)}`,
   );
   for (const words of Object.keys(PERMISSIONS)) {
     const module = words.replace(" ", "/").replaceAll("-", "_");
@@ -47,19 +46,28 @@ async function attackedProgram(
 /** What the table lets an attacker do: everything else is refused. */
 function allowed(words: string): string[] {
   const { parts } = PERMISSIONS[words]!;
-  const anywhere = parts.some(({ net }) => net !== undefined && "all" in net);
-  const libc = parts.some(({ ffi }) => ffi !== undefined);
+  const has = (kind: Kind) => grantsOf(parts, null)[kind] !== undefined;
+  if (PERMISSIONS[words]!.runs === "worker") {
+    return has("ffi") ? ["load libc"] : [];
+  }
   return [
-    ...(anywhere ? ["connect elsewhere"] : []),
-    ...(libc ? ["load libc"] : []),
+    ...(has("read") ? ["read elsewhere"] : []),
+    ...(has("write") ? ["write elsewhere"] : []),
+    ...(has("run") ? ["run a program"] : []),
+    ...(has("net") ? ["connect elsewhere", "fetch from elsewhere"] : []),
+    ...(has("ffi") ? ["load libc"] : []),
+    ...(has("read") ? ["ask for more"] : []), // it has all of that kind
   ];
 }
 
 Deno.test("an attacker inside a command reads, writes, runs and reaches nothing that the table does not give it", async (t) => {
   await using registry = startRegistry();
   await pushImage(registry.host, "app:1", pauseImage());
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { hostname, port } = listener.addr;
+  await using elsewhere = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    () => new Response("reached"),
+  );
+  const { hostname, port } = elsewhere.addr as Deno.NetAddr;
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-attack-" });
   const file = `${folder}-elsewhere`;
   await attackedProgram(folder, {
@@ -82,11 +90,10 @@ Deno.test("an attacker inside a command reads, writes, runs and reaches nothing 
     return { told, stderr };
   };
   // Commands that share their lists are tried once.
-  const exact = new Map(
-    Object.entries(PERMISSIONS).filter(([, { runs }]) => runs === "worker")
-      .map(([words, needs]) => [needs, words]),
+  const different = new Map(
+    Object.entries(PERMISSIONS).map(([words, needs]) => [needs, words]),
   );
-  for (const words of exact.values()) {
+  for (const words of different.values()) {
     await t.step(words, async () => {
       const { told, stderr } = await run(words, "--help");
       assert.deepEqual(
@@ -94,6 +101,8 @@ Deno.test("an attacker inside a command reads, writes, runs and reaches nothing 
         [{ when: "load", done: allowed(words) }],
         stderr,
       );
+      const written = await Deno.remove(file).then(() => true, () => false);
+      assert.equal(written, allowed(words).includes("write elsewhere"));
     });
   }
   await t.step("inspect, after its first request", async () => {
@@ -105,6 +114,6 @@ Deno.test("an attacker inside a command reads, writes, runs and reaches nothing 
       stderr,
     );
   });
-  await assert.rejects(Deno.stat(file), Deno.errors.NotFound);
+  await assert.rejects(Deno.stat(file), Deno.errors.NotFound); // after the request, too
   await Deno.remove(folder, { recursive: true });
 });

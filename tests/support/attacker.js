@@ -3,16 +3,25 @@
  * program. It tries once when it is loaded and once after the first answer of a registry, and tells on stderr.
  * @module
  */
-const { ATTACK } = JSON.parse(
-  Deno.readTextFileSync(new URL("./attack.json", import.meta.url)),
-);
+
+/* global ATTACK, FetchedNetwork -- imported by the lines that the test writes above this */
 
 const attempts = {
   "read elsewhere": () => Deno.readTextFile("/etc/shadow"),
   "write elsewhere": () => Deno.writeTextFile(ATTACK.file, "was here"),
   "run a program": () => new Deno.Command("id").output(),
   "connect elsewhere": async () => (await Deno.connect(ATTACK.address)).close(),
+  "fetch from elsewhere": async () => {
+    const { hostname, port } = ATTACK.address;
+    await (await fetch(`http://${hostname}:${port}/`)).text();
+  },
+  "have a fetch Worker ask elsewhere": async () => {
+    const { hostname, port } = ATTACK.address;
+    using network = new FetchedNetwork({ images: [], places: [] });
+    await network.sender({}).fetch(`http://${hostname}:${port}/`);
+  },
   "load libc": () => Deno.dlopen(ATTACK.libc, {}).close(),
+  "read the environment": () => Deno.env.get("PATH"),
   "ask for more": async () => {
     const { state } = await Deno.permissions.request({ name: "read" });
     if (state !== "granted") throw new Deno.errors.NotCapable("not given");
@@ -28,6 +37,9 @@ const attempts = {
   },
 };
 
+/** What the fetch Worker says, and the process of a command that has none. */
+const REFUSED = /is no host that the command line names|no thread "fetcher"/;
+
 async function attack(when) {
   const done = [];
   for (const [what, attempt] of Object.entries(attempts)) {
@@ -35,20 +47,27 @@ async function attack(when) {
       await attempt();
       done.push(what);
     } catch (error) {
-      if (error.name !== "NotCapable") done.push(`${what}: ${error}`);
+      if (error.name === "NotCapable" || REFUSED.test(error.message)) continue;
+      done.push(`${what}: ${error}`);
     }
   }
   console.error(`ATTACK ${JSON.stringify({ when, done })}`);
 }
 
 await attack("load");
-const before = globalThis.fetch;
+const { sender } = FetchedNetwork.prototype;
 let hasAsked = false;
-globalThis.fetch = async (...args) => {
-  const answer = await before(...args);
-  if (!hasAsked) {
-    hasAsked = true;
-    await attack("request");
-  }
-  return answer;
+FetchedNetwork.prototype.sender = function (tls) {
+  const own = sender.call(this, tls);
+  return {
+    ...own,
+    fetch: async (...args) => {
+      const answer = await own.fetch(...args);
+      if (!hasAsked) {
+        hasAsked = true;
+        await attack("request");
+      }
+      return answer;
+    },
+  };
 };

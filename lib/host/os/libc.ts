@@ -171,16 +171,15 @@ const errnoSymbols = {
   },
 } as const;
 
-type Call = keyof typeof symbols;
 type Calls = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
 const NARROW = "libc alone: ";
 
 /**
- * The name of a Worker that is to have these calls and no others. It cannot open a library later either: the
+ * The name of a Worker that is to have these calls of libc, by their names here, and no others. It cannot open a library later either: the
  * permission is given up once they are here. A Worker's name is all that is there before its modules.
  */
-export function nameWithCalls(calls: readonly Call[]): string {
+export function nameWithCalls(calls: readonly string[]): string {
   return `${NARROW}${calls.join(" ")}`;
 }
 

@@ -15,3 +15,12 @@ export {
 } from "./thread.ts";
 export { serveThreads, type ThreadStarters } from "./serve.ts";
 export { answerThread } from "./inside.ts";
+export {
+  renewRing,
+  type RingEnd,
+  type RingMemory,
+  ringMemory,
+  RingReader,
+  RingWriter,
+  type WakingOptions,
+} from "./ring.ts";

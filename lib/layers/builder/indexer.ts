@@ -1,12 +1,16 @@
 import type { ZtocCompression } from "../../formats/ztoc/mod.ts";
-import { openThread, type Thread } from "../../host/threads/mod.ts";
+import {
+  openThread,
+  ringMemory,
+  RingWriter,
+  type Thread,
+} from "../../host/threads/mod.ts";
 import type {
   FromIndexer,
   IndexedLayer,
   IndexingReason,
   ToIndexer,
 } from "./messages.ts";
-import { ringMemory, RingWriter } from "./ring.ts";
 
 /** A layer could not be indexed: its bytes are damaged, or the format does not allow it. */
 export class IndexingError extends Error {

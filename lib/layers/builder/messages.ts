@@ -5,7 +5,7 @@
  * @module
  */
 import type { ZtocCompression } from "../../formats/ztoc/mod.ts";
-import type { RingMemory } from "./ring.ts";
+import type { RingMemory } from "../../host/threads/mod.ts";
 
 /** To the Worker. */
 export interface ToIndexer {

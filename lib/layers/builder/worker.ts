@@ -7,11 +7,10 @@ import { DeflateError } from "../../formats/deflate/mod.ts";
 import { TarError } from "../../formats/tar/mod.ts";
 import { ZstdError, type ZstdErrorCode } from "../../formats/zstd/mod.ts";
 import { ZtocBuilder, ZtocError } from "../../formats/ztoc/mod.ts";
-import { answerThread } from "../../host/threads/mod.ts";
+import { answerThread, RingReader } from "../../host/threads/mod.ts";
 import { TreeCompileError } from "../tree/mod.ts";
 import { assertTree } from "../compiler/mod.ts";
 import type { FromIndexer, IndexingReason, ToIndexer } from "./messages.ts";
-import { RingReader } from "./ring.ts";
 
 const ZSTD_REASON: Readonly<Record<ZstdErrorCode, IndexingReason>> = {
   damaged: "damaged",

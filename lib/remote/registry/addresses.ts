@@ -1,4 +1,5 @@
 import { isLoopback } from "./loopback.ts";
+import type { Lookup } from "./network.ts";
 
 /**
  * Resolves an address that a registry gave. A registry behind a proxy that ends TLS often names
@@ -26,32 +27,41 @@ export function givenAddress(location: string | null, from: URL): URL | null {
 export async function forbiddenLead(
   from: URL,
   to: URL,
+  lookup: Lookup,
 ): Promise<string | null> {
   if (from.protocol === "https:" && to.protocol === "http:") {
     return "from HTTPS to plain HTTP";
   }
   const inner = innerKind(to.hostname);
-  return inner === null || await isThere(from, inner) ? null : `to ${inner}`;
+  return inner === null || await isThere(from, inner, lookup)
+    ? null
+    : `to ${inner}`;
 }
 
 /** Whether a host is this machine, by its address or by what its name resolves to. */
-export function isHere(url: URL): Promise<boolean> {
-  return isThere(url, HERE);
+export function isHere(url: URL, lookup: Lookup): Promise<boolean> {
+  return isThere(url, HERE, lookup);
 }
 
 /** Looks the name up too: it may be a name this machine gave itself. */
-async function isThere({ hostname }: URL, inner: string): Promise<boolean> {
+async function isThere(
+  { hostname }: URL,
+  inner: string,
+  lookup: Lookup,
+): Promise<boolean> {
   if (innerKind(hostname) !== null) return innerKind(hostname) === inner;
   try {
-    const { lookup } = await import("node:dns/promises");
-    const found = await lookup(hostname, { all: true });
+    const found = await lookup(hostname);
     return found.length > 0 &&
-      found.every(({ address, family }) =>
-        innerKind(family === 6 ? `[${address}]` : address) === inner
-      );
+      found.every((address) => innerKind(asHost(address)) === inner);
   } catch {
     return false; // a name that cannot be looked up here, as behind a proxy
   }
+}
+
+/** An address as it stands in a URL. */
+function asHost(address: string): string {
+  return address.includes(":") ? `[${address}]` : address;
 }
 
 const HERE = "this machine itself";
@@ -80,4 +90,47 @@ function innerKind(hostname: string): string | null {
     return "a link-local address";
   }
   return null;
+}
+
+/** IPv4 and IPv6 networks that are somebody's own (RFC 1918, RFC 6598, RFC 4193). */
+const PRIVATE =
+  /^(?:10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|\[f[cd])/;
+
+/**
+ * Says why a registry may not lead us to a host by where its name leads to; null if it may. What {@link
+ * forbiddenLead} says of addresses holds for names that stand for them, and a public registry does not lead into a
+ * private network either. A name that cannot be looked up is the proxy's matter.
+ */
+export async function hiddenLead(
+  from: URL,
+  to: URL,
+  lookup: Lookup,
+): Promise<string | null> {
+  const target = await addressesOf(to, lookup);
+  const inner = target.map(innerKind).find((kind) => kind !== null);
+  if (inner !== undefined) {
+    return await isThere(from, inner!, lookup) ? null : `to ${inner}`;
+  }
+  if (!target.some((address) => PRIVATE.test(address))) return null;
+  const source = await addressesOf(from, lookup);
+  const isPublic = source.length > 0 &&
+    source.every((address) =>
+      !PRIVATE.test(address) && innerKind(address) === null
+    );
+  return isPublic ? "into a private network" : null;
+}
+
+/** As they stand in URLs; empty if the name cannot be looked up. */
+async function addressesOf(
+  { hostname }: URL,
+  lookup: Lookup,
+): Promise<string[]> {
+  if (hostname.startsWith("[") || /^\d+(\.\d+){3}$/.test(hostname)) {
+    return [hostname];
+  }
+  try {
+    return (await lookup(hostname)).map(asHost);
+  } catch {
+    return [];
+  }
 }

@@ -209,8 +209,9 @@ export class Authenticator {
     }
     // The registry names the server that gets the password. Over TLS we trust the registry with
     // that. A token server in clear text would show the password to everybody on the way.
-    const local = isLoopback(realm.host) && await isHere(to.root);
-    const lead = local ? null : await forbiddenLead(to.root, realm);
+    const { lookup } = this.http.network;
+    const local = isLoopback(realm.host) && await isHere(to.root, lookup);
+    const lead = local ? null : await forbiddenLead(to.root, realm, lookup);
     if (lead !== null) {
       throw unauthorized(to, `its token server would be asked ${lead}`);
     }

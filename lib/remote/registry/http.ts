@@ -4,9 +4,10 @@ import { Answer, discard, IdleTimeout, Watchdog } from "./body.ts";
 import { Dials } from "./dials.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
+import { type Network, ownNetwork } from "./network.ts";
 import type { RegistryClientOptions } from "./options.ts";
 import { Transient } from "./retry.ts";
-import { makeSender, type Sender, type TlsOptions } from "./tls.ts";
+import type { Sender, TlsOptions } from "./tls.ts";
 
 /**
  * A request's body. A stream is opened again for every try, and must call `touch` as it is sent.
@@ -45,7 +46,8 @@ const MIN_UPLOAD_BYTES_PER_MS = 16;
  * our errors.
  */
 export class Http implements Disposable {
-  readonly #fetch: typeof fetch;
+  /** What requests go through. */
+  readonly network: Network;
   readonly #tls: TlsOptions;
   /** One sender, and so one connection pool, per TLS configuration. */
   readonly #senders = new Map<string, Sender>();
@@ -55,7 +57,7 @@ export class Http implements Disposable {
   readonly #dials = new Dials();
 
   constructor(options: RegistryClientOptions) {
-    this.#fetch = options.fetch ?? fetch;
+    this.network = options.network ?? ownNetwork(options.fetch);
     this.#tls = options;
     this.#userAgent = options.userAgent ?? "soci-deno";
     this.#logged = options.logged ?? true;
@@ -75,7 +77,10 @@ export class Http implements Disposable {
       const { status } = answer;
       const location = answer.header("location");
       await discard(answer);
-      url = await nextHop(to, request, url, { status, location });
+      url = await nextHop(to, request, url, {
+        ...{ status, location },
+        network: this.network,
+      });
     }
     throw protocolError(to, `over ${MAX_HOPS} redirects`);
   }
@@ -155,7 +160,7 @@ export class Http implements Disposable {
     const key = JSON.stringify(tls);
     let sender = this.#senders.get(key);
     if (sender === undefined) {
-      sender = makeSender(tls, this.#fetch);
+      sender = this.network.sender(tls);
       this.#senders.set(key, sender);
     }
     return sender;
@@ -191,11 +196,15 @@ async function nextHop(
   to: Endpoint,
   { method, redirectedWrites }: HttpRequest,
   from: URL,
-  { status, location }: { status: number; location: string | null },
+  { status, location, network }: {
+    readonly status: number;
+    readonly location: string | null;
+    readonly network: Network;
+  },
 ): Promise<URL> {
   const next = givenAddress(location, from);
   if (next === null) throw protocolError(to, "a redirect leads nowhere");
-  const lead = await forbiddenLead(from, next);
+  const lead = await forbiddenLead(from, next, network.lookup);
   if (lead !== null) {
     throw protocolError(to, `a redirect leads ${lead}, ${redactUrl(next)}`);
   }

@@ -11,6 +11,9 @@
  * @module
  */
 export { type Cancellable, RegistryClient, type Repository } from "./client.ts";
+export { FetchedNetwork, startFetcher } from "./fetch_client.ts";
+export type { NamedHosts } from "./fetch_hosts.ts";
+export type { Lookup, Network } from "./network.ts";
 export {
   InvalidReferenceError,
   parseHost,
@@ -29,7 +32,7 @@ export type {
   RetryOptions,
   TimeoutOptions,
 } from "./options.ts";
-export type { TlsOptions } from "./tls.ts";
+export type { Sender, TlsOptions } from "./tls.ts";
 export {
   boundCredentials,
   type Credential,

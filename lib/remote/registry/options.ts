@@ -1,4 +1,5 @@
 import type { CredentialStore } from "./credentials.ts";
+import type { Network } from "./network.ts";
 import type { TlsOptions } from "./tls.ts";
 
 /** What a place can do: give content by digest, resolve tags, accept pushes, list what refers to an image. */
@@ -112,4 +113,6 @@ export interface RegistryClientOptions {
   readonly timeouts?: TimeoutOptions;
   /** Default: the global `fetch`. */
   readonly fetch?: typeof fetch;
+  /** What requests go through, in place of `fetch`. Default: this isolate's network. */
+  readonly network?: Network;
 }

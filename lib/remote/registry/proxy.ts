@@ -10,7 +10,7 @@ import { isLoopback } from "./loopback.ts";
 const NAMES = { "http:": "HTTP_PROXY", "https:": "HTTPS_PROXY" } as const;
 
 /** Reads a variable of the environment. */
-type Variable = (name: string) => string | undefined;
+export type Variable = (name: string) => string | undefined;
 
 /**
  * The proxy of a request; null: it goes straight to its host. The loopback has none, as in Go.

@@ -173,7 +173,7 @@ async function cancel(
   try {
     const ended = await context.transport.exchange(endpoint, {
       method: "DELETE",
-      url: await uploadPlace(endpoint, answer, null),
+      url: await uploadPlace(context, endpoint, answer, null),
       scopes: pushScopes(endpoint),
       accept: [200, 202, 204],
       doing: "ending an upload",

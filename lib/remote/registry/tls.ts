@@ -1,4 +1,4 @@
-import { connectThrough, proxyOf } from "./proxy.ts";
+import { connectThrough, proxyOf, type Variable } from "./proxy.ts";
 
 /** Whom to trust on a TLS connection, and who we are. */
 export interface TlsOptions {
@@ -12,14 +12,24 @@ export interface TlsOptions {
 
 /** Sends one request without following redirects. */
 export interface Sender extends Disposable {
+  /** As the global one, for one request. */
   readonly fetch: typeof fetch;
 }
 
-/** Makes a sender for these options. @param base used if there are no TLS options. */
-export function makeSender(tls: TlsOptions, base: typeof fetch): Sender {
+/**
+ * Makes a sender for these options.
+ * @param base used if there are no TLS options.
+ * @param variable says which proxies there are, to what is not Deno's fetch. Default: the environment.
+ */
+export function makeSender(
+  tls: TlsOptions,
+  base: typeof fetch,
+  variable?: Variable,
+): Sender {
   const { caCerts, clientCert, skipVerify } = tls;
   if (skipVerify === true) {
-    return { fetch: unverifiedFetch(clientCert, base), [Symbol.dispose]() {} };
+    const fetch = unverifiedFetch(clientCert, base, variable);
+    return { fetch, [Symbol.dispose]() {} };
   }
   // Without TLS options, use the global client and its one connection pool.
   if (caCerts === undefined && clientCert === undefined) {
@@ -43,6 +53,7 @@ export function makeSender(tls: TlsOptions, base: typeof fetch): Sender {
 function unverifiedFetch(
   clientCert: TlsOptions["clientCert"],
   base: typeof fetch,
+  variable: Variable | undefined,
 ): typeof fetch {
   return async (input, init = {}) => {
     const url = new URL(input instanceof Request ? input.url : input);
@@ -53,7 +64,7 @@ function unverifiedFetch(
       import("node:stream"),
     ]);
     init.signal?.throwIfAborted();
-    const proxy = proxyOf(url);
+    const proxy = proxyOf(url, variable);
     const socket = proxy === null
       ? null
       : await connectThrough(proxy, url, init.signal);

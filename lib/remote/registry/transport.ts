@@ -3,6 +3,7 @@ import { Authenticator, type Scopes } from "./auth.ts";
 import { anonymous } from "./credentials.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Http, type HttpRequest } from "./http.ts";
+import type { Network } from "./network.ts";
 import type { RegistryClientOptions } from "./options.ts";
 import { Transient } from "./retry.ts";
 import { statusFailure } from "./status.ts";
@@ -35,6 +36,11 @@ export class Transport implements Disposable {
       options.credentials ?? anonymous(),
       options,
     );
+  }
+
+  /** What requests go through. */
+  get network(): Network {
+    return this.#http.network;
   }
 
   /**

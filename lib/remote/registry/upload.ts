@@ -59,7 +59,7 @@ export class Upload {
     if (least > this.#chunkBytes) {
       this.#chunkBytes = Math.min(least, MAX_CHUNK_BYTES);
     }
-    this.#place = await uploadPlace(this.endpoint, answer, null);
+    this.#place = await this.#placeIn(answer, null);
   }
 
   async #patch(
@@ -67,7 +67,11 @@ export class Upload {
     headers: Readonly<Record<string, string>>,
   ): Promise<void> {
     const answer = await this.#exchange("PATCH", this.#place, body, headers);
-    this.#place = await uploadPlace(this.endpoint, answer, this.#place);
+    this.#place = await this.#placeIn(answer, this.#place);
+  }
+
+  #placeIn(answer: Answer, before: URL | null): Promise<URL> {
+    return uploadPlace(this.context, this.endpoint, answer, before);
   }
 
   async #patchChunks(): Promise<void> {
@@ -127,6 +131,7 @@ export class Upload {
  * @param before the address so far, kept if the answer does not give one.
  */
 export async function uploadPlace(
+  { transport }: Context,
   endpoint: Endpoint,
   answer: Answer,
   before: URL | null,
@@ -143,7 +148,11 @@ export async function uploadPlace(
   if (url === null) {
     throw registryError(endpoint, "protocol", "an upload has no location");
   }
-  const lead = await forbiddenLead(endpoint.root, url);
+  const lead = await forbiddenLead(
+    endpoint.root,
+    url,
+    transport.network.lookup,
+  );
   if (lead !== null) {
     throw registryError(endpoint, "protocol", `an upload leads ${lead}`);
   }

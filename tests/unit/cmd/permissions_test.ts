@@ -3,6 +3,7 @@ import { grantsOf, type Line } from "../../../cmd/grants.ts";
 import { readLine, SHORT_VALUE_FLAGS, VALUE_FLAGS } from "../../../cmd/line.ts";
 import { COMMANDS, SOCI_COMMANDS } from "../../../cmd/mod.ts";
 import { PERMISSIONS } from "../../../cmd/permissions.ts";
+import { namedHosts } from "../../../cmd/registry_needs.ts";
 import { readModules, ROOT } from "../../../tools/house/mod.ts";
 import {
   configWithSets,
@@ -80,18 +81,68 @@ Deno.test("a conversion of files may read the one and write the other, and has n
   assert.deepEqual(rest, { read: ["in.tar", ...drafts], write: drafts });
 });
 
-Deno.test("an inspection may read Docker's file and its own certificates, write nothing, and run no program", () => {
-  const { net, env: _, ...rest } = lists(
+Deno.test("an inspection may read Docker's file and its own certificates, and has no network and no program", () => {
+  const { env: _, ...rest } = lists(
     ...["inspect", "--tlscacert=/no/ca.pem", "-u", "me"] as const,
     "r.example/a:1",
   );
-  assert.equal(net, true);
   assert.deepEqual(rest, {
     read: [
       ...["/no/home/.docker/config.json", "/no/ca.pem"],
       ...["/etc/containerd/certs.d", "/etc/docker/certs.d"],
     ],
   });
+});
+
+/** What the fetch Worker of a command line is told. */
+const hosts = (words: string, ...args: string[]) =>
+  namedHosts(PERMISSIONS[words]!.asks, readLine(args));
+
+Deno.test("the fetch Worker is told the images of the command line, and the places that a hosts.toml names", async () => {
+  const folder = await Deno.makeTempDir();
+  await Deno.mkdir(`${folder}/r.example`);
+  await Deno.writeTextFile(
+    `${folder}/r.example/hosts.toml`,
+    `server = "https://s.example"
+ca = "ca.pem"
+[host."https://m.example/v2"]
+  capabilities = ["pull"]
+[host.'http://n.example:5000']
+[host.cache]
+`,
+  );
+  const recording = `${folder}/recording.json`;
+  await Deno.writeTextFile(
+    recording,
+    `{"image":"q.example/a:1","loadOrderRecording":1}`,
+  );
+  assert.deepEqual(hosts("inspect", `--hosts-dir=${folder}`, "r.example/a"), {
+    images: ["r.example/a"],
+    places: [
+      ...["https://s.example", "https://m.example/v2"],
+      ...["http://n.example:5000", "cache"],
+    ],
+  });
+  assert.deepEqual(hosts("order push", "r.example/a", "x.json").images, [
+    "r.example/a",
+  ]);
+  assert.deepEqual(hosts("order show", recording).images, ["q.example/a:1"]);
+  assert.deepEqual(
+    hosts("order show", "--image", "r.example/a", recording).images,
+    ["r.example/a"],
+  );
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("only commands with a fetch Worker name hosts, and each of them has no network of its own", () => {
+  for (const [words, needs] of Object.entries(PERMISSIONS)) {
+    const fetches = needs.threads?.includes("fetcher") ?? false;
+    assert.equal(fetches, needs.asks !== undefined, words);
+    if (!fetches) continue;
+    const { net = [] } = lists(words);
+    assert.notEqual(net, true, words);
+    for (const one of net as string[]) assert.match(one, /^unix:/, words);
+  }
 });
 
 Deno.test("the index tools may connect to containerd alone", () => {
@@ -101,6 +152,11 @@ Deno.test("the index tools may connect to containerd alone", () => {
     run: undefined,
     ffi: undefined,
   });
+});
+
+Deno.test("an address that is no path gives no permission: the command tells what is wrong with it", () => {
+  const { net, read } = lists("index list", "-a", "tcp://127.0.0.1:1");
+  assert.deepEqual({ net, read }, { net: undefined, read: ["/no/root"] });
 });
 
 Deno.test("credential helpers are those that Docker's file names, and no paths", async () => {

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { PRODUCT, readModules, ROOT } from "../../../tools/house/mod.ts";
 
 /**
- * What each Worker of the product is given, as the source says it. Those that touch bytes of registries have no
- * network, no program and no environment; where one writes into a layer's files or answers the kernel it has libc.
+ * What each Worker of the product is given, as the source says it. One has the network, and nothing else. Those
+ * that touch bytes of registries have no network, no program and no environment; where one writes into a layer's
+ * files or answers the kernel it has libc.
  */
 const WORKERS: Readonly<Record<string, string>> = {
   "cmd/command_worker.ts": "permissions",
@@ -13,7 +14,8 @@ const WORKERS: Readonly<Record<string, string>> = {
   "lib/layers/opening/worker.ts":
     "{ read: [root], write: [root], ffi: [LIBC_PATH] }",
   "lib/layers/spans/inflate_worker.ts": "{ ffi: [LIBC_PATH] }",
-  "lib/layers/spans/whole_worker.ts": "{ ffi: [LIBC_PATH] }",
+  "lib/layers/spans/whole_worker.ts": "{ read: [path] }",
+  "lib/remote/registry/fetch_worker.ts": "{ net: true }",
 };
 
 /** The permissions after each `new Worker`, by the line it begins on. */
