@@ -65,6 +65,6 @@ function prefetched(
     isMissing: (span) =>
       layer.isServed && layer.reader.stateOf(span) === SpanState.MISSING,
     prefetch: (span, signal) =>
-      layer.reader.ensureSpans(span, span, "prefetch", signal),
+      layer.reader.ensureSpans(span, span, "expected", signal),
   };
 }

@@ -1,12 +1,13 @@
 /**
- * How urgent a span is. `demand`: a reader waits now. `prefetch`: a reader is expected (read-ahead
- * or a recorded order). `background`: nobody waits.
+ * How urgent a span is. `demand`: a reader waits now. `expected`: a recorded order says that a reader comes.
+ * `prefetch`: a reader may come (read-ahead). `background`: nobody waits.
  */
-export type SpanClass = "demand" | "prefetch" | "background";
+export type SpanClass = "demand" | "expected" | "prefetch" | "background";
 
 /** The most urgent class first. */
 export const SPAN_CLASSES: readonly SpanClass[] = [
   "demand",
+  "expected",
   "prefetch",
   "background",
 ];

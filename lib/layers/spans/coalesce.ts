@@ -13,14 +13,27 @@ function queuedAt(
   return queued?.source === source ? queued : undefined;
 }
 
+/** How long a range may become. */
+export interface RangeBounds {
+  /** The most compressed bytes; a single larger span is still requested. */
+  readonly maxBytes: number;
+  /** The most compressed bytes once a span is in it that a recorded order names. */
+  readonly maxExpectedBytes: number;
+}
+
 /**
  * Coalesces queued neighbours of a span into one range: first those of the same urgency, then less
  * urgent ones behind them, which delay nobody.
- * @param maxBytes the most compressed bytes of the range; a single larger span is still requested.
  * @returns queued spans, in order and without a gap.
  */
-export function coalesce(seed: PendingSpan, maxBytes: number): PendingSpan[] {
+export function coalesce(
+  seed: PendingSpan,
+  { maxBytes, maxExpectedBytes }: RangeBounds,
+): PendingSpan[] {
   const { layer, source } = seed;
+  let most = seed.cls === "expected"
+    ? Math.min(maxBytes, maxExpectedBytes)
+    : maxBytes;
   const range = [seed];
   const urgent = seed.cls !== "background";
   let start = layer.compressedStart(seed.span);
@@ -32,7 +45,8 @@ export function coalesce(seed: PendingSpan, maxBytes: number): PendingSpan[] {
     }
     const from = Math.min(start, layer.compressedStart(span));
     const to = Math.max(end, layer.compressedEnd(span));
-    if (to - from > maxBytes) return false;
+    if (pending.cls === "expected") most = Math.min(most, maxExpectedBytes);
+    if (to - from > most) return false;
     start = from;
     end = to;
     if (span < seed.span) range.unshift(pending);

@@ -15,6 +15,11 @@ import {
  */
 const NEARLY_DONE_MS = 4;
 /**
+ * Nor is one for spans that a recorded order names, if it will end within this time, ms: they are needed in a
+ * moment, and what is on the line would have to come twice. No request for such spans is longer than that.
+ */
+export const EXPECTED_MS = 100;
+/**
  * If a request will reach a reader's span within this time, ms, the reader waits for it; else a new request
  * is made.
  */
@@ -199,7 +204,10 @@ export class Host {
     if (next === undefined || next.cls === "demand") return false;
     const reader = rest.find(({ cls }) => cls === "demand");
     if (reader === undefined) {
-      return this.#takesLonger(sizeBytes - received, NEARLY_DONE_MS);
+      const left = sizeBytes - received;
+      return rest.some(({ cls }) => cls === "expected")
+        ? this.pace.transferMs(left) >= EXPECTED_MS
+        : this.#takesLonger(left, NEARLY_DONE_MS);
     }
     const before = layer.compressedStart(reader.span) -
       layer.compressedStart(spans[0]!.span) - received;

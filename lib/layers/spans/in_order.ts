@@ -23,7 +23,7 @@ export interface PrefetchedLayer {
   readonly bytesPerMs: number;
   /** Whether a span is neither here nor under way, and may be fetched. */
   isMissing(span: number): boolean;
-  /** Fetches a span in the class `prefetch`. @throws as `LayerReader.ensure` */
+  /** Fetches a span in the class `expected`. @throws as `LayerReader.ensure` */
   prefetch(span: number, signal: AbortSignal): Promise<void>;
 }
 

@@ -90,6 +90,7 @@ export class InflatePool implements Disposable {
   readonly #members: Member[];
   readonly #queues: Readonly<Record<SpanClass, TurnQueue<Waiting>>> = {
     demand: new TurnQueue(),
+    expected: new TurnQueue(),
     prefetch: new TurnQueue(),
     background: new TurnQueue(),
   };

@@ -158,7 +158,9 @@ export class LayerSpans implements UncachedLayer {
     if (wasHeld) uncached.delete(this, span);
     const pending = this.#pending.get(span);
     if (pending?.watched) map.watch(span);
-    if (pending?.cls === "prefetch") this.#ahead.add(span);
+    if (pending?.cls === "expected" || pending?.cls === "prefetch") {
+      this.#ahead.add(span);
+    }
     this.#settle(pending)?.resolve();
     onPresent?.(span);
     if (this.states.presentCount === this.states.count) onComplete?.();

@@ -125,6 +125,7 @@ export class Lane {
   /** Queued spans by class. */
   readonly queues: Readonly<Record<SpanClass, Set<PendingSpan>>> = {
     demand: new Set(),
+    expected: new Set(),
     prefetch: new Set(),
     background: new Set(),
   };

@@ -2,7 +2,7 @@ import { isBefore, SPAN_CLASSES, type SpanClass } from "./classes.ts";
 import { type BackgroundLimits, BackgroundRate } from "./background_rate.ts";
 import { coalesce } from "./coalesce.ts";
 import { HeldBytes } from "./held_bytes.ts";
-import { Host } from "./host.ts";
+import { EXPECTED_MS, Host } from "./host.ts";
 import {
   hasReader,
   isUrgent,
@@ -31,6 +31,10 @@ const BACKGROUND_REQUESTS = 2;
 const SLOW_REQUESTS = 4;
 /** After a reader was served, another one often follows. So the background pauses this long, ms. */
 const QUIET_MS = 30;
+/** What is sent ahead of readers. */
+const AHEAD: readonly SpanClass[] = ["expected", "prefetch"];
+/** What a reader waits for, or will. */
+const URGENT: readonly SpanClass[] = ["demand", ...AHEAD];
 /** How often the progress of running requests is checked, ms. */
 const LOOK_MS = 250;
 
@@ -236,8 +240,11 @@ export class SpanScheduler {
         if (pending === undefined || !this.#mayStart(host, lane, cls)) continue;
         if (!this.#held.fits(pending, lane)) continue;
         host.hadTurn(lane);
-        const maxBytes = this.#maxRequestBytes(lane, cls);
-        this.#start(host, lane, coalesce(pending, maxBytes));
+        const spans = coalesce(pending, {
+          maxBytes: this.#maxRequestBytes(lane, cls),
+          maxExpectedBytes: this.bytesPerMs(host.name) * EXPECTED_MS,
+        });
+        this.#start(host, lane, spans);
         return true;
       }
     }
@@ -249,7 +256,7 @@ export class SpanScheduler {
     const urgent = lane.urgentRequests;
     if (cls !== "background") {
       if (lane.slow) return lane.requests.size < SLOW_REQUESTS;
-      if (cls === "prefetch" && !host.mayPrefetch) return false;
+      if (cls !== "demand" && !host.mayPrefetch) return false;
       if (urgent === 0) return true;
       // Prefetching leaves room for waiting readers.
       const now = performance.now();
@@ -324,8 +331,8 @@ export class SpanScheduler {
     const now = performance.now();
     const firstMs = request.flow.received(count, now);
     if (firstMs !== null) host.pace.firstByte(request.sizeBytes, firstMs, now);
-    host.pace.received(count, host.isWaiting(["demand", "prefetch"]), now);
-    if (host.isWaiting(["prefetch"])) this.#startSoon(host);
+    host.pace.received(count, host.isWaiting(URGENT), now);
+    if (host.isWaiting(AHEAD)) this.#startSoon(host);
     // A reader's span in this request has arrived by now, and nobody may wait for what follows.
     if (hasReader(request)) return;
     if (host.hasReader) host.yieldToReaders();

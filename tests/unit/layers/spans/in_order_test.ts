@@ -26,7 +26,7 @@ function ahead(
     bytesPerMs: 0,
     isMissing: (span) => reader.stateOf(span) === SpanState.MISSING,
     prefetch: (span, signal) =>
-      reader.ensureSpans(span, span, "prefetch", signal),
+      reader.ensureSpans(span, span, "expected", signal),
   };
 }
 

@@ -161,28 +161,63 @@ Deno.test("what was interrupted goes on in the order it was wanted", async () =>
   assert.deepEqual(fetches.slice(3).map(startsAt), [10, 20, 30]);
 });
 
-Deno.test("on a line so fast that a reader's span is here in a moment, nothing is interrupted for it", () => {
-  const isInterrupted = (bytesPerMs: number) => {
-    const host = new Host("example.org");
+/** Whether a request for four spans of a megabyte gives way to a reader of another. @param bytesPerMs 0: unknown. */
+function isInterrupted(
+  cls: SpanClass,
+  bytesPerMs: number,
+  { receivedBytes = 0 } = {},
+): boolean {
+  const host = new Host("example.org");
+  if (bytesPerMs > 0) {
     host.pace.begin(0);
     host.pace.received(bytesPerMs * 1000, false, 1000);
-    const lane = host.lane("team/app");
-    const scheduled = {
-      compressedStart: (span: number) => span * 1_000_000,
-      compressedEnd: (span: number) => (span + 1) * 1_000_000,
-    } as ScheduledLayer;
-    const spans = [0, 1, 2, 3].map((span) =>
-      new PendingSpan(scheduled, span, "prefetch")
-    );
-    for (const pending of spans) {
-      pending.source = { host: "example.org" } as SpanSource;
-    }
-    const request = makeRequest(lane, spans);
-    lane.requests.add(request);
-    lane.queues.demand.add(new PendingSpan(scheduled, 9, "demand"));
-    host.yieldToReaders();
-    return request.abort.signal.aborted;
-  };
-  assert.ok(isInterrupted(12_500), "80 ms a span");
-  assert.ok(!isInterrupted(200_000), "5 ms a span");
+  }
+  const lane = host.lane("team/app");
+  const scheduled = {
+    compressedStart: (span: number) => span * 1_000_000,
+    compressedEnd: (span: number) => (span + 1) * 1_000_000,
+  } as ScheduledLayer;
+  const spans = [0, 1, 2, 3].map((span) =>
+    new PendingSpan(scheduled, span, cls)
+  );
+  for (const pending of spans) {
+    pending.source = { host: "example.org" } as SpanSource;
+  }
+  const request = makeRequest(lane, spans);
+  request.received = receivedBytes;
+  request.next = Math.floor(receivedBytes / 1_000_000);
+  lane.requests.add(request);
+  lane.queues.demand.add(new PendingSpan(scheduled, 9, "demand"));
+  host.yieldToReaders();
+  return request.abort.signal.aborted;
+}
+
+Deno.test("on a line so fast that a reader's span is here in a moment, nothing is interrupted for it", () => {
+  assert.ok(isInterrupted("prefetch", 12_500), "80 ms a span");
+  assert.ok(!isInterrupted("prefetch", 200_000), "5 ms a span");
+});
+
+Deno.test("what a recorded order names is not interrupted when it is here in a moment, or nobody knows when", () => {
+  const receivedBytes = 3_000_000;
+  assert.ok(isInterrupted("prefetch", 12_500, { receivedBytes }));
+  assert.ok(!isInterrupted("expected", 12_500, { receivedBytes }), "80 ms");
+  assert.ok(isInterrupted("expected", 12_500), "320 ms");
+  assert.ok(!isInterrupted("expected", 0));
+  assert.ok(isInterrupted("prefetch", 0));
+  assert.ok(isInterrupted("background", 12_500, { receivedBytes }));
+});
+
+Deno.test("what a recorded order names comes before read-ahead, in requests that a reader can wait for", async () => {
+  await using served = serve(layer);
+  const line = new HeldLine(served, Infinity);
+  const { fetches } = served.source;
+  const all = [
+    want(served, "prefetch", 0, 3),
+    want(served, "expected", 10, 13),
+    want(served, "demand", 9),
+  ];
+  line.let("all");
+  await Promise.all(all);
+  // The line's rate is not known yet: one span at a time.
+  assert.deepEqual(fetches.map(startsAt), [9, 10, 11, 12, 13, 0]);
 });

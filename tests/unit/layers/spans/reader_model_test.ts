@@ -340,7 +340,9 @@ class Trial {
 
 const span = fc.integer({ min: 0, max: spans.count - 1 });
 const kind = <K extends Event["kind"]>(kind: K) => fc.constant({ kind });
-const cls = fc.constantFrom<SpanClass>("demand", "prefetch", "background");
+const cls = fc.constantFrom<SpanClass>(
+  ...["demand", "expected", "prefetch", "background"] as const,
+);
 const event: fc.Arbitrary<Event> = fc.oneof(
   {
     weight: 12,
