@@ -7,12 +7,17 @@ import {
   PLAN_LIMITS,
   type UnpackedRange,
 } from "../../formats/order/mod.ts";
-import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
+import type {
+  LayerRange,
+  LayerStore,
+  OpenLayer,
+} from "../../layers/serving/mod.ts";
 import type { PackedRange } from "../../layers/spans/mod.ts";
 import type { FoundOrder, IndexedImage } from "../../remote/image/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { HeldRanges } from "./held_ranges.ts";
 import { type ReplayClient, streamFrames } from "./pack_stream.ts";
+import { type LayerNow, PlanCursor } from "./plan_cursor.ts";
 
 const log = logger("images");
 
@@ -297,39 +302,38 @@ export class Replay {
     }
   }
 
-  /** Has the spans of ranges fetched that come by no pack, in the plan's order. */
+  /** Has the spans of ranges fetched that come by no pack, in the plan's order, as their layers are opened. */
   async #hint(order: LoadOrder): Promise<void> {
     const { store, signal, maxBytes } = this.#parts;
     const frames = this.usesPacks ? framesWithin(order, maxBytes) : [];
     const last = frames.at(-1);
     const first = last === undefined ? 0 : last.firstRange + last.rangeCount;
-    const rest = order.ranges.slice(first);
+    const cursor = new PlanCursor(order.layers, order.ranges.slice(first));
+    await store.ahead.fetch(this.#asTheyOpen(cursor), {
+      signal: AbortSignal.any([signal, this.#end.signal]),
+      maxBytes,
+      onFetched: (bytes) => this.#hintedBytes += bytes,
+    });
+  }
+
+  async *#asTheyOpen(cursor: PlanCursor): AsyncGenerator<LayerRange> {
     const endMs = performance.now() + OPEN_MS;
-    let fetched = 0;
-    for (let at = 0; at < rest.length && fetched < maxBytes;) {
-      // As many as lie in layers that are open by now, in one go.
-      const batch: { layer: OpenLayer; offset: number; length: number }[] = [];
-      for (; at < rest.length; at++) {
-        const { layer, offset, length } = rest[at]!;
-        const digest = order.layers[layer]!;
-        const open = this.#layers.get(digest);
-        if (open === undefined && this.#awaited.has(digest)) break;
-        if (open?.isServed) batch.push({ layer: open, offset, length });
-      }
-      if (batch.length > 0) {
-        const { fetchedBytes, end } = await store.ahead.fetch(batch, {
-          signal: AbortSignal.any([signal, this.#end.signal]),
-          maxBytes: maxBytes - fetched,
-        });
-        fetched += fetchedBytes;
-        this.#hintedBytes += fetchedBytes;
-        if (end !== "all") return;
-      } else if (at < rest.length) {
-        if (performance.now() > endMs) return;
+    for (;;) {
+      const next = cursor.next((digest) => this.#layerNow(digest));
+      if (next === "none") return;
+      if (next !== "later") yield next;
+      else if (performance.now() > endMs) return;
+      else {
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-        signal.throwIfAborted();
+        this.#parts.signal.throwIfAborted();
       }
     }
+  }
+
+  #layerNow(digest: Digest): LayerNow<OpenLayer> {
+    const open = this.#layers.get(digest);
+    if (open?.isServed) return open;
+    return open === undefined && this.#awaited.has(digest) ? "awaited" : "gone";
   }
 
   /** A span of one layer showed that the pack lied: nothing of it is used by any layer of the image. */

@@ -206,7 +206,7 @@ export class Machinery implements Disposable {
   /** Counts a fetched range. */
   readonly countFetched = (bytes: number, cls: SpanClass): void => {
     this.fetched.requests++;
-    this.fetched[`${cls}Bytes`] += bytes;
+    this.fetched[`${cls === "expected" ? "prefetch" : cls}Bytes`] += bytes;
   };
 
   /** How full the caches are. */

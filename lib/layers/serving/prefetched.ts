@@ -34,16 +34,18 @@ export class AheadOfReaders {
    * @throws the signal's reason
    */
   fetch(
-    ranges: readonly LayerRange[],
+    ranges: AsyncIterable<LayerRange> | Iterable<LayerRange>,
     options: InOrderOptions,
   ): Promise<InOrderOutcome> {
     const seen = new Map<OpenLayer, PrefetchedLayer>();
     const ahead = (layer: OpenLayer) =>
       seen.getOrInsertComputed(layer, () => prefetched(layer, this.#machinery));
-    return prefetchInOrder(
-      ranges.map((range) => ({ ...range, layer: ahead(range.layer) })),
-      options,
-    );
+    const ordered = async function* () {
+      for await (const range of ranges) {
+        yield { ...range, layer: ahead(range.layer) };
+      }
+    };
+    return prefetchInOrder(ordered(), options);
   }
 }
 

@@ -5,8 +5,8 @@ import type { SpanTable } from "../../formats/ztoc/mod.ts";
  * Compressed bytes asked for ahead of the line: what it gives in `AHEAD_MS`, within these bounds. The
  * rest of an order waits here, where it costs nothing, and not in the scheduler's queues.
  */
-const AHEAD_MS = 500;
-const LEAST_AHEAD_BYTES = 4 * 2 ** 20;
+const AHEAD_MS = 250;
+const LEAST_AHEAD_BYTES = 2 * 2 ** 20;
 const MOST_AHEAD_BYTES = 32 * 2 ** 20;
 /** So many spans may fail before the rest is left to readers, who wait and try again. */
 const MAX_FAILURES = 8;
@@ -43,6 +43,8 @@ export interface InOrderOptions {
   readonly signal: AbortSignal;
   /** The most compressed bytes to fetch. Default: no limit. */
   readonly maxBytes?: number;
+  /** Called with the compressed bytes of each span that has come. */
+  readonly onFetched?: (bytes: number) => void;
 }
 
 /** What became of an order. */
@@ -60,7 +62,7 @@ export interface InOrderOutcome {
  * span that several ranges share comes with the first of them; one that is here, or under way for somebody
  * else, is passed over.
  *
- * It keeps the line full, half a second of it ahead (`scheduler.ts` does the rest): a waiting reader goes
+ * It keeps the line full, a quarter of a second of it ahead (`scheduler.ts` does the rest): a waiting reader goes
  * first always, interrupts what is being received, and finds it kept; a reader of a span that is queued
  * here has it moved to the front. It fetches no more than the caches have room for, so nothing is evicted
  * for it, and nobody sees its failures: a reader asks again.
@@ -78,12 +80,12 @@ export interface InOrderOutcome {
  * @throws the signal's reason
  */
 export async function prefetchInOrder(
-  ranges: Iterable<OrderedRange>,
-  { signal, maxBytes = Infinity }: InOrderOptions,
+  ranges: AsyncIterable<OrderedRange> | Iterable<OrderedRange>,
+  options: InOrderOptions,
 ): Promise<InOrderOutcome> {
-  const order = new Order(signal, maxBytes);
+  const order = new Order(options);
   let turn = 0;
-  for (const { layer, offset, length } of ranges) {
+  for await (const { layer, offset, length } of ranges) {
     const { spans } = layer;
     const from = Math.max(0, offset);
     const to = Math.min(offset + length, spans.end(spans.count - 1));
@@ -103,6 +105,7 @@ export async function prefetchInOrder(
 class Order {
   readonly #signal: AbortSignal;
   readonly #maxBytes: number;
+  readonly #onFetched: (bytes: number) => void;
   readonly #underway = new Set<Promise<void>>();
   /** Compressed, and uncompressed. */
   #aheadBytes = 0;
@@ -112,9 +115,12 @@ class Order {
   #spans = 0;
   #failures = 0;
 
-  constructor(signal: AbortSignal, maxBytes: number) {
+  constructor(
+    { signal, maxBytes = Infinity, onFetched = () => {} }: InOrderOptions,
+  ) {
     this.#signal = signal;
     this.#maxBytes = maxBytes;
+    this.#onFetched = onFetched;
   }
 
   /** Asks for a span once there is room ahead. @returns why it did not. @throws the signal's reason */
@@ -140,6 +146,7 @@ class Order {
     const coming = layer.prefetch(span, this.#signal).then(() => {
       this.#fetchedBytes += compressed;
       this.#spans++;
+      this.#onFetched(compressed);
     }, () => {
       this.#failures++; // told to the reader who wants it
     }).finally(() => {

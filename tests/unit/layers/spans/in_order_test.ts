@@ -105,17 +105,17 @@ Deno.test("ranges of several layers come in their order, each span once", async 
   }
 });
 
-Deno.test("half a second of the line is asked for ahead, not the whole order", async () => {
+Deno.test("a quarter of a second of the line is asked for ahead, not the whole order", async () => {
   const { noting, asked, gates } = notingLayer(2 ** 20);
   const done = prefetchInOrder(
     [{ layer: noting, offset: 0, length: 1000 }],
     { signal: signal() },
   );
   await settle();
-  assert.deepEqual(asked, [0, 1, 2, 3]);
+  assert.deepEqual(asked, [0, 1]);
   gates.shift()!();
   await settle();
-  assert.deepEqual(asked, [0, 1, 2, 3, 4]);
+  assert.deepEqual(asked, [0, 1, 2]);
   while (gates.length > 0) {
     gates.shift()!();
     await settle();
