@@ -17,3 +17,4 @@ export {
   type GzipIndexerOptions,
 } from "./indexer.ts";
 export { SpanInflater } from "./inflater.ts";
+export { WINDOW_USE_BYTES, WindowUse } from "./window_use.ts";

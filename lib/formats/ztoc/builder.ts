@@ -8,7 +8,7 @@ import {
 import { ZtocError } from "./errors.ts";
 import { encodeZtocSource } from "./encode.ts";
 import { EntryList } from "./entry_list.ts";
-import { GzipPass } from "./gzip_pass.ts";
+import { GzipPass, type WindowBytes } from "./gzip_pass.ts";
 import {
   BUILD_TOOL,
   checkSpanSize,
@@ -36,6 +36,8 @@ export interface ZtocBuilderOptions {
    * does not need it: blob digest and the checksums inside gzip vouch for the bytes.
    */
   readonly diffId?: "compute" | "skip";
+  /** What is kept of the windows of a gzip layer. Default: all, as the existing tools do. */
+  readonly windows?: WindowBytes;
 }
 
 /** What one pass over a layer tells. */
@@ -115,7 +117,10 @@ export class ZtocBuilder {
     const pass = { spanSize, onOutput };
     switch (compression) {
       case "gzip":
-        this.#pass = new GzipPass(pass);
+        this.#pass = new GzipPass({
+          ...pass,
+          windows: options.windows ?? "all",
+        });
         break;
       case "zstd":
         this.#pass = new ZstdPass(pass);

@@ -51,6 +51,16 @@ export class CheckpointList implements BlobWriter {
     this.#places.push({ in: input, out, bits });
   }
 
+  /** Zeroes what is not used of a checkpoint's window. @param used by place, 1 where it is. */
+  thin(number: number, used: Uint8Array): void {
+    const window = new Uint8Array(
+      this.#windows,
+      number * WINDOW_BYTES,
+      WINDOW_BYTES,
+    );
+    for (let at = 0; at < WINDOW_BYTES; at++) window[at]! *= used[at]!;
+  }
+
   /** Takes the last one back. */
   dropLast(): void {
     this.#places.pop();

@@ -18,6 +18,7 @@ export {
   ZtocBuilder,
   type ZtocBuilderOptions,
 } from "./builder.ts";
+export type { WindowBytes } from "./gzip_pass.ts";
 export {
   decodeCheckpoints,
   decodeTarSpans,

@@ -30,6 +30,11 @@ export class SpanHasher {
     }
   }
 
+  /** Bytes from a place on that is at most `LOOK_BACK_BYTES` behind the newest: a view until the next `push`. */
+  since(start: number): Uint8Array {
+    return this.#held.subarray(start - this.#heldStart, this.#heldLength);
+  }
+
   /**
    * Begins a span. The former one, when there is one, must have been ended, or is given up: a span
    * that proved to be empty.
@@ -40,7 +45,7 @@ export class SpanHasher {
   }
 
   /** Ends the current span. */
-  end(end: number): Digest {
+  endSpan(end: number): Digest {
     this.#hashUpTo(end);
     const digest = `sha256:${this.#hash!.digest("hex")}` as Digest;
     this.#hash = null;

@@ -58,7 +58,7 @@ export class ZstdPass implements LayerPass {
     }
     const last = this.#starts.at(-1)!;
     if (last.in === compressedSize) this.#starts.pop();
-    else this.#digests.push(this.#hasher.end(compressedSize));
+    else this.#digests.push(this.#hasher.endSpan(compressedSize));
     return {
       compressedSize,
       spanDigests: this.#digests,
@@ -103,7 +103,7 @@ export class ZstdPass implements LayerPass {
     const span = this.#starts.length - 1;
     checkSpanSize(span, end - start.in);
     checkSpanSize(span, this.#out - start.out);
-    this.#digests.push(this.#hasher.end(end));
+    this.#digests.push(this.#hasher.endSpan(end));
     this.#begin(end);
   }
 }

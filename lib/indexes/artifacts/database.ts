@@ -16,7 +16,7 @@ export interface ArtifactRecord {
   readonly originalDigest: Digest;
   /** Its own media type, as descriptors of it say. */
   readonly mediaType: string;
-  /** An index's SOCI type; empty for all else. */
+  /** An index's SOCI type; of a ztoc, empty, or what sets it apart from those of the existing tools. */
   readonly artifactType: string;
   /** What the image's name stood for: an image index, or the manifest itself. Indexes only. */
   readonly imageDigest: Digest | null;

@@ -31,7 +31,11 @@ import {
   ztocDescriptor,
   ztocMediaType,
 } from "../../formats/soci/mod.ts";
-import { BUILD_TOOL, decodeZtoc } from "../../formats/ztoc/mod.ts";
+import {
+  BUILD_TOOL,
+  decodeZtoc,
+  type WindowBytes,
+} from "../../formats/ztoc/mod.ts";
 import type { Image } from "../../remote/image/mod.ts";
 import type { KnownZtoc, ZtocLedger } from "./ledger.ts";
 import { sideBySide } from "./side_by_side.ts";
@@ -48,6 +52,8 @@ export interface BuildOptions {
   readonly spanSizeBytes: number;
   /** Smaller layers get no ztoc, bytes of the blob. */
   readonly minLayerSizeBytes: number;
+  /** What is kept of the windows of gzip layers. Default: all. */
+  readonly windows?: WindowBytes;
   /** Known ztocs; the ledgers are asked in order. With `force` they only record new ones. */
   readonly ledgers: readonly ZtocLedger[];
   /** Rebuild known ztocs, too. */
@@ -154,7 +160,7 @@ async function buildLayer(
   pool: IndexerPool,
   options: BuildOptions,
 ): Promise<LayerResult> {
-  const { signal, spanSizeBytes, sink } = options;
+  const { signal, spanSizeBytes, windows = "all", sink } = options;
   signal.throwIfAborted();
   const compression = layerCompression(layer.mediaType);
   if (layer.size < options.minLayerSizeBytes) {
@@ -176,6 +182,7 @@ async function buildLayer(
       spanSizeBytes,
       buildTool: BUILD_TOOL,
       diffId: "skip",
+      windows,
       signal,
       onProgress: (bytes) => options.onProgress?.(layer, bytes),
     });
@@ -208,6 +215,7 @@ async function buildLayer(
     digest: id.digest,
     sizeBytes: id.size,
     spanSizeBytes,
+    windows,
     noXattrs: null,
   };
   return withFacts(layer, ztoc, "built", () => Promise.resolve(bytes), options);
@@ -259,10 +267,10 @@ async function withFacts(
 /** A known ztoc that is in the sink, or could be copied there. */
 async function findKnown(
   layer: Descriptor,
-  { ledgers, sink, spanSizeBytes, signal }: BuildOptions,
+  { ledgers, sink, spanSizeBytes, windows = "all", signal }: BuildOptions,
 ): Promise<{ ztoc: KnownZtoc; bytes: () => Promise<Uint8Array> } | null> {
   for (const { find, content } of ledgers) {
-    const ztoc = find(layer, spanSizeBytes);
+    const ztoc = find(layer, { spanSizeBytes, windows });
     if (ztoc === null) continue;
     const id = {
       mediaType: ztocMediaType(layer),

@@ -15,6 +15,7 @@ import {
   ztocMediaType,
 } from "../../formats/soci/mod.ts";
 import { compressedIn } from "./companion.ts";
+import type { WindowBytes } from "../../formats/ztoc/mod.ts";
 import type { Image } from "../../remote/image/mod.ts";
 
 /** A ztoc that was made before. */
@@ -25,16 +26,26 @@ export interface KnownZtoc {
   readonly sizeBytes: number;
   /** The span size asked for when it was made, uncompressed bytes. */
   readonly spanSizeBytes: number;
+  /** What it holds of its windows. */
+  readonly windows: WindowBytes;
   /** Whether the layer has no extended attributes; null if that was not checked. */
   readonly noXattrs: boolean | null;
   /** The ztoc compressed, as a companion names it; where that is known. */
   readonly compressed?: Descriptor;
 }
 
+/** Which ztoc of a layer is looked for. */
+export interface WantedZtoc {
+  /** The span size asked for, uncompressed bytes. */
+  readonly spanSizeBytes: number;
+  /** `used`: either kind will do, as both serve. `all`: none that the existing tools would not make. */
+  readonly windows: WindowBytes;
+}
+
 /** Remembers which ztocs were made of which layers, so that none is made twice. */
 export interface ZtocLedger {
-  /** A ztoc of a layer with a span size, if one is known. */
-  find(layer: Descriptor, spanSizeBytes: number): KnownZtoc | null;
+  /** A ztoc of a layer, if one is known. */
+  find(layer: Descriptor, wanted: WantedZtoc): KnownZtoc | null;
   /** Records a ztoc that was stored. */
   record(layer: Descriptor, ztoc: KnownZtoc): void;
   /** Where ztocs of this ledger can be read, if not from the sink. */
@@ -49,14 +60,17 @@ function indexLedger(
 ): ZtocLedger {
   return {
     content,
-    find(layer, spanSizeBytes) {
+    find(layer, { spanSizeBytes, windows }) {
       const known = ztocForLayer(index, layer.digest);
       if (known === null || spanSizeOf(known) !== spanSizeBytes) return null;
       const at = compressed.get(known.digest);
+      // The index does not say; those without a companion are not ours.
+      if (windows === "all" && at !== undefined) return null;
       return {
         digest: known.digest,
         sizeBytes: known.size,
         spanSizeBytes,
+        windows,
         noXattrs: xattrsAreDisabled(known) ? true : null,
         ...(at !== undefined && { compressed: at }),
       };
@@ -102,18 +116,23 @@ export function databaseLedger(
 ): ZtocLedger {
   return {
     content,
-    find(layer, spanSizeBytes) {
-      const [known] = database.ztocsOf(layer.digest, spanSizeBytes);
+    find(layer, { spanSizeBytes, windows }) {
+      const known = database.ztocsOf(layer.digest, spanSizeBytes)
+        .find(({ artifactType }) => windows === "used" || artifactType === "");
       return known === undefined ? null : {
         digest: known.digest,
         sizeBytes: known.sizeBytes,
         spanSizeBytes,
+        windows: known.artifactType === "" ? "all" : "used",
         noXattrs: known.noXattrs,
       };
     },
     record: (layer, ztoc) => database.record(ztocRecord(layer, ztoc)),
   };
 }
+
+/** In the database, the type of a ztoc that holds only what is used of its windows. */
+const USED_WINDOWS = "used windows";
 
 /** A ztoc as a record of the database. */
 function ztocRecord(
@@ -126,7 +145,7 @@ function ztocRecord(
     sizeBytes: ztoc.sizeBytes,
     originalDigest: layer.digest,
     mediaType: ztocMediaType(layer),
-    artifactType: "",
+    artifactType: ztoc.windows === "all" ? "" : USED_WINDOWS,
     imageDigest: null,
     imageName: null,
     platform: null,

@@ -1,4 +1,4 @@
-import type { ZtocCompression } from "../../formats/ztoc/mod.ts";
+import type { WindowBytes, ZtocCompression } from "../../formats/ztoc/mod.ts";
 import {
   openThread,
   ringMemory,
@@ -36,6 +36,8 @@ export interface IndexLayerOptions {
    * Whether the tar is hashed too (default `compute`); without it a layer takes a fifth less time.
    */
   readonly diffId?: "compute" | "skip";
+  /** What is kept of the windows of a gzip layer. Default: all. */
+  readonly windows?: WindowBytes;
   /** Called with the number of compressed bytes each time some were passed to the Worker. */
   readonly onProgress?: (bytes: number) => void;
   /** Aborts the pass: the Worker is stopped, and started again with the next layer. */
@@ -115,6 +117,7 @@ export class LayerIndexer implements Disposable {
       spanSizeBytes,
       buildTool,
       diffId: options.diffId ?? "compute",
+      windows: options.windows ?? "all",
       ring: memory,
     };
     this.#thread.post(order);

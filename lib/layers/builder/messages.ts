@@ -4,7 +4,7 @@
  * with `done`, `failed` or, if the sender gave up, `dropped`.
  * @module
  */
-import type { ZtocCompression } from "../../formats/ztoc/mod.ts";
+import type { WindowBytes, ZtocCompression } from "../../formats/ztoc/mod.ts";
 import type { RingMemory } from "../../host/threads/mod.ts";
 
 /** To the Worker. */
@@ -14,6 +14,7 @@ export interface ToIndexer {
   readonly spanSizeBytes: number;
   readonly buildTool: string;
   readonly diffId: "compute" | "skip";
+  readonly windows: WindowBytes;
   /** The blob's bytes come through it. */
   readonly ring: RingMemory;
 }

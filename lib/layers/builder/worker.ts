@@ -44,6 +44,7 @@ function index(order: ToIndexer, reader: RingReader): void {
     spanSize: order.spanSizeBytes,
     buildTool: order.buildTool,
     diffId: order.diffId,
+    windows: order.windows,
   });
   if (reader.readAll((piece) => builder.push(piece)) === "given-up") {
     send({ kind: "dropped" });
