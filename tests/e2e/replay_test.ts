@@ -142,7 +142,7 @@ Deno.test("an image that pins companion and pack starts before its ztocs are her
     }),
   );
   await buildIndex(
-    ...["--min-layer-size", "0", "--span-size", "512KiB"],
+    ...["--min-layer-size", "0", "--span-size", "16KiB"],
     ...["--to", "pinned", "--load-order", recording, image],
   );
   const parts = [

@@ -12,6 +12,12 @@ export const SPAN_CLASSES: readonly SpanClass[] = [
   "background",
 ];
 
+/** Those of what is fetched ahead of readers. */
+export const AHEAD: readonly SpanClass[] = ["expected", "prefetch"];
+
+/** Those of what a reader waits for, or will. */
+export const URGENT: readonly SpanClass[] = ["demand", ...AHEAD];
+
 /** Whether `a` is served before `b`. */
 export function isBefore(a: SpanClass, b: SpanClass): boolean {
   return SPAN_CLASSES.indexOf(a) < SPAN_CLASSES.indexOf(b);

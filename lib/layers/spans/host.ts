@@ -18,7 +18,7 @@ const NEARLY_DONE_MS = 4;
  * Nor is one for spans that a recorded order names, if it will end within this time, ms: they are needed in a
  * moment, and what is on the line would have to come twice. No request for such spans is longer than that.
  */
-export const EXPECTED_MS = 100;
+const EXPECTED_MS = 100;
 /**
  * If a request will reach a reader's span within this time, ms, the reader waits for it; else a new request
  * is made.
@@ -142,6 +142,11 @@ export class Host {
     return this.pace.bytesPerMs === 0
       ? count < FIRST_PREFETCHES && !this.hasReader
       : this.pace.transferMs(bytes) < this.#overlapMs;
+  }
+
+  /** The most compressed bytes of one request with spans that a recorded order names; 0: one span. */
+  get maxExpectedBytes(): number {
+    return this.pace.bytesPerMs * EXPECTED_MS;
   }
 
   /** Whether a reader waits for a span of this host, queued or in a request. */

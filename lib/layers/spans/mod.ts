@@ -22,7 +22,7 @@
  * |---|---|
  * | requests and waiters: join, read ahead, leave | `wants.ts`, `read_ahead.ts` |
  * | fetch ranges of several layers before they are read, in a given order | `in_order.ts` |
- * | choose what is fetched next: in class order demand, prefetch, background | `scheduler.ts`, `host.ts`, `coalesce.ts` |
+ * | choose what is fetched next: in class order demand, expected, prefetch, background | `scheduler.ts`, `host.ts`, `coalesce.ts` |
  * | choose from where: the sources of a layer and their health | `sources.ts`, `source.ts` |
  * | keep hosts and repositories from blocking each other | `pending.ts`, `flow.ts`, `shares.ts`, `turn_queue.ts` |
  * | bound the memory of bytes in flight | `held_bytes.ts` |

@@ -1,8 +1,14 @@
-import { isBefore, SPAN_CLASSES, type SpanClass } from "./classes.ts";
 import { type BackgroundLimits, BackgroundRate } from "./background_rate.ts";
+import {
+  AHEAD,
+  isBefore,
+  SPAN_CLASSES,
+  type SpanClass,
+  URGENT,
+} from "./classes.ts";
 import { coalesce } from "./coalesce.ts";
 import { HeldBytes } from "./held_bytes.ts";
-import { EXPECTED_MS, Host } from "./host.ts";
+import { Host } from "./host.ts";
 import {
   hasReader,
   isUrgent,
@@ -31,10 +37,6 @@ const BACKGROUND_REQUESTS = 2;
 const SLOW_REQUESTS = 4;
 /** After a reader was served, another one often follows. So the background pauses this long, ms. */
 const QUIET_MS = 30;
-/** What is sent ahead of readers. */
-const AHEAD: readonly SpanClass[] = ["expected", "prefetch"];
-/** What a reader waits for, or will. */
-const URGENT: readonly SpanClass[] = ["demand", ...AHEAD];
 /** How often the progress of running requests is checked, ms. */
 const LOOK_MS = 250;
 
@@ -240,11 +242,13 @@ export class SpanScheduler {
         if (pending === undefined || !this.#mayStart(host, lane, cls)) continue;
         if (!this.#held.fits(pending, lane)) continue;
         host.hadTurn(lane);
-        const spans = coalesce(pending, {
-          maxBytes: this.#maxRequestBytes(lane, cls),
-          maxExpectedBytes: this.bytesPerMs(host.name) * EXPECTED_MS,
-        });
-        this.#start(host, lane, spans);
+        const maxBytes = this.#maxRequestBytes(lane, cls);
+        const { maxExpectedBytes } = host;
+        this.#start(
+          host,
+          lane,
+          coalesce(pending, { maxBytes, maxExpectedBytes }),
+        );
         return true;
       }
     }
