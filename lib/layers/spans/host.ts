@@ -1,4 +1,4 @@
-import type { SpanClass } from "./classes.ts";
+import { AHEAD, URGENT } from "./classes.ts";
 import { HostPace } from "./pace.ts";
 import {
   hasReader,
@@ -98,8 +98,9 @@ export class Host {
     this.#lanes.set(lane.repository, lane);
   }
 
-  /** Whether a span of one of these classes is queued that could start at once if there were room. */
-  isWaiting(classes: readonly SpanClass[]): boolean {
+  /** Whether a span of such a class is queued that could start at once if there were room. */
+  isWaiting(which: "ahead" | "urgent"): boolean {
+    const classes = which === "ahead" ? AHEAD : URGENT;
     return this.lanes().some(({ slow, queues }) =>
       !slow && classes.some((cls) => queues[cls].size > 0)
     );

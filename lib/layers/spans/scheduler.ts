@@ -1,11 +1,5 @@
 import { type BackgroundLimits, BackgroundRate } from "./background_rate.ts";
-import {
-  AHEAD,
-  isBefore,
-  SPAN_CLASSES,
-  type SpanClass,
-  URGENT,
-} from "./classes.ts";
+import { isBefore, SPAN_CLASSES, type SpanClass } from "./classes.ts";
 import { coalesce } from "./coalesce.ts";
 import { HeldBytes } from "./held_bytes.ts";
 import { Host } from "./host.ts";
@@ -33,7 +27,7 @@ const FIRST_BACKGROUND_BYTES = 2 ** 20;
 const BACKGROUND_REQUEST_MS = 250;
 /** Concurrent background requests: two hide each other's round trips. */
 const BACKGROUND_REQUESTS = 2;
-/** Concurrent requests to a repository that hangs or trickles. */
+/** To a repository that hangs or trickles. */
 const SLOW_REQUESTS = 4;
 /** After a reader was served, another one often follows. So the background pauses this long, ms. */
 const QUIET_MS = 30;
@@ -90,15 +84,16 @@ export class SpanScheduler {
   /** Adds a queued span. */
   add(pending: PendingSpan): void {
     const lane = this.#place(pending);
-    if (lane === null) return;
-    const host = this.#host(lane.host);
-    if (pending.cls === "demand") this.#reads(host, lane);
-    this.#startSoon(host);
+    if (lane !== null) this.#wanted(lane, pending);
   }
 
-  #reads(host: Host, lane: Lane): void {
-    host.wanted(lane, performance.now());
-    host.yieldToReaders(slowLane(lane));
+  #wanted(lane: Lane, { cls }: PendingSpan): void {
+    const host = this.#host(lane.host);
+    if (cls === "demand") {
+      host.wanted(lane, performance.now());
+      host.yieldToReaders(slowLane(lane));
+    }
+    this.#startSoon(host);
   }
 
   /** A more urgent waiter joined a span that is queued or being fetched. */
@@ -109,9 +104,7 @@ export class SpanScheduler {
     pending.cls = cls;
     if (lane === null) return;
     if (queued) lane.queues[cls].add(pending);
-    const host = this.#host(lane.host);
-    if (pending.cls === "demand") this.#reads(host, lane);
-    this.#startSoon(host);
+    this.#wanted(lane, pending);
   }
 
   /** Removes a queued span. */
@@ -335,8 +328,8 @@ export class SpanScheduler {
     const now = performance.now();
     const firstMs = request.flow.received(count, now);
     if (firstMs !== null) host.pace.firstByte(request.sizeBytes, firstMs, now);
-    host.pace.received(count, host.isWaiting(URGENT), now);
-    if (host.isWaiting(AHEAD)) this.#startSoon(host);
+    host.pace.received(count, host.isWaiting("urgent"), now);
+    if (host.isWaiting("ahead")) this.#startSoon(host);
     // A reader's span in this request has arrived by now, and nobody may wait for what follows.
     if (hasReader(request)) return;
     if (host.hasReader) host.yieldToReaders();
