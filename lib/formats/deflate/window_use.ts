@@ -6,7 +6,7 @@ import { SpanInflater } from "./inflater.ts";
  * So many compressed bytes behind a checkpoint tell all there is to know: stored blocks, which pack worst, give
  * a window's worth of output in them.
  */
-export const WINDOW_USE_BYTES = WINDOW_BYTES + 4096;
+export const WINDOW_USE_BYTES: number = WINDOW_BYTES + 4096;
 
 /** Compressed bytes that are inflated at a time. */
 const PIECE_BYTES = 4096;
@@ -37,6 +37,7 @@ export class WindowUse {
   }
 
   /**
+   * Looks at what follows one checkpoint.
    * @param compressed from the checkpoint on, as for `SpanInflater.inflate`: `WINDOW_USE_BYTES`, or all there is.
    * @param bits as for `SpanInflater.inflate`.
    * @param come `all`: the stream ends with these bytes.
