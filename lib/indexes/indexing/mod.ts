@@ -30,6 +30,7 @@ export {
   databaseLedger,
   existingIndexLedger,
   type KnownZtoc,
+  type WantedZtoc,
   type ZtocLedger,
 } from "./ledger.ts";
 export { keepConversion, keepIndexV1 } from "./local.ts";
