@@ -55,6 +55,7 @@ import { liveOptions } from "./live_options.ts";
 import { MetricsServer } from "./metrics.ts";
 import { mountHelperArguments } from "./program.ts";
 import { whyNoStart } from "./start_error.ts";
+import { wholeOptions } from "./whole.ts";
 
 const log = logger("serve");
 /** How long containerd's calls may still run when a successor waits; reads are answered meanwhile. */
@@ -203,11 +204,15 @@ async function run(
       }),
     );
     const { discovery, provider: providing } = liveOptions(options.live);
-    const images = new ImageService(
-      client,
-      store,
-      discovery,
-      replayOptions(config.load_order, recordings),
+    const shown = { choice: store.face, wish: options.face };
+    const images = stack.use(
+      new ImageService(
+        client,
+        store,
+        discovery,
+        replayOptions(config.load_order, recordings),
+        wholeOptions(config, shown),
+      ),
     );
     stack.use(images.replays);
     const provider = stack.use(new ImageLayerProvider(images, providing));
@@ -241,6 +246,7 @@ async function run(
       );
     control = stack.use(ControlServer.listen(`${root}/control.sock`, {
       status,
+      progress: () => [...images.progress.all()],
       expect: ({ image, manifest }) => provider.images.expect(image, manifest),
       record: (layers) => recordReads(store, layers),
     }));

@@ -152,6 +152,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./pull.ts")).pullCommand,
   },
   {
+    name: "content",
+    summary: "bring the compressed layers of an image into containerd",
+    commands: [
+      {
+        name: "fetch",
+        summary: "bring the compressed layers of an image into containerd",
+        load: async () =>
+          (await import("./content/fetch.ts")).contentFetchCommand,
+      },
+    ],
+  },
+  {
     name: "record",
     summary: "note which bytes a workload reads first",
     load: async () => (await import("./record.ts")).recordCommand,

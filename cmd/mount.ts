@@ -94,7 +94,7 @@ export const mountCommand: Command = {
       mountHelper: mountHelperArguments(),
     });
     const stop = new AbortController();
-    const images = new ImageService(client, store, { v1: true, v2: true });
+    using images = new ImageService(client, store, { v1: true, v2: true });
     const resolved = await images.resolve(reference, platform);
     const access = values["allow-other"] ? "all" : "root";
     // Before anything is downloaded.

@@ -262,6 +262,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   "prefetch info": list,
   "rebuild-db": list,
   pull: asking(IMAGES, worker(registry, session, containerd, control)),
+  "content fetch": asking(IMAGES, worker(registry, session, containerd)),
   record: {
     runs: "process",
     parts: [DEBUG, PROXY, FFI, session, containerd, {

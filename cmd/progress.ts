@@ -7,6 +7,8 @@ import { formatBytes } from "./command.ts";
 
 /** One line of progress. */
 export interface ProgressTask {
+  /** There are more bytes to do. */
+  grow(bytes: number): void;
   /** Adds bytes that are now done. */
   advance(bytes: number): void;
   /** Ends the line with a closing word, such as `done` or `too small`. */
@@ -15,7 +17,7 @@ export interface ProgressTask {
 
 interface Line {
   readonly label: string;
-  readonly totalBytes: number;
+  totalBytes: number;
   readonly startedMs: number;
   doneBytes: number;
   note: string | null;
@@ -73,6 +75,9 @@ export class Progress implements Disposable {
     };
     this.#lines.push(line);
     return {
+      grow: (bytes) => {
+        line.totalBytes += bytes;
+      },
       advance: (bytes) => {
         line.doneBytes += bytes;
       },

@@ -14,7 +14,7 @@ import {
   parseCommandLine,
 } from "./command.ts";
 import { SESSION_OPTIONS } from "./flags.ts";
-import { Progress, type ProgressTask } from "./progress.ts";
+import { PullProgress } from "./pull_progress.ts";
 import {
   REGISTRY_HELP,
   REGISTRY_OPTIONS,
@@ -71,9 +71,11 @@ export const pullCommand: Command = {
     const started = performance.now();
     await using session = await Session.open(values);
     using client = registryClient(values, reference.host);
-    using progress = new Progress();
-    const downloads = new Map<string, ProgressTask>();
     const report = !values.quiet && !values.json;
+    using progress = new PullProgress(
+      control,
+      report && Deno.stderr.isTerminal(),
+    );
     const result = await pullImage({
       client,
       containerd: session.containerd(),
@@ -88,14 +90,10 @@ export const pullCommand: Command = {
             tellExpected(control, { image: `${reference}`, manifest }),
         }
         : { indexDigest: parseDigest(values["soci-index-digest"]) }),
-      onDownload: ({ digest, size }, bytes) => {
-        const task = downloads.get(digest) ??
-          progress.task(digest.slice(7, 19), size);
-        downloads.set(digest, task);
-        task.advance(bytes);
-      },
+      onLayers: (layers) => progress.layers(layers),
+      onDownload: (layer, bytes) => progress.came(layer, bytes),
       onLayer: (layer) => {
-        downloads.get(layer.descriptor.digest)?.finish("done");
+        progress.done(layer.descriptor.digest);
         if (report) console.log(describeLayer(layer));
       },
     });

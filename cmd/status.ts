@@ -93,7 +93,7 @@ function describe(status: DaemonStatus): string {
   head.push(...describeOrders(status.orders ?? []));
   if (layers.length === 0) return [...head, "no layer is served"].join("\n");
   const rows = [
-    ["SLOT", "LAYER", "SIZE", "FILES", "SPANS HERE", "HERE"],
+    ["SLOT", "LAYER", "SIZE", "FILES", "SPANS HERE", "HERE", "TAKEN"],
     ...layers.map((layer) => [
       String(layer.slot),
       layer.digest.slice(0, 19),
@@ -105,6 +105,7 @@ function describe(status: DaemonStatus): string {
           ? 100
           : Math.floor(100 * layer.cachedBytes / layer.dataBytes)
       } %`,
+      layer.whole ? "whole" : "lazily",
     ]),
   ];
   return [...head, "", ...aligned(rows, [1])].join("\n");

@@ -40,6 +40,8 @@ export interface Config {
   readonly content_store: ContentStoreConfig;
   /** Which indexes make an image a lazy one. */
   readonly pull_modes: PullModesConfig;
+  /** Images that are taken whole. */
+  readonly eager: EagerConfig;
   /** Starts that are recorded. */
   readonly recording: RecordingConfig;
   /** Whose word counts. */
@@ -187,6 +189,36 @@ export interface PullModesConfig {
   readonly soci_v1: PullModeConfig;
   /** Indexes that an image names itself. Default: used. */
   readonly soci_v2: PullModeConfig;
+  /** Layers that are taken whole. Default: none. */
+  readonly parallel_pull_unpack: ParallelPullConfig;
+}
+
+/** `[pull_modes.parallel_pull_unpack]`: layers that are taken whole, side by side. */
+export interface ParallelPullConfig {
+  /** true: the layers of every image are. */
+  readonly enable: boolean;
+  /** true: those of images without a usable index are. */
+  readonly experimental_parallel_pull_as_fallback: boolean;
+  /** Requests at a time. Default -1: any number. */
+  readonly max_concurrent_downloads: number;
+  /** Requests of one image at a time. Default 3. */
+  readonly max_concurrent_downloads_per_image: number;
+  /** Bytes of one request, as `8mb`. Default: a layer is one request. */
+  readonly concurrent_download_chunk_size: string;
+  /** Layers that are inflated at a time. Default -1: any number. */
+  readonly max_concurrent_unpacks: number;
+  /** Of one image. Default 1. */
+  readonly max_concurrent_unpacks_per_image: number;
+  /** Whether compressed layers go to containerd's content store, too. Default false: they do. */
+  readonly discard_unpacked_layers: boolean;
+}
+
+/** `[eager]`: images that are taken whole as fast as possible, and of which nothing else is kept. */
+export interface EagerConfig {
+  /** Those without a usable index, as `[trust]` names repositories. Default: none. */
+  readonly unindexed: readonly string[];
+  /** Those that are in any case. Default: none. */
+  readonly images: readonly string[];
 }
 
 /** `[pull_modes.…]`: one way to find an index. */

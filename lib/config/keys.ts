@@ -243,25 +243,49 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
   "pull_modes.soci_v2.enable": {
     what: "whether indexes are used that an image names itself",
   },
-  ...Object.fromEntries(
-    [
-      ["enable", "true: layers are downloaded whole, side by side"],
-      [
-        "experimental_parallel_pull_as_fallback",
-        "true: so is an image without an index",
-      ],
-      ["max_concurrent_downloads", "connections at a time; -1: any number"],
-      ["max_concurrent_downloads_per_image", "connections of one image"],
-      ["concurrent_download_chunk_size", "bytes of one request, as `8mb`"],
-      ["max_concurrent_unpacks", "layers unpacked at a time"],
-      ["max_concurrent_unpacks_per_image", "layers of one image"],
-      ["discard_unpacked_layers", "true: compressed layers are not kept"],
-      ["decompress_streams.*.path", "program that decompresses"],
-      ["decompress_streams.*.args", "its arguments"],
-    ].map((
-      [key, what],
-    ) => [`pull_modes.parallel_pull_unpack.${key}`, { what, unused: NOT_YET }]),
-  ),
+  "pull_modes.parallel_pull_unpack.enable": {
+    what:
+      "true: layers of all images are downloaded whole, side by side, and no index is used",
+  },
+  "pull_modes.parallel_pull_unpack.experimental_parallel_pull_as_fallback": {
+    what: "true: so are those of images without a usable index",
+  },
+  "pull_modes.parallel_pull_unpack.max_concurrent_downloads": {
+    what: "requests at a time; -1: any number, but no more than 24 to a host",
+  },
+  "pull_modes.parallel_pull_unpack.max_concurrent_downloads_per_image": {
+    what: "requests of one image at a time",
+  },
+  "pull_modes.parallel_pull_unpack.concurrent_download_chunk_size": {
+    what:
+      "bytes of one request, as `8mb`, and at most 16mb; empty: a layer is one request",
+  },
+  "pull_modes.parallel_pull_unpack.max_concurrent_unpacks": {
+    what: "layers that are inflated at a time; -1: one a core, up to 8",
+  },
+  "pull_modes.parallel_pull_unpack.max_concurrent_unpacks_per_image": {
+    what: "layers of one image that are inflated at a time",
+  },
+  "pull_modes.parallel_pull_unpack.discard_unpacked_layers": {
+    what:
+      "true: compressed layers are not kept; false: they go to containerd's content store, once the layer is shown",
+  },
+  "pull_modes.parallel_pull_unpack.decompress_streams.*.path": {
+    what: "program that decompresses",
+    unused: "layers are inflated and indexed in one pass",
+  },
+  "pull_modes.parallel_pull_unpack.decompress_streams.*.args": {
+    what: "its arguments",
+    unused: "layers are inflated and indexed in one pass",
+  },
+
+  "eager.unindexed": {
+    what:
+      "images that are downloaded whole when they have no usable index, patterns of `host/repository`",
+  },
+  "eager.images": {
+    what: "images that are downloaded whole in any case, patterns",
+  },
 
   "trust.v1": {
     what:

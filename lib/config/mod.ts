@@ -25,14 +25,21 @@ export type {
   ContentStoreConfig,
   CredentialProviderConfig,
   CriKeychainConfig,
+  EagerConfig,
   FuseConfig,
   KubeconfigKeychainConfig,
   LoadOrderConfig,
+  ParallelPullConfig,
   RecordingConfig,
   SnapshotterConfig,
   TrustConfig,
 } from "./config.ts";
-export { ConfigError, DEFAULT_CONFIG_PATH, defaultConfig } from "./schema.ts";
+export {
+  ConfigError,
+  DEFAULT_CONFIG_PATH,
+  defaultConfig,
+  sizeBytes,
+} from "./schema.ts";
 export {
   checkConfig,
   type ConfigFinding,

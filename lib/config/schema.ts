@@ -28,6 +28,33 @@ const sizeOr = (fallback: number) =>
     ),
     fallback,
   );
+const UNITS: Readonly<Record<string, number>> = {
+  b: 1,
+  kb: 2 ** 10,
+  mb: 2 ** 20,
+  gb: 2 ** 30,
+};
+/** The bytes that a text like `8mb` or `1.5 GB` names; null where it names none. Empty: 0. */
+function bytesOf(size: string): number | null {
+  if (size.trim() === "") return 0;
+  const [, number, unit = "b"] =
+    /^\s*(\d+(?:\.\d+)?)\s*([kmg]?b)?\s*$/i.exec(size) ?? [];
+  if (number === undefined) return null;
+  return Math.floor(Number(number) * (UNITS[unit.toLowerCase()] ?? 1));
+}
+/** The bytes of a size in the configuration, as `8mb`; 0 where it is empty. */
+export function sizeBytes(size: string): number {
+  return bytesOf(size) ?? 0;
+}
+/** Such a text. */
+const sizeText = (fallback = "") =>
+  v.optional(
+    v.pipe(
+      v.string(),
+      v.check((text) => bytesOf(text) !== null, "no size, as `8mb`"),
+    ),
+    fallback,
+  );
 /** A number of things or bytes, not negative. */
 const count = (fallback: number) =>
   v.optional(
@@ -187,7 +214,7 @@ const fields = v.object({
           experimental_parallel_pull_as_fallback: flag(false),
           max_concurrent_downloads: countOr(-1),
           max_concurrent_downloads_per_image: countOr(3),
-          concurrent_download_chunk_size: text(),
+          concurrent_download_chunk_size: sizeText(),
           max_concurrent_unpacks: countOr(-1),
           max_concurrent_unpacks_per_image: countOr(1),
           discard_unpacked_layers: flag(false),
@@ -204,6 +231,15 @@ const fields = v.object({
         }),
         {},
       ),
+    }),
+    {},
+  ),
+  // Ours: images that are taken whole.
+  eager: v.optional(
+    v.object({
+      // `host/repository`; `*` stands for one part, `**` for any number.
+      unindexed: v.optional(v.array(v.string()), []),
+      images: v.optional(v.array(v.string()), []),
     }),
     {},
   ),

@@ -14,6 +14,7 @@ interface Campaign {
 
 const CAMPAIGNS: readonly Campaign[] = [
   { task: "crash", args: ["200"] }, // kills
+  { task: "eager-kills", args: ["100"] }, // kills
   { task: "faults", args: ["3"] }, // times each fault
   { task: "neighbours", args: ["1000"] }, // misses beside each
   { task: "state", args: [] }, // every file of the state, lost, truncated, flipped

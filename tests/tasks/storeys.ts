@@ -45,6 +45,8 @@ const SIDE_BY_SIDE = [
   "tests/e2e/replay_test.ts",
   "tests/integration/layers/serving/torn_test.ts",
   "tests/e2e/peer_test.ts",
+  "tests/e2e/eager_test.ts",
+  "tests/e2e/eager_faults_test.ts",
   "tests/e2e/offline_test.ts",
   "tests/e2e/mount_test.ts",
   "tests/e2e/root_test.ts",

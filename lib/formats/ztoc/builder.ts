@@ -38,6 +38,8 @@ export interface ZtocBuilderOptions {
   readonly diffId?: "compute" | "skip";
   /** What is kept of the windows of a gzip layer. Default: all, as the existing tools do. */
   readonly windows?: WindowBytes;
+  /** Takes the uncompressed bytes, in order; they are valid during the call. */
+  readonly onOutput?: (bytes: Uint8Array) => void;
 }
 
 /** What one pass over a layer tells. */
@@ -113,6 +115,7 @@ export class ZtocBuilder {
     const onOutput = (bytes: Uint8Array) => {
       this.#diffId?.update(bytes);
       this.#walker.push(bytes);
+      options.onOutput?.(bytes);
     };
     const pass = { spanSize, onOutput };
     switch (compression) {

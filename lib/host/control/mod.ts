@@ -8,4 +8,9 @@
  */
 export { type ExpectedImage, tellExpected } from "./expect.ts";
 export { connect, elsewhere } from "./socket.ts";
-export { askStatus, StatusError } from "./status.ts";
+export {
+  askProgress,
+  askStatus,
+  type LayerOnItsWay,
+  StatusError,
+} from "./status.ts";

@@ -10,15 +10,48 @@ export class StatusError extends Error {
   }
 }
 
+/** A layer that the daemon downloads. */
+export interface LayerOnItsWay {
+  /** Of its blob. */
+  readonly digest: string;
+  /** Bytes that came so far. */
+  readonly bytes: number;
+}
+
 /**
  * Asks the daemon that listens at `path` for its status.
  * @returns its answer, parsed and not checked; null when none runs.
  * @throws StatusError when it does not answer, or not in JSON.
  */
-export async function askStatus(path: string): Promise<unknown> {
+export function askStatus(path: string): Promise<unknown> {
+  return ask(path, "status");
+}
+
+/**
+ * Asks the daemon that listens at `path` which layers it downloads now.
+ * @returns none when no daemon runs, or one that does not say.
+ */
+export async function askProgress(
+  path: string,
+): Promise<readonly LayerOnItsWay[]> {
+  try {
+    const answer = await ask(path, "progress");
+    return Array.isArray(answer) ? answer.filter(isLayer) : [];
+  } catch {
+    return []; // nothing depends on it
+  }
+}
+
+function isLayer(value: unknown): value is LayerOnItsWay {
+  return typeof value === "object" && value !== null &&
+    "digest" in value && typeof value.digest === "string" &&
+    "bytes" in value && typeof value.bytes === "number";
+}
+
+async function ask(path: string, what: string): Promise<unknown> {
   using connection = await connect(path);
   if (connection === null) return null;
-  await say(connection, { say: "status" });
+  await say(connection, { say: what });
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
     () =>

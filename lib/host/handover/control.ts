@@ -35,6 +35,8 @@ const END_MS = 5_000;
 export interface ControlQuestions {
   /** What a `status` question is answered with, as JSON. */
   readonly status: () => unknown | Promise<unknown>;
+  /** What a `progress` question is answered with, as JSON: layers that are on their way. */
+  readonly progress?: () => unknown;
   /** Told of an image that is about to be pulled; not checked. */
   readonly expect?: (image: ExpectedImage) => void;
   /** Begins to record the reads of layers. */
@@ -96,6 +98,10 @@ export class ControlServer implements Disposable {
     if (ask?.say === "status") {
       using _line = line;
       return await line.say(await this.#questions.status());
+    }
+    if (ask?.say === "progress") {
+      using _line = line;
+      return await line.say(this.#questions.progress?.() ?? []);
     }
     if (ask?.say === "record") {
       using _line = line;

@@ -20,6 +20,7 @@ export interface Message {
     | "quiet"
     | "ready"
     | "status"
+    | "progress"
     | "expect"
     | "record"
     | "touched"

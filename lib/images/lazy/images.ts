@@ -6,7 +6,12 @@ import {
   resolveIndexedImage,
 } from "../../remote/image/mod.ts";
 import { SOCI_ANNOTATION } from "../../formats/soci/mod.ts";
-import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
+import type {
+  Reference,
+  RegistryClient,
+  Repository,
+} from "../../remote/registry/mod.ts";
+import type { WholeRule } from "./whole_options.ts";
 import { isNamed, type Trust } from "./trust.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { Failures, WHILE_PULLING } from "./failures.ts";
@@ -63,6 +68,8 @@ export class IndexedImages {
     readonly client: RegistryClient,
     /** Which ways to an index are allowed, and how long each may take. */
     readonly discovery: DiscoveryOptions,
+    /** Which images are taken whole. Default: none. */
+    readonly whole: (repository: Repository) => WholeRule = () => "never",
   ) {}
 
   /** The image that a reference names now. Asks the registry each time. @param platform default: this machine's. */
@@ -98,12 +105,9 @@ export class IndexedImages {
     if (failure !== null && options.failed !== "ask again") {
       return Promise.reject(failure.error);
     }
-    const image = readIndexedImage(
-      this.client,
-      reference,
-      manifestDigest,
-      this.#options(reference, explicitIndex),
-    ).then((image) =>
+    const image = this.#read(reference, manifestDigest, explicitIndex).then((
+      image,
+    ) =>
       told(
         withoutSmallLayers(
           this.#allowed(image),
@@ -113,6 +117,33 @@ export class IndexedImages {
     );
     this.#remember(key, { image, expiresAtMs: Infinity });
     return image;
+  }
+
+  async #read(
+    reference: Reference,
+    manifest: Digest,
+    explicitIndex: Digest | null,
+  ): Promise<IndexedImage> {
+    const { client } = this;
+    const options = this.#options(reference, explicitIndex);
+    try {
+      return await readIndexedImage(client, reference, manifest, options);
+    } catch (error) {
+      if (this.whole(reference) !== "without index") throw error;
+      const without = { v1: false, v2: false, explicitDigest: null };
+      const image = await readIndexedImage(client, reference, manifest, {
+        ...options,
+        ...without,
+        signal: this.late(),
+      }).catch(() => {
+        throw error; // it was not the index
+      });
+      log.warn("index cannot be used, the image is taken whole", {
+        image: reference.toString(),
+        error: String(error),
+      });
+      return image;
+    }
   }
 
   #remember(key: string, record: Remembered): void {
@@ -171,6 +202,10 @@ export class IndexedImages {
     explicitDigest: Digest | null,
   ): DiscoverOptions {
     const { v1, v2, trust } = this.discovery;
+    if (this.whole(reference) === "always") {
+      const signal = this.late();
+      return { v1: false, v2: false, explicitDigest: null, signal };
+    }
     return {
       v1: v1 && (trust === undefined || isNamed(reference, trust.v1)),
       v2: v2 && (trust === undefined || isNamed(reference, trust.v2)),

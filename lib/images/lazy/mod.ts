@@ -21,4 +21,11 @@ export {
 export { ImageLayerProvider, type ProviderOptions } from "./provider.ts";
 export type { PrefetchOptions } from "./prefetch_lists.ts";
 export type { RegistryBlobs, RegistrySpanSource } from "./source.ts";
+export {
+  FAST_LIMITS,
+  MAX_CHUNK_BYTES,
+  type WholeLimits,
+} from "./whole_limits.ts";
+export type { ProvenBlob, WholeOptions, WholeRule } from "./whole_options.ts";
+export type { LayerProgress, WholeProgress } from "./whole_progress.ts";
 export type { WholeStream } from "./whole_stream.ts";

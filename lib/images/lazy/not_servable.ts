@@ -1,4 +1,7 @@
-import { IndexingError } from "../../layers/builder/mod.ts";
+import {
+  IndexingError,
+  type IndexingReason,
+} from "../../layers/builder/mod.ts";
 import { CostlyZtocError } from "../../layers/opening/mod.ts";
 import { LyingZtocError } from "../../layers/store/mod.ts";
 import { TreeCompileError } from "../../layers/tree/mod.ts";
@@ -7,6 +10,10 @@ import { ImageError, type ImageLayer } from "../../remote/image/mod.ts";
 import type { Repository } from "../../remote/registry/mod.ts";
 import { nameOf } from "./source.ts";
 
+/** What may be otherwise the next time. */
+const PASSING: ReadonlySet<IndexingReason> = new Set([
+  ...["damaged", "disk", "internal"] as const,
+]);
 /** How many layers are remembered. */
 const MAX_KNOWN = 1000;
 
@@ -50,5 +57,5 @@ function isOfFormat(error: unknown): error is Error {
   if (error instanceof LyingZtocError) return true;
   if (error instanceof CostlyZtocError) return true; // one made here would cost as much
   return error instanceof ImageError && error.cause instanceof IndexingError &&
-    error.cause.reason !== "damaged";
+    !PASSING.has(error.cause.reason);
 }

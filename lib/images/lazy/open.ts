@@ -16,7 +16,6 @@ import {
   type Reference,
   type RegistryClient,
 } from "../../remote/registry/mod.ts";
-import { FileSpanSource } from "../../layers/spans/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import {
   DEFAULT_SPAN_SIZE_BYTES,
@@ -38,8 +37,10 @@ import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
 import { NotServable } from "./not_servable.ts";
 import { NO_REPLAY, type ReplayOptions, Replays } from "../replay/mod.ts";
 import { isNamed } from "./trust.ts";
-import { diskRoom, nameOf, RegistryBlobs } from "./source.ts";
-import { fetchWholeLayer } from "./whole_layer.ts";
+import { nameOf, RegistryBlobs } from "./source.ts";
+import { type LocalLayer, WholeLayerTaker } from "./whole_layer.ts";
+import { NONE_WHOLE, type WholeOptions } from "./whole_options.ts";
+import { WholeProgress } from "./whole_progress.ts";
 import { ZtocFetcher } from "./ztocs.ts";
 
 const log = logger("images");
@@ -54,15 +55,17 @@ const LAYERS_AT_ONCE = 6;
 const ZTOC_BYTES_AT_ONCE = MAX_ZTOC_BYTES;
 /** The least that a layer counts for, so that an image of thousands of layers is not opened all at once. */
 const LEAST_WEIGHT = ZTOC_BYTES_AT_ONCE / 16;
+/** A layer that was taken whole is synced after so long, ms. */
+const SYNC_AFTER_MS = 5_000;
 /** A ztoc of more bytes than this is large. */
 const LARGE_ZTOC_BYTES = LEAST_WEIGHT;
 
 /** Opens the layers of images: by ztoc, or downloaded whole where the index names none that can be used. */
-export class ImageService {
+export class ImageService implements Disposable {
   /** One for each repository, so that one that gives nothing holds up no other. */
   readonly #opening = new KeyedSemaphores(ZTOC_BYTES_AT_ONCE);
   readonly #large = new FairSemaphore(ZTOC_BYTES_AT_ONCE);
-  /** Layers of all images that are opened at a time. */
+  /** Layers of all images that are opened by their ztocs at a time. */
   readonly #atOnce: FairSemaphore;
   readonly #images: IndexedImages;
   readonly #ztocs: ZtocFetcher;
@@ -75,11 +78,15 @@ export class ImageService {
   readonly claimants: Claimants;
 
   readonly #notServable = new NotServable();
+  readonly #whole: WholeLayerTaker;
+  readonly #progress = new WholeProgress();
+  readonly #options: WholeOptions;
 
   /**
    * Nothing is asked yet.
    * @param discovery which ways to find an index are allowed.
    * @param replay how load orders are used. Default: not at all.
+   * @param whole which images are taken whole, and how. Default: none.
    */
   constructor(
     /** Asked for everything; stays the caller's. */
@@ -88,9 +95,17 @@ export class ImageService {
     readonly store: LayerStore,
     discovery: DiscoveryOptions,
     replay: ReplayOptions = NO_REPLAY,
+    whole: WholeOptions = NONE_WHOLE,
   ) {
-    this.#images = new IndexedImages(client, discovery);
+    this.#options = whole;
+    this.#images = new IndexedImages(client, discovery, whole.rule);
     this.#atOnce = new FairSemaphore(discovery.maxOpening ?? Infinity);
+    this.#whole = new WholeLayerTaker({
+      client,
+      folder: `${store.root}/ingest`,
+      limits: whole.limits,
+      progress: this.#progress,
+    });
     this.#ztocs = new ZtocFetcher(client);
     this.blobs = new RegistryBlobs(client, `${store.root}/ingest`);
     this.claimants = new Claimants(client, store.root);
@@ -153,11 +168,7 @@ export class ImageService {
     claimant: Claimant,
     signal: AbortSignal,
   ): Promise<OpenLayer> {
-    const opened = await this.#atOnce.run(
-      nameOf(image.reference),
-      1,
-      () => this.#openLayer(image, layer, claimant, signal),
-    )
+    const opened = await this.#openLayer(image, layer, claimant, signal)
       .catch((error) => {
         this.replays.lost(image, layer);
         throw error;
@@ -189,14 +200,15 @@ export class ImageService {
     if (ztoc !== null) {
       const open = () => this.#openLazily(image, layer, ztoc, claimant, signal);
       try {
-        return await this.#opening.run(
-          from,
-          Math.max(ztoc.size, LEAST_WEIGHT),
-          () =>
-            ztoc.size > LARGE_ZTOC_BYTES
-              ? this.#large.run(from, ztoc.size, open)
-              : open(),
-        );
+        return await this.#atOnce.run(from, 1, () =>
+          this.#opening.run(
+            from,
+            Math.max(ztoc.size, LEAST_WEIGHT),
+            () =>
+              ztoc.size > LARGE_ZTOC_BYTES
+                ? this.#large.run(from, ztoc.size, open)
+                : open(),
+          ));
       } catch (error) {
         // A bad ztoc must not keep the image from running. Other errors, such as a dead registry, are the caller's.
         if (
@@ -213,11 +225,7 @@ export class ImageService {
         });
       }
     }
-    return await this.#opening.run(
-      from,
-      LEAST_WEIGHT,
-      () => this.#openWhole(image, layer, claimant, signal),
-    );
+    return await this.#openWhole(image, layer, claimant, signal);
   }
 
   async #openLazily(
@@ -269,46 +277,74 @@ export class ImageService {
     const { descriptor: layer, diffId } = imageLayer;
     const known = this.#notServable.of(image.reference, imageLayer);
     if (known !== null) throw known;
-    const folder = `${this.store.root}/ingest`;
-    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-    const path = await Deno.makeTempFile({ dir: folder, prefix: "layer-" });
+    const wanted = { layerDigest: layer.digest, diffId, claimant: claimant.id };
+    const makeSource = () =>
+      this.blobs.source(image.reference, layer.digest, () => layer.size);
+    const found = await this.store.whole.find(wanted, makeSource);
+    if (found !== null) return found;
+    let local: LocalLayer | undefined;
     try {
-      const local = await fetchWholeLayer({
-        client: this.client,
-        repository: image.reference,
-        image: image.reference.toString(),
-        layer,
-        diffId,
-        path,
+      local = await this.#whole.take({
+        ...{ reference: image.reference, layer, diffId, signal },
         spanSizeBytes: DEFAULT_SPAN_SIZE_BYTES,
-        maxBytes: diskRoom(folder),
-        signal,
+        requester: {
+          image: `${claimant.id} ${image.descriptor.digest}`,
+          host: image.reference.host,
+        },
       });
-      const opened = await this.store.addVerified(
-        layer.digest,
+      const opened = await this.store.whole.add(
+        wanted,
         local.ztoc,
-        new FileSpanSource(path),
-        { diffId, claimant: claimant.id },
+        makeSource(),
+        local.data,
       );
-      // The blob is open: without its name, its bytes stay until the layer is closed.
-      await Deno.remove(path);
-      // Inflated in the background, so that the next start of the daemon needs no download. But not
-      // where the disk has no room for the tar.
-      const { count } = opened.spans;
-      const tarBytes = count === 0 ? 0 : opened.spans.end(count - 1);
-      if (tarBytes > diskRoom(folder)) return opened;
-      opened.fill().catch((error) =>
-        log.warn("layer could not be inflated whole", {
-          layer: layer.digest,
-          error: String(error),
-        })
-      );
+      // Nothing is missing: it is synced. No part of a tar can be had again; others can wait until the container,
+      // which needs the disk, has started.
+      if (local.isOfTar) await opened.fill();
+      else Deno.unrefTimer(setTimeout(() => syncLater(opened), SYNC_AFTER_MS));
+      this.#keep(image, layer, claimant, local);
       return opened;
     } catch (error) {
-      await Deno.remove(path).catch(() => {}); // already gone if the store had opened it
+      local?.[Symbol.dispose]();
       this.#notServable.add(image.reference, imageLayer, error);
       throw error;
     }
+  }
+
+  /** The layer is shown: its blob goes to whoever keeps it, and nobody waits for that. */
+  #keep(
+    { reference }: IndexedImage,
+    blob: Descriptor,
+    { namespace }: Claimant,
+    local: LocalLayer,
+  ): void {
+    const { keep } = this.#options;
+    if (keep === undefined || namespace === NO_NAMESPACE) {
+      return local[Symbol.dispose]();
+    }
+    keep({ namespace, from: reference, blob, path: local.blob })
+      .catch((error) =>
+        log.warn("layer's blob is not kept", {
+          layer: blob.digest,
+          error: String(error),
+        })
+      )
+      .finally(() => local[Symbol.dispose]());
+  }
+
+  /** Whether an image's layers are taken whole: it has no index that is used. */
+  takesWhole({ reference, index }: IndexedImage): boolean {
+    return index === null && this.#options.rule(reference) !== "never";
+  }
+
+  /** What of layers that are taken whole has come so far. */
+  get progress(): WholeProgress {
+    return this.#progress;
+  }
+
+  /** Stops the Workers of layers that are taken whole. */
+  [Symbol.dispose](): void {
+    this.#whole[Symbol.dispose]();
   }
 
   /**
@@ -344,6 +380,17 @@ export class ImageService {
       throw failed.reason;
     }
     return opened;
+  }
+}
+
+async function syncLater(layer: OpenLayer): Promise<void> {
+  try {
+    await layer.fill();
+  } catch (error) {
+    log.warn("layer is not on disk, and fetched again after a crash", {
+      layer: layer.layerDigest,
+      error: String(error),
+    });
   }
 }
 

@@ -36,6 +36,7 @@ import { keyOf, providedImage } from "./provided_image.ts";
 import { nameOf } from "./source.ts";
 import { PrefetchLists, type PrefetchOptions } from "./prefetch_lists.ts";
 import { ownDirectories } from "./own_directories.ts";
+import { PullsGivenUp } from "./pulls_given_up.ts";
 
 const log = logger("images");
 
@@ -60,7 +61,10 @@ function failureKey(
   return `${host}/${repository}@${layerDigest}`;
 }
 
-/** Gives the snapshotter the layers of images that have an index, and leaves all others to containerd. */
+/**
+ * Gives the snapshotter the layers of images that have an index, or that are taken whole, and leaves all others to
+ * containerd.
+ */
 export class ImageLayerProvider implements LayerProvider, Disposable {
   readonly #uses: LayerUses;
   /** Layers that could not be opened a short time ago: containerd unpacks them. */
@@ -69,6 +73,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   readonly #filler: BackgroundFiller;
   readonly #ahead = new LayersAhead();
   readonly #lists: PrefetchLists;
+  readonly #pulls = new PullsGivenUp();
 
   /** Opens nothing yet. @param images stays the caller's. */
   constructor(
@@ -109,7 +114,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       this.images.byManifest(reference, manifestDigest, indexDigest),
       this.images.claimants.of(request.namespace ?? NO_NAMESPACE, reference),
     ]);
-    if (image.index === null) {
+    if (image.index === null && !this.images.takesWhole(image)) {
       countEvent("not_lazy", "no index");
       log.info("image has no index, containerd unpacks it", {
         image: imageRef,
@@ -122,40 +127,60 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     const failure = this.#failures.of(failureKey(image, layerDigest));
     if (failure !== null) throw failure.error;
     this.images.replays.begin(image, request.labels);
-    const asked = this.#open(image, layer, claimant);
+    const key = keyOf(claimant, wanted);
+    const pull = image.index === null ? key : null;
+    const asked = this.#open(image, layer, claimant, pull);
     notAhead(asked);
     // containerd asks for one layer at a time and waits, so the next ones are opened ahead.
     for (const above of image.layers.slice(layer.position + 1)) {
-      if (this.#openAhead(image, above, claimant) === "no room") break;
+      if (this.#openAhead(image, above, claimant, pull) === "no room") break;
     }
     const uses = image.layers.slice(0, layer.position)
-      .map((lower) => this.#openBelow(image, lower, claimant));
-    const opened = served(await asked.layer);
-    for (const use of uses) if (use?.open === null) await opening(use);
+      .map((lower) => this.#openBelow(image, lower, claimant, pull));
+    const all = async () => {
+      const opened = served(await asked.layer);
+      for (const use of uses) if (use?.open === null) await opening(use);
+      return opened;
+    };
+    let opened: ServedLayer;
+    try {
+      opened = pull === null
+        ? await all()
+        : await this.#pulls.during(pull, request.signal, all());
+    } catch (error) {
+      // Nobody knows of it: as if it had been opened ahead.
+      if (request.signal.aborted) this.#endLater(asked);
+      throw error;
+    }
     // Null where one cannot be opened: the error comes again when it is asked for.
     const below = uses.map((use) => use?.open ?? null);
     for (const use of uses) if (use !== null) notAhead(use);
     log.info("layer is served", { image: imageRef, layer: layerDigest });
-    const key = keyOf(claimant, wanted);
     return { ...opened, below, image: providedImage(image, claimant, key) };
   }
 
-  #open(image: IndexedImage, layer: ImageLayer, claimant: Claimant): Use {
+  /** @param pull names what the layer is opened for: it ends with that. Default: it ends with the daemon. */
+  #open(
+    image: IndexedImage,
+    layer: ImageLayer,
+    claimant: Claimant,
+    pull: string | null,
+  ): Use {
     const known = this.#uses.of(image, layer, claimant);
     if (known !== undefined) return known;
-    const opening = this.images.openLayer(
-      image,
-      layer,
-      claimant,
-      this.#stop.signal,
-    );
+    const givenUp = pull === null ? [] : [this.#pulls.signal(pull)];
+    const signal = AbortSignal.any([this.#stop.signal, ...givenUp]);
+    const opening = this.images.openLayer(image, layer, claimant, signal);
     const failure = failureKey(image, layer.descriptor.digest);
     opening.then(
       (opened) => {
         this.#failures.forget(failure);
         this.#lists.run(image, opened, this.#stop.signal);
       },
-      (error) => this.#failures.add(failure, error),
+      (error) => {
+        if (givenUp.some(({ aborted }) => aborted)) return; // says nothing of the layer
+        this.#failures.add(failure, error);
+      },
     );
     return this.#use(
       this.#uses.keyOf(image, layer, claimant),
@@ -169,14 +194,19 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     image: IndexedImage,
     layer: ImageLayer,
     claimant: Claimant,
+    pull: string | null,
   ): "no room" | null {
     const { digest } = layer.descriptor;
-    if (this.#uses.of(image, layer, claimant) !== undefined) return null;
+    const known = this.#uses.of(image, layer, claimant);
+    if (known !== undefined) {
+      if (known.ahead !== null) this.#endLater(known);
+      return null;
+    }
     if (this.#failures.of(failureKey(image, digest)) !== null) return null;
     const size = ztocOf(image, digest)?.size ?? 0;
     const place = this.#ahead.enter(nameOf(image.reference), size);
     if (place === null) return "no room";
-    const use = this.#open(image, layer, claimant);
+    const use = this.#open(image, layer, claimant, pull);
     use.layer.catch(() => {}); // the error comes again when it is asked for
     use.place = place;
     this.#endLater(use);
@@ -191,6 +221,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     image: IndexedImage,
     layer: ImageLayer,
     claimant: Claimant,
+    pull: string | null,
   ): Use | null {
     const known = this.#uses.of(image, layer, claimant);
     if (known !== undefined) {
@@ -199,7 +230,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     }
     const { digest } = layer.descriptor;
     if (this.#failures.of(failureKey(image, digest)) !== null) return null;
-    const use = this.#open(image, layer, claimant);
+    const use = this.#open(image, layer, claimant, pull);
     use.layer.catch(() => {}); // the error comes again when it is asked for
     this.#endLater(use);
     return use;
@@ -207,7 +238,11 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
 
   #endLater(use: Use): void {
     if (use.ahead !== null) clearTimeout(use.ahead);
-    use.ahead = setTimeout(() => this.#leave(use), AHEAD_MS);
+    use.ahead = setTimeout(() => {
+      // One that is taken whole may still be on its way, and those below it, too.
+      if (use.open === null && !use.hasEnded) this.#endLater(use);
+      else this.#leave(use);
+    }, AHEAD_MS);
     Deno.unrefTimer(use.ahead);
   }
 
@@ -304,7 +339,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     // It had a layer with a pack if the image has one: it is to get that one again.
     this.images.replays.begin(image, labels);
     // The snapshot keeps its claimant, although the credentials may have changed.
-    const use = this.#open(image, again, { ...asking, id: claimant });
+    const use = this.#open(image, again, { ...asking, id: claimant }, null);
     const opened = served(await use.layer);
     notAhead(use);
     return opened;
@@ -359,6 +394,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   [Symbol.dispose](): void {
     this.#stop.abort(new Error("the daemon is stopping"));
     this.#filler[Symbol.dispose]();
+    this.#pulls[Symbol.dispose]();
     for (const { ahead } of this.#uses.all()) {
       if (ahead !== null) clearTimeout(ahead);
     }

@@ -1,129 +1,184 @@
-import {
-  decompressZstd,
-  IndexingError,
-  LayerIndexer,
-} from "../../layers/builder/mod.ts";
+import { decompressZstd, IndexingError } from "../../layers/builder/mod.ts";
+import { tarWriters } from "../../layers/whole/mod.ts";
 import {
   type Descriptor,
   type Digest,
   DigestStream,
   layerCompression,
 } from "../../formats/oci/mod.ts";
-import { writeAll } from "../../host/files/mod.ts";
+import { removeIfThere } from "../../host/files/mod.ts";
 import { ImageError } from "../../remote/image/mod.ts";
-import type { RegistryClient, Repository } from "../../remote/registry/mod.ts";
+import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
+import { diskRoom } from "./source.ts";
+import { WholeDownload } from "./whole_download.ts";
+import {
+  type Requester,
+  REQUESTS_PER_HOST,
+  unpackWorkers,
+  WholeGates,
+  type WholeLimits,
+} from "./whole_limits.ts";
+import type { WholeProgress } from "./whole_progress.ts";
 
-/** A layer that was downloaded whole, verified, and indexed on this machine. */
-export interface LocalLayer {
-  /** The file that the ztoc describes: the blob, or its tar if the blob is zstd. */
-  readonly path: string;
+/** A layer that was downloaded whole, proven, and indexed on this machine. Its files are gone once it is disposed of. */
+export interface LocalLayer extends Disposable {
+  /** A file with all of its tar. */
+  readonly data: string;
+  /** A file with the blob. */
+  readonly blob: string;
   readonly ztoc: Uint8Array<ArrayBuffer>;
+  /** Whether the ztoc is of the tar alone: spans of it are no ranges of the blob. */
+  readonly isOfTar: boolean;
 }
 
 /** What to download, and what it must match. */
 export interface WholeLayerRequest {
-  readonly client: RegistryClient;
-  readonly repository: Repository;
-  readonly image: string;
+  readonly reference: Reference;
   readonly layer: Descriptor;
   /** The digest of the uncompressed tar, from the image's configuration. */
   readonly diffId: Digest;
-  /** Where the file goes; an existing file is replaced. */
-  readonly path: string;
+  /** Whose turn it is. */
+  readonly requester: Requester;
   readonly spanSizeBytes: number;
-  /** The most bytes the file may have; a larger layer is refused. */
-  readonly maxBytes: number;
   readonly signal: AbortSignal;
 }
 
 /**
- * Fetches a layer that has no ztoc. Downloads the blob to `path` and indexes it on the way. Checks
- * blob digest and diff ID before anything of it is used.
- * @throws ImageError if the bytes are not the layer's or cannot be indexed; RegistryError
+ * Takes layers whole: each is downloaded by several requests, hashed in order, inflated and indexed in a Worker, and its
+ * tar is written once. Blob digest and diff ID are compared before anybody gets it.
  */
-export async function fetchWholeLayer(
-  request: WholeLayerRequest,
-): Promise<LocalLayer> {
-  const { client, repository, layer, path, signal } = request;
-  const kind = layerCompression(layer.mediaType);
-  if (kind === "none") {
-    throw new ImageError(
-      request.image,
-      layer.digest,
-      `media type ${layer.mediaType} is no layer`,
-    );
+export class WholeLayerTaker implements Disposable {
+  readonly #client: RegistryClient;
+  readonly #folder: string;
+  readonly #limits: WholeLimits;
+  readonly #gates: WholeGates;
+  readonly #progress: WholeProgress;
+  #indexers: ReturnType<typeof tarWriters> | null = null;
+
+  /** Starts nothing yet. @param folder for files that are not done, on the disk of the layers. */
+  constructor(
+    { client, folder, limits, progress }: {
+      readonly client: RegistryClient;
+      readonly folder: string;
+      readonly limits: WholeLimits;
+      readonly progress: WholeProgress;
+    },
+  ) {
+    this.#client = client;
+    this.#folder = folder;
+    this.#limits = limits;
+    this.#gates = new WholeGates(limits);
+    this.#progress = progress;
   }
-  const tooLarge = (bytes: number) =>
-    new ImageError(
-      request.image,
-      layer.digest,
-      `${bytes} bytes or more, and there is room for ${request.maxBytes}`,
-    );
-  if (layer.size > request.maxBytes) throw tooLarge(layer.size);
-  const received = await client.blob(repository, layer, { signal });
-  const blobDigest = new DigestStream();
-  let bytes: ReadableStream<Uint8Array<ArrayBuffer>> = received.pipeThrough(
-    tap((chunk) => void blobDigest.update(chunk)),
-  );
-  if (kind === "zstd") bytes = decompressZstd(bytes);
-  using file = await Deno.open(path, {
-    write: true,
-    create: true,
-    truncate: true,
-    mode: 0o600,
-  });
-  let savedBytes = 0;
-  const saved = bytes.pipeThrough(tap((chunk) => {
-    // zstd can expand to tens of thousands of times its size.
-    savedBytes += chunk.length;
-    if (savedBytes > request.maxBytes) throw tooLarge(savedBytes);
-    return writeAll(file, chunk);
-  }));
-  using indexer = new LayerIndexer();
-  try {
-    const indexed = await indexer.index(saved, {
-      compression: kind === "gzip" ? "gzip" : "uncompressed",
-      spanSizeBytes: request.spanSizeBytes,
-      buildTool: "soci-deno",
-      signal,
+
+  /**
+   * Takes one layer.
+   * @throws ImageError if the bytes are not the layer's, cannot be indexed or do not fit on the disk; RegistryError, the
+   * signal's reason
+   */
+  async take(request: WholeLayerRequest): Promise<LocalLayer> {
+    const { reference, layer, requester, signal } = request;
+    const kind = layerCompression(layer.mediaType);
+    const refused = (why: string, cause?: unknown) =>
+      new ImageError(
+        reference.toString(),
+        layer.digest,
+        why,
+        cause === undefined ? undefined : { cause },
+      );
+    if (kind === "none") {
+      throw refused(`media type ${layer.mediaType} is no layer`);
+    }
+    await Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    const room = diskRoom(this.#folder);
+    // The tar is as large at least, or nearly so.
+    if (2 * layer.size > room) {
+      throw refused(
+        `${
+          2 * layer.size
+        } bytes or more, and there is room for ${room}; free disk space below --root`,
+      );
+    }
+    const path = `${this.#folder}/layer-${crypto.randomUUID()}`;
+    const files = { blob: path, data: `${path}.tar` };
+    using kept = new DisposableStack();
+    kept.defer(() => {
+      for (const file of Object.values(files)) removeIfThere(file);
     });
-    const digest = blobDigest.finish();
-    if (digest !== layer.digest) {
-      throw new ImageError(
-        request.image,
-        layer.digest,
-        `the registry served ${digest}`,
+    using step = this.#progress.begin(requester.image, layer);
+    using download = new WholeDownload({
+      ...{ client: this.#client, repository: reference, blob: layer },
+      ...{ path, requester, signal, gates: this.#gates },
+      chunkBytes: this.#limits.chunkBytes,
+      atOnce: Math.min(this.#limits.downloadsPerImage, REQUESTS_PER_HOST),
+      room: () => diskRoom(this.#folder),
+      onBytes: (bytes) => step.came(bytes),
+    });
+    let ztoc: Uint8Array<ArrayBuffer>;
+    try {
+      ztoc = await this.#gates.unpack(
+        requester,
+        () => this.#index(request, kind, download, files.data, refused),
       );
+    } catch (error) {
+      download[Symbol.dispose]();
+      await download.done.catch(() => {}); // nothing writes from here on
+      throw error;
     }
-    if (indexed.diffId !== request.diffId) {
-      throw new ImageError(
-        request.image,
-        layer.digest,
-        `its tar is ${indexed.diffId}, the configuration says ${request.diffId}`,
-      );
+    const whole = kept.move();
+    return {
+      ...{ ...files, ztoc, isOfTar: kind === "zstd" },
+      [Symbol.dispose]: () => whole[Symbol.dispose](),
+    };
+  }
+
+  async #index(
+    { layer, diffId, spanSizeBytes, signal }: WholeLayerRequest,
+    kind: "gzip" | "zstd" | "uncompressed",
+    download: WholeDownload,
+    data: string,
+    refused: (why: string, cause?: unknown) => ImageError,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const blobDigest = new DigestStream();
+    let bytes = ReadableStream.from(download.pieces());
+    if (kind === "zstd") {
+      bytes = decompressZstd(bytes.pipeThrough(hashed(blobDigest)));
     }
-    return { path, ztoc: indexed.ztoc };
-  } catch (cause) {
-    if (cause instanceof IndexingError) {
-      throw new ImageError(
-        request.image,
-        layer.digest,
-        `cannot be indexed: ${cause.message}`,
-        { cause },
-      );
+    this.#indexers ??= tarWriters(unpackWorkers(this.#limits));
+    try {
+      const indexed = await this.#indexers.index(bytes, {
+        compression: kind === "gzip" ? "gzip" : "uncompressed",
+        buildTool: "soci-deno",
+        ...{ spanSizeBytes, signal, data },
+      });
+      const digest = kind === "zstd" ? blobDigest.finish() : indexed.digest;
+      if (digest !== layer.digest) {
+        throw refused(`the registry served ${digest}`);
+      }
+      if (indexed.diffId !== diffId) {
+        throw refused(
+          `its tar is ${indexed.diffId}, the configuration says ${diffId}`,
+        );
+      }
+      return indexed.ztoc;
+    } catch (cause) {
+      if (!(cause instanceof IndexingError)) throw cause;
+      throw refused(`cannot be indexed: ${cause.message}`, cause);
     }
-    throw cause;
+  }
+
+  /** Stops the Workers. */
+  [Symbol.dispose](): void {
+    this.#indexers?.[Symbol.dispose]();
   }
 }
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-function tap(
-  see: (chunk: Bytes) => void | Promise<void>,
-): TransformStream<Bytes, Bytes> {
+function hashed(digest: DigestStream): TransformStream<Bytes, Bytes> {
   return new TransformStream({
-    async transform(chunk, controller) {
-      await see(chunk);
+    transform(chunk, controller) {
+      digest.update(chunk);
       controller.enqueue(chunk);
     },
   });

@@ -7,6 +7,7 @@ import {
   layerLabels,
   WORKLOAD_LABEL,
 } from "../../remote/image/mod.ts";
+import { Downloads } from "./downloads.ts";
 import type { ConnectedRequest, FoundImage, PulledLayer } from "./request.ts";
 
 /** How long a call may still run after the pull was aborted, ms. */
@@ -28,29 +29,56 @@ export async function bringLayers(
     manifestDigest: image.descriptor.digest,
     indexDigest,
   };
-  const pulled: PulledLayer[] = [];
-  for (const layer of layers) {
-    signal?.throwIfAborted();
-    const { position, descriptor, chainId } = layer;
-    const outcome = present[position] === true ? "present" : await bringLayer(
-      request,
-      lease,
-      layer,
-      {
-        ...layerLabels(about, layers, layer),
-        ...(request.workload !== undefined &&
-          { [WORKLOAD_LABEL]: request.workload }),
-      },
+  request.onLayers?.(layers.map(({ descriptor }) => descriptor));
+  const stop = new AbortController();
+  const signals = signal === undefined ? [] : [signal];
+  const guarded = {
+    ...request,
+    signal: AbortSignal.any([...signals, stop.signal]),
+  };
+  const downloads = new Downloads((layer) => download(guarded, lease, layer));
+  // The snapshotter declines one: most likely it declines those above, too.
+  const ahead = (position: number) =>
+    downloads.ahead(
+      layers.slice(position).filter((one) => !present[one.position]),
     );
-    const one: PulledLayer = { descriptor, chainId, outcome };
-    pulled.push(one);
-    request.onLayer?.(one);
+  const pulled: PulledLayer[] = [];
+  try {
+    for (const layer of layers) {
+      signal?.throwIfAborted();
+      const { position, descriptor, chainId } = layer;
+      const outcome = present[position] === true ? "present" : await bringLayer(
+        { ...request, downloads, onDeclined: () => ahead(position) },
+        lease,
+        layer,
+        {
+          ...layerLabels(about, layers, layer),
+          ...(request.workload !== undefined &&
+            { [WORKLOAD_LABEL]: request.workload }),
+        },
+      );
+      const one: PulledLayer = { descriptor, chainId, outcome };
+      pulled.push(one);
+      request.onLayer?.(one);
+    }
+    return pulled;
+  } catch (error) {
+    stop.abort(error); // what comes ahead is of no use
+    throw error;
+  } finally {
+    await downloads.settled(); // before the lease ends
   }
-  return pulled;
+}
+
+/** A request while its layers are brought. */
+interface Bringing extends ConnectedRequest {
+  readonly downloads: Downloads;
+  /** Told that the snapshotter wants a layer unpacked. */
+  readonly onDeclined: () => void;
 }
 
 async function bringLayer(
-  request: ConnectedRequest,
+  request: Bringing,
   lease: string,
   layer: ImageLayer,
   labels: Record<string, string>,
@@ -76,6 +104,7 @@ async function bringLayer(
   }
   try {
     signal?.throwIfAborted();
+    request.onDeclined();
     await unpack(request, lease, layer, mounts);
     await snapshots.commit(chainId, key, {
       labels: { [TARGET_LABEL]: chainId },
@@ -116,13 +145,13 @@ async function finishing<T>(
 }
 
 async function unpack(
-  request: ConnectedRequest,
+  request: Bringing,
   lease: string,
   { descriptor, diffId }: ImageLayer,
   mounts: readonly Mount[],
 ): Promise<void> {
-  const { containerd, reference, signal } = request;
-  await download(request, lease, descriptor);
+  const { containerd, reference, signal, downloads } = request;
+  await downloads.of(descriptor);
   const applied = await containerd.diff.apply(descriptor, mounts, {
     lease,
     signal,
@@ -137,7 +166,8 @@ async function unpack(
   }
 }
 
-async function download(
+/** Puts a layer's blob into the content store, unless it is there. @throws RegistryError, ContainerdError */
+export async function download(
   request: ConnectedRequest,
   lease: string,
   layer: Descriptor,

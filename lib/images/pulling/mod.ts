@@ -6,5 +6,7 @@
  * is ours: it offers layers by the labels of `remote/image` and unpacks those that are declined.
  * @module
  */
+export { BlobKeeper, type KeptBlob } from "./keep.ts";
+export { fetchContents, type FetchedContents } from "./contents.ts";
 export { pullImage } from "./pull.ts";
 export type { PulledLayer, PullRequest, PullResult } from "./request.ts";

@@ -10,7 +10,7 @@ import type {
 } from "./request.ts";
 
 /** The lease of a process that was killed expires after this time. */
-const LEASE_MS = 24 * 3600 * 1000;
+export const LEASE_MS = 24 * 3600 * 1000;
 
 /**
  * Pulls an image into containerd as its CRI service does: manifests and configuration go into the
@@ -36,8 +36,12 @@ export async function pullImage(request: PullRequest): Promise<PullResult> {
   }
 }
 
-async function findImage(
-  { client, reference, platform, signal, onManifest }: PullRequest,
+/** What the registry has under a reference. @throws RegistryError, ImageError, PlatformNotFoundError */
+export async function findImage(
+  { client, reference, platform, signal, onManifest }: Pick<
+    PullRequest,
+    "client" | "reference" | "platform" | "signal" | "onManifest"
+  >,
 ): Promise<FoundImage> {
   const source = new RegistryPlace(client, reference);
   const family = await readFamily(source, signal);

@@ -28,6 +28,8 @@ export interface PullRequest {
   readonly signal?: AbortSignal | undefined;
   /** Told which manifest it is, before that is read. */
   readonly onManifest?: (manifest: Digest) => void;
+  /** Told which layers it has, before any of them is brought. */
+  readonly onLayers?: (layers: readonly Descriptor[]) => void;
   /** Told of each layer that is there. */
   readonly onLayer?: (layer: PulledLayer) => void;
   /** Told of bytes of layers that had to be downloaded. */

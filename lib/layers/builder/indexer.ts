@@ -38,6 +38,8 @@ export interface IndexLayerOptions {
   readonly diffId?: "compute" | "skip";
   /** What is kept of the windows of a gzip layer. Default: all. */
   readonly windows?: WindowBytes;
+  /** Path of a file that gets the layer's tar; only of an indexer that writes. Default: none does. */
+  readonly data?: string;
   /** Called with the number of compressed bytes each time some were passed to the Worker. */
   readonly onProgress?: (bytes: number) => void;
   /** Aborts the pass: the Worker is stopped, and started again with the next layer. */
@@ -63,6 +65,16 @@ export function startIndexer(): Worker {
   });
 }
 
+/** A kind of indexing Worker: see `openThread`. */
+export interface IndexerKind {
+  /** By which the isolate that starts threads knows it. */
+  readonly name: string;
+  /** Starts one. */
+  readonly start: () => Worker;
+}
+
+const PLAIN: IndexerKind = { name: "indexer", start: startIndexer };
+
 /** One Worker that indexes one layer at a time, any number of them. */
 export class LayerIndexer implements Disposable {
   readonly #thread: Thread<ToIndexer>;
@@ -71,18 +83,15 @@ export class LayerIndexer implements Disposable {
   /** Why the Worker died, perhaps while nobody waited for it. */
   #fault: string | null = null;
 
-  constructor() {
-    this.#thread = openThread<ToIndexer, FromIndexer>(
-      "indexer",
-      startIndexer,
-      {
-        message: (message) => this.#receive(message),
-        broken: (message) => {
-          this.#fault = message;
-          this.#receive({ kind: "failed", reason: "internal", message });
-        },
+  /** Starts the Worker. @param kind default: one that only indexes. */
+  constructor({ name, start }: IndexerKind = PLAIN) {
+    this.#thread = openThread<ToIndexer, FromIndexer>(name, start, {
+      message: (message) => this.#receive(message),
+      broken: (message) => {
+        this.#fault = message;
+        this.#receive({ kind: "failed", reason: "internal", message });
       },
-    );
+    });
   }
 
   /**
@@ -118,6 +127,7 @@ export class LayerIndexer implements Disposable {
       buildTool,
       diffId: options.diffId ?? "compute",
       windows: options.windows ?? "all",
+      data: options.data ?? null,
       ring: memory,
     };
     this.#thread.post(order);

@@ -15,6 +15,8 @@ export interface ToIndexer {
   readonly buildTool: string;
   readonly diffId: "compute" | "skip";
   readonly windows: WindowBytes;
+  /** Path of a new file that gets the layer's tar; null: none does. */
+  readonly data: string | null;
   /** The blob's bytes come through it. */
   readonly ring: RingMemory;
 }
@@ -36,6 +38,7 @@ export type FromIndexer =
  * - `unsupported`: the ztoc format cannot describe what it holds.
  * - `unservable`: its entries make no file tree; containerd could not unpack it either.
  * - `too-large`: it exceeds one of our limits.
+ * - `disk`: its tar cannot be written.
  * - `internal`: a bug, or a fault of the machine.
  */
 export type IndexingReason =
@@ -44,6 +47,7 @@ export type IndexingReason =
   | "unsupported"
   | "unservable"
   | "too-large"
+  | "disk"
   | "internal";
 
 /** What one pass over a layer yields. */

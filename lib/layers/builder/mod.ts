@@ -4,12 +4,15 @@
  * @module
  */
 export {
+  type IndexerKind,
   IndexingError,
   type IndexLayerOptions,
   LayerIndexer,
   startIndexer,
 } from "./indexer.ts";
 export { IndexerPool, largestFirst } from "./pool.ts";
+export { serveIndexer } from "./serve.ts";
+export { type TarSink, TarSinkError } from "./tar_sink.ts";
 export { decompressZstd } from "./zstd_stream.ts";
 export {
   ZSTD_TAIL_BYTES,

@@ -1,4 +1,5 @@
 import {
+  type IndexerKind,
   IndexingError,
   type IndexLayerOptions,
   LayerIndexer,
@@ -18,8 +19,12 @@ export class IndexerPool implements Disposable {
    * Starts no Worker yet.
    * @throws RangeError when the size is not a whole number of at least 1.
    * @param size the most layers indexed concurrently; further ones wait.
+   * @param kind of Worker. Default: one that only indexes.
    */
-  constructor(readonly size: number) {
+  constructor(
+    readonly size: number,
+    readonly kind?: IndexerKind,
+  ) {
     if (!Number.isSafeInteger(size) || size < 1) {
       throw new RangeError(`a pool of ${size} indexers`);
     }
@@ -51,7 +56,7 @@ export class IndexerPool implements Disposable {
       const idle = this.#idle.pop();
       if (idle !== undefined) return idle;
       if (this.#all.size < this.size) {
-        const indexer = new LayerIndexer();
+        const indexer = new LayerIndexer(this.kind);
         this.#all.add(indexer);
         return indexer;
       }

@@ -58,6 +58,9 @@ export interface ShownLayer {
   readonly shown: Promise<void>;
 }
 
+/** Where the kernel reads a layer's bytes: on our FUSE mount, or in the layer's data file. */
+export type LayerDevice = "blob" | "data file";
+
 /** What became of the EROFS image of a layer, in its folder. Plain data. */
 export type LayerImage =
   /** It is there. */
@@ -75,7 +78,8 @@ export interface FuseDirectory {
 
 /**
  * Shows layers as EROFS mounts: an image of the layer's tree, whose data is the layer's blob on our own
- * FUSE mount. The kernel answers everything but reads by itself.
+ * FUSE mount. The kernel answers everything but reads by itself. Where the whole layer is on disk and stays there,
+ * its data is that file: the kernel answers reads too, whether a daemon runs or not.
  *
  * A mount call opens the blob through our FUSE Workers. So mounting waits until `start` says that they
  * serve, and is done by a helper process. This class requests a mount as soon as the image is written
@@ -92,6 +96,8 @@ export class ErofsFace {
   readonly #mounted = new Set<number>();
   /** Slots whose mount shows the FUSE tree, as their image could not be mounted. */
   readonly #bound = new Set<number>();
+  /** Slots whose device is their data file. */
+  readonly #whole = new Set<number>();
   /** Slots whose mount was found and not claimed yet. */
   readonly #found = new Set<number>();
   /** By slot, the last operation that is queued or running: operations of a slot run in order. */
@@ -161,12 +167,14 @@ export class ErofsFace {
    * Shows a layer whose folder is in place.
    * @param image made already, or the tree it is to be made of; null where none is needed.
    * @param fuse where the FUSE tree shows it, and from when on.
+   * @param device of a mount that is made; one that is there keeps its own.
    * @returns `fuse`, if the face is `fuse` or no image can be made.
    */
   show(
     slot: number,
     image: LayerTree | LayerImage | null,
     fuse: FuseDirectory,
+    device: LayerDevice = "blob",
   ): ShownLayer {
     const mountpoint = this.#mountpoint(slot);
     this.#found.delete(slot);
@@ -186,6 +194,7 @@ export class ErofsFace {
       return inFuse;
     }
     this.#mounted.add(slot);
+    if (device === "data file") this.#whole.add(slot);
     const shown = this.#inTurn(
       slot,
       () => this.#mount(slot, `${folder}/${IMAGE_FILE}`, fuse),
@@ -203,7 +212,12 @@ export class ErofsFace {
     makeFolder(this.#folder, 0o755);
     makeFolder(target, 0o755);
     const { helper, onFallback } = this.#options;
-    const { failure, devices } = await this.#mountImage(slot, image);
+    let { failure, devices } = await this.#mountImage(slot, image);
+    if (failure !== null && this.#whole.delete(slot)) {
+      const why = failure; // the file system below may give the kernel no file to read
+      ({ failure, devices } = await this.#mountImage(slot, image));
+      if (failure === null) onFallback(slot, `read through FUSE: ${why}`);
+    }
     if (failure === null) return this.readAhead.mounted(slot, devices);
     // The directory was promised to the caller, so the FUSE tree is mounted there.
     this.#bound.add(slot);
@@ -222,13 +236,16 @@ export class ErofsFace {
   }
 
   #mountImage(slot: number, image: string): ReturnType<MountHelper["mount"]> {
-    const { blobMount, helper } = this.#options;
+    const { blobMount, layersDirectory, helper } = this.#options;
+    const device = this.#whole.has(slot)
+      ? `${layersDirectory}/${slot}/data`
+      : `${blobMount}/${BLOBS_DIRECTORY}/${slot}`;
     return helper.mount({
       source: image,
       target: this.#mountpoint(slot),
       type: "erofs",
       flags: LOWER_FLAGS,
-      data: `device=${blobMount}/${BLOBS_DIRECTORY}/${slot}`,
+      data: `device=${device}`,
     });
   }
 
@@ -255,6 +272,7 @@ export class ErofsFace {
     this.#found.delete(slot);
     this.readAhead.forget(slot);
     this.#bound.delete(slot);
+    this.#whole.delete(slot);
     if (!this.#mounted.delete(slot)) return;
     this.#inTurn(slot, () => this.#takeAway(slot));
   }

@@ -13,6 +13,7 @@ export {
   ErofsFace,
   type ErofsFaceOptions,
   type FuseDirectory,
+  type LayerDevice,
   type LayerImage,
   makeImage,
   type ShownLayer,

@@ -29,6 +29,8 @@ export interface ServedLayer {
   readonly spanCount: number;
   /** Whether any entry has extended attributes: decides on which mount it is shown. */
   readonly hasXattrs: boolean;
+  /** Whether `<slot>/data` has all of it and stays: the kernel may read it itself. Default: not. */
+  readonly isWhole?: boolean;
   /** Resolves when `<slot>/tree` is in place. If it is not given, the file is in place already. */
   readonly saved?: Promise<void>;
   /** Resolves when the bytes are here; rejects when they cannot be fetched. */
@@ -230,9 +232,7 @@ export class LayerFileSystem implements AsyncDisposable {
     return this.#erofs.settled();
   }
 
-  /**
-   * The mounts, and what another process needs to serve them. Call it only while they are served.
-   */
+  /** The mounts, and what another process needs to serve them. Call it only while they are served. */
   mounts(): Promise<ServedMount[]> {
     return this.#mounts.all();
   }
@@ -318,8 +318,7 @@ export class LayerFileSystem implements AsyncDisposable {
     marks: LayerMarks = this.reserve(layer.spanCount),
   ): ShownLayer & Pick<LayerMarks, "presence" | "uses"> {
     const { slot } = layer;
-    const known = this.#layers.get(slot);
-    if (known !== undefined) throw new Error(`slot ${slot} is served`);
+    if (this.#layers.has(slot)) throw new Error(`slot ${slot} is served`);
     const { arena, presence, uses } = marks;
     this.#shared.starts.write(arena, tree.spanStarts);
     this.#shared.slots.add(slot, arena, layer.spanCount);
@@ -334,7 +333,7 @@ export class LayerFileSystem implements AsyncDisposable {
       const place = this.#erofs.show(slot, image, {
         directory: this.directory(layer),
         ready: layer.saved ?? Promise.resolve(),
-      });
+      }, layer.isWhole === true ? "data file" : "blob");
       return { ...place, presence, uses };
     } catch (error) {
       this.remove(slot);

@@ -7,6 +7,7 @@ import {
 } from "../../host/files/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import {
+  hasWholeData,
   type IdleLayerFolders,
   openSlotTable,
   slotOf,
@@ -84,6 +85,8 @@ function removeLayersBut(
  * What a start removes: every layer below `root` but those that are wanted. A disk that takes nothing keeps them until
  * the next start.
  * @param given.others `kept`: nobody knows who used them, so they stay as caches.
+ * @returns slots of layers that are whole and that nobody uses: the last process was killed while it brought their
+ * image. They stay for whoever pulls it again.
  */
 export function sweepLayers(
   root: string,
@@ -93,13 +96,16 @@ export function sweepLayers(
     readonly wanted: Set<number | null>;
     readonly others: "removed" | "kept";
   },
-): void {
-  if (others === "kept") {
-    for (const { slot } of slots.all()) {
-      if (wanted.has(slot)) continue;
-      idle.add(slot);
-      wanted.add(slot);
+): number[] {
+  const whole: number[] = [];
+  for (const { slot } of slots.all()) {
+    if (wanted.has(slot)) continue;
+    if (others === "removed") {
+      if (!hasWholeData(`${layersDirectoryOf(root)}/${slot}`)) continue;
+      whole.push(slot);
     }
+    idle.add(slot);
+    wanted.add(slot);
   }
   try {
     removeLayersBut(root, slots, wanted);
@@ -109,6 +115,7 @@ export function sweepLayers(
       error: String(error),
     });
   }
+  return whole;
 }
 
 function bytesBelow(path: string): number {

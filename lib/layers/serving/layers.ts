@@ -6,10 +6,10 @@ import { type Digest, isDigest } from "../../formats/oci/mod.ts";
 import { disposeSource, type SpanSource } from "../spans/mod.ts";
 import { logger, tellStateDamage } from "../../telemetry/mod.ts";
 import {
+  hasWholeData,
   LostZtocError,
   LyingZtocError,
   NO_PACK,
-  SHARED,
   slotOf,
 } from "../store/mod.ts";
 import { sweepLayers } from "./gc.ts";
@@ -24,6 +24,7 @@ import { StartPacks } from "./start_packs.ts";
 import { OpenLayer } from "./open_layer.ts";
 import { AheadOfReaders } from "./prefetched.ts";
 import { sourceName, type WantedLayer, wantedOf } from "./wanted.ts";
+import { WholeLayers } from "./whole_layers.ts";
 import { ztocDigestOf } from "./ztoc_digest.ts";
 import { type ClaimedLayers, type LayerClaim, LayerClaims } from "./claims.ts";
 import {
@@ -34,6 +35,9 @@ import {
 } from "./start.ts";
 
 const log = logger("images");
+
+/** So long whole layers of a pull that a killed daemon did not finish are kept for the next try, ms. */
+const WHOLE_UNUSED_MS = 30 * 60_000;
 
 /** How a store is opened. */
 export interface LayerStoreOptions extends StartOptions, MachineryOptions {}
@@ -61,6 +65,8 @@ export class LayerStore implements AsyncDisposable {
   readonly ahead: AheadOfReaders;
   /** What is known of start packs. */
   readonly packs: StartPacks;
+  /** Layers that were taken whole. */
+  readonly whole: WholeLayers;
   /** Served layers by slot. A closing layer is no longer in here, so its slot can be opened again. */
   readonly #layers = new Map<number, OpenLayer>();
   /** Layers that are being opened, by slot. */
@@ -85,6 +91,13 @@ export class LayerStore implements AsyncDisposable {
     this.ahead = new AheadOfReaders(this.#machinery);
     this.packs = new StartPacks(this.#machinery, () => this.all());
     this.#claims = new LayerClaims(this.#claimed());
+    this.whole = new WholeLayers({
+      slots: this.#machinery.slots,
+      isHere: (slot) =>
+        hasWholeData(`${this.#machinery.layersDirectory}/${slot}`),
+      open: (wanted) => this.#open(wanted),
+      leave: (slot) => this.release(slot, { discard: false }),
+    });
   }
 
   /** Opens a store and serves it at once. @throws OsError; Error when another process owns the root. */
@@ -251,29 +264,6 @@ export class LayerStore implements AsyncDisposable {
   }
 
   /**
-   * Serves a layer whose whole blob this process has just fetched from a claimant's registry and compared with both
-   * digests, by a ztoc it has made itself. Undone by one `release`.
-   * @throws ZtocError, TreeCompileError, LyingZtocError, OsError
-   */
-  async addVerified(
-    layerDigest: Digest,
-    ztocBytes: Uint8Array<ArrayBuffer>,
-    source: SpanSource,
-    of: { readonly diffId: Digest; readonly claimant: string },
-  ): Promise<OpenLayer> {
-    const identity = { layerDigest, ztocDigest: await ztocDigestOf(ztocBytes) };
-    const { slots } = this.#machinery;
-    const shared = { diffId: of.diffId, domain: SHARED };
-    const { slot } = slots.assign(identity, shared);
-    slots.claim(slot, of.claimant, "proven");
-    return await this.#open({
-      ...{ slot, identity, pack: NO_PACK, source, ...of },
-      ztoc: { kind: "bytes", bytes: ztocBytes },
-      costly: "refused",
-    });
-  }
-
-  /**
    * Remembers that a claimant has a layer that an older release opened for it.
    * @param slot of a layer that is served.
    */
@@ -395,7 +385,10 @@ export class LayerStore implements AsyncDisposable {
       ...inUse.map(slotOf),
       ...idle.slots(),
     ]);
-    sweepLayers(this.root, { slots, idle, wanted, others });
+    const whole = sweepLayers(this.root, { slots, idle, wanted, others });
+    Deno.unrefTimer(setTimeout(() => {
+      for (const slot of whole) idle.remove(slot);
+    }, WHOLE_UNUSED_MS));
     files.sweep();
   }
 

@@ -26,6 +26,11 @@ export {
   type LayerStoreOptions,
 } from "./layers.ts";
 export { OpenLayer } from "./open_layer.ts";
+export {
+  type ProvenLayer,
+  WholeLayers,
+  type WholeLayersOptions,
+} from "./whole_layers.ts";
 export { AheadOfReaders, type LayerRange } from "./prefetched.ts";
 export { LayerPack, type PackParts, type PackUse } from "./layer_pack.ts";
 export { StartPacks } from "./start_packs.ts";

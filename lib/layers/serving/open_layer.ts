@@ -1,6 +1,5 @@
 import type { SpanTable } from "../../formats/ztoc/mod.ts";
 import { OsError } from "../../host/os/mod.ts";
-import { logger } from "../../telemetry/mod.ts";
 import type { LayerMarks, ServedLayer } from "../fs/mod.ts";
 import { type MadeLayer, OpeningError } from "../opening/mod.ts";
 import {
@@ -25,8 +24,6 @@ import type { Machinery } from "./machinery.ts";
 import { PatientReads } from "./patient_reads.ts";
 import { LayerProof, type Proof } from "./proof.ts";
 import type { WantedLayer } from "./wanted.ts";
-
-const log = logger("images");
 
 /** The parts of an open layer. */
 interface Parts {
@@ -120,6 +117,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       ...{ sources, scheduler, pool, uncached, maxReadAheadBytes },
       headers: folder.headers,
       digestRetries: machinery.digestRetries,
+      staysWhole: folder.staysWhole,
       onFetched: machinery.countFetched,
       onPresent: this.#onPresent,
       mayBePacked: wanted.pack !== "",
@@ -205,14 +203,14 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       machinery,
     );
     opened.move();
-    machinery.cache.add(layer);
+    if (!folder.staysWhole) machinery.cache.add(layer);
     late.after(() => machinery.twins.add(layer.proof));
     if (layer.reader.complete) layer.#onComplete();
     return layer;
   }
 
   static async #make(
-    { slot, identity, ztoc, diffId, claimant, costly }: WantedLayer,
+    { slot, identity, ztoc, diffId, claimant, costly, data }: WantedLayer,
     { opener, layersDirectory, files, headers, trees, saver }: Machinery,
   ): Promise<{ made: MadeLayer; folder: LayerFolder }> {
     const path = `${layersDirectory}/${slot}`;
@@ -224,7 +222,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
         costly,
         onFiles: (found) =>
           begun = LayerFolder.begin(path, found, {
-            diffId,
+            ...{ diffId, data },
             ztocDigest: identity.ztocDigest,
           }, saver),
       },
@@ -244,6 +242,12 @@ export class OpenLayer implements ServedLayer, CachedLayer {
    */
   readTree(): LayerTree {
     return this.#folder.readTree();
+  }
+
+  /** Whether all of it is here, was proven, and stays: the kernel needs nobody to read it. */
+  get isWhole(): boolean {
+    const { staysWhole, isChecked } = this.#folder;
+    return staysWhole && isChecked && this.reader.complete;
   }
 
   /** The folder of its files on disk. */
@@ -372,7 +376,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     twins.remove(this.#proof);
     this.#stop.abort(new Error("the layer is no longer served"));
     const idle = this.reader.close();
-    if (keep && !uncached.broken.aborted) this.#syncNow();
+    if (keep && !uncached.broken.aborted) this.#folder.syncNow(this.map);
     // Takes the presence bytes back: nothing writes them from here on. After `detach`, the layers stay
     // listed for the successor.
     if (!files.detached) {
@@ -392,18 +396,6 @@ export class OpenLayer implements ServedLayer, CachedLayer {
   /** Removes its folder once nothing writes into it. For a layer that is closed for good. */
   removeFolder(): Promise<void> {
     return this.#folder.remove();
-  }
-
-  #syncNow(): void {
-    try {
-      this.map.syncNow(this.#folder.dataFd);
-    } catch (error) {
-      // Marks that were not synced are not trusted after a reboot.
-      log.warn("cache could not be synced", {
-        layer: this.layerDigest,
-        error: String(error),
-      });
-    }
   }
 
   readonly #onShown = (): void => this.#life.take("show");

@@ -23,6 +23,8 @@ export interface LayerStatus {
   readonly cachedSpans: number;
   /** Number of files, directories and all else. */
   readonly inodes: number;
+  /** Whether it was taken whole: the kernel reads it without the daemon. */
+  readonly whole: boolean;
 }
 
 /** What start packs brought for the layers that are served, bytes of their tars. */
@@ -118,5 +120,6 @@ function layerStatus(layer: OpenLayer): LayerStatus {
     spans: spans.count,
     cachedSpans,
     inodes: layer.inodes,
+    whole: layer.isWhole,
   };
 }

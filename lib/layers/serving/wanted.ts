@@ -21,6 +21,8 @@ export interface WantedLayer {
   readonly source: SpanSource;
   /** Who brought the source: see `OpenLayer.addSource`. */
   readonly claimant: string;
+  /** A file with all of its tar, which was proven; the layer takes it. Absent: what its folder has. */
+  readonly data?: string | undefined;
   /** What becomes of a ztoc that takes too much memory: see `LayerOpener.open`. */
   readonly costly: "refused" | "alone";
 }

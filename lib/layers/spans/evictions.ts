@@ -64,7 +64,8 @@ export class SpanEvictions {
   }
 
   #punch(victims: readonly number[]): void {
-    const { spans, dataFd, uncached } = this.#options;
+    const { spans, dataFd, uncached, staysWhole = false } = this.#options;
+    if (staysWhole) return;
     // After `close`, another reader may have opened the same files.
     if (this.#spans.ended || uncached.broken.aborted) return;
     for (const span of victims) {

@@ -69,7 +69,7 @@ export type {
   ScheduledLayer,
 } from "./pending.ts";
 export type { Flow } from "./flow.ts";
-export { FileSpanSource, NotYetHere, type SpanSource } from "./source.ts";
+export { NotYetHere, type SpanSource } from "./source.ts";
 export { disposeSource, type SourceDeed, SpanSources } from "./sources.ts";
 export { FairShares } from "./shares.ts";
 export { TurnQueue } from "./turn_queue.ts";

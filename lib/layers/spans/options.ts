@@ -25,6 +25,11 @@ export interface LayerReaderOptions {
   readonly reads?: Uint32Array;
   /** The data file; open until `close` has resolved. */
   readonly dataFd: number;
+  /**
+   * Whether bytes of the data file are never destroyed, as others read it too. A span that is missing again is
+   * written over with what was there. Default: they may be.
+   */
+  readonly staysWhole?: boolean;
   /** Where missing spans are fetched from. */
   readonly sources: SpanSources;
   /** Shared by all layers. */

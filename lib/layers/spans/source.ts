@@ -1,5 +1,3 @@
-import { closeFd, O, openFd, preadFully } from "../../host/os/mod.ts";
-
 /** Where the compressed bytes of a layer come from. */
 export interface SpanSource {
   /** The registry; each host has its own budget. Empty for files of this machine. */
@@ -60,39 +58,5 @@ export async function fetchInTime(
       if (!(error instanceof NotYetHere)) throw error;
       await error.arrived(signal);
     }
-  }
-}
-
-/** A layer blob in a local file. */
-export class FileSpanSource implements SpanSource, Disposable {
-  /** No host: the file is on this machine. */
-  readonly host = "";
-  readonly #fd: number;
-
-  /** Opens the file. @throws OsError */
-  constructor(
-    /** Where it is, for errors. */
-    readonly path: string,
-  ) {
-    this.#fd = openFd(path, O.RDONLY);
-  }
-
-  fetch(
-    start: number,
-    _end: number,
-    into: Uint8Array<ArrayBuffer>,
-    _signal: AbortSignal,
-    onProgress?: (filled: number) => void,
-  ): Promise<void> {
-    const count = preadFully(this.#fd, into, start);
-    onProgress?.(count);
-    return count === into.length ? Promise.resolve() : Promise.reject(
-      new RangeError(`${this.path} ends at byte ${start + count}`),
-    );
-  }
-
-  /** Closes the file. */
-  [Symbol.dispose](): void {
-    closeFd(this.#fd);
   }
 }

@@ -86,14 +86,21 @@ export class IdleLayerFolders implements IdleLayers {
 
   free(bytes: number): void {
     const goal = this.#bytes - bytes;
-    for (const [slot, size] of this.#layers) {
+    for (const slot of this.#layers.keys()) {
       if (this.#bytes <= Math.max(0, goal)) return;
-      this.#layers.delete(slot);
-      this.#bytes -= size;
-      this.#forget(slot);
-      removeFolder(`${this.#layersDirectory}/${slot}`);
-      log.debug("a layer that nobody uses was given up", { slot, bytes: size });
+      this.remove(slot);
     }
+  }
+
+  /** Removes a layer, if it is kept here. @throws FileError */
+  remove(slot: number): void {
+    const bytes = this.#layers.get(slot);
+    if (bytes === undefined) return;
+    this.#layers.delete(slot);
+    this.#bytes -= bytes;
+    this.#forget(slot);
+    removeFolder(`${this.#layersDirectory}/${slot}`);
+    log.debug("a layer that nobody uses was given up", { slot, bytes });
   }
 
   #count(slot: number): void {

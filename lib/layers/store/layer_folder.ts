@@ -30,6 +30,7 @@ import { logger, tellStateDamage } from "../../telemetry/mod.ts";
 import { type HeaderIndex, HeaderTable, SpanMap } from "../spans/mod.ts";
 import type { LayerTree } from "../tree/mod.ts";
 import { type NewFiles, readTree } from "./layer_files.ts";
+import { hasWholeData, putWholeData } from "./whole_data.ts";
 import type { LayerSaver } from "./saver.ts";
 import { SLOT_RECORD } from "./slot_files.ts";
 
@@ -65,6 +66,7 @@ export interface BegunFolder {
  * | `diff-id` | diff ID that the whole tar must have | once it is known |
  * | `checked` | the diff ID that the whole tar was found to have | once |
  * | `checked-sum` | checksum over that diff ID and the ztoc's digest | once |
+ * | `whole` | `data` was proven before it was shown, and stays as it is: the kernel may read it without us | before the layer is shown |
  * | `unused` | no snapshot uses the layer, it is kept for the next that does (`IdleLayerFolders`) | |
  *
  * A ztoc is mostly file names. It is decoded by `makeParts`, and only compact parts of it stay.
@@ -88,9 +90,12 @@ export class LayerFolder implements Disposable {
   readonly diffId: Digest | null;
   /** Resolves when the layer's slot and the files that are made once are on disk. */
   readonly saved: Promise<void>;
+  /** Whether no byte of `data` may be taken away, as long as there is the layer: see `putWholeData`. */
+  readonly staysWhole: boolean;
   /** Whether the marks of present spans may be trusted. */
   readonly #isDataOld: boolean;
   readonly #ztocDigest: string;
+  readonly #isProvenNow: boolean;
   #isChecked: boolean;
   #isDamageTold = false;
   #ztocSaved: Promise<void> = Promise.resolve();
@@ -111,6 +116,8 @@ export class LayerFolder implements Disposable {
     this.#isChecked = known.isChecked;
     this.saved = saved;
     this.headers = headers;
+    this.staysWhole = known.isWhole;
+    this.#isProvenNow = known.isProvenNow;
     using opened = new DisposableStack();
     this.dataFd = opened.adopt(openData(`${path}/data`), closeFd);
     this.#isDataOld = this.uncompressedSize > 0 &&
@@ -126,15 +133,23 @@ export class LayerFolder implements Disposable {
   /**
    * Begins to save what is new in a folder; this goes on while the layer is opened.
    * @param said the diff ID that the whole tar must have; null: the one that the folder remembers, if any. The ztoc's
-   * digest, to which a proof of the tar is tied.
+   * digest, to which a proof of the tar is tied. A file with all of the tar, which was proven: see `putWholeData`.
    */
   static begin(
     path: string,
     { isNew, files }: NewFiles,
-    said: { readonly diffId: Digest | null; readonly ztocDigest: string },
+    said: {
+      readonly diffId: Digest | null;
+      readonly ztocDigest: string;
+      readonly data?: string | undefined;
+    },
     saver: LayerSaver,
   ): BegunFolder {
-    const known = knownDiffId(path, isNew, said);
+    if (said.data !== undefined) putWholeData(path, said.data);
+    const known = {
+      ...knownDiffId(path, isNew, said),
+      isProvenNow: said.data !== undefined,
+    };
     const bytes = new TextEncoder().encode(checkedLine(known.diffId ?? ""));
     const all = known.isNew ? [...files, { name: "diff-id", bytes }] : files;
     return { known, saved: saver.save(path, all) };
@@ -162,11 +177,16 @@ export class LayerFolder implements Disposable {
    * @throws OsError
    */
   openMap(presence: Uint8Array, bootId: string, owner: string): SpanMap {
-    return SpanMap.open(`${this.path}/spans`, presence, {
+    const map = SpanMap.open(`${this.path}/spans`, presence, {
       bootId,
       trusted: this.#isDataOld,
       owner,
     });
+    if (this.#isProvenNow) {
+      for (let span = 0; span < this.spans.count; span++) map.mark(span, 0);
+      this.setChecked();
+    }
+    return map;
   }
 
   /**
@@ -226,10 +246,25 @@ export class LayerFolder implements Disposable {
     Deno.writeTextFileSync(`${this.path}/checked`, diffId, { mode: 0o600 });
   }
 
+  /** Makes the marks of present spans outlive the machine, as far as the disk takes them. */
+  syncNow(map: SpanMap): void {
+    try {
+      map.syncNow(this.dataFd);
+    } catch (error) {
+      // Marks that were not synced are not trusted after a reboot.
+      log.warn("cache could not be synced", {
+        folder: this.path,
+        error: String(error),
+      });
+    }
+  }
+
   /**
-   * Frees the disk blocks of `data` at once, because a FUSE Worker may keep the file open after it is unlinked.
+   * Frees the disk blocks of `data` at once, because a FUSE Worker may keep the file open after it is unlinked. What
+   * the kernel reads by itself it may read on: those blocks are free when nobody has the file open.
    */
   async emptyData(): Promise<void> {
+    if (this.staysWhole) return;
     try {
       await emptyElsewhere(this.dataFd);
     } catch (error) {
@@ -271,6 +306,10 @@ export interface KnownDiffId {
   readonly isNew: boolean;
   /** Whether it was seen to be that. */
   readonly isChecked: boolean;
+  /** Whether all of it was proven before the layer was first shown. */
+  readonly isWhole: boolean;
+  /** Whether that is now. */
+  readonly isProvenNow: boolean;
 }
 
 /** The diff ID from the caller or the folder, and whether the tar was found to have it. */
@@ -278,7 +317,7 @@ function knownDiffId(
   path: string,
   isNewFolder: boolean,
   said: { readonly diffId: Digest | null; readonly ztocDigest: string },
-): KnownDiffId {
+): Omit<KnownDiffId, "isProvenNow"> {
   const { ztocDigest } = said;
   const line = isNewFolder ? null : readTextIfThere(`${path}/diff-id`);
   const written = line === null ? null : diffIdIn(path, line);
@@ -296,6 +335,7 @@ function knownDiffId(
     diffId,
     ztocDigest,
     isNew: diffId !== null && line !== checkedLine(diffId),
+    isWhole: hasWholeData(path),
     isChecked: diffId !== null && !isNewFolder &&
       readTextIfThere(`${path}/checked`) === diffId &&
       readTextIfThere(`${path}/checked-sum`) === sumOfProof(diffId, ztocDigest),

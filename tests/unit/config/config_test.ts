@@ -142,6 +142,9 @@ Deno.test("every key of the schema is described, and no other", () => {
      [pull_modes.parallel_pull_unpack.decompress_streams.X]
      path = "/bin/x"
      args = ["y"]
+     [eager]
+     images = ["a"]
+     unindexed = ["a"]
      [recording]
      images = ["a"]`,
     "t",

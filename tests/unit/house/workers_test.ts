@@ -15,6 +15,7 @@ const WORKERS: Readonly<Record<string, string>> = {
     "{ read: [root], write: [root], ffi: [LIBC_PATH] }",
   "lib/layers/spans/inflate_worker.ts": "{ ffi: [LIBC_PATH] }",
   "lib/layers/spans/whole_worker.ts": "{ read: [path] }",
+  "lib/layers/whole/worker.ts": "{ ffi: [LIBC_PATH] }",
   "lib/remote/registry/fetch_worker.ts": "{ net: true }",
 };
 

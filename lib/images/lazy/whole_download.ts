@@ -1,0 +1,224 @@
+import type { Descriptor } from "../../formats/oci/mod.ts";
+import { writeAll } from "../../host/files/mod.ts";
+import { freeBuffer } from "../../host/memory/mod.ts";
+import {
+  type RegistryClient,
+  RegistryError,
+  type Repository,
+} from "../../remote/registry/mod.ts";
+import type { Requester, WholeGates } from "./whole_limits.ts";
+import { NoRoomError } from "./whole_stream.ts";
+
+/** Bytes given on at a time. */
+const PIECE_BYTES = 2 ** 20;
+/** What a request holds in memory whose bytes are written as they come. */
+const STREAM_BYTES = 2 ** 20;
+/** After so many bytes the disk is looked at again. */
+const LOOK_BYTES = 4 * 2 ** 20;
+
+/** What is downloaded, and how. */
+export interface WholeDownloadOptions {
+  readonly client: RegistryClient;
+  readonly repository: Repository;
+  readonly blob: Pick<Descriptor, "digest" | "size">;
+  /** A file that the blob goes into; it is made. */
+  readonly path: string;
+  /** How many bytes the file's disk has room for. */
+  readonly room: () => number;
+  /** Bytes of one request; Infinity: the blob is one request. */
+  readonly chunkBytes: number;
+  /** The most requests at a time. */
+  readonly atOnce: number;
+  readonly gates: WholeGates;
+  readonly requester: Requester;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+  /** Told of bytes that came. */
+  readonly onBytes?: (bytes: number) => void;
+}
+
+/**
+ * A blob on its way into a file, by several requests side by side, and read from there in order while it comes. Nothing
+ * of it is trusted: whoever reads it hashes it.
+ */
+export class WholeDownload implements Disposable {
+  readonly #options: WholeDownloadOptions;
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
+  /** By chunk: whether it is in the file. */
+  readonly #here: boolean[];
+  readonly #chunkBytes: number;
+  /** The first chunk that nobody has asked for. */
+  #next = 0;
+  /** Bytes from the beginning on that are in the file. */
+  #filled = 0;
+  /** The registry gives no ranges: what is missing comes by one request. */
+  #wholly = false;
+  #grown = Promise.withResolvers<void>();
+  readonly #done: Promise<void>;
+
+  /** Begins at once. */
+  constructor(options: WholeDownloadOptions) {
+    this.#options = options;
+    const { blob: { size }, chunkBytes, signal } = options;
+    this.#signal = AbortSignal.any([signal, this.#stop.signal]);
+    this.#chunkBytes = Math.min(chunkBytes, Math.max(1, size));
+    this.#wholly = size <= chunkBytes;
+    this.#here = new Array(Math.ceil(size / this.#chunkBytes)).fill(false);
+    this.#grown.promise.catch(() => {}); // told to whoever reads
+    this.#done = this.#run();
+    this.#done.catch((error) => {
+      this.#grown.promise.catch(() => {});
+      this.#grown.reject(error);
+    });
+  }
+
+  /** Resolves when all of it is in the file. @throws RegistryError, Deno's errors, the signal's reason */
+  get done(): Promise<void> {
+    return this.#done;
+  }
+
+  async #run(): Promise<void> {
+    const { path, atOnce } = this.#options;
+    (await Deno.open(path, {
+      write: true,
+      create: true,
+      truncate: true,
+      mode: 0o600,
+    })).close();
+    if (!this.#wholly) {
+      const lines = Math.min(atOnce, this.#here.length);
+      const settled = await Promise.allSettled(
+        Array.from({ length: lines }, () => this.#line()),
+      );
+      const failed = settled.find(({ status }) => status === "rejected");
+      if (failed?.status === "rejected") throw failed.reason;
+    }
+    if (this.#wholly) await this.#rest();
+  }
+
+  /** One request after the other, until all are made. */
+  async #line(): Promise<void> {
+    const { client, repository, blob, gates, requester } = this.#options;
+    try {
+      while (this.#next < this.#here.length && !this.#wholly) {
+        const chunk = this.#next++;
+        const start = chunk * this.#chunkBytes;
+        const end = Math.min(blob.size, start + this.#chunkBytes);
+        await gates.request(requester, end - start, async () => {
+          if (this.#wholly) return;
+          this.#signal.throwIfAborted();
+          this.#look();
+          const bytes = new Uint8Array(end - start);
+          let told = 0;
+          await client.range(
+            repository,
+            blob.digest,
+            start,
+            end,
+            bytes,
+            this.#signal,
+            (filled) => {
+              this.#options.onBytes?.(filled - told);
+              told = filled;
+            },
+          );
+          this.#options.onBytes?.(bytes.length - told);
+          using file = await this.#open();
+          await file.seek(start, Deno.SeekMode.Start);
+          await writeAll(file, bytes);
+          freeBuffer(bytes.buffer);
+          this.#here[chunk] = true;
+          this.#advance();
+        });
+      }
+    } catch (error) {
+      if (error instanceof RegistryError && error.kind === "range") {
+        this.#wholly = true;
+        return;
+      }
+      this.#stop.abort(error); // the other requests are of no use
+      throw error;
+    }
+  }
+
+  /** All from the first byte that is missing on, by one request. */
+  async #rest(): Promise<void> {
+    const { client, repository, blob, gates, requester } = this.#options;
+    await gates.request(requester, STREAM_BYTES, async () => {
+      this.#signal.throwIfAborted();
+      using file = await this.#open();
+      await file.seek(this.#filled, Deno.SeekMode.Start);
+      const stream = await client.blob(repository, blob, {
+        offset: this.#filled,
+        signal: this.#signal,
+      });
+      let lookAt = this.#filled;
+      for await (const bytes of stream) {
+        if (this.#filled >= lookAt) {
+          this.#look();
+          lookAt = this.#filled + LOOK_BYTES;
+        }
+        await writeAll(file, bytes);
+        this.#options.onBytes?.(bytes.length);
+        this.#filled += bytes.length;
+        this.#wake();
+      }
+    });
+  }
+
+  /** Others fill the disk, too. @throws NoRoomError */
+  #look(): void {
+    const { blob: { digest, size }, room } = this.#options;
+    const left = room();
+    if (left <= 0) throw new NoRoomError(digest, size, left);
+  }
+
+  #open(): Promise<Deno.FsFile> {
+    return Deno.open(this.#options.path, { write: true });
+  }
+
+  #advance(): void {
+    const before = this.#filled;
+    while (this.#here[Math.floor(this.#filled / this.#chunkBytes)] === true) {
+      this.#filled = Math.min(
+        this.#options.blob.size,
+        this.#filled + this.#chunkBytes,
+      );
+      if (this.#filled === this.#options.blob.size) break;
+    }
+    if (this.#filled > before) this.#wake();
+  }
+
+  #wake(): void {
+    const { resolve } = this.#grown;
+    this.#grown = Promise.withResolvers();
+    this.#grown.promise.catch(() => {}); // told to whoever reads
+    resolve();
+  }
+
+  /** The blob's bytes in order, as they come. @throws as `done` */
+  async *pieces(): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
+    const { blob: { size }, path } = this.#options;
+    let file: Deno.FsFile | null = null;
+    try {
+      for (let at = 0; at < size;) {
+        while (this.#filled <= at) await this.#grown.promise;
+        file ??= await Deno.open(path);
+        const piece = new Uint8Array(Math.min(PIECE_BYTES, this.#filled - at));
+        const read = await file.read(piece);
+        if (read === null) throw new Error(`${path} was cut off`);
+        at += read;
+        yield read === piece.length ? piece : piece.slice(0, read);
+      }
+    } finally {
+      file?.close();
+    }
+    await this.#done;
+  }
+
+  /** Ends it, if it has not ended. The file stays. */
+  [Symbol.dispose](): void {
+    this.#stop.abort(new Error("the download is of no use any more"));
+  }
+}

@@ -1,0 +1,88 @@
+import { availableParallelism } from "node:os";
+import { FairSemaphore } from "./fair_semaphore.ts";
+import { KeyedSemaphores } from "./keyed_semaphores.ts";
+
+/** How much may be done at a time of layers that are taken whole. */
+export interface WholeLimits {
+  /** Requests in all. */
+  readonly downloads: number;
+  /** Requests of one image. */
+  readonly downloadsPerImage: number;
+  /** Bytes of one request; Infinity: a layer is one request. */
+  readonly chunkBytes: number;
+  /** Layers that are inflated, in all. */
+  readonly unpacks: number;
+  /** Of one image. */
+  readonly unpacksPerImage: number;
+}
+
+/** As fast as a registry and this machine's cores let it be. */
+export const FAST_LIMITS: WholeLimits = {
+  downloads: 32,
+  downloadsPerImage: 16,
+  chunkBytes: 8 * 2 ** 20,
+  unpacks: Infinity,
+  unpacksPerImage: Infinity,
+};
+
+/** More requests at a time than this no registry gets. */
+export const REQUESTS_PER_HOST = 24;
+/** The largest request: its bytes are held until they are on disk. */
+export const MAX_CHUNK_BYTES = 16 * 2 ** 20;
+/** Bytes of requests in flight, of one image; of all together half as much again. */
+const IN_FLIGHT_BYTES = 64 * 2 ** 20;
+/** Of "any number": the Workers that inflate have some 30 MiB each. */
+const MOST_UNPACKS = 8;
+
+/** Workers that inflate at a time: no more than there are cores, which each of them fills. */
+export function unpackWorkers({ unpacks }: WholeLimits): number {
+  return Math.min(unpacks, MOST_UNPACKS, Math.max(2, availableParallelism()));
+}
+
+/** Whose a request is. */
+export interface Requester {
+  /** Names the image and who it speaks for. */
+  readonly image: string;
+  /** Of the registry. */
+  readonly host: string;
+}
+
+/** Lets requests and layers through, as many as the limits say. */
+export class WholeGates {
+  readonly #perImage: KeyedSemaphores;
+  readonly #perHost = new KeyedSemaphores(REQUESTS_PER_HOST);
+  readonly #all: FairSemaphore;
+  readonly #bytes = new FairSemaphore(IN_FLIGHT_BYTES);
+  readonly #unpacks: KeyedSemaphores;
+
+  /** Lets everything through at first. */
+  constructor(limits: WholeLimits) {
+    this.#perImage = new KeyedSemaphores(limits.downloadsPerImage);
+    this.#all = new FairSemaphore(limits.downloads);
+    this.#unpacks = new KeyedSemaphores(limits.unpacksPerImage);
+  }
+
+  /** Runs one request of so many bytes, which are in memory meanwhile. */
+  request<T>(
+    { image, host }: Requester,
+    bytes: number,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    return this.#perImage.run(
+      image,
+      1,
+      () =>
+        this.#perHost.run(
+          host,
+          1,
+          () =>
+            this.#all.run(image, 1, () => this.#bytes.run(image, bytes, work)),
+        ),
+    );
+  }
+
+  /** Runs what inflates a layer. */
+  unpack<T>({ image }: Requester, work: () => Promise<T>): Promise<T> {
+    return this.#unpacks.run(image, 1, work);
+  }
+}

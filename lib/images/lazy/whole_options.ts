@@ -1,0 +1,34 @@
+import type { Descriptor } from "../../formats/oci/mod.ts";
+import type { Repository } from "../../remote/registry/mod.ts";
+import { FAST_LIMITS, type WholeLimits } from "./whole_limits.ts";
+
+/** Which of its images a repository has taken whole: all, those without a usable index, or none. */
+export type WholeRule = "always" | "without index" | "never";
+
+/** A proven blob, and whose it is. */
+export interface ProvenBlob {
+  /** containerd's. */
+  readonly namespace: string;
+  /** Where it came from. */
+  readonly from: Repository;
+  /** What it is. */
+  readonly blob: Descriptor;
+  /** A file with it. */
+  readonly path: string;
+}
+
+/** How layers are taken whole. */
+export interface WholeOptions {
+  /** Which images are. */
+  readonly rule: (repository: Repository) => WholeRule;
+  /** How much is done at a time. */
+  readonly limits: WholeLimits;
+  /** Gives a blob to whoever keeps it; called once for each, and nobody waits for it. Default: nobody does. */
+  readonly keep?: (blob: ProvenBlob) => Promise<void>;
+}
+
+/** No image is, but layers that cannot be served otherwise are, as fast as it goes. */
+export const NONE_WHOLE: WholeOptions = {
+  rule: () => "never",
+  limits: FAST_LIMITS,
+};

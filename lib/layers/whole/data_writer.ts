@@ -1,0 +1,86 @@
+import {
+  closeFd,
+  fileSystemUse,
+  O,
+  openFd,
+  OsError,
+  pwriteFully,
+  truncateFd,
+} from "../../host/os/mod.ts";
+import { type TarSink, TarSinkError } from "../builder/mod.ts";
+
+/** Bytes that are written at a time. */
+const PIECE_BYTES = 2 ** 20;
+/** After so many bytes the disk is looked at again: other layers fill it, too. */
+const LOOK_BYTES = 4 * 2 ** 20;
+/** The part of a disk that whole layers may not fill. */
+const RESERVE = 0.05;
+
+/** Writes a layer's tar into a new file while it is inflated: the only time that it is written. */
+export class DataWriter implements TarSink {
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #piece = new Uint8Array(PIECE_BYTES);
+  #held = 0;
+  #written = 0;
+  #lookAt = 0;
+
+  /** Makes the file, or empties it. @throws TarSinkError */
+  constructor(path: string) {
+    this.#path = path;
+    this.#fd = asSinkError(() => openFd(path, O.RDWR | O.CREAT));
+    asSinkError(() => truncateFd(this.#fd, 0));
+  }
+
+  /** Takes the next bytes; they may be reused after the call. @throws TarSinkError */
+  write(bytes: Uint8Array): void {
+    for (let from = 0; from < bytes.length;) {
+      const room = Math.min(PIECE_BYTES - this.#held, bytes.length - from);
+      this.#piece.set(bytes.subarray(from, from + room), this.#held);
+      this.#held += room;
+      from += room;
+      if (this.#held === PIECE_BYTES) this.#flush();
+    }
+  }
+
+  #flush(): void {
+    if (this.#held === 0) return;
+    if (this.#written >= this.#lookAt) this.#look();
+    const bytes = this.#piece.subarray(0, this.#held);
+    asSinkError(() => pwriteFully(this.#fd, bytes, this.#written));
+    this.#written += this.#held;
+    this.#held = 0;
+  }
+
+  #look(): void {
+    this.#lookAt = this.#written + LOOK_BYTES;
+    const { blocks, blocksAvailable } = fileSystemUse(this.#path);
+    if (blocksAvailable > blocks * RESERVE) return;
+    throw new TarSinkError(
+      `the disk of ${this.#path} is nearly full: ${this.#written} bytes of the layer are there; free disk space below --root`,
+    );
+  }
+
+  /** All is here. @param sizeBytes of the tar to its end marker: the padding behind it is cut off. @throws TarSinkError */
+  end(sizeBytes: number): void {
+    this.#flush();
+    asSinkError(() => truncateFd(this.#fd, sizeBytes));
+  }
+
+  /** Closes the file; it stays. */
+  [Symbol.dispose](): void {
+    closeFd(this.#fd);
+  }
+}
+
+function asSinkError<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (!(cause instanceof OsError)) throw cause;
+    throw new TarSinkError(
+      `${cause.message}; is there disk space below --root?`,
+      { cause },
+    );
+  }
+}
