@@ -115,6 +115,8 @@ export const GRPC_VARIABLES: readonly string[] = [
 ];
 const GRPC: Part = { env: GRPC_VARIABLES };
 /** What a session reads, whether or not it then talks to containerd. */
+const names: Part = { env: ["CONTAINERD_ADDRESS", "CONTAINERD_NAMESPACE"] };
+/** The same, and what gRPC reads. */
 const session: Part = {
   env: [
     ...["CONTAINERD_ADDRESS", "CONTAINERD_NAMESPACE", "CONTAINERD_SNAPSHOTTER"],
@@ -129,7 +131,10 @@ const store: readonly Part[] = [
 ];
 
 const PROXY: Part = { env: PROXY_VARIABLES };
-/** The login and the certificates of a registry. The fetch Worker has the network for it. */
+/**
+ * The login and the certificates of a registry. The fetch Worker has the network for it: a command with these is
+ * made by `asking`.
+ */
 const registry: readonly Part[] = [
   ...[DEBUG, PROXY],
   {
@@ -248,7 +253,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
     ...store.map(unless(standalone, "without --standalone")),
   )),
   push: asking(IMAGES, worker(registry, store)),
-  inspect: asking(IMAGES, worker(registry, session)),
+  inspect: asking(IMAGES, worker(registry, names)),
   "index list": list,
   "index info": list,
   "index remove": list,
@@ -275,18 +280,18 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   },
   "order show": asking(
     RECORDED_IMAGE,
-    worker(registry, GRPC, {
+    worker(registry, {
       read: computed("RECORDING", (line) => line.positionals),
       write: file("svg"),
     }),
   ),
-  "order merge": worker(GRPC, {
+  "order merge": worker({
     read: computed("RECORDINGs", (line) => line.positionals),
     write: file("output"),
   }),
   "order push": asking(
     FIRST_IMAGE,
-    worker(registry, GRPC, {
+    worker(registry, {
       read: computed("RECORDINGs", (line) => line.positionals.slice(1)),
     }, {
       read: computed(
@@ -296,8 +301,8 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
       env: ["SOCI_SNAPSHOTTER_ROOT"],
     }),
   ),
-  "order list": asking(FIRST_IMAGE, worker(registry, GRPC)),
-  "order remove": asking(FIRST_IMAGE, worker(registry, GRPC)),
+  "order list": asking(FIRST_IMAGE, worker(registry)),
+  "order remove": asking(FIRST_IMAGE, worker(registry)),
   mount: {
     runs: "process",
     parts: [DEBUG, PROXY, FFI, {

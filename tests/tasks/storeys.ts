@@ -74,6 +74,7 @@ const SIDE_BY_SIDE = [
   "tests/e2e/cri_proxy_test.ts",
   "tests/e2e/permissions_test.ts",
   "tests/e2e/attacker_test.ts",
+  "tests/e2e/audit_test.ts",
   "tests/e2e/local_users_test.ts",
   "tests/integration/formats",
   "tests/integration/indexes",

@@ -3,7 +3,7 @@ import { grantsOf, type Line } from "../../../cmd/grants.ts";
 import { readLine, SHORT_VALUE_FLAGS, VALUE_FLAGS } from "../../../cmd/line.ts";
 import { COMMANDS, SOCI_COMMANDS } from "../../../cmd/mod.ts";
 import { PERMISSIONS } from "../../../cmd/permissions.ts";
-import { namedHosts } from "../../../cmd/registry_needs.ts";
+import { DOCKER, namedHosts } from "../../../cmd/registry_needs.ts";
 import { readModules, ROOT } from "../../../tools/house/mod.ts";
 import {
   configWithSets,
@@ -138,6 +138,8 @@ Deno.test("only commands with a fetch Worker name hosts, and each of them has no
   for (const [words, needs] of Object.entries(PERMISSIONS)) {
     const fetches = needs.threads?.includes("fetcher") ?? false;
     assert.equal(fetches, needs.asks !== undefined, words);
+    const login = needs.parts.some(({ read }) => read === DOCKER);
+    if (needs.runs === "worker") assert.equal(login, fetches, words);
     if (!fetches) continue;
     const { net = [] } = lists(words);
     assert.notEqual(net, true, words);
