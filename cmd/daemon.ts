@@ -16,6 +16,7 @@ import { ensurePrivateFolder, putOddAside } from "../lib/host/files/mod.ts";
 import { ContainerdCatalog } from "../lib/images/catalog/mod.ts";
 import type { CriProxy, PullRequest } from "../lib/images/cri/mod.ts";
 import {
+  ConnectionChecks,
   ImageLayerProvider,
   ImageService,
   isNamed,
@@ -49,6 +50,7 @@ import {
   recordReads,
   StartRecorder,
 } from "../lib/images/order/mod.ts";
+import { ContainerStarts } from "./container_starts.ts";
 import { type DaemonStatus, daemonStatus } from "./daemon_status.ts";
 import type { LiveConfig } from "./live_config.ts";
 import { liveOptions } from "./live_options.ts";
@@ -159,10 +161,18 @@ async function run(
   await using stack = new AsyncDisposableStack();
   stack.use(keeper);
   let status: (() => Promise<DaemonStatus>) | null = null;
+  let lacking = () => 0;
   const { metrics_address, metrics_network, no_prometheus } = config;
+  const { debug_address } = config;
+  if (debug_address !== "") {
+    const { serveDebug } = await import("./debug_server.ts");
+    stack.use(serveDebug(debug_address, () => status?.() ?? null));
+  }
   if (metrics_address !== "" && !no_prometheus) {
     const place = { address: metrics_address, network: metrics_network };
-    stack.use(new MetricsServer(place, () => status?.() ?? null));
+    stack.use(
+      new MetricsServer(place, () => status?.() ?? null, () => lacking()),
+    );
   }
   const cri = await criServices(options, stack);
   const service = stack.use(
@@ -173,14 +183,18 @@ async function run(
       whenTaken: predecessor === null && start.kind !== "again"
         ? "fail"
         : "replace",
-      onPrepared: (snapshot) =>
-        recorder?.prepared(snapshot, (key) => snapshotter.stat(key)),
+      onPrepared: (snapshot) => {
+        const stat = (key: string) => snapshotter.stat(key);
+        recorder?.prepared(snapshot, stat);
+        starts?.prepared(snapshot, stat);
+      },
     }),
   );
   let snapshotter: Snapshotter;
   let store: LayerStore;
   let control: ControlServer;
   let recorder: StartRecorder | undefined;
+  let starts: ContainerStarts | undefined;
   const recordings = new RecordingsFolder(`${root}/recordings`);
   try {
     await predecessor?.quiet();
@@ -235,9 +249,20 @@ async function run(
       snapshotter.rows === "lost" ? "kept" : "removed",
     );
     recorder = stack.use(startRecorder(store, recordings, options));
+    starts = stack.use(
+      followStarts(options, store, stack.use(checksOf(options, store))),
+    );
+    stack.use(tellBackground(options, provider));
     await predecessor?.end();
     await store.serve();
     new DiskReserve(root).takeBack();
+    if (!config.snapshotter.allow_invalid_mounts_on_restart) {
+      lacking = () => {
+        const served = new Set(store.all().map(({ directory }) => directory));
+        return snapshotter.lazyDirectories()
+          .filter((directory) => !served.has(directory)).length;
+      };
+    }
     status = () =>
       daemonStatus(
         { address: options.address, config: options.live.current },
@@ -303,6 +328,40 @@ async function criServices(
   const { criProxy } = await import("../lib/images/cri/mod.ts");
   const { image_service_path } = cri_keychain;
   return stack.use(criProxy(image_service_path, onPull)).services;
+}
+
+/** Looks whether registries give what containers are about to use. */
+function checksOf(
+  { client, live }: DaemonOptions,
+  store: LayerStore,
+): ConnectionChecks {
+  return new ConnectionChecks(client, store, () => {
+    const { check_always, valid_interval } = live.current.blob;
+    return check_always ? 0 : valid_interval * 1000;
+  });
+}
+
+function followStarts(
+  { config }: DaemonOptions,
+  store: LayerStore,
+  checks: ConnectionChecks,
+): ContainerStarts {
+  const { fuse_metrics_emit_wait_duration_sec: waitSec } = config;
+  return new ContainerStarts(store, checks, waitSec * 1000);
+}
+
+/** Tells from time to time what the background has to do, while there is something. */
+function tellBackground(
+  { config: { background_fetch } }: DaemonOptions,
+  provider: ImageLayerProvider,
+): Disposable {
+  const timer = setInterval(() => {
+    const { background } = provider;
+    if (background.waiting + background.filling === 0) return;
+    log.debug("background fetch", background);
+  }, background_fetch.emit_metric_period_sec * 1000);
+  Deno.unrefTimer(timer);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 /** Records starts of the images that the configuration names. */

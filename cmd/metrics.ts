@@ -43,6 +43,7 @@ export class MetricsServer implements AsyncDisposable {
   readonly #options: Deno.ServeTcpOptions | Deno.ServeUnixOptions;
   readonly #place: MetricsPlace;
   readonly #status: () => Promise<DaemonStatus> | null;
+  readonly #lacking: () => number;
   #server: Deno.HttpServer | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #told = false;
@@ -50,15 +51,18 @@ export class MetricsServer implements AsyncDisposable {
   /**
    * Begins to listen.
    * @param status null: the daemon is not ready yet.
+   * @param lacking layers that should be served and are not.
    * @throws ConfigError
    */
   constructor(
     place: MetricsPlace,
     status: () => Promise<DaemonStatus> | null,
+    lacking: () => number = () => 0,
   ) {
     this.#options = listenOptions(place);
     this.#place = place;
     this.#status = status;
+    this.#lacking = lacking;
     this.#listen();
   }
 
@@ -91,9 +95,12 @@ export class MetricsServer implements AsyncDisposable {
     if (path === "/healthz") return new Response("ok\n");
     const status = this.#status();
     if (path === "/readyz") {
-      return status === null
-        ? new Response("starting\n", { status: 503 })
-        : new Response("ok\n");
+      if (status === null) return new Response("starting\n", { status: 503 });
+      const lacking = this.#lacking();
+      return lacking === 0 ? new Response("ok\n") : new Response(
+        `${lacking} layers of earlier pulls cannot be served now\n`,
+        { status: 503 },
+      );
     }
     if (path !== "/metrics") return new Response(null, { status: 404 });
     if (status === null) return new Response("starting\n", { status: 503 });

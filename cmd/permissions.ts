@@ -211,10 +211,13 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
       write: { all: "the same" },
       net: { all: "registries, containerd, its own socket" },
       env: [
-        ...["SOCI_SNAPSHOTTER_*", "DOCKER_CONFIG", "HOME"],
+        ...["SOCI_SNAPSHOTTER_*", "DOCKER_CONFIG", "HOME", "KUBECONFIG"],
+        ...["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"],
         ...["FDSTORE", "LISTEN_*", "NOTIFY_SOCKET"],
       ],
-      run: { all: "itself as the mount helper; credential helpers" },
+      run: {
+        all: "itself as the mount helper; credential helpers and plugins",
+      },
     }],
   },
   status: worker(control),

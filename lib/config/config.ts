@@ -12,6 +12,10 @@ export interface Config {
    * Default 30.
    */
   readonly mount_timeout_sec: number;
+  /** Where figures of the process are served, `HOST:PORT` or a socket's path. Default: nowhere. */
+  readonly debug_address: string;
+  /** So long after a container's start it is told what was read of its image, seconds. Default 60. */
+  readonly fuse_metrics_emit_wait_duration_sec: number;
   /** true: as `fuse.log_fuse_operations`. */
   readonly debug: boolean;
   /** Requests of the kernel. */
@@ -94,6 +98,8 @@ export interface FuseConfig {
 
 /** `[snapshotter]`: which layers are lazy. */
 export interface SnapshotterConfig {
+  /** true: `/readyz` says yes although layers of earlier pulls cannot be served. Default: false. */
+  readonly allow_invalid_mounts_on_restart: boolean;
   /** Layers whose blob is smaller are downloaded whole before they are shown, bytes. Default 0: none. */
   readonly min_layer_size: number;
 }
@@ -116,6 +122,10 @@ export interface HttpConfig {
 
 /** `[blob]`: reads of layers. */
 export interface BlobConfig {
+  /** The least time between two checks of a layer's connection, seconds. Default 60. */
+  readonly valid_interval: number;
+  /** true: it is checked with each container. Default: false. */
+  readonly check_always: boolean;
   /** How long one range may take with all its tries, seconds. Default 300. */
   readonly fetching_timeout_sec: number;
   /** How often a span is fetched again from a source that gave wrong bytes. Default 3; below 0: 3. */
@@ -148,6 +158,8 @@ export interface BackgroundFetchConfig {
   readonly max_queue_size: number;
   /** Which layer is dropped when there are more. */
   readonly drop_policy: "newest" | "oldest";
+  /** Time between two lines of what it has to do, seconds. Default 10. */
+  readonly emit_metric_period_sec: number;
   /** Time between two spans of all layers together, ms. Default 0: none. */
   readonly fetch_period_msec: number;
   /** Compressed bytes a second, of all layers together. Default 0: whatever bandwidth is spare. */

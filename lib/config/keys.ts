@@ -54,12 +54,12 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
   },
   metrics_network: { what: "the kind of metrics_address: tcp or unix" },
   fuse_metrics_emit_wait_duration_sec: {
-    what: "delay until an image's requests of the kernel are counted, seconds",
-    unused: NOT_YET,
+    what:
+      "so long after a container's start the log tells what was read of its image, seconds",
   },
   debug_address: {
-    what: "where a profiler listens",
-    unused: "the profiler is of another language's runtime",
+    what:
+      "where `/debug/memory` and `/debug/status` are served: HOST:PORT (without a host: this machine alone), or a path",
   },
   metadata_store: { what: "kind of the metadata store", unused: NO_SUCH_STORE },
   metadata_db_no_sync: {
@@ -104,12 +104,11 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
     what: "the longest wait between two tries, ms; 0: as http.MaxWaitMsec",
   },
   "blob.valid_interval": {
-    what: "time between checks of a layer's connection, seconds",
-    unused: "a connection is tried when bytes are needed",
+    what:
+      "when a container starts, a layer's registry is asked whether it still gives it, if that was so many seconds ago; the log tells",
   },
   "blob.check_always": {
-    what: "true: a layer's connection is checked with each mount",
-    unused: "a connection is tried when bytes are needed",
+    what: "true: it is asked with each container",
   },
   "blob.fetching_timeout_sec": {
     what: "how long one range of a layer may take with all its tries, seconds",
@@ -174,8 +173,8 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
     what: "which layer is dropped when more wait: newest or oldest",
   },
   "background_fetch.emit_metric_period_sec": {
-    what: "time between two counts, seconds",
-    unused: NOT_YET,
+    what:
+      "time between two lines of the log (level debug) about what the background has to do, seconds",
   },
   "background_fetch.max_bytes_per_sec": {
     what:
@@ -356,7 +355,7 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
       "layers whose blob is smaller are downloaded whole before they are shown, bytes; 0: none",
   },
   "snapshotter.allow_invalid_mounts_on_restart": {
-    what: "true: the daemon starts although a layer cannot be mounted again",
-    unused: "it always does, and such a layer is mounted when it can be",
+    what:
+      "false: `/readyz` says no as long as layers of earlier pulls cannot be served; true: it says yes. The daemon starts in any case",
   },
 };

@@ -72,6 +72,7 @@ const SIDE_BY_SIDE = [
   "tests/e2e/docs_test.ts",
   "tests/integration/compile",
   "tests/e2e/cri_proxy_test.ts",
+  "tests/e2e/config_keys_test.ts",
   "tests/e2e/permissions_test.ts",
   "tests/e2e/attacker_test.ts",
   "tests/e2e/audit_test.ts",

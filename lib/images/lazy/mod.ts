@@ -10,6 +10,7 @@
  * than the snapshotter's `LayerProvider`, and nothing of containerd.
  * @module
  */
+export { ConnectionChecks, type UsedLayer } from "./connection_checks.ts";
 export type { Claimant, Claimants } from "./claimants.ts";
 export { ImageService } from "./open.ts";
 export { isNamed, type Trust } from "./trust.ts";

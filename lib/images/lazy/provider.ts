@@ -93,6 +93,11 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     );
   }
 
+  /** What the background has to do. */
+  get background(): BackgroundFiller["figures"] {
+    return this.#filler.figures;
+  }
+
   async imageKey(
     { labels, namespace }: Pick<LayerRequest, "labels" | "namespace">,
   ): Promise<string | null> {

@@ -49,6 +49,12 @@ export class BackgroundFiller implements Disposable {
     this.#options = options;
   }
 
+  /** Layers that wait to be filled, also those whose delay is not over, and those that are being filled. */
+  get figures(): { readonly waiting: number; readonly filling: number } {
+    const filling = [...this.#filling.values()].reduce((a, b) => a + b, 0);
+    return { waiting: this.#queue.length + this.#timers.size, filling };
+  }
+
   /** Queues an opened layer. Filling ends when the layer is closed. */
   add(layer: OpenLayer): void {
     if (!this.#options.enabled) return;

@@ -10,6 +10,7 @@ import {
   parseReference,
   RegistryClient,
 } from "../../../../lib/remote/registry/mod.ts";
+import { sociDenoCommand, tryRun } from "../../../support/host/mod.ts";
 import { noise, startRegistry } from "../../../support/registry/mod.ts";
 
 async function inFolder(body: (folder: string) => Promise<void>) {
@@ -199,6 +200,24 @@ Deno.test("a kubeconfig that cannot be used is told, without what is in it", () 
       () => new KubernetesSecrets(path),
       /there is no context "there"/,
     );
+  }));
+
+Deno.test("serve looks for a kubeconfig as kubectl does, and says what it does not find", () =>
+  inFolder(async (folder) => {
+    await Deno.writeTextFile(
+      `${folder}/config.toml`,
+      "[kubeconfig_keychain]\nenable_keychain = true\n",
+    );
+    const { program, args } = sociDenoCommand(
+      ...["serve", "--config", `${folder}/config.toml`],
+      ...["--root", `${folder}/root`, "--address", `${folder}/s.sock`],
+    );
+    const { code, stderr } = await tryRun(program, args, {
+      timeoutMs: 60_000,
+      env: { KUBECONFIG: `${folder}/none` },
+    });
+    assert.equal(code, 1);
+    assert.match(stderr, /none is not there/);
   }));
 
 /** A plugin that notes how often it ran, and says what a file says. */
