@@ -15,6 +15,7 @@ export {
   isReadOnlyDisk,
 } from "./errors.ts";
 export { CoalescedTask } from "./coalesced_task.ts";
+export { ofNewerRelease } from "./newer_release.ts";
 export { makeScratchFolder } from "./scratch.ts";
 export { isFullDatabase, readDatabase, type SpareRoom } from "./database.ts";
 export type { DamagedRow, DroppedRow } from "./row_sums.ts";

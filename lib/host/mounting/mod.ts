@@ -34,6 +34,7 @@ export {
   type MountEntry,
   MountTable,
   unmountBelow,
+  uppersOfOverlays,
 } from "./mounts.ts";
 export { MountHelper } from "./helper.ts";
 export { OverlayError, OverlayMount, type OverlayOptions } from "./overlay.ts";

@@ -30,6 +30,17 @@ export function listMounts(): MountEntry[] {
   });
 }
 
+/** Upper directories of the overlays that this process sees mounted: a container is running on each. @throws OsError */
+export function uppersOfOverlays(): string[] {
+  const text = new TextDecoder().decode(
+    readWholeFile("/proc/self/mountinfo", MAX_MOUNTINFO_BYTES),
+  );
+  return text.split("\n").flatMap((line) => {
+    const [, upper] = / - overlay .*[ ,]upperdir=([^, ]*)/.exec(line) ?? [];
+    return upper === undefined ? [] : [unescapeOctal(upper)];
+  });
+}
+
 /** Whether something is mounted right there. */
 export function isMountPoint(path: string): boolean {
   return listMounts().some(({ mountpoint }) => mountpoint === path);

@@ -118,6 +118,27 @@ export class ContainerdCatalog implements ImageCatalog, Disposable {
   }
 }
 
+/**
+ * The images of a connection's namespace by name, each with the chain ID of all its layers, of each platform that
+ * this machine runs. One whose manifest is not here has none.
+ */
+export async function imagesWithChains(
+  containerd: Containerd,
+  signal: AbortSignal,
+): Promise<{ readonly name: string; readonly chainIds: readonly string[] }[]> {
+  const place = new ContainerdPlace(containerd);
+  const found = [];
+  for (const { name, target } of await containerd.images.list([], { signal })) {
+    const images = await readImages(place, target, signal).catch((error) => {
+      signal.throwIfAborted();
+      if (!isMissing(error)) throw error;
+      return [];
+    });
+    found.push({ name, chainIds: images.map(({ chainId }) => chainId) });
+  }
+  return found;
+}
+
 async function readImages(
   place: ContainerdPlace,
   target: Descriptor,

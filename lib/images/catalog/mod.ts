@@ -8,4 +8,4 @@
  * what the answer is for.
  * @module
  */
-export { ContainerdCatalog } from "./containerd_catalog.ts";
+export { ContainerdCatalog, imagesWithChains } from "./containerd_catalog.ts";

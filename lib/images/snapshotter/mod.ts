@@ -30,6 +30,7 @@ export {
   SnapshotterSetupError,
 } from "./errors.ts";
 export { overlayOptionsOfKernel } from "./mounts.ts";
+export { isOfOtherDaemon } from "./other_daemon.ts";
 export {
   type ChainPart,
   type ImageCatalog,
@@ -53,6 +54,7 @@ export {
 } from "./serve.ts";
 export type { CommitRequest, PrepareRequest } from "./requests.ts";
 export { Snapshotter, type SnapshotterOptions } from "./snapshotter.ts";
+export type { ServedImage } from "./uses.ts";
 export {
   type Labels,
   type MountSpec,

@@ -3,6 +3,7 @@
  * @module
  */
 import type { DatabaseSync } from "node:sqlite";
+import { ofNewerRelease } from "../../host/files/mod.ts";
 import { SnapshotterSetupError } from "./errors.ts";
 import { NAMESPACE_LABEL } from "./types.ts";
 
@@ -17,7 +18,7 @@ export function assertKnown(database: DatabaseSync, path: string): void {
   if (version > SCHEMA_VERSION) {
     throw new SnapshotterSetupError(
       path,
-      `written by a newer release (schema ${version}, this one knows ${SCHEMA_VERSION})`,
+      ofNewerRelease(version, SCHEMA_VERSION),
     );
   }
 }

@@ -10,6 +10,7 @@ import {
 import { bootId } from "../../host/os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { SnapshotError } from "./errors.ts";
+import { assertNotOfOtherDaemon } from "./other_daemon.ts";
 import { assertKnown, makeTables } from "./schema.ts";
 
 const log = logger("snapshotter");
@@ -50,6 +51,7 @@ export class SnapshotDatabase implements Disposable {
   /** Opens it; made when missing. @throws SnapshotterSetupError; SQLite's errors */
   constructor(path: string, options: SnapshotDatabaseOptions = {}) {
     const { markPath = null, ...others } = options;
+    assertNotOfOtherDaemon(path);
     this.#markPath = markPath;
     this.state = StateDatabase.open(path, {
       ...others,

@@ -15,6 +15,7 @@ import { chainOfLayer } from "./chain.ts";
 import { chainBelow } from "./chain_of.ts";
 import { Contests } from "./contests.ts";
 import { LazyLayers } from "./layers.ts";
+import { tellOutcome } from "./outcome.ts";
 import { Listing } from "./listing.ts";
 import { MappedLowers } from "./mapped_lowers.ts";
 import { Lowers } from "./lowers.ts";
@@ -31,6 +32,7 @@ import {
 } from "./requests.ts";
 import type { SnapshotRow } from "./rows.ts";
 import { SnapshotStore } from "./store.ts";
+import type { ServedImage } from "./uses.ts";
 import {
   type Labels,
   type MountSpec,
@@ -139,6 +141,13 @@ export class Snapshotter implements AsyncDisposable {
     return SnapshotStore.lazyDirectoriesIn(`${root}/snapshotter`);
   }
 
+  /** Every snapshot of a root that no process serves, oldest first. @throws SnapshotterSetupError */
+  static snapshotsBelow(
+    root: string,
+  ): (SnapshotInfo & { readonly namespace: string | null })[] {
+    return SnapshotStore.rowsIn(`${root}/snapshotter`);
+  }
+
   /** Opens the state, restores the lazy layers of the last run, and removes what a crash left behind. */
   static async open(options: SnapshotterOptions): Promise<Snapshotter> {
     const snapshotter = new Snapshotter(options);
@@ -233,6 +242,11 @@ export class Snapshotter implements AsyncDisposable {
     return this.#store.allUses().map(({ directory }) => directory);
   }
 
+  /** Every image that has lazily served snapshots, by name. */
+  servedImages(): ServedImage[] {
+    return this.#store.servedImages();
+  }
+
   /** Disk space that the snapshot alone takes. For a lazy one, the bytes of its layer that are on this disk. */
   async usage(key: string): Promise<SnapshotUsage> {
     const row = this.#store.get(key);
@@ -279,6 +293,7 @@ export class Snapshotter implements AsyncDisposable {
       { chainId: target, parentChain, key, labels, namespace, signal },
       (layer) => this.#commitLazy({ target, parent, labels, namespace }, layer),
     );
+    tellOutcome(request, committed !== null);
     const answer = committed ?? this.#unpacked(request, target);
     if (answer !== null) await this.#exists(answer, target, request);
   }

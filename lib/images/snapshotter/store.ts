@@ -3,6 +3,7 @@ import { readDatabase, statIfThere } from "../../host/files/mod.ts";
 import { momentNow } from "../../host/os/mod.ts";
 import { type Ancestor, SnapshotChains } from "./chains.ts";
 import { SnapshotError, SnapshotterSetupError } from "./errors.ts";
+import { assertNotOfOtherDaemon } from "./other_daemon.ts";
 import {
   labelsText,
   type NewSnapshot,
@@ -18,7 +19,12 @@ import {
 } from "./snapshot_database.ts";
 import { TargetIndex } from "./targets.ts";
 import { type Labels, type SnapshotUsage, TARGET_LABEL } from "./types.ts";
-import { type LayerUse, type StoredImage, StoredUses } from "./uses.ts";
+import {
+  type LayerUse,
+  type ServedImage,
+  type StoredImage,
+  StoredUses,
+} from "./uses.ts";
 
 /**
  * The snapshots, in SQLite. Each method is one transaction and enforces all rules about names, parents and
@@ -49,6 +55,7 @@ export class SnapshotStore implements Disposable {
    */
   static assertUnderstood(path: string): void {
     if (statIfThere(path) === null) return;
+    assertNotOfOtherDaemon(path);
     const database = readDatabase(path);
     try {
       assertKnown(database, path);
@@ -152,6 +159,11 @@ export class SnapshotStore implements Disposable {
   /** The image of a lazily served snapshot; null in the database of a release that did not keep it. */
   imageOf(id: number): StoredImage | null {
     return this.#uses.imageOf(id);
+  }
+
+  /** Every image that has lazily served snapshots, by name. */
+  servedImages(): ServedImage[] {
+    return this.#uses.served();
   }
 
   /** All lazily served images of one manifest in one repository. */
@@ -373,6 +385,18 @@ export class SnapshotStore implements Disposable {
   /** Whether a snapshot keeps the layer for that claimant. */
   usesLayer(use: Pick<LayerUse, "slot" | "claimant">): boolean {
     return this.#uses.has(use);
+  }
+
+  /**
+   * Every snapshot in a folder's database that no process serves, oldest first; none where there is no database.
+   * @throws SnapshotterSetupError
+   */
+  static rowsIn(folder: string): SnapshotRow[] {
+    const path = `${folder}/metadata.db`;
+    if (statIfThere(path) === null) return [];
+    SnapshotStore.assertUnderstood(path);
+    using store = new SnapshotStore(path, { whenDamaged: "refuse" });
+    return store.all();
   }
 
   /** Closes the database. */

@@ -34,6 +34,22 @@ export interface StoredImage {
   readonly ztocs: readonly (string | null)[];
 }
 
+/** An image that has lazily served snapshots. */
+export interface ServedImage {
+  /** As it was asked for: host, repository, tag. */
+  readonly name: string;
+  /** containerd's. */
+  readonly namespace: string;
+  /** Digest of the platform's manifest. */
+  readonly manifest: string;
+  /** Digest of the index; null when it has none. */
+  readonly index: string | null;
+  /** How many layers it has. */
+  readonly layers: number;
+  /** Slots of those that are served, bottom first. */
+  readonly slots: readonly number[];
+}
+
 /** The layers that a snapshot keeps. */
 interface Kept {
   readonly id: number;
@@ -164,6 +180,25 @@ export class StoredUses {
       "SELECT i.* FROM images i JOIN snapshots s ON s.image_id = i.id WHERE s.id = ?",
     ).get(id);
     return row === undefined ? null : storedImage(row);
+  }
+
+  /** Every image that has snapshots, by name. */
+  served(): ServedImage[] {
+    const slots = new Map<number, number[]>();
+    for (
+      const { image_id, slot } of this.#prepare(`
+        SELECT image_id, slot FROM snapshots WHERE image_id IS NOT NULL ORDER BY id`)
+        .iterate()
+    ) slots.getOrInsertComputed(Number(image_id), () => []).push(Number(slot));
+    return this.#prepare("SELECT * FROM images ORDER BY reference, id").all()
+      .map((row) => ({
+        name: String(row.reference),
+        namespace: String(row.namespace),
+        manifest: String(row.manifest_digest),
+        index: row.index_digest === null ? null : String(row.index_digest),
+        layers: JSON.parse(String(row.layers)).length,
+        slots: slots.get(Number(row.id)) ?? [],
+      }));
   }
 
   /** All images of one manifest in one repository. */

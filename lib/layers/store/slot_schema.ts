@@ -3,6 +3,7 @@
  * @module
  */
 import type { DatabaseSync } from "node:sqlite";
+import { ofNewerRelease } from "../../host/files/mod.ts";
 import { StateVersionError } from "./errors.ts";
 
 /** Raised when the tables change. */
@@ -12,10 +13,7 @@ const SCHEMA_VERSION = 3;
 export function assertKnown(database: DatabaseSync, path: string): void {
   const version = versionOf(database);
   if (version <= SCHEMA_VERSION) return;
-  throw new StateVersionError(
-    path,
-    `written by a newer release (schema ${version}, this one knows ${SCHEMA_VERSION})`,
-  );
+  throw new StateVersionError(path, ofNewerRelease(version, SCHEMA_VERSION));
 }
 
 function versionOf(database: DatabaseSync): number {

@@ -2,6 +2,7 @@ import { type CallOptions, RpcChannel } from "./channel.ts";
 import { ContentClient } from "./content.ts";
 import { DiffClient } from "./diff.ts";
 import { Introspection } from "./gen/containerd/services/introspection/v1/introspection_pb.ts";
+import { Namespaces } from "./gen/containerd/services/namespaces/v1/namespaces_pb.ts";
 import { Version } from "./gen/containerd/services/version/v1/version_pb.ts";
 import { ImagesClient } from "./images.ts";
 import { LeasesClient } from "./leases.ts";
@@ -46,6 +47,8 @@ export interface Containerd extends Disposable {
   version(options?: CallOptions): Promise<ContainerdVersion>;
   /** Snapshotters this containerd has loaded without error. */
   snapshotters(options?: CallOptions): Promise<string[]>;
+  /** Names of all namespaces of this containerd. */
+  namespaces(options?: CallOptions): Promise<string[]>;
   /** Ends the connection. */
   close(): void;
 }
@@ -90,6 +93,10 @@ export async function connectContainerd(
       );
       return plugins.filter(({ initErr }) => initErr === undefined)
         .map(({ id }) => id);
+    },
+    async namespaces(call) {
+      const answer = await channel.unary(Namespaces.method.list, {}, call);
+      return answer.namespaces.map(({ name }) => name);
     },
     close: () => channel.close(),
     [Symbol.dispose]: () => channel.close(),

@@ -1,4 +1,4 @@
-import { timestampDate } from "@bufbuild/protobuf/wkt";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { CallOptions, RpcChannel } from "./channel.ts";
 import { isRpcError } from "../containerd_words/mod.ts";
 import {
@@ -210,8 +210,15 @@ function snapshotRecord(info: Info | undefined, name: string): SnapshotRecord {
     name,
     parent: info?.parent ?? "",
     kind: KINDS[info?.kind ?? Kind.UNKNOWN] ?? "unknown",
-    createdAt: info?.createdAt ? timestampDate(info.createdAt) : null,
-    updatedAt: info?.updatedAt ? timestampDate(info.updatedAt) : null,
+    createdAt: dateOf(info?.createdAt),
+    updatedAt: dateOf(info?.updatedAt),
     labels: info?.labels ?? {},
   };
+}
+
+/** The whole milliseconds of a moment; `timestampDate` gives the next one. */
+function dateOf(at: Timestamp | undefined): Date | null {
+  return at === undefined
+    ? null
+    : new Date(Number(at.seconds) * 1000 + Math.floor(at.nanos / 1e6));
 }

@@ -17,6 +17,11 @@ export interface PeerDaemon extends AsyncDisposable {
   /** Runs `soci` against a containerd. Returns its output. @throws CommandError */
   soci(containerd: Containerd, ...args: string[]): Promise<string>;
   logs(): string;
+  /** Ends the process; its files stay. */
+  stop(): Promise<void>;
+  /** Starts it again on its files. */
+  start(): Promise<void>;
+  /** Ends the process and removes its files. */
   close(): Promise<void>;
 }
 
@@ -51,8 +56,8 @@ export async function startSociPeer(
     await Deno.remove(folder, { recursive: true });
   };
   let service: Service;
-  try {
-    service = await startService({
+  const start = () =>
+    startService({
       program: peer.grpc,
       args: [
         ...["--address", address, "--root", `${folder}/root`],
@@ -62,6 +67,8 @@ export async function startSociPeer(
       env,
       ready: () => unixSocketAnswers(address),
     });
+  try {
+    service = await start();
   } catch (error) {
     await removeFiles();
     throw error;
@@ -84,7 +91,11 @@ export async function startSociPeer(
       }
       return result.stdout + result.stderr;
     },
-    logs: service.logs,
+    logs: () => service.logs(),
+    stop: () => service.close(),
+    async start() {
+      service = await start();
+    },
     close,
     [Symbol.asyncDispose]: close,
   };
