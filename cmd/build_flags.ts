@@ -201,7 +201,7 @@ export class BuildReport implements Disposable {
       onProgress: ({ digest }, bytes) =>
         this.#tasks.get(digest)?.advance(bytes),
       onLayer: (layer) => {
-        this.#tasks.get(layer.layer.digest)?.finish("done");
+        this.#tasks.get(layer.layer.digest)?.finish();
         this.line(describeLayer(layer, this.options));
       },
       onPrefetch: ({ digest }, artifact) =>
@@ -213,13 +213,21 @@ export class BuildReport implements Disposable {
 
   /** A line of the result. */
   line(text: string): void {
-    if (this.options.lines === "each") console.log(text);
+    if (this.options.lines === "each") this.#progress.print(text);
+  }
+
+  /** The whole result as JSON. */
+  json(value: unknown): void {
+    this.#progress.print(JSON.stringify(value, null, 2));
   }
 
   /** Warns of files that no layer has; they change nothing. */
   missing(paths: readonly string[]): void {
     for (const path of paths) {
-      console.error(`warning: prefetch file ${path} not found in any layer`);
+      this.#progress.print(
+        `warning: prefetch file ${path} not found in any layer`,
+        "stderr",
+      );
     }
   }
 

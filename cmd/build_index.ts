@@ -225,7 +225,7 @@ export const buildIndexCommand: Command = {
       );
     }
     if (values.json) {
-      console.log(JSON.stringify(
+      report.json(
         {
           image: reference.toString(),
           images: built.map((one, i) => describe(one, indexes[i]!)),
@@ -236,9 +236,7 @@ export const buildIndexCommand: Command = {
             ),
           },
         },
-        null,
-        2,
-      ));
+      );
     }
     if (empty) throw new Error(EMPTY_INDEX);
     return 0;

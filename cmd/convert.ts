@@ -126,15 +126,13 @@ export const convertCommand: Command = {
       })
       : await inContainerd(session, report, flags, { from, to, orders });
     if (values.json) {
-      console.log(JSON.stringify(
+      report.json(
         {
           source: family.descriptor.digest,
           converted: converted.image.digest,
           images: built.map((one) => describe(one, converted)),
         },
-        null,
-        2,
-      ));
+      );
     }
     return 0;
   },

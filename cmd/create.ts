@@ -93,7 +93,7 @@ export const createCommand: Command = {
       });
     }
     if (values.json) {
-      console.log(JSON.stringify({ image: name, images: results }, null, 2));
+      report.json({ image: name, images: results });
     }
     if (results.every(({ index }) => index === null)) {
       throw new Error(EMPTY_INDEX);

@@ -2,6 +2,10 @@
 import { setImmediate } from "node:timers/promises";
 import type { Config } from "../lib/config/mod.ts";
 import type { ImageService } from "../lib/images/lazy/mod.ts";
+import type {
+  ServedImage,
+  Snapshotter,
+} from "../lib/images/snapshotter/mod.ts";
 import type { OrderFigures } from "../lib/images/replay/mod.ts";
 import {
   type LayerStore,
@@ -25,6 +29,8 @@ export interface DaemonStatus extends StoreStatus {
     readonly v1: readonly string[];
     readonly v2: readonly string[];
   };
+  /** The images whose layers are served, by name. An older daemon does not say. */
+  readonly images?: readonly ServedImage[];
   /** State on disk that this process found lost or changed. */
   readonly damages: readonly StateDamage[];
   /** What load orders brought since this process was started, by image. */
@@ -39,6 +45,7 @@ export async function daemonStatus(
   },
   store: LayerStore,
   { replays }: Pick<ImageService, "replays">,
+  snapshotter: Pick<Snapshotter, "servedImages">,
 ): Promise<DaemonStatus> {
   const { rss, heapUsed, heapTotal } = Deno.memoryUsage();
   return {
@@ -52,6 +59,7 @@ export async function daemonStatus(
       v1: pull_modes.soci_v1.enable ? trust.v1 : [],
       v2: pull_modes.soci_v2.enable ? trust.v2 : [],
     },
+    images: snapshotter.servedImages(),
     damages: stateDamages(),
     orders: replays.figures(),
     ...await storeStatus(store, () => setImmediate()),

@@ -99,21 +99,26 @@ function describe(name: string, image: InspectedImage): string {
     `manifest  ${image.manifest}`,
     index === null
       ? "index     none (make one with build-index)"
-      : `index     ${index.digest} v${index.version}, found by ${index.via}, ` +
-        `${formatBytes(index.sizeBytes)}, made by ${index.buildTool ?? "?"}`,
+      : `index     ${index.digest}`,
+    ...(index === null ? [] : [
+      `          v${index.version}, found by ${index.via}, ${
+        formatBytes(index.sizeBytes)
+      }, made by ${index.buildTool ?? "?"}`,
+    ]),
     ...(companion === null ? [] : [
-      `companion ${companion.digest}, ${companion.ztocs} ztocs in ${
+      `companion ${companion.digest}`,
+      `          ${companion.ztocs} ztocs in ${
         formatBytes(companion.sizeBytes)
       }`,
     ]),
-    ...layers.map(describeLayer),
+    ...layers.flatMap(describeLayer),
     `covered   ${covered} of ${layers.length} layers, ${
       formatBytes(coveredBytes)
     } of ${formatBytes(totalBytes)} (${percent(coveredBytes, totalBytes)})`,
     `start     ${
       formatBytes(beforeStartBytes)
-    } before a container starts, and ` +
-    `what it reads; saves up to ${
+    } before a container starts, and what it reads;`,
+    `          saves up to ${
       formatBytes(Math.max(0, totalBytes - beforeStartBytes))
     } (${percent(Math.max(0, totalBytes - beforeStartBytes), totalBytes)})`,
   ];
@@ -122,12 +127,15 @@ function describe(name: string, image: InspectedImage): string {
 
 function describeLayer(
   { digest, sizeBytes, ztoc, uncovered, prefetchSpans }: InspectedLayer,
-): string {
-  const head = `layer     ${digest} ${formatBytes(sizeBytes).padStart(9)}  `;
-  if (ztoc === null) return `${head}no ztoc: ${uncovered}`;
+): string[] {
+  const head = `layer     ${digest} ${formatBytes(sizeBytes).padStart(9)}`;
+  if (ztoc === null) return [head, `          no ztoc: ${uncovered}`];
   const first = prefetchSpans === 0 ? "" : `, ${prefetchSpans} fetched first`;
-  return `${head}ztoc ${formatBytes(ztoc.sizeBytes)}, ${ztoc.files} files, ` +
+  return [
+    head,
+    `          ztoc ${formatBytes(ztoc.sizeBytes)}, ${ztoc.files} files, ` +
     `${ztoc.spans} spans${first}${
       ztoc.xattrsDisabled ? ", without xattrs" : ""
-    }`;
+    }`,
+  ];
 }

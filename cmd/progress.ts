@@ -1,6 +1,6 @@
 /**
  * Progress of long work on a terminal: one line per task with bytes, rate and time left. In a pipe
- * nothing is printed.
+ * no progress is printed.
  * @module
  */
 import { formatBytes } from "./command.ts";
@@ -11,8 +11,8 @@ export interface ProgressTask {
   grow(bytes: number): void;
   /** Adds bytes that are now done. */
   advance(bytes: number): void;
-  /** Ends the line with a closing word, such as `done` or `too small`. */
-  finish(note: string): void;
+  /** Takes the line away: what became of it is printed. */
+  finish(): void;
 }
 
 interface Line {
@@ -20,11 +20,11 @@ interface Line {
   totalBytes: number;
   readonly startedMs: number;
   doneBytes: number;
-  note: string | null;
 }
 
 const REDRAW_EVERY_MS = 100;
 const BAR_WIDTH = 20;
+const ENCODER = new TextEncoder();
 
 function formatSeconds(seconds: number): string {
   if (!Number.isFinite(seconds)) return "--:--";
@@ -33,35 +33,61 @@ function formatSeconds(seconds: number): string {
 }
 
 function draw(line: Line, nowMs: number): string {
-  const share = line.totalBytes === 0
-    ? 1
-    : Math.min(1, line.doneBytes / line.totalBytes);
-  const filled = Math.round(share * BAR_WIDTH);
-  const bar = "█".repeat(filled) + "·".repeat(BAR_WIDTH - filled);
   const seconds = Math.max(0.001, (nowMs - line.startedMs) / 1000);
   const rate = line.doneBytes / seconds;
-  const tail = line.note ??
-    `${formatBytes(rate)}/s  ${
-      formatSeconds((line.totalBytes - line.doneBytes) / rate)
-    } left`;
-  return `${line.label} ${bar} ${formatBytes(line.doneBytes)} of ${
-    formatBytes(line.totalBytes)
-  }  ${tail}`;
+  const done = `${formatBytes(line.doneBytes)}`;
+  if (line.totalBytes === 0) {
+    return `${line.label} ${done}  ${formatBytes(rate)}/s`;
+  }
+  const share = Math.min(1, line.doneBytes / line.totalBytes);
+  const filled = Math.round(share * BAR_WIDTH);
+  const bar = "█".repeat(filled) + "·".repeat(BAR_WIDTH - filled);
+  const left = formatSeconds((line.totalBytes - line.doneBytes) / rate);
+  return `${line.label} ${bar} ${done} of ${formatBytes(line.totalBytes)}  ${
+    formatBytes(rate)
+  }/s  ${left} left`;
 }
 
-/** A block of progress lines on stderr, redrawn in place; silent when stderr is no terminal. */
+/** What the block is drawn with. */
+type Draw = ((text: string) => void) & { clear(): void; done(): void };
+
+/**
+ * A block of progress lines on stderr, of the tasks that are not finished, redrawn in place; silent when stderr is no
+ * terminal. While it is there, other lines are printed by `print` alone: the block gives way to them.
+ */
 export class Progress implements Disposable {
-  readonly #lines: Line[] = [];
-  readonly #encoder = new TextEncoder();
+  readonly #lines = new Set<Line>();
   readonly #timer: ReturnType<typeof setInterval> | null;
-  #drawnLines = 0;
+  #draw: Draw | null = null;
+  #over = false;
 
   /** @param options `enabled` overrides the test for a terminal. */
   constructor(options: { readonly enabled?: boolean } = {}) {
     const enabled = options.enabled ?? Deno.stderr.isTerminal();
+    if (enabled) this.#load();
     this.#timer = enabled
       ? setInterval(() => this.#redraw(), REDRAW_EVERY_MS)
       : null;
+  }
+
+  /** Loaded late: only a terminal needs it. */
+  async #load(): Promise<void> {
+    const { createLogUpdate } = await import("log-update");
+    if (this.#over) return;
+    const stream = {
+      isTTY: true,
+      write: (text: string) => Deno.stderr.writeSync(ENCODER.encode(text)) > 0,
+      get columns() {
+        return Deno.consoleSize().columns;
+      },
+      get rows() {
+        return Deno.consoleSize().rows;
+      },
+    };
+    this.#draw = createLogUpdate(
+      stream as unknown as Parameters<typeof createLogUpdate>[0],
+      { showCursor: true },
+    );
   }
 
   /** Adds a line; `totalBytes` may be 0 when it is not known. */
@@ -71,9 +97,8 @@ export class Progress implements Disposable {
       totalBytes,
       startedMs: performance.now(),
       doneBytes: 0,
-      note: null,
     };
-    this.#lines.push(line);
+    this.#lines.add(line);
     return {
       grow: (bytes) => {
         line.totalBytes += bytes;
@@ -81,26 +106,35 @@ export class Progress implements Disposable {
       advance: (bytes) => {
         line.doneBytes += bytes;
       },
-      finish: (note) => {
-        line.note = note;
+      finish: () => {
+        this.#lines.delete(line);
       },
     };
   }
 
-  #redraw(): void {
-    const now = performance.now();
-    const up = this.#drawnLines === 0 ? "" : `\x1b[${this.#drawnLines}A`;
-    const body = this.#lines.map((line) => `\x1b[2K${draw(line, now)}\n`).join(
-      "",
-    );
-    Deno.stderr.writeSync(this.#encoder.encode(up + body));
-    this.#drawnLines = this.#lines.length;
+  /** Prints lines: of the result, or warnings. The block gives way to them; else it would take them along. */
+  print(text: string, to: "stdout" | "stderr" = "stdout"): void {
+    this.#draw?.clear();
+    if (to === "stdout") console.log(text);
+    else console.error(text);
+    if (!this.#over) this.#redraw();
   }
 
-  /** Draws the last state and stops. */
+  #redraw(): void {
+    if (this.#draw === null) return;
+    const now = performance.now();
+    const { columns, rows } = Deno.consoleSize();
+    const lines = [...this.#lines].slice(0, Math.max(1, rows - 2))
+      .map((line) => draw(line, now).slice(0, columns - 1));
+    this.#draw(lines.join("\n"));
+  }
+
+  /** Takes the block away. */
   [Symbol.dispose](): void {
-    if (this.#timer === null) return;
-    clearInterval(this.#timer);
-    this.#redraw();
+    this.#over = true;
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#draw?.clear();
+    this.#draw?.done();
+    this.#draw = null;
   }
 }

@@ -94,13 +94,14 @@ export const pullCommand: Command = {
       onDownload: (layer, bytes) => progress.came(layer, bytes),
       onLayer: (layer) => {
         progress.done(layer.descriptor.digest);
-        if (report) console.log(describeLayer(layer));
+        if (report) progress.print(describeLayer(layer));
       },
     });
     const ms = Math.round(performance.now() - started);
-    if (values.json) console.log(JSON.stringify({ ...result, ms }, null, 2));
-    else if (values.quiet) console.log(result.manifest.digest);
-    else console.log(`${result.name} is ready after ${ms} ms`);
+    if (values.json) {
+      progress.print(JSON.stringify({ ...result, ms }, null, 2));
+    } else if (values.quiet) progress.print(result.manifest.digest);
+    else progress.print(`${result.name} is ready after ${ms} ms`);
     return 0;
   },
 };

@@ -59,9 +59,9 @@ export class PullProgress implements Disposable {
     if (layer === undefined || layer.done) return;
     this.came({ digest, size: layer.size }, layer.size);
     layer.done = true;
-    layer.task.finish("done");
+    layer.task.finish();
     if ([...this.#layers.values()].every(({ done }) => done)) {
-      this.#all?.finish("done");
+      this.#all?.finish();
     }
   }
 
@@ -89,7 +89,12 @@ export class PullProgress implements Disposable {
     }
   }
 
-  /** Draws the last state and stops. */
+  /** Prints lines of the result. */
+  print(text: string): void {
+    this.#progress.print(text);
+  }
+
+  /** Takes the progress away. */
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#progress[Symbol.dispose]();

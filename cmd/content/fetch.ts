@@ -67,9 +67,11 @@ export const contentFetchCommand: Command = {
       onDownload: (layer, bytes) => progress.came(layer, bytes),
     });
     const { manifest, layers } = result;
-    if (values.json) console.log(JSON.stringify(result, null, 2));
-    else if (values.quiet) console.log(manifest.digest);
-    else console.log(`${reference}: ${layers.length} layers are in containerd`);
+    if (values.json) progress.print(JSON.stringify(result, null, 2));
+    else if (values.quiet) progress.print(manifest.digest);
+    else {progress.print(
+        `${reference}: ${layers.length} layers are in containerd`,
+      );}
     return 0;
   },
 };

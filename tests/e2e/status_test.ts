@@ -69,7 +69,7 @@ Deno.test("status and metrics tell what is served, and how much of it is here, b
   assert.match(await get("/elsewhere"), /^404/);
   const { stdout } = await sociDeno("status", ...root);
   assert.match(stdout, /^process: +\d+, up \d+ s$/m);
-  assert.match(stdout, /^ +\d+ +sha256:[0-9a-f]{12} .* \d+ % +lazily$/m);
+  assert.match(stdout, /^ {2}sha256:[0-9a-f]{12} +\d+ .* \d+ % .* lazily/m);
 });
 
 Deno.test("status says that no daemon runs", async () => {

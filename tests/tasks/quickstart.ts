@@ -50,6 +50,9 @@ const FOR_CONTAINERS = [["containerd", "containerd"], [
   "runc",
 ]] as const;
 
+/** Deno says so of each package that it has not got yet; it is no part of the story. */
+// deno-lint-ignore no-control-regex -- colours are what it looks past
+const DOWNLOAD = /^(\x1b\[[0-9;]*m)*(Download|Initialize) /;
 const decoder = new TextDecoder();
 
 function say(text: string): void {
@@ -64,7 +67,9 @@ async function sociDeno(...args: string[]): Promise<void> {
     args: command.args,
   }).output();
   const text = decoder.decode(stdout) + decoder.decode(stderr);
-  for (const line of text.trimEnd().split("\n")) say(`  ${line}`);
+  for (const line of text.trimEnd().split("\n")) {
+    if (!DOWNLOAD.test(line)) say(`  ${line}`);
+  }
   if (!success) throw new Error(`soci-deno ${args[0]} failed`);
 }
 

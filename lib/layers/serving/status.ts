@@ -25,6 +25,12 @@ export interface LayerStatus {
   readonly inodes: number;
   /** Whether it was taken whole: the kernel reads it without the daemon. */
   readonly whole: boolean;
+  /** Bytes of the tar that were read since their spans were last asked for, about. */
+  readonly readBytes: number;
+  /** Reads that wait for bytes at this moment. */
+  readonly readers: number;
+  /** Compressed bytes that are asked for and not here yet. */
+  readonly fetchingBytes: number;
 }
 
 /** What start packs brought for the layers that are served, bytes of their tars. */
@@ -121,5 +127,6 @@ function layerStatus(layer: OpenLayer): LayerStatus {
     cachedSpans,
     inodes: layer.inodes,
     whole: layer.isWhole,
+    ...layer.reader.activity,
   };
 }

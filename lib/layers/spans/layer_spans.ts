@@ -7,6 +7,16 @@ import { LayerRanges } from "./ranges.ts";
 import { SpanState, SpanStates } from "./span_states.ts";
 import type { UncachedLayer } from "./uncached.ts";
 
+/** What readers of a layer want and have read. */
+export interface LayerActivity {
+  /** Reads that wait for bytes. */
+  readonly readers: number;
+  /** Compressed bytes that were asked for and are not here yet. */
+  readonly fetchingBytes: number;
+  /** Bytes of the tar that were read since their spans were last asked for, about. */
+  readonly readBytes: number;
+}
+
 /**
  * The spans of one layer: their states and what belongs to each state. A pending span has waiters, a
  * failed one a reason. A span that is only in memory has its bytes, and one in the data file a presence
@@ -106,6 +116,23 @@ export class LayerSpans implements UncachedLayer {
       else bytes += spans.compressedEnd(span) - spans.compressedStart(span);
     }
     return bytes;
+  }
+
+  /** What is going on at this moment, and how much of what is here was read. */
+  get activity(): LayerActivity {
+    const { spans } = this.#options;
+    const now = { readers: 0, fetchingBytes: 0, readBytes: 0 };
+    for (const pending of this.#pending.values()) {
+      if (pending.cls === "demand") now.readers += pending.waiters;
+      if (pending.request !== null) now.fetchingBytes += pending.sizeBytes;
+    }
+    for (let span = 0; span < this.reads.length; span++) {
+      const bytes = this.reads[span]!;
+      if (bytes > 0) {
+        now.readBytes += Math.min(bytes, spans.end(span) - spans.start(span));
+      }
+    }
+    return now;
   }
 
   /** Begins to compare a span that an earlier process left. */

@@ -49,6 +49,7 @@
  * @module
  */
 export type { BackgroundLimits } from "./background_rate.ts";
+export type { LayerActivity } from "./layer_spans.ts";
 export { LayerReader } from "./reader.ts";
 export type {
   LayerRanges,

@@ -8,7 +8,7 @@ import type { SpanError } from "./errors.ts";
 import { SpanEvictions } from "./evictions.ts";
 import { LayerFetcher } from "./fetcher.ts";
 import { fillLayer } from "./fill.ts";
-import { LayerSpans } from "./layer_spans.ts";
+import { type LayerActivity, LayerSpans } from "./layer_spans.ts";
 import type { LayerReaderOptions } from "./options.ts";
 import { PackedReads } from "./packed_reads.ts";
 import type { LayerRanges } from "./ranges.ts";
@@ -82,6 +82,11 @@ export class LayerReader {
   /** Compressed bytes of spans that came ahead of readers and were not read yet, evicted ones included. */
   get unreadAheadBytes(): number {
     return this.#spans.unreadAheadBytes;
+  }
+
+  /** What is going on at this moment. Looks at each span. */
+  get activity(): LayerActivity {
+    return this.#spans.activity;
   }
 
   /** The layer blob's digest. */

@@ -15,7 +15,10 @@ function layerOf(slot: number, count: number) {
       end: (span: number) => span * 10 + 10,
     },
     map: { has: (span: number) => span % 3 === 0 },
-    reader: { unreadAheadBytes: 5 },
+    reader: {
+      unreadAheadBytes: 5,
+      activity: { readers: 1, fetchingBytes: 2, readBytes: 3 },
+    },
     pack: {
       use: { arrivedBytes: 7, readBytes: 9, lateReads: 1 },
       lied: AbortSignal.abort(),
@@ -51,6 +54,8 @@ Deno.test("the status of layers of a million spans is taken in steps, between wh
   );
   assert.equal(status.layers[0]!.cachedSpans, 33_334);
   assert.equal(status.layers[0]!.cachedBytes, 333_340);
+  const { readers, fetchingBytes, readBytes } = status.layers[0]!;
+  assert.deepEqual([readers, fetchingBytes, readBytes], [1, 2, 3]);
   assert.equal(status.fetched.unreadAheadBytes, 50);
   assert.deepEqual(status.packs, {
     ...{ arrivedBytes: 70, readBytes: 70, lateReads: 10, lied: 10 },
