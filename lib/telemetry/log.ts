@@ -94,13 +94,35 @@ function textLine(record: LogRecord): string {
   }`;
 }
 
+/** So many lines are kept for `recentLines`, each cut at so many characters. */
+const KEPT_LINES = 1_000;
+const KEPT_CHARACTERS = 2_000;
+const kept: string[] = [];
+let nextKept = 0;
+
+function keep(line: string): void {
+  kept[nextKept] = line.slice(0, KEPT_CHARACTERS);
+  nextKept = (nextKept + 1) % KEPT_LINES;
+}
+
+/** The last lines that were written, oldest first. */
+export function recentLines(): string[] {
+  return [...kept.slice(nextKept), ...kept.slice(0, nextKept)];
+}
+
 /** Sets up logging for the process; a second call replaces the first. */
 export async function configureLogs(options: LogOptions): Promise<void> {
   const write = options.write ?? writeToStderr;
   const toLine = options.format === "json" ? jsonLine : textLine;
   await configure({
     reset: true,
-    sinks: { lines: (record) => write(toLine(record)) },
+    sinks: {
+      lines: (record) => {
+        const line = toLine(record);
+        keep(line);
+        write(line);
+      },
+    },
     loggers: [
       {
         category: "soci-deno",

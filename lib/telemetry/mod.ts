@@ -14,7 +14,9 @@ export {
   logger,
   type LogLevel,
   type LogOptions,
+  recentLines,
 } from "./log.ts";
+export { scrub, scrubText } from "./scrub.ts";
 export { type CountedEvent, countEvent, eventCounts } from "./counters.ts";
 export { redactUrl } from "./redact.ts";
 export {

@@ -9,6 +9,7 @@
 export { type ExpectedImage, tellExpected } from "./expect.ts";
 export { connect, elsewhere } from "./socket.ts";
 export {
+  askLog,
   askProgress,
   askStatus,
   type LayerOnItsWay,

@@ -42,6 +42,16 @@ export async function askProgress(
   }
 }
 
+/**
+ * Asks the daemon that listens at `path` for the last lines of its log.
+ * @returns them, oldest first; null when none runs.
+ * @throws StatusError when it does not answer; one of an older release knows no such question.
+ */
+export async function askLog(path: string): Promise<string[] | null> {
+  const answer = await ask(path, "log");
+  return Array.isArray(answer) ? answer.map(String) : null;
+}
+
 function isLayer(value: unknown): value is LayerOnItsWay {
   return typeof value === "object" && value !== null &&
     "digest" in value && typeof value.digest === "string" &&
