@@ -34,6 +34,12 @@ export {
   type ZtocLedger,
 } from "./ledger.ts";
 export { keepConversion, keepIndexV1 } from "./local.ts";
+export {
+  type CopiedBeside,
+  type CopiedImage,
+  copyImage,
+  type CopyOptions,
+} from "./copy.ts";
 export { type PushOptions, pushTree } from "./push.ts";
 export {
   type ExistingIndex,
