@@ -44,7 +44,7 @@ import {
   serveSnapshots,
   Snapshotter,
 } from "../lib/images/snapshotter/mod.ts";
-import { logger } from "../lib/telemetry/mod.ts";
+import { logger, recentLines } from "../lib/telemetry/mod.ts";
 import {
   RecordingsFolder,
   recordReads,
@@ -69,7 +69,7 @@ const GONE_POLL_MS = 100;
 /** Files that mark a folder as a root of ours, or of the existing daemon. */
 const ROOT_MARKS = [
   ...["slots.db", "snapshotter", "handover.json"],
-  ...["artifacts.sqlite", "artifacts.db"],
+  ...["artifacts.sqlite", "artifacts.db", "put-aside"],
 ];
 
 /** Files of ours in the root and in the snapshotter's folder. */
@@ -268,12 +268,14 @@ async function run(
         { address: options.address, config: options.live.current },
         store,
         images,
+        snapshotter,
       );
     control = stack.use(ControlServer.listen(`${root}/control.sock`, {
       status,
       progress: () => [...images.progress.all()],
       expect: ({ image, manifest }) => provider.images.expect(image, manifest),
       record: (layers) => recordReads(store, layers),
+      log: recentLines,
     }));
   } catch (error) {
     ready.reject(error);
@@ -283,6 +285,7 @@ async function run(
   }
   ready.resolve(snapshotter);
   manager.notify(`READY=1\nMAINPID=${Deno.pid}`);
+  stack.use(manager.watch());
   log.info("serving", {
     address: service.address,
     root,
@@ -290,10 +293,11 @@ async function run(
     layers: store.all().length,
   });
 
-  warmUpAll({
+  let isOver = false;
+  const warming = warmUpAll({
     address: service.address,
     scratch: `${root}/warm-up`,
-    wanted: () => store.all().length === 0,
+    wanted: () => !isOver && store.all().length === 0,
   });
   stack.use(
     giveBackWhenIdle(
@@ -303,6 +307,9 @@ async function run(
   );
 
   const end = await Promise.race([signal, control.asked]);
+  // A client of our own socket that is there while that closes has this thread spin for ever, one time in twenty.
+  isOver = true;
+  await warming;
   if (typeof end !== "string") {
     log.info("a successor takes over", { ...store.fetched });
     await service.close({ graceMs: TAKEOVER_GRACE_MS });

@@ -15,7 +15,15 @@ export const SHORT_VALUE_FLAGS: Readonly<Record<string, string>> = {
 
 /** All other flags that take a value. */
 export const VALUE_FLAGS: readonly string[] = [
-  ...["config", "containerd", "content-store", "existing-index", "face", "for"],
+  ...[
+    "config",
+    "containerd",
+    "containerd-config",
+    "content-store",
+    "existing-index",
+    "face",
+    "for",
+  ],
   ...[
     "format",
     "from",
@@ -35,6 +43,8 @@ export const VALUE_FLAGS: readonly string[] = [
     "share",
     "snapshotter",
     "soci-index-digest",
+    "dst-user",
+    "src-user",
   ],
   ...["span-size", "support", "svg", "timeout", "tlscacert", "tlscert"],
   ...["tlskey", "to", "until-http", "until-idle", "until-log", "until-port"],

@@ -50,6 +50,34 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./stop.ts")).stopCommand,
   },
   {
+    name: "debug",
+    summary: "collect what a bug report needs, trace reads",
+    commands: [
+      {
+        name: "snapshot",
+        summary: "write one file to attach to a bug report",
+        load: async () =>
+          (await import("./debug/snapshot.ts")).debugSnapshotCommand,
+      },
+      {
+        name: "trace",
+        summary: "print the reads of lazy layers for a while",
+        load: async () => (await import("./debug/trace.ts")).debugTraceCommand,
+      },
+    ],
+  },
+  {
+    name: "doctor",
+    summary: "tell what keeps this host from lazy starts, and what to do",
+    load: async () => (await import("./doctor.ts")).doctorCommand,
+  },
+  {
+    name: "adopt",
+    summary:
+      "take the place of the existing daemon on its root, or give it back",
+    load: async () => (await import("./adopt.ts")).adoptCommand,
+  },
+  {
     name: "gc",
     summary: "remove the caches of layers nobody uses",
     load: async () => (await import("./gc.ts")).gcCommand,
@@ -69,6 +97,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "push",
     summary: "push indexes that were made here",
     load: async () => (await import("./push.ts")).pushCommand,
+  },
+  {
+    name: "copy",
+    summary: "copy an image with its indexes to another registry",
+    load: async () => (await import("./copy.ts")).copyCommand,
   },
   {
     name: "inspect",

@@ -65,6 +65,8 @@ const file = (...flags: string[]) =>
 
 const DEBUG: Part = { env: ["SOCI_DENO_DEBUG"] };
 const FFI: Part = { ffi: LIBC };
+/** What the library that draws progress reads. */
+const TERMINAL: Part = { env: ["TERM", "TERM_PROGRAM", "TMUX"] };
 
 const ROOT = computed("the root", (line) => [line.root()]);
 const root: Part = {
@@ -202,6 +204,13 @@ const purged: Part = { read: PURGED, write: PURGED };
 const list = worker(store);
 const standalone = (line: Line) => line.has("standalone");
 
+/** What `debug snapshot` writes where nothing else is said. */
+export const DEBUG_FILE = "soci-deno-debug.json";
+
+const daemonConfig = (line: Line) =>
+  line.value("config") ?? line.env("SOCI_SNAPSHOTTER_CONFIG") ??
+    "/etc/soci-snapshotter-grpc/config.toml";
+
 /** Every command by its words, as `mod.ts` names it. */
 export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   serve: {
@@ -213,7 +222,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
       env: [
         ...["SOCI_SNAPSHOTTER_*", "DOCKER_CONFIG", "HOME", "KUBECONFIG"],
         ...["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"],
-        ...["FDSTORE", "LISTEN_*", "NOTIFY_SOCKET"],
+        ...["FDSTORE", "LISTEN_*", "NOTIFY_SOCKET", "WATCHDOG_*"],
       ],
       run: {
         all: "itself as the mount helper; credential helpers and plugins",
@@ -222,10 +231,32 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   },
   status: worker(control),
   stop: worker(control, root, FFI, session),
+  "debug snapshot": worker(session, containerd, control, root, FFI, {
+    read: computed("the daemon's and containerd's configuration", (line) => [
+      daemonConfig(line),
+      ...["/etc/containerd", line.value("containerd-config")],
+    ]),
+    env: ["SOCI_SNAPSHOTTER_ADDRESS", "SOCI_SNAPSHOTTER_CONFIG"],
+  }, output("--output", (line) => line.value("output") ?? DEBUG_FILE)),
+  "debug trace": worker(control, FFI),
+  doctor: asking(
+    IMAGES,
+    worker(registry, session, containerd, control, FFI, {
+      read: computed(
+        "containerd's configuration, the daemon's table",
+        (line) => [
+          ...["/etc/containerd", line.value("containerd-config")],
+          `${line.root()}/snapshotter/metadata.db`,
+        ],
+      ),
+      env: ["SOCI_SNAPSHOTTER_ADDRESS"],
+    }),
+  ),
+  adopt: worker(root, FFI, session, containerd),
   gc: worker(root, FFI, session),
   "build-index": building(asking(
     IMAGES,
-    worker(registry, store, {
+    worker(registry, store, TERMINAL, {
       read: file("prefetch-files-json", "load-order"),
     }, {
       read: computed(
@@ -237,8 +268,11 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
       ),
     }, { read: NOTES, write: NOTES }),
   )),
-  create: building(worker(store, { read: file("prefetch-files-json") })),
+  create: building(
+    worker(store, TERMINAL, { read: file("prefetch-files-json") }),
+  ),
   convert: building(worker(
+    TERMINAL,
     {
       ...session,
       read: file("prefetch-files-json", "load-order"),
@@ -256,6 +290,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
     ...store.map(unless(standalone, "without --standalone")),
   )),
   push: asking(IMAGES, worker(registry, store)),
+  copy: asking(IMAGES, worker(registry, names, TERMINAL)),
   inspect: asking(IMAGES, worker(registry, names)),
   "index list": list,
   "index info": list,
@@ -269,8 +304,14 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   "prefetch list": list,
   "prefetch info": list,
   "rebuild-db": list,
-  pull: asking(IMAGES, worker(registry, session, containerd, control)),
-  "content fetch": asking(IMAGES, worker(registry, session, containerd)),
+  pull: asking(
+    IMAGES,
+    worker(registry, session, containerd, control, TERMINAL),
+  ),
+  "content fetch": asking(
+    IMAGES,
+    worker(registry, session, containerd, TERMINAL),
+  ),
   record: {
     runs: "process",
     parts: [DEBUG, PROXY, FFI, session, containerd, {
@@ -320,10 +361,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
     read: computed("DIR", (line) => line.positionals),
   }, FFI),
   config: worker({
-    read: computed("the configuration", (line) => [
-      line.value("config") ?? line.env("SOCI_SNAPSHOTTER_CONFIG") ??
-        "/etc/soci-snapshotter-grpc/config.toml",
-    ]),
+    read: computed("the configuration", (line) => [daemonConfig(line)]),
     env: ["SOCI_SNAPSHOTTER_CONFIG"],
   }),
   install: worker(installed, {

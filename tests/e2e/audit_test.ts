@@ -47,6 +47,9 @@ function isFetch(kind: Kind, value: string, host: string): boolean {
   return kind === "net" && value.startsWith(`http://${host}/`);
 }
 
+/** What draws progress reads, where there is a terminal. */
+const ON_TERMINALS = ["TERM", "TERM_PROGRAM", "TMUX"];
+
 const isLibc = (value: string) => value.endsWith("/libc.so.6");
 
 Deno.test("what commands ask of the runtime is what the table gives them, and the table gives no variable and no libc for nothing", async (t) => {
@@ -66,11 +69,20 @@ Deno.test("what commands ask of the runtime is what the table gives them, and th
   const lines: readonly [string, readonly string[], readonly string[]][] = [
     ["build-index", [...to, "--min-layer-size", "0", image], [
       ...["CONTAINERD_SNAPSHOTTER", "GRPC_*", "SOURCE_DATE_EPOCH"],
+      ...ON_TERMINALS,
     ]],
     ["inspect", [...to, image], []],
     ["order list", [...to, image], []],
     ["order merge", ["--output", `${folder}/merged`, missing], []],
-    ["pull", [...to, image], []],
+    ["pull", [...to, image], ON_TERMINALS],
+    ["copy", [...to, image, `${registry.host}/copied`], [
+      ...["CONTAINERD_SNAPSHOTTER", "GRPC_*"],
+      ...ON_TERMINALS,
+    ]],
+    ["debug trace", [], []],
+    ["adopt", [], [
+      ...["CONTAINERD_NAMESPACE", "CONTAINERD_SNAPSHOTTER", "GRPC_*"],
+    ]],
     ["index list", [], ["CONTAINERD_SNAPSHOTTER", "SOURCE_DATE_EPOCH"]],
     ["status", [], []],
     ["umount", [missing], []],

@@ -37,6 +37,8 @@ export interface ControlQuestions {
   readonly status: () => unknown | Promise<unknown>;
   /** What a `progress` question is answered with, as JSON: layers that are on their way. */
   readonly progress?: () => unknown;
+  /** What a `log` question is answered with: the last lines of the log. */
+  readonly log?: () => readonly string[];
   /** Told of an image that is about to be pulled; not checked. */
   readonly expect?: (image: ExpectedImage) => void;
   /** Begins to record the reads of layers. */
@@ -102,6 +104,10 @@ export class ControlServer implements Disposable {
     if (ask?.say === "progress") {
       using _line = line;
       return await line.say(this.#questions.progress?.() ?? []);
+    }
+    if (ask?.say === "log") {
+      using _line = line;
+      return await line.say(this.#questions.log?.() ?? []);
     }
     if (ask?.say === "record") {
       using _line = line;

@@ -23,6 +23,7 @@ export interface Message {
     | "progress"
     | "expect"
     | "record"
+    | "log"
     | "touched"
     | "end";
   readonly protocol?: number;

@@ -29,6 +29,10 @@ export interface ServiceEnvironment {
   readonly listenNames?: string | undefined;
   /** `FDSTORE`: how many descriptors it keeps for the next run. */
   readonly fdStore?: string | undefined;
+  /** `WATCHDOG_USEC`: it ends a process that is silent for so long, µs. */
+  readonly watchdogUs?: string | undefined;
+  /** `WATCHDOG_PID`: the process that is meant; any where it is missing. */
+  readonly watchdogPid?: string | undefined;
 }
 
 /**
@@ -38,6 +42,8 @@ export interface ServiceEnvironment {
  */
 export class ServiceManager {
   readonly #socket: string | null;
+  /** How long this process may be silent; null: as long as it likes. */
+  readonly #watchdogMs: number | null;
   /** Descriptors given at start, close-on-exec from now on. Its user owns it. */
   readonly given: readonly GivenDescriptor[];
   /** Whether it said that it keeps descriptors (systemd 254 and later do). */
@@ -49,6 +55,7 @@ export class ServiceManager {
     this.storesDescriptors = this.#socket !== null &&
       Number(environment.fdStore) >= 2;
     this.given = givenDescriptors(environment);
+    this.#watchdogMs = this.#socket === null ? null : watchdogMs(environment);
   }
 
   /**
@@ -66,6 +73,8 @@ export class ServiceManager {
       listenFds: take("LISTEN_FDS"),
       listenNames: take("LISTEN_FDNAMES"),
       fdStore: take("FDSTORE"),
+      watchdogUs: take("WATCHDOG_USEC"),
+      watchdogPid: take("WATCHDOG_PID"),
     });
   }
 
@@ -96,6 +105,17 @@ export class ServiceManager {
     }
   }
 
+  /**
+   * Says that this process is alive, twice as often as it must (sd_watchdog_enabled(3)), until it is disposed: from
+   * this thread, so that one which hangs falls silent. Nothing where nobody wants to hear it.
+   */
+  watch(): Disposable {
+    const timer = this.#watchdogMs === null
+      ? undefined
+      : setInterval(() => this.notify("WATCHDOG=1"), this.#watchdogMs / 2);
+    return { [Symbol.dispose]: () => clearInterval(timer) };
+  }
+
   /** Makes it keep a copy of a descriptor until `forget` is called or the descriptor hangs up. */
   store(name: string, fd: number): void {
     this.notify(`FDSTORE=1\nFDNAME=${name}`, [fd]);
@@ -105,6 +125,14 @@ export class ServiceManager {
   forget(name: string): void {
     this.notify(`FDSTOREREMOVE=1\nFDNAME=${name}`);
   }
+}
+
+function watchdogMs(
+  { watchdogUs, watchdogPid }: ServiceEnvironment,
+): number | null {
+  if (watchdogPid && Number(watchdogPid) !== Deno.pid) return null;
+  const ms = Number(watchdogUs) / 1000;
+  return Number.isFinite(ms) && ms > 0 ? ms : null;
 }
 
 function givenDescriptors(

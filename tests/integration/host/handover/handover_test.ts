@@ -350,3 +350,42 @@ Deno.test("descriptors of a service manager that are meant for another process a
   assert.deepEqual(manager.given, []);
   assert.equal(manager.storesDescriptors, false);
 });
+
+/** A service manager that hears so many messages and prints them, a line each. */
+const LISTENER = `
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+print("ready", flush=True)
+s.settimeout(30)
+for _ in range(int(sys.argv[2])):
+    print(s.recv(4096).decode(), flush=True)
+`;
+
+Deno.test("the watchdog of the service manager hears this process while it is watched, and only where it asks this one", async () => {
+  await inFolder(async (folder) => {
+    const notifySocket = `${folder}/notify.sock`;
+    const child = new Deno.Command("python3", {
+      args: ["-c", LISTENER, notifySocket, "3"],
+      stdout: "piped",
+    }).spawn();
+    const lines = child.stdout.pipeThrough(new TextDecoderStream());
+    const reader = lines.getReader();
+    let heard = (await reader.read()).value ?? "";
+    const other = new ServiceManager({
+      ...{ notifySocket, watchdogUs: "1000" },
+      watchdogPid: String(Deno.pid + 1),
+    });
+    using _other = other.watch();
+    const manager = new ServiceManager({ notifySocket, watchdogUs: "20000" });
+    using watching = manager.watch();
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      heard += value;
+    }
+    watching[Symbol.dispose]();
+    assert.equal(heard, `ready\n${"WATCHDOG=1\n".repeat(3)}`);
+    assert.equal((await child.status).code, 0);
+  });
+});
