@@ -113,11 +113,8 @@ export async function eagerKills(
     }`;
     histogram[key] = (histogram[key] ?? 0) + 1;
     await child.status;
-
     await host.startDaemon();
-
     await host.reconnected();
-
     if (namesIn(`${host.root}/ingest`).length > 0) {
       violations.push(`round ${round}: half a layer stays`);
     }

@@ -50,6 +50,7 @@ const SIDE_BY_SIDE = [
   "tests/e2e/switch_test.ts",
   "tests/e2e/ops_test.ts",
   "tests/e2e/copy_test.ts",
+  "tests/e2e/eager_kill_test.ts",
   "tests/e2e/offline_test.ts",
   "tests/e2e/mount_test.ts",
   "tests/e2e/root_test.ts",

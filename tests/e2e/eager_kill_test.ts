@@ -1,0 +1,16 @@
+import assert from "node:assert/strict";
+import { erofsRefusal } from "../support/erofs/mod.ts";
+import { testUnless } from "../support/test_unless.ts";
+import { eagerKills } from "./eager_kills.ts";
+
+testUnless(await erofsRefusal(), {
+  name:
+    "killed at random moments of a pull that takes an image whole, the daemon shows nothing wrong and leaves nothing",
+  async fn() {
+    const { violations, reader, histogram } = await eagerKills(3);
+    console.log(`    ${JSON.stringify(histogram)}`);
+    assert.deepEqual(violations, []);
+    assert.deepEqual([...reader.wrong, ...reader.errors], []);
+    assert.ok(reader.operations > 100, `${reader.operations} operations`);
+  },
+});
