@@ -17,7 +17,8 @@ $ soci-deno config default    # what an empty file means
 $ soci-deno config reference  # this page
 \`\`\`
 
-The file is read at the start.
+The file is read at the start. SIGHUP has it read again: the log says which keys
+were reloaded, and which need a restart.
 `;
 
 /** The default of a key, as TOML; null where a user's names come before it. */
