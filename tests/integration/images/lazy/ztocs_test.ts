@@ -73,6 +73,7 @@ async function openScene() {
       ledgers: ledger === null ? [] : [ledger],
       force: false,
       withCompanion: true,
+      windows: "used",
       optimizeXattrs: false,
       prefetchFiles: [],
       concurrency: 1,
