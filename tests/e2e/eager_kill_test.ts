@@ -7,7 +7,7 @@ testUnless(await erofsRefusal(), {
   name:
     "killed at random moments of a pull that takes an image whole, the daemon shows nothing wrong and leaves nothing",
   async fn() {
-    const { violations, reader, histogram } = await eagerKills(3);
+    const { violations, reader, histogram } = await eagerKills(2);
     console.log(`    ${JSON.stringify(histogram)}`);
     assert.deepEqual(violations, []);
     assert.deepEqual([...reader.wrong, ...reader.errors], []);

@@ -98,7 +98,7 @@ function pathsOf(host: LazyHost, pattern: string): string[] {
 
 const FULL_ROUND = Deno.env.get("SOCI_DENO_STATE_CELLS") === "all";
 /** How long containers read while the state is damaged and the daemon starts again. */
-const READ_SECONDS = FULL_ROUND ? 5 : 3;
+const READ_SECONDS = FULL_ROUND ? 5 : 2;
 
 /** Cells of one file: one, another for each file that follows; all in a full round, `deno task state`. */
 function cells(

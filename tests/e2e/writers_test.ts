@@ -29,6 +29,10 @@ const busybox = () => layerBlob(addBusybox(new TarBuilder()));
 
 const FACES = erofs === null ? ["fuse", "erofs"] as const : ["fuse"] as const;
 
+/** Beside a full round, each image is compared on one face, in turns. */
+const ARE_ALL = Deno.env.get("SOCI_DENO_ALL_FACES") === "1";
+let turn = 0;
+
 /** Compares one image on these faces. */
 async function assertSame(
   name: string,
@@ -38,7 +42,8 @@ async function assertSame(
 ): Promise<void> {
   const image = makeImage({ layers: [busybox(), ...layers] });
   await using registry = startRegistry();
-  for (const face of faces) {
+  const chosen = ARE_ALL ? faces : [faces[turn++ % faces.length]!];
+  for (const face of chosen) {
     await using host = await LazyHost.start({ face });
     const { chainId, outcomes } = await bothWays(
       host,

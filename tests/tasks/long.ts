@@ -18,6 +18,7 @@ const CAMPAIGNS: readonly Campaign[] = [
   { task: "faults", args: ["3"] }, // times each fault
   { task: "neighbours", args: ["1000"] }, // misses beside each
   { task: "state", args: [] }, // every file of the state, lost, truncated, flipped
+  { task: "writers", args: [] }, // every writer on both faces
   { task: "upstream", args: [] }, // a recent release of the existing tools
   { task: "fuzz", args: ["900"] }, // seconds
   { task: "soak", args: ["30"] }, // minutes

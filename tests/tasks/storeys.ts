@@ -101,7 +101,7 @@ export const STOREYS: readonly Storey[] = [
     folders: SIDE_BY_SIDE,
     flags: [],
     parallel: true,
-    atOnce: 3,
+    atOnce: 4,
     limitMs: 12 * MINUTE_MS,
   },
   {
