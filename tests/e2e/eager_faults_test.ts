@@ -159,7 +159,8 @@ testUnless(refusal, {
     await pushImage(
       registry.host,
       "slow:1",
-      makeImage({ layers: [BUSYBOX, slow] }),
+      // The lowest one is asked for first, so that a request waits for it.
+      makeImage({ layers: [slow, BUSYBOX] }),
     );
     const image = `${registry.host}/slow:1`;
     let ended = 0;
