@@ -2,8 +2,13 @@
 const MAX_BYTES = 16 * 2 ** 20;
 /** Read-ahead is also bounded by what the host delivers in this time, ms. */
 const MAX_MS = 1000;
-/** So many spans before the one that is asked for must have been read. */
+/**
+ * So many spans before the one that is asked for must have been read: as many as hold so many bytes, within these
+ * bounds. Page faults in one large file often read two small spans whole.
+ */
 const LEAST_READ = 2;
+const LEAST_READ_BYTES = 4 * 2 ** 20;
+const MOST_LEAST_READ = 4;
 /** A longer run of read spans tells nothing more. */
 const MOST_READ = 32;
 /**
@@ -39,11 +44,11 @@ export interface ReadLayer {
 
 /**
  * Which spans a reader wants next, if it reads in order. That it does so is seen from what was read of the
- * spans before: nearly all of at least two of them, and now the beginning of the next. Programs that start
+ * spans before: nearly all of at least two of them, or four small ones, and now the beginning of the next. Programs that start
  * ask for neighbouring spans in order, too, but read a small part of each: page faults in a library say
  * nothing about the next span.
  *
- * Nothing is remembered. After two spans one is read ahead, after three two, after four four, then as many
+ * Nothing is remembered. After these one is read ahead, after one more two, after another four, then as many
  * as were read, up to a second's worth of bandwidth. Reads of present spans are not
  * reported. So one span inside each window is *watched*: its next reader asks although the span is present,
  * and the next window is fetched while this one is still being read.
@@ -60,7 +65,8 @@ export function readAhead(
   const size = layer.end(last) - layer.start(last);
   if (offset - layer.start(last) > size * BEGINNING_SHARE) return null;
   const run = spansRead(layer, last);
-  if (run < LEAST_READ) return null;
+  const least = leastRead(layer, last);
+  if (run < least) return null;
   const rate = layer.bytesPerMs();
   const limit = Math.min(
     MAX_BYTES,
@@ -70,7 +76,7 @@ export function readAhead(
   const next = last + 1;
   let end = Math.min(
     layer.count - 1,
-    last + Math.min(run, 2 ** (run - LEAST_READ)),
+    last + Math.min(run, 2 ** (run - least)),
   );
   while (
     end > next &&
@@ -84,6 +90,16 @@ function spansRead(layer: ReadLayer, before: number): number {
   let span = before - 1;
   while (span >= 0 && before - span <= MOST_READ && isRead(layer, span)) span--;
   return before - 1 - span;
+}
+
+/** How many spans before that one must have been read. */
+function leastRead(layer: ReadLayer, before: number): number {
+  let count = LEAST_READ;
+  while (
+    count < MOST_LEAST_READ && count < before &&
+    layer.end(before - 1) - layer.start(before - count) < LEAST_READ_BYTES
+  ) count++;
+  return count;
 }
 
 function isRead(layer: ReadLayer, span: number): boolean {

@@ -88,6 +88,20 @@ class ReadableLayer implements ReadLayer {
   }
 }
 
+/** As a layer with smaller spans has it: so many bytes of each were read. */
+function smallSpans(spanBytes: number, read: readonly number[]): ReadLayer {
+  return {
+    count: 100,
+    start: (span) => span * spanBytes,
+    end: (span) => (span + 1) * spanBytes,
+    compressedStart: (span) => span * 1000,
+    compressedEnd: (span) => (span + 1) * 1000,
+    readBytes: (span) => read[span] ?? 0,
+    bytesPerMs: () => 0,
+    maxBytes: Infinity,
+  };
+}
+
 const range = (ahead: Ahead | null) => ahead && [ahead.first, ahead.last];
 
 Deno.test("behind a reader of whole spans one is read ahead after two, then twice as many each time", () => {
@@ -96,6 +110,25 @@ Deno.test("behind a reader of whole spans one is read ahead after two, then twic
     [10, 11, 12, 13, 14].map((span) => range(layer.readSpan(span))),
     [null, null, [13, 13], [14, 15], [15, 18]],
   );
+});
+
+Deno.test("of small spans four must have been read, of 2 MiB two", () => {
+  for (const [mib, least] of [[2, 2], [1, 4], [0.25, 4]] as const) {
+    const bytes = mib * 2 ** 20;
+    const asked = 10;
+    for (let run = 0; run <= 6; run++) {
+      const read = Array.from(
+        { length: asked },
+        (_, span) => span >= asked - run ? bytes : bytes / 2,
+      );
+      const layer = smallSpans(bytes, read);
+      const ahead = readAhead(layer, layer.start(asked), asked);
+      assert.equal(ahead !== null, run >= least, `${run} of ${mib} MiB`);
+    }
+    // At the beginning of a layer there are no more.
+    const all = smallSpans(bytes, [bytes, bytes]);
+    assert.ok(readAhead(all, all.start(2), 2) !== null);
+  }
 });
 
 Deno.test("page faults that touch less than half of each span in order read nothing ahead", () => {
