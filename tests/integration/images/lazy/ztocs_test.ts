@@ -73,7 +73,7 @@ async function openScene() {
       ledgers: ledger === null ? [] : [ledger],
       force: false,
       withCompanion: true,
-      windows: "used",
+      windows: known ? "used" : "all", // either will do where one is known
       optimizeXattrs: false,
       prefetchFiles: [],
       concurrency: 1,
