@@ -109,6 +109,13 @@ function cells(
   return FULL_ROUND ? all : all.filter(([at]) => at === file % all.length);
 }
 
+/** Of the root's files, which take the same ways, every second one in a short round. */
+function filesNow(files: readonly File[]): readonly File[] {
+  return FULL_ROUND || files !== FILES_OF_ROOT
+    ? files
+    : files.filter((_, number) => number % 2 === 0);
+}
+
 const ALL_DAMAGES = [lost, truncated, flipped];
 
 /** The highest slot that a folder has. */
@@ -190,7 +197,7 @@ for (
     await using _host = host;
     assert.ok(await readsRight(host, image));
     let others = 0;
-    for (const [number, file] of files.entries()) {
+    for (const [number, file] of filesNow(files).entries()) {
       for (const [at, damage] of cells(file.damages ?? ALL_DAMAGES, number)) {
         const name = [file.path, file.and ?? []].flat().join(" and ");
         await t.step(`${name} ${damage.name}`, async () => {
