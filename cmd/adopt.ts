@@ -12,8 +12,8 @@ import {
   type StateOwner,
   whyNotYet,
 } from "../lib/images/switching/mod.ts";
-import { type Command, parseCommandLine, UsageError } from "./command.ts";
-import { SESSION_OPTIONS } from "./flags.ts";
+import { type Command, noArgument, parseCommandLine } from "./command.ts";
+import { SESSION_OPTIONS, snapshotterOf } from "./flags.ts";
 import { daemonRoot, DEFAULT_ROOT } from "./root.ts";
 import { Session } from "./session.ts";
 
@@ -61,9 +61,7 @@ export const adoptCommand: Command = {
         debug: SESSION_OPTIONS.debug,
       },
     });
-    if (positionals.length > 0) {
-      throw new UsageError(`adopt takes no argument "${positionals[0]}"`);
-    }
+    noArgument(positionals, "adopt");
     const root = daemonRoot(values.root);
     const wanted: StateOwner = values.back ? "soci-deno" : "existing daemon";
     const why = whyNotYet(root, wanted);
@@ -82,8 +80,7 @@ export const adoptCommand: Command = {
       connectContainerd(session.address, {
         namespace,
         signal,
-        snapshotter: values.snapshotter ??
-          (Deno.env.get("CONTAINERD_SNAPSHOTTER") || "soci"),
+        snapshotter: snapshotterOf(values.snapshotter),
       });
     const found: Orphans[] = [];
     using containerd = await connect(session.namespace);

@@ -136,3 +136,13 @@ export function onlyArgument(
   }
   return argument;
 }
+
+/** For a command that takes flags alone. @param name of the command. @throws UsageError */
+export function noArgument(
+  positionals: readonly string[],
+  name: string,
+): void {
+  if (positionals.length > 0) {
+    throw new UsageError(`${name} takes no argument "${positionals[0]}"`);
+  }
+}

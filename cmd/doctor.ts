@@ -4,13 +4,11 @@
  */
 import { parseReference } from "../lib/remote/registry/mod.ts";
 import { type Command, parseCommandLine, UsageError } from "./command.ts";
-import { askContainerd, checkContainerd } from "./doctor/containerd.ts";
-import { checkDaemon } from "./doctor/daemon.ts";
+import { examine } from "./doctor/examination.ts";
 import type { Finding } from "./doctor/finding.ts";
-import { checkHost } from "./doctor/host.ts";
 import { checkImage } from "./doctor/image.ts";
-import { CONTAINERD_CONFIG, daemonSocket } from "./doctor/places.ts";
-import { SESSION_OPTIONS } from "./flags.ts";
+import { CONTAINERD_CONFIG } from "./doctor/places.ts";
+import { SESSION_OPTIONS, snapshotterOf } from "./flags.ts";
 import {
   REGISTRY_HELP,
   REGISTRY_OPTIONS,
@@ -64,38 +62,21 @@ export const doctorCommand: Command = {
     const reference = image === undefined ? null : parseReference(image);
     const root = daemonRoot(values.root);
     await using session = await Session.open(values);
-    const { signal } = session;
-    const daemon = await checkDaemon(root);
-    const running = await askContainerd(
-      session.address,
-      session.namespace,
-      signal,
-    );
-    const answers = "release" in running;
-    const findings = [
-      ...checkHost(),
-      ...daemon.findings,
-      ...(answers ? [] : [running]),
-      ...checkContainerd(
-        values["containerd-config"] ?? CONTAINERD_CONFIG,
-        answers ? running : null,
-        {
-          root,
-          snapshotter: values.snapshotter ??
-            (Deno.env.get("CONTAINERD_SNAPSHOTTER") || "soci"),
-          socket: daemonSocket(daemon.status?.address),
-          cri: !values["no-cri"],
-        },
-      ),
-    ];
+    const { findings: all, status } = await examine(session, {
+      root,
+      snapshotter: snapshotterOf(values.snapshotter),
+      cri: !values["no-cri"],
+      containerdConfig: values["containerd-config"],
+    });
+    const findings = [...all];
     if (reference !== null) {
       using client = registryClient(values, reference.host);
       findings.push(
         ...await checkImage(
           client,
           reference,
-          daemon.status?.trust ?? null,
-          signal,
+          status?.trust ?? null,
+          session.signal,
         ),
       );
     }

@@ -44,3 +44,8 @@ export interface GlobalValues extends SessionValues {
   readonly "content-store"?: string | undefined;
   readonly root?: string | undefined;
 }
+
+/** The snapshotter's name in containerd's configuration. @param said by `--snapshotter` */
+export function snapshotterOf(said: string | undefined): string {
+  return said ?? (Deno.env.get("CONTAINERD_SNAPSHOTTER") || "soci");
+}

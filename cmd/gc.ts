@@ -9,8 +9,8 @@ import { Snapshotter } from "../lib/images/snapshotter/mod.ts";
 import {
   type Command,
   formatBytes,
+  noArgument,
   parseCommandLine,
-  UsageError,
 } from "./command.ts";
 import { daemonRoot, DEFAULT_ROOT } from "./root.ts";
 
@@ -41,9 +41,7 @@ export const gcCommand: Command = {
         json: { type: "boolean", default: false },
       },
     });
-    if (positionals.length > 0) {
-      throw new UsageError(`gc takes no argument "${positionals[0]}"`);
-    }
+    noArgument(positionals, "gc");
     const root = daemonRoot(values.root);
     if (statIfThere(`${root}/lock`) === null) {
       console.error(`soci-deno gc: nothing was ever served from ${root}`);

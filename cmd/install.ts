@@ -4,7 +4,12 @@
  */
 import { parse } from "smol-toml";
 import { isAbsolute } from "node:path";
-import { type Command, parseCommandLine, UsageError } from "./command.ts";
+import {
+  type Command,
+  noArgument,
+  parseCommandLine,
+  UsageError,
+} from "./command.ts";
 import { agreed, make } from "./install/changes.ts";
 import {
   assertKnown,
@@ -67,9 +72,7 @@ export const installCommand: Command = {
         containerd: { type: "string" },
       },
     });
-    if (positionals.length > 0) {
-      throw new UsageError(`install takes no argument "${positionals[0]}"`);
-    }
+    noArgument(positionals, "install");
     const tree = treeOf(values.root);
     const { release, program: containerd } = await findContainerd(
       tree,

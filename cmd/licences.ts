@@ -3,7 +3,7 @@
  * @module
  */
 import { readTextIfThere } from "../lib/host/files/mod.ts";
-import { type Command, parseCommandLine, UsageError } from "./command.ts";
+import { type Command, noArgument, parseCommandLine } from "./command.ts";
 import { OWN_FILES } from "./own_files.ts";
 
 const HELP = `
@@ -18,9 +18,7 @@ export const licencesCommand: Command = {
   help: HELP,
   run(args) {
     const { positionals } = parseCommandLine({ args, allowPositionals: true });
-    if (positionals.length > 0) {
-      throw new UsageError(`licences takes no argument "${positionals[0]}"`);
-    }
+    noArgument(positionals, "licences");
     const all = readTextIfThere(`${OWN_FILES}/licences.txt`);
     console.log((all ?? Deno.readTextFileSync(`${OWN_FILES}/LICENSE`)).trim());
     if (all === null) {

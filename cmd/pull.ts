@@ -13,7 +13,7 @@ import {
   onlyArgument,
   parseCommandLine,
 } from "./command.ts";
-import { SESSION_OPTIONS } from "./flags.ts";
+import { SESSION_OPTIONS, snapshotterOf } from "./flags.ts";
 import { PullProgress } from "./pull_progress.ts";
 import {
   REGISTRY_HELP,
@@ -65,8 +65,7 @@ export const pullCommand: Command = {
     });
     const image = onlyArgument(positionals, "pull IMAGE");
     const reference = parseReference(image);
-    const snapshotter = values.snapshotter ??
-      Deno.env.get("CONTAINERD_SNAPSHOTTER") ?? "soci";
+    const snapshotter = snapshotterOf(values.snapshotter);
     const control = `${daemonRoot(values.root)}/control.sock`;
     const started = performance.now();
     await using session = await Session.open(values);

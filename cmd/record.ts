@@ -21,7 +21,7 @@ import {
   parseCommandLine,
   UsageError,
 } from "./command.ts";
-import { SESSION_OPTIONS } from "./flags.ts";
+import { SESSION_OPTIONS, snapshotterOf } from "./flags.ts";
 import {
   REGISTRY_HELP,
   REGISTRY_OPTIONS,
@@ -115,8 +115,7 @@ export const recordCommand: Command = {
       if (command.length > 0) throw new UsageError("--no-run takes no command");
     }
     const reference = parseReference(name);
-    const snapshotter = values.snapshotter ??
-      (Deno.env.get("CONTAINERD_SNAPSHOTTER") || "soci");
+    const snapshotter = snapshotterOf(values.snapshotter);
     const root = daemonRoot(values.root);
     await using session = await Session.open(values);
     const { signal } = session;

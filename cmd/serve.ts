@@ -11,7 +11,12 @@ import {
   firstCredentials,
 } from "../lib/remote/registry/mod.ts";
 import { logger } from "../lib/telemetry/mod.ts";
-import { type Command, parseCommandLine, UsageError } from "./command.ts";
+import {
+  type Command,
+  noArgument,
+  parseCommandLine,
+  UsageError,
+} from "./command.ts";
 import { parseFace } from "./face_flag.ts";
 import { onHangup } from "./hangup.ts";
 import { openKeychains } from "./keychains.ts";
@@ -79,9 +84,7 @@ export const serveCommand: Command = {
         ...CONNECTION_OPTIONS,
       },
     });
-    if (positionals.length > 0) {
-      throw new UsageError(`serve takes no argument "${positionals[0]}"`);
-    }
+    noArgument(positionals, "serve");
     const logins = Logins.read(values);
     const format = values["log-format"];
     if (format !== "json" && format !== "text") {

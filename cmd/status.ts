@@ -3,7 +3,12 @@
  * @module
  */
 import { askStatus } from "../lib/host/control/mod.ts";
-import { type Command, parseCommandLine, UsageError } from "./command.ts";
+import {
+  type Command,
+  noArgument,
+  parseCommandLine,
+  UsageError,
+} from "./command.ts";
 import type { DaemonStatus } from "./daemon_status.ts";
 import { daemonRoot, DEFAULT_ROOT } from "./root.ts";
 import { describe } from "./status/text.ts";
@@ -37,9 +42,7 @@ export const statusCommand: Command = {
         watch: { type: "boolean", default: false },
       },
     });
-    if (positionals.length > 0) {
-      throw new UsageError(`status takes no argument "${positionals[0]}"`);
-    }
+    noArgument(positionals, "status");
     const root = daemonRoot(values.root);
     if (values.watch) {
       if (values.json) {

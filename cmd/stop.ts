@@ -10,7 +10,7 @@ import {
 } from "../lib/host/handover/mod.ts";
 import { unmountBelow } from "../lib/host/mounting/mod.ts";
 import { abandonMounts } from "../lib/layers/serving/mod.ts";
-import { type Command, parseCommandLine, UsageError } from "./command.ts";
+import { type Command, noArgument, parseCommandLine } from "./command.ts";
 import { daemonRoot, DEFAULT_ROOT } from "./root.ts";
 
 const HELP = `
@@ -34,9 +34,7 @@ export const stopCommand: Command = {
       allowPositionals: true,
       options: { root: { type: "string" } },
     });
-    if (positionals.length > 0) {
-      throw new UsageError(`stop takes no argument "${positionals[0]}"`);
-    }
+    noArgument(positionals, "stop");
     const root = daemonRoot(values.root);
     using daemon = await askTakeover(`${root}/control.sock`).catch((error) => {
       // It does not answer: it may have been killed but cannot end before its mounts are gone. The lock

@@ -2,7 +2,7 @@
  * `soci-deno uninstall`: takes back what `install` wrote.
  * @module
  */
-import { type Command, parseCommandLine, UsageError } from "./command.ts";
+import { type Command, noArgument, parseCommandLine } from "./command.ts";
 import { treeOf } from "./install.ts";
 import { agreed, make } from "./install/changes.ts";
 import { FOLDERS, RECORD } from "./install/places.ts";
@@ -45,9 +45,7 @@ export const uninstallCommand: Command = {
         root: { type: "string" },
       },
     });
-    if (positionals.length > 0) {
-      throw new UsageError(`uninstall takes no argument "${positionals[0]}"`);
-    }
+    noArgument(positionals, "uninstall");
     const tree = treeOf(values.root);
     const record = readRecord(tree);
     const state = values.purge && tree.has(DEFAULT_ROOT)

@@ -3,7 +3,7 @@ import { fetchContents } from "../../lib/images/pulling/mod.ts";
 import { parseReference } from "../../lib/remote/registry/mod.ts";
 import { platformFlag } from "../build_flags.ts";
 import { type Command, onlyArgument, parseCommandLine } from "../command.ts";
-import { SESSION_OPTIONS } from "../flags.ts";
+import { SESSION_OPTIONS, snapshotterOf } from "../flags.ts";
 import { PullProgress } from "../pull_progress.ts";
 import {
   REGISTRY_HELP,
@@ -59,8 +59,7 @@ export const contentFetchCommand: Command = {
       client,
       containerd: session.containerd(),
       signal: session.signal,
-      snapshotter: values.snapshotter ??
-        Deno.env.get("CONTAINERD_SNAPSHOTTER") ?? "soci",
+      snapshotter: snapshotterOf(values.snapshotter),
       reference,
       platform: platformFlag(values.platform),
       onLayers: (layers) => progress.layers(layers),

@@ -4,12 +4,10 @@ import { askLog, StatusError } from "../../lib/host/control/mod.ts";
 import { writeWhole } from "../../lib/host/files/mod.ts";
 import { listMounts } from "../../lib/host/mounting/mod.ts";
 import { scrub } from "../../lib/telemetry/mod.ts";
-import { type Command, parseCommandLine, UsageError } from "../command.ts";
-import { askContainerd, checkContainerd } from "../doctor/containerd.ts";
-import { checkDaemon } from "../doctor/daemon.ts";
-import { checkHost } from "../doctor/host.ts";
-import { CONTAINERD_CONFIG, daemonSocket } from "../doctor/places.ts";
-import { SESSION_OPTIONS } from "../flags.ts";
+import { type Command, noArgument, parseCommandLine } from "../command.ts";
+import { examine } from "../doctor/examination.ts";
+import { CONTAINERD_CONFIG } from "../doctor/places.ts";
+import { SESSION_OPTIONS, snapshotterOf } from "../flags.ts";
 import { draftSuffix } from "../given.ts";
 import { DEBUG_FILE } from "../permissions.ts";
 import { daemonRoot, DEFAULT_ROOT } from "../root.ts";
@@ -55,39 +53,22 @@ export const debugSnapshotCommand: Command = {
         ...SESSION_OPTIONS,
       },
     });
-    if (positionals.length > 0) {
-      throw new UsageError(
-        `debug snapshot takes no argument "${positionals[0]}"`,
-      );
-    }
+    noArgument(positionals, "debug snapshot");
     const root = daemonRoot(values.root);
     await using session = await Session.open(values);
-    const { signal, address, namespace } = session;
-    const daemon = await checkDaemon(root);
-    const running = await askContainerd(address, namespace, signal);
-    const answers = "release" in running;
+    const { findings, containerd, status } = await examine(session, {
+      root,
+      snapshotter: snapshotterOf(values.snapshotter),
+      cri: true,
+      containerdConfig: values["containerd-config"],
+    });
     const report = scrub({
       made: new Date().toISOString(),
       version: VERSION,
       runtime: Deno.version,
-      doctor: [
-        ...checkHost(),
-        ...daemon.findings,
-        ...(answers ? [] : [running]),
-        ...checkContainerd(
-          values["containerd-config"] ?? CONTAINERD_CONFIG,
-          answers ? running : null,
-          {
-            root,
-            snapshotter: values.snapshotter ??
-              (Deno.env.get("CONTAINERD_SNAPSHOTTER") || "soci"),
-            socket: daemonSocket(daemon.status?.address),
-            cri: true,
-          },
-        ),
-      ],
-      containerd: answers ? running : null,
-      status: daemon.status,
+      doctor: findings,
+      containerd,
+      status,
       config: configOf(
         values.config ?? Deno.env.get("SOCI_SNAPSHOTTER_CONFIG"),
       ),

@@ -1,7 +1,12 @@
 /** `soci-deno debug trace`: the reads of lazy layers, as they come. @module */
 import { askStatus } from "../../lib/host/control/mod.ts";
 import { askRecording } from "../../lib/host/handover/mod.ts";
-import { type Command, parseCommandLine, UsageError } from "../command.ts";
+import {
+  type Command,
+  noArgument,
+  parseCommandLine,
+  UsageError,
+} from "../command.ts";
 import type { DaemonStatus } from "../daemon_status.ts";
 import { daemonRoot, DEFAULT_ROOT } from "../root.ts";
 import { StopSignal } from "../stop_signal.ts";
@@ -33,9 +38,7 @@ export const debugTraceCommand: Command = {
         json: { type: "boolean", default: false },
       },
     });
-    if (positionals.length > 0) {
-      throw new UsageError(`debug trace takes no argument "${positionals[0]}"`);
-    }
+    noArgument(positionals, "debug trace");
     const ms = parseDuration(values.for);
     if (ms === null) {
       throw new UsageError(`--for: "${values.for}" is no duration (write 10s)`);
