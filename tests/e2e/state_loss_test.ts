@@ -3,18 +3,20 @@
  * a wrong byte, whatever is pulled afterwards. The cells of the table in `docs/restarts.md`.
  */
 import assert from "node:assert/strict";
-import { ctrRun, pause } from "../support/host/mod.ts";
 import {
-  type CheckReport,
   incompressible,
   layerBlob,
   makeImage,
   pushImage,
-  readCheckReport,
   TarBuilder,
 } from "../support/images/mod.ts";
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
-import { checkedDuring, hostWithImage, readsRight } from "./checked_host.ts";
+import {
+  checkedDuring,
+  hostWithImage,
+  nothingWrongDuring,
+  readsRight,
+} from "./checked_host.ts";
 import { buildIndex, type LazyHost, sociDeno } from "./host.ts";
 
 type Damage = (path: string) => void;
@@ -134,21 +136,6 @@ function damagesSince(host: LazyHost, length: number): string[] {
     .map((line) => String(JSON.parse(line).path));
 }
 
-/** What a container finds that checks files for so long; reads may fail. */
-async function checked(
-  host: LazyHost,
-  image: string,
-  seconds: number,
-): Promise<CheckReport> {
-  const { stdout } = await ctrRun(host.containerd, {
-    image,
-    id: `loss-${crypto.randomUUID()}`,
-    snapshotter: "soci",
-    args: ["/usr/bin/python3", "/app/check.py", "", String(seconds)],
-  });
-  return readCheckReport(stdout);
-}
-
 /** Another image of that many, none of whose layers any other has. */
 async function pushOther(registry: TestRegistry, n: number): Promise<string> {
   const tar = new TarBuilder().dir("checked").dir("checked/small-1")
@@ -247,23 +234,20 @@ for (
     let others = 0;
     for (const [, damage] of cells(ALL_DAMAGES, number)) {
       await t.step(damage.name, async () => {
-        const ran = checked(host, image, 5);
-        await pause(1500);
-        const before = await endsAnd(host, { ...file, told: ALWAYS }, damage);
-        const log = Deno.readTextFileSync(`${host.folder}/daemon.log`)
-          .slice(before);
-        const path = `${host.root}/snapshotter/metadata.db`;
-        const line = log.split("\n").find((line) =>
-          line.includes(`"path":"${path}"`) && line.includes(" images rm ")
-        );
-        assert.ok(line !== undefined, log);
-        const [, command = ""] = /`ctr -n (.*?)`/.exec(JSON.parse(line).then) ??
-          [];
-        await host.connected();
-        await host.pull(await pushOther(registry, ++others));
-        const { wrong, operations } = await ran;
-        assert.deepEqual(wrong, []);
-        assert.ok(operations > 0);
+        let command = "";
+        await nothingWrongDuring({ host, image }, 4, async () => {
+          const before = await endsAnd(host, { ...file, told: ALWAYS }, damage);
+          const log = Deno.readTextFileSync(`${host.folder}/daemon.log`)
+            .slice(before);
+          const path = `${host.root}/snapshotter/metadata.db`;
+          const line = log.split("\n").find((line) =>
+            line.includes(`"path":"${path}"`) && line.includes(" images rm ")
+          );
+          assert.ok(line !== undefined, log);
+          [, command = ""] = /`ctr -n (.*?)`/.exec(JSON.parse(line).then) ?? [];
+          await host.connected();
+          await host.pull(await pushOther(registry, ++others));
+        });
         await host.containerd.ctr(
           "-n",
           ...command.replace("NAMESPACE", "default").replace("IMAGE", image)
@@ -282,20 +266,18 @@ Deno.test("the hand-over state lost, truncated or flipped: it is told, mounts ar
   await using _host = host;
   for (const [, damage] of cells(ALL_DAMAGES, 2)) {
     await t.step(damage.name, async () => {
-      // Its own program lies on a mount that goes: it may end by a signal, and then it says nothing.
-      const ran = checked(host, image, 5).then(
-        ({ wrong }) => wrong,
-        () => [],
-      );
-      await pause(1500);
-      const file = { path: "handover.json", told: ALWAYS };
-      const before = await endsAnd(host, file, damage);
-      const log = Deno.readTextFileSync(`${host.folder}/daemon.log`);
-      assert.match(log.slice(before), /mounts cannot be taken over/);
-      const status = await sociDeno("status", "--root", host.root);
-      assert.match(status.stdout, /damage: .*handover\.json: .*mounted anew/);
-      await host.reconnected();
-      assert.deepEqual(await ran, []);
+      await nothingWrongDuring({ host, image }, 4, async () => {
+        const file = { path: "handover.json", told: ALWAYS };
+        const before = await endsAnd(host, file, damage);
+        const log = Deno.readTextFileSync(`${host.folder}/daemon.log`);
+        assert.match(log.slice(before), /mounts cannot be taken over/);
+        const status = await sociDeno("status", "--root", host.root);
+        assert.match(
+          status.stdout,
+          /damage: .*handover\.json: .*mounted anew/,
+        );
+        await host.reconnected();
+      });
       assert.ok(await readsRight(host, image));
     });
   }

@@ -23,6 +23,8 @@ export interface CommandOptions {
   readonly timeoutMs?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Called with all that the program has printed so far, each time it prints. */
+  readonly onOutput?: (stdout: string) => void;
 }
 
 /**
@@ -35,18 +37,27 @@ export async function tryRun(
   options: CommandOptions = {},
 ): Promise<CommandResult> {
   const seconds = (options.timeoutMs ?? 60_000) / 1000;
-  const { code, stdout, stderr } = await new Deno.Command("timeout", {
+  const child = new Deno.Command("timeout", {
     args: ["-k", "5", String(seconds), program, ...args],
     stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
     ...(options.env === undefined ? {} : { env: { ...options.env } }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-  }).output();
-  const decoder = new TextDecoder();
-  return {
-    code,
-    stdout: decoder.decode(stdout),
-    stderr: decoder.decode(stderr),
-  };
+  }).spawn();
+  let stdout = "";
+  const [{ code }, stderr] = await Promise.all([
+    child.status,
+    new Response(child.stderr).text(),
+    (async () => {
+      const texts = child.stdout.pipeThrough(new TextDecoderStream());
+      for await (const text of texts) {
+        stdout += text;
+        options.onOutput?.(stdout);
+      }
+    })(),
+  ]);
+  return { code, stdout, stderr };
 }
 
 /** Runs a program that must succeed. @throws CommandError */

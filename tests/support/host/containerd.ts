@@ -1,4 +1,9 @@
-import { CommandError, type CommandResult, tryRun } from "./command.ts";
+import {
+  CommandError,
+  type CommandOptions,
+  type CommandResult,
+  tryRun,
+} from "./command.ts";
 import {
   cniConfig,
   containerdConfig,
@@ -13,6 +18,8 @@ import {
   unixSocketAnswers,
 } from "./service.ts";
 
+type CtrOptions = Pick<CommandOptions, "timeoutMs" | "onOutput">;
+
 /** A containerd of the test's own that shares nothing with another one on the machine. */
 export interface Containerd extends AsyncDisposable {
   /** Path of its gRPC socket. */
@@ -25,7 +32,7 @@ export interface Containerd extends AsyncDisposable {
   /** `ctr` against it, whatever its exit code. */
   tryCtr(
     args: readonly string[],
-    options?: { timeoutMs?: number },
+    options?: CtrOptions,
   ): Promise<CommandResult>;
   logs(): string;
   /** Stops and starts the daemon; containers keep running in their shims. */
@@ -76,11 +83,12 @@ export async function startContainerd(
     });
   const tryCtr = (
     args: readonly string[],
-    { timeoutMs }: { timeoutMs?: number } = {},
+    { timeoutMs = 120_000, onOutput }: CtrOptions = {},
   ) =>
     tryRun(program("ctr"), ["--address", paths.address, ...args], {
-      timeoutMs: timeoutMs ?? 120_000,
+      timeoutMs,
       env,
+      ...(onOutput !== undefined && { onOutput }),
     });
   const removeFiles = async () => {
     await unmountAll(folder);
@@ -181,6 +189,8 @@ export interface CtrRunOptions {
   /** Further flags of `ctr run`, such as `--env`, `--mount`, `--detach`. */
   readonly flags?: readonly string[];
   readonly timeoutMs?: number;
+  /** Called with all that the container has printed so far, each time it prints. */
+  readonly onOutput?: (stdout: string) => void;
 }
 
 /**
@@ -200,7 +210,10 @@ export function ctrRun(
     options.image,
     options.id,
     ...(options.args ?? []),
-  ], { timeoutMs: options.timeoutMs ?? 60_000 });
+  ], {
+    timeoutMs: options.timeoutMs ?? 60_000,
+    ...(options.onOutput !== undefined && { onOutput: options.onOutput }),
+  });
 }
 
 /** Pulls and unpacks an image with `ctr`: over HTTPS if `caPath` is given, else over plain HTTP. */

@@ -9,7 +9,7 @@ const KiB = 1024;
 
 /**
  * A Python program. It reads files at random for a number of seconds (or until SIGTERM), drops each
- * from the page cache, and compares digests. At the end it prints a line of JSON: operations, wrong
+ * from the page cache, and compares digests. It prints "ready" when it begins, what is wrong at once, and at the end a line of JSON: operations, wrong
  * results, errors, the longest operation.
  */
 export const CHECKER = `
@@ -43,7 +43,9 @@ while time.monotonic() - start < seconds and not stopped:
             finally:
                 os.close(fd)
             expected = known["files"][path]
-        if found != expected: wrong.append(path)
+        if found != expected:
+            wrong.append(path)
+            print("wrong: " + path, flush=True)
     except OSError as error:
         errors.append(path + ": " + str(error))
     operations += 1
