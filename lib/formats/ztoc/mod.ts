@@ -47,4 +47,4 @@ export {
 export { joinZtoc, splitZtoc, windowBytes, type ZtocParts } from "./parts.ts";
 export { buffersOf, type SpanFacts, spanFacts } from "./span_facts.ts";
 export { openSpans, type SpanTable, spanTable } from "./span_table.ts";
-export type { WindowFacts } from "./windows.ts";
+export { buffersOfWindows, type WindowFacts } from "./windows.ts";

@@ -4,7 +4,12 @@ import { decodeCheckpoints, decodeTarSpans } from "./checkpoints.ts";
 import { ZtocError } from "./errors.ts";
 import { decodeFrameSpans } from "./frame_spans.ts";
 import { checkSpanSize, type ZtocCompression, type ZtocHead } from "./model.ts";
-import { NO_WINDOWS, packWindows, type WindowFacts } from "./windows.ts";
+import {
+  buffersOfWindows,
+  NO_WINDOWS,
+  packWindows,
+  type WindowFacts,
+} from "./windows.ts";
 
 /** Bytes of a digest in `SpanFacts.digests`. */
 export const DIGEST_BYTES = 32;
@@ -69,7 +74,7 @@ export function buffersOf(spans: SpanFacts): ArrayBuffer[] {
   const { digests, inputs, outputs, bits, windows } = spans;
   return [
     ...[digests, inputs, outputs, bits].map(({ buffer }) => buffer),
-    ...windows.chunks.map(({ buffer }) => buffer),
+    ...buffersOfWindows(windows),
   ];
 }
 

@@ -7,8 +7,8 @@ import { joinZtoc, windowBytes, ZtocError } from "../../formats/ztoc/mod.ts";
 
 /** The largest window that is decoded. Compressed ztocs are made with 4 MiB at most. */
 const MAX_WINDOW_LOG = 23;
-/** A head of this size is mostly zeros, and takes some 8 ms at once; in pieces several times that. */
-const AT_ONCE_BYTES = 8 * 2 ** 20;
+/** A head of this size is mostly zeros, and takes some 10 ms at once; in pieces several times that. */
+const AT_ONCE_BYTES = 16 * 2 ** 20;
 const CHUNK_BYTES = 64 * 1024;
 /** Others have a turn after so many bytes: much may come out of little. */
 const TURN_BYTES = 2 ** 20;

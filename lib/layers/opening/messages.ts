@@ -3,8 +3,8 @@
  * are transferred, so they are never there twice.
  * @module
  */
-import { buffersOf } from "../../formats/ztoc/mod.ts";
-import type { NewFiles } from "../store/mod.ts";
+import { buffersOf, buffersOfWindows } from "../../formats/ztoc/mod.ts";
+import type { NewFiles, RestOrder, ZtocRest } from "../store/mod.ts";
 import type { ChainOrder, WriteOrder } from "./chain.ts";
 import type { Failure } from "./failures.ts";
 import type { MadeLayer, OpeningOrder } from "./make.ts";
@@ -12,6 +12,7 @@ import type { MadeLayer, OpeningOrder } from "./make.ts";
 /** To the Worker. */
 export type ToOpener =
   | { readonly kind: "layer"; readonly order: OpeningOrder }
+  | { readonly kind: "rest"; readonly order: RestOrder }
   | { readonly kind: "chain"; readonly order: ChainOrder }
   | { readonly kind: "write"; readonly order: WriteOrder };
 
@@ -23,6 +24,12 @@ export type Done =
     /** To be put on disk. */
     readonly files: NewFiles;
   }
+  | {
+    readonly kind: "rest";
+    readonly rest: ZtocRest;
+    /** The ztoc, given back. */
+    readonly bytes: Uint8Array<ArrayBuffer>;
+  }
   | { readonly kind: "chain"; readonly record: string | null }
   | { readonly kind: "write" };
 
@@ -33,6 +40,7 @@ export type FromOpener =
 
 /** What is transferred with an order. */
 export function buffersToOpener(message: ToOpener): ArrayBuffer[] {
+  if (message.kind === "rest") return [message.order.bytes.buffer];
   if (message.kind !== "layer") return [];
   const { ztoc } = message.order;
   return ztoc.kind === "folder" ? [] : [ztoc.bytes.buffer];
@@ -40,15 +48,22 @@ export function buffersToOpener(message: ToOpener): ArrayBuffer[] {
 
 /** What is transferred with an answer. */
 export function buffersFromOpener(message: FromOpener): ArrayBuffer[] {
+  if (message.kind === "rest") {
+    const { rest: { windows, headers }, bytes } = message;
+    return [...buffersOfWindows(windows), ...ofHeaders(headers), bytes.buffer];
+  }
   if (message.kind !== "layer") return [];
   const { layer: { spans, headers, tree }, files: { files } } = message;
   return [
     ...buffersOf(spans),
-    ...headers === null ? [] : [
-      headers.ranges.buffer,
-      headers.crossing.buffer,
-    ],
+    ...ofHeaders(headers),
     tree.spanStarts.buffer,
     ...files.map(({ bytes }) => bytes.buffer),
   ];
+}
+
+function ofHeaders(headers: ZtocRest["headers"]): ArrayBuffer[] {
+  return headers === null
+    ? []
+    : [headers.ranges.buffer, headers.crossing.buffer];
 }

@@ -1,6 +1,11 @@
 import { ztocOutline } from "../../formats/ztoc/mod.ts";
 import { statIfThere } from "../../host/files/mod.ts";
-import type { NewFiles } from "../store/mod.ts";
+import {
+  makeRest,
+  type NewFiles,
+  type RestOrder,
+  type ZtocRest,
+} from "../store/mod.ts";
 import {
   type ChainOrder,
   chainRecord,
@@ -98,6 +103,24 @@ export class LayerOpener implements Disposable {
     const { isNew, files } = done.files;
     onFiles({ isNew, files: files.map((file) => ({ ...file, isSole: true })) });
     return done.layer;
+  }
+
+  /**
+   * Makes what is left of a layer that was opened by a head. @param share who wants it.
+   * @returns the ztoc, whose buffer may be another one now, and what was made of it
+   * @throws OpeningError, and as `makeRest`
+   */
+  async rest(
+    order: RestOrder,
+    share: string,
+  ): Promise<{ bytes: Uint8Array<ArrayBuffer>; rest: ZtocRest }> {
+    const { bytes } = order;
+    const outline = ztocOutline(bytes);
+    if (isSmall(outline)) {
+      return { bytes, rest: await this.#here(share, () => makeRest(order)) };
+    }
+    const costBytes = openingBytes(bytes.length, outline);
+    return await this.#run({ kind: "rest", order }, share, costBytes);
   }
 
   /**

@@ -2,7 +2,7 @@
 /// <reference lib="deno.worker" />
 import { RestingWorker } from "../../host/memory/mod.ts";
 import { yieldCores } from "../../host/os/mod.ts";
-import type { NewFiles } from "../store/mod.ts";
+import { makeRest, type NewFiles } from "../store/mod.ts";
 import { chainRecord, writeRecord } from "./chain.ts";
 import { failureOf } from "./failures.ts";
 import { makeLayer } from "./make.ts";
@@ -28,6 +28,10 @@ async function done(message: ToOpener): Promise<Done> {
       let files: NewFiles = { isNew: false, files: [] };
       const layer = toTheEnd(makeLayer(order, (found) => files = found));
       return { kind, layer, files };
+    }
+    case "rest": {
+      const { bytes } = order;
+      return { kind, rest: toTheEnd(makeRest(order)), bytes };
     }
     case "chain":
       return { kind, record: chainRecord(order) };

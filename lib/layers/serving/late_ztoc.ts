@@ -1,3 +1,4 @@
+import { ZtocError } from "../../formats/ztoc/mod.ts";
 import { disposeSource, NotYetHere, type SpanSource } from "../spans/mod.ts";
 import { untilAborted } from "./until_aborted.ts";
 
@@ -19,10 +20,18 @@ export class FalseHeadError extends Error {
   }
 }
 
+/** A ztoc that cannot be used: its head promised more. */
+function asFalseHead(error: unknown): never {
+  if (!(error instanceof ZtocError)) throw error;
+  throw new FalseHeadError(`its ztoc cannot be used: ${error.message}`, {
+    cause: error,
+  });
+}
+
 /** What is done when the ztoc is here. */
 export interface LateZtocHandlers {
-  /** It is here, and is what the head said. */
-  readonly onWhole: (ztoc: Uint8Array<ArrayBuffer>) => void;
+  /** It is here, and is what the head said. Its buffer is the handler's. @throws ZtocError when it is of no use */
+  readonly onWhole: (ztoc: Uint8Array<ArrayBuffer>) => Promise<void>;
   /** The layer shows files that its ztoc does not list. Called once. */
   readonly onFalse: (error: FalseHeadError) => void;
 }
@@ -37,6 +46,7 @@ export class LateZtoc {
   #coming: Promise<void> | null = null;
   readonly #tasks: Array<() => void> = [];
   #beganMs = -Infinity;
+  #putting: Promise<void> = Promise.resolve();
 
   /** Asks for nothing yet. @param fetch as `ArrivedZtoc.whole`. */
   constructor(fetch: ArrivedZtoc["whole"]) {
@@ -76,7 +86,8 @@ export class LateZtoc {
     try {
       const bytes = await fetch();
       if (this.#handlers === null) return; // the layer has ended
-      this.#handlers.onWhole(bytes);
+      this.#putting = this.#handlers.onWhole(bytes).catch(asFalseHead);
+      await this.#putting;
       this.#fetch = null;
       for (const task of this.#tasks.splice(0)) task();
     } catch (error) {
@@ -92,6 +103,11 @@ export class LateZtoc {
   end(): void {
     this.#handlers = null;
     this.#tasks.length = 0;
+  }
+
+  /** Resolves when a ztoc that is here is put where it belongs, or could not be. */
+  async settled(): Promise<void> {
+    await this.#putting.catch(() => {}); // whoever asked for it is told
   }
 
   /** A source that gives nothing before the ztoc is here. Owns the other. */

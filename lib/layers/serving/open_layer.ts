@@ -23,6 +23,7 @@ import { LayerLife, type LayerState } from "./life.ts";
 import type { Machinery } from "./machinery.ts";
 import { PatientReads } from "./patient_reads.ts";
 import { LayerProof, type Proof } from "./proof.ts";
+import { putRest } from "./rest_of_ztoc.ts";
 import type { WantedLayer } from "./wanted.ts";
 
 /** The parts of an open layer. */
@@ -115,7 +116,9 @@ export class OpenLayer implements ServedLayer, CachedLayer {
       reads: marks.reads,
       dataFd: folder.dataFd,
       ...{ sources, scheduler, pool, uncached, maxReadAheadBytes },
-      headers: folder.headers,
+      get headers() {
+        return folder.headers;
+      },
       digestRetries: machinery.digestRetries,
       staysWhole: folder.staysWhole,
       onFetched: machinery.countFetched,
@@ -135,11 +138,11 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     });
     this.late = late;
     late.begin({
-      onWhole: (ztoc) => {
-        // It writes the folder's files, and may be writing this one.
-        if (files.detached) throw new OpeningError("a successor opens layers");
-        folder.putZtoc(ztoc, machinery.saver);
-      },
+      onWhole: (ztoc) =>
+        putRest(ztoc, {
+          ...{ folder, machinery, share: wanted.claimant },
+          closing: this.#stop.signal,
+        }),
       onFalse: this.#onFalseHead,
     });
     this.#reads = new PatientReads(
@@ -385,6 +388,7 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     }
     this.map.freeze();
     await idle; // Workers write to the data file until then
+    await this.late.settled();
     await this.map.close();
     await this.#folder.settled();
     if (!keep) await this.#folder.emptyData();

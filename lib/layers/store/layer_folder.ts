@@ -1,9 +1,7 @@
 import { type Digest, isDigest, sha256 } from "../../formats/oci/mod.ts";
 import {
   openSpans,
-  openZtoc,
   type SpanFacts,
-  spanFacts,
   type SpanTable,
   type ZtocCompression,
 } from "../../formats/ztoc/mod.ts";
@@ -30,6 +28,7 @@ import { logger, tellStateDamage } from "../../telemetry/mod.ts";
 import { type HeaderIndex, HeaderTable, SpanMap } from "../spans/mod.ts";
 import type { LayerTree } from "../tree/mod.ts";
 import { type NewFiles, readTree } from "./layer_files.ts";
+import type { ZtocRest } from "./layer_parts.ts";
 import { hasWholeData, putWholeData } from "./whole_data.ts";
 import type { LayerSaver } from "./saver.ts";
 import { SLOT_RECORD } from "./slot_files.ts";
@@ -82,8 +81,6 @@ export class LayerFolder implements Disposable {
   readonly compressedSize: number;
   /** Size of `data` in bytes. */
   readonly uncompressedSize: number;
-  /** Null: headers are not checked. */
-  readonly headers: HeaderTable | null;
   /** Descriptor of `data`, for reading and writing. */
   readonly dataFd: number;
   /** Diff ID that the whole tar must have; null when it is not known. */
@@ -99,6 +96,7 @@ export class LayerFolder implements Disposable {
   #isChecked: boolean;
   #isDamageTold = false;
   #ztocSaved: Promise<void> = Promise.resolve();
+  #headers: HeaderTable | null;
 
   private constructor(
     path: string,
@@ -115,7 +113,7 @@ export class LayerFolder implements Disposable {
     this.diffId = known.diffId;
     this.#isChecked = known.isChecked;
     this.saved = saved;
-    this.headers = headers;
+    this.#headers = headers;
     this.staysWhole = known.isWhole;
     this.#isProvenNow = known.isProvenNow;
     using opened = new DisposableStack();
@@ -189,14 +187,26 @@ export class LayerFolder implements Disposable {
     return map;
   }
 
+  /** Null: headers are not checked; or not yet, where no span can come before the rest of the ztoc does. */
+  get headers(): HeaderTable | null {
+    return this.#headers;
+  }
+
   /**
-   * Takes the ztoc, where the folder was opened by its head alone. Its buffer is the folder's from then on.
-   * @throws ZtocError
+   * Takes the ztoc, where the folder was opened by its head alone, and what `makeRest` made of it. Its buffer is the
+   * folder's from then on.
+   * @throws OsError
    */
-  putZtoc(bytes: Uint8Array<ArrayBuffer>, saver: LayerSaver): void {
-    this.spans.putWindows(
-      spanFacts(openZtoc(bytes), { windows: "copied" }).windows,
-    );
+  putZtoc(
+    bytes: Uint8Array<ArrayBuffer>,
+    { windows, headers }: ZtocRest,
+    saver: LayerSaver,
+  ): void {
+    if (headers !== null) {
+      this.#headers?.[Symbol.dispose]();
+      this.#headers = HeaderTable.over(`${this.path}/headers`, headers);
+    }
+    this.spans.putWindows(windows);
     this.#ztocSaved = saver.save(this.path, [
       { name: "ztoc", bytes, isSole: true },
     ]);
@@ -220,7 +230,7 @@ export class LayerFolder implements Disposable {
 
   /** Whether the file of headers is as it was made. */
   get areHeadersWhole(): boolean {
-    return this.headers?.isWhole(`${this.path}/headers`) ?? true;
+    return this.#headers?.isWhole(`${this.path}/headers`) ?? true;
   }
 
   /** Bytes of `data` are not those that an earlier process wrote: that is told once. */
@@ -291,7 +301,7 @@ export class LayerFolder implements Disposable {
 
   /** Closes the open files; nobody may be using them. */
   [Symbol.dispose](): void {
-    this.headers?.[Symbol.dispose]();
+    this.#headers?.[Symbol.dispose]();
     closeFd(this.dataFd);
   }
 }

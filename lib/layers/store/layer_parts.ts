@@ -4,6 +4,7 @@ import {
   openZtoc,
   type SpanFacts,
   spanFacts,
+  type WindowFacts,
   type ZtocEntry,
 } from "../../formats/ztoc/mod.ts";
 import { readIfThere, removeIfThere } from "../../host/files/mod.ts";
@@ -50,20 +51,39 @@ export interface PartsOrder {
   readonly trees: "current" | "any";
 }
 
+/** The rest of a ztoc by whose head a layer was opened. Plain data. */
+export interface RestOrder {
+  /** Of the layer's folder. */
+  readonly path: string;
+  /** The ztoc; its digest was checked. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** As in `PartsOrder`. */
+  readonly headers: "checked" | "trusted";
+}
+
+/** What only readers of the layer's own bytes need of its ztoc. Plain data. */
+export interface ZtocRest {
+  /** What lies before each span. */
+  readonly windows: WindowFacts;
+  /** Where the records of headers are; null: headers are not checked. */
+  readonly headers: HeaderIndex | null;
+}
+
 /** What a layer is opened with. */
 export interface LayerParts {
   /** Where the spans are, and how the blob is packed. */
   readonly spans: SpanFacts;
   /** In memory, apart from the folder. */
   readonly tree: LayerTree;
-  /** Where the records of headers are; null: headers are not checked. */
+  /** Where the records of headers are; null: headers are not checked, or not before the rest of the ztoc is here. */
   readonly headers: HeaderIndex | null;
 }
 
 /**
  * Makes what a layer's folder holds of its ztoc: the tree and the table of headers. A file that is
  * there and whole is read instead; one that is missing, torn or of another version is made again, and
- * all are where the folder has no ztoc that they could be of: they may be of a head that was false. Takes
+ * all are where the folder has no ztoc that they could be of: they may be of a head that was false. Of a head the
+ * table is made later: see `makeRest`. Takes
  * a microsecond or more for each file of the layer, so it comes in steps, and large ones are made in a
  * Worker.
  * @param onFiles called once, as soon as it is known what is to be put on disk; the bytes are read still.
@@ -80,10 +100,12 @@ export function* makeParts(
   let list: ZtocEntry[] | undefined;
   const entries = () =>
     entryCount > SHORT_LIST ? readEntries() : list ??= [...readEntries()];
-  const spans = spanFacts(head, { windows: "copied" });
+  const { kind } = order.ztoc;
+  const spans = spanFacts(head, {
+    windows: kind === "head" ? "left out" : "copied",
+  });
   const table = openSpans(spans);
   const isNew = makeFolder(path, 0o700);
-  const { kind } = order.ztoc;
   const hasZtoc = kind === "folder" ||
     (kind === "bytes" && !isNew && holds(`${path}/ztoc`, ztocBytes));
   if (!isNew && !hasZtoc) {
@@ -104,7 +126,9 @@ export function* makeParts(
   }
   onFiles({ isNew, files });
   yield;
-  if (headers === "trusted") return { spans, tree, headers: null };
+  if (headers === "trusted" || kind === "head") {
+    return { spans, tree, headers: null };
+  }
   const file = `${path}/headers`;
   const known = isNew ? null : readHeaderFile(file, spans.count);
   return {
@@ -113,6 +137,22 @@ export function* makeParts(
     headers: known ??
       makeHeaderFile(file, { ...head, entries: entries() }, table),
   };
+}
+
+/**
+ * Makes what was left out of a folder that was opened by a head, of the ztoc. @throws ZtocError, FileError
+ */
+export function* makeRest(
+  { path, bytes, headers }: RestOrder,
+): Generator<void, ZtocRest, void> {
+  const { entries, ...head } = openZtoc(bytes);
+  const spans = spanFacts(head, { windows: "copied" });
+  const { windows } = spans;
+  yield;
+  if (headers === "trusted") return { windows, headers: null };
+  const source = { ...head, entries: entries() };
+  const index = makeHeaderFile(`${path}/headers`, source, openSpans(spans));
+  return { windows, headers: index };
 }
 
 /** @throws LostZtocError, FileError */

@@ -38,8 +38,11 @@ export {
 export {
   type LayerParts,
   makeParts,
+  makeRest,
   type PartsOrder,
+  type RestOrder,
   type ZtocPlace,
+  type ZtocRest,
 } from "./layer_parts.ts";
 export {
   type NewFile,

@@ -1,6 +1,10 @@
 /** Layers are opened in Workers, which are few, come when they are needed and go when they are not. */
 import assert from "node:assert/strict";
-import { encodeZtoc, ZtocError } from "../../../../lib/formats/ztoc/mod.ts";
+import {
+  encodeZtoc,
+  splitZtoc,
+  ZtocError,
+} from "../../../../lib/formats/ztoc/mod.ts";
 import {
   CostlyZtocError,
   LayerOpener,
@@ -31,14 +35,18 @@ class Stage implements Disposable {
     });
   }
 
-  async open(ztoc: Uint8Array, share = "host") {
+  async open(
+    ztoc: Uint8Array,
+    share = "host",
+    kind: "bytes" | "head" = "bytes",
+  ) {
     const slot = ++this.#slots;
     const path = `${this.folder}/${slot}`;
     const found: NewFiles[] = [];
     const made = await this.opener.open({
       slot,
       path,
-      ztoc: { kind: "bytes", bytes: new Uint8Array(ztoc) },
+      ztoc: { kind, bytes: new Uint8Array(ztoc) },
       headers: "checked",
       trees: "current",
       image: true,
@@ -71,6 +79,32 @@ Deno.test("a small layer is opened on the spot, a larger one in a Worker, and bo
   }
   assert.equal(large.made.tree.inodes, 1 + 10 + 5000);
   assert.equal(large.made.spans.count, 1);
+});
+
+Deno.test("a head makes no table of headers; the rest makes the one that the whole ztoc does", async () => {
+  using stage = new Stage();
+  for (const ztoc of [SMALL, longZtoc(5000, BLOB)]) {
+    const whole = await stage.open(ztoc);
+    const { head } = splitZtoc(ztoc);
+    const opened = await stage.open(head, "host", "head");
+    assert.equal(opened.made.headers, null);
+    assert.equal(opened.made.tree.checksum, whole.made.tree.checksum);
+    const { rest, bytes } = await stage.opener.rest(
+      {
+        path: opened.path,
+        bytes: new Uint8Array(ztoc),
+        headers: "checked",
+      },
+      "host",
+    );
+    assert.deepEqual(rest.headers, whole.made.headers);
+    assert.deepEqual(rest.windows, whole.made.spans.windows);
+    assert.deepEqual(bytes, new Uint8Array(ztoc));
+    assert.deepEqual(
+      Deno.readFileSync(`${opened.path}/headers`),
+      Deno.readFileSync(`${whole.path}/headers`),
+    );
+  }
 });
 
 Deno.test("while large layers are opened, this thread has its turns", async () => {

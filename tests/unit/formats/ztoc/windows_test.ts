@@ -5,7 +5,20 @@ import { WINDOW_BYTES } from "../../../../lib/formats/deflate/mod.ts";
 import { packWindows, Windows } from "../../../../lib/formats/ztoc/windows.ts";
 import { compressible, incompressible } from "../../../support/images/mod.ts";
 
-/** Windows of all kinds: of a stream's start, of text, of noise, and of both. */
+/** Of which a reader needs some pieces only: what else there was is zeros. */
+const used: fc.Arbitrary<Uint8Array> = fc.array(
+  fc.tuple(fc.nat(WINDOW_BYTES - 1), fc.integer({ min: 1, max: 700 })),
+  { minLength: 1, maxLength: 40 },
+).map((pieces) => {
+  const bytes = new Uint8Array(WINDOW_BYTES);
+  for (const [at, length] of pieces) {
+    const piece = incompressible(length, at);
+    bytes.set(piece.subarray(0, WINDOW_BYTES - at), at);
+  }
+  return bytes;
+});
+
+/** Windows of all kinds: of a stream's start, of text, of noise, of both, and with pieces in use. */
 const window: fc.Arbitrary<Uint8Array> = fc.oneof(
   fc.constant(new Uint8Array(WINDOW_BYTES)),
   fc.nat(30_000).map((textBytes) => {
@@ -13,6 +26,7 @@ const window: fc.Arbitrary<Uint8Array> = fc.oneof(
     bytes.set(compressible(textBytes));
     return bytes;
   }),
+  used,
 );
 
 Deno.test("a window is the same however many of them are packed", () => {
@@ -59,4 +73,21 @@ Deno.test("once all windows of a buffer are packed, its memory is returned", () 
   assert.deepEqual(freed(), [true, false]);
   while (windows.packNext());
   assert.deepEqual(freed(), [true, true]);
+});
+
+Deno.test("a window with few bytes in use takes little more than these", () => {
+  const sparse = new Uint8Array(WINDOW_BYTES);
+  for (let at = 5; at < WINDOW_BYTES; at += 1000) sparse.fill(9, at, at + 40);
+  const noise = incompressible(WINDOW_BYTES, 7);
+  const facts = packWindows(
+    [sparse, noise, sparse, new Uint8Array(WINDOW_BYTES)]
+      .map((window) => ({ window })),
+  );
+  assert.equal(facts.chunks.length, 1);
+  assert.equal(facts.chunks[0]!.length, WINDOW_BYTES);
+  assert.ok(facts.runs.length < 2 * 33 * 52, `${facts.runs.length} bytes`);
+  const windows = new Windows(facts);
+  assert.ok(Buffer.from(windows.get(0)).equals(sparse));
+  assert.ok(Buffer.from(windows.get(1)).equals(noise));
+  assert.ok(Buffer.from(windows.get(2)).equals(sparse));
 });

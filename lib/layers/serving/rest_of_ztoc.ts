@@ -1,0 +1,34 @@
+import { OpeningError } from "../opening/mod.ts";
+import type { LayerFolder } from "../store/mod.ts";
+import type { Machinery } from "./machinery.ts";
+
+/** A layer that was opened by a head. */
+export interface OpenedByHead {
+  readonly folder: LayerFolder;
+  readonly machinery: Machinery;
+  /** Aborted once the layer closes. */
+  readonly closing: AbortSignal;
+  /** Who wants the layer. */
+  readonly share: string;
+}
+
+/**
+ * Gives the folder of a layer its ztoc, and what is made of it. Takes the buffer over.
+ * @throws ZtocError when it is of no use; OpeningError, OsError, FileError; why the layer closes
+ */
+export async function putRest(
+  bytes: Uint8Array<ArrayBuffer>,
+  { folder, machinery, closing, share }: OpenedByHead,
+): Promise<void> {
+  const { files, opener, headers, saver } = machinery;
+  const assertOurs = () => {
+    // A successor writes the folder's files, and may be writing these.
+    if (files.detached) throw new OpeningError("a successor opens layers");
+    closing.throwIfAborted();
+  };
+  assertOurs();
+  const order = { path: folder.path, bytes, headers };
+  const whole = await opener.rest(order, share);
+  assertOurs();
+  folder.putZtoc(whole.bytes, whole.rest, saver);
+}
