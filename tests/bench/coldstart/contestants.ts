@@ -89,6 +89,11 @@ const UNPINNED = `[load_order]
 unpinned = true
 `;
 
+/** Images are taken whole, whether they have an index or not. */
+const EAGER = `[eager]
+images = ["**"]
+`;
+
 /** Each start is recorded as it is. */
 const RECORDING = `[recording]
 images = ["**"]
@@ -109,6 +114,7 @@ export const CONTESTANTS: readonly Contestant[] = [
     RECORDING,
     "-recording",
   ),
+  sociDeno("index", "taken whole", EAGER, "-eager"),
   sociDeno("order", "recorded order"),
   sociDeno("pack", "start pack", UNPINNED),
   sociDeno("pinned", "start pack, pinned by the image"),
