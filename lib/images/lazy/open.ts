@@ -244,7 +244,8 @@ export class ImageService implements Disposable {
       claimant: claimant.id,
       makeSource: () => this.blobs.source(reference, digest, () => size),
       fetchZtoc: async () => {
-        this.store.expectZtoc(ztoc.size);
+        const packed = (await image.compressedZtocs).get(ztoc.digest);
+        this.store.expectZtoc(ztoc.size, packed?.head?.size ?? null);
         const wanted = { image, ztoc };
         const until = AbortSignal.any([signal, this.#images.late()]);
         const head = this.replays.mayMountAhead(image, layer)

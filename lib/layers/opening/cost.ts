@@ -14,9 +14,17 @@ const FILE_BYTES = 640;
 /** Of a file in a tree that is read. */
 const TREE_FILE_BYTES = 200;
 
-/** Files and spans of a layer that is opened on the spot, in steps of a few ms each. */
+/** Files, spans and texts of a layer that is opened on the spot, in steps of a few ms each. */
 const SMALL_FILES = 1000;
 const SMALL_SPANS = 64;
+/** The same, while little is opened: this thread runs code that V8 has compiled, a new Worker does not. */
+const MEDIUM_FILES = 8192;
+const MEDIUM_SPANS = 512;
+const MEDIUM_TEXT_BYTES = 4 * MiB;
+/** What the compressed head of a ztoc takes for a file, about. */
+const HEAD_BYTES_OF_FILE = 20;
+/** A ztoc of which nothing else is known and that is larger than this may have many files. */
+const MEDIUM_ZTOC_BYTES = 2 * MiB;
 
 /**
  * The most memory that opening a layer by a ztoc takes: the ztoc itself, a copy of its checkpoints, and
@@ -44,7 +52,31 @@ export function chainBytes(files: number): number {
   return BASE_BYTES + TREE_FILE_BYTES * files;
 }
 
-/** Whether a Worker would take longer to be told than to open it. */
-export function isSmall({ entries, spans }: ZtocOutline): boolean {
-  return entries <= SMALL_FILES && spans <= SMALL_SPANS;
+/**
+ * Where a layer is opened: `small`: on the spot, as a Worker would take longer to be told than to open it. `medium`: on
+ * the spot if not too many are. `large`: in a Worker.
+ */
+export type OpeningSize = "small" | "medium" | "large";
+
+/** How much it is to open a layer by a ztoc. @param ztocBytes of the whole ztoc. */
+export function sizeOf(
+  ztocBytes: number,
+  { entries, spans, checkpointBytes }: ZtocOutline,
+): OpeningSize {
+  if (entries <= SMALL_FILES && spans <= SMALL_SPANS) return "small";
+  const textBytes = ztocBytes - checkpointBytes;
+  return entries <= MEDIUM_FILES && spans <= MEDIUM_SPANS &&
+      textBytes <= MEDIUM_TEXT_BYTES
+    ? "medium"
+    : "large";
+}
+
+/** Whether a layer whose ztoc is on its way is likely to be large. @param headBytes of its compressed head, if known. */
+export function mayBeLarge(
+  ztocBytes: number,
+  headBytes: number | null,
+): boolean {
+  return headBytes === null
+    ? ztocBytes > MEDIUM_ZTOC_BYTES
+    : headBytes > MEDIUM_FILES * HEAD_BYTES_OF_FILE;
 }

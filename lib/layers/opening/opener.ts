@@ -1,5 +1,6 @@
 import { ztocOutline } from "../../formats/ztoc/mod.ts";
 import { statIfThere } from "../../host/files/mod.ts";
+import { freeBuffer } from "../../host/memory/mod.ts";
 import {
   makeRest,
   type NewFiles,
@@ -14,11 +15,14 @@ import {
 } from "./chain.ts";
 import {
   chainBytes,
-  isSmall,
   leastOpeningBytes,
+  mayBeLarge,
   openingBytes,
+  type OpeningSize,
+  sizeOf,
   SMALL_CHAIN_FILES,
 } from "./cost.ts";
+import { Allowance } from "./allowance.ts";
 import { CostlyZtocError, OpeningError } from "./errors.ts";
 import { type MadeLayer, makeLayer, type OpeningOrder } from "./make.ts";
 import type { Done, ToOpener } from "./messages.ts";
@@ -27,6 +31,12 @@ import { OpeningWorkers, type WorkersOptions } from "./workers.ts";
 
 /** A ztoc on disk of at most this size is opened on the spot. */
 const SMALL_ZTOC_BYTES = 256 * 1024;
+/**
+ * So many files of layers that are no longer small are opened on the spot in so long, ms: those of an image or two.
+ * This thread answers readers, too, and is not to be kept busy by whoever pulls many.
+ */
+const FILES_HERE = 50_000;
+const FILES_HERE_MS = 10_000;
 /** A record of at most this size is written on the spot. */
 const SMALL_RECORD_BYTES = 16 * 1024;
 
@@ -53,7 +63,9 @@ export class LayerOpener implements Disposable {
   readonly #workers: OpeningWorkers;
   /** Of this thread. */
   readonly #turns = new Turns();
-  /** Layers that are not small, and were said to come since the last image. */
+  /** Files that may be looked at here. */
+  readonly #filesHere = new Allowance(FILES_HERE, FILES_HERE_MS);
+  /** Large layers that were said to come since the last image. */
   #expected = 0;
 
   /** Starts no Worker yet. */
@@ -67,19 +79,19 @@ export class LayerOpener implements Disposable {
     return this.#workers.count;
   }
 
-  /** Layers will be opened soon: a Worker takes as long to start as a registry to tell which. */
-  wake(): void {
+  /** Layers of an image will be opened soon. */
+  expectImage(): void {
     this.#expected = 0;
-    this.#workers.wake();
   }
 
   /**
    * A layer will be opened soon whose ztoc has that size: what takes time to start is started.
+   * @param headBytes of the ztoc's compressed head; null where it is not known.
    * @throws CostlyZtocError when it would be refused, whatever is in it.
    */
-  expect(ztocBytes: number): void {
+  expect(ztocBytes: number, headBytes: number | null): void {
     this.#assertAllowed(leastOpeningBytes(ztocBytes));
-    if (ztocBytes <= SMALL_ZTOC_BYTES) return;
+    if (!mayBeLarge(ztocBytes, headBytes)) return;
     this.#expected++;
     this.#workers.wake(this.#expected > 1 ? "much" : "some");
   }
@@ -95,14 +107,18 @@ export class LayerOpener implements Disposable {
    * @throws CostlyZtocError, OpeningError, and as `makeLayer`
    */
   async open(order: OpeningOrder, options: OpenOptions): Promise<MadeLayer> {
-    const { costBytes, small } = costOf(order);
+    const cost = costOf(order);
+    const { costBytes } = cost;
     if (options.costly === "refused") this.#assertAllowed(costBytes);
     const { share, onFiles } = options;
-    if (small) return await this.#here(share, () => makeLayer(order, onFiles));
-    const done = await this.#run({ kind: "layer", order }, share, costBytes);
-    const { isNew, files } = done.files;
+    if (cost.size === "small") {
+      return await this.#here(share, () => makeLayer(order, onFiles));
+    }
+    const { layer, files: { isNew, files } } = this.#isForHere(cost)
+      ? await this.#hereAlone(order, share)
+      : await this.#run({ kind: "layer", order }, share, costBytes);
     onFiles({ isNew, files: files.map((file) => ({ ...file, isSole: true })) });
-    return done.layer;
+    return layer;
   }
 
   /**
@@ -115,11 +131,11 @@ export class LayerOpener implements Disposable {
     share: string,
   ): Promise<{ bytes: Uint8Array<ArrayBuffer>; rest: ZtocRest }> {
     const { bytes } = order;
-    const outline = ztocOutline(bytes);
-    if (isSmall(outline)) {
+    const cost = costOfZtoc(bytes);
+    if (this.#isForHere(cost)) {
       return { bytes, rest: await this.#here(share, () => makeRest(order)) };
     }
-    const costBytes = openingBytes(bytes.length, outline);
+    const { costBytes } = cost;
     return await this.#run({ kind: "rest", order }, share, costBytes);
   }
 
@@ -154,6 +170,27 @@ export class LayerOpener implements Disposable {
     await this.#run({ kind: "write", order }, share, 0);
   }
 
+  /** Whether a layer is opened in this thread. */
+  #isForHere({ size, files }: Cost): boolean {
+    return size === "small" ||
+      (size === "medium" && this.#filesHere.take(files));
+  }
+
+  /** In this thread; the buffers of what is made are nobody else's then. */
+  async #hereAlone(
+    order: OpeningOrder,
+    share: string,
+  ): Promise<{ layer: MadeLayer; files: NewFiles }> {
+    let files: NewFiles = { isNew: false, files: [] };
+    const layer = await this.#here(
+      share,
+      () => makeLayer(order, (found) => files = found),
+    );
+    // Some MB of zeros, which the collector would find late.
+    if (order.ztoc.kind === "head") freeBuffer(order.ztoc.bytes.buffer);
+    return { layer, files };
+  }
+
   /** In this thread. */
   #here<T>(
     share: string,
@@ -183,20 +220,31 @@ export class LayerOpener implements Disposable {
   }
 }
 
-/** What an order costs, and whether it takes so little that it is opened on the spot. */
-function costOf(
-  { path, ztoc }: OpeningOrder,
-): { costBytes: number; small: boolean } {
-  if (ztoc.kind !== "folder") {
-    const outline = ztocOutline(ztoc.bytes);
-    const costBytes = openingBytes(ztoc.bytes.length, outline);
-    return { costBytes, small: isSmall(outline) };
-  }
+/** What an order costs. */
+interface Cost {
+  /** Memory, at most. */
+  readonly costBytes: number;
+  readonly size: OpeningSize;
+  readonly files: number;
+}
+
+function costOfZtoc(bytes: Uint8Array): Cost {
+  const outline = ztocOutline(bytes);
+  return {
+    costBytes: openingBytes(bytes.length, outline),
+    size: sizeOf(bytes.length, outline),
+    files: outline.entries,
+  };
+}
+
+function costOf({ path, ztoc }: OpeningOrder): Cost {
+  if (ztoc.kind !== "folder") return costOfZtoc(ztoc.bytes);
   const size = statIfThere(`${path}/ztoc`)?.size ?? 0;
   // Most likely its tree and its table are there, and are only read: more is not known beforehand.
   const unread = { entries: 0, spans: 0, checkpointBytes: 0 };
   return {
     costBytes: openingBytes(size, unread),
-    small: size <= SMALL_ZTOC_BYTES,
+    size: size <= SMALL_ZTOC_BYTES ? "small" : "large",
+    files: 0,
   };
 }

@@ -214,10 +214,11 @@ export class LayerStore implements AsyncDisposable {
 
   /**
    * A layer will be opened soon by a ztoc of that size: what takes time to start is started.
+   * @param headBytes of the ztoc's compressed head; null where it is not known.
    * @throws CostlyZtocError when it would be refused, whatever is in it.
    */
-  expectZtoc(sizeBytes: number): void {
-    this.#machinery.opener.expect(sizeBytes);
+  expectZtoc(sizeBytes: number, headBytes: number | null): void {
+    this.#machinery.opener.expect(sizeBytes, headBytes);
   }
 
   /**

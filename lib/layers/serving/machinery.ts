@@ -183,7 +183,7 @@ export class Machinery implements Disposable {
   /** Layers will be opened soon. What takes time to start is started while the registry is asked. */
   expectLayers(): void {
     this.files.expectLayers();
-    this.opener.wake();
+    this.opener.expectImage();
   }
 
   /**

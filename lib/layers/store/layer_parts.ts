@@ -117,7 +117,9 @@ export function* makeParts(
   const files: NewFile[] = [];
   let tree = isNew ? null : openTree(`${path}/tree`, order.trees);
   if (tree === null) {
-    const bytes = compileZtoc({ ...head, entries: entries() }, table);
+    const some = entries();
+    yield;
+    const bytes = compileZtoc({ ...head, entries: some }, table);
     files.push({ name: "tree", bytes });
     tree = new LayerTree(bytes);
   }

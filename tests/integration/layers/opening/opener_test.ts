@@ -64,7 +64,7 @@ Deno.test("a small layer is opened on the spot, a larger one in a Worker, and bo
   using stage = new Stage();
   const small = await stage.open(SMALL);
   assert.equal(stage.opener.workers, 0);
-  const large = await stage.open(longZtoc(5000, BLOB));
+  const large = await stage.open(longZtoc(10_000, BLOB));
   assert.equal(stage.opener.workers, 1);
   for (const { made, path, found } of [small, large]) {
     assert.deepEqual(made.image, { kind: "on disk" });
@@ -77,13 +77,27 @@ Deno.test("a small layer is opened on the spot, a larger one in a Worker, and bo
       ["erofs", "headers"],
     );
   }
-  assert.equal(large.made.tree.inodes, 1 + 10 + 5000);
+  assert.equal(large.made.tree.inodes, 1 + 20 + 10_000);
   assert.equal(large.made.spans.count, 1);
+});
+
+Deno.test("layers of some thousand files are opened on the spot, until there are many: then Workers take them", async () => {
+  using stage = new Stage();
+  const ztoc = longZtoc(5000, BLOB);
+  for (let layers = 0; layers < 10; layers++) {
+    const { made, found } = await stage.open(ztoc, `host-${layers}`);
+    assert.equal(made.tree.inodes, 1 + 10 + 5000);
+    assert.ok(found[0]!.files.every(({ isSole }) => isSole));
+  }
+  assert.equal(stage.opener.workers, 0);
+  const [last] = await Promise.all([1, 2, 3].map(() => stage.open(ztoc)));
+  assert.equal(last!.made.tree.inodes, 1 + 10 + 5000);
+  assert.ok(stage.opener.workers > 0);
 });
 
 Deno.test("a head makes no table of headers; the rest makes the one that the whole ztoc does", async () => {
   using stage = new Stage();
-  for (const ztoc of [SMALL, longZtoc(5000, BLOB)]) {
+  for (const ztoc of [SMALL, longZtoc(5000, BLOB), longZtoc(10_000, BLOB)]) {
     const whole = await stage.open(ztoc);
     const { head } = splitZtoc(ztoc);
     const opened = await stage.open(head, "host", "head");
@@ -127,7 +141,7 @@ Deno.test("a ztoc over the bound is refused before any work is done", async () =
     assert.match(error.message, /\[opening\] max_memory_bytes allows 8 MiB/);
     return true;
   });
-  assert.throws(() => stage.opener.expect(9 * 2 ** 20), CostlyZtocError);
+  assert.throws(() => stage.opener.expect(9 * 2 ** 20, null), CostlyZtocError);
   assert.deepEqual([...Deno.readDirSync(stage.folder)], []);
   assert.equal(stage.opener.workers, 0);
   await stage.open(SMALL);
@@ -135,8 +149,8 @@ Deno.test("a ztoc over the bound is refused before any work is done", async () =
 
 Deno.test("what is wrong with a ztoc is told as it would be here", async () => {
   using stage = new Stage();
-  const torn = longZtoc(5000, BLOB);
-  torn.fill(0xff, torn.length - 200_000, torn.length - 100_000);
+  const torn = longZtoc(10_000, BLOB);
+  torn.fill(0xff, torn.length - 400_000, torn.length - 200_000);
   await assert.rejects(
     () => stage.open(torn),
     (error) => error instanceof ZtocError || error instanceof TreeCompileError,
@@ -146,7 +160,7 @@ Deno.test("what is wrong with a ztoc is told as it would be here", async () => {
 
 Deno.test("Workers without work are stopped, and come back", async () => {
   using stage = new Stage({ idleMs: 100 });
-  const ztoc = longZtoc(4000, BLOB);
+  const ztoc = longZtoc(10_000, BLOB);
   await stage.open(ztoc);
   assert.equal(stage.opener.workers, 1);
   for (let i = 0; i < 100 && stage.opener.workers > 0; i++) await pause(50);
