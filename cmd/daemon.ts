@@ -32,6 +32,7 @@ import { warmUpAll } from "../lib/images/warmup/mod.ts";
 import type { FaceWish } from "../lib/layers/faces/mod.ts";
 import { MOUNT_NAMES, type ServedMount } from "../lib/layers/fs/mod.ts";
 import {
+  forgetProgram,
   giveBackWhenIdle,
   keepLargeBuffersApart,
 } from "../lib/host/memory/mod.ts";
@@ -294,17 +295,20 @@ async function run(
   });
 
   let isOver = false;
-  const warming = warmUpAll({
-    address: service.address,
-    scratch: `${root}/warm-up`,
-    wanted: () => !isOver && store.all().length === 0,
-  });
-  stack.use(
-    giveBackWhenIdle(
-      () => store.fetched.requests + store.all().length,
-      () => store.shrink(),
-    ),
-  );
+  const activity = () => store.fetched.requests + store.all().length;
+  let warming: Promise<void> = Promise.resolve();
+  const warmUp = () => {
+    const idle = activity();
+    warming = warming.then(() =>
+      warmUpAll({
+        address: service.address,
+        scratch: `${root}/warm-up`,
+        wanted: () => !isOver && activity() === idle,
+      })
+    ).then(forgetProgram);
+  };
+  warmUp();
+  stack.use(giveBackWhenIdle(activity, () => store.shrink(), warmUp));
 
   const end = await Promise.race([signal, control.asked]);
   // A client of our own socket that is there while that closes has this thread spin for ever, one time in twenty.
