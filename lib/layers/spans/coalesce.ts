@@ -17,8 +17,8 @@ function queuedAt(
 export interface RangeBounds {
   /** The most compressed bytes; a single larger span is still requested. */
   readonly maxBytes: number;
-  /** The most compressed bytes once a span is in it that a recorded order names. */
-  readonly maxExpectedBytes: number;
+  /** The most compressed bytes once a span is in it that is fetched ahead, by its class. */
+  readonly maxAheadBytes: Readonly<Record<"expected" | "prefetch", number>>;
 }
 
 /**
@@ -28,12 +28,16 @@ export interface RangeBounds {
  */
 export function coalesce(
   seed: PendingSpan,
-  { maxBytes, maxExpectedBytes }: RangeBounds,
+  { maxBytes, maxAheadBytes }: RangeBounds,
 ): PendingSpan[] {
   const { layer, source } = seed;
-  let most = seed.cls === "expected"
-    ? Math.min(maxBytes, maxExpectedBytes)
-    : maxBytes;
+  let most = maxBytes;
+  const bound = ({ cls }: PendingSpan) => {
+    if (cls === "expected" || cls === "prefetch") {
+      most = Math.min(most, maxAheadBytes[cls]);
+    }
+  };
+  bound(seed);
   const range = [seed];
   const urgent = seed.cls !== "background";
   let start = layer.compressedStart(seed.span);
@@ -45,7 +49,7 @@ export function coalesce(
     }
     const from = Math.min(start, layer.compressedStart(span));
     const to = Math.max(end, layer.compressedEnd(span));
-    if (pending.cls === "expected") most = Math.min(most, maxExpectedBytes);
+    bound(pending);
     if (to - from > most) return false;
     start = from;
     end = to;

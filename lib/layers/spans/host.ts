@@ -15,10 +15,11 @@ import {
  */
 const NEARLY_DONE_MS = 4;
 /**
- * Nor is one for spans that a recorded order names, if it will end within this time, ms: they are needed in a
- * moment, and what is on the line would have to come twice. No request for such spans is longer than that.
+ * Nor is one for spans that are fetched ahead, if it will end within this time, ms, by their class: what is on the line
+ * would have to come twice. What a recorded order names is needed in a moment; what is read ahead most likely. No
+ * request for such spans is longer than that: else readers that come one after another would cancel it each time.
  */
-const EXPECTED_MS = 100;
+const AHEAD_MS = { expected: 100, prefetch: 50 } as const;
 /**
  * If a request will reach a reader's span within this time, ms, the reader waits for it; else a new request
  * is made.
@@ -145,9 +146,16 @@ export class Host {
       : this.pace.transferMs(bytes) < this.#overlapMs;
   }
 
-  /** The most compressed bytes of one request with spans that a recorded order names; 0: one span. */
-  get maxExpectedBytes(): number {
-    return this.pace.bytesPerMs * EXPECTED_MS;
+  /**
+   * The most compressed bytes of one request with spans that are fetched ahead, by their class; 0: one span. While
+   * nothing is known of the line, what is read ahead comes in one request, and is cancelled for any reader.
+   */
+  get maxAheadBytes(): Record<keyof typeof AHEAD_MS, number> {
+    const { bytesPerMs } = this.pace;
+    return {
+      expected: bytesPerMs * AHEAD_MS.expected,
+      prefetch: bytesPerMs === 0 ? Infinity : bytesPerMs * AHEAD_MS.prefetch,
+    };
   }
 
   /** Whether a reader waits for a span of this host, queued or in a request. */
@@ -211,9 +219,15 @@ export class Host {
     const reader = rest.find(({ cls }) => cls === "demand");
     if (reader === undefined) {
       const left = sizeBytes - received;
-      return rest.some(({ cls }) => cls === "expected")
-        ? this.pace.transferMs(left) >= EXPECTED_MS
-        : this.#takesLonger(left, NEARLY_DONE_MS);
+      if (rest.some(({ cls }) => cls === "expected")) {
+        return this.pace.transferMs(left) >= AHEAD_MS.expected;
+      }
+      return this.#takesLonger(
+        left,
+        rest.some(({ cls }) => cls === "prefetch")
+          ? AHEAD_MS.prefetch
+          : NEARLY_DONE_MS,
+      );
     }
     const before = layer.compressedStart(reader.span) -
       layer.compressedStart(spans[0]!.span) - received;

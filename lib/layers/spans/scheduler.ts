@@ -236,11 +236,11 @@ export class SpanScheduler {
         if (!this.#held.fits(pending, lane)) continue;
         host.hadTurn(lane);
         const maxBytes = this.#maxRequestBytes(lane, cls);
-        const { maxExpectedBytes } = host;
+        const { maxAheadBytes } = host;
         this.#start(
           host,
           lane,
-          coalesce(pending, { maxBytes, maxExpectedBytes }),
+          coalesce(pending, { maxBytes, maxAheadBytes }),
         );
         return true;
       }

@@ -207,6 +207,24 @@ Deno.test("what a recorded order names is not interrupted when it is here in a m
   assert.ok(isInterrupted("background", 12_500, { receivedBytes }));
 });
 
+Deno.test("what is read ahead is not interrupted when it is half here, as what is on the line would have to come twice", () => {
+  const receivedBytes = 3_400_000;
+  assert.ok(!isInterrupted("prefetch", 12_500, { receivedBytes }), "48 ms");
+  assert.ok(isInterrupted("background", 12_500, { receivedBytes }));
+  assert.ok(isInterrupted("prefetch", 12_500, { receivedBytes: 3_300_000 }));
+});
+
+Deno.test("a request ahead is no longer than a reader waits for it, once the line is known", () => {
+  const host = new Host("example.org");
+  assert.deepEqual(host.maxAheadBytes, { expected: 0, prefetch: Infinity });
+  host.pace.begin(0);
+  host.pace.received(12_500_000, false, 1000);
+  assert.deepEqual(host.maxAheadBytes, {
+    expected: 1_250_000,
+    prefetch: 625_000,
+  });
+});
+
 Deno.test("what a recorded order names comes before read-ahead, in requests that a reader can wait for", async () => {
   await using served = serve(layer);
   const line = new HeldLine(served, Infinity);
