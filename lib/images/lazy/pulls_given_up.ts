@@ -5,11 +5,21 @@ class PullGivenUpError extends Error {
   }
 }
 
-/**
- * After the last request that was given up, its image's layers are brought for so long still: another may come that was
- * only repeated, ms.
- */
-const GRACE_MS = 3_000;
+/** For how long an image's layers are brought after its last request, by how that ended, ms. */
+export interface PullPatience {
+  /** It was given up: another may come that was only repeated. Default: 3 seconds. */
+  readonly givenUp: number;
+  /** Its layer is shown: the next one is asked for at once, unless whoever pulls was killed. Default: a minute. */
+  readonly shown: number;
+  /** Its layer is left to containerd, which unpacks it before it asks for the next one. Default: 10 minutes. */
+  readonly unpacked: number;
+}
+
+const PATIENCE: PullPatience = {
+  givenUp: 3_000,
+  shown: 60_000,
+  unpacked: 10 * 60_000,
+};
 
 /** More images than this are not remembered, but for those that are being pulled. */
 const MAX_PULLS = 256;
@@ -21,16 +31,16 @@ interface Pull {
 }
 
 /**
- * Ends what is brought for images that nobody waits for any more. An image whose requests all ended well is not one of
- * them: more may come after a layer that containerd unpacks.
+ * Ends what is brought for images that nobody waits for any more: soon after a request was given up, and some time
+ * after one that ended by itself, as whoever pulls may be killed between two requests.
  */
 export class PullsGivenUp implements Disposable {
   readonly #pulls = new Map<string, Pull>();
-  readonly #graceMs: number;
+  readonly #patience: PullPatience;
 
-  /** @param graceMs how long another request is waited for, ms. */
-  constructor(graceMs: number = GRACE_MS) {
-    this.#graceMs = graceMs;
+  /** @param patience how long another request is waited for. */
+  constructor(patience: PullPatience = PATIENCE) {
+    this.#patience = patience;
   }
 
   /** Fires when whoever pulled that image has left. @param image names it, and who it speaks for. */
@@ -64,19 +74,24 @@ export class PullsGivenUp implements Disposable {
     const leave = () => left.reject(signal.reason);
     signal.addEventListener("abort", leave, { once: true });
     if (signal.aborted) leave();
+    const { givenUp, shown, unpacked } = this.#patience;
+    let patienceMs = unpacked;
     try {
-      return await Promise.race([work, left.promise]);
+      const done = await Promise.race([work, left.promise]);
+      patienceMs = shown;
+      return done;
     } finally {
       signal.removeEventListener("abort", leave);
-      if (--pull.waiting === 0 && signal.aborted) this.#endSoon(image, pull);
+      if (signal.aborted) patienceMs = givenUp;
+      if (--pull.waiting === 0) this.#endAfter(patienceMs, image, pull);
     }
   }
 
-  #endSoon(image: string, pull: Pull): void {
+  #endAfter(patienceMs: number, image: string, pull: Pull): void {
     pull.timer = setTimeout(() => {
       if (this.#pulls.get(image) === pull) this.#pulls.delete(image);
       pull.stop.abort(new PullGivenUpError("nobody pulls the image any more"));
-    }, this.#graceMs);
+    }, patienceMs);
     Deno.unrefTimer(pull.timer);
   }
 
