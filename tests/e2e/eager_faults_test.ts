@@ -14,6 +14,7 @@ import {
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
 import { testUnless } from "../support/test_unless.ts";
 import { sha256 } from "../../lib/formats/oci/mod.ts";
+import { beginningOf, pushIndexed, ztocOfBlob } from "./forged.ts";
 import { LazyHost } from "./host.ts";
 import { SmallDisk } from "./small_disk.ts";
 
@@ -236,5 +237,51 @@ testUnless(refusal, {
     );
     const pulled = await host.pull(`${registry.host}/small:1`);
     assert.equal(outcomes(pulled).at(-1), "served");
+  },
+});
+
+testUnless(refusal, {
+  name:
+    "an image whose index is none, or lies about its layers, is taken whole, and shows what its layers hold",
+  async fn() {
+    await using registry = startRegistry();
+    await using host = await LazyHost.start({ config: EAGER });
+    const other = ztocOfBlob(layerOf("others", 200_000).bytes);
+    const cases = {
+      "no-index": { ztoc: null, log: /the image is taken/ },
+      "no-ztoc": { ztoc: beginningOf(other, 64), log: /ztoc cannot be used/ },
+      "of-another": {
+        ztoc: other,
+        log: /ztoc is for \d+ bytes, the layer has/,
+      },
+    };
+    for (const [repository, { ztoc, log }] of Object.entries(cases)) {
+      const layer = layerOf(repository, 400_000);
+      const { name, image } = pushIndexed(registry, repository, [
+        { layer, ztoc: ztoc ?? ztocOfBlob(layer.bytes) },
+        { layer: BUSYBOX, ztoc: ztocOfBlob(BUSYBOX.bytes) },
+      ]);
+      registry.intercept = (path) =>
+        repository === "no-index" && /manifests\/sha256/.test(path) &&
+          !path.endsWith(image.digest)
+          ? new Response("{}", {
+            headers: { "content-type": "application/vnd.oci.image.manifest" },
+          })
+          : null;
+      const before = host.logs().length;
+      const pulled = await host.pull(name);
+      registry.intercept = null;
+      assert.deepEqual(outcomes(pulled), ["served", "served"], repository);
+      assert.match(host.logs().slice(before), log, repository);
+      const { stdout, stderr } = await ctrRun(host.containerd, {
+        image: name,
+        id: repository,
+        snapshotter: "soci",
+        args: ["/bin/sh", "-c", `sha256sum < /${repository}`],
+      });
+      const right = sha256(incompressible(400_000, repository.length)).slice(7);
+      assert.ok(stdout.includes(right), `${repository}: ${stdout}${stderr}`);
+    }
+    assert.deepEqual(ingest(host), []);
   },
 });
