@@ -1,6 +1,6 @@
 /** Whether hosts take connections. @module */
 
-import { proxyOf } from "./proxy.ts";
+import type { Network } from "./network.ts";
 
 /** So long after an answer there is a connection. */
 const CONNECTED_MS = 60_000;
@@ -23,6 +23,12 @@ interface Dial extends Disposable {
 export class Dials {
   /** When each origin answered last, by `performance.now()`. */
   readonly #answeredMs = new Map<string, number>();
+  readonly #network: Pick<Network, "connect">;
+
+  /** @param network what the requests go through. */
+  constructor(network: Pick<Network, "connect">) {
+    this.#network = network;
+  }
 
   /**
    * Watches one request.
@@ -37,23 +43,18 @@ export class Dials {
     const { origin } = url;
     const last = this.#answeredMs.get(origin) ?? -Infinity;
     const connected = performance.now() - last < CONNECTED_MS;
-    const timer = connected || !Number.isFinite(limitMs)
-      ? undefined
-      : setTimeout(probe, limitMs * PATIENCE);
     let late: ReturnType<typeof setTimeout> | undefined;
-    function probe() {
+    const probe = () => {
       late = setTimeout(
         () => end(`no connection within ${limitMs} ms`),
         limitMs * (1 - PATIENCE),
       );
-      const to = proxyOf(url) ?? url;
-      const port = Number(to.port) || (to.protocol === "http:" ? 80 : 443);
-      const hostname = to.hostname.replace(/^\[(.*)\]$/, "$1");
-      Deno.connect({ hostname, port }).then((connection) => {
-        clearTimeout(late);
-        connection.close();
-      }, () => clearTimeout(late)); // the request itself tells
-    }
+      const stop = () => clearTimeout(late); // where it is refused, the request itself tells
+      this.#network.connect(url).then(stop, stop);
+    };
+    const timer = connected || !Number.isFinite(limitMs)
+      ? undefined
+      : setTimeout(probe, limitMs * PATIENCE);
     return {
       answered: () => {
         this.#answeredMs.delete(origin);

@@ -78,13 +78,21 @@ export class FetchedNetwork implements Network, Disposable {
   }
 
   /** As `Network` says. */
-  readonly lookup = (name: string): Promise<readonly string[]> => {
+  readonly lookup = (name: string): Promise<readonly string[]> =>
+    this.#ask((id) => ({ kind: "lookup", id, name }));
+
+  /** As `Network` says. */
+  readonly connect = async ({ href }: URL): Promise<void> => {
+    await this.#ask((id) => ({ kind: "connect", id, url: href }));
+  };
+
+  #ask(question: (id: number) => ToFetcher): Promise<readonly string[]> {
     const id = this.#begin();
     const found = Promise.withResolvers<readonly string[]>();
     this.#looking.set(id, found);
-    this.#thread.post({ kind: "lookup", id, name });
+    this.#thread.post(question(id));
     return found.promise;
-  };
+  }
 
   #begin(): number {
     if (this.#fault !== null) throw this.#gone(this.#fault);
@@ -200,7 +208,7 @@ export class FetchedNetwork implements Network, Disposable {
         const found = this.#looking.get(id);
         this.#looking.delete(id);
         if (message.addresses !== null) found?.resolve(message.addresses);
-        else found?.reject(new Error("it cannot be looked up"));
+        else found?.reject(new Error("nothing is there"));
       }
     }
   }

@@ -38,7 +38,9 @@ export type ToFetcher =
   }
   /** Nobody wants the answer, or the rest of it. */
   | { readonly kind: "abort"; readonly id: number }
-  | { readonly kind: "lookup"; readonly id: number; readonly name: string };
+  | { readonly kind: "lookup"; readonly id: number; readonly name: string }
+  /** Does the host take a connection? */
+  | { readonly kind: "connect"; readonly id: number; readonly url: string };
 
 /** From the Worker. */
 export type FromFetcher =
@@ -61,6 +63,6 @@ export type FromFetcher =
   | {
     readonly kind: "found";
     readonly id: number;
-    /** Null if the name cannot be looked up. */
+    /** Of a name; none of a host that took a connection. Null if it cannot be looked up or took none. */
     readonly addresses: readonly string[] | null;
   };

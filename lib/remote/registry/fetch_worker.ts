@@ -41,9 +41,20 @@ async function run(order: Extract<ToFetcher, { kind: "send" }>): Promise<void> {
   exchanges.delete(id);
 }
 
-async function find(id: number, name: string): Promise<void> {
-  const addresses = await network.lookup(name).catch(() => null);
-  send({ kind: "found", id, addresses });
+/** Answers a question; null where it fails. */
+async function find(
+  id: number,
+  answer: Promise<readonly string[]>,
+): Promise<void> {
+  send({ kind: "found", id, addresses: await answer.catch(() => null) });
+}
+
+async function connect(address: string): Promise<readonly string[]> {
+  const url = new URL(address);
+  const refusal = gate.refusal(url);
+  if (refusal !== null) throw new Error(refusal);
+  await network.connect(url);
+  return [];
 }
 
 const send = answerThread<Begin | ToFetcher, FromFetcher>((message) => {
@@ -62,6 +73,8 @@ const send = answerThread<Begin | ToFetcher, FromFetcher>((message) => {
     case "abort":
       return exchanges.get(message.id)?.abort();
     case "lookup":
-      return void find(message.id, message.name);
+      return void find(message.id, network.lookup(message.name));
+    case "connect":
+      return void find(message.id, connect(message.url));
   }
 });

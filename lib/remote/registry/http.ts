@@ -54,10 +54,11 @@ export class Http implements Disposable {
   readonly #userAgent: string;
   readonly #logged: boolean;
   readonly #options: RegistryClientOptions;
-  readonly #dials = new Dials();
+  readonly #dials: Dials;
 
   constructor(options: RegistryClientOptions) {
     this.network = options.network ?? ownNetwork(options.fetch);
+    this.#dials = new Dials(this.network);
     this.#tls = options;
     this.#userAgent = options.userAgent ?? "soci-deno";
     this.#logged = options.logged ?? true;

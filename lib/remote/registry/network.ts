@@ -1,4 +1,4 @@
-import type { Variable } from "./proxy.ts";
+import { proxyOf, type Variable } from "./proxy.ts";
 import { makeSender, type Sender, type TlsOptions } from "./tls.ts";
 
 /** All addresses of a name. @throws if it cannot be looked up, as behind a proxy */
@@ -10,6 +10,11 @@ export interface Network {
   readonly sender: (tls: TlsOptions) => Sender;
   /** Looks names up where the requests are sent from. */
   readonly lookup: Lookup;
+  /**
+   * Returns once the host of an address, or the proxy by which it is asked, has taken a connection, which is closed.
+   * @throws if it refuses, or may not be asked
+   */
+  readonly connect: (url: URL) => Promise<void>;
 }
 
 /**
@@ -24,7 +29,16 @@ export function ownNetwork(
   return {
     sender: (tls) => makeSender(tls, base, variable),
     lookup: lookUp,
+    connect: (url) => connectTo(proxyOf(url, variable) ?? url),
   };
+}
+
+async function connectTo({ hostname, port, protocol }: URL): Promise<void> {
+  const connection = await Deno.connect({
+    hostname: hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: Number(port) || (protocol === "http:" ? 80 : 443),
+  });
+  connection.close();
 }
 
 /** Asks the system, whose files may name this machine's own names. */

@@ -14,6 +14,7 @@ import {
   startRegistry,
   type TestRegistry,
 } from "../../../support/registry/mod.ts";
+import { deafHost } from "./deaf_host.ts";
 import { staticCredentials } from "../../../support/registry/static_credentials.ts";
 
 const NEVER = "[http]\nMaxRetries = 1\nMinWaitMsec = 1\n";
@@ -39,43 +40,6 @@ async function read(
   const from = parseReference(`${registry.host}/${repository}:1`);
   const into = new Uint8Array(50_000);
   await client.range(from, digest, 0, into.length, into);
-}
-
-/** A place that accepts no connection and refuses none. */
-async function deafHost(): Promise<AsyncDisposable & { host: string }> {
-  const process = new Deno.Command("python3", {
-    args: [
-      "-c",
-      `
-import socket, sys, time
-s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(0)
-held = []
-for _ in range(4):
-    c = socket.socket(); c.setblocking(False); held.append(c)
-    try: c.connect(s.getsockname())
-    except BlockingIOError: pass
-print(s.getsockname()[1], flush=True)
-sys.stdin.read()`,
-    ],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  let port = "";
-  for await (
-    const text of process.stdout.pipeThrough(new TextDecoderStream())
-      .values({ preventCancel: true })
-  ) {
-    port += text;
-    if (text.includes("\n")) break;
-  }
-  return {
-    host: `127.0.0.1:${port.trim()}`,
-    async [Symbol.asyncDispose]() {
-      await process.stdin.close();
-      await process.stdout.cancel().catch(() => {}); // it has ended
-      await process.status;
-    },
-  };
 }
 
 Deno.test("a host that takes no connection is given up after http.DialTimeoutMsec, one that is slow to answer is not", async () => {

@@ -8,6 +8,7 @@ import {
 } from "../../../../lib/remote/registry/mod.ts";
 import { makeCertificateAuthority } from "../../../support/host/mod.ts";
 import { noise, startRegistry } from "../../../support/registry/mod.ts";
+import { deafHost } from "./deaf_host.ts";
 import { fails, QUICK } from "./helpers.ts";
 
 function serve(
@@ -182,4 +183,34 @@ Deno.test("names are looked up where the network is", async () => {
   using network = only();
   assert.ok((await network.lookup("localhost")).length > 0);
   await assert.rejects(network.lookup("no-such-name.invalid"));
+});
+
+Deno.test("a host that takes no connection is given up after its dial_timeout through the Worker, too, one that is slow to answer is not", async () => {
+  await using deaf = await deafHost();
+  await using slow = serve(async () => {
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    return new Response(null, { status: 404 });
+  });
+  using network = only(deaf.host, slow.host);
+  using client = new RegistryClient({
+    retry: { retries: 0 },
+    hosts: () => ({ mirrors: [], server: { dialMs: 200 } }),
+    network,
+  });
+  await assert.rejects(
+    client.manifest(parseReference(`${deaf.host}/team/app:1`)),
+    /no connection within 200 ms/,
+  );
+  await fails(
+    "not-found",
+    client.manifest(parseReference(`${slow.host}/team/app:1`)),
+  );
+});
+
+Deno.test("the Worker connects to no host that was not named", async () => {
+  await using other = serve(() => new Response());
+  using network = only("named.example");
+  await assert.rejects(network.connect(new URL(`http://${other.host}/`)));
+  using named = only(other.host);
+  await named.connect(new URL(`http://${other.host}/`));
 });
