@@ -1,165 +1,222 @@
 /**
- * `deno task bench:eager`: an image without an index, from the pull to the first program that has run, and its removal:
- * containerd's overlayfs, `soci-deno pull` that leaves it to containerd, and the daemon that takes it whole. Over
- * loopback, in turns.
+ * `deno task bench:eager`: images without an index, from the pull to their program's first answer, and what else the
+ * goals of whole images are about: bytes written, removal, many small layers, one large one with an index, and
+ * programs in a container. containerd's overlayfs, the existing daemon where a release of it is here, and ours,
+ * in turns; new daemons with empty folders for each start. Images are those of `bench:coldstart`.
  *
- * - `science`: Debian packages, some 600 MB of tar in three layers;
- * - `layers`: 128 layers of a few kB, of which only the pull is measured.
+ * - `--rounds N` (3), `--images redis,java,node,python`, `--only loopback,1g,100m,small,large,inside`, `--ways
+ *   overlayfs,existing,soci-deno,soci-deno-kept`: less of it. Over lines: ours and overlayfs, and of the images the first
+ *   (`1g`: the first two).
+ * - `--large MB` (2000): of the tar of the large layer.
+ * - `--prepare`: only make the images.
+ * - `--report FILE`: only draw the report of an earlier run's JSON file.
  *
- * The argument is the number of rounds (3 when not given).
+ * Leaves a JSON file and a report (HTML) in `tests/bench/results`.
  * @module
  */
-import { dropCaches } from "../e2e/faults/stage.ts";
-import { LazyHost } from "../e2e/host.ts";
+import { parseArgs } from "node:util";
+import { throttle } from "../support/link/mod.ts";
+import { type Line, LINES } from "./coldstart/lines.ts";
+import { BenchRegistry, type Published } from "./coldstart/registry.ts";
+import { type Name, NAMES, WORKLOADS } from "./coldstart/workloads.ts";
+import { allowed, type Cost, costOf } from "./eager/limits.ts";
+import { measureInside, measureLarge, measureSmall } from "./eager/other.ts";
+import { report } from "./eager/report.ts";
 import {
-  type Containerd,
-  ctrPull,
-  ctrRun,
-  startContainerd,
-} from "../support/host/mod.ts";
-import {
-  addBusybox,
-  type Image,
-  layerBlob,
-  makeImage,
-  pushImage,
-  TarBuilder,
-} from "../support/images/mod.ts";
-import { startRegistry } from "../support/registry/mod.ts";
-import { debianImage } from "./debian_image.ts";
+  goalsOf,
+  type Measure,
+  MEASURES,
+  middle,
+  type Outcome,
+  type Sample,
+  subjectsOf,
+  WAY,
+} from "./eager/samples.ts";
+import { startAndRemove } from "./eager/start.ts";
+import { type Way, WAYS } from "./eager/ways.ts";
 import { saveResults } from "./results.ts";
-import { median, printMachine, printTable, timed } from "./support.ts";
+import { describeMachine, printTable } from "./support.ts";
 
-const EAGER = `
-[eager]
-unindexed = ["**"]
-`;
-const LAYERS = 128;
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "3" },
+    images: { type: "string", default: "redis,java,node,python" },
+    only: { type: "string", default: "loopback,1g,100m,small,large,inside" },
+    ways: { type: "string", default: WAYS.map(({ name }) => name).join() },
+    large: { type: "string", default: "2000" },
+    prepare: { type: "boolean", default: false },
+    report: { type: "string" },
+  },
+});
+/** Images that are started over a line: the slower it is, the fewer. */
+const OVER: Readonly<Record<string, number>> = { "1g": 2, "100m": 1 };
 
-interface Way {
-  readonly name: string;
-  readonly containerd: Containerd;
-  readonly snapshotter: string;
-  pull(image: string): Promise<unknown>;
+if (values.report === undefined) await measureAndSave();
+else await draw(values.report);
+Deno.exit(0); // Workers of the lines
+
+interface Ready {
+  readonly name: Name;
+  readonly published: Published;
+  readonly cost: Cost;
 }
 
-interface Figures {
-  /** Seconds. */
-  readonly pull: number;
-  /** Of pull and first program. */
-  readonly start: number;
-  readonly remove: number;
-  /** MB that the disk took meanwhile. */
-  readonly written: number;
-}
-
-/** Sectors of 512 bytes that all disks took. */
-function sectorsWritten(): number {
-  return Deno.readTextFileSync("/proc/diskstats").trim().split("\n")
-    .map((line) => line.trim().split(/\s+/))
-    .filter(([, , name]) => /^(vd[a-z]|sd[a-z]|nvme\d+n\d+)$/.test(name ?? ""))
-    .reduce((sum, fields) => sum + Number(fields[9]), 0);
-}
-
-let containers = 0;
-
-async function measure(
-  { containerd, snapshotter, pull }: Way,
-  image: string,
-  args: readonly string[],
-): Promise<Figures> {
-  await dropCaches();
-  const before = sectorsWritten();
-  const pulled = await timed(() => pull(image));
-  const ran = await timed(() =>
-    ctrRun(containerd, {
-      ...{ image, snapshotter, args, id: `eager-${containers++}` },
-      timeoutMs: 600_000,
-    })
-  );
-  if (ran.value.code !== 0) throw new Error(ran.value.stderr);
-  const removed = await timed(() =>
-    containerd.ctr("images", "rm", "--sync", image)
-  );
-  await new Deno.Command("sync").output();
-  return {
-    pull: pulled.ms / 1000,
-    start: (pulled.ms + ran.ms) / 1000,
-    remove: removed.ms / 1000,
-    written: (sectorsWritten() - before) * 512 / 1e6,
+async function measureAndSave(): Promise<void> {
+  const machine = describeMachine();
+  console.log(machine);
+  const rounds = values.prepare ? 1 : Number(values.rounds);
+  const ways = await waysHere(values.ways.split(","));
+  const only = new Set(values.only.split(","));
+  await using registry = await BenchRegistry.start();
+  const images = await imagesReady(registry, values.images.split(","));
+  const megabytes = Number(values.large);
+  const samples: Sample[] = [];
+  const from = performance.now();
+  const add = (found: readonly Sample[]) => {
+    samples.push(...found);
+    for (const { measure, subject, way, value } of found) {
+      const { title, unit } = MEASURES[measure];
+      console.log(`${title}, ${subject}, ${way}: ${value.toFixed(2)} ${unit}`);
+    }
   };
+  if (values.prepare) {
+    if (only.has("large")) await measureLarge(registry, megabytes);
+    return console.log("all of it is here");
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const line of LINES.filter(({ name }) => only.has(name))) {
+      add(await overLine(registry, line, images, ways));
+    }
+    if (only.has("small")) add(await measureSmall(registry, ways));
+    if (only.has("large")) add(await measureLarge(registry, megabytes));
+  }
+  const python = images.find(({ name }) => name === "python");
+  if (only.has("inside") && python !== undefined) {
+    const image = registry.reference(python.published);
+    const both = ways.filter(({ name }) =>
+      name === WAY.overlay || name === WAY.ours
+    );
+    add(await measureInside(registry, image, { ways: both, rounds }));
+  }
+  const titles = {
+    ...Object.fromEntries(ways.map(({ name, title }) => [name, title])),
+    [WAY.oneCore]: "soci-deno on one core",
+    [WAY.limit]: "what the goal gives",
+  };
+  const at = new Date().toISOString();
+  const outcome = { at, machine, rounds, ways: titles, samples };
+  print(outcome);
+  const minutes = (performance.now() - from) / 60_000;
+  console.log(`\n${samples.length} figures in ${minutes.toFixed(1)} min`);
+  const saved = saveResults("eager", { outcome });
+  console.log(`saved: ${saved}`);
+  await draw(saved);
 }
 
-printMachine();
-const rounds = Number(Deno.args[0] ?? 3);
-await using stack = new AsyncDisposableStack();
-const registry = stack.use(startRegistry());
-const images: Record<string, { content: Image; args: readonly string[] }> = {
-  science: {
-    content: await debianImage(),
-    args: ["/usr/bin/python3", "-c", "import numpy; print(1)"],
-  },
-  layers: {
-    content: makeImage({
-      layers: [
-        layerBlob(addBusybox(new TarBuilder())),
-        ...Array.from(
-          { length: LAYERS - 1 },
-          (_, i) => layerBlob(new TarBuilder().file(`file-${i}`, `text ${i}`)),
-        ),
-      ],
-    }),
-    args: ["/bin/busybox", "true"],
-  },
-};
-for (const [name, { content }] of Object.entries(images)) {
-  await pushImage(registry.host, `${name}:1`, content);
+async function waysHere(names: readonly string[]): Promise<Way[]> {
+  const here: Way[] = [];
+  for (const way of WAYS.filter(({ name }) => names.includes(name))) {
+    const missing = await way.missing();
+    if (missing === null) here.push(way);
+    else console.log(`skipped: ${way.title}: ${missing}`);
+  }
+  return here;
 }
-const overlay = stack.use(await startContainerd());
-const ways: Way[] = [{
-  name: "overlayfs, ctr pull",
-  containerd: overlay,
-  snapshotter: "overlayfs",
-  pull: (image) => ctrPull(overlay, image),
-}];
-for (
-  const [name, config] of [["left to containerd", ""], [
-    "taken whole",
-    EAGER,
-  ]] as const
-) {
-  const host = stack.use(await LazyHost.start({ config }));
-  ways.push({
-    name: `soci-deno pull, ${name}`,
-    containerd: host.containerd,
-    snapshotter: "soci",
-    pull: (image) => host.pull(image),
-  });
+
+async function imagesReady(
+  registry: BenchRegistry,
+  names: readonly string[],
+): Promise<Ready[]> {
+  const images: Ready[] = [];
+  for (const name of NAMES.filter((name) => names.includes(name))) {
+    const published = await registry.publish(name, "bare");
+    const cost = await costOf(registry, published);
+    console.log(
+      `${name}: ${(cost.bytes / 1e6).toFixed(0)} MB; inflate and hash, s: ${
+        cost.layers.map((it) => it.toFixed(2)).join(" ")
+      }`,
+    );
+    images.push({ name, published, cost });
+  }
+  return images;
 }
-const results: Record<string, Record<string, Figures[]>> = {};
-for (const [name, { args }] of Object.entries(images)) {
-  const found: Record<string, Figures[]> = {};
-  for (let round = 0; round < rounds; round++) {
+
+/** Starts over one line; on the loopback also what they wrote, and their removal. */
+async function overLine(
+  registry: BenchRegistry,
+  line: Line,
+  images: readonly Ready[],
+  ways: readonly Way[],
+): Promise<Sample[]> {
+  const { limits } = line;
+  const measure = line.name as Measure;
+  await using link = limits === null
+    ? null
+    : await throttle(registry.host, limits);
+  const port = link === null ? undefined : Number(link.host.split(":")[1]);
+  const samples: Sample[] = [];
+  for (const { name, published, cost } of images.slice(0, OVER[line.name])) {
+    const { ready, measured: invocation } = WORKLOADS[name];
+    const image = registry.reference(published, port);
+    const told = { subject: name, measure };
+    if (limits !== null) {
+      samples.push({ ...told, way: WAY.limit, value: allowed(cost, line) });
+    }
     for (const way of ways) {
-      (found[way.name] ??= []).push(
-        await measure(way, `${registry.host}/${name}:1`, args),
+      if (
+        limits !== null && way.name !== WAY.overlay && way.name !== WAY.ours
+      ) {
+        continue;
+      }
+      await using stack = new AsyncDisposableStack();
+      const node = await way.node(stack, registry.authority.certPath);
+      const start = await startAndRemove(node, image, { ready, invocation });
+      const found = { subject: name, way: way.name };
+      samples.push({ ...found, measure, value: start.seconds });
+      if (limits !== null) continue;
+      samples.push(
+        { ...found, measure: "written", value: start.writtenMb },
+        { ...found, measure: "removal", value: start.removalSeconds },
       );
     }
   }
-  const middle = (way: Way, of: keyof Figures) =>
-    median(found[way.name]!.map((figures) => figures[of]));
+  return samples;
+}
+
+function print(outcome: Outcome): void {
+  const ways = Object.keys(outcome.ways);
+  for (const measure of Object.keys(MEASURES) as Measure[]) {
+    const subjects = subjectsOf(outcome, measure);
+    if (subjects.length === 0) continue;
+    const { title, unit } = MEASURES[measure];
+    printTable(
+      `${title} (${unit})`,
+      ["", ...ways],
+      subjects.map((subject) => [
+        subject,
+        ...ways.map((way) =>
+          middle(outcome, measure, subject, way)?.toFixed(2) ?? ""
+        ),
+      ]),
+    );
+  }
   printTable(
-    `${name}: median of ${rounds} rounds in turns`,
-    ["", "pull, s", "to first run, s", "times", "removal, s", "written, MB"],
-    ways.map((way) => [
-      way.name,
-      middle(way, "pull").toFixed(2),
-      middle(way, "start").toFixed(2),
-      (middle(way, "start") / middle(ways[0]!, "start")).toFixed(2),
-      middle(way, "remove").toFixed(2),
-      middle(way, "written").toFixed(0),
+    "Goals",
+    ["", "goal", "found", ""],
+    goalsOf(outcome).map(({ measure, subject, goal, found, holds }) => [
+      `${measure}, ${subject}`,
+      goal,
+      found,
+      holds === null ? "?" : holds ? "holds" : "MISSED",
     ]),
   );
-  results[name] = found;
 }
-console.log(`\nsaved: ${saveResults("eager", { rounds, results })}`);
+
+async function draw(path: string): Promise<void> {
+  const { outcome }: { outcome: Outcome } = JSON.parse(
+    await Deno.readTextFile(path),
+  );
+  const page = path.replace(/json$/, "html");
+  await Deno.writeTextFile(page, report(outcome));
+  console.log(`report: ${page}`);
+}

@@ -23,7 +23,7 @@ import { LazyHost } from "./host.ts";
 
 /** What {@linkcode eagerKills} found. */
 export interface EagerKills {
-  /** How many kills found so many of the image's layers in place. */
+  /** How many kills came in which phase of the pull. */
   readonly histogram: Readonly<Record<string, number>>;
   /** What the container saw that read through all kills. */
   readonly reader: CheckReport;
@@ -39,8 +39,14 @@ max_concurrent_downloads_per_image = 4
 concurrent_download_chunk_size = "256kb"
 max_concurrent_unpacks_per_image = 2
 `;
-/** The moments of a pull: it takes about so long, ms. */
-const PULL_MS = 1_500;
+/** In the order of a pull. */
+const PHASES = [
+  "1 nothing here yet",
+  "2 first layers on their way, none shown",
+  "3 some layers shown, others on their way",
+  "4 some layers shown, none on its way",
+  "5 all layers here",
+] as const;
 
 /** An image of its own for each round, so that nothing of it is here yet. */
 function imageOf(round: number) {
@@ -70,6 +76,25 @@ const namesIn = (path: string) => {
   }
 };
 
+/** Where a pull stands whose daemon has just been killed. @param before layers of other images. */
+function phaseOf(
+  root: string,
+  before: number,
+  layers: number,
+): typeof PHASES[number] {
+  const here = namesIn(`${root}/layers`).length - before;
+  const onTheirWay = namesIn(`${root}/ingest`).length;
+  if (here >= layers && onTheirWay === 0) return PHASES[4];
+  if (here > 0) return onTheirWay > 0 ? PHASES[2] : PHASES[3];
+  return onTheirWay > 0 ? PHASES[1] : PHASES[0];
+}
+
+async function timeOf(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
 /** Kills the daemon so many times, each in a pull of its own, while a container reads another image. */
 export async function eagerKills(
   count: number,
@@ -77,11 +102,13 @@ export async function eagerKills(
 ): Promise<EagerKills> {
   await using registry = startRegistry();
   const violations: string[] = [];
-  const histogram: Record<string, number> = {};
+  const histogram: Record<string, number> = Object.fromEntries(
+    PHASES.map((phase) => [phase, 0]),
+  );
   await using host = await LazyHost.start({ config: CONFIG });
   const steady = `${registry.host}/steady:1`;
   await pushImage(registry.host, "steady:1", checkedImage());
-  await host.pull(steady);
+  const pullMs = await timeOf(() => host.pull(steady));
   const container = ctrRun(host.containerd, {
     image: steady,
     id: `steady-${crypto.randomUUID()}`,
@@ -92,7 +119,8 @@ export async function eagerKills(
   const before = namesIn(`${host.root}/layers`).length;
   for (let round = 0; round < count; round++) {
     const name = `round-${round}:1`;
-    await pushImage(registry.host, name, imageOf(round));
+    const content = imageOf(round);
+    await pushImage(registry.host, name, content);
     const image = `${registry.host}/${name}`;
     const { program, args } = sociDenoCommand(
       ...["pull", "--address", host.containerd.address],
@@ -105,13 +133,10 @@ export async function eagerKills(
       stderr: "null",
     }).spawn();
     while (registry.requests.length === asked) await pause(5); // the client has started
-    await pause(Math.random() * PULL_MS);
+    await pause(Math.random() * pullMs);
     await host.killDaemon();
-    const here = namesIn(`${host.root}/layers`).length - before;
-    const key = `${here} layers${
-      namesIn(`${host.root}/ingest`).length > 0 ? ", some on their way" : ""
-    }`;
-    histogram[key] = (histogram[key] ?? 0) + 1;
+    const phase = phaseOf(host.root, before, content.layers.length);
+    histogram[phase]!++;
     await child.status;
     await host.startDaemon();
     await host.reconnected();

@@ -42,7 +42,7 @@ const overlayfs: Contestant = {
   title: "overlayfs, full pull",
   publication: "index",
   missing: nothing,
-  node: overlayNode,
+  node: (stack, caFile) => overlayNode(stack, caFile),
 };
 
 /**

@@ -13,7 +13,7 @@ import { type Name, WORKLOADS } from "./workloads.ts";
 /** What daemons do when they have just come up is not measured, ms. */
 const SETTLE_MS = 2000;
 /** Four of five files, in the order of the folders. */
-const JOB = "find / -xdev -type f | mawk 'NR % 5' | tr '\\n' '\\0' | " +
+export const JOB = "find / -xdev -type f | mawk 'NR % 5' | tr '\\n' '\\0' | " +
   "xargs -0 cat > /dev/null; echo ready";
 /** The daemon's own figures are taken when it has answered what waited, ms. */
 const AFTER_MS = 300;

@@ -48,26 +48,46 @@ const PEER_CONTENT = "/var/lib/soci-snapshotter-grpc/content";
 
 const tellsNothing = () => Promise.resolve(null);
 
-/** containerd alone, which unpacks images. What is started ends with the stack. */
+/**
+ * containerd alone, which unpacks images. What is started ends with the stack.
+ * @param options another containerd than the system's.
+ */
 export async function overlayNode(
   stack: AsyncDisposableStack,
   caPath: string,
+  options: { binDir?: string } = {},
 ): Promise<Node> {
-  const containerd = stack.use(await startContainerd({ logLevel: "debug" }));
+  const containerd = stack.use(
+    await startContainerd({ ...options, logLevel: "debug" }),
+  );
   return {
     containerd,
     snapshotter: "overlayfs",
     pids: () => [],
-    pull: (image) => ctrPull(containerd, image, { caPath }),
+    async pull(image) {
+      if (options.binDir === undefined) {
+        await ctrPull(containerd, image, { caPath });
+      } else {
+        // Newer ones let containerd itself pull, which takes no authority of a command.
+        await containerd.ctr(
+          ...["images", "pull", "--local", "--tlscacert", caPath, image],
+        );
+      }
+    },
     figures: tellsNothing,
   };
 }
 
-/** soci-deno. @param config what its configuration has beyond what all have. */
+/**
+ * soci-deno.
+ * @param config what its configuration has beyond what all have.
+ * @param prefix a command and arguments that start the daemon in turn.
+ */
 export async function sociDenoNode(
   stack: AsyncDisposableStack,
   caFile: string,
   config: string,
+  prefix: readonly string[] = [],
 ): Promise<SociDenoNode> {
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-bench-" });
   stack.defer(() => Deno.remove(folder, { recursive: true }));
@@ -84,9 +104,10 @@ containerd_address = "${folder}/containerd.sock"
     ...["serve", "--address", address, "--root", root],
     ...["--config", `${folder}/config.toml`, "--tlscacert", caFile],
   );
+  const [program = "", ...args] = [...prefix, serve.program, ...serve.args];
   const daemon = stack.use(
     await startService({
-      ...serve,
+      ...{ program, args },
       stopSignal: "SIGINT", // unmounts
       logFile: `${folder}/log`,
       ready: () => unixSocketAnswers(address),
@@ -123,12 +144,14 @@ export async function existingNode(
   stack: AsyncDisposableStack,
   caFile: string,
   peer: SociPeer,
-  options: { newer: boolean },
+  options: { newer: boolean; config?: string },
 ): Promise<Node> {
   // Artifacts lie in one place whatever --root is; kept, they would make this start warm.
   await Deno.remove(PEER_CONTENT, { recursive: true }).catch(() => {});
   const daemon = stack.use(
-    await startSociPeer(peer, { caFile, config: CONFIG }),
+    await startSociPeer(peer, {
+      ...{ caFile, config: `${CONFIG}${options.config ?? ""}` },
+    }),
   );
   const newer = options.newer ? await newerContainerd("2") : null;
   if (newer !== null && "reason" in newer) throw new Error(newer.reason);

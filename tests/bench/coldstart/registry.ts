@@ -11,7 +11,11 @@ import {
   sociDenoCommand,
   startDockerRegistry,
 } from "../../support/host/mod.ts";
-import { pushImage, type PushOptions } from "../../support/images/mod.ts";
+import {
+  type Image,
+  pushImage,
+  type PushOptions,
+} from "../../support/images/mod.ts";
 import { nameLoopback } from "../../support/peer/mod.ts";
 import { cacheFolder, run, someFiles } from "../support.ts";
 import { type Contents, contentsOf, type Manifests } from "./contents.ts";
@@ -35,6 +39,8 @@ const MAKERS = [
 
 /** How an image is published: what is found beside it in its repository. */
 export type Publication =
+  /** Nothing: no index. */
+  | "bare"
   /** With the index that the existing tools would make: spans of 4 MiB. */
   | "existing"
   /** With what `build-index` makes unless told otherwise. */
@@ -50,6 +56,11 @@ export type Publication =
   /** Converted for the stargz snapshotter, with what a start read in front. */
   | "stargz";
 
+/** Of what no code of ours makes. */
+const KEYS: Partial<Record<Publication, string>> = {
+  bare: "1",
+  stargz: "0.19.1",
+};
 const EXISTING_FLAGS = ["--span-size", "4MiB"];
 
 /** What is recorded, and how it is published. */
@@ -114,7 +125,7 @@ export class BenchRegistry implements AsyncDisposable {
 
   /** Sees to it that an image is here with what belongs to it. */
   async publish(name: Name, publication: Publication): Promise<Published> {
-    const key = publication === "stargz" ? "0.19.1" : this.#key;
+    const key = KEYS[publication] ?? this.#key;
     const repository = `coldstart/${name}/${publication}-${key}`;
     const manifests: Manifests = (tag) =>
       this.#bytes(`${repository}/manifests/${tag}`);
@@ -132,13 +143,37 @@ export class BenchRegistry implements AsyncDisposable {
       } else {
         const tag = publication === "pinned" ? ORIGINAL : TAG;
         await pushImage(this.host, `${repository}:${tag}`, image, this.#push);
-        await this.#build(name, publication, {
-          ...{ reference, digest: image.digest },
-        });
+        if (publication !== "bare") {
+          await this.#build(name, publication, {
+            ...{ reference, digest: image.digest },
+          });
+        }
       }
       await pushImage(this.host, `${repository}:${DONE}`, image, this.#push);
     }
     return { repository, ...await contentsOf(TAG, manifests) };
+  }
+
+  /** Pushes an image of another kind under a name, unless it is there. @param index whether one is made for it. */
+  async push(
+    repository: string,
+    make: () => Promise<Image>,
+    { index }: { index: boolean },
+  ): Promise<string> {
+    const reference = this.reference({ repository });
+    if (await this.#bytes(`${repository}/manifests/${DONE}`) !== null) {
+      return reference;
+    }
+    const image = await make();
+    await pushImage(this.host, `${repository}:${TAG}`, image, this.#push);
+    if (index) {
+      await sociDeno(
+        ...["build-index", "--min-layer-size", "0"],
+        ...["--tlscacert", this.authority.certPath, reference],
+      );
+    }
+    await pushImage(this.host, `${repository}:${DONE}`, image, this.#push);
+    return reference;
   }
 
   /** Some blobs of a repository; null for null. */
