@@ -42,35 +42,86 @@ Deno.test("the page on metrics names every metric, and no other", () => {
   assert.deepEqual([...page].toSorted(), known);
 });
 
-Deno.test("the installer for hosts puts all in place, is run again without a restart, and restarts for another release", async () => {
-  const folder = Deno.makeTempDirSync({ prefix: "soci-deno-install-" });
-  try {
-    const [host, payload] = [`${folder}/host`, `${folder}/payload`];
-    Deno.mkdirSync(host);
-    Deno.mkdirSync(payload);
-    const names = [
-      ...["soci-deno", "soci-snapshotter.service", "soci-snapshotter.socket"],
-    ];
-    for (const name of names) Deno.writeTextFileSync(`${payload}/${name}`, "1");
-    const install = async () => {
-      const { code, stdout } = await new Deno.Command("sh", {
-        args: [new URL("deploy/kubernetes/install.sh", ROOT).pathname],
-        env: { HOST: host, PAYLOAD: payload, ON_HOST: "echo" },
-      }).output();
-      assert.equal(code, 0);
-      return new TextDecoder().decode(stdout);
-    };
-    assert.match(await install(), /^systemctl restart .*\n.*is installed/m);
-    const binary = `${host}/usr/local/bin/soci-deno`;
-    assert.equal(Deno.statSync(binary).mode! & 0o777, 0o755);
-    for (const name of names.slice(1)) {
-      assert.ok(Deno.statSync(`${host}/etc/systemd/system/${name}`).isFile);
-    }
-    assert.doesNotMatch(await install(), /restart/);
-    Deno.writeTextFileSync(`${payload}/soci-deno`, "2");
-    assert.match(await install(), /systemctl restart/);
-    assert.equal(Deno.readTextFileSync(binary), "2");
-  } finally {
-    Deno.removeSync(folder, { recursive: true });
+/** The installer for nodes, in a tree that stands for a node. */
+class Node implements Disposable {
+  readonly #folder = Deno.makeTempDirSync({ prefix: "soci-deno-install-" });
+  readonly host = `${this.#folder}/host`;
+  readonly binary = `${this.host}/usr/local/bin/soci-deno`;
+
+  constructor() {
+    Deno.mkdirSync(this.host);
+    Deno.mkdirSync(`${this.#folder}/payload`);
+    for (const name of PAYLOAD) this.bring(name, "1");
   }
+
+  bring(name: string, content: string): void {
+    Deno.writeTextFileSync(`${this.#folder}/payload/${name}`, content);
+  }
+
+  /** @param onHost what runs the node's commands. @param before said to the shell first. */
+  async install(
+    { onHost = "echo", before = ":" } = {},
+  ): Promise<{ readonly code: number; readonly stdout: string }> {
+    const script = new URL("deploy/kubernetes/install.sh", ROOT).pathname;
+    const { code, stdout } = await new Deno.Command("sh", {
+      args: ["-c", `${before}; exec sh '${script}'`],
+      env: {
+        HOST: this.host,
+        PAYLOAD: `${this.#folder}/payload`,
+        ON_HOST: onHost,
+      },
+      stderr: "null",
+    }).output();
+    return { code, stdout: new TextDecoder().decode(stdout) };
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.#folder, { recursive: true });
+  }
+}
+
+const PAYLOAD = [
+  ...["soci-deno", "soci-snapshotter.service", "soci-snapshotter.socket"],
+];
+
+Deno.test("the installer for hosts puts all in place, is run again without a restart, and restarts for another release", async () => {
+  using node = new Node();
+  const first = await node.install();
+  assert.equal(first.code, 0);
+  assert.match(first.stdout, /^systemctl restart .*\n.*is installed/m);
+  assert.equal(Deno.statSync(node.binary).mode! & 0o777, 0o755);
+  for (const name of PAYLOAD.slice(1)) {
+    assert.ok(Deno.statSync(`${node.host}/etc/systemd/system/${name}`).isFile);
+  }
+  const again = await node.install();
+  assert.equal(again.code, 0);
+  assert.doesNotMatch(again.stdout, /restart/);
+  node.bring("soci-deno", "2");
+  assert.match((await node.install()).stdout, /systemctl restart/);
+  assert.equal(Deno.readTextFileSync(node.binary), "2");
+});
+
+Deno.test("the installer for hosts leaves the binary as it is where the disk has no room for another one", async () => {
+  using node = new Node();
+  await node.install();
+  node.bring("soci-deno", "2".repeat(64 * 1024));
+  // A file may have 8 KiB: as on a disk that is full behind these.
+  const full = await node.install({
+    before: "trap '' XFSZ; ulimit -f 16",
+  });
+  assert.notEqual(full.code, 0);
+  assert.doesNotMatch(full.stdout, /systemctl/);
+  assert.equal(Deno.readTextFileSync(node.binary), "1");
+  assert.match((await node.install()).stdout, /systemctl restart/);
+});
+
+Deno.test("the installer for hosts goes on where a run was ended before the daemon was restarted", async () => {
+  using node = new Node();
+  const ended = await node.install({ onHost: "false" });
+  assert.notEqual(ended.code, 0);
+  assert.match(
+    (await node.install()).stdout,
+    /daemon-reload\n.*enable(.*\n)+.*systemctl restart/,
+  );
+  assert.doesNotMatch((await node.install()).stdout, /restart/);
 });
