@@ -4,6 +4,7 @@ import {
   isDigest,
   isIndexMediaType,
   isManifestMediaType,
+  ManifestError,
   parseIndex,
   parseManifest,
 } from "../../formats/oci/mod.ts";
@@ -23,6 +24,8 @@ const BESIDE: readonly string[] = [
 ];
 /** Referrers of one manifest that are copied; whoever may push can add more. */
 const MAX_REFERRERS = 256;
+/** Referrers of one manifest that are asked what they are, where the list does not say. */
+const MAX_ASKED = 64;
 /** Documents of one copy: a family of images with what is beside each. */
 const MAX_DOCUMENTS = 4096;
 
@@ -93,10 +96,7 @@ export async function copyImage(
   for (const document of waiting) {
     options.signal?.throwIfAborted();
     const { digest } = document;
-    const listed = await options.referrers(digest, options.signal);
-    for (const one of listed.slice(0, MAX_REFERRERS)) {
-      const type = one.artifactType ?? "";
-      if (options.beside === "known" && !BESIDE.includes(type)) continue;
+    for (const { one, type } of await listedBeside(digest, options)) {
       await add(digest, type, one);
     }
     for (const { named, type } of await namedBy(document, options)) {
@@ -110,6 +110,45 @@ export async function copyImage(
     }
   }
   return { documents, beside, missing };
+}
+
+/** What names a document and is to be copied, with its type. */
+async function listedBeside(
+  digest: Digest,
+  options: CopyOptions,
+): Promise<{ one: Descriptor; type: string }[]> {
+  const listed: { one: Descriptor; type: string }[] = [];
+  let asked = 0;
+  for (const one of await options.referrers(digest, options.signal)) {
+    const said = one.artifactType ?? "";
+    const isUnsaid = said === "" || isManifestMediaType(said);
+    const type = isUnsaid && asked++ < MAX_ASKED
+      ? await typeOf(one, options)
+      : said;
+    const isKnown = BESIDE.includes(type);
+    if (isKnown || options.beside === "all") listed.push({ one, type });
+  }
+  // What is known goes first: of signatures there may be any number.
+  const isKnown = ({ type }: { type: string }) => BESIDE.includes(type);
+  return [
+    ...listed.filter(isKnown),
+    ...listed.filter((one) => !isKnown(one)),
+  ].slice(0, MAX_REFERRERS);
+}
+
+/** Some lists do not say what a manifest is, or only that it is one: it says so itself. Empty where it does not. */
+async function typeOf(
+  one: Descriptor,
+  { source, signal }: CopyOptions,
+): Promise<string> {
+  try {
+    const bytes = await source.bytes(one, { signal });
+    const { artifactType, config } = parseManifest(bytes, one.mediaType);
+    return artifactType ?? config.mediaType;
+  } catch (error) {
+    if (isMissing(error) || error instanceof ManifestError) return "";
+    throw error;
+  }
 }
 
 /** The document and, if it is an index, its members that the source has. */
