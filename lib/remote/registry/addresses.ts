@@ -59,9 +59,18 @@ async function isThere(
   }
 }
 
-/** An address as it stands in a URL. */
+/** An address as it stands in a URL, where each has one form. */
 function asHost(address: string): string {
-  return address.includes(":") ? `[${address}]` : address;
+  if (!address.includes(":")) return address;
+  return URL.parse(`http://[${address}]/`)?.hostname ?? `[${address}]`;
+}
+
+/** The system connects to an IPv4 address inside an IPv6 one as to that address itself. */
+function unmapped(hostname: string): string {
+  const mapped = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/.exec(hostname);
+  if (mapped === null) return hostname;
+  const [high, low] = [parseInt(mapped[1]!, 16), parseInt(mapped[2]!, 16)];
+  return [high >> 8, high & 255, low >> 8, low & 255].join(".");
 }
 
 const HERE = "this machine itself";
@@ -72,17 +81,8 @@ const HERE = "this machine itself";
  * must not be reachable through it.
  */
 function innerKind(hostname: string): string | null {
-  const name = hostname.toLowerCase().replace(/\.$/, "");
   // The URL parser has already brought every spelling of an IPv4 address into one form.
-  const mapped = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/.exec(name);
-  if (mapped !== null) {
-    const [high, low] = [mapped[1]!, mapped[2]!].map((hex) =>
-      parseInt(hex, 16)
-    );
-    return innerKind(
-      [high! >> 8, high! & 255, low! >> 8, low! & 255].join("."),
-    );
-  }
+  const name = unmapped(hostname.toLowerCase().replace(/\.$/, ""));
   if (isLoopback(name) || name === "[::]" || /^0\.\d+\.\d+\.\d+$/.test(name)) {
     return HERE;
   }
@@ -126,10 +126,10 @@ async function addressesOf(
   lookup: Lookup,
 ): Promise<string[]> {
   if (hostname.startsWith("[") || /^\d+(\.\d+){3}$/.test(hostname)) {
-    return [hostname];
+    return [unmapped(hostname)];
   }
   try {
-    return (await lookup(hostname)).map(asHost);
+    return (await lookup(hostname)).map((found) => unmapped(asHost(found)));
   } catch {
     return [];
   }

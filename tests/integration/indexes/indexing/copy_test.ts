@@ -8,7 +8,11 @@ import {
   parseReference,
   RegistryClient,
 } from "../../../../lib/remote/registry/mod.ts";
-import { layerBlob, makeImage, TarBuilder } from "../../../support/images/mod.ts";
+import {
+  layerBlob,
+  makeImage,
+  TarBuilder,
+} from "../../../support/images/mod.ts";
 import { pushImage } from "../../../support/images/mod.ts";
 import { startRegistry } from "../../../support/registry/mod.ts";
 
@@ -74,8 +78,11 @@ Deno.test("an index is copied where the list does not say what it lists", async 
   for (const said of [undefined, MEDIA.ociManifest]) {
     await using scene = await openScene(3);
     const { beside } = await scene.copy(() => said);
-    assert.deepEqual(beside.map(({ digest, artifactType }) => [
-      ...[digest, artifactType],
-    ]), [[scene.index.digest, SOCI_MEDIA.indexV1]]);
+    assert.deepEqual(
+      beside.map(({ digest, artifactType }) => [
+        ...[digest, artifactType],
+      ]),
+      [[scene.index.digest, SOCI_MEDIA.indexV1]],
+    );
   }
 });

@@ -9,6 +9,9 @@ const ADDRESSES: Readonly<Record<string, readonly string[]>> = {
   "depot.example": ["192.168.7.7"],
   "metadata.example": ["169.254.169.254"],
   "here.example": ["127.0.0.1"],
+  // As the system tells of an IPv4 address inside an IPv6 one.
+  "mapped-metadata.example": ["::ffff:169.254.169.254"],
+  "mapped-office.example": ["2606:2800:21f::1", "::ffff:10.1.2.3"],
 };
 
 function lookup(name: string): Promise<readonly string[]> {
@@ -77,6 +80,9 @@ Deno.test("no registry leads to this machine, to a link-local address, from TLS 
     ["https://r.example/", "https://office.example/x", /private network/],
     ["https://r.example/", "https://10.0.0.1/x", /private network/],
     ["https://r.example/", "https://[fd00::1]/x", /private network/],
+    ["https://r.example/", "https://[::ffff:10.0.0.1]/x", /private network/],
+    ["https://r.example/", "https://mapped-office.example/x", /private net/],
+    ["https://r.example/", "https://mapped-metadata.example/x", /link-local/],
     ["https://office.example/", "https://metadata.example/x", /link-local/],
   ];
   for (const [from, to, why] of refused) {
