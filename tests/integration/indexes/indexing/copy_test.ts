@@ -11,9 +11,9 @@ import {
 import {
   layerBlob,
   makeImage,
+  pushImage,
   TarBuilder,
 } from "../../../support/images/mod.ts";
-import { pushImage } from "../../../support/images/mod.ts";
 import { startRegistry } from "../../../support/registry/mod.ts";
 
 /** A registry with an image and what names it, and another registry. */
@@ -59,6 +59,7 @@ async function openScene(signatures: number) {
         resolve: async (digest) =>
           (await client.manifest(reference, { digest })).descriptor,
         beside: "known",
+        concurrency: 1,
       }),
     async [Symbol.asyncDispose]() {
       client[Symbol.dispose]();
