@@ -1,3 +1,4 @@
+import { askProgram } from "./ask_program.ts";
 import {
   type Credential,
   type CredentialStore,
@@ -14,7 +15,12 @@ export class CredentialError extends Error {
 
 const HELPER_TIMEOUT_MS = 30_000;
 const MAX_CONFIG_BYTES = 4 * 2 ** 20;
-const MAX_HELPER_BYTES = 2 ** 20;
+const HELPER_WHY = {
+  absent: "is not installed",
+  unrunnable: "could not be run",
+  late: "did not answer in time",
+  "too long": "answered too much",
+} as const;
 
 interface DockerConfig extends CredentialKeys {
   readonly credsStore: string;
@@ -177,41 +183,25 @@ async function askHelper(
   if (!/^[A-Za-z0-9._-]+$/.test(name)) {
     throw new CredentialError(`"${name.slice(0, 50)}" is no credential helper`);
   }
-  const signal = AbortSignal.timeout(HELPER_TIMEOUT_MS);
   const fail = (why: string): never => {
     throw new CredentialError(
       `${program} ${why} for ${host}; check that it runs and is logged in`,
     );
   };
-  let output: Deno.CommandOutput;
-  try {
-    const child = new Deno.Command(program, {
-      args: ["get"],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "null",
-      signal,
-    }).spawn();
-    const writer = child.stdin.getWriter();
-    // A helper may answer without reading its input and close the pipe. That is fine.
-    await writer.write(new TextEncoder().encode(`${host}\n`)).catch(() => {});
-    await writer.close().catch(() => {});
-    output = await child.output();
-  } catch (error) {
-    const absent = error instanceof Deno.errors.NotFound;
-    return fail(absent ? "is not installed" : "could not be run");
-  }
-  if (signal.aborted) fail("did not answer in time");
-  if (output.stdout.length > MAX_HELPER_BYTES) fail("answered too much");
-  const answer = new TextDecoder().decode(output.stdout);
-  if (!output.success) {
+  const answer = await askProgram(program, {
+    args: ["get"],
+    input: `${host}\n`,
+    timeoutMs: HELPER_TIMEOUT_MS,
+  });
+  if (answer.kind !== "ended") return fail(HELPER_WHY[answer.kind]);
+  if (answer.code !== 0) {
     // The protocol's only way to say "none" is this text on standard output.
-    if (answer.includes("credentials not found")) return null;
+    if (answer.text.includes("credentials not found")) return null;
     fail("failed");
   }
   let value: unknown;
   try {
-    value = JSON.parse(answer);
+    value = JSON.parse(answer.text);
   } catch {
     fail("answered no JSON"); // the answer may hold the secret, so it is not shown
   }

@@ -42,6 +42,7 @@ export {
   passwordCredential,
   type TokenServers,
 } from "./credentials.ts";
+export { askProgram, type ProgramAnswer } from "./ask_program.ts";
 export {
   CredentialError,
   credentialIn,
