@@ -52,3 +52,42 @@ Deno.test("directories whose names do not fit into the kernel's page of options 
   const near = Array.from({ length: 400 }, (_, at) => `${root}/e/${at}`);
   assert.equal(specs("view", near).length, 1);
 });
+
+Deno.test("containerd may add a label of SELinux to every stack that is accepted, and to mounts of every kind", () => {
+  // The longest that Kubernetes gives; containerd puts it behind the other options.
+  const label =
+    ',context="system_u:object_r:container_file_t:s0:c1022,c1023"';
+  const options = ["index=off", "xino=on"];
+  let most = 0;
+  for (let count = 2; count <= 500; count++) {
+    const parents = Array.from(
+      { length: count },
+      (_, at) => `/var/lib/soci-snapshotter-grpc/fs/e/${1_000_000 + at}`,
+    );
+    const own = "/var/lib/soci-snapshotter-grpc/snapshotter/snapshots/1000000";
+    try {
+      const [mount] = mountSpecs({
+        ...{ key: "run", kind: "active", parents },
+        ...{ fs: `${own}/fs`, work: `${own}/work` },
+      }, options);
+      // What the lower directories have in common is left out by containerd.
+      const text = mount!.options.join(",").replaceAll(
+        "/var/lib/soci-snapshotter-grpc/fs/e/",
+        "",
+      ) + label;
+      assert.ok(text.length <= 4095, `${count}: ${text.length}`);
+      most = count;
+    } catch (error) {
+      isKind("failed-precondition")(error as Error);
+      break;
+    }
+  }
+  assert.ok(most > 400 && most < 500, `${most}`);
+  for (const [kind, parents] of [["view", ["/e/1"]], ["active", []]] as const) {
+    assert.ok(
+      specs(kind, parents)[0]!.options.every((option) =>
+        !option.includes("context")
+      ),
+    );
+  }
+});
