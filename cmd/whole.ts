@@ -32,7 +32,9 @@ export function wholeOptions(
       : "never";
   };
   const limits = byKeys ? limitsOf(parallel) : FAST_LIMITS;
-  if (!byKeys || parallel.discard_unpacked_layers) return { rule, limits };
+  const isKept = content_store.type === "containerd" &&
+    !parallel.discard_unpacked_layers;
+  if (!byKeys || !isKept) return { rule, limits };
   const keeper = new BlobKeeper(content_store.containerd_address);
   return { rule, limits, keep: (blob) => keeper.keep(blob) };
 }

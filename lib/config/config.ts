@@ -186,10 +186,12 @@ export interface OpeningConfig {
   readonly max_memory_bytes: number;
 }
 
-/** `[content_store]`: of the existing daemon's keys, the one that has an effect. */
+/** `[content_store]`: whose store is used. */
 export interface ContentStoreConfig {
+  /** Where compressed layers are kept that were taken whole; `soci`: nowhere. Default `soci`. */
+  readonly type: "soci" | "containerd";
   /**
-   * Path of containerd's socket. The daemon asks there which images share a chain; nothing else. Default
+   * Path of containerd's socket. The daemon asks there which images share a chain, and keeps layers there if `type` says so. Default
    * `/run/containerd/containerd.sock`.
    */
   readonly containerd_address: string;

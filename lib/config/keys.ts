@@ -8,8 +8,6 @@ export interface KeyText {
   readonly unused?: string;
 }
 
-/** Of a key that has no effect because its part of the daemon is not there yet. */
-const NOT_YET = "not supported yet";
 const NO_SUCH_STORE =
   "layers' trees lie in files of their own, there is no such database";
 const KERNEL_KEEPS = "the kernel keeps what it was told: a layer never changes";
@@ -225,8 +223,8 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
   },
 
   "content_store.type": {
-    what: "where layers that were downloaded whole are kept",
-    unused: NOT_YET,
+    what:
+      "where compressed layers are kept that were downloaded whole: containerd, its content store; soci: nowhere, they are of no use any more",
   },
   "content_store.containerd_address": {
     what: "containerd's socket: asked which images share a chain",
@@ -267,7 +265,7 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
   },
   "pull_modes.parallel_pull_unpack.discard_unpacked_layers": {
     what:
-      "true: compressed layers are not kept; false: they go to containerd's content store, once the layer is shown",
+      "true: compressed layers are not kept; false: they go where content_store.type says, once the layer is shown",
   },
   "pull_modes.parallel_pull_unpack.decompress_streams.*.path": {
     what: "program that decompresses",

@@ -123,6 +123,8 @@ testUnless(refusal, {
       config: `
 [pull_modes.soci_v1]
 enable = true
+[content_store]
+type = "containerd"
 [pull_modes.parallel_pull_unpack]
 enable = true
 max_concurrent_downloads = 5

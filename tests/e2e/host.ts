@@ -101,12 +101,13 @@ export class LazyHost implements AsyncDisposable {
     } = {},
   ): Promise<LazyHost> {
     const folder = await Deno.makeTempDir({ prefix: "soci-deno-e2e-" });
+    const { config = CONFIG } = options;
+    const address = `containerd_address = "${folder}/containerd.sock"\n`;
     await Deno.writeTextFile(
       `${folder}/config.toml`,
-      `${options.config ?? CONFIG}
-[content_store]
-containerd_address = "${folder}/containerd.sock"
-`,
+      config.includes("[content_store]\n")
+        ? config.replace("[content_store]\n", (table) => table + address)
+        : `${config}\n[content_store]\n${address}`,
     );
     const { caFile, face } = options;
     const host = new LazyHost(

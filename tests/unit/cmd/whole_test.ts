@@ -41,8 +41,10 @@ Deno.test("where the kernel shows no such layer, containerd unpacks, unless FUSE
   assert.equal(optionsOf(toml, wished).rule(IMAGE), "always");
 });
 
-Deno.test("the existing limits hold with the existing keys, -1 means any number, and blobs are kept unless discarded", () => {
-  const table = "[pull_modes.parallel_pull_unpack]\nenable = true\n";
+Deno.test("the existing limits hold with the existing keys, -1 means any number, and blobs are kept in containerd's store unless discarded", () => {
+  const own = "[pull_modes.parallel_pull_unpack]\nenable = true\n";
+  assert.equal(optionsOf(own).keep, undefined); // nobody's store
+  const table = `[content_store]\ntype = "containerd"\n${own}`;
   const byDefault = optionsOf(table);
   assert.deepEqual(byDefault.limits, {
     downloads: Infinity,

@@ -55,8 +55,7 @@ Deno.test("directories whose names do not fit into the kernel's page of options 
 
 Deno.test("containerd may add a label of SELinux to every stack that is accepted, and to mounts of every kind", () => {
   // The longest that Kubernetes gives; containerd puts it behind the other options.
-  const label =
-    ',context="system_u:object_r:container_file_t:s0:c1022,c1023"';
+  const label = ',context="system_u:object_r:container_file_t:s0:c1022,c1023"';
   const options = ["index=off", "xino=on"];
   let most = 0;
   for (let count = 2; count <= 500; count++) {
