@@ -1,8 +1,10 @@
+import { Buffer } from "node:buffer";
 import { Readable } from "node:stream";
 import { setImmediate } from "node:timers";
 import { constants, createZstdDecompress, zstdDecompressSync } from "node:zlib";
 import { type Descriptor, DigestStream } from "../../formats/oci/mod.ts";
 import { SociError } from "../../formats/soci/mod.ts";
+import { freeBuffer } from "../../host/memory/mod.ts";
 import { joinZtoc, windowBytes, ZtocError } from "../../formats/ztoc/mod.ts";
 
 /** The largest window that is decoded. Compressed ztocs are made with 4 MiB at most. */
@@ -10,6 +12,7 @@ const MAX_WINDOW_LOG = 23;
 /** A head of this size is mostly zeros, and takes some 10 ms at once; in pieces several times that. */
 const AT_ONCE_BYTES = 16 * 2 ** 20;
 const CHUNK_BYTES = 64 * 1024;
+const ZEROS = Buffer.alloc(CHUNK_BYTES);
 /** Others have a turn after so many bytes: much may come out of little. */
 const TURN_BYTES = 2 ** 20;
 
@@ -56,7 +59,10 @@ export async function unpackHead(
     throw notTheZtoc("it is longer, or no zstd", { cause: error });
   }
   if (head.length < size) throw notTheZtoc("it is shorter");
-  return new Uint8Array(head.buffer as ArrayBuffer, head.byteOffset, size);
+  // A small one lies in a buffer that others share, and whoever has the ztoc gives its buffer away.
+  return head.buffer.byteLength === size
+    ? new Uint8Array(head.buffer as ArrayBuffer)
+    : new Uint8Array(head);
 }
 
 /**
@@ -71,6 +77,7 @@ export async function addWindows(
   try {
     const windows = await unpack(chunks, windowBytes(head), () => {});
     joinZtoc(head, windows);
+    freeBuffer(windows.buffer);
   } catch (error) {
     if (!(error instanceof ZtocError)) throw error;
     throw notTheZtoc(error.message, { cause: error });
@@ -106,9 +113,11 @@ async function unpack(
   try {
     for await (const piece of decoder as AsyncIterable<Uint8Array>) {
       if (at + piece.length > size) throw notTheZtoc("it is longer");
-      bytes.set(piece, at);
+      // What was never written to takes no memory, and a head is mostly zeros.
+      if (!isZeros(piece)) bytes.set(piece, at);
       onPiece(piece);
       at += piece.length;
+      freeIfSole(piece);
       if (at >= turnAt) {
         turnAt = at + TURN_BYTES;
         await turn();
@@ -124,6 +133,21 @@ async function unpack(
   }
   if (at < size) throw notTheZtoc("it is shorter");
   return bytes;
+}
+
+/**
+ * Returns the memory of a piece that ends its buffer: the decoder has begun another one. (All of them are as much as
+ * the ztoc.)
+ */
+function freeIfSole({ buffer, byteOffset, length }: Uint8Array): void {
+  if (length === CHUNK_BYTES && byteOffset + length === buffer.byteLength) {
+    freeBuffer(buffer as ArrayBuffer);
+  }
+}
+
+function isZeros(piece: Uint8Array): boolean {
+  return piece.length <= CHUNK_BYTES &&
+    ZEROS.subarray(0, piece.length).equals(piece);
 }
 
 /** Chunks up to a byte, and those from there on: one after the other. */
