@@ -2,6 +2,7 @@
 import { ExitRequest, HelpRequest, UsageError } from "./command.ts";
 import { type CommandEntry, COMMANDS, SOCI_COMMANDS } from "./mod.ts";
 import type { SingleCommand } from "./mod.ts";
+import { guardTerminal } from "./terminal.ts";
 
 /** Under which name the program acts: as itself, or as the existing tool. */
 export interface Persona {
@@ -64,6 +65,7 @@ function commandOf({ persona, words }: Call): SingleCommand {
 
 /** Runs a command here, in this isolate. @returns the exit code: 0 ok, 1 failure, 2 wrong usage */
 export async function runCommand(call: Call): Promise<number> {
+  guardTerminal();
   const debug = debugging();
   let help = "";
   try {
@@ -86,6 +88,7 @@ export function tellError(
   debug: boolean = debugging(),
 ): number {
   if (error instanceof ExitRequest) return error.code;
+  guardTerminal();
   // The existing tool names itself alone.
   const prefix = persona === "soci" ? "soci" : called;
   if (error instanceof UsageError) {

@@ -140,7 +140,7 @@ function describe(
         formatBytes(file.bytes),
         formatBytes(file.size),
         file.class,
-        printable(file.path) || "(no known file)",
+        oneLine(file.path) || "(no known file)",
       ]),
     ]),
     ...(shown.length < files.length
@@ -149,7 +149,7 @@ function describe(
   ].join("\n");
 }
 
-/** Names come from images: a terminal takes none of their control characters. */
-function printable(path: string): string {
+/** A name may hold a line break, and the table would show two lines. */
+function oneLine(path: string): string {
   return path.replace(/\p{Cc}/gu, "\ufffd");
 }
