@@ -1,3 +1,4 @@
+import { setTimeout as rest } from "node:timers/promises";
 import {
   type Credential,
   CredentialError,
@@ -23,6 +24,11 @@ const WATCH_S = 300;
 const FIRST_WAIT_MS = 1_000;
 const LAST_WAIT_MS = 60_000;
 
+/** A login that was refused comes behind all others for so long, ms. */
+const REFUSED_MS = 10 * 60_000;
+/** Repositories of which the last login is remembered; the oldest is forgotten first. */
+const MAX_GIVEN = 4096;
+
 /** Thrown inside this file: what was seen is too old, everything is listed again. */
 class Expired extends Error {}
 
@@ -33,6 +39,10 @@ class Expired extends Error {}
 export class KubernetesSecrets implements CredentialStore, Disposable {
   /** The `auths` of each secret, by namespace and name. */
   #secrets = new Map<string, Table>();
+  /** The secret whose login was given last, by repository. */
+  readonly #given = new Map<string, Table>();
+  /** By secret: repositories of which its login was refused, and until when it comes last there, ms. */
+  readonly #refused = new WeakMap<Table, Map<string, number>>();
   readonly #listed = Promise.withResolvers<void>();
   readonly #stop = new AbortController();
   readonly #path: string | null;
@@ -53,16 +63,46 @@ export class KubernetesSecrets implements CredentialStore, Disposable {
     const timer = setTimeout(late.resolve, FIRST_LIST_MS);
     await Promise.race([this.#listed.promise, late.promise]);
     clearTimeout(timer);
+    const of = `${host}/${repository}`;
+    const now = performance.now();
+    let last: { readonly auths: Table; readonly found: Credential } | null =
+      null;
     for (const [name, auths] of this.#secrets) {
       try {
         const found = credentialIn(auths, { host, repository }, name);
-        if (found !== null) return found;
+        if (found === null) continue;
+        if (now >= (this.#refused.get(auths)?.get(of) ?? -Infinity)) {
+          return this.#give(of, auths, found);
+        }
+        last ??= { auths, found };
       } catch (error) {
         if (!(error instanceof CredentialError)) throw error;
         log.warn("a secret cannot be read", { secret: name });
       }
     }
-    return null;
+    return last && this.#give(of, last.auths, last.found);
+  }
+
+  #give(of: string, auths: Table, found: Credential): Credential {
+    this.#given.delete(of);
+    this.#given.set(of, auths);
+    const [oldest] = this.#given.keys();
+    if (this.#given.size > MAX_GIVEN) this.#given.delete(oldest!);
+    return found;
+  }
+
+  /**
+   * Secrets are of all namespaces, and whoever may make one anywhere can name any registry in it: a login that does
+   * not work there must not keep the others from being tried.
+   */
+  refused(host: string, repository: string): void {
+    const of = `${host}/${repository}`;
+    const auths = this.#given.get(of);
+    if (auths === undefined) return;
+    const until = this.#refused.get(auths) ?? new Map<string, number>();
+    this.#refused.set(auths, until);
+    if (until.size >= MAX_GIVEN) until.clear();
+    until.set(of, performance.now() + REFUSED_MS);
   }
 
   /** Ends the watch. */
@@ -85,13 +125,20 @@ export class KubernetesSecrets implements CredentialStore, Disposable {
         this.#listed.resolve();
         failures = 0;
         while (!signal.aborted) {
+          const beganMs = performance.now();
           version = await this.#watch(api, client, version);
+          // Some proxies end each watch at once.
+          const early = performance.now() - beganMs < FIRST_WAIT_MS;
+          if (early) await this.#pause(FIRST_WAIT_MS);
         }
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof Expired) continue;
         const full = Math.min(LAST_WAIT_MS, FIRST_WAIT_MS * 2 ** failures++);
         const waitMs = full / 2 + Math.random() * full / 2;
+        if (error instanceof Expired) {
+          await this.#pause(waitMs);
+          continue;
+        }
         log.warn(
           "Kubernetes' image-pull secrets cannot be had, it is tried again",
           {
@@ -102,15 +149,15 @@ export class KubernetesSecrets implements CredentialStore, Disposable {
               })`,
           },
         );
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, waitMs);
-          signal.addEventListener("abort", () => {
-            clearTimeout(timer);
-            resolve();
-          }, { once: true });
-        });
+        await this.#pause(waitMs);
       }
     }
+  }
+
+  /** Ends sooner when the watch does. */
+  async #pause(ms: number): Promise<void> {
+    const { signal } = this.#stop;
+    await rest(ms, undefined, { signal }).catch(() => {}); // it was ended
   }
 
   /** Takes all secrets. @returns the version that a watch begins with */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { forbiddenLead, givenAddress, isHere } from "./addresses.ts";
 import { discard } from "./body.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
@@ -25,6 +26,9 @@ interface SharedCredential {
   readonly credential: Credential | null;
   readonly untilMs: number;
 }
+
+/** So many logins are tried where a store knows several; each other one was refused. */
+export const MAX_LOGINS = 8;
 
 /** The most passes kept; the oldest is evicted first. */
 const MAX_PASSES = 4096;
@@ -89,10 +93,7 @@ export class Authenticator {
       if (pass.authorization !== refused) return pass.authorization;
       this.#passes.delete(key);
     }
-    if (refused !== null) {
-      this.#shared.delete(to.host);
-      this.credentials.refused?.(to.host, to.repository);
-    }
+    if (refused !== null) this.#refused(to);
     const told = header === null ? [] : parseChallenges(header);
     const challenges = told.length > 0
       ? told
@@ -133,7 +134,34 @@ export class Authenticator {
     scopes: Scopes,
     challenges: readonly Challenge[],
   ): Promise<Pass> {
-    const credential = await this.#credential(to);
+    let credential = await this.#credential(to);
+    for (let tries = 1;; tries++) {
+      try {
+        return await this.#passBy(credential, to, scopes, challenges);
+      } catch (error) {
+        if (!(error instanceof RefusedLogin) || tries >= MAX_LOGINS) {
+          throw error;
+        }
+        this.#refused(to);
+        const next = await this.#credential(to);
+        if (isDeepStrictEqual(next, credential)) throw error;
+        credential = next;
+      }
+    }
+  }
+
+  /** What was given last for a host is of no use: what is kept of it goes. */
+  #refused({ host, repository }: Endpoint): void {
+    this.#shared.delete(host);
+    this.credentials.refused?.(host, repository);
+  }
+
+  async #passBy(
+    credential: Credential | null,
+    to: Endpoint,
+    scopes: Scopes,
+    challenges: readonly Challenge[],
+  ): Promise<Pass> {
     if (credential?.kind === "bearer") {
       return lasting(`Bearer ${credential.token}`);
     }
@@ -235,11 +263,10 @@ export class Authenticator {
       throw await statusFailure(to, answer, "asking its token server");
     }
     await discard(answer);
+    if (credential !== null) throw new RefusedLogin(to, answer.status);
     throw unauthorized(
       to,
-      credential === null
-        ? this.#advised("its token server gives nothing to anonymous users")
-        : "its token server refused the login",
+      this.#advised("its token server gives nothing to anonymous users"),
       answer.status,
     );
   }
@@ -267,6 +294,14 @@ function isAddress(name: string): boolean {
 
 function passKey({ root }: Endpoint, scopes: Scopes): string {
   return `${root.origin} ${scopes.join(" ")}`;
+}
+
+/** Thrown in this file: another login may be given. */
+class RefusedLogin extends RegistryError {
+  constructor({ host, repository }: Endpoint, status: number) {
+    const detail = "its token server refused the login";
+    super({ kind: "unauthorized", host, repository, detail, status });
+  }
 }
 
 /** A pass that does not expire is renewed when it is refused. */

@@ -1,5 +1,5 @@
 import { type Answer, discard } from "./body.ts";
-import { Authenticator, type Scopes } from "./auth.ts";
+import { Authenticator, MAX_LOGINS, type Scopes } from "./auth.ts";
 import { anonymous } from "./credentials.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Http, type HttpRequest } from "./http.ts";
@@ -80,14 +80,17 @@ export class Transport implements Disposable {
     const { scopes, signal } = request;
     const waiting = <T>(promise: Promise<T>) => unlessAborted(promise, signal);
     let authorization = await waiting(this.#authenticator.current(to, scopes));
-    const fresh = authorization === null;
     let answer = await this.#send(to, request, authorization);
-    // 403 too: ECR answers so for an expired login. Without a login there is nothing to renew, unless
-    // the answer says how to log in.
-    const asked = answer.header("www-authenticate") !== null;
-    const refused = answer.status === 401 ||
-      (answer.status === 403 && (!fresh || asked));
-    if (refused && answer.url.origin === to.root.origin) {
+    for (let tries = 1; tries <= MAX_LOGINS; tries++) {
+      // 403 too: ECR answers so for an expired login. Without a login there is nothing to renew, unless
+      // the answer says how to log in.
+      const fresh = authorization === null;
+      const asked = answer.header("www-authenticate") !== null;
+      const refused = answer.status === 401 ||
+        (answer.status === 403 && (!fresh || asked));
+      if (!refused || answer.url.origin !== to.root.origin) break;
+      // A new token is another one each time; of passwords another one may be known.
+      if (tries > 1 && !authorization?.startsWith("Basic ")) break;
       authorization = await waiting(
         this.#authenticator.after(
           to,
@@ -99,10 +102,9 @@ export class Transport implements Disposable {
         await discard(answer);
         throw error;
       });
-      if (authorization !== null) {
-        await discard(answer);
-        answer = await this.#send(to, request, authorization);
-      }
+      if (authorization === null) break;
+      await discard(answer);
+      answer = await this.#send(to, request, authorization);
     }
     if (request.rememberRedirect) this.#remember(request, answer);
     return answer;

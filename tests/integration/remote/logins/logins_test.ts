@@ -43,7 +43,10 @@ const login = (username: string, password: string) => ({
 });
 
 /** An API with image-pull secrets. */
-function startApi(token: string) {
+function startApi(
+  token: string,
+  watch: "stays" | "ends" | "too old" = "stays",
+) {
   const items: ReturnType<typeof secret>[] = [];
   const watches = new Set<ReadableStreamDefaultController<Uint8Array>>();
   const asked: string[] = [];
@@ -71,6 +74,8 @@ function startApi(token: string) {
           items: second ? items.slice(1) : items.slice(0, 1),
         });
       }
+      if (watch === "ends") return new Response("");
+      if (watch === "too old") return new Response(null, { status: 410 });
       let held: ReadableStreamDefaultController<Uint8Array>;
       return new Response(
         new ReadableStream<Uint8Array>({
@@ -182,6 +187,79 @@ Deno.test("image-pull secrets are logins: those that were there, new ones, and n
     await until(async () => await passwordOf() === "third");
     assert.ok(lists() > before);
     assert.equal(await secrets.get(registry.host, "others/app"), null);
+  }));
+
+Deno.test("a secret of another tenant with a login that does not work keeps nobody from the one that does", async (t) => {
+  for (const kind of ["basic", "bearer"] as const) {
+    await t.step(kind, () =>
+      inFolder(async (folder) => {
+        await using registry = startRegistry({
+          auth: { kind, username: "anna", password: "right" },
+        });
+        await using api = startApi("t0ken");
+        const { host } = registry;
+        api.items.push(
+          secret("aaa", 1, { [`${host}/team/app`]: login("mallory", "x") }),
+          secret("aab", 2, { [host]: login("anna", "wrong") }),
+          secret("pull", 3, { [host]: login("anna", "right") }),
+        );
+        using secrets = new KubernetesSecrets(
+          await kubeconfig(folder, api.url, { token: "t0ken" }),
+        );
+        await reads(registry, secrets);
+        // What was refused is not asked first again; a changed secret is tried.
+        const found = () => secrets.get(host, "team/app");
+        assert.deepEqual(await found(), {
+          ...{ kind: "password", username: "anna", password: "right" },
+        });
+        await until(() => Promise.resolve(api.watching()));
+        api.tell(
+          "MODIFIED",
+          secret("aaa", 4, { [host]: login("eve", "new") }),
+        );
+        await until(async () => {
+          const now = await found();
+          return now?.kind === "password" && now.username === "eve";
+        });
+      }));
+  }
+});
+
+Deno.test("an API that ends each watch, or gives none, is not asked all the time", async (t) => {
+  for (const watch of ["ends", "too old"] as const) {
+    await t.step(watch, () =>
+      inFolder(async (folder) => {
+        await using api = startApi("t0ken", watch);
+        using _secrets = new KubernetesSecrets(
+          await kubeconfig(folder, api.url, { token: "t0ken" }),
+        );
+        await until(() => Promise.resolve(api.asked.includes("watch")));
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        assert.ok(api.asked.length <= 6, `asked ${api.asked.length} times`);
+      }));
+  }
+});
+
+Deno.test("where no login works the first is tried again, and the error says so", () =>
+  inFolder(async (folder) => {
+    await using registry = startRegistry({
+      auth: { kind: "bearer", username: "anna", password: "right" },
+    });
+    await using api = startApi("t0ken");
+    for (const name of ["a", "b"]) {
+      api.items.push(
+        secret(name, 1, { [registry.host]: login("anna", name) }),
+      );
+    }
+    using secrets = new KubernetesSecrets(
+      await kubeconfig(folder, api.url, { token: "t0ken" }),
+    );
+    await assert.rejects(
+      reads(registry, secrets),
+      /its token server refused the login/,
+    );
+    const found = await secrets.get(registry.host, "team/app");
+    assert.ok(found?.kind === "password" && found.password === "a");
   }));
 
 Deno.test("a kubeconfig that cannot be used is told, without what is in it", () =>
