@@ -53,7 +53,8 @@ Flags:
 ${LOGIN_HELP}
 ${CONNECTION_HELP}
 
-containerd's config.toml:
+containerd's config.toml (\`soci-deno install\` writes it; for containerd 2 it is another one):
+  version = 2
   [proxy_plugins.soci]
     type = "snapshot"
     address = "${DEFAULT_ADDRESS}"

@@ -51,7 +51,8 @@ Usage:
   soci-deno order push --learned [flags] IMAGE      of what the daemon here recorded of the repository
 
 The image needs an index (\`soci-deno build-index\`). An order that is found beside an image is used by
-daemons that allow it (\`[load_order] unpinned\`); \`soci-deno convert --load-order\` pins one instead.
+daemons that allow it (\`[load_order] unpinned\`); \`build-index --to\` and \`convert\` pin one instead, with
+--load-order.
 
 Flags:
   --workload NAME         which workload it is for (default: the first recording's; with --learned:

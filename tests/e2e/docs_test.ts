@@ -46,7 +46,7 @@ const NOT_RUN: Readonly<Record<string, string>> = {
     SYSTEMD,
   "systemctl restart containerd": SYSTEMD,
   "systemctl restart soci-snapshotter.service": SYSTEMD,
-  "soci-deno gc": "a daemon runs here: gc_test.ts",
+  "soci-deno doctor": "examines this machine's containerd: ops_test.ts",
   "echo 1 > /sys/fs/fuse/connections/<minor>/abort":
     "ends the mounts that the other commands read: for a daemon that is gone",
 };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
+import { COMMANDS } from "../../../cmd/mod.ts";
 
 const ROOT = new URL("../../../", import.meta.url).pathname;
 const PAGES = [
@@ -55,6 +56,25 @@ Deno.test("the README links to every page of the docs", () => {
   for (const page of PAGES.filter((one) => one.startsWith("docs/"))) {
     assert.ok(linked.includes(page), `README.md does not link to ${page}`);
   }
+});
+
+Deno.test("the page of commands has a row for every command", () => {
+  const rows = textOf("docs/commands.md").match(/^\| `[^`]+`/gm) ?? [];
+  for (const { name, hidden } of COMMANDS) {
+    if (hidden === true) continue;
+    const row = new RegExp("^\\| `" + name + "[ `]");
+    assert.ok(rows.some((one) => row.test(one)), `no row for ${name}`);
+  }
+});
+
+Deno.test("each row of the comparison names what backs it", () => {
+  const [compared = [], backed = []] = textOf("docs/comparison.md")
+    .split(/\n\n/).filter((part) => part.startsWith("|"))
+    .map((table) =>
+      table.split("\n").slice(2).map((row) => row.split("|")[1]!.trim())
+    );
+  assert.ok(compared.length > 10);
+  assert.deepEqual(backed, compared);
 });
 
 /** What a fence may hold: commands with their prompt, which a test runs (`tests/e2e/docs_test.ts`), or no commands. */
