@@ -41,7 +41,7 @@ export const CONNECTION_HELP =
   --tlscert FILE        our own certificate, PEM, where the registry asks for one
   --tlskey FILE         its key
   --hosts-dir DIRS      mirrors, certificates and headers of hosts, as containerd's hosts.toml; several
-                        with : between them (default ${DEFAULT_HOSTS_DIRS})`;
+                        with : or , between them (default ${DEFAULT_HOSTS_DIRS})`;
 
 /** For `--help`, of commands that talk to one registry. */
 export const REGISTRY_HELP =

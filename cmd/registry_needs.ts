@@ -74,7 +74,7 @@ export const hostFiles: Computed = {
 };
 
 function hostsFolders(line: Line): string[] {
-  return (line.value("hosts-dir") ?? DEFAULT_HOSTS_DIRS).split(":")
+  return (line.value("hosts-dir") ?? DEFAULT_HOSTS_DIRS).split(/[:,]/)
     .filter((folder) => folder !== "");
 }
 

@@ -59,6 +59,7 @@ const SIDE_BY_SIDE = [
   "tests/e2e/formats_test.ts",
   "tests/integration/layers/serving/claims_test.ts",
   "tests/e2e/soci_test.ts",
+  "tests/e2e/nerdctl_test.ts",
   "tests/e2e/upstream_test.ts",
   "tests/e2e/stacks_test.ts",
   "tests/e2e/tree_edges_test.ts",

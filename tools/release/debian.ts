@@ -12,7 +12,7 @@ const OTHER = "soci-snapshotter";
 const POSTINST = `#!/bin/sh
 set -e
 if [ "$1" = configure ] && [ -d /run/systemd/system ]; then
-  systemctl daemon-reload
+  systemctl daemon-reload || :
   # After an upgrade the new program takes over: a restart leaves the mounts, and readers wait.
   if [ -n "$2" ]; then systemctl try-restart soci-snapshotter.service || :; fi
 fi

@@ -27,14 +27,14 @@ interface KnownHost {
  *
  * The returned function looks at the files again when they have changed. A change that cannot be used is told in the
  * log, and what held before holds on.
- * @param folders one or several, with `:` between them.
+ * @param folders one or several, with `:` or `,` between them: containerd joins them by the one, nerdctl by the other.
  * @throws HostsDirError (from the returned function) if a file cannot be used.
  */
 export function hostsDir(
   folders: string,
 ): (host: string) => HostOptions | undefined {
   const known = new Map<string, KnownHost>();
-  const places = folders.split(":").filter((folder) => folder !== "");
+  const places = folders.split(/[:,]/).filter((folder) => folder !== "");
   return (host) => {
     const now = performance.now();
     const before = known.get(host);

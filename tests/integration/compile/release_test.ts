@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { VERSION } from "../../../cmd/version.ts";
 import { bundle } from "../../../tools/binary/bundle.ts";
 import { writeArchives, writeSums } from "../../../tools/release/mod.ts";
+import { DEBIAN_ARCHITECTURES } from "../../../tools/release/debian.ts";
+import { tryPackage } from "../../support/debian_tree.ts";
 import { run } from "../../support/host/mod.ts";
 
 /** Runs a program of a tree by the Deno that runs this. */
@@ -13,10 +15,17 @@ Deno.test("a release: a tarball that runs, a Debian package, checksums and an SB
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-release-test-" });
   try {
     const made = await bundle(`${folder}/bundle`);
-    // A stand-in: what is packed does not matter here.
-    await Deno.writeTextFile(`${folder}/program`, "#!/bin/sh\necho it runs\n");
+    // In the binary's place: what runs the bundle, wherever it lies.
+    await Deno.writeTextFile(
+      `${folder}/program`,
+      `#!/bin/sh
+case \${0##*/} in soci | soci-snapshotter-grpc) set -- "\${0##*/}" "$@" ;; esac
+export DENO='${Deno.execPath()}' DENO_DIR='${folder}/deno'
+exec ${folder}/bundle/soci-deno "$@"
+`,
+    );
     const binary = {
-      architecture: "aarch64",
+      architecture: Deno.build.arch,
       path: `${folder}/program`,
       deno: "1.2.3",
     } as const;
@@ -71,18 +80,19 @@ Deno.test("a release: a tarball that runs, a Debian package, checksums and an SB
     });
 
     await t.step("the Debian package", async () => {
-      const deb = `${folder}/one/soci-deno_${VERSION}_arm64.deb`;
+      const architecture = DEBIAN_ARCHITECTURES[Deno.build.arch];
+      const deb = `${folder}/one/soci-deno_${VERSION}_${architecture}.deb`;
       const { stdout: control } = await run("dpkg-deb", ["--field", deb]);
       assert.match(control, new RegExp(`^Version: ${VERSION}$`, "m"));
-      assert.match(control, /^Architecture: arm64$/m);
+      assert.match(control, new RegExp(`^Architecture: ${architecture}$`, "m"));
       const tree = `${folder}/deb`;
       await run("dpkg-deb", ["--extract", deb, tree]);
       await run("dpkg-deb", ["--control", deb, `${folder}/control`]);
       for (const script of ["postinst", "prerm", "postrm"]) {
         await run("sh", ["-n", `${folder}/control/${script}`]);
       }
-      const ran = await run(`${tree}/usr/bin/soci`, []);
-      assert.equal(ran.stdout, "it runs\n");
+      const ran = await run(`${tree}/usr/bin/soci`, ["--version"]);
+      assert.match(ran.stdout, /^soci version v/);
       assert.match(
         await Deno.readTextFile(
           `${tree}/usr/lib/systemd/system/soci-snapshotter.service`,
@@ -90,6 +100,11 @@ Deno.test("a release: a tarball that runs, a Debian package, checksums and an SB
         /^ExecStart=\/usr\/bin\/soci-deno serve/m,
       );
     });
+
+    await t.step(
+      "the package in a tree of Debian: installed, used, removed, purged",
+      () => tryInDebian(folder, made.version),
+    );
 
     await t.step("the SBOM", async () => {
       const read = async (name: string) =>
@@ -109,7 +124,7 @@ Deno.test("a release: a tarball that runs, a Debian package, checksums and an SB
       for (const { hashes, "bom-ref": ref } of ours.components) {
         assert.match(hashes[0].content, /^[0-9a-f]{128}$/, ref);
       }
-      const whole = await read("linux-aarch64");
+      const whole = await read(`linux-${Deno.build.arch}`);
       assert.equal(whole.components.at(-1).name, "deno");
       assert.notEqual(whole.serialNumber, ours.serialNumber);
     });
@@ -117,3 +132,62 @@ Deno.test("a release: a tarball that runs, a Debian package, checksums and an SB
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+/** What the commands do that are run while the package is there. */
+const USE = `set -e
+soci-deno --version
+soci --version
+soci-snapshotter-grpc --version
+soci-deno install --yes --program /usr/bin/soci-deno >/dev/null
+containerd --config /etc/containerd/config.toml config dump | grep -A2 proxy_plugins.soci
+[ -e /etc/systemd/system/soci-snapshotter.service ] || echo no further unit`;
+
+/** Installs the package of this machine's architecture beside this machine's containerd. */
+async function tryInDebian(folder: string, version: string) {
+  const architecture = DEBIAN_ARCHITECTURES[Deno.build.arch];
+  const tree = `${folder}/debian`;
+  await Deno.mkdir(tree);
+  const { installed, used, removed, purged, stdout } = await tryPackage(
+    tree,
+    {
+      deb: `${folder}/one/soci-deno_${VERSION}_${architecture}.deb`,
+      commands: USE,
+      shown: folder,
+    },
+  );
+  const config = "/etc/soci-snapshotter-grpc/config.toml";
+  const units = "/usr/lib/systemd/system/soci-snapshotter";
+  const share = "/usr/share";
+  for (
+    const [path, kind] of [
+      ["/usr/bin/soci-deno", "f"],
+      ["/usr/bin/soci", "l soci-deno"],
+      ["/usr/bin/soci-snapshotter-grpc", "l soci-deno"],
+      ...[`${units}.service`, `${units}.socket`, config].map((path) =>
+        [path, "f"] as const
+      ),
+      [`${share}/bash-completion/completions/soci-deno`, "f"],
+      [`${share}/zsh/site-functions/_soci-deno`, "f"],
+      [`${share}/fish/vendor_completions.d/soci-deno.fish`, "f"],
+      [`${share}/man/man1/soci-deno.1`, "f"],
+      [`${share}/man/man1/soci-deno-serve.1`, "f"],
+      [`${share}/doc/soci-deno/licences.txt`, "f"],
+    ] as const
+  ) assert.equal(installed.get(path), kind, path);
+  assert.match(
+    stdout,
+    new RegExp(`^soci-deno ${RegExp.escape(version)}$`, "m"),
+  );
+  assert.match(stdout, /^soci version v/m);
+  assert.match(stdout, /^soci-snapshotter-grpc version v/m);
+  assert.match(stdout, /proxy_plugins\.soci\]/);
+  // The package's units are enough.
+  assert.match(stdout, /^no further unit$/m);
+  assert.deepEqual(
+    [...used.keys()].filter((path) => !installed.has(path)).sort(),
+    ["/etc/containerd/config.toml", "/var/lib/soci-deno/install.json"],
+  );
+  // As dpkg has it: configuration goes with a purge.
+  assert.deepEqual([...removed], [[config, "f"]]);
+  assert.deepEqual([...purged], []);
+}

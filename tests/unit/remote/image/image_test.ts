@@ -289,6 +289,26 @@ Deno.test("labels say of a layer what is read from them", async () => {
   assert.ok(key.length + value.length > 4096 - 72, "as many as fit");
 });
 
+Deno.test("the labels of nerdctl's `--soci-index-digest` name the index, and without the flag none", async () => {
+  const { layers } = await layersOf([a, b], rootfs(idA, idB));
+  const about = {
+    imageRef: "registry.example/app:1",
+    manifestDigest: digestOf("manifest"),
+    indexDigest: null,
+  };
+  const cri = layerLabels(about, layers, layers[1]!);
+  for (const index of [digestOf("index"), null]) {
+    // As `pkg/snapshotterutil/socisource.go` of nerdctl 2 writes them.
+    const labels = {
+      ...cri,
+      "containerd.io/snapshot/remote/soci.size": "100",
+      "containerd.io/snapshot/remote/image.layers.size": "100",
+      "containerd.io/snapshot/remote/soci.index.digest": index ?? "",
+    };
+    assert.equal(layerIdentity(labels)?.indexDigest, index);
+  }
+});
+
 Deno.test("the layer of a snapshot is the one at its chain ID, and must be the one that is named", async () => {
   const { image, layers } = await layersOf([a, b, a], rootfs(idA, idB, idA));
   const indexed: IndexedImage = {

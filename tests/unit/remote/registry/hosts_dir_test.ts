@@ -161,6 +161,8 @@ Deno.test("of several folders the first that has a place for the host decides", 
     const url = (host: string) => hosts(host)?.server?.url;
     assert.equal(url("a.example:5000"), "https://one-a");
     assert.equal(url("b.example"), "https://two-any");
+    const joinedByCommas = hostsDir(`${folder}/one,${folder}/three`);
+    assert.equal(joinedByCommas("b.example")?.server?.url, "https://three-b");
     await Deno.mkdir(`${folder}/one/b.example`);
     assert.equal(
       hostsDir(`${folder}/one:${folder}/two`)("b.example"),
