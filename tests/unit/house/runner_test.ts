@@ -28,7 +28,7 @@ Deno.test("without a path all storeys run, unit tests first and in parallel", ()
   assert.ok(unit?.storey.parallel);
   assert.ok(calm?.paths.includes("tests/e2e/writers_test.ts"));
   assert.ok(calm?.storey.parallel);
-  assert.ok(rest?.paths.includes("tests/e2e/restart_test.ts"));
+  assert.ok(rest?.paths.includes("tests/e2e/faults_test.ts"));
   assert.ok(!rest?.storey.parallel);
 });
 
@@ -44,9 +44,9 @@ Deno.test("a path runs in its storey alone, a folder above storeys means those b
   assert.deepEqual(chosen("./tests/unit/formats/"), [
     [unit, ["tests/unit/formats"]],
   ]);
-  assert.deepEqual(chosen("tests/e2e/restart_test.ts", "lib/formats"), [
+  assert.deepEqual(chosen("tests/e2e/faults_test.ts", "lib/formats"), [
     [unit, ["lib/formats"]],
-    [rest, ["tests/e2e/restart_test.ts"]],
+    [rest, ["tests/e2e/faults_test.ts"]],
   ]);
   assert.deepEqual(chosen("tests/e2e/writers_test.ts"), [
     [calm, ["tests/e2e/writers_test.ts"]],
@@ -55,9 +55,9 @@ Deno.test("a path runs in its storey alone, a folder above storeys means those b
 });
 
 Deno.test("what follows the paths is for deno test, in every storey", () => {
-  assert.deepEqual(chosen("tests/e2e/restart_test.ts", "--filter", "lazy"), [
+  assert.deepEqual(chosen("tests/e2e/faults_test.ts", "--filter", "lazy"), [
     ["integration and end to end", [
-      "tests/e2e/restart_test.ts",
+      "tests/e2e/faults_test.ts",
       "--filter",
       "lazy",
     ]],
@@ -70,10 +70,10 @@ Deno.test("what follows the paths is for deno test, in every storey", () => {
 
 Deno.test("what stands behind -- is for deno test too, and the dashes are not", () => {
   assert.deepEqual(
-    chosen("tests/e2e/restart_test.ts", "--", "--filter", "lazy"),
+    chosen("tests/e2e/faults_test.ts", "--", "--filter", "lazy"),
     [
       ["integration and end to end", [
-        "tests/e2e/restart_test.ts",
+        "tests/e2e/faults_test.ts",
         "--filter",
         "lazy",
       ]],
