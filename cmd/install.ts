@@ -21,11 +21,12 @@ import { ownProgram } from "./install/packaged.ts";
 import {
   CONTAINERD_CONFIG,
   CONTAINERD_PROGRAMS,
+  DEFAULT_PROGRAM,
   FOLDERS,
   RECORD,
   treeRoot,
 } from "./install/places.ts";
-import { planInstall } from "./install/plan.ts";
+import { planInstall, programLacks } from "./install/plan.ts";
 import {
   type InstallRecord,
   readRecord,
@@ -47,7 +48,7 @@ Flags:
                         have
   --root DIR            another tree than /, such as one that becomes an image; an absolute path
   --program PATH        where the program is on that host (default: where this one is, or
-                        /usr/local/bin/soci-deno)
+                        ${DEFAULT_PROGRAM})
   --containerd VERSION  which containerd it has, such as 1.7 (default: what its \`containerd --version\` says)
 
 containerd 1.6, 1.7 and 2.x are known. Its config.toml is edited in place: single keys are set and
@@ -79,8 +80,9 @@ export const installCommand: Command = {
       values.containerd,
     );
     const noted = readRecord(tree);
+    const program = programFor(tree, values.program);
     const plan = planInstall(tree, noted, {
-      program: programFor(tree, values.program),
+      program,
       release,
       kubernetes: !values["no-kubernetes"],
       force: values.force,
@@ -90,6 +92,14 @@ export const installCommand: Command = {
       console.log("All is installed already.");
       return 0;
     }
+    const lacks = programLacks(tree, plan, program);
+    // A tree may get its program later. On this host all pulls by Kubernetes would fail until it is there.
+    if (lacks !== null && tree.root === "" && !values["dry-run"]) {
+      throw new TreeError(
+        `${lacks}: put it there first (docs/binary.md), or name it by --program; nothing was written`,
+      );
+    }
+    if (lacks !== null) console.log(`to do: ${lacks}`);
     if (!agreed(tree, plan.changes, values)) return 0;
     tree.make(FOLDERS.record);
     await writeRecord(tree, plan.record);
@@ -145,7 +155,7 @@ function programFor(tree: Tree, flag: string | undefined): string {
   const own = ownProgram();
   const path = flag ??
     (own?.startsWith(`${tree.root}/`) ? own.slice(tree.root.length) : null) ??
-    "/usr/local/bin/soci-deno";
+    DEFAULT_PROGRAM;
   // systemd would read spaces, quotes and percent signs as its own.
   if (/^(\/[A-Za-z0-9._+-]+)+$/.test(path)) return path;
   throw new UsageError(

@@ -7,6 +7,7 @@ import { elsewhere } from "../lib/host/control/mod.ts";
 import {
   BASES,
   CONTAINERD_PROGRAMS,
+  DEFAULT_PROGRAM,
   treeRoot,
   VENDOR_UNITS,
 } from "./install/places.ts";
@@ -366,11 +367,12 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   }),
   install: worker(installed, {
     read: computed(
-      "containerd, and where packages put units",
+      "containerd, the program, and where packages put units",
       (line) => [
-        ...[...CONTAINERD_PROGRAMS, ...VENDOR_UNITS].map((path) =>
-          `${treeRoot(line.value("root"))}${path}`
-        ),
+        ...[
+          ...[...CONTAINERD_PROGRAMS, ...VENDOR_UNITS],
+          line.value("program") ?? DEFAULT_PROGRAM,
+        ].map((path) => `${treeRoot(line.value("root"))}${path}`),
         Deno.execPath(),
       ],
     ),

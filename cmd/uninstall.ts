@@ -56,12 +56,16 @@ export const uninstallCommand: Command = {
       console.log("Nothing is installed here.");
       return 0;
     }
-    const { changes, kept } = record === null
-      ? { changes: [], kept: [] }
+    const { changes, links, kept } = record === null
+      ? { changes: [], links: [], kept: [] }
       : planUninstall(tree, record, values.force);
     for (const what of kept) console.log(`stays: ${what}`);
+    for (const link of links) {
+      console.log(`removed with its unit: ${tree.at(link)}`);
+    }
     if (state !== null) console.log(`removed with all in it: ${state}`);
     if (!agreed(tree, changes, values)) return 0;
+    for (const link of links) await tree.remove(link);
     await make(tree, changes);
     if (record !== null) {
       await tree.remove(RECORD);

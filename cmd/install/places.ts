@@ -22,6 +22,12 @@ export const UNITS = [
   "soci-snapshotter.socket",
 ] as const;
 
+/** The links that `systemctl enable` makes of them, as their `[Install]` sections say. */
+export const ENABLED: Readonly<Record<typeof UNITS[number], string>> = {
+  "soci-snapshotter.service": `${FOLDERS.units}/multi-user.target.wants`,
+  "soci-snapshotter.socket": `${FOLDERS.units}/sockets.target.wants`,
+};
+
 /** Where packages put units. */
 export const VENDOR_UNITS = [
   "/usr/local/lib/systemd/system",
@@ -41,6 +47,9 @@ export const CONTAINERD_PROGRAMS = [
   "/usr/bin/containerd",
   "/usr/local/bin/containerd",
 ];
+
+/** Where the program is, unless it is installed from somewhere else or `--program` says so. */
+export const DEFAULT_PROGRAM = "/usr/local/bin/soci-deno";
 
 /** The folder that `--root` names, as text to put before a path. */
 export function treeRoot(flag: string | undefined): string {

@@ -94,6 +94,20 @@ export function planInstall(
   };
 }
 
+/** What to tell of units that would start nothing; null where there is nothing to tell. */
+export function programLacks(
+  tree: Tree,
+  { changes }: Plan,
+  program: string,
+): string | null {
+  const starts = changes.some(({ path }) =>
+    path.startsWith(`${FOLDERS.units}/`)
+  );
+  return starts && !tree.has(program)
+    ? `there is no ${tree.at(program)}, which the unit starts`
+    : null;
+}
+
 /** containerd's file; null where it says what it must. @throws TreeError */
 function containerdFile(
   tree: Tree,

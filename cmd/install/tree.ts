@@ -68,6 +68,15 @@ export class Tree {
     return infoOf(this.at(path)) !== null;
   }
 
+  /** Where a link leads; null where there is none. */
+  link(path: string): string | null {
+    try {
+      return Deno.readLinkSync(this.at(path));
+    } catch {
+      return null; // nothing there, or no link
+    }
+  }
+
   /**
    * Folders on the way to a file that are not there, the highest first.
    * @param base the highest that may be made.

@@ -1,6 +1,12 @@
 /** What takes an installation back. @module */
 import type { Change } from "./changes.ts";
-import { CONTAINERD_CONFIG, DAEMON_CONFIG } from "./places.ts";
+import {
+  CONTAINERD_CONFIG,
+  DAEMON_CONFIG,
+  ENABLED,
+  FOLDERS,
+  UNITS,
+} from "./places.ts";
 import type { InstallRecord } from "./record.ts";
 import { TomlEditError, unsetKeys } from "./toml_edit.ts";
 import { type Tree, TreeError } from "./tree.ts";
@@ -8,6 +14,8 @@ import { type Tree, TreeError } from "./tree.ts";
 /** What has to be done. */
 export interface Undoing {
   readonly changes: readonly Change[];
+  /** Links of `systemctl enable` that would lead nowhere: they go, too. */
+  readonly links: readonly string[];
   /** For people: what stays, and why. */
   readonly kept: readonly string[];
 }
@@ -45,7 +53,19 @@ export function planUninstall(
       );
     }
   }
-  return { changes, kept };
+  return { changes, links: linksOf(tree, files), kept };
+}
+
+/** The links of units that were not there before. */
+function linksOf(tree: Tree, files: InstallRecord["files"]): string[] {
+  return UNITS.flatMap((name) => {
+    const path = `${FOLDERS.units}/${name}`;
+    const isOurs = files.some((file) =>
+      file.path === path && file.before === null
+    );
+    const link = `${ENABLED[name]}/${name}`;
+    return isOurs && tree.link(link) === path ? [link] : [];
+  });
 }
 
 function withoutOurs(

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { make } from "../../../cmd/install/changes.ts";
 import { releaseIn } from "../../../cmd/install/containerd.ts";
 import { diffOf } from "../../../cmd/install/diff.ts";
-import { planInstall } from "../../../cmd/install/plan.ts";
-import { RECORD } from "../../../cmd/install/places.ts";
+import { planInstall, programLacks } from "../../../cmd/install/plan.ts";
+import { ENABLED, RECORD } from "../../../cmd/install/places.ts";
 import { readRecord, writeRecord } from "../../../cmd/install/record.ts";
 import { DRAFT, Tree, TreeError } from "../../../cmd/install/tree.ts";
 import { planUninstall } from "../../../cmd/install/undo.ts";
@@ -43,7 +43,12 @@ async function install(tree: Tree, files = Infinity, force = false) {
 }
 
 async function uninstall(tree: Tree, files = Infinity, force = false) {
-  const { changes, kept } = planUninstall(tree, readRecord(tree)!, force);
+  const { changes, links, kept } = planUninstall(
+    tree,
+    readRecord(tree)!,
+    force,
+  );
+  for (const link of links) await tree.remove(link);
   await make(tree, changes.slice(0, files));
   if (files === Infinity) await tree.remove(RECORD);
   return kept;
@@ -116,6 +121,40 @@ Deno.test("what people changed in containerd's file stays when the installation 
       tree.read(CONTAINERD),
       CONFIG.replace("pause:1", "pause:2"),
     );
+  }));
+
+Deno.test("links of `systemctl enable` go with the units, also after a kill; a link to another unit stays", () =>
+  withTree(async (tree) => {
+    const name = "soci-snapshotter.service";
+    const link = `${ENABLED[name]}/${name}`;
+    const enable = async (to: string) => {
+      await Deno.mkdir(tree.at(ENABLED[name]), { recursive: true });
+      await Deno.symlink(to, tree.at(link));
+    };
+    await install(tree);
+    await enable(UNIT);
+    await uninstall(tree, 4);
+    assert.equal(tree.link(link), null);
+    await enable(UNIT);
+    await uninstall(tree);
+    assert.equal(tree.link(link), null);
+    await install(tree);
+    await enable("/opt/other.service");
+    await uninstall(tree);
+    assert.equal(tree.link(link), "/opt/other.service");
+  }));
+
+Deno.test("units that would start nothing are told of, and none where they are there already", () =>
+  withTree(async (tree) => {
+    const { program } = WANTED;
+    const told = (plan: ReturnType<typeof planInstall>) =>
+      programLacks(tree, plan, program);
+    const plan = await install(tree);
+    assert.match(told(plan)!, /there is no .*\/usr\/local\/bin\/soci-deno/);
+    assert.equal(told(await install(tree)), null);
+    await Deno.mkdir(tree.at("/usr/local/bin"), { recursive: true });
+    await Deno.writeTextFile(tree.at(program), "");
+    assert.equal(told(plan), null);
   }));
 
 Deno.test("a configuration of the daemon that is there, or was changed, stays", () =>
