@@ -115,6 +115,10 @@ export function readBuildFlags(
   values: BuildValues,
   options: { readonly spanSizeBytes?: number } = {},
 ): BuildFlags {
+  const minLayerSizeBytes = parseSizeBytes(
+    "--min-layer-size",
+    values["min-layer-size"],
+  );
   const said = values["span-size"];
   const spanSizeBytes = said === undefined
     ? options.spanSizeBytes ?? DEFAULT_SPAN_SIZE_BYTES
@@ -134,10 +138,7 @@ export function readBuildFlags(
     choice: platformChoice(values),
     build: {
       spanSizeBytes,
-      minLayerSizeBytes: parseSizeBytes(
-        "--min-layer-size",
-        values["min-layer-size"],
-      ),
+      minLayerSizeBytes,
       force: values.force,
       optimizeXattrs: optimizations.length > 0,
       prefetchFiles: [

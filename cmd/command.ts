@@ -44,8 +44,12 @@ const HELP_FLAG = { type: "boolean", short: "h" } as const;
  * @throws HelpRequest, UsageError
  */
 export function parseCommandLine<T extends ParseArgsConfig>(
-  config: T,
+  given: T,
 ): ReturnType<typeof parseArgs<T>> {
+  const config: T = {
+    ...given,
+    args: withNegativeNumbers(given.args ?? []),
+  };
   // Parse leniently first: a user who asks for help may have other flags wrong.
   const { tokens } = parseArgs({
     args: config.args ?? [],
@@ -54,10 +58,10 @@ export function parseCommandLine<T extends ParseArgsConfig>(
     strict: false,
     tokens: true,
   });
-  const given = tokens.filter((token) => token.kind === "option");
-  if (given.some(({ name }) => name === "help")) throw new HelpRequest();
+  const flagsGiven = tokens.filter((token) => token.kind === "option");
+  if (flagsGiven.some(({ name }) => name === "help")) throw new HelpRequest();
   const flags = Object.keys({ ...config.options, help: HELP_FLAG });
-  for (const token of given) {
+  for (const token of flagsGiven) {
     if (token.rawName.startsWith("--") && !flags.includes(token.name)) {
       throw new UsageError(
         `there is no flag ${token.rawName}${
@@ -78,6 +82,20 @@ export function parseCommandLine<T extends ParseArgsConfig>(
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new UsageError(message.split(/\. |\n/)[0] ?? message, { cause });
   }
+}
+
+/** `--flag -1` as `--flag=-1`: a number is no flag, and what is wrong with it is the flag's to say. */
+function withNegativeNumbers(args: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const arg of args) {
+    const before = joined.at(-1);
+    if (
+      /^-\d+$/.test(arg) && before !== undefined && /^--[^=]+$/.test(before)
+    ) {
+      joined[joined.length - 1] = `${before}=${arg}`;
+    } else joined.push(arg);
+  }
+  return joined;
 }
 
 const SIZE_UNITS: Readonly<Record<string, number>> = {
@@ -102,6 +120,21 @@ export function parseSizeBytes(flag: string, text: string): number {
   const match = text.trim().toLowerCase().match(/^(\d+(?:\.\d+)?)\s*([a-z]*)$/);
   const unit = match ? SIZE_UNITS[match[2]!] : undefined;
   const bytes = match && unit !== undefined ? Number(match[1]) * unit : NaN;
+  // These two in the words of the existing tools.
+  if (/^-\d+$/.test(text.trim())) {
+    throw new UsageError(
+      `${
+        flag.slice(2).replaceAll("-", " ")
+      } must be >= 0, but ${flag} is ${text}`,
+    );
+  }
+  if (bytes > Number.MAX_SAFE_INTEGER) {
+    throw new UsageError(
+      `invalid value "${text}" for flag ${
+        flag.slice(1)
+      }: out of range (${flag} takes bytes, as 4194304 or 4MiB)`,
+    );
+  }
   if (!Number.isSafeInteger(bytes)) {
     throw new UsageError(
       `${flag}: "${text}" is no size in bytes (write 4194304 or 4MiB)`,

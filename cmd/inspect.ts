@@ -86,6 +86,9 @@ export const inspectCommand: Command = {
   },
 };
 
+/** Characters of a build tool's name that are shown: whoever pushed the index chose it. */
+const MAX_TOOL = 40;
+
 function percent(part: number, whole: number): string {
   return whole === 0 ? "0 %" : `${(100 * part / whole).toFixed(1)} %`;
 }
@@ -103,7 +106,7 @@ function describe(name: string, image: InspectedImage): string {
     ...(index === null ? [] : [
       `          v${index.version}, found by ${index.via}, ${
         formatBytes(index.sizeBytes)
-      }, made by ${index.buildTool ?? "?"}`,
+      }, made by ${(index.buildTool ?? "?").slice(0, MAX_TOOL)}`,
     ]),
     ...(companion === null ? [] : [
       `companion ${companion.digest}`,

@@ -392,6 +392,13 @@ Deno.test("convert binds an image to its indexes, with prefetch lists, and push 
         assert.ok(layers[0].prefetchSpans > 0);
         assert.equal(layers[0].ztoc.xattrsDisabled, true);
       }
+      // With prefetch lists and without xattrs lines are at their longest.
+      const shown = await host.tool("inspect", "--all-platforms", to);
+      assert.match(shown, /fetched first, without xattrs/);
+      assert.deepEqual(
+        shown.split("\n").filter((line) => line.length > 100),
+        [],
+      );
       await host.containerd.ctr("images", "rm", "--sync", to, ref);
       await host.containerd.ctr(
         "images",
@@ -433,6 +440,11 @@ Deno.test("with --content-store soci artifacts are kept in an OCI layout of the 
   await host.soci(...store, "rebuild-db");
   const left = JSON.parse(await host.soci(...store, "index", "ls", "--json"));
   assert.deepEqual(left.map((row: { version: string }) => row.version), ["v2"]);
+  // In place of the image itself.
+  await host.soci(...store, "convert", ...ALL, ref, ref);
+  const listed = await host.containerd.ctr("images", "ls");
+  const line = listed.split("\n").find((one) => one.startsWith(`${ref} `))!;
+  assert.ok(!line.includes(image.digest), line);
 });
 
 Deno.test("a program named soci is the existing tool", async () => {

@@ -20,3 +20,24 @@ Deno.test("spans are as large as the existing tools make them, unless a command 
     2 ** 20,
   );
 });
+
+Deno.test("sizes that are none are refused in the words of the existing tools", () => {
+  const tooMuch = String(2n ** 63n);
+  for (
+    const [size, span, words] of [
+      ["-1", "0", /^min layer size must be >= 0/],
+      ["0", "-1", /^span size must be >= 0/],
+      [tooMuch, "0", `invalid value "${tooMuch}" for flag -min-layer-size`],
+      ["0", tooMuch, `invalid value "${tooMuch}" for flag -span-size`],
+    ] as const
+  ) {
+    assert.throws(
+      () => spanSize(["--min-layer-size", size, "--span-size", span]),
+      (error: Error) =>
+        typeof words === "string"
+          ? error.message.startsWith(words)
+          : words.test(error.message),
+      `${size} ${span}`,
+    );
+  }
+});
