@@ -270,6 +270,7 @@ async function run(
         store,
         images,
         snapshotter,
+        provider,
       );
     control = stack.use(ControlServer.listen(`${root}/control.sock`, {
       status,

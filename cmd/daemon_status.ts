@@ -33,6 +33,8 @@ export interface DaemonStatus extends StoreStatus {
   readonly images?: readonly ServedImage[];
   /** State on disk that this process found lost or changed. */
   readonly damages: readonly StateDamage[];
+  /** Layers that wait to be filled in the background, and those that are. */
+  readonly background: { readonly waiting: number; readonly filling: number };
   /** What load orders brought since this process was started, by image. */
   readonly orders: readonly OrderFigures[];
 }
@@ -46,6 +48,7 @@ export async function daemonStatus(
   store: LayerStore,
   { replays }: Pick<ImageService, "replays">,
   snapshotter: Pick<Snapshotter, "servedImages">,
+  { background }: Pick<DaemonStatus, "background">,
 ): Promise<DaemonStatus> {
   const { rss, heapUsed, heapTotal } = Deno.memoryUsage();
   return {
@@ -61,6 +64,7 @@ export async function daemonStatus(
     },
     images: snapshotter.servedImages(),
     damages: stateDamages(),
+    background,
     orders: replays.figures(),
     ...await storeStatus(store, () => setImmediate()),
   };

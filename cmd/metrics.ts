@@ -187,6 +187,11 @@ function families(status: DaemonStatus): readonly Family[] {
       shown.map(({ labels, layer }) => [labels, layer.sizeBytes]),
     ),
     gauge(
+      "soci_fs_layer_fetched_size_bytes",
+      `Of these the bytes that are here; of ${MAX_SERIES} layers at the most.`,
+      shown.map(({ labels, layer }) => [labels, layer.fetchedBytes]),
+    ),
+    gauge(
       "soci_deno_layer_cached_ratio",
       `Part of a layer's tar that is here; of ${MAX_SERIES} layers at the most.`,
       shown.map(({ labels, layer }) => [
@@ -267,11 +272,41 @@ function families(status: DaemonStatus): readonly Family[] {
       "Layers that were left to containerd, by reason.",
       [...eventCounts("not_lazy")].map(([reason, n]) => [{ reason }, n]),
     ),
+    counter(
+      "soci_fs_operation_count",
+      "What happened, by the existing daemon's types of operations.",
+      operations(fetched).map(([type, n]) => [{ operation_type: type }, n]),
+    ),
+    gauge(
+      "soci_fs_image_operation_count_key",
+      "Layers that wait to be filled in the background, and those that are, of all images.",
+      [[
+        { operation_type: "background_fetch_work_queue_size" },
+        status.background.waiting + status.background.filling,
+      ]],
+    ),
     gauge(
       "soci_deno_state_damages",
       "Files of the daemon's state that were found lost or damaged.",
       one(status.damages.length),
     ),
+  ];
+}
+
+/** Operations that are counted here and mean what they mean there; for all layers together. */
+function operations(
+  { waits, backgroundSpans }: DaemonStatus["fetched"],
+): readonly (readonly [type: string, count: number])[] {
+  const failedReads = eventCounts("failed").get("read") ?? 0;
+  const background = eventCounts("background");
+  return [
+    ["fuse_mount_failure_count", eventCounts("not_lazy").get("error") ?? 0],
+    ["fuse_file_read_failure_count", failedReads],
+    ["fuse_failure_state", Math.min(1, failedReads)],
+    ["synchronous_read_remote_registry_fetch_count", waits],
+    ["background_span_fetch_count", backgroundSpans],
+    ["background_span_fetch_failure_count", background.get("failed") ?? 0],
+    ["background_fetch_work_queue_evicted", background.get("dropped") ?? 0],
   ];
 }
 

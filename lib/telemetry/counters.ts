@@ -6,7 +6,11 @@
 /** Events that are counted. */
 export type CountedEvent =
   /** A layer was left to containerd, which downloads and unpacks it. */
-  "not_lazy";
+  | "not_lazy"
+  /** The kernel got an error: a `read` whose bytes could not be had. */
+  | "failed"
+  /** Filling a layer in the background: `failed`, to be tried again, or `dropped` for good. */
+  | "background";
 
 const counts = new Map<CountedEvent, Map<string, number>>();
 

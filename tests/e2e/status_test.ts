@@ -62,10 +62,25 @@ Deno.test("status and metrics tell what is served, and how much of it is here, b
   );
   line(`soci_deno_cache_bytes ${after.cache.bytes}`);
   line('soci_deno_not_lazy_total{reason="no index"} 1');
-  const [shown] = after.layers;
+  const shown = after.layers.find(
+    ({ cachedSpans }: { cachedSpans: number }) => cachedSpans > 0,
+  );
   line(
     `soci_fs_layer_size_bytes{digest="${shown.digest}",mountpoint="${shown.directory}"} ${shown.sizeBytes}`,
   );
+  line(
+    `soci_fs_layer_fetched_size_bytes{digest="${shown.digest}",mountpoint="${shown.directory}"} ${shown.fetchedBytes}`,
+  );
+  assert.ok(shown.fetchedBytes > 0 && shown.fetchedBytes <= shown.sizeBytes);
+  const counted = (type: string, count: number) =>
+    line(`soci_fs_operation_count{operation_type="${type}"} ${count}`);
+  counted("fuse_mount_failure_count", 0);
+  counted("fuse_file_read_failure_count", 0);
+  counted(
+    "synchronous_read_remote_registry_fetch_count",
+    after.fetched.waits,
+  );
+  assert.ok(after.fetched.waits > 0);
   assert.match(await get("/elsewhere"), /^404/);
   const { stdout } = await sociDeno("status", ...root);
   assert.match(stdout, /^process: +\d+, up \d+ s$/m);

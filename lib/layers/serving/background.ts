@@ -1,5 +1,5 @@
 import { NotYetHere } from "../spans/mod.ts";
-import { logger } from "../../telemetry/mod.ts";
+import { countEvent, logger } from "../../telemetry/mod.ts";
 import type { OpenLayer } from "./open_layer.ts";
 
 const log = logger("images");
@@ -75,6 +75,7 @@ export class BackgroundFiller implements Disposable {
     this.#queue.push(waiting);
     if (maxQueue >= 0 && this.#queue.length > maxQueue) {
       const dropped = this.#drop(dropPolicy);
+      countEvent("background", "dropped");
       log.warn("too many layers wait, one is not filled in the background", {
         layer: dropped?.layer.layerDigest,
         max_queue_size: maxQueue,
@@ -124,6 +125,7 @@ export class BackgroundFiller implements Disposable {
         return this.#later({ layer, failures }, NOT_YET_MS);
       }
       const delayMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
+      countEvent("background", "failed");
       log.warn("background fetch stopped, to be tried again", {
         layer: layer.layerDigest,
         delayMs,

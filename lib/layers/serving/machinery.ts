@@ -64,6 +64,8 @@ export interface FetchFigures extends WaitFigures {
   prefetchBytes: number;
   /** For background filling. */
   backgroundBytes: number;
+  /** Spans that came for background filling. */
+  backgroundSpans: number;
   /** Number of range requests of all kinds. */
   requests: number;
 }
@@ -120,6 +122,7 @@ export class Machinery implements Disposable {
     demandBytes: 0,
     prefetchBytes: 0,
     backgroundBytes: 0,
+    backgroundSpans: 0,
     requests: 0,
     ...{ waits: 0, waitedMs: 0 },
   };
@@ -204,8 +207,13 @@ export class Machinery implements Disposable {
   }
 
   /** Counts a fetched range. */
-  readonly countFetched = (bytes: number, cls: SpanClass): void => {
+  readonly countFetched = (
+    bytes: number,
+    cls: SpanClass,
+    spans: number,
+  ): void => {
     this.fetched.requests++;
+    if (cls === "background") this.fetched.backgroundSpans += spans;
     this.fetched[`${cls === "expected" ? "prefetch" : cls}Bytes`] += bytes;
   };
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { MountKeeper } from "../../host/handover/mod.ts";
-import { logger } from "../../telemetry/mod.ts";
+import { countEvent, logger } from "../../telemetry/mod.ts";
 import { chooseFace, type FaceChoice, type FaceWish } from "../faces/mod.ts";
 import { LayerFileSystem, type ServedMount } from "../fs/mod.ts";
 import {
@@ -100,8 +100,10 @@ export async function start(options: StartOptions): Promise<Started> {
       { mountHelper: options.mountHelper }),
     onFallback: (slot, reason) =>
       log.warn("layer is shown by FUSE", { slot, reason }),
-    onReadError: (slot, offset, error) =>
-      log.error("read failed", { slot, offset, error: String(error) }),
+    onReadError: (slot, offset, error) => {
+      countEvent("failed", "read");
+      log.error("read failed", { slot, offset, error: String(error) });
+    },
     onFault: (mountpoint, detail) =>
       log.error("fault while serving a mount", { mountpoint, detail }),
     ...(taken !== null && { taken }),

@@ -17,6 +17,8 @@ export interface LayerStatus {
   readonly dataBytes: number;
   /** Bytes of the tar that are cached. */
   readonly cachedBytes: number;
+  /** Bytes of the blob whose spans are cached. */
+  readonly fetchedBytes: number;
   /** Number of spans in the ztoc. */
   readonly spans: number;
   /** Number of cached spans. */
@@ -111,10 +113,12 @@ function layerStatus(layer: OpenLayer): LayerStatus {
   const { spans, map } = layer;
   let cachedBytes = 0;
   let cachedSpans = 0;
+  let fetchedBytes = 0;
   for (let span = 0; span < spans.count; span++) {
     if (!map.has(span)) continue;
     cachedSpans++;
     cachedBytes += spans.end(span) - spans.start(span);
+    fetchedBytes += spans.compressedEnd(span) - spans.compressedStart(span);
   }
   return {
     slot: layer.slot,
@@ -123,6 +127,10 @@ function layerStatus(layer: OpenLayer): LayerStatus {
     sizeBytes: layer.compressedSize,
     dataBytes: spans.end(spans.count - 1),
     cachedBytes,
+    // Neighbours share a byte, and what is between members belongs to none.
+    fetchedBytes: cachedSpans === spans.count
+      ? layer.compressedSize
+      : Math.min(fetchedBytes, layer.compressedSize),
     spans: spans.count,
     cachedSpans,
     inodes: layer.inodes,

@@ -145,7 +145,7 @@ export class LayerFetcher implements ScheduledLayer {
       }
       throw error;
     } finally {
-      onFetched?.(request.received - kept, request.cls);
+      onFetched?.(request.received - kept, request.cls, request.next);
     }
   }
 

@@ -50,8 +50,8 @@ export interface LayerReaderOptions {
    * Default 3.
    */
   readonly digestRetries?: number;
-  /** Called with the compressed bytes of each range fetched. */
-  readonly onFetched?: (bytes: number, cls: SpanClass) => void;
+  /** Called with the compressed bytes of each range fetched, and the number of spans that are whole by it. */
+  readonly onFetched?: (bytes: number, cls: SpanClass, spans: number) => void;
   /** Called when a span's bytes are in the data file. */
   readonly onPresent?: (span: number) => void;
   /** Whether a start pack may bring bytes ahead of their spans. Default: none does. */

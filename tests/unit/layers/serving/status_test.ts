@@ -8,11 +8,13 @@ import {
 function layerOf(slot: number, count: number) {
   return {
     ...{ slot, layerDigest: `layer-${slot}`, directory: `/layers/${slot}` },
-    ...{ isServed: true, compressedSize: 7, inodes: 3 },
+    ...{ isServed: true, compressedSize: 4 * count + 1, inodes: 3 },
     spans: {
       count,
       start: (span: number) => span * 10,
       end: (span: number) => span * 10 + 10,
+      compressedStart: (span: number) => span * 4,
+      compressedEnd: (span: number) => span * 4 + 5, // neighbours share a byte
     },
     map: { has: (span: number) => span % 3 === 0 },
     reader: {
@@ -54,6 +56,7 @@ Deno.test("the status of layers of a million spans is taken in steps, between wh
   );
   assert.equal(status.layers[0]!.cachedSpans, 33_334);
   assert.equal(status.layers[0]!.cachedBytes, 333_340);
+  assert.equal(status.layers[0]!.fetchedBytes, 33_334 * 5);
   const { readers, fetchingBytes, readBytes } = status.layers[0]!;
   assert.deepEqual([readers, fetchingBytes, readBytes], [1, 2, 3]);
   assert.equal(status.fetched.unreadAheadBytes, 50);
