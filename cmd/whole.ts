@@ -32,11 +32,12 @@ export function wholeOptions(
       : "never";
   };
   const limits = byKeys ? limitsOf(parallel) : FAST_LIMITS;
+  const options = { rule, limits, indexMissing: eager.index_missing };
   const isKept = content_store.type === "containerd" &&
     !parallel.discard_unpacked_layers;
-  if (!byKeys || !isKept) return { rule, limits };
+  if (!byKeys || !isKept) return options;
   const keeper = new BlobKeeper(content_store.containerd_address);
-  return { rule, limits, keep: (blob) => keeper.keep(blob) };
+  return { ...options, keep: (blob) => keeper.keep(blob) };
 }
 
 function limitsOf(

@@ -233,6 +233,8 @@ export interface EagerConfig {
   readonly unindexed: readonly string[];
   /** Those that are in any case. Default: none. */
   readonly images: readonly string[];
+  /** What becomes of the index that is made in passing. Default: `keep`. */
+  readonly index_missing: "keep" | "push" | "off";
 }
 
 /** `[pull_modes.…]`: one way to find an index. */

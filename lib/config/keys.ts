@@ -283,6 +283,10 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
   "eager.images": {
     what: "images that are downloaded whole in any case, patterns",
   },
+  "eager.index_missing": {
+    what:
+      "the index that an image without one gets when it is taken whole: keep it here, push it to the image's registry as well, or off",
+  },
 
   "trust.v1": {
     what:

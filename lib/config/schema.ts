@@ -240,6 +240,7 @@ const fields = v.object({
       // `host/repository`; `*` stands for one part, `**` for any number.
       unindexed: v.optional(v.array(v.string()), []),
       images: v.optional(v.array(v.string()), []),
+      index_missing: oneOf(["keep", "push", "off"], "keep"),
     }),
     {},
   ),

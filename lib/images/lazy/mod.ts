@@ -27,6 +27,11 @@ export {
   MAX_CHUNK_BYTES,
   type WholeLimits,
 } from "./whole_limits.ts";
-export type { ProvenBlob, WholeOptions, WholeRule } from "./whole_options.ts";
+export type {
+  IndexMissing,
+  ProvenBlob,
+  WholeOptions,
+  WholeRule,
+} from "./whole_options.ts";
 export type { LayerProgress, WholeProgress } from "./whole_progress.ts";
 export type { WholeStream } from "./whole_stream.ts";

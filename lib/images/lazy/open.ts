@@ -17,11 +17,7 @@ import {
   type RegistryClient,
 } from "../../remote/registry/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
-import {
-  DEFAULT_SPAN_SIZE_BYTES,
-  MAX_ZTOC_BYTES,
-  ZtocError,
-} from "../../formats/ztoc/mod.ts";
+import { MAX_ZTOC_BYTES, ZtocError } from "../../formats/ztoc/mod.ts";
 import { TreeCompileError } from "../../layers/tree/mod.ts";
 import { LyingZtocError } from "../../layers/store/mod.ts";
 import { FairSemaphore } from "./fair_semaphore.ts";
@@ -34,6 +30,7 @@ import {
 } from "./images.ts";
 import { LateZtocs } from "./late_ztocs.ts";
 import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
+import { checkpointsOf, MissingIndexes } from "./missing_indexes.ts";
 import { NotServable } from "./not_servable.ts";
 import { NO_REPLAY, type ReplayOptions, Replays } from "../replay/mod.ts";
 import { isNamed } from "./trust.ts";
@@ -80,6 +77,7 @@ export class ImageService implements Disposable {
   readonly #notServable = new NotServable();
   readonly #whole: WholeLayerTaker;
   readonly #progress = new WholeProgress();
+  readonly #missing: MissingIndexes | null;
   readonly #options: WholeOptions;
 
   /**
@@ -109,6 +107,9 @@ export class ImageService implements Disposable {
     this.#ztocs = new ZtocFetcher(client);
     this.blobs = new RegistryBlobs(client, `${store.root}/ingest`);
     this.claimants = new Claimants(client, store.root);
+    this.#missing = whole.indexMissing === "push"
+      ? new MissingIndexes(client, this.claimants)
+      : null;
     this.replays = new Replays(
       client,
       store,
@@ -287,7 +288,7 @@ export class ImageService implements Disposable {
     try {
       local = await this.#whole.take({
         ...{ reference: image.reference, layer, diffId, signal },
-        spanSizeBytes: DEFAULT_SPAN_SIZE_BYTES,
+        ...checkpointsOf(layer, this.#options.indexMissing ?? "keep"),
         requester: {
           image: `${claimant.id} ${image.descriptor.digest}`,
           host: image.reference.host,
@@ -338,13 +339,23 @@ export class ImageService implements Disposable {
     return index === null && this.#options.rule(reference) !== "never";
   }
 
+  /** An image is shown, all of it: one that was taken whole may give its registry an index. */
+  shown(
+    image: IndexedImage,
+    claimant: Claimant,
+    layers: readonly OpenLayer[],
+  ): void {
+    if (image.index === null) this.#missing?.add(image, claimant, layers);
+  }
+
   /** What of layers that are taken whole has come so far. */
   get progress(): WholeProgress {
     return this.#progress;
   }
 
-  /** Stops the Workers of layers that are taken whole. */
+  /** Stops the Workers of layers that are taken whole, and pushes no index any more. */
   [Symbol.dispose](): void {
+    this.#missing?.[Symbol.dispose]();
     this.#whole[Symbol.dispose]();
   }
 

@@ -161,6 +161,9 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     const below = uses.map((use) => use?.open ?? null);
     for (const use of uses) if (use !== null) notAhead(use);
     log.info("layer is served", { image: imageRef, layer: layerDigest });
+    if (layer.position === image.layers.length - 1) {
+      this.images.shown(image, claimant, this.#openLayers([...uses, asked]));
+    }
     return { ...opened, below, image: providedImage(image, claimant, key) };
   }
 
@@ -239,6 +242,12 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     use.layer.catch(() => {}); // the error comes again when it is asked for
     this.#endLater(use);
     return use;
+  }
+
+  #openLayers(uses: readonly (Use | null)[]): OpenLayer[] {
+    return uses.flatMap((use) =>
+      use?.open == null ? [] : this.images.store.served(use.open.slot) ?? []
+    );
   }
 
   #endLater(use: Use): void {

@@ -6,6 +6,7 @@ import {
   DigestStream,
   layerCompression,
 } from "../../formats/oci/mod.ts";
+import { BUILD_TOOL, type WindowBytes } from "../../formats/ztoc/mod.ts";
 import { removeIfThere } from "../../host/files/mod.ts";
 import { ImageError } from "../../remote/image/mod.ts";
 import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
@@ -40,6 +41,7 @@ export interface WholeLayerRequest {
   /** Whose turn it is. */
   readonly requester: Requester;
   readonly spanSizeBytes: number;
+  readonly windows: WindowBytes;
   readonly signal: AbortSignal;
 }
 
@@ -133,7 +135,7 @@ export class WholeLayerTaker implements Disposable {
   }
 
   async #index(
-    { layer, diffId, spanSizeBytes, signal }: WholeLayerRequest,
+    { layer, diffId, spanSizeBytes, windows, signal }: WholeLayerRequest,
     kind: "gzip" | "zstd" | "uncompressed",
     download: WholeDownload,
     data: string,
@@ -148,8 +150,8 @@ export class WholeLayerTaker implements Disposable {
     try {
       const indexed = await this.#indexers.index(bytes, {
         compression: kind === "gzip" ? "gzip" : "uncompressed",
-        buildTool: "soci-deno",
-        ...{ spanSizeBytes, signal, data },
+        buildTool: BUILD_TOOL,
+        ...{ spanSizeBytes, windows, signal, data },
       });
       const digest = kind === "zstd" ? blobDigest.finish() : indexed.digest;
       if (digest !== layer.digest) {

@@ -17,12 +17,20 @@ export interface ProvenBlob {
   readonly path: string;
 }
 
+/**
+ * What becomes of the index that an image without one gets in passing: `keep` keeps it on this machine, `push` gives it
+ * to the image's registry, too, `off` keeps it no longer than its layer.
+ */
+export type IndexMissing = "keep" | "push" | "off";
+
 /** How layers are taken whole. */
 export interface WholeOptions {
   /** Which images are. */
   readonly rule: (repository: Repository) => WholeRule;
   /** How much is done at a time. */
   readonly limits: WholeLimits;
+  /** Default: `keep`. */
+  readonly indexMissing?: IndexMissing;
   /** Gives a blob to whoever keeps it; called once for each, and nobody waits for it. Default: nobody does. */
   readonly keep?: (blob: ProvenBlob) => Promise<void>;
 }

@@ -339,9 +339,16 @@ export interface MadeIndex {
   readonly descriptor: Descriptor;
 }
 
+/** What an index is made of. */
+export interface IndexParts
+  extends Pick<BuiltImage, "ztocs" | "prefetch" | "compressed"> {
+  /** The image manifest that the ztocs are of. */
+  readonly image: { readonly descriptor: Descriptor };
+}
+
 /** The index of built ztocs: v1 names its image, v2 is named by it. @throws SociError when empty */
 export function indexOf(
-  { image, ztocs, prefetch }: BuiltImage,
+  { image, ztocs, prefetch }: IndexParts,
   version: 1 | 2,
   annotations: Readonly<Record<string, string>> = {},
 ): MadeIndex {
@@ -384,7 +391,7 @@ export async function putEmptyConfig(
  */
 export async function putIndexV1(
   sink: ArtifactSink,
-  built: BuiltImage,
+  built: IndexParts,
   signal?: AbortSignal,
 ): Promise<MadeIndex & { readonly companion: Digest | null }> {
   const made = indexOf(built, 1);

@@ -16,10 +16,12 @@ export {
   buildZtocs,
   type BuiltImage,
   type BuiltLayer,
+  type IndexParts,
   type MadeIndex,
   putIndexV1,
 } from "./build.ts";
 export { type MadeCompanion } from "./companion.ts";
+export { type MadeZtoc, putMadeIndex } from "./put_made.ts";
 export {
   type Converted,
   convertImage,
