@@ -211,6 +211,7 @@ async function run(
         lostMounts: predecessor?.alive ? "refuse" : "replace",
         readWaitMs: config.blob.max_read_wait_sec * 1000,
         maxCacheBytes: config.cache.max_bytes,
+        indexes: config.eager.index_missing === "off" ? "removed" : "kept",
         backgroundBytesPerSecond: config.background_fetch.max_bytes_per_sec,
         backgroundPeriodMs: config.background_fetch.fetch_period_msec,
         digestRetries: config.blob.max_span_verification_retries,

@@ -6,6 +6,7 @@ import {
 } from "../../formats/oci/mod.ts";
 import type { MadeZtoc } from "../../indexes/indexing/mod.ts";
 import type { OpenLayer } from "../../layers/serving/mod.ts";
+import { wasEmptied } from "../../layers/store/mod.ts";
 import { RegistryPlace } from "../../remote/content/mod.ts";
 import { discoverIndex, type IndexedImage } from "../../remote/image/mod.ts";
 import type { RegistryClient } from "../../remote/registry/mod.ts";
@@ -196,7 +197,9 @@ function indexedFiles(
     const isOfBlob = layerCompression(mediaType) !== "zstd" &&
       layer?.compressedSize === size;
     if (size < LEAST_LAYER_BYTES || !isOfBlob) return [];
-    if (!layer.isWhole || !isDigest(ztoc)) return [];
+    // A layer that gave up its bytes still has the ztoc that was made of them here.
+    const isMadeHere = layer.isWhole || wasEmptied(layer.folder);
+    if (!isMadeHere || !isDigest(ztoc)) return [];
     return [{ layer: descriptor, ztoc, path: `${layer.folder}/ztoc` }];
   });
 }

@@ -284,6 +284,10 @@ export class ImageService implements Disposable {
       this.blobs.source(image.reference, layer.digest, () => layer.size);
     const found = await this.store.whole.find(wanted, makeSource);
     if (found !== null) return found;
+    const emptied = this.#mayComeInParts(image)
+      ? await this.store.whole.findEmptied(wanted, makeSource, layer.size)
+      : null;
+    if (emptied !== null) return emptied;
     let local: LocalLayer | undefined;
     try {
       local = await this.#whole.take({
@@ -311,6 +315,13 @@ export class ImageService implements Disposable {
       this.#notServable.add(image.reference, imageLayer, error);
       throw error;
     }
+  }
+
+  /** Whether a layer that was here may come again by what was kept of it: an image that lacks an index has that one. */
+  #mayComeInParts(image: IndexedImage): boolean {
+    const { indexMissing, rule, keep } = this.#options;
+    return image.index === null && indexMissing !== "off" &&
+      keep === undefined && rule(image.reference) !== "always";
   }
 
   /** The layer is shown: its blob goes to whoever keeps it, and nobody waits for that. */

@@ -6,7 +6,6 @@ import { type Digest, isDigest } from "../../formats/oci/mod.ts";
 import { disposeSource, type SpanSource } from "../spans/mod.ts";
 import { logger, tellStateDamage } from "../../telemetry/mod.ts";
 import {
-  hasWholeData,
   LostZtocError,
   LyingZtocError,
   NO_PACK,
@@ -93,8 +92,7 @@ export class LayerStore implements AsyncDisposable {
     this.#claims = new LayerClaims(this.#claimed());
     this.whole = new WholeLayers({
       slots: this.#machinery.slots,
-      isHere: (slot) =>
-        hasWholeData(`${this.#machinery.layersDirectory}/${slot}`),
+      folder: (slot) => `${this.#machinery.layersDirectory}/${slot}`,
       open: (wanted) => this.#open(wanted),
       leave: (slot) => this.release(slot, { discard: false }),
     });

@@ -42,6 +42,11 @@ export interface MachineryOptions {
   /** The most bytes that all caches may take. Default, or 0: no limit. */
   readonly maxCacheBytes?: number;
   /**
+   * Whether what layers that were taken whole can be fetched by in parts stays when their bytes go. Default: it is
+   * removed with them.
+   */
+  readonly indexes?: "kept" | "removed";
+  /**
    * The most compressed bytes per second that background filling may fetch. Default, or 0: no
    * limit.
    */
@@ -161,6 +166,7 @@ export class Machinery implements Disposable {
       layersDirectory,
       slots.all().map(({ slot }) => slot),
       this.forget,
+      options.indexes,
     );
     this.cache = new SpanCache({ maxBytes: maxCacheBytes, idle: this.idle });
     this.scheduler = new SpanScheduler({

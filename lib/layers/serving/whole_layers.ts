@@ -1,10 +1,12 @@
 import type { Digest } from "../../formats/oci/mod.ts";
 import type { SpanSource } from "../spans/mod.ts";
 import {
+  hasWholeData,
   LostZtocError,
   NO_PACK,
   SHARED,
   type SlotTableStore,
+  wasEmptied,
 } from "../store/mod.ts";
 import type { OpenLayer } from "./open_layer.ts";
 import { type WantedLayer, wantedOf } from "./wanted.ts";
@@ -14,8 +16,8 @@ import { ztocDigestOf } from "./ztoc_digest.ts";
 export interface WholeLayersOptions {
   /** Which layers there are, and who may have them. */
   readonly slots: SlotTableStore;
-  /** Whether a slot's folder has all of its layer. */
-  readonly isHere: (slot: number) => boolean;
+  /** Of a slot. */
+  readonly folder: (slot: number) => string;
   /** One more user of a slot's layer, which is opened where it is not. Takes the source over. */
   readonly open: (wanted: WantedLayer) => Promise<OpenLayer>;
   /** Undoes one `open`. */
@@ -71,22 +73,53 @@ export class WholeLayers {
    * @returns null when there is none.
    * @throws as `add`
    */
-  async find(
-    { layerDigest, diffId, claimant }: ProvenLayer,
+  find(
+    layer: ProvenLayer,
     makeSource: () => SpanSource,
   ): Promise<OpenLayer | null> {
-    const { slots, isHere, open, leave } = this.#options;
+    return this.#find(layer, makeSource, {
+      isHere: hasWholeData,
+      isRight: ({ isWhole }) => isWhole,
+    });
+  }
+
+  /**
+   * The same of a layer that was on this disk, and whose bytes were given up: they are fetched in parts, by the ztoc
+   * that was made of them here.
+   * @param sizeBytes of the blob. A ztoc of the tar alone is of no use.
+   */
+  findEmptied(
+    layer: ProvenLayer,
+    makeSource: () => SpanSource,
+    sizeBytes: number,
+  ): Promise<OpenLayer | null> {
+    return this.#find(layer, makeSource, {
+      isHere: wasEmptied,
+      isRight: ({ compressedSize }) => compressedSize === sizeBytes,
+    });
+  }
+
+  async #find(
+    { layerDigest, diffId, claimant }: ProvenLayer,
+    makeSource: () => SpanSource,
+    { isHere, isRight }: {
+      readonly isHere: (folder: string) => boolean;
+      readonly isRight: (layer: OpenLayer) => boolean;
+    },
+  ): Promise<OpenLayer | null> {
+    const { slots, folder, open, leave } = this.#options;
     for (const record of slots.ofLayer(layerDigest)) {
       const { slot, pack } = record;
       if (record.diffId !== diffId || pack !== NO_PACK) continue;
-      if (!isHere(slot) || slots.claimOf(slot, claimant) === null) continue;
+      if (!isHere(folder(slot))) continue;
+      if (slots.claimOf(slot, claimant) === null) continue;
       if (slots.condemned(record, diffId) !== null) continue;
       try {
         const layer = await open({
           ...wantedOf(record, null),
           ...{ source: makeSource(), diffId, claimant, costly: "refused" },
         });
-        if (layer.isWhole) return layer;
+        if (isRight(layer)) return layer;
         layer.removeSource(claimant);
         leave(slot);
       } catch (error) {

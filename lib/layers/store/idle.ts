@@ -8,9 +8,13 @@ import {
   statIfThere,
 } from "../../host/files/mod.ts";
 
+import { emptyWholeData, hasWholeData, wasEmptied } from "./whole_data.ts";
+
 const log = logger("images");
 /** Marker file in a layer's folder: the layer had no users when it was last served. */
 const MARK = "unused";
+/** The most layers whose ztocs are kept without their bytes. */
+const MOST_EMPTIED = 256;
 
 /**
  * Caches of layers that no snapshot uses any more, kept for the next image that has them. When room is
@@ -19,6 +23,9 @@ const MARK = "unused";
 export class IdleLayerFolders implements IdleLayers {
   readonly #layersDirectory: string;
   readonly #forget: (slot: number) => void;
+  readonly #indexes: "kept" | "removed";
+  /** Those without their bytes, least recently used first. */
+  readonly #emptied = new Set<number>();
   /** Bytes on disk by slot, least recently used first. */
   readonly #layers = new Map<number, number>();
   #bytes = 0;
@@ -26,14 +33,17 @@ export class IdleLayerFolders implements IdleLayers {
   /**
    * Finds the layers that an earlier process kept.
    * @param forget called with each slot whose folder is removed.
+   * @param indexes whether what a layer that was taken whole can be fetched by in parts stays when its bytes go.
    */
   constructor(
     layersDirectory: string,
     slots: Iterable<number>,
     forget: (slot: number) => void,
+    indexes: "kept" | "removed" = "removed",
   ) {
     this.#layersDirectory = layersDirectory;
     this.#forget = forget;
+    this.#indexes = indexes;
     const found: { slot: number; sinceMs: number }[] = [];
     for (const slot of slots) {
       const mark = statIfThere(`${layersDirectory}/${slot}/${MARK}`);
@@ -75,6 +85,7 @@ export class IdleLayerFolders implements IdleLayers {
     const bytes = this.#layers.get(slot);
     if (bytes === undefined) return false;
     this.#layers.delete(slot);
+    this.#emptied.delete(slot);
     this.#bytes -= bytes;
     try {
       removeIfThere(`${this.#layersDirectory}/${slot}/${MARK}`);
@@ -86,10 +97,27 @@ export class IdleLayerFolders implements IdleLayers {
 
   free(bytes: number): void {
     const goal = this.#bytes - bytes;
-    for (const slot of this.#layers.keys()) {
+    for (const slot of [...this.#layers.keys()]) {
       if (this.#bytes <= Math.max(0, goal)) return;
-      this.remove(slot);
+      if (!this.#emptied.has(slot) && !this.#empty(slot)) this.remove(slot);
     }
+  }
+
+  /** Gives up the bytes of a layer that was taken whole, but not its ztoc. @returns false where that is not so. */
+  #empty(slot: number): boolean {
+    const folder = `${this.#layersDirectory}/${slot}`;
+    if (this.#indexes === "removed") return false;
+    if (!hasWholeData(folder) && !wasEmptied(folder)) return false;
+    emptyWholeData(folder);
+    this.#bytes -= this.#layers.get(slot) ?? 0;
+    this.#layers.set(slot, 0);
+    this.#emptied.add(slot);
+    log.debug("the bytes of a layer that nobody uses were given up", { slot });
+    const [oldest] = this.#emptied;
+    if (this.#emptied.size > MOST_EMPTIED && oldest !== undefined) {
+      this.remove(oldest);
+    }
+    return true;
   }
 
   /** Removes a layer, if it is kept here. @throws FileError */
@@ -97,6 +125,7 @@ export class IdleLayerFolders implements IdleLayers {
     const bytes = this.#layers.get(slot);
     if (bytes === undefined) return;
     this.#layers.delete(slot);
+    this.#emptied.delete(slot);
     this.#bytes -= bytes;
     this.#forget(slot);
     removeFolder(`${this.#layersDirectory}/${slot}`);
@@ -108,5 +137,8 @@ export class IdleLayerFolders implements IdleLayers {
     const bytes = stat === null ? 0 : bytesOnDisk(stat);
     this.#layers.set(slot, bytes);
     this.#bytes += bytes;
+    if (bytes === 0 && wasEmptied(`${this.#layersDirectory}/${slot}`)) {
+      this.#emptied.add(slot);
+    }
   }
 }

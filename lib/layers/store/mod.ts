@@ -50,7 +50,7 @@ export {
   readTree,
   treeFileVersion,
 } from "./layer_files.ts";
-export { hasWholeData } from "./whole_data.ts";
+export { hasWholeData, wasEmptied } from "./whole_data.ts";
 export { LayerSaver } from "./saver.ts";
 export { FolderLower, writeChain } from "./chain_folder.ts";
 export {

@@ -6,6 +6,8 @@ import {
 
 /** Marker file in a layer's folder: its data file was proven before the layer was first shown. */
 const WHOLE_MARK = "whole";
+/** Marker file in its place: the file was given up, and the ztoc that was made of it stays. */
+const EMPTIED_MARK = "emptied";
 
 /**
  * Gives a layer's folder a file with all of its tar. From then on the kernel may read that file by itself, also when no
@@ -15,11 +17,33 @@ const WHOLE_MARK = "whole";
  */
 export function putWholeData(folder: string, data: string): void {
   // First the marks of another file: whoever kills this process now must not leave them over this one.
+  forgetData(folder);
+  removeIfThere(`${folder}/${EMPTIED_MARK}`);
+  Deno.renameSync(data, `${folder}/data`);
+  writeWholeSync(`${folder}/${WHOLE_MARK}`, "");
+}
+
+function forgetData(folder: string): void {
   for (const name of ["spans", "checked", "checked-sum"]) {
     removeIfThere(`${folder}/${name}`);
   }
-  Deno.renameSync(data, `${folder}/data`);
-  writeWholeSync(`${folder}/${WHOLE_MARK}`, "");
+}
+
+/**
+ * Takes that file away from a layer that nobody uses: it can be fetched again in parts, by the ztoc. The file is
+ * unlinked, so that whoever reads it still reads on.
+ * @throws FileError
+ */
+export function emptyWholeData(folder: string): void {
+  writeWholeSync(`${folder}/${EMPTIED_MARK}`, "");
+  removeIfThere(`${folder}/${WHOLE_MARK}`);
+  forgetData(folder);
+  removeIfThere(`${folder}/data`);
+}
+
+/** Whether a layer's folder had such a file, and has the ztoc that was made of it. */
+export function wasEmptied(folder: string): boolean {
+  return statIfThere(`${folder}/${EMPTIED_MARK}`) !== null;
 }
 
 /** Whether a layer's folder has such a file. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { tryRun } from "../../../support/host/mod.ts";
+import { type Digest, sha256 } from "../../../../lib/formats/oci/mod.ts";
 import { TarBuilder } from "../../../support/images/mod.ts";
 import { incompressible } from "../../../support/images/random.ts";
 import {
@@ -167,6 +168,59 @@ Deno.test("a kept layer is served again without a fetch, also by the next run, u
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
+});
+
+Deno.test("a whole layer that nobody uses gives up its bytes, and is fetched again in parts by its own ztoc", async () => {
+  const layer = fileLayer(6);
+  const other = fileLayer(6, 2);
+  await using opened = await openStore({
+    ...{ maxCacheBytes: 10 * MIB, indexes: "kept" },
+  });
+  const { store, folder } = opened;
+  const proven = {
+    layerDigest: layer.digest as Digest,
+    diffId: sha256(layer.tar),
+    claimant: "somebody",
+  };
+  const data = `${folder}/root/tar`;
+  Deno.writeFileSync(data, layer.tar);
+  const none = new MemorySource(new Uint8Array());
+  const whole = await store.whole.add(proven, ztocOf(layer), none, data);
+  await whole.shown;
+  const { slot, folder: own } = whole;
+  assert.ok(whole.isWhole);
+  store.release(slot, { discard: false });
+  await readWhole(`${(await add(store, other)).directory}/file`);
+  const isThere = (name: string) =>
+    [...Deno.readDirSync(own)].some((entry) => entry.name === name);
+  for (let tries = 0; isThere("data"); tries++) {
+    assert.ok(tries < 250, "its bytes go");
+    await pause(20);
+  }
+  assert.ok(isThere("ztoc"));
+  assert.equal(await store.whole.find(proven, () => none), null);
+  const size = layer.blob.length;
+  const stranger = { ...proven, claimant: "somebody else" };
+  assert.equal(
+    await store.whole.findEmptied(stranger, () => none, size),
+    null,
+  );
+  assert.equal(
+    await store.whole.findEmptied(proven, () => none, size + 1),
+    null,
+    "its ztoc is of another blob",
+  );
+  const source = new MemorySource(layer.blob);
+  const again = await store.whole.findEmptied(proven, () => source, size);
+  assert.equal(again?.slot, slot);
+  await again!.shown;
+  assert.ok(!again!.isWhole);
+  using file = await Deno.open(`${again!.directory}/file`);
+  const part = new Uint8Array(100_000);
+  assert.equal(await file.read(part), part.length);
+  assert.deepEqual(part, layer.file.subarray(0, part.length));
+  assert.ok(source.fetches.length > 0);
+  assert.ok(again!.map.presentCount < again!.spans.count, "not all of it came");
 });
 
 Deno.test("a discarded layer leaves nothing, even while it is being filled", async () => {
