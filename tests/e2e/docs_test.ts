@@ -31,6 +31,7 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   "deno task test:long": TASK,
   "deno task compiled": "compiled_test.ts runs its short form",
   "deno task ok": TASK,
+  "deno task test:arm64": "arm64_test.ts runs it",
   "deno task bundle": "compile_test.ts bundles",
   "deno task compile": "compile_test.ts compiles",
   "deno task compile dist/soci-deno-arm64 aarch64": "compile_test.ts compiles",

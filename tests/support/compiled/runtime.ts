@@ -1,5 +1,5 @@
 /** The base runtime that the product is compiled with for its tests. @module */
-import { createHash } from "node:crypto";
+import { type NpmProgram, npmProgram } from "../npm_program.ts";
 
 /** What compiles, and what the result runs on. */
 export interface Runtime {
@@ -13,16 +13,8 @@ export interface Runtime {
   readonly needsTcp: boolean;
 }
 
-/** A package of the npm registry, and what it must hold. */
-interface Package {
-  readonly name: string;
-  readonly file: string;
-  /** SHA-512 of the archive, as npm writes it. */
-  readonly integrity: string;
-}
-
 /** A program compiled with Deno 2.7.11 (MIT). Its first part is that version's base runtime. */
-const PROGRAMS: Readonly<Record<string, Package>> = {
+const PROGRAMS: Readonly<Record<string, NpmProgram>> = {
   x86_64: {
     name: "@stdy/cli-linux-x64@0.22.2",
     file: "package/bin/steady",
@@ -30,7 +22,7 @@ const PROGRAMS: Readonly<Record<string, Package>> = {
       "kp5QdG26EC8gEzVXI0YgzmiiFHz7DFCNRLNfAWa2rDPHr/jUBnfkP8AlbTPmv0YNQpnKn1wzSWHFw88fn/OTog==",
   },
 };
-const COMPILERS: Readonly<Record<string, Package>> = {
+const COMPILERS: Readonly<Record<string, NpmProgram>> = {
   x86_64: {
     name: "@deno/linux-x64-glibc@2.7.11",
     file: "package/deno",
@@ -39,19 +31,24 @@ const COMPILERS: Readonly<Record<string, Package>> = {
   },
 };
 
+/** From this release on `node:http2` works on Unix sockets. */
+const HTTP2_WORKS = [2, 9] as const;
+
 /**
- * The base runtime that `DENORT_BIN` names, with the Deno that runs this; else that of Deno 2.7.11, fetched once
- * into a cache folder.
+ * The base runtime that `DENORT_BIN` names, with the Deno that `DENORT_DENO` names or else the one that runs this,
+ * which must be of the same version; without it that of Deno 2.7.11, fetched once into a cache folder.
  * @throws Error if it cannot be had, or is not what it was.
  */
 export async function testRuntime(): Promise<Runtime> {
   const named = Deno.env.get("DENORT_BIN");
   if (named !== undefined) {
+    const deno = Deno.env.get("DENORT_DENO") ?? Deno.execPath();
+    const version = await versionOf(deno);
     return {
-      deno: Deno.execPath(),
+      deno,
       baseRuntime: named,
-      name: `Deno ${Deno.version.deno}, ${named}`,
-      needsTcp: false,
+      name: `Deno ${version}, ${named}`,
+      needsTcp: isBefore(version, HTTP2_WORKS),
     };
   }
   const program = PROGRAMS[Deno.build.arch];
@@ -61,64 +58,33 @@ export async function testRuntime(): Promise<Runtime> {
       `no test runtime for ${Deno.build.arch}: name a base runtime by DENORT_BIN`,
     );
   }
-  const cache = cacheFolder();
-  await Deno.mkdir(cache, { recursive: true });
-  const deno = `${cache}/deno-2.7.11`;
-  const baseRuntime = `${cache}/denort-2.7.11`;
-  if (!await exists(deno)) await fetchProgram(compiler, cache, deno, (b) => b);
-  if (!await exists(baseRuntime)) {
-    await fetchProgram(program, cache, baseRuntime, withoutPayload);
-  }
+  const deno = await npmProgram(compiler, "deno-2.7.11");
+  const baseRuntime = await npmProgram(
+    program,
+    "denort-2.7.11",
+    withoutPayload,
+  );
   return {
     ...{ deno, baseRuntime, name: `Deno 2.7.11, from ${program.name}` },
     needsTcp: true,
   };
 }
 
-function cacheFolder(): string {
-  const home = Deno.env.get("XDG_CACHE_HOME") ??
-    `${Deno.env.get("HOME") ?? "/root"}/.cache`;
-  return `${home}/soci-deno-test-runtime`;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
-}
-
-async function fetchProgram(
-  { name, file, integrity }: Package,
-  cache: string,
-  path: string,
-  change: (bytes: Uint8Array) => Uint8Array,
-): Promise<void> {
-  const folder = await Deno.makeTempDir({ dir: cache });
-  try {
-    const archive = await command("npm", ["pack", "--silent", name], folder);
-    const bytes = await Deno.readFile(`${folder}/${archive.trim()}`);
-    const found = createHash("sha512").update(bytes).digest("base64");
-    if (found !== integrity) {
-      throw new Error(`${name} is not what it was: sha512-${found}`);
-    }
-    await command("tar", ["xzf", archive.trim(), file], folder);
-    const program = change(await Deno.readFile(`${folder}/${file}`));
-    await Deno.writeFile(`${folder}/program`, program, { mode: 0o755 });
-    await Deno.rename(`${folder}/program`, path);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-async function command(
-  program: string,
-  args: readonly string[],
-  cwd: string,
-): Promise<string> {
-  const ran = await new Deno.Command(program, { args: [...args], cwd })
+async function versionOf(deno: string): Promise<string> {
+  const { stdout } = await new Deno.Command(deno, { args: ["--version"] })
     .output();
-  if (ran.success) return new TextDecoder().decode(ran.stdout);
-  throw new Error(
-    `${program} ${args.join(" ")}: ${new TextDecoder().decode(ran.stderr)}`,
-  );
+  const text = new TextDecoder().decode(stdout);
+  const [, version] = /^deno (\d+\.\d+\.\d+)/.exec(text) ?? [];
+  if (version === undefined) throw new Error(`${deno} is no Deno`);
+  return version;
+}
+
+function isBefore(
+  version: string,
+  [major, minor]: readonly [number, number],
+): boolean {
+  const [a = 0, b = 0] = version.split(".").map(Number);
+  return a < major || a === major && b < minor;
 }
 
 /** A program that Deno compiled is its base runtime, which ends with the table of sections, and what was added. */
