@@ -19,8 +19,8 @@ import {
   ConnectionChecks,
   ImageLayerProvider,
   ImageService,
-  isNamed,
 } from "../lib/images/lazy/mod.ts";
+import { isNamed } from "../lib/images/policy/mod.ts";
 import type { ReplayOptions } from "../lib/images/replay/mod.ts";
 import {
   assertLayersUnderstood,

@@ -1,7 +1,7 @@
 /** What a running daemon says of itself. @module */
 import { setImmediate } from "node:timers/promises";
 import type { Config } from "../lib/config/mod.ts";
-import type { ImageService } from "../lib/images/lazy/mod.ts";
+import type { ImageService, PolicyDecision } from "../lib/images/lazy/mod.ts";
 import type {
   ServedImage,
   Snapshotter,
@@ -31,6 +31,8 @@ export interface DaemonStatus extends StoreStatus {
   };
   /** The images whose layers are served, by name. An older daemon does not say. */
   readonly images?: readonly ServedImage[];
+  /** How images are taken that a policy names, as it was decided since the daemon's start. An older one does not say. */
+  readonly policies?: readonly PolicyDecision[];
   /** State on disk that this process found lost or changed. */
   readonly damages: readonly StateDamage[];
   /** Layers that wait to be filled in the background, and those that are. */
@@ -46,7 +48,7 @@ export async function daemonStatus(
     readonly config: Config;
   },
   store: LayerStore,
-  { replays }: Pick<ImageService, "replays">,
+  { replays, policies }: Pick<ImageService, "replays" | "policies">,
   snapshotter: Pick<Snapshotter, "servedImages">,
   { background }: Pick<DaemonStatus, "background">,
 ): Promise<DaemonStatus> {
@@ -63,6 +65,7 @@ export async function daemonStatus(
       v2: pull_modes.soci_v2.enable ? trust.v2 : [],
     },
     images: snapshotter.servedImages(),
+    policies: policies.decisions(),
     damages: stateDamages(),
     background,
     orders: replays.figures(),

@@ -3,6 +3,7 @@
  * @module
  */
 import { RegistryPlace } from "../lib/remote/content/mod.ts";
+import type { Decided } from "../lib/images/policy/mod.ts";
 import { discoverIndex, readFamily } from "../lib/remote/image/mod.ts";
 import {
   type InspectedImage,
@@ -19,6 +20,7 @@ import {
 } from "./command.ts";
 import { GLOBAL_OPTIONS } from "./flags.ts";
 import { Session } from "./session.ts";
+import { policyText } from "./policy_text.ts";
 import {
   REGISTRY_HELP,
   REGISTRY_OPTIONS,
@@ -35,6 +37,7 @@ Flags:
   -p, --platform OS/ARCH  this platform (may be repeated; default: this machine's, or the
                           only one there is)
   --all-platforms         every platform of the image
+  --config FILE           tell how a daemon with this configuration takes the image
   --json                  the result as JSON
   --timeout DURATION      give up after this time, such as 30s or 5m (default: never)
   --debug                 tell each request on stderr
@@ -51,6 +54,7 @@ export const inspectCommand: Command = {
       options: {
         platform: { type: "string", short: "p", multiple: true },
         "all-platforms": { type: "boolean", default: false },
+        config: { type: "string" },
         json: { type: "boolean", default: false },
         ...REGISTRY_OPTIONS,
         ...GLOBAL_OPTIONS,
@@ -65,7 +69,8 @@ export const inspectCommand: Command = {
     const source = new RegistryPlace(client, reference);
     const family = await readFamily(source, signal);
     const chosen = await family.choose(choice, signal);
-    const images: InspectedImage[] = [];
+    const images: (InspectedImage & { readonly policy?: Decided | null })[] =
+      [];
     for (const descriptor of chosen) {
       const image = await family.image(descriptor, signal);
       const found = await discoverIndex(
@@ -74,13 +79,26 @@ export const inspectCommand: Command = {
         { digest: descriptor.digest, bytes: image.bytes },
         { v1: true, v2: true, withCompanion: true, signal },
       );
-      images.push(await inspectImage(image, found, source, signal));
+      const inspected = await inspectImage(image, found, source, signal);
+      if (values.config === undefined) {
+        images.push(inspected);
+        continue;
+      }
+      const { inspectedPolicy } = await import("./inspect_policy.ts");
+      const policy = await inspectedPolicy(
+        values.config,
+        reference,
+        image,
+        inspected,
+      );
+      images.push({ ...inspected, policy });
     }
     console.log(
       values.json
         ? JSON.stringify({ image: reference.toString(), images }, null, 2)
-        : images.map((image) => describe(reference.toString(), image))
-          .join("\n\n"),
+        : images.map((image) =>
+          describe(reference.toString(), image, image.policy ?? null)
+        ).join("\n\n"),
     );
     return 0;
   },
@@ -93,7 +111,11 @@ function percent(part: number, whole: number): string {
   return whole === 0 ? "0 %" : `${(100 * part / whole).toFixed(1)} %`;
 }
 
-function describe(name: string, image: InspectedImage): string {
+function describe(
+  name: string,
+  image: InspectedImage,
+  policy: Decided | null,
+): string {
   const { index, companion, layers, totalBytes } = image;
   const { coveredBytes, beforeStartBytes } = image;
   const covered = layers.filter(({ ztoc }) => ztoc !== null).length;
@@ -124,6 +146,7 @@ function describe(name: string, image: InspectedImage): string {
     `          saves up to ${
       formatBytes(Math.max(0, totalBytes - beforeStartBytes))
     } (${percent(Math.max(0, totalBytes - beforeStartBytes), totalBytes)})`,
+    ...(policy === null ? [] : [`policy    ${policyText(policy)}`]),
   ];
   return lines.join("\n");
 }

@@ -48,7 +48,7 @@ export const VALUE_FLAGS: readonly string[] = [
   ],
   ...["span-size", "support", "svg", "timeout", "tlscacert", "tlscert"],
   ...["tlskey", "to", "until-http", "until-idle", "until-log", "until-port"],
-  ...["workload", "ztoc-digest"],
+  ...["policy", "workload", "ztoc-digest"],
 ];
 
 const OPTIONS = Object.fromEntries([

@@ -292,7 +292,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   )),
   push: asking(IMAGES, worker(registry, store)),
   copy: asking(IMAGES, worker(registry, names, TERMINAL)),
-  inspect: asking(IMAGES, worker(registry, names)),
+  inspect: asking(IMAGES, worker(registry, names, { read: file("config") })),
   "index list": list,
   "index info": list,
   "index remove": list,

@@ -5,6 +5,11 @@
 import { parseDigest } from "../lib/formats/oci/mod.ts";
 import { type PulledLayer, pullImage } from "../lib/images/pulling/mod.ts";
 import { tellExpected } from "../lib/host/control/mod.ts";
+import {
+  IMAGE_POLICIES,
+  type ImagePolicy,
+  isImagePolicy,
+} from "../lib/remote/image/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
 import { platformFlag } from "./build_flags.ts";
 import {
@@ -12,6 +17,7 @@ import {
   formatBytes,
   onlyArgument,
   parseCommandLine,
+  UsageError,
 } from "./command.ts";
 import { SESSION_OPTIONS, snapshotterOf } from "./flags.ts";
 import { PullProgress } from "./pull_progress.ts";
@@ -36,6 +42,7 @@ Flags:
   --platform OS/ARCH      which image of a multi-platform one (default: this machine's)
   --soci-index-digest D   use this index and no other
   --workload NAME         what it is pulled for: of its load orders, the one of this name is used
+  --policy POLICY         how it is taken, where [eager] labels hears that: lazy, complete, eager, auto
   --root DIR              the daemon's root, to tell it of the image early (default
                           ${DEFAULT_ROOT}; also SOCI_SNAPSHOTTER_ROOT)
   -q, --quiet             print the manifest digest alone
@@ -56,6 +63,7 @@ export const pullCommand: Command = {
         platform: { type: "string" },
         "soci-index-digest": { type: "string" },
         workload: { type: "string" },
+        policy: { type: "string" },
         root: { type: "string" },
         quiet: { type: "boolean", short: "q", default: false },
         json: { type: "boolean", default: false },
@@ -83,6 +91,7 @@ export const pullCommand: Command = {
       reference,
       platform: platformFlag(values.platform),
       workload: workloadFlag(values.workload),
+      policy: policyFlag(values.policy),
       ...(values["soci-index-digest"] === undefined
         ? {
           onManifest: (manifest) =>
@@ -104,6 +113,13 @@ export const pullCommand: Command = {
     return 0;
   },
 };
+
+function policyFlag(text: string | undefined): ImagePolicy | undefined {
+  if (text === undefined || isImagePolicy(text)) return text;
+  throw new UsageError(
+    `--policy: "${text}" is none of ${IMAGE_POLICIES.join(", ")}`,
+  );
+}
 
 const OUTCOMES: Readonly<Record<PulledLayer["outcome"], string>> = {
   served: "served lazily",

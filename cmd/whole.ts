@@ -2,15 +2,16 @@
 import { type Config, sizeBytes } from "../lib/config/mod.ts";
 import {
   FAST_LIMITS,
-  isNamed,
   MAX_CHUNK_BYTES,
   type WholeLimits,
   type WholeOptions,
   type WholeRule,
 } from "../lib/images/lazy/mod.ts";
+import { isNamed } from "../lib/images/policy/mod.ts";
 import { BlobKeeper } from "../lib/images/pulling/mod.ts";
 import type { FaceChoice, FaceWish } from "../lib/layers/faces/mod.ts";
 import type { Repository } from "../lib/remote/registry/mod.ts";
+import { policyRules } from "./policy_rules.ts";
 
 /**
  * What the configuration says of images that are taken whole. Where the kernel cannot show such a layer by itself, and
@@ -24,15 +25,24 @@ export function wholeOptions(
   const byKeys = parallel.enable ||
     parallel.experimental_parallel_pull_as_fallback;
   const isFast = shown.choice.face === "erofs" || shown.wish === "fuse";
+  const patterns = Object.entries(eager.policies);
   const rule = (repository: Repository): WholeRule => {
     if (!isFast) return "never";
     if (parallel.enable || isNamed(repository, eager.images)) return "always";
-    return byKeys || isNamed(repository, eager.unindexed)
+    const policy = patterns.find(([pattern]) => isNamed(repository, [pattern]))
+      ?.[1];
+    // A label may say something else: it is known when the image is.
+    const isSure = !isNamed(repository, eager.labels);
+    if (policy === "eager" && isSure) return "always";
+    return byKeys || policy === "eager" || policy === "auto" ||
+        isNamed(repository, eager.unindexed)
       ? "without index"
       : "never";
   };
+  const policies = policyRules(eager, { mayBeWhole: isFast });
   const limits = byKeys ? limitsOf(parallel) : FAST_LIMITS;
-  const options = { rule, limits, indexMissing: eager.index_missing };
+  const indexMissing = eager.index_missing;
+  const options = { rule, limits, policies, indexMissing };
   const isKept = content_store.type === "containerd" &&
     !parallel.discard_unpacked_layers;
   if (!byKeys || !isKept) return options;

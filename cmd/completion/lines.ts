@@ -555,6 +555,13 @@ export const LINES: readonly CompletedLine[] = [{
   "flags": [
     ["-p", "--platform", "OS/ARCH", "this platform", ""],
     ["", "--all-platforms", "", "every platform of the image", ""],
+    [
+      "",
+      "--config",
+      "FILE",
+      "tell how a daemon with this configuration takes the image",
+      "files",
+    ],
     ["", "--json", "", "the result as JSON", ""],
     [
       "",
@@ -860,6 +867,13 @@ export const LINES: readonly CompletedLine[] = [{
     ["", "--platform", "OS/ARCH", "which image of a multi-platform one", ""],
     ["", "--soci-index-digest", "D", "use this index and no other", ""],
     ["", "--workload", "NAME", "what it is pulled for", ""],
+    [
+      "",
+      "--policy",
+      "POLICY",
+      "how it is taken, where [eager] labels hears that",
+      "",
+    ],
     [
       "",
       "--root",

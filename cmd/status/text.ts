@@ -1,6 +1,7 @@
 /** The status of a daemon as text. @module */
 import { formatBytes } from "../command.ts";
 import type { DaemonStatus } from "../daemon_status.ts";
+import { policyText } from "../policy_text.ts";
 import { aligned, imageTable } from "./images.ts";
 
 /** The whole status as text: images with their layers first, then the daemon's own figures. */
@@ -48,6 +49,10 @@ function figures(status: DaemonStatus): string[] {
       } in the background, in ${fetched.requests} requests`,
     ],
     ...describePacks(status.packs),
+    ...(status.policies ?? []).map((decision) => [
+      "policy",
+      `${decision.image}: ${policyText(decision)}`,
+    ]),
     ...(status.damages ?? []).map(({ path, found, then }) => [
       "damage",
       `${path}: ${found}; ${then}`,

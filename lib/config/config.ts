@@ -233,6 +233,14 @@ export interface EagerConfig {
   readonly unindexed: readonly string[];
   /** Those that are in any case. Default: none. */
   readonly images: readonly string[];
+  /** From patterns to how such images are taken; the first that fits counts. Default: none. */
+  readonly policies: Readonly<
+    Record<string, "lazy" | "complete" | "eager" | "auto">
+  >;
+  /** Images whose labels say how they are taken. Default: none. */
+  readonly labels: readonly string[];
+  /** Images of no more compressed bytes are taken whole, as `8mb`. Default: none. */
+  readonly small_images: string;
   /** What becomes of the index that is made in passing. Default: `keep`. */
   readonly index_missing: "keep" | "push" | "off";
 }

@@ -283,6 +283,18 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
   "eager.images": {
     what: "images that are downloaded whole in any case, patterns",
   },
+  "eager.policies.*": {
+    what:
+      "from a pattern of `host/repository` to lazy, complete, eager or auto; the first that fits counts",
+  },
+  "eager.labels": {
+    what:
+      "images whose label `soci-deno.policy` is heard, the snapshot's or their configuration's, before any pattern",
+  },
+  "eager.small_images": {
+    what:
+      "images of no more compressed bytes are downloaded whole where no label or pattern says otherwise, as `8mb`; empty: none",
+  },
   "eager.index_missing": {
     what:
       "the index that an image without one gets when it is taken whole: keep it here, push it to the image's registry as well, or off",

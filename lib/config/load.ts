@@ -31,6 +31,7 @@ export interface ParsedConfig {
 /** Tables whose keys are names the user chooses (hosts, codecs): kept to the letter. */
 const FREE_NAMES = new Set([
   "load_order.workloads",
+  "eager.policies",
   "resolver.host",
   "pull_modes.parallel_pull_unpack.decompress_streams",
 ]);

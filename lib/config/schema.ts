@@ -241,6 +241,16 @@ const fields = v.object({
       unindexed: v.optional(v.array(v.string()), []),
       images: v.optional(v.array(v.string()), []),
       index_missing: oneOf(["keep", "push", "off"], "keep"),
+      // From patterns of `host/repository` to how such images are taken.
+      policies: v.optional(
+        v.record(
+          v.string(),
+          v.picklist(["lazy", "complete", "eager", "auto"]),
+        ),
+        {},
+      ),
+      labels: v.optional(v.array(v.string()), []),
+      small_images: sizeText(),
     }),
     {},
   ),

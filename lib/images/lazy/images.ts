@@ -5,14 +5,14 @@ import {
   readIndexedImage,
   resolveIndexedImage,
 } from "../../remote/image/mod.ts";
-import { SOCI_ANNOTATION } from "../../formats/soci/mod.ts";
 import type {
   Reference,
   RegistryClient,
   Repository,
 } from "../../remote/registry/mod.ts";
 import type { WholeRule } from "./whole_options.ts";
-import { isNamed, type Trust } from "./trust.ts";
+import { withoutIndex, withoutSmallLayers } from "./policies.ts";
+import { isNamed, type Trust } from "../policy/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { Failures, WHILE_PULLING } from "./failures.ts";
 
@@ -183,13 +183,7 @@ export class IndexedImages {
       index: index.digest,
       version: index.version,
     });
-    return {
-      ...image,
-      index: null,
-      companion: null,
-      compressedZtocs: Promise.resolve(new Map()),
-      orders: [],
-    };
+    return withoutIndex(image);
   }
 
   /** Fires when a slow registry is given up. */
@@ -214,27 +208,6 @@ export class IndexedImages {
       signal: this.late(),
     };
   }
-}
-
-/** The image without the ztocs of layers that are not worth a mount. */
-function withoutSmallLayers(
-  image: IndexedImage,
-  minBytes: number,
-): IndexedImage {
-  if (image.index === null || minBytes <= 0) return image;
-  const small = new Set<string | undefined>(
-    image.layers.filter(({ descriptor }) => descriptor.size < minBytes)
-      .map(({ descriptor }) => descriptor.digest),
-  );
-  const { layerDigest, zstdLayerDigest } = SOCI_ANNOTATION;
-  const layers = image.index.index.layers.filter(({ annotations }) =>
-    !small.has(annotations?.[layerDigest]) &&
-    !small.has(annotations?.[zstdLayerDigest])
-  );
-  return {
-    ...image,
-    index: { ...image.index, index: { ...image.index.index, layers } },
-  };
 }
 
 function told(image: IndexedImage): IndexedImage {

@@ -13,13 +13,13 @@
 export { ConnectionChecks, type UsedLayer } from "./connection_checks.ts";
 export type { Claimant, Claimants } from "./claimants.ts";
 export { ImageService } from "./open.ts";
-export { isNamed, type Trust } from "./trust.ts";
 export type { ByManifestOptions, DiscoveryOptions } from "./images.ts";
 export {
   type ImageDirectories,
   imageDirectories,
 } from "./image_directories.ts";
 export { ImageLayerProvider, type ProviderOptions } from "./provider.ts";
+export type { ImagePolicies, PolicyDecision } from "./policies.ts";
 export type { PrefetchOptions } from "./prefetch_lists.ts";
 export type { RegistryBlobs, RegistrySpanSource } from "./source.ts";
 export {

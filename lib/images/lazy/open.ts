@@ -33,7 +33,9 @@ import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
 import { checkpointsOf, MissingIndexes } from "./missing_indexes.ts";
 import { NotServable } from "./not_servable.ts";
 import { NO_REPLAY, type ReplayOptions, Replays } from "../replay/mod.ts";
-import { isNamed } from "./trust.ts";
+import { isNamed } from "../policy/mod.ts";
+import { LineSpeeds } from "./line_speeds.ts";
+import { ImagePolicies } from "./policies.ts";
 import { nameOf, RegistryBlobs } from "./source.ts";
 import { type LocalLayer, WholeLayerTaker } from "./whole_layer.ts";
 import { NONE_WHOLE, type WholeOptions } from "./whole_options.ts";
@@ -79,6 +81,8 @@ export class ImageService implements Disposable {
   readonly #progress = new WholeProgress();
   readonly #missing: MissingIndexes | null;
   readonly #options: WholeOptions;
+  /** How images are taken. */
+  readonly policies: ImagePolicies;
 
   /**
    * Nothing is asked yet.
@@ -98,8 +102,13 @@ export class ImageService implements Disposable {
     this.#options = whole;
     this.#images = new IndexedImages(client, discovery, whole.rule);
     this.#atOnce = new FairSemaphore(discovery.maxOpening ?? Infinity);
+    const speeds = new LineSpeeds();
+    this.policies = new ImagePolicies(
+      whole.policies ?? null,
+      (host) => speeds.bytesPerMs(host),
+    );
     this.#whole = new WholeLayerTaker({
-      client,
+      ...{ client, speeds },
       folder: `${store.root}/ingest`,
       limits: whole.limits,
       progress: this.#progress,
@@ -321,7 +330,8 @@ export class ImageService implements Disposable {
   #mayComeInParts(image: IndexedImage): boolean {
     const { indexMissing, rule, keep } = this.#options;
     return image.index === null && indexMissing !== "off" &&
-      keep === undefined && rule(image.reference) !== "always";
+      keep === undefined && !this.policies.isWhole(image) &&
+      rule(image.reference) !== "always";
   }
 
   /** The layer is shown: its blob goes to whoever keeps it, and nobody waits for that. */
@@ -345,9 +355,11 @@ export class ImageService implements Disposable {
       .finally(() => local[Symbol.dispose]());
   }
 
-  /** Whether an image's layers are taken whole: it has no index that is used. */
-  takesWhole({ reference, index }: IndexedImage): boolean {
-    return index === null && this.#options.rule(reference) !== "never";
+  /** Whether an image's layers are taken whole: it has no index that is used. @param image as its policy has it. */
+  takesWhole(image: IndexedImage): boolean {
+    if (image.index !== null) return false;
+    return this.policies.isWhole(image) ||
+      this.#options.rule(image.reference) !== "never";
   }
 
   /** An image is shown, all of it: one that was taken whole may give its registry an index. */

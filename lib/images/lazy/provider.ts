@@ -115,10 +115,11 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     if (wanted === null) return null; // an ordinary unpack
     const { imageRef, manifestDigest, layerDigest, indexDigest } = wanted;
     const reference = parseReference(imageRef);
-    const [image, claimant] = await Promise.all([
+    const [found, claimant] = await Promise.all([
       this.images.byManifest(reference, manifestDigest, indexDigest),
       this.images.claimants.of(request.namespace ?? NO_NAMESPACE, reference),
     ]);
+    const image = this.images.policies.take(found, request.labels);
     if (image.index === null && !this.images.takesWhole(image)) {
       countEvent("not_lazy", "no index");
       log.info("image has no index, containerd unpacks it", {
@@ -194,6 +195,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       this.#uses.keyOf(image, layer, claimant),
       claimant.id,
       opening,
+      this.images.policies.isCompleted(image) ? "soon" : "later",
     );
   }
 
@@ -260,12 +262,17 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     Deno.unrefTimer(use.ahead);
   }
 
-  #use(key: string, claimant: string, layer: Promise<OpenLayer>): Use {
+  #use(
+    key: string,
+    claimant: string,
+    layer: Promise<OpenLayer>,
+    filled: "soon" | "later",
+  ): Use {
     return this.#uses.add(
       key,
       claimant,
       layer,
-      (opened) => this.#filler.add(opened),
+      (opened) => this.#filler.add(opened, filled),
     );
   }
 
@@ -312,6 +319,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
         `${claimant} at ${layer.slot}`,
         claimant,
         Promise.resolve(layer),
+        this.images.policies.completes(reference, labels) ? "soon" : "later",
       ).open = served(layer);
       if (claimant === "") {
         // A release before claims opened it for this image, which counts as its claim.
@@ -335,12 +343,13 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       image: imageRef,
       layer: layerDigest,
     });
-    const image = await this.images.byManifest(
+    const found = await this.images.byManifest(
       reference,
       wanted.manifestDigest,
       wanted.indexDigest,
       { failed: "ask again" },
     );
+    const image = this.images.policies.take(found, labels);
     // The row was made with the blob's digest, so any position with that digest will do.
     const again = image.layers.find(({ descriptor }) =>
       descriptor.digest === layerDigest

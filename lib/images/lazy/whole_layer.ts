@@ -10,6 +10,7 @@ import { BUILD_TOOL, type WindowBytes } from "../../formats/ztoc/mod.ts";
 import { removeIfThere } from "../../host/files/mod.ts";
 import { ImageError } from "../../remote/image/mod.ts";
 import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
+import type { LineSpeeds } from "./line_speeds.ts";
 import { diskRoom } from "./source.ts";
 import { WholeDownload } from "./whole_download.ts";
 import {
@@ -55,15 +56,17 @@ export class WholeLayerTaker implements Disposable {
   readonly #limits: WholeLimits;
   readonly #gates: WholeGates;
   readonly #progress: WholeProgress;
+  readonly #speeds: LineSpeeds;
   #indexers: ReturnType<typeof tarWriters> | null = null;
 
   /** Starts nothing yet. @param folder for files that are not done, on the disk of the layers. */
   constructor(
-    { client, folder, limits, progress }: {
+    { client, folder, limits, progress, speeds }: {
       readonly client: RegistryClient;
       readonly folder: string;
       readonly limits: WholeLimits;
       readonly progress: WholeProgress;
+      readonly speeds: LineSpeeds;
     },
   ) {
     this.#client = client;
@@ -71,6 +74,7 @@ export class WholeLayerTaker implements Disposable {
     this.#limits = limits;
     this.#gates = new WholeGates(limits);
     this.#progress = progress;
+    this.#speeds = speeds;
   }
 
   /**
@@ -108,13 +112,17 @@ export class WholeLayerTaker implements Disposable {
       for (const file of Object.values(files)) removeIfThere(file);
     });
     using step = this.#progress.begin(requester.image, layer);
+    using line = this.#speeds.begin(reference.host);
     using download = new WholeDownload({
       ...{ client: this.#client, repository: reference, blob: layer },
       ...{ path, requester, signal, gates: this.#gates },
       chunkBytes: this.#limits.chunkBytes,
       atOnce: Math.min(this.#limits.downloadsPerImage, REQUESTS_PER_HOST),
       room: () => diskRoom(this.#folder),
-      onBytes: (bytes) => step.came(bytes),
+      onBytes: (bytes) => {
+        step.came(bytes);
+        line.came(bytes);
+      },
     });
     let ztoc: Uint8Array<ArrayBuffer>;
     try {

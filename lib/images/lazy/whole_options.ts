@@ -1,5 +1,6 @@
 import type { Descriptor } from "../../formats/oci/mod.ts";
 import type { Repository } from "../../remote/registry/mod.ts";
+import type { PolicyRules } from "../policy/mod.ts";
 import { FAST_LIMITS, type WholeLimits } from "./whole_limits.ts";
 
 /** Which of its images a repository has taken whole: all, those without a usable index, or none. */
@@ -29,6 +30,8 @@ export interface WholeOptions {
   readonly rule: (repository: Repository) => WholeRule;
   /** How much is done at a time. */
   readonly limits: WholeLimits;
+  /** How images are taken. Default: by their indexes. */
+  readonly policies?: PolicyRules | null;
   /** Default: `keep`. */
   readonly indexMissing?: IndexMissing;
   /** Gives a blob to whoever keeps it; called once for each, and nobody waits for it. Default: nobody does. */

@@ -5,6 +5,7 @@ import {
   ImageError,
   type ImageLayer,
   layerLabels,
+  POLICY_LABEL,
   WORKLOAD_LABEL,
 } from "../../remote/image/mod.ts";
 import { Downloads } from "./downloads.ts";
@@ -55,6 +56,8 @@ export async function bringLayers(
           ...layerLabels(about, layers, layer),
           ...(request.workload !== undefined &&
             { [WORKLOAD_LABEL]: request.workload }),
+          ...(request.policy !== undefined &&
+            { [POLICY_LABEL]: request.policy }),
         },
       );
       const one: PulledLayer = { descriptor, chainId, outcome };

@@ -1,6 +1,11 @@
 import type { Containerd } from "../../remote/containerd/mod.ts";
 import type { Descriptor, Digest, Platform } from "../../formats/oci/mod.ts";
-import type { Image, ImageFamily, ImageLayer } from "../../remote/image/mod.ts";
+import type {
+  Image,
+  ImageFamily,
+  ImageLayer,
+  ImagePolicy,
+} from "../../remote/image/mod.ts";
 import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
 
 /** A request whose containerd is connected. */
@@ -22,6 +27,8 @@ export interface PullRequest {
   readonly platform?: Platform | undefined;
   /** What it is pulled for: which of its load orders is meant. Default: the image and the daemon say. */
   readonly workload?: string | undefined;
+  /** How the daemon is to take it, where it hears labels. Default: as it is configured. */
+  readonly policy?: ImagePolicy | undefined;
   /** Use this index and no other. */
   readonly indexDigest?: Digest | undefined;
   /** Aborts the pull, which then cleans up what it had begun. */

@@ -12,6 +12,9 @@ const LAYERS_AT_ONCE = 2;
 const FIRST_RETRY_MS = 30_000;
 const LAST_RETRY_MS = 15 * 60_000;
 
+/** A layer that is to be completed soon is filled after this time, when no reader waits, ms. */
+const SOON_MS = 2_000;
+
 /** Delay before the next try if a source gives its bytes in order and has not reached ours yet, ms. */
 const NOT_YET_MS = 1_000;
 
@@ -55,8 +58,12 @@ export class BackgroundFiller implements Disposable {
     return { waiting: this.#queue.length + this.#timers.size, filling };
   }
 
-  /** Queues an opened layer. Filling ends when the layer is closed. */
-  add(layer: OpenLayer): void {
+  /**
+   * Queues an opened layer. Filling ends when the layer is closed.
+   * @param when `soon`: as soon as no reader waits, also where nothing else is filled. Default: as the options say.
+   */
+  add(layer: OpenLayer, when: "soon" | "later" = "later"): void {
+    if (when === "soon") return this.#later({ layer, failures: 0 }, SOON_MS);
     if (!this.#options.enabled) return;
     this.#later({ layer, failures: 0 }, this.#options.delayMs);
   }

@@ -7,6 +7,9 @@ import {
 import { isWorkload, WORKLOAD_CONFIG_LABEL } from "../../formats/order/mod.ts";
 import type { LayerSource } from "../content/mod.ts";
 
+/** The label of an image's configuration that says how the image is taken. */
+const POLICY_CONFIG_LABEL = "soci-deno.policy";
+
 /** The most bytes of a config that are looked at; real ones have some kilobytes. */
 const MAX_CONFIG_BYTES = 8 * 2 ** 20;
 
@@ -20,6 +23,8 @@ export interface ImageConfig {
   readonly diffIds: readonly Digest[] | null;
   /** The workload that its label names; null where it names none. */
   readonly workload: string | null;
+  /** What its label says of how it is taken, whatever that is; null where it says nothing. */
+  readonly policy: string | null;
   /** How long the request took, ms: about one round trip, because a config is small. */
   readonly tookMs: number;
 }
@@ -36,6 +41,7 @@ export async function readConfig(
       platform: null,
       diffIds: null,
       workload: null,
+      policy: null,
       tookMs: 0,
     };
   }
@@ -53,6 +59,7 @@ export async function readConfig(
     platform: platformOf(value),
     diffIds: idsOf(value),
     workload: workloadOf(value),
+    policy: labelOf(value, POLICY_CONFIG_LABEL),
     tookMs,
   };
 }
@@ -71,10 +78,16 @@ function idsOf({ rootfs }: Record<string, unknown>): readonly Digest[] | null {
   return Array.isArray(ids) && ids.every(isDigest) ? ids : null;
 }
 
-function workloadOf({ config }: Record<string, unknown>): string | null {
-  const labels = Object(Object(config).Labels);
-  const said = Object.hasOwn(labels, WORKLOAD_CONFIG_LABEL)
-    ? labels[WORKLOAD_CONFIG_LABEL]
-    : null;
+function workloadOf(config: Record<string, unknown>): string | null {
+  const said = labelOf(config, WORKLOAD_CONFIG_LABEL);
   return isWorkload(said) ? said : null;
+}
+
+function labelOf(
+  { config }: Record<string, unknown>,
+  name: string,
+): string | null {
+  const labels = Object(Object(config).Labels);
+  const said = Object.hasOwn(labels, name) ? labels[name] : null;
+  return typeof said === "string" ? said : null;
 }

@@ -51,6 +51,8 @@ export interface IndexedImage {
   readonly orders: readonly FoundOrder[];
   /** The workload that its configuration names; null where it names none. */
   readonly workload: string | null;
+  /** What its configuration says of how it is taken, whatever that is; null where it says nothing. */
+  readonly policy: string | null;
   /** How long the registry took for a small request, ms. */
   readonly roundTripMs: number;
 }
@@ -152,7 +154,7 @@ async function withIndex(
       return image.layers(signal);
     }),
   ]);
-  const { workload, tookMs } = await image.config();
+  const { workload, policy, tookMs } = await image.config();
   return {
     reference,
     descriptor: image.descriptor,
@@ -166,6 +168,7 @@ async function withIndex(
     ...(index?.beside ?? NOTHING_BESIDE),
     compressedZtocs: compressedZtocs(index, digest),
     workload,
+    policy,
     roundTripMs: tookMs,
   };
 }

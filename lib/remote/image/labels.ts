@@ -16,6 +16,25 @@ export const CRI_LABELS = {
 /** Names the workload that an image is started for: `pull --workload`, or an annotation of a layer. */
 export const WORKLOAD_LABEL = "containerd.io/snapshot/soci-deno.workload";
 
+/** Says how the image is taken, by an `ImagePolicy`: see `eager.labels` of the configuration. */
+export const POLICY_LABEL = "containerd.io/snapshot/soci-deno.policy";
+
+/**
+ * How an image is taken: `lazy`, as its index says; `complete`, the same, and the rest follows as soon as no reader
+ * waits; `eager`, whole, whatever index it has; `auto`, whichever of the two lets it start sooner.
+ */
+export type ImagePolicy = "lazy" | "complete" | "eager" | "auto";
+
+/** All of them. */
+export const IMAGE_POLICIES: readonly string[] = [
+  ...["lazy", "complete", "eager", "auto"],
+];
+
+/** Whether a label's value names a policy. */
+export function isImagePolicy(value: unknown): value is ImagePolicy {
+  return typeof value === "string" && IMAGE_POLICIES.includes(value);
+}
+
 /** Names the index to use, whatever else could be found. */
 const INDEX_DIGEST_LABEL = "containerd.io/snapshot/remote/soci.index.digest";
 

@@ -37,9 +37,13 @@ export {
 } from "./discover.ts";
 export {
   CRI_LABELS,
+  IMAGE_POLICIES,
+  type ImagePolicy,
+  isImagePolicy,
   type LayerIdentity,
   layerIdentity,
   layerLabels,
+  POLICY_LABEL,
   WORKLOAD_LABEL,
 } from "./labels.ts";
 export { ImageError, PlatformNotFoundError } from "./errors.ts";

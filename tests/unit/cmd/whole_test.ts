@@ -34,6 +34,27 @@ Deno.test("the existing keys and ours say which images are taken whole", () => {
   }
 });
 
+Deno.test("a policy takes images whole by their names, unless a label may say something else", () => {
+  const rules = {
+    '[eager.policies]\n"**" = "eager"': "always",
+    '[eager]\nlabels = ["**"]\n[eager.policies]\n"**" = "eager"':
+      "without index",
+    '[eager.policies]\n"**" = "auto"': "without index",
+    '[eager.policies]\n"**/app" = "lazy"\n"**" = "eager"': "never",
+    '[eager]\nsmall_images = "8mb"': "never",
+  };
+  for (const [toml, rule] of Object.entries(rules)) {
+    assert.equal(optionsOf(toml).rule(IMAGE), rule, toml);
+  }
+  assert.equal(optionsOf("").policies, null);
+  assert.equal(optionsOf("").indexMissing, "keep");
+  const { policies } = optionsOf('[eager]\nsmall_images = "8mb"', FUSE);
+  assert.deepEqual(policies, {
+    ...{ patterns: [], labels: [] },
+    ...{ smallBytes: 8 * 2 ** 20, mayBeWhole: false },
+  });
+});
+
 Deno.test("where the kernel shows no such layer, containerd unpacks, unless FUSE was asked for", () => {
   const toml = "pull_modes.parallel_pull_unpack.enable = true";
   assert.equal(optionsOf(toml, FUSE).rule(IMAGE), "never");

@@ -145,6 +145,9 @@ Deno.test("every key of the schema is described, and no other", () => {
      [eager]
      images = ["a"]
      unindexed = ["a"]
+     labels = ["a"]
+     [eager.policies]
+     X = "auto"
      [recording]
      images = ["a"]`,
     "t",

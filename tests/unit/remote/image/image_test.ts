@@ -320,6 +320,7 @@ Deno.test("the layer of a snapshot is the one at its chain ID, and must be the o
     compressedZtocs: Promise.resolve(new Map()),
     orders: [],
     workload: null,
+    policy: null,
     roundTripMs: 0,
   };
   for (const layer of layers) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Claimants } from "../../../../lib/images/lazy/claimants.ts";
-import { isNamed } from "../../../../lib/images/lazy/trust.ts";
+import { isNamed } from "../../../../lib/images/policy/trust.ts";
 import {
   type Credential,
   RegistryClient,
