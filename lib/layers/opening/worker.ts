@@ -1,11 +1,11 @@
 /** The opening Worker: what takes long of what a layer is served with. See `messages.ts`. @module */
 /// <reference lib="deno.worker" />
-import { RestingWorker } from "../../host/memory/mod.ts";
+import { freeBuffer, RestingWorker } from "../../host/memory/mod.ts";
 import { yieldCores } from "../../host/os/mod.ts";
 import { makeRest, type NewFiles } from "../store/mod.ts";
 import { chainRecord, writeRecord } from "./chain.ts";
 import { failureOf } from "./failures.ts";
-import { makeLayer } from "./make.ts";
+import { makeLayer, type OpeningOrder } from "./make.ts";
 import {
   buffersFromOpener,
   type Done,
@@ -27,6 +27,7 @@ async function done(message: ToOpener): Promise<Done> {
     case "layer": {
       let files: NewFiles = { isNew: false, files: [] };
       const layer = toTheEnd(makeLayer(order, (found) => files = found));
+      freeUnused(order, files);
       return { kind, layer, files };
     }
     case "rest": {
@@ -39,6 +40,13 @@ async function done(message: ToOpener): Promise<Done> {
       await writeRecord(order);
       return { kind };
   }
+}
+
+/** Returns the memory of a ztoc that is not to be put on disk: nothing refers to it any more. */
+function freeUnused({ ztoc }: OpeningOrder, { files }: NewFiles): void {
+  if (ztoc.kind === "folder") return;
+  const { buffer } = ztoc.bytes;
+  if (files.every(({ bytes }) => bytes.buffer !== buffer)) freeBuffer(buffer);
 }
 
 yieldCores(STEPS_BEHIND_READERS);
