@@ -9,12 +9,13 @@ export class HeldRanges {
   readonly #ranges = new Map<Digest, UnpackedRange[]>();
   #bytes = 0;
 
-  /** Keeps a range, if there is room. */
-  add(range: UnpackedRange): void {
+  /** Keeps a range, if there is room. @returns whether there was */
+  add(range: UnpackedRange): boolean {
     const { layer, bytes } = range;
-    if (this.#bytes + bytes.length > MAX_BYTES) return;
+    if (this.#bytes + bytes.length > MAX_BYTES) return false;
     this.#bytes += bytes.length;
     this.#ranges.getOrInsertComputed(layer, () => []).push(range);
+    return true;
   }
 
   /** What was kept for a layer. It is not kept any more. */

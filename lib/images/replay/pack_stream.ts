@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { Digest } from "../../formats/oci/mod.ts";
 import {
   type LoadOrder,
@@ -6,6 +7,7 @@ import {
   type UnpackedRange,
   unpackFrame,
 } from "../../formats/order/mod.ts";
+import { freeBuffer } from "../../host/memory/mod.ts";
 import type { RegistryClient, Repository } from "../../remote/registry/mod.ts";
 
 /** Compressed bytes that one request asks for: frames of one pack that follow one another. */
@@ -34,11 +36,14 @@ export interface PackStreamOptions {
   readonly signal: AbortSignal;
   /** Whether a reader waits for bytes of that registry that come by no pack. */
   readonly readersWait: () => boolean;
-  /** A frame has come, and has the digest that the plan says. */
+  /**
+   * A frame has come, and has the digest that the plan says.
+   * @returns whether nothing refers to its bytes any more, or some are kept.
+   */
   readonly onRanges: (
     frame: PackFrame,
     ranges: readonly UnpackedRange[],
-  ) => void;
+  ) => "used" | "kept";
 }
 
 /** Some frames that are asked for at once. */
@@ -144,8 +149,12 @@ async function fetchRun(
       if (to > filled) return;
       signal.throwIfAborted();
       try {
-        const content = unpackFrame(frame, bytes.slice(from, to));
-        onRanges(frame, rangesOfFrame(order, frame, content));
+        const content = unpackFrame(frame, bytes.subarray(from, to));
+        const ranges = rangesOfFrame(order, frame, content);
+        const now = onRanges(frame, ranges);
+        if (now === "used" && content.length > Buffer.poolSize) {
+          freeBuffer(content.buffer as ArrayBuffer); // it lies in one of its own
+        }
       } catch (error) {
         failure = error;
       }
@@ -154,4 +163,5 @@ async function fetchRun(
   await client.range(repository, pack, start, end, bytes, signal, reached);
   reached(bytes.length);
   if (failure !== null) throw failure;
+  freeBuffer(bytes.buffer);
 }

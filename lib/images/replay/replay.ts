@@ -263,7 +263,8 @@ export class Replay {
       readersWait: () => store.packs.readersWait(image.reference.host),
       onRanges: (frame, ranges) => {
         this.#received = Math.max(this.#received, ends.get(frame) ?? 0);
-        for (const range of ranges) this.#take(range);
+        const kept = ranges.filter((range) => !this.#take(range));
+        return kept.length === 0 ? "used" : "kept";
       },
     });
   }
@@ -284,10 +285,12 @@ export class Replay {
       });
   }
 
-  #take(range: UnpackedRange): void {
+  /** @returns false when its bytes are kept for a layer that is not open yet. */
+  #take(range: UnpackedRange): boolean {
     const layer = this.#layers.get(range.layer);
     if (layer !== undefined) accept(layer, range);
-    else if (this.#awaited.has(range.layer)) this.#held.add(range);
+    else if (this.#awaited.has(range.layer)) return !this.#held.add(range);
+    return true;
   }
 
   async #hints(order: LoadOrder): Promise<void> {

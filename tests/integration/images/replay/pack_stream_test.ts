@@ -64,7 +64,10 @@ async function openScene(): Promise<Scene> {
       await streamFrames(order.frames, {
         ...{ client, repository, order, readersWait },
         signal: AbortSignal.timeout(60_000),
-        onRanges: (_frame, { length }) => ranges += length,
+        onRanges: (_frame, { length }) => {
+          ranges += length;
+          return "used";
+        },
       });
       return ranges;
     },
