@@ -1,4 +1,5 @@
 import { WINDOW_BYTES } from "../../formats/deflate/mod.ts";
+import { freeBuffer } from "../../host/memory/mod.ts";
 import type { InflateOutcome, InflateWork } from "./inflate_messages.ts";
 import type { InflateStream } from "./inflate_pool.ts";
 import type { LayerSpans } from "./layer_spans.ts";
@@ -130,6 +131,7 @@ export class LayerFetcher implements ScheduledLayer {
         progress,
       );
       progress(sizeBytes - kept);
+      freeBuffer(bytes.buffer); // each span was copied
     } catch (error) {
       // Assigned in a callback, which the compiler does not follow.
       (stream as InflateStream | null)?.drop();
