@@ -10,6 +10,7 @@ import {
   TarBuilder,
 } from "../support/images/mod.ts";
 import { throttle } from "../support/link/mod.ts";
+import { newerContainerd, testOnDebian } from "../support/peer/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
 import { runOnTerminal } from "../support/terminal/mod.ts";
 import { buildIndex, CONFIG, LazyHost, sociDeno } from "./host.ts";
@@ -294,3 +295,100 @@ Deno.test("on a terminal of 110 × 30 progress is redrawn in place, and only wha
   assert.equal(made.length, 6, text);
   assert.equal(new Set(made).size, 6);
 });
+
+testOnDebian(
+  "doctor names each mistake in what a running containerd 2 is told, with what to write",
+  async () => {
+    const newer = await newerContainerd("2");
+    assert.ok("binDir" in newer, JSON.stringify(newer));
+    await using host = await LazyHost.start({ binDir: newer.binDir });
+    const annotations = '    enable_remote_snapshot_annotations = "true"\n';
+    const right = `version = 3
+[proxy_plugins.soci]
+  type = "snapshot"
+  address = "${host.socket}"
+  [proxy_plugins.soci.exports]
+    root = "${host.root}"
+${annotations}[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "soci"
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+  platform = "linux/amd64"
+  snapshotter = "soci"
+  differ = "walking"
+`;
+    const of1x = `version = 2
+[proxy_plugins.soci]
+  type = "snapshot"
+  address = "${host.socket}"
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  snapshotter = "soci"
+  disable_snapshot_annotations = false
+`;
+    const from = right.indexOf("[proxy_plugins.soci]");
+    const until = right.indexOf('[plugins."io.containerd.cri');
+    const set: Readonly<Record<string, readonly [string, RegExp | null]>> = {
+      "nothing": [right, null],
+      "tables of 1.x": [
+        of1x,
+        /names the plugin ".*grpc\.v1\.cri" of containerd 1\.x/,
+      ],
+      "no proxy plugin": [
+        right.slice(0, from) + right.slice(until),
+        /has no \[proxy_plugins\.soci\]/,
+      ],
+      "another type": [
+        right.replace('"snapshot"', '"content"'),
+        /is not of type "snapshot"/,
+      ],
+      "another socket": [
+        right.replace(host.socket, "/run/none.sock"),
+        /names the socket "\/run\/none\.sock"/,
+      ],
+      "no root exported": [
+        right.replace(`    root = "${host.root}"\n`, ""),
+        /has no exports\.root: `crictl imagefsinfo` names a folder/,
+      ],
+      "no annotations": [
+        right.replace(annotations, ""),
+        /say which image a layer belongs to/,
+      ],
+      "no unpack_config": [
+        right.slice(0, right.indexOf("[[plugins")),
+        /has no unpack_config for the snapshotter "soci"/,
+      ],
+      "no snapshotter for Kubernetes": [
+        right.replace('images"]\n  snapshotter = "soci"\n', 'images"]\n'),
+        /names no snapshotter in \[plugins\."io\.containerd\.cri\.v1\.images"\]/,
+      ],
+    };
+    const path = `${host.folder}/told.toml`;
+    for (const [mistake, [text, finding]] of Object.entries(set)) {
+      await Deno.writeTextFile(path, text);
+      const { code, stdout } = await sociDeno(
+        ...["doctor", "--json", "--root", host.root],
+        ...["--address", host.containerd.address, "--containerd-config", path],
+      );
+      const found: {
+        level: string;
+        check: string;
+        text: string;
+        fix: string;
+      }[] = JSON.parse(stdout);
+      const failed = found.filter(({ check, level }) =>
+        check === "containerd" && level === "fail"
+      );
+      if (finding === null) {
+        assert.deepEqual(failed, [], mistake);
+        continue;
+      }
+      assert.equal(code, 1, mistake);
+      const named = failed.find((one) => finding.test(one.text));
+      assert.ok(named, `${mistake}: ${JSON.stringify(failed)}`);
+      assert.match(named.fix, /^(put|add|write) /, mistake);
+      if (mistake === "tables of 1.x") continue; // each table is wrong
+      // Without the plugin's table there are no annotations of its exports.
+      const count = mistake === "no proxy plugin" ? 2 : 1;
+      assert.equal(failed.length, count, mistake);
+    }
+  },
+);
