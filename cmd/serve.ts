@@ -40,8 +40,7 @@ Usage: soci-deno serve [flags]
 
 Flags:
   --address SOCKET      where to listen (default ${DEFAULT_ADDRESS};
-                        also SOCI_SNAPSHOTTER_ADDRESS); fd:// takes systemd's socket, and where
-                        there is none the default address
+                        also SOCI_SNAPSHOTTER_ADDRESS); fd:// takes systemd's socket
   --root DIR            state and caches (default ${DEFAULT_ROOT};
                         also SOCI_SNAPSHOTTER_ROOT)
   --config FILE         config.toml (also SOCI_SNAPSHOTTER_CONFIG)
@@ -140,27 +139,21 @@ export const serveCommand: Command = {
   },
 };
 
-/**
- * `fd://` means the one socket that the service manager opened for us, and where it opened none the default
- * address, as for the existing daemon. @throws UsageError
- */
+/** `fd://` means the one socket that the service manager opened for us. @throws UsageError */
 function listeningPlace(
   address: string,
   manager: ServiceManager,
 ): { address: string; descriptor?: number } {
   if (address.startsWith("fd://")) {
     const [socket, ...more] = manager.sockets;
-    if (more.length > 0) {
+    if (socket === undefined || more.length > 0) {
       throw new UsageError(
-        "fd:// takes one socket from the service manager, which gave more",
+        `fd:// takes one socket from the service manager, which gave ${
+          more.length > 0 ? "more" : "none (start the .socket unit)"
+        }`,
       );
     }
-    if (socket !== undefined) return { address, descriptor: socket };
-    logger("serve").warn(
-      "fd:// without a socket: start the .socket unit, so that calls wait while this starts",
-      { address: DEFAULT_ADDRESS },
-    );
-    return { address: DEFAULT_ADDRESS };
+    return { address, descriptor: socket };
   }
   const [, protocol, path] = /^(?:([a-z]+):\/\/)?(.*)$/.exec(address) ?? [];
   if (protocol !== undefined && protocol !== "unix") {

@@ -4,13 +4,7 @@ import {
   RpcChannel,
   SnapshotsClient,
 } from "../../lib/remote/containerd/mod.ts";
-import {
-  pause,
-  run,
-  sociDenoCommand,
-  startService,
-  Systemd,
-} from "../support/host/mod.ts";
+import { pause, run, sociDenoCommand, Systemd } from "../support/host/mod.ts";
 import {
   checkedLayer,
   CHECKER,
@@ -179,33 +173,4 @@ Deno.test("under systemd a restart and a kill go unnoticed, by the descriptor st
   } finally {
     await Deno.remove(folder, { recursive: true }).catch(() => {}); // mounts went with the namespace
   }
-});
-
-Deno.test("the unit's line without the socket unit listens at the default address", async () => {
-  const folder = await Deno.makeTempDir({ prefix: "soci-deno-systemd-" });
-  const { program, args } = sociDenoCommand(
-    ...["serve", "--address", "fd://", "--root", `${folder}/root`],
-  );
-  // The default address is one of the whole host: this process has a /run of its own.
-  const script = 'mount -t tmpfs run /run && exec "$@"';
-  await using daemon = await startService({
-    program: "unshare",
-    args: ["--mount", "sh", "-c", script, "sh", program, ...args],
-    logFile: `${folder}/log`,
-    stopSignal: "SIGINT",
-    ready: () => {
-      try {
-        return /"serving"/.test(Deno.readTextFileSync(`${folder}/log`));
-      } catch {
-        return false; // not written yet
-      }
-    },
-  });
-  const address = "/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock";
-  assert.match(daemon.logs(), /fd:\/\/ without a socket/);
-  assert.ok(daemon.logs().includes(`"address":"${address}"`));
-  const seen = `/proc/${daemon.pid}/root${address}`;
-  assert.ok(Deno.lstatSync(seen).isSocket);
-  await daemon.close();
-  await Deno.remove(folder, { recursive: true });
 });

@@ -128,19 +128,12 @@ Deno.test("a link named soci-snapshotter-grpc starts the daemon by the lines of 
   const version = await daemon("--version");
   assert.match(version.stdout, /^soci-snapshotter-grpc version v\d+\.\d+/);
   const root = await Deno.makeTempDir();
-  const line = [
-    "--address",
-    "tcp://",
-    "--root",
-    root,
-    "--log-level",
-    "warning",
-  ];
+  const line = ["--address", "fd://", "--root", root, "--log-level", "warning"];
   const unheard = await daemon(...line);
   assert.equal(unheard.code, 2);
   assert.match(
     unheard.stderr,
-    /^soci-snapshotter-grpc: --address tcp:.* say a path, unix:\/\/PATH or fd:\/\//,
+    /^soci-snapshotter-grpc: fd:\/\/ takes one socket .* gave none/,
   );
   const config = await daemon("config", "default");
   assert.match(config.stdout, /^\[pull_modes\.soci_v1\]$/m);
