@@ -172,7 +172,8 @@ export function streamBlob(
       async pull(controller) {
         const { value, done } = await chunks.next();
         if (done) controller.close();
-        else controller.enqueue(value);
+        // As long as what came: the runtime takes 64 KiB for whatever a line gives at a time.
+        else controller.enqueue(new Uint8Array(value));
       },
       async cancel(reason) {
         cancelled.abort(reason ?? new DOMException("cancelled", "AbortError"));
@@ -183,6 +184,7 @@ export function streamBlob(
   });
 }
 
+/** The rest of a blob as it comes. Each chunk is overwritten when the next one is asked for: see `Answer.pieces`. */
 async function* blobChunks(
   context: Context,
   endpoint: Endpoint,
@@ -190,7 +192,7 @@ async function* blobChunks(
   { digest, start, size }: Rest,
   first: Opened,
   signal: AbortSignal | undefined,
-): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
+): AsyncGenerator<Uint8Array, void, void> {
   const retrier = new Retrier(policy, signal);
   let opened: Opened | null = first;
   for (let at = start; at < size;) {
@@ -208,23 +210,29 @@ async function* blobChunks(
       // would send the whole blob for every piece.
       const resumed = skip === 0;
       opened = null;
-      const chunks = answer.chunks(encoding);
-      while (true) {
-        const next = await receiving(endpoint, signal, () => chunks.next());
-        if (next.done) break;
-        const dropped = Math.min(skip, next.value.length);
-        skip -= dropped;
-        const chunk = next.value.subarray(dropped);
-        at += chunk.length;
-        if (at > size) {
-          throw registryError(
-            endpoint,
-            "integrity",
-            `blob ${brief(digest)} is longer than its ${size} bytes`,
-          );
+      const chunks = encoding === null
+        ? answer.pieces()
+        : answer.chunks(encoding);
+      try {
+        while (true) {
+          const next = await receiving(endpoint, signal, () => chunks.next());
+          if (next.done) break;
+          const dropped = Math.min(skip, next.value.length);
+          skip -= dropped;
+          const chunk = next.value.subarray(dropped);
+          at += chunk.length;
+          if (at > size) {
+            throw registryError(
+              endpoint,
+              "integrity",
+              `blob ${brief(digest)} is longer than its ${size} bytes`,
+            );
+          }
+          if (resumed && at - before >= PROGRESS_BYTES) retrier.progressed();
+          if (chunk.length > 0) yield chunk;
         }
-        if (resumed && at - before >= PROGRESS_BYTES) retrier.progressed();
-        if (chunk.length > 0) yield chunk as Uint8Array<ArrayBuffer>;
+      } finally {
+        await chunks.return(); // so that disposal can cancel the body
       }
       if (at < size) throw endedEarly(endpoint, digest, size - at);
     } catch (error) {
