@@ -158,7 +158,7 @@ function* criFindings(
     yield {
       level: "fail",
       text: table.snapshotter === undefined
-        ? `${path} names no snapshotter in ${shown}: Kubernetes goes on with overlayfs`
+        ? `${path} names no snapshotter in ${shown}: Kubernetes goes on with overlayfs, or its pulls fail`
         : `${shown} in ${path} names the snapshotter "${table.snapshotter}"`,
       fix: `put snapshotter = "${snapshotter}" there`,
     };
@@ -196,7 +196,7 @@ function* transferFindings(
   yield {
     level: byTransfer ? "fail" : "warn",
     text:
-      `${path} has no unpack_config for the snapshotter "${snapshotter}": pulls by the transfer service, such as \`ctr images pull\`, are not lazy`,
+      `${path} has no unpack_config for the snapshotter "${snapshotter}": pulls by the transfer service, such as \`ctr images pull\`, fail or are not lazy`,
     fix: `add [[plugins."${TRANSFER}".unpack_config]] with platform = "linux/${
       Deno.build.arch === "aarch64" ? "arm64" : "amd64"
     }", snapshotter = "${snapshotter}" and differ = "walking"`,
