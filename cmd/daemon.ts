@@ -299,18 +299,20 @@ async function run(
   let isOver = false;
   const activity = () => store.fetched.requests + store.all().length;
   let warming: Promise<void> = Promise.resolve();
-  const warmUp = () => {
+  const warmUp = (address: string | null) => {
     const idle = activity();
     warming = warming.then(() =>
       warmUpAll({
-        address: service.address,
+        address,
         scratch: `${root}/warm-up`,
         wanted: () => !isOver && activity() === idle,
       })
     ).then(forgetProgram);
   };
-  warmUp();
-  stack.use(giveBackWhenIdle(activity, () => store.shrink(), warmUp));
+  warmUp(store.all().length === 0 ? service.address : null);
+  stack.use(
+    giveBackWhenIdle(activity, () => store.shrink(), () => warmUp(null)),
+  );
 
   const end = await Promise.race([signal, control.asked]);
   // A client of our own socket that is there while that closes has this thread spin for ever, one time in twenty.

@@ -8,8 +8,11 @@ const CALLS = 20;
 
 /** What the warm-up uses, and when it stops. */
 export interface WarmUpOptions {
-  /** The daemon's own socket, which is asked for a snapshot that is not there. */
-  readonly address: string;
+  /**
+   * The daemon's own socket, which is asked for a snapshot that is not there. Null once a successor may listen there:
+   * that answers when this daemon has ended, which waits for the warm-up.
+   */
+  readonly address: string | null;
   /** Path of a folder to be made and removed. */
   readonly scratch: string;
   /** Called before each step; false ends the warm-up, because a real pull warms up the code better. */
@@ -24,19 +27,23 @@ export async function warmUpAll(
   { address, scratch, wanted }: WarmUpOptions,
 ): Promise<void> {
   try {
-    using channel = new RpcChannel({
-      socketPath: address,
-      namespace: "soci-deno",
-    });
-    const snapshots = new SnapshotsClient(channel, "");
-    for (let call = 0; call < CALLS && wanted(); call++) {
-      await snapshots.has("soci-deno: no such snapshot");
-      const response = await fetch("data:,warm");
-      for await (const _ of response.body ?? []);
-    }
+    if (address !== null) await callOurselves(address, wanted);
     await warmUpRegistry(wanted);
     await warmUp(scratch, wanted);
   } catch (error) {
     log.debug("could not warm up", { error: String(error) });
+  }
+}
+
+async function callOurselves(
+  socketPath: string,
+  wanted: () => boolean,
+): Promise<void> {
+  using channel = new RpcChannel({ socketPath, namespace: "soci-deno" });
+  const snapshots = new SnapshotsClient(channel, "");
+  for (let call = 0; call < CALLS && wanted(); call++) {
+    await snapshots.has("soci-deno: no such snapshot");
+    const response = await fetch("data:,warm");
+    for await (const _ of response.body ?? []);
   }
 }
