@@ -17,7 +17,7 @@ Deno.test("a container that reads all the while does not notice that the daemon 
   await using registry = startRegistry();
   const { host, image } = await hostWithImage(registry);
   await using _host = host;
-  await checkedDuring({ host, image }, 14, async () => {
+  await checkedDuring({ host, image }, 9, async () => {
     for (let times = 0; times < 4; times++) {
       await host.killDaemon();
       await host.startDaemon();
@@ -44,7 +44,7 @@ Deno.test("nor that another daemon takes over, also for containerd", async () =>
   await using registry = startRegistry();
   const { host, image } = await hostWithImage(registry);
   await using _host = host;
-  await checkedDuring({ host, image }, 12, async () => {
+  await checkedDuring({ host, image }, 9, async () => {
     let listings = 0;
     let going = true;
     const asking = (async () => {
@@ -226,7 +226,7 @@ Deno.test("a successor that cannot open the state ends with an error, and its pr
   await using _host = host;
   const { pid } = host;
   const before = fuseMounts(host.folder);
-  await checkedDuring({ host, image }, 12, async () => {
+  await checkedDuring({ host, image }, 9, async () => {
     const { program, args } = sociDenoWith(
       // Read it may: so it fails after its predecessor became quiet.
       [`--deny-write=${host.root}/snapshotter/snapshots`],

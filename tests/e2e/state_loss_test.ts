@@ -111,11 +111,10 @@ function cells(
   return FULL_ROUND ? all : all.filter(([at]) => at === file % all.length);
 }
 
-/** Of the root's files, which take the same ways, every second one in a short round. */
+/** In a short round every third of the root's files, which take the same ways, and every second of a layer's. */
 function filesNow(files: readonly File[]): readonly File[] {
-  return FULL_ROUND || files !== FILES_OF_ROOT
-    ? files
-    : files.filter((_, number) => number % 2 === 0);
+  const step = files === FILES_OF_ROOT ? 3 : 2;
+  return FULL_ROUND ? files : files.filter((_, at) => at % step === 0);
 }
 
 const ALL_DAMAGES = [lost, truncated, flipped];

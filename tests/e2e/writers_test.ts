@@ -33,6 +33,10 @@ const FACES = erofs === null ? ["fuse", "erofs"] as const : ["fuse"] as const;
 const ARE_ALL = Deno.env.get("SOCI_DENO_ALL_FACES") === "1";
 let turn = 0;
 
+/** Beside a full round, every second writer. */
+const ofRound = <T>(writers: readonly T[]): readonly T[] =>
+  writers.filter((_, at) => ARE_ALL || at % 2 === 0);
+
 /** Compares one image on these faces. */
 async function assertSame(
   name: string,
@@ -64,7 +68,7 @@ async function assertSame(
   }
 }
 
-for (const writer of TAR_WRITERS) {
+for (const writer of ofRound(TAR_WRITERS)) {
   testUnless(await writer.missing(), {
     name: `a layer by ${writer.name} is the tree that overlayfs unpacks`,
     async fn() {
@@ -101,7 +105,7 @@ for (const [name, layersOf] of byHand) {
 const SOURCE = new TarBuilder().dir("d").file("d/zeros", new Uint8Array(2e6))
   .file("d/text", "line\n".repeat(300_000)).file("d/small", "s").finish();
 
-for (const writer of GZIP_WRITERS) {
+for (const writer of ofRound(GZIP_WRITERS)) {
   const { code } = await tryRun("sh", ["-c", `command -v ${writer.program}`]);
   testUnless(code === 0 ? null : `there is no ${writer.program}`, {
     name: `a layer packed by ${writer.name} is the tree that overlayfs unpacks`,
