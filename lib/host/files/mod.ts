@@ -36,6 +36,7 @@ export {
 export { putOddAside, putOddOfFolderAside } from "./odd.ts";
 export {
   bytesOnDisk,
+  makeFolderHere,
   namesIn,
   readIfThere,
   readTextIfThere,

@@ -18,12 +18,15 @@ function ifThere<T>(step: FileStep, path: string, work: () => T): T | null {
   }
 }
 
-/** The file's bytes; null when there is none. @throws FileError */
-export function readIfThere(path: string): Uint8Array<ArrayBuffer> | null {
+/** The file's bytes; null when there is none. @param maxBytes a larger one is an error. @throws FileError */
+export function readIfThere(
+  path: string,
+  maxBytes = Infinity,
+): Uint8Array<ArrayBuffer> | null {
   return ifThere(
     "read",
     path,
-    () => (assertFile(path), Deno.readFileSync(path)),
+    () => (assertFile(path, maxBytes), Deno.readFileSync(path)),
   );
 }
 
@@ -37,8 +40,21 @@ export function readTextIfThere(path: string): string | null {
 }
 
 /** A pipe would block whoever reads it, and a device may never end. @throws Error, Deno's errors */
-function assertFile(path: string): void {
-  if (!Deno.statSync(path).isFile) throw new Error("it is no file");
+function assertFile(path: string, maxBytes = Infinity): void {
+  const { isFile, size } = Deno.statSync(path);
+  if (!isFile) throw new Error("it is no file");
+  if (size > maxBytes) throw new Error(`it is larger than ${maxBytes} bytes`);
+}
+
+/** Makes a folder. @returns false when the name exists already. @throws FileError */
+export function makeFolderHere(path: string, mode: number): boolean {
+  try {
+    Deno.mkdirSync(path, { mode });
+    return true;
+  } catch (cause) {
+    if (cause instanceof Deno.errors.AlreadyExists) return false;
+    throw new FileError("write", path, cause);
+  }
 }
 
 /** What the system knows of a file or folder, links followed; null when there is none. @throws FileError */

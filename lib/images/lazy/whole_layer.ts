@@ -154,7 +154,7 @@ export class WholeLayerTaker implements Disposable {
     if (kind === "zstd") {
       bytes = decompressZstd(bytes.pipeThrough(hashed(blobDigest)));
     }
-    this.#indexers ??= tarWriters(unpackWorkers(this.#limits));
+    this.#indexers ??= tarWriters(unpackWorkers(this.#limits), this.#folder);
     try {
       const indexed = await this.#indexers.index(bytes, {
         compression: kind === "gzip" ? "gzip" : "uncompressed",

@@ -3,13 +3,8 @@ import {
   MAX_IMAGE_BYTES,
   writeErofsImage,
 } from "../../formats/erofs/mod.ts";
-import { namesIn, writeWholeSync } from "../../host/files/mod.ts";
-import {
-  ERRNO,
-  makeFolder,
-  OsError,
-  readWholeFile,
-} from "../../host/os/mod.ts";
+import { namesIn, readIfThere, writeWholeSync } from "../../host/files/mod.ts";
+import { makeFolder } from "../../host/os/mod.ts";
 import {
   listMounts,
   LOWER_FLAGS,
@@ -372,7 +367,7 @@ export function makeImage(
 }
 
 /**
- * Makes the tree's image; null if the file holds it already. @throws ErofsUnsupportedError, OsError
+ * Makes the tree's image; null if the file holds it already. @throws ErofsUnsupportedError, FileError
  */
 function newImage(
   path: string,
@@ -384,15 +379,8 @@ function newImage(
     blobBytes: blobBytes(dataBytes(tree)),
     treeChecksum: tree.checksum,
   };
-  try {
-    if (isErofsImageOf(readWholeFile(path, MAX_IMAGE_BYTES), source)) {
-      return null;
-    }
-  } catch (error) {
-    if (!(error instanceof OsError && error.errno === ERRNO.ENOENT)) {
-      throw error;
-    }
-  }
+  const found = readIfThere(path, MAX_IMAGE_BYTES);
+  if (found !== null && isErofsImageOf(found, source)) return null;
   return writeErofsImage(tree, source);
 }
 

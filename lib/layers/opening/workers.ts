@@ -1,4 +1,4 @@
-import { LIBC_PATH } from "../../host/os/mod.ts";
+import { LIBC_PATH, nameWithCalls } from "../../host/os/mod.ts";
 import { TurnQueue } from "../spans/mod.ts";
 import { LARGE_BYTES } from "./cost.ts";
 import { OpeningError } from "./errors.ts";
@@ -17,6 +17,29 @@ const START_MS = 50;
 /** A Worker that takes longer is stopped: no honest ztoc within the bounds takes a tenth of it, ms. */
 const DEADLINE_MS = 120_000;
 const ENDED = "layers are no longer opened";
+
+/** What a Worker is for. */
+type Role = "layers" | "chains";
+
+const ROLES = {
+  layer: "layers",
+  rest: "layers",
+  chain: "chains",
+  write: "chains",
+} as const satisfies Record<ToOpener["kind"], Role>;
+
+/**
+ * Calls of libc that a Worker has, and no others. Whoever opens a layer decodes what a registry gave: it works with
+ * files of the root by the runtime, and may make itself wait for others. Directories of chains have attributes that
+ * the runtime knows nothing of.
+ */
+const CALLS: Readonly<Record<Role, readonly string[]>> = {
+  layers: ["setpriority"],
+  chains: [
+    ...["setpriority", "mkdir", "chmod", "lchown", "lsetxattr", "utimensat"],
+    ...["statx", "readlink", "llistxattr", "lgetxattr"],
+  ],
+};
 
 /** How Workers are started, and what they may take. */
 export interface WorkersOptions {
@@ -40,6 +63,8 @@ interface Job {
 interface Member {
   /** Null while it is not started. */
   worker: Worker | null;
+  /** What it was started for. */
+  role: Role;
   job: Job | null;
   deadline: ReturnType<typeof setTimeout> | undefined;
 }
@@ -48,7 +73,8 @@ interface Member {
  * A few Workers, each of which does one job at a time. They start when they are first needed, one after
  * the other, and stop when they have been idle. None is stopped between two jobs, however large they
  * are: to start one takes a tenth of a second of a core, and holds the thread that does so for some 20 ms.
- * A Worker that rests returns by itself what it took.
+ * A Worker that rests returns by itself what it took. One that opens layers has less than one that makes directories
+ * of chains, so it does nothing else; where none is free for a job, an idle one of the other kind makes room.
  *
  * Jobs at a time take no more memory together than `maxBytes`. Each share has a turn after the others,
  * and of large jobs (`LARGE_BYTES`) one is done at a time: the other Workers are for those that wait
@@ -71,7 +97,9 @@ export class OpeningWorkers implements Disposable {
       options;
     this.#members = Array.from(
       { length: size },
-      () => ({ worker: null, job: null, deadline: undefined }),
+      () => ({
+        ...{ worker: null, role: "layers", job: null, deadline: undefined },
+      }),
     );
   }
 
@@ -90,7 +118,7 @@ export class OpeningWorkers implements Disposable {
     if (this.#isEnded) return;
     for (const member of this.#members) {
       if (this.count >= (work === "much" ? 2 : 1)) break;
-      if (member.worker === null) this.#start(member);
+      if (member.worker === null) this.#start(member, "layers");
     }
     this.#stopLater();
   }
@@ -109,24 +137,31 @@ export class OpeningWorkers implements Disposable {
   }
 
   #next(): void {
-    for (const member of this.#members) {
-      const isFree = member.job === null &&
-        (member.worker !== null || this.count === 0);
-      if (isFree && !this.#beginNext(member)) return;
+    const isFree = ({ job, worker }: Member) =>
+      job === null && (worker !== null || this.count === 0);
+    while (this.#members.some(isFree)) {
+      if (!this.#beginNext()) return;
     }
     const more = this.#members.find(({ worker }) => worker === null);
     if (this.#waiting.size === 0 || more === undefined) return;
     this.#more ??= setTimeout(() => {
       this.#more = undefined;
-      if (more.worker !== null || this.#beginNext(more)) this.#next();
+      if (more.worker !== null || this.#beginNext()) this.#next();
     }, START_MS);
   }
 
   /** @returns false when there is no job that may be done now. */
-  #beginNext(member: Member): boolean {
+  #beginNext(): boolean {
     const job = this.#waiting.next((job) => this.#hasRoom(job));
-    if (job !== undefined) this.#begin(member, job);
-    return job !== undefined;
+    if (job === undefined) return false;
+    const role = ROLES[job.message.kind];
+    const idle = this.#members.filter((member) => member.job === null);
+    const member =
+      idle.find((one) => one.worker !== null && one.role === role) ??
+        idle.find(({ worker }) => worker === null) ?? idle[0]!;
+    if (member.role !== role) this.#stop(member);
+    this.#begin(member, job, role);
+    return true;
   }
 
   /** Whether a job may be done beside those that are being done. */
@@ -138,8 +173,8 @@ export class OpeningWorkers implements Disposable {
       running.every((job) => job.costBytes <= LARGE_BYTES);
   }
 
-  #begin(member: Member, job: Job): void {
-    const worker = member.worker ?? this.#start(member);
+  #begin(member: Member, job: Job, role: Role): void {
+    const worker = member.worker ?? this.#start(member, role);
     member.job = job;
     this.#heldBytes += job.costBytes;
     member.deadline = setTimeout(
@@ -149,10 +184,11 @@ export class OpeningWorkers implements Disposable {
     worker.postMessage(job.message, buffersToOpener(job.message));
   }
 
-  #start(member: Member): Worker {
+  #start(member: Member, role: Role): Worker {
     const { root } = this.#options;
     const worker = new Worker(new URL("./worker.ts", import.meta.url), {
       type: "module",
+      name: nameWithCalls(CALLS[role]),
       deno: {
         permissions: { read: [root], write: [root], ffi: [LIBC_PATH] },
       },
@@ -169,6 +205,7 @@ export class OpeningWorkers implements Disposable {
       if (member.worker === worker) this.#broken(member, event.message);
     };
     member.worker = worker;
+    member.role = role;
     return worker;
   }
 

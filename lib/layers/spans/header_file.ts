@@ -4,15 +4,11 @@
  */
 import { crc32 } from "node:zlib";
 import { wholeBlocks } from "../../formats/tar/mod.ts";
-import { writeWholeSync } from "../../host/files/mod.ts";
 import {
-  closeFd,
-  fileSize,
-  O,
-  openFd,
-  OsError,
-  preadFully,
-} from "../../host/os/mod.ts";
+  FileError,
+  readIfThere,
+  writeWholeSync,
+} from "../../host/files/mod.ts";
 import {
   PLACEHOLDER_NAME,
   type SpanTable,
@@ -62,30 +58,19 @@ export function makeHeaderFile(
   return index;
 }
 
-/** Reads the file at `path`; null when it is missing, torn or of another version. @throws OsError */
+/** Reads the file at `path`; null when it is missing, torn, too large or of another version. @throws FileError */
 export function readHeaderFile(
   path: string,
   spans: number,
 ): HeaderIndex | null {
-  let fd: number;
-  try {
-    fd = openFd(path, O.RDONLY);
-  } catch (error) {
-    if (error instanceof OsError) return null;
-    throw error;
-  }
-  try {
-    const bytes = readAll(fd);
-    if (bytes === null || bytes.length < HEAD_BYTES) return null;
-    const head = new Uint32Array(bytes.buffer, 0, HEAD_BYTES / 4);
-    const ours = head[0] === MAGIC && head[1] === VERSION &&
-      head[2] === spans &&
-      bytes.length >= HEAD_BYTES + indexWords(spans, head[3]!) * 8 &&
-      head[4] === crc32(bytes.subarray(HEAD_BYTES)) >>> 0;
-    return ours ? indexIn(bytes, spans, head[3]!) : null;
-  } finally {
-    closeFd(fd);
-  }
+  const bytes = readSmall(path);
+  if (bytes === null || bytes.length < HEAD_BYTES) return null;
+  const head = new Uint32Array(bytes.buffer, 0, HEAD_BYTES / 4);
+  const ours = head[0] === MAGIC && head[1] === VERSION &&
+    head[2] === spans &&
+    bytes.length >= HEAD_BYTES + indexWords(spans, head[3]!) * 8 &&
+    head[4] === crc32(bytes.subarray(HEAD_BYTES)) >>> 0;
+  return ours ? indexIn(bytes, spans, head[3]!) : null;
 }
 
 /** A copy, so that the records do not stay in memory. */
@@ -207,9 +192,12 @@ function placeholder(offset: number): ZtocEntry {
   };
 }
 
-function readAll(fd: number): Uint8Array<ArrayBuffer> | null {
-  const size = fileSize(fd);
-  if (size > MAX_FILE_BYTES) return null;
-  const bytes = new Uint8Array(size);
-  return preadFully(fd, bytes, 0) === size ? bytes : null;
+/** Null for what is no file of ours by its kind or size, too. */
+function readSmall(path: string): Uint8Array<ArrayBuffer> | null {
+  try {
+    return readIfThere(path, MAX_FILE_BYTES);
+  } catch (error) {
+    if (error instanceof FileError && error.code === null) return null;
+    throw error;
+  }
 }

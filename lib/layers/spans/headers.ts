@@ -97,7 +97,7 @@ export class HeaderTable implements Disposable {
     return new HeaderTable(openFd(path, O.RDONLY), index);
   }
 
-  /** Whether the file is still as it was made, by its checksum. @throws OsError */
+  /** Whether the file is still as it was made, by its checksum. @throws FileError */
   isWhole(path: string): boolean {
     return readHeaderFile(path, this.#index.ranges.length / 2) !== null;
   }

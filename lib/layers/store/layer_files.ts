@@ -12,7 +12,12 @@ import {
   treeVersion,
 } from "../tree/mod.ts";
 import { compileTree } from "../compiler/mod.ts";
-import { putOnDisk, readIfThere, writeWhole } from "../../host/files/mod.ts";
+import {
+  FileError,
+  putOnDisk,
+  readIfThere,
+  writeWhole,
+} from "../../host/files/mod.ts";
 import {
   closeFd,
   ERRNO,
@@ -20,7 +25,6 @@ import {
   openFd,
   OsError,
   preadFully,
-  readWholeFile,
 } from "../../host/os/mod.ts";
 import { freeBuffer } from "../../host/memory/mod.ts";
 import type { SpanTable, ZtocEntry } from "../../formats/ztoc/mod.ts";
@@ -41,11 +45,13 @@ export function openTree(
   revision: "current" | "any",
 ): LayerTree | null {
   try {
-    const tree = new LayerTree(readWholeFile(path, MAX_TREE_BYTES).slice());
+    const bytes = readIfThere(path, MAX_TREE_BYTES);
+    if (bytes === null) return null;
+    const tree = new LayerTree(bytes);
     return revision === "any" || tree.revision === TREE_REVISION ? tree : null;
   } catch (error) {
     // Missing, damaged or of another version: it is compiled again from the ztoc.
-    if (error instanceof TreeFormatError || error instanceof OsError) {
+    if (error instanceof TreeFormatError || error instanceof FileError) {
       return null;
     }
     throw error;

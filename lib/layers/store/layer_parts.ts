@@ -7,8 +7,11 @@ import {
   type WindowFacts,
   type ZtocEntry,
 } from "../../formats/ztoc/mod.ts";
-import { readIfThere, removeIfThere } from "../../host/files/mod.ts";
-import { makeFolder } from "../../host/os/mod.ts";
+import {
+  makeFolderHere,
+  readIfThere,
+  removeIfThere,
+} from "../../host/files/mod.ts";
 import {
   type HeaderIndex,
   makeHeaderFile,
@@ -87,7 +90,7 @@ export interface LayerParts {
  * a microsecond or more for each file of the layer, so it comes in steps, and large ones are made in a
  * Worker.
  * @param onFiles called once, as soon as it is known what is to be put on disk; the bytes are read still.
- * @throws ZtocError, TreeCompileError, LostZtocError, OsError, FileError
+ * @throws ZtocError, TreeCompileError, LostZtocError, FileError
  */
 export function* makeParts(
   order: PartsOrder,
@@ -105,7 +108,7 @@ export function* makeParts(
     windows: kind === "head" ? "left out" : "copied",
   });
   const table = openSpans(spans);
-  const isNew = makeFolder(path, 0o700);
+  const isNew = makeFolderHere(path, 0o700);
   const hasZtoc = kind === "folder" ||
     (kind === "bytes" && !isNew && holds(`${path}/ztoc`, ztocBytes));
   if (!isNew && !hasZtoc) {

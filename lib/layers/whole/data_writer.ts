@@ -1,12 +1,5 @@
-import {
-  closeFd,
-  fileSystemUse,
-  O,
-  openFd,
-  OsError,
-  pwriteFully,
-  truncateFd,
-} from "../../host/os/mod.ts";
+import { FileError, writeAllSync } from "../../host/files/mod.ts";
+import { fileSystemUse } from "../../host/os/mod.ts";
 import { type TarSink, TarSinkError } from "../builder/mod.ts";
 
 /** Bytes that are written at a time. */
@@ -19,7 +12,7 @@ const RESERVE = 0.05;
 /** Writes a layer's tar into a new file while it is inflated: the only time that it is written. */
 export class DataWriter implements TarSink {
   readonly #path: string;
-  readonly #fd: number;
+  readonly #file: Deno.FsFile;
   readonly #piece = new Uint8Array(PIECE_BYTES);
   #held = 0;
   #written = 0;
@@ -28,8 +21,11 @@ export class DataWriter implements TarSink {
   /** Makes the file, or empties it. @throws TarSinkError */
   constructor(path: string) {
     this.#path = path;
-    this.#fd = asSinkError(() => openFd(path, O.RDWR | O.CREAT));
-    asSinkError(() => truncateFd(this.#fd, 0));
+    this.#file = this.#try(() =>
+      Deno.openSync(path, {
+        ...{ write: true, create: true, truncate: true, mode: 0o600 },
+      })
+    );
   }
 
   /** Takes the next bytes; they may be reused after the call. @throws TarSinkError */
@@ -47,7 +43,7 @@ export class DataWriter implements TarSink {
     if (this.#held === 0) return;
     if (this.#written >= this.#lookAt) this.#look();
     const bytes = this.#piece.subarray(0, this.#held);
-    asSinkError(() => pwriteFully(this.#fd, bytes, this.#written));
+    this.#try(() => writeAllSync(this.#file, bytes));
     this.#written += this.#held;
     this.#held = 0;
   }
@@ -64,23 +60,23 @@ export class DataWriter implements TarSink {
   /** All is here. @param sizeBytes of the tar to its end marker: the padding behind it is cut off. @throws TarSinkError */
   end(sizeBytes: number): void {
     this.#flush();
-    asSinkError(() => truncateFd(this.#fd, sizeBytes));
+    this.#try(() => this.#file.truncateSync(sizeBytes));
   }
 
   /** Closes the file; it stays. */
   [Symbol.dispose](): void {
-    closeFd(this.#fd);
+    this.#file.close();
   }
-}
 
-function asSinkError<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (cause) {
-    if (!(cause instanceof OsError)) throw cause;
-    throw new TarSinkError(
-      `${cause.message}; is there disk space below --root?`,
-      { cause },
-    );
+  #try<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (cause) {
+      const { message } = new FileError("write", this.#path, cause);
+      throw new TarSinkError(
+        `${message}; is there disk space below --root?`,
+        { cause },
+      );
+    }
   }
 }

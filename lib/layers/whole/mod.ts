@@ -5,20 +5,27 @@
  * @module
  */
 import { IndexerPool } from "../builder/mod.ts";
-import { LIBC_PATH } from "../../host/os/mod.ts";
+import { LIBC_PATH, nameWithCalls } from "../../host/os/mod.ts";
 
 /**
  * Indexers that write the tar into the file that they are given (`IndexLayerOptions.data`).
  * @param size the most layers at a time.
+ * @param folder of these files, without links.
  */
-export function tarWriters(size: number): IndexerPool {
-  return new IndexerPool(size, { name: "tar writer", start });
+export function tarWriters(size: number, folder: string): IndexerPool {
+  return new IndexerPool(size, {
+    name: "tar writer",
+    start: () => start(folder),
+  });
 }
 
-function start(): Worker {
+function start(folder: string): Worker {
   return new Worker(new URL("./worker.ts", import.meta.url), {
     type: "module",
-    // It handles hostile bytes: libc alone, to write them.
-    deno: { permissions: { ffi: [LIBC_PATH] } },
+    // Its bytes are hostile: of libc it has what looks at the disk, and lets others go first.
+    name: nameWithCalls(["statfs", "setpriority"]),
+    deno: {
+      permissions: { read: [folder], write: [folder], ffi: [LIBC_PATH] },
+    },
   });
 }

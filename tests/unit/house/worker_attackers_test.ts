@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { LIBC_PATH } from "../../../lib/host/os/mod.ts";
+import { LIBC_PATH, nameWithCalls } from "../../../lib/host/os/mod.ts";
 import { ROOT } from "../../../tools/house/mod.ts";
 
 /** Tried by code that got into a Worker, when all that the real one loads is there. */
@@ -8,7 +8,8 @@ const { target, address, libc } = ATTACKED;
 const attempts = {
   "read its file": () => Deno.readTextFileSync(target),
   "read elsewhere": () => Deno.readTextFileSync("/etc/shadow"),
-  "write": () => Deno.writeTextFileSync(target, "was here"),
+  "write its file": () => Deno.writeTextFileSync(target, "was here"),
+  "write elsewhere": () => Deno.writeTextFileSync("/tmp/soci-deno-attack", "was here"),
   "connect": async () => (await Deno.connect(address)).close(),
   "fetch": async () => await (await fetch(\`http://127.0.0.1:\${address.port}/\`)).text(),
   "run": () => new Deno.Command("id").outputSync(),
@@ -32,9 +33,21 @@ for (const [what, attempt] of Object.entries(attempts)) {
 self.postMessage({ done });
 `;
 
+/** How the source names a Worker that has few calls of libc, by the file that starts it. */
+const NAMED: Readonly<Record<string, RegExp>> = {
+  "lib/layers/opening/workers.ts": /layers: \[([^\]]*)\]/,
+  "lib/layers/whole/mod.ts": /nameWithCalls\(\[([^\]]*)\]\)/,
+};
+
+async function callsSaidIn(file: string): Promise<string[]> {
+  const text = await Deno.readTextFile(new URL(file, ROOT));
+  const [, list = ""] = NAMED[file]!.exec(text) ?? [];
+  return [...list.matchAll(/"(\w+)"/g)].map(([, call]) => call!);
+}
+
 /**
- * Workers that hold no libc: what each is given where it is started (`workers_test.ts` compares that with the
- * source), and what an attacker can do there.
+ * Workers that touch bytes of registries: what each is given where it is started (`workers_test.ts` compares that
+ * with the source), and what an attacker can do there.
  */
 const ATTACKED: Readonly<
   Record<
@@ -42,10 +55,28 @@ const ATTACKED: Readonly<
     {
       readonly given: (target: string) => Deno.PermissionOptions;
       readonly done: readonly string[];
+      /** Calls of libc that it keeps, and where that is said. */
+      readonly calls?: { readonly in: string; readonly are: readonly string[] };
     }
   >
 > = {
   "lib/layers/builder/worker.ts": { given: () => "none", done: [] },
+  "lib/layers/opening/worker.ts": {
+    given: (target) => ({
+      ...{ read: [folderOf(target)], write: [folderOf(target)] },
+      ffi: [LIBC_PATH],
+    }),
+    calls: { in: "lib/layers/opening/workers.ts", are: ["setpriority"] },
+    done: ["read its file", "write its file"],
+  },
+  "lib/layers/whole/worker.ts": {
+    given: (target) => ({
+      ...{ read: [folderOf(target)], write: [folderOf(target)] },
+      ffi: [LIBC_PATH],
+    }),
+    calls: { in: "lib/layers/whole/mod.ts", are: ["statfs", "setpriority"] },
+    done: ["read its file", "write its file"],
+  },
   "lib/layers/spans/whole_worker.ts": {
     given: (target) => ({ read: [target] }),
     done: ["read its file"],
@@ -56,8 +87,15 @@ const ATTACKED: Readonly<
   },
 };
 
-for (const [module, { given, done }] of Object.entries(ATTACKED)) {
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
+
+for (const [module, { given, done, calls }] of Object.entries(ATTACKED)) {
   Deno.test(`an attacker in ${module} can do what it is given, and nothing else`, async () => {
+    if (calls !== undefined) {
+      assert.deepEqual(await callsSaidIn(calls.in), calls.are);
+    }
     const folder = await Deno.makeTempDir();
     const target = `${folder}/file`;
     await Deno.writeTextFile(target, "its own");
@@ -75,6 +113,7 @@ ${ATTACK}`,
     );
     const worker = new Worker(`file://${folder}/attacker.js`, {
       type: "module",
+      ...(calls !== undefined && { name: nameWithCalls(calls.are) }),
       deno: { permissions: given(target) },
     });
     try {

@@ -3,8 +3,9 @@ import { PRODUCT, readModules, ROOT } from "../../../tools/house/mod.ts";
 
 /**
  * What each Worker of the product is given, as the source says it. One has the network, and nothing else. Those
- * that touch bytes of registries have no network, no program and no environment; where one writes into a layer's
- * files or answers the kernel it has libc.
+ * that touch bytes of registries have no network, no program and no environment. What answers the kernel has libc;
+ * the others that name it have a few calls of it, and give the permission up before the first byte comes
+ * (`worker_attackers_test.ts`).
  */
 const WORKERS: Readonly<Record<string, string>> = {
   "cmd/command_worker.ts": "permissions",
@@ -15,7 +16,8 @@ const WORKERS: Readonly<Record<string, string>> = {
     "{ read: [root], write: [root], ffi: [LIBC_PATH] }",
   "lib/layers/spans/inflate_worker.ts": "{ ffi: [LIBC_PATH] }",
   "lib/layers/spans/whole_worker.ts": "{ read: [path] }",
-  "lib/layers/whole/worker.ts": "{ ffi: [LIBC_PATH] }",
+  "lib/layers/whole/worker.ts":
+    "{ read: [folder], write: [folder], ffi: [LIBC_PATH] }",
   "lib/remote/registry/fetch_worker.ts": "{ net: true }",
 };
 
