@@ -27,11 +27,10 @@ import {
   REGISTRY_OPTIONS,
   registryClient,
 } from "./registry_flags.ts";
-import { rootFolder } from "./root.ts";
+import { MOUNT_ROOT, rootFolder } from "./root.ts";
 
 /** Files that mark a folder as a root of this command. */
 const ROOT_MARKS = ["slots.db"];
-const DEFAULT_ROOT = "/var/lib/soci-deno/mount";
 
 const HELP = `
 Mount an image read-only, before it is downloaded. Files are fetched as they are read.
@@ -41,7 +40,7 @@ Usage: soci-deno mount [flags] IMAGE DIR
 
 Flags:
   --platform OS/ARCH    which image of a multi-platform one (default: this machine's)
-  --root DIR            cache and state (default ${DEFAULT_ROOT}); one process at a time
+  --root DIR            cache and state (default ${MOUNT_ROOT}); one process at a time
   --allow-other         let all users in, as far as the image's own modes do; without it DIR is
                         root's alone. Setuid programs and devices work for nobody
   --no-background       fetch only what is read
@@ -64,7 +63,7 @@ export const mountCommand: Command = {
       allowPositionals: true,
       options: {
         platform: { type: "string" },
-        root: { type: "string", default: DEFAULT_ROOT },
+        root: { type: "string", default: MOUNT_ROOT },
         "no-background": { type: "boolean", default: false },
         "allow-other": { type: "boolean", default: false },
         face: { type: "string" },

@@ -11,6 +11,16 @@ import {
   treeRoot,
   VENDOR_UNITS,
 } from "./install/places.ts";
+import {
+  DAEMON_READS,
+  DAEMON_RUNS,
+  DAEMON_WRITES,
+  daemonConfig,
+  MOUNT_READS,
+  MOUNT_RUNS,
+  MOUNT_WRITES,
+} from "./daemon_needs.ts";
+import { MAIN_WORKLOAD, recordingFile } from "./recording_file.ts";
 import { DEFAULT_ROOT } from "./root.ts";
 import {
   type Asks,
@@ -208,27 +218,37 @@ const standalone = (line: Line) => line.has("standalone");
 /** What `debug snapshot` writes where nothing else is said. */
 export const DEBUG_FILE = "soci-deno-debug.json";
 
-const daemonConfig = (line: Line) =>
-  line.value("config") ?? line.env("SOCI_SNAPSHOTTER_CONFIG") ??
-    "/etc/soci-snapshotter-grpc/config.toml";
+/** Where `record` looks whether the workload is ready: hosts with their ports. */
+const READY_SIGNS = computed("--until-port, --until-http", (line) => [
+  ...line.values("until-port").map((port) => `127.0.0.1:${port}`),
+  ...line.values("until-http").flatMap((text) => URL.parse(text) ?? [])
+    .map(({ protocol, hostname, port }) =>
+      `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`
+    ),
+]);
+
+function recordingOf(line: Line): string | undefined {
+  const [image] = line.positionals;
+  const workload = line.value("workload") ?? MAIN_WORKLOAD;
+  return line.value("output") ??
+    (image === undefined ? undefined : recordingFile(image, workload));
+}
 
 /** Every command by its words, as `mod.ts` names it. */
 export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   serve: {
     runs: "process",
-    parts: [DEBUG, PROXY, FFI, session, containerd, {
-      read: { all: "root, sockets and configuration, which flags name" },
-      write: { all: "the same" },
+    parts: [DEBUG, registry, FFI, session, containerd, {
+      read: DAEMON_READS,
+      write: DAEMON_WRITES,
       net: { all: "registries, containerd, its own socket" },
+      run: DAEMON_RUNS,
       env: [
-        ...["SOCI_SNAPSHOTTER_*", "DOCKER_CONFIG", "HOME", "KUBECONFIG"],
+        ...["SOCI_SNAPSHOTTER_*", "KUBECONFIG"],
         ...["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"],
         ...["FDSTORE", "LISTEN_*", "NOTIFY_SOCKET", "WATCHDOG_*"],
       ],
-      run: {
-        all: "itself as the mount helper; credential helpers and plugins",
-      },
-    }],
+    }].flat(),
   },
   status: worker(control),
   stop: worker(control, root, FFI, session),
@@ -313,16 +333,14 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
     IMAGES,
     worker(registry, session, containerd, TERMINAL),
   ),
-  record: {
-    runs: "process",
-    parts: [DEBUG, PROXY, FFI, session, containerd, {
-      read: { all: "the daemon's socket; what ctr needs" },
-      write: { all: "the recording" },
-      net: { all: "registries, containerd; the workload's port" },
-      env: ["SOCI_SNAPSHOTTER_ROOT", "DOCKER_CONFIG", "HOME"],
-      run: { all: "ctr; credential helpers" },
-    }],
-  },
+  record: asking(
+    FIRST_IMAGE,
+    worker(registry, session, containerd, control, FFI, {
+      run: ["ctr"],
+      net: READY_SIGNS,
+      write: computed("--output", (line) => [recordingOf(line)]),
+    }),
+  ),
   "order show": asking(
     RECORDED_IMAGE,
     worker(registry, {
@@ -350,13 +368,13 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   "order remove": asking(FIRST_IMAGE, worker(registry)),
   mount: {
     runs: "process",
-    parts: [DEBUG, PROXY, FFI, {
-      read: { all: "root, and the directory that is mounted" },
-      write: { all: "the same" },
+    parts: [DEBUG, registry, FFI, {
+      read: MOUNT_READS,
+      write: MOUNT_WRITES,
       net: { all: "registries, its own socket" },
-      env: ["SOCI_SNAPSHOTTER_*", "DOCKER_CONFIG", "HOME"],
-      run: { all: "itself as the mount helper; credential helpers" },
-    }, GRPC],
+      run: MOUNT_RUNS,
+      env: ["SOCI_SNAPSHOTTER_*"],
+    }, GRPC].flat(),
   },
   umount: worker({
     read: computed("DIR", (line) => line.positionals),

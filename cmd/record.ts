@@ -4,7 +4,6 @@
  */
 import { formatPlatform, hostPlatform } from "../lib/formats/oci/mod.ts";
 import {
-  DEFAULT_WORKLOAD,
   encodeRecording,
   isWorkload,
   type Recording,
@@ -13,7 +12,7 @@ import { type ReadySigns, recordStart } from "../lib/images/order/mod.ts";
 import { pullImage } from "../lib/images/pulling/mod.ts";
 import { ContainerdPlace } from "../lib/remote/content/mod.ts";
 import { readFamily } from "../lib/remote/image/mod.ts";
-import { parseReference, type Reference } from "../lib/remote/registry/mod.ts";
+import { parseReference } from "../lib/remote/registry/mod.ts";
 import { platformFlag } from "./build_flags.ts";
 import {
   type Command,
@@ -22,6 +21,7 @@ import {
   UsageError,
 } from "./command.ts";
 import { SESSION_OPTIONS, snapshotterOf } from "./flags.ts";
+import { MAIN_WORKLOAD, recordingFile } from "./recording_file.ts";
 import {
   REGISTRY_HELP,
   REGISTRY_OPTIONS,
@@ -54,7 +54,7 @@ Ready is (the first that holds; the container's end always is):
 
 Flags:
   -o, --output FILE       where the recording goes (default: named for the image and workload)
-  --workload NAME         which workload of the image this is (default "${DEFAULT_WORKLOAD}")
+  --workload NAME         which workload of the image this is (default "${MAIN_WORKLOAD}")
   --no-pull               the image is in containerd already
   --no-run                only note; needs one of the signs above
   --run-flag FLAG         a further flag of \`ctr run\`, such as --run-flag=--env=A=B (may be repeated)
@@ -77,7 +77,7 @@ const OPTIONS = {
   "until-idle": { type: "string" },
   for: { type: "string" },
   output: { type: "string", short: "o" },
-  workload: { type: "string", default: DEFAULT_WORKLOAD },
+  workload: { type: "string", default: MAIN_WORKLOAD },
   "no-pull": { type: "boolean", default: false },
   "no-run": { type: "boolean", default: false },
   "run-flag": { type: "string", multiple: true },
@@ -166,7 +166,7 @@ export const recordCommand: Command = {
       say(`layer ${layer} is not served by the daemon: nothing of it is noted`);
     }
     if (result.lost > 0) say(`${result.lost} reads are not noted: too many`);
-    const output = values.output ?? fileName(reference, values.workload);
+    const output = values.output ?? recordingFile(name, values.workload);
     await Deno.writeFile(output, encodeRecording(result.recording));
     const facts = factsOf(result.recording);
     console.log(
@@ -234,11 +234,6 @@ function duration(flag: string, text: string | undefined): number | undefined {
   const ms = parseDuration(text);
   if (ms !== null) return ms;
   throw new UsageError(`${flag}: "${text}" is no duration (write 2s)`);
-}
-
-function fileName({ repository, tag }: Reference, workload: string): string {
-  const name = repository.slice(repository.lastIndexOf("/") + 1);
-  return `${[name, tag, workload].filter(Boolean).join("-")}.recording.json`;
 }
 
 function factsOf({ touches, layers }: Recording) {

@@ -140,7 +140,8 @@ function startOf(path: string): string {
   }
 }
 
-function textOf(path: string): string {
+/** What a file says; nothing where it is none, or too large. */
+export function textOf(path: string): string {
   try {
     const { size, isFile } = Deno.statSync(path);
     return isFile && size <= MAX_FILE_BYTES ? Deno.readTextFileSync(path) : "";

@@ -6,6 +6,9 @@ import { givenRoot } from "./given.ts";
 /** The same as the existing daemon's, so that a host can switch by changing the binary. */
 export const DEFAULT_ROOT = "/var/lib/soci-snapshotter-grpc";
 
+/** Where `mount` keeps what is its own. */
+export const MOUNT_ROOT = "/var/lib/soci-deno/mount";
+
 /**
  * The folder of the daemon and the index tools: `--root`, else SOCI_SNAPSHOTTER_ROOT, else the
  * default. @throws UsageError

@@ -21,7 +21,11 @@ export class Mounted implements AsyncDisposable {
     return `${this.folder}/image`;
   }
 
-  static async start(image: string, face: FaceWish = "auto"): Promise<Mounted> {
+  static async start(
+    image: string,
+    face: FaceWish = "auto",
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Mounted> {
     const folder = await Deno.makeTempDir({ prefix: "soci-deno-mount-" });
     await Deno.mkdir(`${folder}/image`);
     let service: Service | undefined;
@@ -30,6 +34,7 @@ export class Mounted implements AsyncDisposable {
         ...["mount", "--no-background", "--root", `${folder}/root`],
         ...["--log-level", "debug", "--face", face, image, `${folder}/image`],
       ),
+      env,
       logFile: `${folder}/log`,
       ready: () => service === undefined || service.logs().includes(" is at "),
     });

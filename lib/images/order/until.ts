@@ -134,9 +134,15 @@ async function listens(port: number): Promise<boolean> {
   try {
     (await Deno.connect({ hostname: "127.0.0.1", port })).close();
     return true;
-  } catch {
-    return false; // not yet
+  } catch (error) {
+    return notYet(error);
   }
+}
+
+/** What one may not ask will never answer. @throws Deno.errors.NotCapable */
+function notYet(error: unknown): false {
+  if (error instanceof Deno.errors.NotCapable) throw error;
+  return false;
 }
 
 async function answers(url: string, signal: AbortSignal): Promise<boolean> {
@@ -147,7 +153,7 @@ async function answers(url: string, signal: AbortSignal): Promise<boolean> {
     });
     await body?.cancel();
     return status < 500;
-  } catch {
-    return false; // not yet
+  } catch (error) {
+    return notYet(error);
   }
 }

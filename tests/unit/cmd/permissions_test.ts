@@ -4,6 +4,10 @@ import { readLine, SHORT_VALUE_FLAGS, VALUE_FLAGS } from "../../../cmd/line.ts";
 import { COMMANDS, SOCI_COMMANDS } from "../../../cmd/mod.ts";
 import { PERMISSIONS } from "../../../cmd/permissions.ts";
 import { DOCKER, namedHosts } from "../../../cmd/registry_needs.ts";
+import { MAIN_WORKLOAD, recordingFile } from "../../../cmd/recording_file.ts";
+import { DEFAULT_WORKLOAD } from "../../../lib/formats/order/mod.ts";
+import { elsewhere } from "../../../lib/host/control/mod.ts";
+import { parseReference } from "../../../lib/remote/registry/mod.ts";
 import { readModules, ROOT } from "../../../tools/house/mod.ts";
 import {
   configWithSets,
@@ -92,6 +96,47 @@ Deno.test("an inspection may read Docker's file and its own certificates, and ha
       ...["/etc/containerd/certs.d", "/etc/docker/certs.d"],
     ],
   });
+});
+
+Deno.test("a recording may write its file, run ctr, connect to containerd, the daemon and what says that it is ready, and no more", () => {
+  const { env: _, ffi: __, read: ___, ...rest } = lists(
+    ...["record", "-a", "/no/containerd", "--until-port", "6379"] as const,
+    ...["--until-http", "https://r.example/ready", "--workload", "web"],
+    ...["r.example/team/app:1", "--", "sh"],
+  );
+  assert.deepEqual(rest, {
+    write: [
+      ...["/no/containerd", "/no/root/control.sock"],
+      ...[elsewhere("/no/root/control.sock"), "app-1-web.recording.json"],
+    ],
+    net: [
+      ...["unix:/no/containerd", "unix:/no/root/control.sock"],
+      `unix:${elsewhere("/no/root/control.sock")}`,
+      ...["127.0.0.1:6379", "r.example:443"],
+    ],
+    run: ["ctr"],
+  });
+  assert.deepEqual(hosts("record", "r.example/a:1", "--", "sh").images, [
+    "r.example/a:1",
+  ]);
+});
+
+Deno.test("a recording's file is known from the image as it is typed", () => {
+  assert.equal(MAIN_WORKLOAD, DEFAULT_WORKLOAD);
+  for (
+    const [image, file] of [
+      ["redis", "redis-latest-w.recording.json"],
+      ["localhost:5000", "localhost-5000-w.recording.json"],
+      ["r.example:5000/a/b:1", "b-1-w.recording.json"],
+      [`r.example/b@sha256:${"0".repeat(64)}`, "b-w.recording.json"],
+      [`r.example/b:2@sha256:${"0".repeat(64)}`, "b-2-w.recording.json"],
+    ] as const
+  ) {
+    assert.equal(recordingFile(image, "w"), file);
+    const { repository, tag } = parseReference(image);
+    const name = repository.slice(repository.lastIndexOf("/") + 1);
+    assert.ok(file.startsWith([name, tag, "w"].filter(Boolean).join("-")));
+  }
 });
 
 /** What the fetch Worker of a command line is told. */

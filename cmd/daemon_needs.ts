@@ -1,0 +1,82 @@
+/**
+ * What `serve` and `mount` use beyond their root: found in the command line and the configuration. Both run in the
+ * process, which cannot narrow what it was started with, so these lists are what they need and not what binds them:
+ * the audit holds them against a run.
+ * @module
+ */
+import type { Computed, Line } from "./grants.ts";
+import { elsewhere } from "../lib/host/control/mod.ts";
+import { MOUNT_ROOT } from "./root.ts";
+import { textOf } from "./registry_needs.ts";
+
+/** Where the daemon's configuration is. */
+export function daemonConfig(line: Line): string {
+  return line.value("config") ?? line.env("SOCI_SNAPSHOTTER_CONFIG") ??
+    "/etc/soci-snapshotter-grpc/config.toml";
+}
+
+/** Absolute paths that the configuration names: sockets, folders of hosts, keys and plugins. */
+function namedIn(line: Line): string[] {
+  return [...textOf(daemonConfig(line)).matchAll(/["'](\/[^"'\n]*)["']/g)]
+    .flatMap(([, path]) => path!.split(":"));
+}
+
+const parentOf = (path: string) => path.slice(0, path.lastIndexOf("/")) || "/";
+
+/** The folder of the socket for containerd: it is made private and moved into its place. */
+function socketFolder(line: Line): string[] {
+  const address = line.value("address") ??
+    line.env("SOCI_SNAPSHOTTER_ADDRESS") ??
+    "/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock";
+  return address.startsWith("fd:") ? [] : [parentOf(address)];
+}
+
+/** Folders in which the daemon makes and removes files. */
+export const DAEMON_WRITES: Computed = {
+  says: "the root; the folder of its socket; sockets of the configuration",
+  of: (line) => [
+    ...[line.root(), elsewhere(`${line.root()}/control.sock`)],
+    ...[...socketFolder(line), ...namedIn(line)],
+  ],
+};
+
+/** The login of Kubernetes, where it is wanted. */
+const KUBERNETES = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/** The same, and what the daemon reads. */
+export const DAEMON_READS: Computed = {
+  says:
+    "the same; its configuration, and what that names; Kubernetes' configuration",
+  of: (line) => [
+    ...DAEMON_WRITES.of(line),
+    ...[daemonConfig(line), KUBERNETES],
+    ...(line.env("KUBECONFIG") ?? `${line.env("HOME") ?? "/root"}/.kube/config`)
+      .split(":"),
+  ],
+};
+
+/** Programs that the daemon runs. */
+export const DAEMON_RUNS: Computed = {
+  says: "itself, as the mount helper; the kubelet's credential plugins",
+  of: (line) => [Deno.execPath(), ...namedIn(line)],
+};
+
+const mountRoot = (line: Line) => line.value("root") ?? MOUNT_ROOT;
+
+/** What `mount` writes. */
+export const MOUNT_WRITES: Computed = {
+  says: "the root",
+  of: (line) => [mountRoot(line)],
+};
+
+/** What it reads. */
+export const MOUNT_READS: Computed = {
+  says: "the root, DIR",
+  of: (line) => [mountRoot(line), ...line.positionals.slice(1)],
+};
+
+/** Programs that it runs. */
+export const MOUNT_RUNS: Computed = {
+  says: "itself, as the mount helper",
+  of: () => [Deno.execPath()],
+};
