@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { LIBC_PATH } from "../../lib/host/os/mod.ts";
 import { grantsOf, type Kind } from "../../cmd/grants.ts";
+import { encodeRecording } from "../../lib/formats/order/mod.ts";
 import { PERMISSIONS } from "../../cmd/permissions.ts";
 import { pauseImage, pushImage } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
@@ -60,6 +61,88 @@ function allowed(words: string): string[] {
   ];
 }
 
+/** A Unix socket that takes connections and answers nothing. */
+function silentSocket(path: string): Disposable {
+  const listener = Deno.listen({ transport: "unix", path });
+  const connections: Deno.Conn[] = [];
+  const accepting = (async () => {
+    for await (const connection of listener) connections.push(connection);
+  })();
+  accepting.catch(() => {}); // it is closed
+  return {
+    [Symbol.dispose]: () => {
+      listener.close();
+      for (const connection of connections) connection.close();
+    },
+  };
+}
+
+/**
+ * What the attacker tells before the program ends, or has tried twice.
+ * @param then what becomes of the program; one that mounts has to end by itself.
+ */
+async function untilTold(
+  args: readonly string[],
+  then: "kill" | "wait" = "kill",
+): Promise<unknown[]> {
+  const child = new Deno.Command(Deno.execPath(), {
+    ...{ args: [...args], stdin: "null", stdout: "null", stderr: "piped" },
+    signal: AbortSignal.timeout(60_000),
+  }).spawn();
+  let said = "";
+  let told: unknown[] = [];
+  for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+    said += text;
+    told = [...said.matchAll(/^ATTACK (.*)\n/gm)]
+      .map(([, one]) => JSON.parse(one!));
+    if (told.length === 2 && then === "kill") break;
+  }
+  try {
+    if (then === "kill") child.kill("SIGKILL");
+  } catch {
+    // it has ended
+  }
+  await child.status;
+  assert.ok(told.length > 0, said);
+  return told;
+}
+
+/** Command lines that come to a first request: to a registry, to containerd or to the daemon. */
+function firstRequests(
+  { folder, image }: { folder: string; image: string },
+): readonly (readonly [words: string, ...args: string[]])[] {
+  const to = ["--plain-http", `--hosts-dir=${folder}/hosts`];
+  const root = ["--root", `${folder}/root`];
+  const containerd = ["--address", `${folder}/containerd.sock`];
+  const recording = `${folder}/recording`;
+  const digest = `sha256:${"0".repeat(64)}`;
+  return [
+    // The registry.
+    ["build-index", ...to, ...root, image],
+    ["copy", ...to, image, `${image}-copied`],
+    ["inspect", ...to, image],
+    ["order list", ...to, image],
+    ["order remove", ...to, image, digest],
+    ["order show", ...to, recording],
+    ["order push", ...to, image, recording],
+    ["doctor", ...to, ...root, ...containerd, image],
+    ["mount", ...to, "--root", `${folder}/mount`, `${image}-none`, folder], // there is none
+    // containerd.
+    ["pull", ...to, ...root, ...containerd, image],
+    ["content fetch", ...to, ...containerd, image],
+    ["create", ...root, ...containerd, image],
+    ["convert", ...root, ...containerd, image, `${image}-soci`],
+    ["push", ...to, ...root, ...containerd, image],
+    ["record", ...to, ...root, ...containerd, image],
+    ["rebuild-db", ...root, ...containerd],
+    // The daemon.
+    ["status", ...root],
+    ["stop", ...root],
+    ["debug snapshot", ...root, "--output", `${folder}/debug.json`],
+    ["debug trace", ...root],
+  ];
+}
+
 Deno.test("an attacker inside a command reads, writes, runs and reaches nothing that the table does not give it", async (t) => {
   await using registry = startRegistry();
   await pushImage(registry.host, "app:1", pauseImage());
@@ -75,45 +158,54 @@ Deno.test("an attacker inside a command reads, writes, runs and reaches nothing 
     address: { hostname, port },
   });
   const image = `${registry.host}/app:1`;
-  const run = async (words: string, ...args: string[]) => {
-    const { stderr } = await tryRun(Deno.execPath(), [
-      ...["run", "--no-check", "--no-prompt", "--quiet"],
-      "--unstable-worker-options",
-      ...permissionFlags(permissionSets()["binary"]!),
-      `${folder}/main.ts`,
-      ...(words === "create" ? ["soci"] : []),
-      ...words.split(" "),
-      ...args,
-    ], { timeoutMs: 60_000 });
-    const told = stderr.split("\n").filter((line) => line.startsWith("ATTACK"))
-      .map((line) => JSON.parse(line.slice("ATTACK".length)));
-    return { told, stderr };
-  };
+  const program = (words: string, ...args: string[]) => [
+    ...["run", "--no-check", "--no-prompt", "--quiet"],
+    "--unstable-worker-options",
+    ...permissionFlags(permissionSets()["binary"]!),
+    `${folder}/main.ts`,
+    ...(words === "create" ? ["soci"] : []),
+    ...words.split(" "),
+    ...args,
+  ];
+  const hasWritten = () => Deno.remove(file).then(() => true, () => false);
   // Commands that share their lists are tried once.
   const different = new Map(
     Object.entries(PERMISSIONS).map(([words, needs]) => [needs, words]),
   );
   for (const words of different.values()) {
     await t.step(words, async () => {
-      const { told, stderr } = await run(words, "--help");
       assert.deepEqual(
-        told,
+        await untilTold(program(words, "--help")),
         [{ when: "load", done: allowed(words) }],
-        stderr,
       );
-      const written = await Deno.remove(file).then(() => true, () => false);
-      assert.equal(written, allowed(words).includes("write elsewhere"));
+      assert.equal(
+        await hasWritten(),
+        allowed(words).includes("write elsewhere"),
+      );
     });
   }
-  await t.step("inspect, after its first request", async () => {
-    const { told, stderr } = await run("inspect", "--plain-http", image);
-    const done = allowed("inspect");
-    assert.deepEqual(
-      told,
-      [{ when: "load", done }, { when: "request", done }],
-      stderr,
-    );
-  });
-  await assert.rejects(Deno.stat(file), Deno.errors.NotFound); // after the request, too
+  await Deno.mkdir(`${folder}/root`);
+  using _daemon = silentSocket(`${folder}/root/control.sock`);
+  using _containerd = silentSocket(`${folder}/containerd.sock`);
+  await Deno.writeFile(
+    `${folder}/recording`,
+    encodeRecording({
+      ...{ image, workload: "default", platform: "linux/amd64", runs: 1 },
+      ...{ layers: [], touches: [] },
+    }),
+  );
+  for (const [words, ...args] of firstRequests({ folder, image })) {
+    await t.step(`${words}, after its first request`, async () => {
+      const done = allowed(words);
+      assert.deepEqual(
+        await untilTold(
+          program(words, ...args),
+          PERMISSIONS[words]!.runs === "process" ? "wait" : "kill",
+        ),
+        [{ when: "load", done }, { when: "request", done }],
+      );
+      assert.equal(await hasWritten(), done.includes("write elsewhere"));
+    });
+  }
   await Deno.remove(folder, { recursive: true });
 });

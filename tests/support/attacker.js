@@ -1,19 +1,23 @@
 /**
  * What an attacker would try whose code got into a command: loaded by the command's own module, in a copy of the
- * program. It tries once when it is loaded and once after the first answer of a registry, and tells on stderr.
+ * program. It tries once when it is loaded and once after the first answer of a registry or the first connection to
+ * a socket, and tells on stderr.
  * @module
  */
+import { Socket } from "node:net";
 
 /* global ATTACK, FetchedNetwork -- imported by the lines that the test writes above this */
 
+const { fetch: ask } = globalThis;
+const { connect } = Deno;
 const attempts = {
   "read elsewhere": () => Deno.readTextFile("/etc/shadow"),
   "write elsewhere": () => Deno.writeTextFile(ATTACK.file, "was here"),
   "run a program": () => new Deno.Command("id").output(),
-  "connect elsewhere": async () => (await Deno.connect(ATTACK.address)).close(),
+  "connect elsewhere": async () => (await connect(ATTACK.address)).close(),
   "fetch from elsewhere": async () => {
     const { hostname, port } = ATTACK.address;
-    await (await fetch(`http://${hostname}:${port}/`)).text();
+    await (await ask(`http://${hostname}:${port}/`)).text();
   },
   "have a fetch Worker ask elsewhere": async () => {
     const { hostname, port } = ATTACK.address;
@@ -54,20 +58,39 @@ async function attack(when) {
   console.error(`ATTACK ${JSON.stringify({ when, done })}`);
 }
 
+let hasAsked = false;
+async function attackOnce() {
+  if (hasAsked) return;
+  hasAsked = true;
+  await attack("request");
+}
+
 await attack("load");
 const { sender } = FetchedNetwork.prototype;
-let hasAsked = false;
 FetchedNetwork.prototype.sender = function (tls) {
   const own = sender.call(this, tls);
   return {
     ...own,
     fetch: async (...args) => {
       const answer = await own.fetch(...args);
-      if (!hasAsked) {
-        hasAsked = true;
-        await attack("request");
-      }
+      await attackOnce();
       return answer;
     },
   };
+};
+// The daemon's socket, and what gRPC and the process of `mount` use.
+Deno.connect = async (options) => {
+  const connection = await connect(options);
+  if (options.transport === "unix") await attackOnce();
+  return connection;
+};
+const { connect: connectSocket } = Socket.prototype;
+Socket.prototype.connect = function (...args) {
+  this.once("connect", attackOnce);
+  return connectSocket.apply(this, args);
+};
+globalThis.fetch = async (...args) => {
+  const answer = await ask(...args);
+  await attackOnce();
+  return answer;
 };
