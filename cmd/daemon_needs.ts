@@ -31,11 +31,14 @@ function socketFolder(line: Line): string[] {
   return address.startsWith("fd:") ? [] : [parentOf(address)];
 }
 
-/** Folders in which the daemon makes and removes files. */
+const CONTAINERD = "/run/containerd/containerd.sock";
+
+/** Folders in which the daemon makes and removes files, and sockets, for which Deno asks the same. */
 export const DAEMON_WRITES: Computed = {
-  says: "the root; the folder of its socket; sockets of the configuration",
+  says:
+    "the root; the folder of its socket; containerd's socket and others that the configuration names",
   of: (line) => [
-    ...[line.root(), elsewhere(`${line.root()}/control.sock`)],
+    ...[line.root(), elsewhere(`${line.root()}/control.sock`), CONTAINERD],
     ...[...socketFolder(line), ...namedIn(line)],
   ],
 };

@@ -129,7 +129,7 @@ export const GRPC_VARIABLES: readonly string[] = [
 const GRPC: Part = { env: GRPC_VARIABLES };
 /** What a session reads, whether or not it then talks to containerd. */
 const names: Part = { env: ["CONTAINERD_ADDRESS", "CONTAINERD_NAMESPACE"] };
-/** The same, and what gRPC reads. */
+/** The same, which snapshotter is meant, and what gRPC reads. */
 const session: Part = {
   env: [
     ...["CONTAINERD_ADDRESS", "CONTAINERD_NAMESPACE", "CONTAINERD_SNAPSHOTTER"],
@@ -139,7 +139,7 @@ const session: Part = {
 
 /** The folder of artifacts and what is in containerd: what the index tools share. */
 const store: readonly Part[] = [
-  ...[DEBUG, root, session, containerd],
+  ...[DEBUG, root, names, GRPC, containerd],
   { env: ["SOURCE_DATE_EPOCH"] },
 ];
 
@@ -238,7 +238,7 @@ function recordingOf(line: Line): string | undefined {
 export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   serve: {
     runs: "process",
-    parts: [DEBUG, registry, FFI, session, containerd, {
+    parts: [DEBUG, registry, FFI, GRPC, {
       read: DAEMON_READS,
       write: DAEMON_WRITES,
       net: { all: "registries, containerd, its own socket" },
@@ -251,7 +251,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
     }].flat(),
   },
   status: worker(control),
-  stop: worker(control, root, FFI, session),
+  stop: worker(control, root, FFI),
   "debug snapshot": worker(session, containerd, control, root, FFI, {
     read: computed("the daemon's and containerd's configuration", (line) => [
       daemonConfig(line),
@@ -274,7 +274,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
     }),
   ),
   adopt: worker(root, FFI, session, containerd),
-  gc: worker(root, FFI, session),
+  gc: worker(root, FFI),
   "build-index": building(asking(
     IMAGES,
     worker(registry, store, TERMINAL, {
@@ -294,10 +294,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   ),
   convert: building(worker(
     TERMINAL,
-    {
-      ...session,
-      read: file("prefetch-files-json", "load-order"),
-    },
+    ...[names, GRPC, { read: file("prefetch-files-json", "load-order") }],
     {
       read: computed(
         "INPUT, with --standalone",

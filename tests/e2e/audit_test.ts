@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
-import { type Grants, grantsOf, type Kind } from "../../cmd/grants.ts";
+import { type Grants, grantsOf, type Kind, KINDS } from "../../cmd/grants.ts";
+import { elsewhere } from "../../lib/host/control/mod.ts";
+import { encodeRecording } from "../../lib/formats/order/mod.ts";
+import { CONTAINERD_PROGRAMS } from "../../cmd/install/places.ts";
 import { readLine } from "../../cmd/line.ts";
+import { DEFAULT_ROOT } from "../../cmd/root.ts";
 import { PERMISSIONS } from "../../cmd/permissions.ts";
 import {
   incompressible,
@@ -69,46 +73,121 @@ const ON_TERMINALS = ["TERM", "TERM_PROGRAM", "TMUX"];
 
 const isLibc = (value: string) => value.endsWith("/libc.so.6");
 
-Deno.test("what commands ask of the runtime is what the table gives them, and the table gives no variable and no libc for nothing", async (t) => {
+/** A draft has a name of its own in each process. */
+const named = (value: string) => value.replace(/\.[0-9a-f]{8}\.part/, ".part");
+
+const OWN_FILES = new URL("../../", import.meta.url).pathname;
+
+/** A command line, and what its command's lists hold that this line has no use for. */
+type Tried = readonly [
+  words: string,
+  args: readonly string[],
+  idle?: readonly string[],
+];
+
+/**
+ * Every command that runs in a Worker, one of those that share their lists. Nobody is at the sockets; with
+ * containerd and a daemon all of them run in other tests, under the same lists.
+ */
+function tried(
+  { folder, root, image, to, missing, recording }:
+    & Record<
+      "folder" | "root" | "image" | "missing" | "recording",
+      string
+    >
+    & { to: readonly string[] },
+): readonly Tried[] {
+  const socket = `${root}/control.sock`;
+  const control = [socket, elsewhere(socket)];
+  const digest = `sha256:${"0".repeat(64)}`;
+  const notes = `${Deno.env.get("HOME")}/.local/state/soci-deno`;
+  const epoch = "SOURCE_DATE_EPOCH"; // artifacts have it, and there is none
+  const namespace = ["CONTAINERD_NAMESPACE", "CONTAINERD_SNAPSHOTTER"];
+  const debug = `${folder}/debug`;
+  const tree = `${folder}/tree`;
+  // Its version is said.
+  const programs = CONTAINERD_PROGRAMS.map((path) => `${tree}${path}`);
+  const output = (path: string) => [path, `${path}.part`, `${path}.part.old`];
+  return [
+    ["build-index", [...to, "--min-layer-size", "0", image], [
+      ...[missing, "GRPC_*", epoch, notes],
+      ...ON_TERMINALS,
+    ]],
+    ["create", [image], [epoch, ...ON_TERMINALS]],
+    ["convert", [image, `${image}-soci`], [epoch, ...ON_TERMINALS]],
+    ["push", [...to, image], [epoch]],
+    ["inspect", [...to, image]],
+    ["doctor", [...to, image]],
+    ["copy", [...to, image, `${image}-copied`], ["GRPC_*", ...ON_TERMINALS]],
+    ["pull", [...to, image], [...control, ...ON_TERMINALS]],
+    ["content fetch", [...to, image], ON_TERMINALS],
+    ["order list", [...to, image]],
+    ["order remove", [...to, image, digest]],
+    ["order show", [...to, recording]],
+    ["order push", [...to, image, recording]],
+    ["order merge", ["--output", `${folder}/merged`, recording]],
+    ["adopt", [], [missing, "CONTAINERD_ADDRESS", ...namespace, "GRPC_*"]],
+    ["index list", [], [epoch]],
+    ["ztoc get-file", [digest, "a", "--output", `${folder}/a`], [
+      ...[epoch, ...output(`${folder}/a`)],
+    ]],
+    ["status", []],
+    ["stop", []],
+    ["gc", []],
+    ["debug snapshot", ["--output", debug], [debug, `${debug}.part.old`]],
+    ["debug trace", []],
+    ["umount", [missing]],
+    ["config", ["check"]],
+    ["install", ["--root", tree, "--containerd", "2.0", "--yes"], [
+      ...[...programs, Deno.execPath()],
+    ]],
+    ["uninstall", ["--root", tree, "--yes", "--purge"]],
+    ["completion", ["bash"]],
+    ["licences", []],
+  ];
+}
+
+Deno.test("what commands ask of the runtime is what the table gives them, and the table gives nothing for nothing", async (t) => {
   await using registry = startRegistry();
   await pushImage(registry.host, "app:1", pauseImage());
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-audit-" });
   const root = `${folder}/root`;
   await Deno.mkdir(root);
+  await Deno.mkdir(`${folder}/tree/etc`, { recursive: true });
+  await Deno.mkdir(`${folder}/tree${DEFAULT_ROOT}`, { recursive: true });
   const image = `${registry.host}/app:1`;
-  const to = ["--plain-http", `--hosts-dir=${folder}/hosts`];
   const missing = `${folder}/none`;
+  const recording = `${folder}/recording`;
+  await Deno.writeFile(
+    recording,
+    encodeRecording({
+      ...{ image, workload: "default", platform: "linux/amd64", runs: 1 },
+      ...{ layers: [], touches: [] },
+    }),
+  );
   const env: Record<string, string> = {
     SOCI_SNAPSHOTTER_ROOT: root,
     CONTAINERD_ADDRESS: missing,
   };
-  /** Command lines, and what of their variables these lines have no use for. */
-  const lines: readonly [string, readonly string[], readonly string[]][] = [
-    ["build-index", [...to, "--min-layer-size", "0", image], [
-      ...["CONTAINERD_SNAPSHOTTER", "GRPC_*", "SOURCE_DATE_EPOCH"],
-      ...ON_TERMINALS,
-    ]],
-    ["inspect", [...to, image], []],
-    ["order list", [...to, image], []],
-    ["order merge", ["--output", `${folder}/merged`, missing], []],
-    ["pull", [...to, image], ON_TERMINALS],
-    ["copy", [...to, image, `${registry.host}/copied`], [
-      ...["CONTAINERD_SNAPSHOTTER", "GRPC_*"],
-      ...ON_TERMINALS,
-    ]],
-    ["debug trace", [], []],
-    ["adopt", [], [
-      ...["CONTAINERD_NAMESPACE", "CONTAINERD_SNAPSHOTTER", "GRPC_*"],
-    ]],
-    ["index list", [], ["CONTAINERD_SNAPSHOTTER", "SOURCE_DATE_EPOCH"]],
-    ["status", [], []],
-    ["umount", [missing], []],
-    ["config", ["check"], []],
-  ];
-  for (const [words, args, unused] of lines) {
+  const to = ["--plain-http", `--hosts-dir=${folder}/hosts`];
+  const lines = tried({ folder, root, image, to, missing, recording });
+  await t.step("every command in a Worker is tried", () => {
+    const needs = new Set(lines.map(([words]) => PERMISSIONS[words]));
+    assert.deepEqual(
+      Object.entries(PERMISSIONS).filter(([, one]) =>
+        one.runs === "worker" && !needs.has(one)
+      ).map(([words]) => words),
+      ["record"], // below
+    );
+  });
+  for (const [words, args, spare = []] of lines) {
     await t.step(words, async () => {
       const log = `${folder}/${words.replace(" ", "-")}.jsonl`;
-      const command = sociDenoCommand(...words.split(" "), ...args);
+      const command = sociDenoCommand(
+        ...(words === "create" ? ["soci"] : []),
+        ...words.split(" "),
+        ...args,
+      );
       const { stderr } = await tryRun(command.program, command.args, {
         timeoutMs: 60_000,
         env: { ...env, DENO_AUDIT_PERMISSIONS: log },
@@ -117,26 +196,29 @@ Deno.test("what commands ask of the runtime is what the table gives them, and th
         ...readLine(args),
         env: (name) => env[name] ?? Deno.env.get(name),
         root: () => root,
+        draftSuffix: ".part",
       });
-      const asked = await accesses(log);
-      const beyond = [...asked.values()].filter(([kind, value]) =>
+      const asked = [...(await accesses(log)).values()]
+        .map(([kind, value]) => [kind, named(value)] as const);
+      const beyond = asked.filter(([kind, value]) =>
         !holds(grants, kind, value) &&
         !isFetch(kind, value, registry.host) &&
+        !(kind === "read" && within(value, [OWN_FILES])) &&
         value !== root // the process looks where it is, links resolved
       ).map(([kind, value]) => `${kind} ${value}`);
       assert.deepEqual(beyond, [], stderr);
-      const values = [...asked.values()].map(([, value]) => value);
-      const idle = [
-        ...grants.env as string[],
-        ...(grants.ffi ?? []) as string[],
-      ]
-        .filter((one) => !one.includes("roxy") && !one.includes("PROXY"))
-        .filter((one) => !unused.includes(one) && !isLibc(one))
-        .filter((one) =>
-          !values.some((value) => holds({ env: [one] }, "env", value))
-        );
+      const idle = KINDS.flatMap((kind) => {
+        const list = grants[kind] ?? [];
+        const values = asked.filter((one) => one[0] === kind)
+          .map(([, value]) => value);
+        if (kind === "ffi" && values.some(isLibc)) return [];
+        assert.ok(list !== true);
+        return list.filter((one) => !spare.includes(one.replace("unix:", "")))
+          .filter((one) =>
+            !values.some((value) => holds({ [kind]: [one] }, kind, value))
+          ).map((one) => `${kind} ${one}`);
+      }).filter((one) => !/proxy/i.test(one));
       assert.deepEqual(idle, [], `never asked for: ${stderr}`);
-      if (grants.ffi !== undefined) assert.ok(values.some(isLibc));
     });
   }
   await Deno.remove(folder, { recursive: true });
