@@ -72,6 +72,24 @@ export function pageWithTable(text: string): Promise<string> {
   return formatted(`${before}${START}\n\n${list()}\n\n${END}${after}`, "md");
 }
 
+/**
+ * What an attacker gets done who runs code inside a command, of what `tests/support/attacker.js` tries beyond the
+ * command's lists. `attacker_test.ts` holds each command to it.
+ */
+export function attackerGets(words: string): readonly string[] {
+  const { parts, runs } = PERMISSIONS[words]!;
+  const has = (kind: Kind) => parts.some((part) => part[kind] !== undefined);
+  if (runs === "worker") return has("ffi") ? ["load libc"] : [];
+  return [
+    ...(has("read") ? ["read elsewhere"] : []),
+    ...(has("write") ? ["write elsewhere"] : []),
+    ...(has("run") ? ["run a program"] : []),
+    ...(has("net") ? ["connect elsewhere", "fetch from elsewhere"] : []),
+    ...(has("ffi") ? ["load libc"] : []),
+    ...(has("read") ? ["ask for more"] : []), // it has all of that kind
+  ];
+}
+
 /** Commands with the same lists together. Not a table: its rows would be wider than any page. */
 function list(): string {
   const groups = new Map<string, string[]>();
@@ -86,6 +104,12 @@ function list(): string {
         `  - asks, by the fetch Worker: the registry of ${asks.says}; hosts that --hosts-dir's files name; hosts that these lead to`,
       );
     }
+    const gets = attackerGets(words);
+    lines.push(
+      `  - an attacker inside: ${
+        gets.length === 0 ? "nothing more" : gets.join("; ")
+      }`,
+    );
     const where = runs === "worker" ? "exact" : "kinds alone";
     const key = [`(${where})`, ...lines].join("\n");
     groups.set(key, [...groups.get(key) ?? [], `**${words}**`]);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { LIBC_PATH } from "../../lib/host/os/mod.ts";
-import { grantsOf, type Kind } from "../../cmd/grants.ts";
 import { encodeRecording } from "../../lib/formats/order/mod.ts";
 import { PERMISSIONS } from "../../cmd/permissions.ts";
+import { attackerGets } from "../../tools/permissions.ts";
 import { pauseImage, pushImage } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
 import {
@@ -42,23 +42,6 @@ ${await Deno.readTextFile(`${ROOT}tests/support/attacker.js`)}`,
     const text = await Deno.readTextFile(path);
     await Deno.writeTextFile(path, `import "${up}attacker.js";\n${text}`);
   }
-}
-
-/** What the table lets an attacker do: everything else is refused. */
-function allowed(words: string): string[] {
-  const { parts } = PERMISSIONS[words]!;
-  const has = (kind: Kind) => grantsOf(parts, null)[kind] !== undefined;
-  if (PERMISSIONS[words]!.runs === "worker") {
-    return has("ffi") ? ["load libc"] : [];
-  }
-  return [
-    ...(has("read") ? ["read elsewhere"] : []),
-    ...(has("write") ? ["write elsewhere"] : []),
-    ...(has("run") ? ["run a program"] : []),
-    ...(has("net") ? ["connect elsewhere", "fetch from elsewhere"] : []),
-    ...(has("ffi") ? ["load libc"] : []),
-    ...(has("read") ? ["ask for more"] : []), // it has all of that kind
-  ];
 }
 
 /** A Unix socket that takes connections and answers nothing. */
@@ -176,11 +159,11 @@ Deno.test("an attacker inside a command reads, writes, runs and reaches nothing 
     await t.step(words, async () => {
       assert.deepEqual(
         await untilTold(program(words, "--help")),
-        [{ when: "load", done: allowed(words) }],
+        [{ when: "load", done: attackerGets(words) }],
       );
       assert.equal(
         await hasWritten(),
-        allowed(words).includes("write elsewhere"),
+        attackerGets(words).includes("write elsewhere"),
       );
     });
   }
@@ -196,7 +179,7 @@ Deno.test("an attacker inside a command reads, writes, runs and reaches nothing 
   );
   for (const [words, ...args] of firstRequests({ folder, image })) {
     await t.step(`${words}, after its first request`, async () => {
-      const done = allowed(words);
+      const done = attackerGets(words);
       assert.deepEqual(
         await untilTold(
           program(words, ...args),

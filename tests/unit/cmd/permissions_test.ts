@@ -251,3 +251,18 @@ Deno.test("what one command may do is in its word's set, and all of them in the 
     assert.equal(binary![kind], true);
   }
 });
+
+Deno.test("the page names every command that has libc, and no other", async () => {
+  const page = await Deno.readTextFile(path("docs/security.md"));
+  const [, named = ""] =
+    /against an attacker who runs code inside:([^.]*?), and\s+the mount helper\./
+      .exec(page) ?? [];
+  const withLibc = Object.entries(PERMISSIONS)
+    .filter(([, { parts }]) => parts.some(({ ffi }) => ffi !== undefined))
+    .map(([words]) => words.split(" ")[0]!)
+    .filter((word) => word !== "mount-helper");
+  assert.deepEqual(
+    [...named.matchAll(/`([a-z-]+)`/g)].map(([, word]) => word!).sort(),
+    [...new Set(withLibc)].sort(),
+  );
+});
