@@ -298,6 +298,7 @@ export class ImageService implements Disposable {
       : null;
     if (emptied !== null) return emptied;
     let local: LocalLayer | undefined;
+    let opened: OpenLayer | undefined;
     try {
       local = await this.#whole.take({
         ...{ reference: image.reference, layer, diffId, signal },
@@ -307,7 +308,7 @@ export class ImageService implements Disposable {
           host: image.reference.host,
         },
       });
-      const opened = await this.store.whole.add(
+      opened = await this.store.whole.add(
         wanted,
         local.ztoc,
         makeSource(),
@@ -316,11 +317,15 @@ export class ImageService implements Disposable {
       // Nothing is missing: it is synced. No part of a tar can be had again; others can wait until the container,
       // which needs the disk, has started.
       if (local.isOfTar) await opened.fill();
-      else Deno.unrefTimer(setTimeout(() => syncLater(opened), SYNC_AFTER_MS));
+      else Deno.unrefTimer(setTimeout(syncLater, SYNC_AFTER_MS, opened));
       this.#keep(image, layer, claimant, local);
       return opened;
     } catch (error) {
       local?.[Symbol.dispose]();
+      if (opened !== undefined) {
+        opened.removeSource(claimant.id);
+        this.store.release(opened.slot, { discard: true });
+      }
       this.#notServable.add(image.reference, imageLayer, error);
       throw error;
     }

@@ -103,7 +103,7 @@ export class Replays implements Disposable {
   /** Whether an image that is prepared anew is better off without what brought too much when it ran before. */
   #isOverdone(replay: Replay | null): boolean {
     return replay !== null && replay.layers.length === 0 &&
-      this.#waste.isWasteful(replay.digest);
+      this.#waste.isWasteful(replay);
   }
 
   #choose(
@@ -119,7 +119,8 @@ export class Replays implements Disposable {
     const order = chooseOrder(
       image.orders,
       wish,
-      ({ descriptor }) => !this.#waste.isWasteful(descriptor.digest),
+      ({ descriptor: { digest } }) =>
+        !this.#waste.isWasteful({ image: image.reference.toString(), digest }),
     );
     if (order === null) return this.#learned(image, workloadOf(wish));
     const lie = this.#store.packs.condemned(
@@ -155,9 +156,10 @@ export class Replays implements Disposable {
   /** Of another tag of the repository, or of this one: what it recorded of layers that the image has. */
   #learned(image: IndexedImage, workload: string): Replay | null {
     const { learned, maxBytes } = this.#options;
-    const { digest } = image.descriptor;
-    if (learned === undefined || this.#waste.isWasteful(digest)) return null;
-    const plan = learned(image.reference, workload);
+    const { reference, descriptor: { digest } } = image;
+    const own = { image: reference.toString(), digest };
+    if (learned === undefined || this.#waste.isWasteful(own)) return null;
+    const plan = learned(reference, workload);
     plan.then((order) => {
       // Mostly there is nothing, and nothing is to be kept for it.
       if (order === null && this.#replays.has(image)) {

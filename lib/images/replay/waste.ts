@@ -1,4 +1,3 @@
-import type { Digest } from "../../formats/oci/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { type CountedReplay, figuresOf } from "./figures.ts";
 
@@ -12,7 +11,7 @@ const LOOKS = 4;
 const MAX_LOOKS = 240;
 /** Less than this is not worth a judgement, bytes. */
 const LEAST_BYTES = 2 ** 20;
-/** The most load orders that are remembered as wasteful. */
+/** The most images and load orders that are remembered as wasteful. */
 const MAX_WASTEFUL = 1024;
 
 interface Watched {
@@ -28,7 +27,7 @@ interface Watched {
  */
 export class WasteWatch implements Disposable {
   readonly #maxWaste: number;
-  readonly #wasteful = new Set<Digest>();
+  readonly #wasteful = new Set<string>();
   readonly #watched = new Set<Watched>();
   readonly #timer: ReturnType<typeof setInterval>;
 
@@ -39,9 +38,9 @@ export class WasteWatch implements Disposable {
     Deno.unrefTimer(this.#timer);
   }
 
-  /** Whether a load order brought too much in vain. */
-  isWasteful(digest: Digest): boolean {
-    return this.#wasteful.has(digest);
+  /** Whether a load order brought too much in vain for an image. Others may name the same one, and read it. */
+  isWasteful(replay: Pick<CountedReplay, "image" | "digest">): boolean {
+    return this.#wasteful.has(keyOf(replay));
   }
 
   /** Judges a replay once its image has been started for a while. */
@@ -63,10 +62,15 @@ export class WasteWatch implements Disposable {
       if (watched.readLooks < LOOKS || broughtBytes < LEAST_BYTES) continue;
       if (wastedBytes <= this.#maxWaste * broughtBytes) continue;
       if (this.#wasteful.size >= MAX_WASTEFUL) this.#wasteful.clear();
-      this.#wasteful.add(replay.digest);
+      this.#wasteful.add(keyOf(replay));
       log.warn(
         "most of what a load order brought was not read: it is not used again; record the workload anew",
-        { order: replay.digest, broughtBytes, wastedBytes },
+        {
+          image: replay.image,
+          order: replay.digest,
+          broughtBytes,
+          wastedBytes,
+        },
       );
     }
   }
@@ -76,4 +80,8 @@ export class WasteWatch implements Disposable {
     clearInterval(this.#timer);
     this.#watched.clear();
   }
+}
+
+function keyOf({ image, digest }: Pick<CountedReplay, "image" | "digest">) {
+  return `${image} ${digest}`;
 }
