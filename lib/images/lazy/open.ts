@@ -302,6 +302,7 @@ export class ImageService implements Disposable {
     try {
       local = await this.#whole.take({
         ...{ reference: image.reference, layer, diffId, signal },
+        isKept: this.#keeps(claimant),
         ...checkpointsOf(layer, this.#options.indexMissing ?? "keep"),
         requester: {
           image: `${claimant.id} ${image.descriptor.digest}`,
@@ -339,17 +340,22 @@ export class ImageService implements Disposable {
       rule(image.reference) !== "always";
   }
 
+  #keeps({ namespace }: Claimant): boolean {
+    return this.#options.keep !== undefined && namespace !== NO_NAMESPACE;
+  }
+
   /** The layer is shown: its blob goes to whoever keeps it, and nobody waits for that. */
   #keep(
     { reference }: IndexedImage,
     blob: Descriptor,
-    { namespace }: Claimant,
+    claimant: Claimant,
     local: LocalLayer,
   ): void {
     const { keep } = this.#options;
-    if (keep === undefined || namespace === NO_NAMESPACE) {
+    if (keep === undefined || !this.#keeps(claimant)) {
       return local[Symbol.dispose]();
     }
+    const { namespace } = claimant;
     keep({ namespace, from: reference, blob, path: local.blob })
       .catch((error) =>
         log.warn("layer's blob is not kept", {

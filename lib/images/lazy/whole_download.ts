@@ -21,8 +21,10 @@ export interface WholeDownloadOptions {
   readonly client: RegistryClient;
   readonly repository: Repository;
   readonly blob: Pick<Descriptor, "digest" | "size">;
-  /** A file that the blob goes into; it is made. */
+  /** A file for what cannot be read on at once, and for all of it where it is kept. */
   readonly path: string;
+  /** Whether the file is to hold all of the blob. */
+  readonly isKept: boolean;
   /** How many bytes the file's disk has room for. */
   readonly room: () => number;
   /** Bytes of one request; Infinity: the blob is one request. */
@@ -37,20 +39,30 @@ export interface WholeDownloadOptions {
   readonly onBytes?: (bytes: number) => void;
 }
 
+/** What came and waits in memory for whoever reads in order. */
+interface Held {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Its room. */
+  readonly room: Disposable;
+}
+
 /**
- * A blob on its way into a file, by several requests side by side, and read from there in order while it comes. Nothing
- * of it is trusted: whoever reads it hashes it.
+ * A blob that comes by several requests side by side, and is read in order meanwhile. What the reader is not ready for
+ * waits in a file, unless there is room for it in memory. Nothing of it is trusted: whoever reads it hashes it.
  */
 export class WholeDownload implements Disposable {
   readonly #options: WholeDownloadOptions;
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
-  /** By chunk: whether it is in the file. */
+  /** By chunk: whether it is here. */
   readonly #here: boolean[];
+  /** By chunk: those that are here and not in the file, or need not be read from there. */
+  readonly #held = new Map<number, Held>();
+  #isRead = false;
   readonly #chunkBytes: number;
   /** The first chunk that nobody has asked for. */
   #next = 0;
-  /** Bytes from the beginning on that are in the file. */
+  /** Bytes from the beginning on that are here. */
   #filled = 0;
   /** The registry gives no ranges: what is missing comes by one request. */
   #wholly = false;
@@ -73,19 +85,13 @@ export class WholeDownload implements Disposable {
     });
   }
 
-  /** Resolves when all of it is in the file. @throws RegistryError, Deno's errors, the signal's reason */
+  /** Resolves when all of it is here. @throws RegistryError, Deno's errors, the signal's reason */
   get done(): Promise<void> {
     return this.#done;
   }
 
   async #run(): Promise<void> {
-    const { path, atOnce } = this.#options;
-    (await Deno.open(path, {
-      write: true,
-      create: true,
-      truncate: true,
-      mode: 0o600,
-    })).close();
+    const { atOnce } = this.#options;
     if (!this.#wholly) {
       const lines = Math.min(atOnce, this.#here.length);
       const settled = await Promise.allSettled(
@@ -124,10 +130,10 @@ export class WholeDownload implements Disposable {
             },
           );
           this.#options.onBytes?.(bytes.length - told);
-          using file = await this.#open();
-          await file.seek(start, Deno.SeekMode.Start);
-          await writeAll(file, bytes);
-          freeBuffer(bytes.buffer);
+          if (!this.#hold(chunk, bytes)) {
+            await this.#write(start, bytes);
+            freeBuffer(bytes.buffer);
+          }
           this.#here[chunk] = true;
           this.#advance();
         });
@@ -142,29 +148,85 @@ export class WholeDownload implements Disposable {
     }
   }
 
+  /**
+   * Leaves a chunk in memory, if there is room.
+   * @returns false where it must be written, and is the caller's.
+   */
+  #hold(chunk: number, bytes: Uint8Array<ArrayBuffer>): boolean {
+    const { isKept, gates, blob: { size } } = this.#options;
+    // What comes long before it is read would only take the room of others.
+    const isSoon = this.#isRead || size <= PIECE_BYTES;
+    if (isKept || !isSoon || this.#signal.aborted) return false;
+    const room = gates.hold(bytes.length);
+    if (room === null) return false;
+    this.#held.set(chunk, { bytes, room });
+    return true;
+  }
+
+  /** Frees what waits from a chunk on. */
+  #drop(from: number): void {
+    for (const [chunk, held] of this.#held) {
+      if (chunk >= from) this.#free(chunk, held);
+    }
+  }
+
+  #free(chunk: number, { bytes, room }: Held): void {
+    this.#held.delete(chunk);
+    freeBuffer(bytes.buffer);
+    room[Symbol.dispose]();
+  }
+
+  async #write(at: number, bytes: Uint8Array): Promise<void> {
+    using file = await this.#open();
+    file.seekSync(at, Deno.SeekMode.Start);
+    await writeAll(file, bytes);
+  }
+
   /** All from the first byte that is missing on, by one request. */
   async #rest(): Promise<void> {
     const { client, repository, blob, gates, requester } = this.#options;
     await gates.request(requester, STREAM_BYTES, async () => {
       this.#signal.throwIfAborted();
-      using file = await this.#open();
-      await file.seek(this.#filled, Deno.SeekMode.Start);
+      // What came ahead of that comes again.
+      this.#drop(Math.ceil(this.#filled / this.#chunkBytes));
       const stream = await client.blob(repository, blob, {
         offset: this.#filled,
         signal: this.#signal,
       });
-      let lookAt = this.#filled;
-      for await (const bytes of stream) {
-        if (this.#filled >= lookAt) {
-          this.#look();
-          lookAt = this.#filled + LOOK_BYTES;
-        }
-        await writeAll(file, bytes);
-        this.#options.onBytes?.(bytes.length);
-        this.#filled += bytes.length;
-        this.#wake();
-      }
+      if (blob.size <= PIECE_BYTES) await this.#small(stream);
+      else await this.#stream(stream);
     });
+  }
+
+  /** Takes a blob that is no larger than one piece. */
+  async #small(stream: AsyncIterable<Uint8Array>): Promise<void> {
+    this.#look();
+    const all = new Uint8Array(this.#options.blob.size);
+    let at = 0;
+    for await (const bytes of stream) {
+      all.set(bytes, at);
+      at += bytes.length;
+      this.#options.onBytes?.(bytes.length);
+    }
+    if (!this.#hold(0, all)) await this.#write(0, all);
+    this.#filled = at;
+    this.#wake();
+  }
+
+  async #stream(stream: AsyncIterable<Uint8Array>): Promise<void> {
+    using file = await this.#open();
+    file.seekSync(this.#filled, Deno.SeekMode.Start);
+    let lookAt = this.#filled;
+    for await (const bytes of stream) {
+      if (this.#filled >= lookAt) {
+        this.#look();
+        lookAt = this.#filled + LOOK_BYTES;
+      }
+      await writeAll(file, bytes);
+      this.#options.onBytes?.(bytes.length);
+      this.#filled += bytes.length;
+      this.#wake();
+    }
   }
 
   /** Others fill the disk, too. @throws NoRoomError */
@@ -175,7 +237,8 @@ export class WholeDownload implements Disposable {
   }
 
   #open(): Promise<Deno.FsFile> {
-    return Deno.open(this.#options.path, { write: true });
+    const { path } = this.#options;
+    return Deno.open(path, { write: true, create: true, mode: 0o600 });
   }
 
   #advance(): void {
@@ -197,15 +260,28 @@ export class WholeDownload implements Disposable {
     resolve();
   }
 
-  /** The blob's bytes in order, as they come. @throws as `done` */
+  /** The blob's bytes in order, as they come; only once. @throws as `done` */
   async *pieces(): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
     const { blob: { size }, path } = this.#options;
+    this.#isRead = true;
     let file: Deno.FsFile | null = null;
     try {
       for (let at = 0; at < size;) {
         while (this.#filled <= at) await this.#grown.promise;
+        const chunk = Math.floor(at / this.#chunkBytes);
+        const held = this.#held.get(chunk);
+        if (held !== undefined) {
+          const from = chunk * this.#chunkBytes;
+          const piece = held.bytes.slice(at - from, at - from + PIECE_BYTES);
+          at += piece.length;
+          if (at === from + held.bytes.length) this.#free(chunk, held);
+          yield piece;
+          continue;
+        }
         file ??= await Deno.open(path);
-        const piece = new Uint8Array(Math.min(PIECE_BYTES, this.#filled - at));
+        const end = Math.min(this.#filled, (chunk + 1) * this.#chunkBytes);
+        const piece = new Uint8Array(Math.min(PIECE_BYTES, end - at));
+        file.seekSync(at, Deno.SeekMode.Start);
         const read = await file.read(piece);
         if (read === null) throw new Error(`${path} was cut off`);
         at += read;
@@ -217,8 +293,9 @@ export class WholeDownload implements Disposable {
     await this.#done;
   }
 
-  /** Ends it, if it has not ended. The file stays. */
+  /** Ends it, if it has not ended. The file, where there is one, stays. */
   [Symbol.dispose](): void {
     this.#stop.abort(new Error("the download is of no use any more"));
+    this.#drop(0);
   }
 }

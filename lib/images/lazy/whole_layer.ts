@@ -26,7 +26,7 @@ import type { WholeProgress } from "./whole_progress.ts";
 export interface LocalLayer extends Disposable {
   /** A file with all of its tar. */
   readonly data: string;
-  /** A file with the blob. */
+  /** A file with the blob, where one was wanted. */
   readonly blob: string;
   readonly ztoc: Uint8Array<ArrayBuffer>;
   /** Whether the ztoc is of the tar alone: spans of it are no ranges of the blob. */
@@ -43,6 +43,8 @@ export interface WholeLayerRequest {
   readonly requester: Requester;
   readonly spanSizeBytes: number;
   readonly windows: WindowBytes;
+  /** Whether a file with the blob is wanted, too. */
+  readonly isKept: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -83,7 +85,7 @@ export class WholeLayerTaker implements Disposable {
    * signal's reason
    */
   async take(request: WholeLayerRequest): Promise<LocalLayer> {
-    const { reference, layer, requester, signal } = request;
+    const { reference, layer, requester, isKept, signal } = request;
     const kind = layerCompression(layer.mediaType);
     const refused = (why: string, cause?: unknown) =>
       new ImageError(
@@ -115,7 +117,7 @@ export class WholeLayerTaker implements Disposable {
     using line = this.#speeds.begin(reference.host);
     using download = new WholeDownload({
       ...{ client: this.#client, repository: reference, blob: layer },
-      ...{ path, requester, signal, gates: this.#gates },
+      ...{ path, isKept, requester, signal, gates: this.#gates },
       chunkBytes: this.#limits.chunkBytes,
       atOnce: Math.min(this.#limits.downloadsPerImage, REQUESTS_PER_HOST),
       room: () => diskRoom(this.#folder),

@@ -30,7 +30,9 @@ export const REQUESTS_PER_HOST = 24;
 /** The largest request: its bytes are held until they are on disk. */
 export const MAX_CHUNK_BYTES = 16 * 2 ** 20;
 /** Bytes of requests in flight, of one image; of all together half as much again. */
-const IN_FLIGHT_BYTES = 64 * 2 ** 20;
+const IN_FLIGHT_BYTES = 48 * 2 ** 20;
+/** Bytes of all images that came, and wait in memory for the Worker that inflates their layer. */
+const HELD_BYTES = 32 * 2 ** 20;
 /** Of "any number": the Workers that inflate have some 30 MiB each. */
 const MOST_UNPACKS = 8;
 
@@ -54,6 +56,7 @@ export class WholeGates {
   readonly #all: FairSemaphore;
   readonly #bytes = new FairSemaphore(IN_FLIGHT_BYTES);
   readonly #unpacks: KeyedSemaphores;
+  #held = 0;
 
   /** Lets everything through at first. */
   constructor(limits: WholeLimits) {
@@ -79,6 +82,13 @@ export class WholeGates {
             this.#all.run(image, 1, () => this.#bytes.run(image, bytes, work)),
         ),
     );
+  }
+
+  /** Room for bytes that wait in memory, until it is disposed of; null: there is none. */
+  hold(bytes: number): Disposable | null {
+    if (this.#held + bytes > HELD_BYTES) return null;
+    this.#held += bytes;
+    return { [Symbol.dispose]: () => void (this.#held -= bytes) };
   }
 
   /** Runs what inflates a layer. */

@@ -23,6 +23,8 @@ const EROFS_DIRECTORY = "e";
 const IMAGE_FILE = "erofs";
 /** When to look for mounts that the last process was making when it was killed, ms. */
 const STRAYS_AFTER_MS = [50, 200, 2_000];
+/** Layers that are unmounted at a time. */
+const UNMOUNTS_AT_ONCE = 3;
 
 /** How the face is set up. */
 export interface ErofsFaceOptions {
@@ -100,10 +102,12 @@ export class ErofsFace {
   /** Resolves when the FUSE mounts are served; all operations wait for it. */
   #begin: Promise<void>;
   /**
-   * The last unmount. Layers are unmounted one after another, because each unmount occupies a
-   * thread.
+   * The last unmount of each row. Each unmount occupies a thread, and frees the disk of a layer that nobody uses any
+   * more: that takes long for a large one.
    */
-  #takingAway: Promise<unknown> = Promise.resolve();
+  readonly #takingAway: Promise<unknown>[] = new Array(UNMOUNTS_AT_ONCE)
+    .fill(Promise.resolve());
+  #taken = 0;
   #started = false;
   /** Whether the mounts belong to a successor, or are gone. */
   #ended = false;
@@ -274,11 +278,12 @@ export class ErofsFace {
 
   #takeAway(slot: number): Promise<void> {
     const mountpoint = this.#mountpoint(slot);
-    const away = this.#takingAway.then(async () => {
+    const row = this.#taken++ % UNMOUNTS_AT_ONCE;
+    const away = this.#takingAway[row]!.then(async () => {
       while (await unmountElsewhere(mountpoint));
       removeIfEmpty(mountpoint);
     });
-    this.#takingAway = away.catch(() => {}); // reported to the caller of this one
+    this.#takingAway[row] = away.catch(() => {}); // reported to the caller of this one
     return away;
   }
 
