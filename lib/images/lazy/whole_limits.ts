@@ -20,7 +20,7 @@ export interface WholeLimits {
 export const FAST_LIMITS: WholeLimits = {
   downloads: 32,
   downloadsPerImage: 16,
-  chunkBytes: 8 * 2 ** 20,
+  chunkBytes: 4 * 2 ** 20,
   unpacks: Infinity,
   unpacksPerImage: Infinity,
 };
@@ -30,7 +30,7 @@ export const REQUESTS_PER_HOST = 24;
 /** The largest request: its bytes are held until they are on disk. */
 export const MAX_CHUNK_BYTES = 16 * 2 ** 20;
 /** Bytes of requests in flight, of one image; of all together half as much again. */
-const IN_FLIGHT_BYTES = 48 * 2 ** 20;
+const IN_FLIGHT_BYTES = 40 * 2 ** 20;
 /** Bytes of all images that came, and wait in memory for the Worker that inflates their layer. */
 const HELD_BYTES = 32 * 2 ** 20;
 /** Of "any number": the Workers that inflate have some 30 MiB each. */

@@ -1,0 +1,114 @@
+/** A blob that comes by several requests and is read in order meanwhile: from memory, from its file, or both. */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { WholeDownload } from "../../../../lib/images/lazy/whole_download.ts";
+import {
+  FAST_LIMITS,
+  WholeGates,
+} from "../../../../lib/images/lazy/whole_limits.ts";
+import { parseDigest } from "../../../../lib/formats/oci/mod.ts";
+import { RegistryClient } from "../../../../lib/remote/registry/mod.ts";
+import {
+  noise,
+  type RangeStyle,
+  startRegistry,
+} from "../../../support/registry/mod.ts";
+
+const ROOM_BYTES = 32 * 2 ** 20;
+const CHUNK_BYTES = 2 ** 21 + 1;
+
+/** Takes a blob. */
+async function taken(
+  { size, ranges, isKept, isAborted = false, readBytes = Infinity }: {
+    readonly size: number;
+    readonly ranges: RangeStyle;
+    readonly isKept: boolean;
+    readonly isAborted?: boolean;
+    /** So many bytes are read; then it is left. */
+    readonly readBytes?: number;
+  },
+): Promise<{ right: boolean; file: "none" | "right" | "part"; room: boolean }> {
+  await using registry = startRegistry();
+  registry.ranges = ranges;
+  const folder = await Deno.makeTempDir();
+  using client = new RegistryClient({
+    retry: { retries: 2, minWaitMs: 1, maxWaitMs: 20 },
+  });
+  const bytes = noise(size, 7);
+  const { digest } = registry.addBlob("a/b", bytes);
+  const gates = new WholeGates(FAST_LIMITS);
+  const stop = new AbortController();
+  const path = `${folder}/blob`;
+  try {
+    let at = 0;
+    let right = true;
+    {
+      using download = new WholeDownload({
+        ...{ client, gates, path, isKept, signal: stop.signal },
+        repository: { host: registry.host, repository: "a/b" },
+        blob: { digest: parseDigest(digest), size },
+        ...{ room: () => 1e9, chunkBytes: CHUNK_BYTES, atOnce: 4 },
+        requester: { image: "a", host: registry.host },
+      });
+      try {
+        for await (const piece of download.pieces()) {
+          const same = Buffer.compare(
+            piece,
+            bytes.subarray(at, at + piece.length),
+          );
+          right &&= same === 0;
+          at += piece.length;
+          if (isAborted) stop.abort(new Error("given up"));
+          if (at >= readBytes) break;
+        }
+      } catch (error) {
+        assert.ok(isAborted, String(error));
+      }
+      if (!isAborted) await download.done;
+      else await download.done.catch(() => {});
+    }
+    using room = gates.hold(ROOM_BYTES);
+    const file = await Deno.readFile(path).catch(() => null);
+    return {
+      right: right && (isAborted || at >= Math.min(size, readBytes)),
+      file: file === null
+        ? "none"
+        : Buffer.compare(file, bytes) === 0
+        ? "right"
+        : "part",
+      room: room !== null,
+    };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const STYLES: readonly RangeStyle[] = [
+  { kind: "served" },
+  { kind: "ignored" },
+  { kind: "refused", status: 416 },
+];
+
+for (const ranges of STYLES) {
+  for (const size of [0, 700_000, 5 * CHUNK_BYTES + 5]) {
+    Deno.test(`a blob of ${size} bytes is read as it is, and its file has all of it where it is kept; ranges are ${ranges.kind}`, async () => {
+      const kept = await taken({ size, ranges, isKept: true });
+      assert.deepEqual(kept, { right: true, file: "right", room: true });
+      const { file, ...rest } = await taken({ size, ranges, isKept: false });
+      assert.deepEqual(rest, { right: true, room: true });
+      if (size < CHUNK_BYTES) assert.equal(file, "none");
+    });
+  }
+}
+
+Deno.test("a blob that is given up, or not read to its end, leaves no memory taken", async () => {
+  const size = 9 * CHUNK_BYTES;
+  const ranges = { kind: "served" } as const;
+  for (const more of [{ isAborted: true }, { readBytes: CHUNK_BYTES }]) {
+    const { right, room } = await taken({
+      ...{ size, ranges, isKept: false },
+      ...more,
+    });
+    assert.deepEqual({ right, room }, { right: true, room: true });
+  }
+});
