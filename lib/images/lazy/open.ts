@@ -28,6 +28,7 @@ import {
   type DiscoveryOptions,
   IndexedImages,
 } from "./images.ts";
+import { keepBlob, keepsBlobs, NO_NAMESPACE } from "./kept_blobs.ts";
 import { LateZtocs } from "./late_ztocs.ts";
 import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
 import { checkpointsOf, MissingIndexes } from "./missing_indexes.ts";
@@ -43,8 +44,6 @@ import { WholeProgress } from "./whole_progress.ts";
 import { ZtocFetcher } from "./ztocs.ts";
 
 const log = logger("images");
-/** Stands for containerd's namespace where an image is mounted without containerd. */
-export const NO_NAMESPACE = "-";
 /** Layers of one image that are opened in parallel. */
 const LAYERS_AT_ONCE = 6;
 /**
@@ -302,7 +301,7 @@ export class ImageService implements Disposable {
     try {
       local = await this.#whole.take({
         ...{ reference: image.reference, layer, diffId, signal },
-        isKept: this.#keeps(claimant),
+        isKept: keepsBlobs(this.#options, claimant),
         ...checkpointsOf(layer, this.#options.indexMissing ?? "keep"),
         requester: {
           image: `${claimant.id} ${image.descriptor.digest}`,
@@ -319,7 +318,8 @@ export class ImageService implements Disposable {
       // which needs the disk, has started.
       if (local.isOfTar) await opened.fill();
       else Deno.unrefTimer(setTimeout(syncLater, SYNC_AFTER_MS, opened));
-      this.#keep(image, layer, claimant, local);
+      const of = { from: image.reference, blob: layer, claimant };
+      keepBlob(this.#options, of, local);
       return opened;
     } catch (error) {
       local?.[Symbol.dispose]();
@@ -338,32 +338,6 @@ export class ImageService implements Disposable {
     return image.index === null && indexMissing !== "off" &&
       keep === undefined && !this.policies.isWhole(image) &&
       rule(image.reference) !== "always";
-  }
-
-  #keeps({ namespace }: Claimant): boolean {
-    return this.#options.keep !== undefined && namespace !== NO_NAMESPACE;
-  }
-
-  /** The layer is shown: its blob goes to whoever keeps it, and nobody waits for that. */
-  #keep(
-    { reference }: IndexedImage,
-    blob: Descriptor,
-    claimant: Claimant,
-    local: LocalLayer,
-  ): void {
-    const { keep } = this.#options;
-    if (keep === undefined || !this.#keeps(claimant)) {
-      return local[Symbol.dispose]();
-    }
-    const { namespace } = claimant;
-    keep({ namespace, from: reference, blob, path: local.blob })
-      .catch((error) =>
-        log.warn("layer's blob is not kept", {
-          layer: blob.digest,
-          error: String(error),
-        })
-      )
-      .finally(() => local[Symbol.dispose]());
   }
 
   /** Whether an image's layers are taken whole: it has no index that is used. @param image as its policy has it. */

@@ -30,7 +30,8 @@ import {
 import type { Claimant } from "./claimants.ts";
 import { Failures, WHILE_PULLING } from "./failures.ts";
 import { LayersAhead } from "./layers_ahead.ts";
-import { type ImageService, NO_NAMESPACE } from "./open.ts";
+import { NO_NAMESPACE } from "./kept_blobs.ts";
+import type { ImageService } from "./open.ts";
 import { LayerUses, notAhead, served, type Use } from "./layer_uses.ts";
 import { keyOf, providedImage } from "./provided_image.ts";
 import { nameOf } from "./source.ts";
