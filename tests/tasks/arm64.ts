@@ -1,6 +1,6 @@
 /**
- * `deno task test:arm64`: runs the unit tests of calls into libc and their structures with Deno for arm64, by qemu-user
- * where this machine is none. Paths narrow the run or widen it to others that import no package; flags for `deno test`
+ * `deno task test:arm64`: runs the unit tests of calls into libc and of binary structures with Deno for arm64, by
+ * qemu-user where this machine is none. Paths narrow the run or widen it to others that import no package; flags for `deno test`
  * may follow. Ends with 3, and says why, where it cannot run here.
  * @module
  */
@@ -12,6 +12,7 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 const TESTS = [
   "tests/unit/host/os/libc_test.ts",
   "tests/unit/host/os/real_calls_test.ts",
+  "tests/unit/layers/tree/compile_test.ts",
 ];
 
 const runner = await arm64Deno();
