@@ -4,8 +4,9 @@
  * the audit holds them against a run.
  * @module
  */
+import { dirname } from "node:path";
 import type { Computed, Line } from "./grants.ts";
-import { elsewhere } from "../lib/host/control/mod.ts";
+import { bindingFolder, elsewhere } from "../lib/host/control/mod.ts";
 import { MOUNT_ROOT } from "./root.ts";
 import { textOf } from "./registry_needs.ts";
 
@@ -21,14 +22,23 @@ function namedIn(line: Line): string[] {
     .flatMap(([, path]) => path!.split(":"));
 }
 
-const parentOf = (path: string) => path.slice(0, path.lastIndexOf("/")) || "/";
+function isThere(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false; // or it is told when the socket is made
+  }
+}
 
-/** The folder of the socket for containerd: it is made private and moved into its place. */
-function socketFolder(line: Line): string[] {
+/** The socket for containerd, the private folder in which it is made, and where that is, if it is missing. */
+function ownSocket(line: Line): string[] {
   const address = line.value("address") ??
     line.env("SOCI_SNAPSHOTTER_ADDRESS") ??
     "/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock";
-  return address.startsWith("fd:") ? [] : [parentOf(address)];
+  if (address.startsWith("fd:")) return [];
+  const path = address.replace(/^unix:\/\//, "");
+  const parent = dirname(path);
+  return [path, bindingFolder(path), ...(isThere(parent) ? [] : [parent])];
 }
 
 const CONTAINERD = "/run/containerd/containerd.sock";
@@ -36,10 +46,10 @@ const CONTAINERD = "/run/containerd/containerd.sock";
 /** Folders in which the daemon makes and removes files, and sockets, for which Deno asks the same. */
 export const DAEMON_WRITES: Computed = {
   says:
-    "the root; the folder of its socket; containerd's socket and others that the configuration names",
+    "the root; its socket, and the folder in which that is made; containerd's socket and others that the configuration names",
   of: (line) => [
     ...[line.root(), elsewhere(`${line.root()}/control.sock`), CONTAINERD],
-    ...[...socketFolder(line), ...namedIn(line)],
+    ...[...ownSocket(line), ...namedIn(line)],
   ],
 };
 

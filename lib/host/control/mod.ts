@@ -7,7 +7,7 @@
  * @module
  */
 export { type ExpectedImage, tellExpected } from "./expect.ts";
-export { connect, elsewhere } from "./socket.ts";
+export { bindingFolder, connect, elsewhere } from "./socket.ts";
 export {
   askLog,
   askProgress,

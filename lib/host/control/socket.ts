@@ -3,6 +3,15 @@ export function elsewhere(path: string): string {
   return `/run/soci-deno-${shortName(path)}.sock`;
 }
 
+/**
+ * The private folder in which containerd's socket is made before it is moved to its address. Its name is short, as
+ * the kernel takes 107 bytes.
+ */
+export function bindingFolder(address: string): string {
+  const parent = address.slice(0, address.lastIndexOf("/") + 1);
+  return `${parent}.${shortName(address)}`;
+}
+
 /** FNV-1a of 64 bits. Not a digest: nobody but root chooses the path, and loading those takes 20 ms. */
 function shortName(text: string): string {
   let hash = 0xcbf29ce484222325n;

@@ -1,3 +1,6 @@
+import { dirname } from "node:path";
+import { bindingFolder } from "../../host/control/mod.ts";
+import { removeFolder } from "../../host/files/mod.ts";
 import { SnapshotterSetupError } from "./errors.ts";
 
 /** Whoever may connect may mount anything, so only root may. */
@@ -21,10 +24,8 @@ export async function listenPrivately(
   listen: (path: string) => Promise<void>,
   whenTaken: "fail" | "replace" = "fail",
 ): Promise<void> {
-  const parent = address.slice(0, address.lastIndexOf("/")) || "/";
-  Deno.mkdirSync(parent, { recursive: true, mode: 0o711 });
   await assertFree(address, whenTaken);
-  const folder = privateFolder(parent, address);
+  const folder = privateFolder(address);
   try {
     const path = `${folder}/s`;
     await listen(path);
@@ -35,9 +36,20 @@ export async function listenPrivately(
   }
 }
 
-function privateFolder(parent: string, address: string): string {
+/** One that a killed daemon left is made anew: others may have been able to enter it. */
+function privateFolder(address: string): string {
+  const folder = bindingFolder(address);
+  const make = () => Deno.mkdirSync(folder, { mode: 0o700 });
   try {
-    return Deno.makeTempDirSync({ dir: parent, prefix: "." });
+    removeFolder(folder);
+    try {
+      make();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      Deno.mkdirSync(dirname(folder), { recursive: true, mode: 0o711 });
+      make();
+    }
+    return folder;
   } catch (error) {
     throw new SnapshotterSetupError(
       address,

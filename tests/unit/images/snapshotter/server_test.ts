@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { bindingFolder } from "../../../../lib/host/control/mod.ts";
 import {
   isRpcError,
   RpcChannel,
@@ -215,6 +216,25 @@ Deno.test("a dead daemon's socket is replaced, a living one's is not, nor any ot
       { name: "SnapshotterSetupError" },
     );
     assert.equal(Deno.readTextFileSync(address), "a file");
+  }));
+
+Deno.test("the socket is made in a private folder of a known name, also where a killed daemon left one, and nothing stays", () =>
+  withSnapshotter(async (snapshotter, root) => {
+    const address = `${root}/new/s.sock`;
+    const folder = bindingFolder(address);
+    Deno.mkdirSync(folder, { recursive: true, mode: 0o777 });
+    Deno.symlinkSync(root, `${folder}/s`);
+    await using _service = await serveSnapshots(snapshotter, { address });
+    assert.deepEqual(
+      [...Deno.readDirSync(`${root}/new`)].map(({ name }) => name),
+      ["s.sock"],
+    );
+    Deno.symlinkSync(root, folder); // as a user could who may write there
+    await using _again = await serveSnapshots(snapshotter, {
+      ...{ address, whenTaken: "replace" },
+    });
+    assert.throws(() => Deno.lstatSync(folder), Deno.errors.NotFound);
+    assert.ok(Deno.statSync(root).isDirectory);
   }));
 
 Deno.test("calls that come while the daemon starts wait for it, or may be tried again when it does not", () =>
