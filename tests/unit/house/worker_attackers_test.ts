@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { LIBC_PATH, nameWithCalls } from "../../../lib/host/os/mod.ts";
-import { ROOT } from "../../../tools/house/mod.ts";
+import { PRODUCT, readModules, ROOT } from "../../../tools/house/mod.ts";
 
 /** Tried by code that got into a Worker, when all that the real one loads is there. */
 const ATTACK = `
@@ -33,68 +33,117 @@ for (const [what, attempt] of Object.entries(attempts)) {
 self.postMessage({ done });
 `;
 
-/** How the source names a Worker that has few calls of libc, by the file that starts it. */
-const NAMED: Readonly<Record<string, RegExp>> = {
-  "lib/layers/opening/workers.ts": /layers: \[([^\]]*)\]/,
-  "lib/layers/whole/mod.ts": /nameWithCalls\(\[([^\]]*)\]\)/,
-};
+/** Where the source says which calls of libc a Worker keeps. */
+interface CallsSaid {
+  readonly in: string;
+  readonly after: RegExp;
+  readonly are: readonly string[];
+}
 
-async function callsSaidIn(file: string): Promise<string[]> {
+async function callsSaid({ in: file, after }: CallsSaid): Promise<string[]> {
   const text = await Deno.readTextFile(new URL(file, ROOT));
-  const [, list = ""] = NAMED[file]!.exec(text) ?? [];
+  const [, list = ""] = after.exec(text) ?? [];
   return [...list.matchAll(/"(\w+)"/g)].map(([, call]) => call!);
 }
 
+interface Attacked {
+  readonly worker: string;
+  /** Of several that one module is. */
+  readonly as?: string;
+  readonly given: (target: string) => Deno.PermissionOptions;
+  /** What gets done. */
+  readonly done: readonly string[];
+  readonly calls?: CallsSaid;
+}
+
+const folder = (target: string) => ({
+  ...{ read: [folderOf(target)], write: [folderOf(target)] },
+  ffi: [LIBC_PATH],
+});
+
 /**
- * Workers that touch bytes of registries: what each is given where it is started (`workers_test.ts` compares that
- * with the source), and what an attacker can do there.
+ * What each Worker is given where it is started (`workers_test.ts` compares that with the source), and what an
+ * attacker can do there. The one that inflates has a test of its own (`inflate_attacker_test.ts`), commands have
+ * theirs (`attacker_test.ts`).
  */
-const ATTACKED: Readonly<
-  Record<
-    string,
-    {
-      readonly given: (target: string) => Deno.PermissionOptions;
-      readonly done: readonly string[];
-      /** Calls of libc that it keeps, and where that is said. */
-      readonly calls?: { readonly in: string; readonly are: readonly string[] };
-    }
-  >
-> = {
-  "lib/layers/builder/worker.ts": { given: () => "none", done: [] },
-  "lib/layers/opening/worker.ts": {
-    given: (target) => ({
-      ...{ read: [folderOf(target)], write: [folderOf(target)] },
-      ffi: [LIBC_PATH],
-    }),
-    calls: { in: "lib/layers/opening/workers.ts", are: ["setpriority"] },
+const ATTACKED: readonly Attacked[] = [
+  { worker: "lib/layers/builder/worker.ts", given: () => "none", done: [] },
+  {
+    ...{ worker: "lib/layers/opening/worker.ts", as: "layers", given: folder },
+    calls: {
+      in: "lib/layers/opening/workers.ts",
+      after: /layers: \[([^\]]*)\]/,
+      are: ["setpriority"],
+    },
     done: ["read its file", "write its file"],
   },
-  "lib/layers/whole/worker.ts": {
-    given: (target) => ({
-      ...{ read: [folderOf(target)], write: [folderOf(target)] },
-      ffi: [LIBC_PATH],
-    }),
-    calls: { in: "lib/layers/whole/mod.ts", are: ["statfs", "setpriority"] },
+  {
+    ...{ worker: "lib/layers/opening/worker.ts", as: "chains", given: folder },
+    calls: {
+      in: "lib/layers/opening/workers.ts",
+      after: /chains: \[([^;]*?)\n {2}\],/,
+      are: [
+        ...["setpriority", "mkdir", "chmod", "lchown", "lsetxattr"],
+        ...["utimensat", "statx", "readlink", "llistxattr", "lgetxattr"],
+      ],
+    },
     done: ["read its file", "write its file"],
   },
-  "lib/layers/spans/whole_worker.ts": {
+  {
+    ...{ worker: "lib/layers/whole/worker.ts", given: folder },
+    calls: {
+      in: "lib/layers/whole/mod.ts",
+      after: /nameWithCalls\(\[([^\]]*)\]\)/,
+      are: ["statfs", "setpriority"],
+    },
+    done: ["read its file", "write its file"],
+  },
+  {
+    worker: "lib/layers/spans/whole_worker.ts",
     given: (target) => ({ read: [target] }),
     done: ["read its file"],
   },
-  "lib/remote/registry/fetch_worker.ts": {
+  // They answer the kernel. By libc they can do whatever root may.
+  {
+    worker: "lib/layers/fs/worker.ts",
+    given: () => ({ ffi: [LIBC_PATH] }),
+    done: ["libc"],
+  },
+  {
+    worker: "lib/layers/faces/erofs_probe_worker.ts",
+    given: () => ({ ffi: [LIBC_PATH] }),
+    done: ["libc"],
+  },
+  {
+    worker: "lib/remote/registry/fetch_worker.ts",
     given: () => ({ net: true }),
     done: ["connect", "fetch"],
   },
-};
+];
+
+Deno.test("an attacker is put into every Worker", () => {
+  const elsewhere = [
+    ...["cmd/command_worker.ts", "lib/layers/spans/inflate_worker.ts"],
+  ];
+  const workers = readModules(ROOT, PRODUCT).flatMap(({ imports }) =>
+    imports.filter(({ kind }) => kind === "worker").map(({ target }) => target!)
+  );
+  assert.deepEqual(
+    [...new Set(workers)].sort(),
+    [...new Set([...ATTACKED.map(({ worker }) => worker), ...elsewhere])]
+      .sort(),
+  );
+});
 
 function folderOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/"));
 }
 
-for (const [module, { given, done, calls }] of Object.entries(ATTACKED)) {
-  Deno.test(`an attacker in ${module} can do what it is given, and nothing else`, async () => {
+for (const { worker: module, as, given, done, calls } of ATTACKED) {
+  const name = as === undefined ? module : `${module} (${as})`;
+  Deno.test(`an attacker in ${name} can do what it is given, and nothing else`, async () => {
     if (calls !== undefined) {
-      assert.deepEqual(await callsSaidIn(calls.in), calls.are);
+      assert.deepEqual(await callsSaid(calls), calls.are);
     }
     const folder = await Deno.makeTempDir();
     const target = `${folder}/file`;
