@@ -41,8 +41,11 @@ export function wholeOptions(
   };
   const policies = policyRules(eager, { mayBeWhole: isFast });
   const limits = byKeys ? limitsOf(parallel) : FAST_LIMITS;
+  // The existing keys say that no index is asked for.
+  const checkpoints = (repository: Repository) =>
+    !parallel.enable && rule(repository) === "always";
   const indexMissing = eager.index_missing;
-  const options = { rule, limits, policies, indexMissing };
+  const options = { rule, limits, policies, indexMissing, checkpoints };
   const isKept = content_store.type === "containerd" &&
     !parallel.discard_unpacked_layers;
   if (!byKeys || !isKept) return options;

@@ -51,6 +51,7 @@ const SIDE_BY_SIDE = [
   "tests/e2e/eager_faults_test.ts",
   "tests/e2e/eager_index_test.ts",
   "tests/e2e/eager_policy_test.ts",
+  "tests/e2e/eager_large_test.ts",
   "tests/e2e/switch_test.ts",
   "tests/e2e/ops_test.ts",
   "tests/e2e/copy_test.ts",

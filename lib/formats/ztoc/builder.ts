@@ -9,6 +9,7 @@ import { ZtocError } from "./errors.ts";
 import { encodeZtocSource } from "./encode.ts";
 import { EntryList } from "./entry_list.ts";
 import { GzipPass, type WindowBytes } from "./gzip_pass.ts";
+import { KnownPass } from "./known_pass.ts";
 import {
   BUILD_TOOL,
   checkSpanSize,
@@ -18,6 +19,7 @@ import {
   ZTOC_VERSION,
   type ZtocCompression,
   type ZtocEntry,
+  type ZtocHead,
 } from "./model.ts";
 import type { LayerPass, PassResult } from "./pass.ts";
 import { TarPass } from "./tar_pass.ts";
@@ -38,6 +40,11 @@ export interface ZtocBuilderOptions {
   readonly diffId?: "compute" | "skip";
   /** What is kept of the windows of a gzip layer. Default: all, as the existing tools do. */
   readonly windows?: WindowBytes;
+  /**
+   * Of a gzip layer that was inflated elsewhere: its spans. What is pushed then is the tar and all behind it, and
+   * `digest` is the diff ID. Default: what is pushed is the blob.
+   */
+  readonly known?: ZtocHead;
   /** Takes the uncompressed bytes, in order; they are valid during the call. */
   readonly onOutput?: (bytes: Uint8Array) => void;
 }
@@ -109,15 +116,18 @@ export class ZtocBuilder {
     }
     this.#options = options;
     this.#walker = new TarWalker({ onEntry: (entry) => this.#add(entry) });
-    this.#diffId = compression !== "uncompressed" && diffId === "compute"
-      ? new DigestStream()
-      : null;
+    const isTar = compression === "uncompressed" || options.known !== undefined;
+    this.#diffId = !isTar && diffId === "compute" ? new DigestStream() : null;
     const onOutput = (bytes: Uint8Array) => {
       this.#diffId?.update(bytes);
       this.#walker.push(bytes);
       options.onOutput?.(bytes);
     };
     const pass = { spanSize, onOutput };
+    if (options.known !== undefined) {
+      this.#pass = new KnownPass({ known: options.known, onOutput });
+      return;
+    }
     switch (compression) {
       case "gzip":
         this.#pass = new GzipPass({
@@ -200,7 +210,8 @@ export class ZtocBuilder {
 
   #digests(): LayerDigests {
     const digest = this.#digest.finish();
-    if (this.#options.compression === "uncompressed") {
+    const { compression, known } = this.#options;
+    if (compression === "uncompressed" || known !== undefined) {
       return { digest, diffId: digest };
     }
     return { digest, diffId: this.#diffId?.finish() ?? null };

@@ -19,6 +19,8 @@ import { Failures, WHILE_PULLING } from "./failures.ts";
 const log = logger("images");
 /** How many images are remembered; the oldest are forgotten first. */
 const MAX_REMEMBERED = 256;
+/** Indexes of images that are taken whole: so many of them. */
+const MAX_BESIDE = 16;
 /** How long "this image has no index" is believed. */
 const NO_INDEX_TTL_MS = 60_000;
 /** Default of {@link DiscoveryOptions.timeoutMs}. */
@@ -61,6 +63,8 @@ interface Remembered {
 export class IndexedImages {
   readonly #remembered = new Map<string, Remembered>();
   readonly #failures = new Failures(WHILE_PULLING);
+  /** Indexes of images that are taken whole, which only speed that up. */
+  readonly #beside = new Map<string, Promise<IndexedImage | null>>();
 
   /** Nothing is asked yet; the client stays the caller's. */
   constructor(
@@ -117,6 +121,35 @@ export class IndexedImages {
     );
     this.#remember(key, { image, expiresAtMs: Infinity });
     return image;
+  }
+
+  /** An image that is taken whole, with its index; null where none can be used. Asking again is cheap. */
+  withIndex({ reference, descriptor }: IndexedImage): Promise<
+    IndexedImage | null
+  > {
+    const { host, repository } = reference;
+    const key = `${host}/${repository}@${descriptor.digest}`;
+    for (const [oldest] of this.#beside) {
+      if (this.#beside.size < MAX_BESIDE) break;
+      this.#beside.delete(oldest);
+    }
+    return this.#beside.getOrInsertComputed(key, () =>
+      readIndexedImage(
+        this.client,
+        reference,
+        descriptor.digest,
+        this.#allowedFor(reference, null),
+      ).catch((error) => {
+        log.debug("index of an image that is taken whole cannot be read", {
+          image: reference.toString(),
+          error: String(error),
+        });
+        return null;
+      }).then((image) => {
+        if (image !== null && image.index !== null) return image;
+        this.#beside.delete(key); // there may be one the next time
+        return null;
+      }));
   }
 
   async #read(
@@ -195,11 +228,19 @@ export class IndexedImages {
     reference: Reference,
     explicitDigest: Digest | null,
   ): DiscoverOptions {
-    const { v1, v2, trust } = this.discovery;
     if (this.whole(reference) === "always") {
       const signal = this.late();
       return { v1: false, v2: false, explicitDigest: null, signal };
     }
+    return this.#allowedFor(reference, explicitDigest);
+  }
+
+  /** The ways to an index that a repository may use. */
+  #allowedFor(
+    reference: Reference,
+    explicitDigest: Digest | null,
+  ): DiscoverOptions {
+    const { v1, v2, trust } = this.discovery;
     return {
       v1: v1 && (trust === undefined || isNamed(reference, trust.v1)),
       v2: v2 && (trust === undefined || isNamed(reference, trust.v2)),

@@ -39,6 +39,7 @@ import { LineSpeeds } from "./line_speeds.ts";
 import { ImagePolicies } from "./policies.ts";
 import { nameOf, RegistryBlobs } from "./source.ts";
 import { type LocalLayer, WholeLayerTaker } from "./whole_layer.ts";
+import { mayBeKnown } from "./whole_known.ts";
 import { NONE_WHOLE, type WholeOptions } from "./whole_options.ts";
 import { WholeProgress } from "./whole_progress.ts";
 import { ZtocFetcher } from "./ztocs.ts";
@@ -303,6 +304,12 @@ export class ImageService implements Disposable {
         ...{ reference: image.reference, layer, diffId, signal },
         isKept: keepsBlobs(this.#options, claimant),
         ...checkpointsOf(layer, this.#options.indexMissing ?? "keep"),
+        known: this.#options.checkpoints?.(image.reference)
+          ? mayBeKnown(
+            { images: this.#images, ztocs: this.#ztocs },
+            ...[image, layer, signal] as const,
+          )
+          : null,
         requester: {
           image: `${claimant.id} ${image.descriptor.digest}`,
           host: image.reference.host,

@@ -260,7 +260,7 @@ export class WholeDownload implements Disposable {
     resolve();
   }
 
-  /** The blob's bytes in order, as they come; only once. @throws as `done` */
+  /** The blob's bytes in order, as they come; only once, unless the file is kept. @throws as `done` */
   async *pieces(): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
     const { blob: { size }, path } = this.#options;
     this.#isRead = true;

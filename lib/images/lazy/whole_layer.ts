@@ -1,5 +1,6 @@
 import { decompressZstd, IndexingError } from "../../layers/builder/mod.ts";
 import { tarWriters } from "../../layers/whole/mod.ts";
+import { InflatePool } from "../../layers/spans/mod.ts";
 import {
   type Descriptor,
   type Digest,
@@ -8,9 +9,11 @@ import {
 } from "../../formats/oci/mod.ts";
 import { BUILD_TOOL, type WindowBytes } from "../../formats/ztoc/mod.ts";
 import { removeIfThere } from "../../host/files/mod.ts";
+import { closeFd, O, openFd, truncateFd } from "../../host/os/mod.ts";
 import { ImageError } from "../../remote/image/mod.ts";
 import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
 import type { LineSpeeds } from "./line_speeds.ts";
+import { logger } from "../../telemetry/mod.ts";
 import { diskRoom } from "./source.ts";
 import { WholeDownload } from "./whole_download.ts";
 import {
@@ -21,6 +24,12 @@ import {
   type WholeLimits,
 } from "./whole_limits.ts";
 import type { WholeProgress } from "./whole_progress.ts";
+import {
+  CheckpointsError,
+  isOfZtoc,
+  type KnownSpans,
+  tarBySpans,
+} from "./whole_spans.ts";
 
 /** A layer that was downloaded whole, proven, and indexed on this machine. Its files are gone once it is disposed of. */
 export interface LocalLayer extends Disposable {
@@ -45,8 +54,14 @@ export interface WholeLayerRequest {
   readonly windows: WindowBytes;
   /** Whether a file with the blob is wanted, too. */
   readonly isKept: boolean;
+  /** Asks for what is known of its spans, so that all cores can inflate it; null: it is not asked, or nothing is. */
+  readonly known: (() => Promise<KnownSpans | null>) | null;
   readonly signal: AbortSignal;
 }
+
+const log = logger("images");
+/** Workers that inflate spans end after so long without any, ms. */
+const POOL_IDLE_MS = 2_000;
 
 /**
  * Takes layers whole: each is downloaded by several requests, hashed in order, inflated and indexed in a Worker, and its
@@ -60,6 +75,9 @@ export class WholeLayerTaker implements Disposable {
   readonly #progress: WholeProgress;
   readonly #speeds: LineSpeeds;
   #indexers: ReturnType<typeof tarWriters> | null = null;
+  #pool: InflatePool | null = null;
+  /** Whether a layer is inflated by its spans. */
+  #onAllCores = false;
 
   /** Starts nothing yet. @param folder for files that are not done, on the disk of the layers. */
   constructor(
@@ -117,7 +135,9 @@ export class WholeLayerTaker implements Disposable {
     using line = this.#speeds.begin(reference.host);
     using download = new WholeDownload({
       ...{ client: this.#client, repository: reference, blob: layer },
-      ...{ path, isKept, requester, signal, gates: this.#gates },
+      ...{ path, requester, signal, gates: this.#gates },
+      // What is inflated by spans of no use is read again.
+      isKept: isKept || request.known !== null,
       chunkBytes: this.#limits.chunkBytes,
       atOnce: Math.min(this.#limits.downloadsPerImage, REQUESTS_PER_HOST),
       room: () => diskRoom(this.#folder),
@@ -145,20 +165,25 @@ export class WholeLayerTaker implements Disposable {
   }
 
   async #index(
-    { layer, diffId, spanSizeBytes, windows, signal }: WholeLayerRequest,
+    request: WholeLayerRequest,
     kind: "gzip" | "zstd" | "uncompressed",
     download: WholeDownload,
     data: string,
     refused: (why: string, cause?: unknown) => ImageError,
   ): Promise<Uint8Array<ArrayBuffer>> {
+    const { layer, diffId, spanSizeBytes, windows, signal } = request;
+    if (kind === "gzip" && request.known !== null && !this.#onAllCores) {
+      const asked = request.known();
+      const ztoc = await this.#bySpans(request, asked, download, data);
+      if (ztoc !== null) return ztoc;
+    }
     const blobDigest = new DigestStream();
     let bytes = ReadableStream.from(download.pieces());
     if (kind === "zstd") {
       bytes = decompressZstd(bytes.pipeThrough(hashed(blobDigest)));
     }
-    this.#indexers ??= tarWriters(unpackWorkers(this.#limits), this.#folder);
     try {
-      const indexed = await this.#indexers.index(bytes, {
+      const indexed = await this.#writers.index(bytes, {
         compression: kind === "gzip" ? "gzip" : "uncompressed",
         buildTool: BUILD_TOOL,
         ...{ spanSizeBytes, windows, signal, data },
@@ -179,13 +204,96 @@ export class WholeLayerTaker implements Disposable {
     }
   }
 
+  /**
+   * Inflates a layer on all cores, if its spans are known. No other layer is meanwhile: it would find no core, and take
+   * memory.
+   * @returns null where nothing is known, or it was of no use; the file is of none then, either.
+   */
+  async #bySpans(
+    request: WholeLayerRequest,
+    known: Promise<KnownSpans | null>,
+    download: WholeDownload,
+    data: string,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    this.#onAllCores = true;
+    try {
+      const spans = await known;
+      return spans === null
+        ? null
+        : await this.#inflateSpans(request, spans, download, data);
+    } finally {
+      this.#onAllCores = false;
+    }
+  }
+
+  /** Nothing of the ztoc is believed: blob digest and diff ID are compared as ever. */
+  async #inflateSpans(
+    { reference, layer, diffId, spanSizeBytes, requester, signal }:
+      WholeLayerRequest,
+    spans: KnownSpans,
+    download: WholeDownload,
+    data: string,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const blobDigest = new DigestStream();
+    const fd = openFd(data, O.RDWR | O.CREAT);
+    const tar = tarBySpans({
+      ...{ spans, fd, sizeBytes: layer.size, share: requester.image },
+      blob: alsoHashed(download.pieces(), blobDigest),
+      pool: this.#pool ??= new InflatePool({ idleMs: POOL_IDLE_MS }),
+      look: () => {
+        if (diskRoom(this.#folder) > 0) return;
+        throw new CheckpointsError("the disk is nearly full");
+      },
+    });
+    try {
+      const indexed = await this.#writers.index(ReadableStream.from(tar), {
+        ...{ compression: "gzip", buildTool: BUILD_TOOL },
+        ...{ spanSizeBytes, signal, known: spans.ztoc },
+      });
+      if (blobDigest.finish() === layer.digest && indexed.diffId === diffId) {
+        truncateFd(fd, indexed.uncompressedSizeBytes);
+        return indexed.ztoc;
+      }
+      throw new CheckpointsError(`they give ${indexed.diffId}`);
+    } catch (error) {
+      if (!isOfZtoc(error) && !(error instanceof IndexingError)) throw error;
+      log.warn("checkpoints of an index are of no use, a layer takes longer", {
+        image: reference.toString(),
+        layer: layer.digest,
+        error: String(error),
+      });
+      return null;
+    } finally {
+      await tar.return(undefined).catch(() => {}); // nothing is written from here on
+      closeFd(fd);
+    }
+  }
+
+  get #writers(): ReturnType<typeof tarWriters> {
+    return this.#indexers ??= tarWriters(
+      unpackWorkers(this.#limits),
+      this.#folder,
+    );
+  }
+
   /** Stops the Workers. */
   [Symbol.dispose](): void {
     this.#indexers?.[Symbol.dispose]();
+    this.#pool?.[Symbol.dispose]();
   }
 }
 
 type Bytes = Uint8Array<ArrayBuffer>;
+
+async function* alsoHashed(
+  pieces: AsyncIterable<Bytes>,
+  digest: DigestStream,
+): AsyncGenerator<Bytes, void, void> {
+  for await (const piece of pieces) {
+    digest.update(piece);
+    yield piece;
+  }
+}
 
 function hashed(digest: DigestStream): TransformStream<Bytes, Bytes> {
   return new TransformStream({

@@ -34,6 +34,8 @@ export interface WholeOptions {
   readonly policies?: PolicyRules | null;
   /** Default: `keep`. */
   readonly indexMissing?: IndexMissing;
+  /** Whether a large layer may be inflated on all cores, by the checkpoints of its index. Default: none. */
+  readonly checkpoints?: (repository: Repository) => boolean;
   /** Gives a blob to whoever keeps it; called once for each, and nobody waits for it. Default: nobody does. */
   readonly keep?: (blob: ProvenBlob) => Promise<void>;
 }

@@ -38,6 +38,11 @@ export interface IndexLayerOptions {
   readonly diffId?: "compute" | "skip";
   /** What is kept of the windows of a gzip layer. Default: all. */
   readonly windows?: WindowBytes;
+  /**
+   * A ztoc of this gzip layer, which was inflated from its checkpoints: the stream is its tar and all behind it. The
+   * layer's ztoc then has the files that are in the tar, and the spans of this one. Default: the stream is its blob.
+   */
+  readonly known?: Uint8Array<ArrayBuffer>;
   /** Path of a file that gets the layer's tar; only of an indexer that writes. Default: none does. */
   readonly data?: string;
   /** Called with the number of compressed bytes each time some were passed to the Worker. */
@@ -127,6 +132,7 @@ export class LayerIndexer implements Disposable {
       buildTool,
       diffId: options.diffId ?? "compute",
       windows: options.windows ?? "all",
+      known: options.known ?? null,
       data: options.data ?? null,
       ring: memory,
     };

@@ -15,6 +15,8 @@ export interface ToIndexer {
   readonly buildTool: string;
   readonly diffId: "compute" | "skip";
   readonly windows: WindowBytes;
+  /** The ztoc of a gzip layer whose tar comes; null: its blob does. */
+  readonly known: Uint8Array<ArrayBuffer> | null;
   /** Path of a new file that gets the layer's tar; null: none does. */
   readonly data: string | null;
   /** The blob's bytes come through it. */
@@ -54,7 +56,7 @@ export type IndexingReason =
 export interface IndexedLayer {
   /** The serialised ztoc. */
   readonly ztoc: Uint8Array<ArrayBuffer>;
-  /** `sha256:…` of the compressed bytes that went in. */
+  /** `sha256:…` of the bytes that went in. */
   readonly digest: string;
   /** `sha256:…` of the whole uncompressed stream; null if it was not requested. */
   readonly diffId: string | null;

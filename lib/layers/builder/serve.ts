@@ -6,7 +6,7 @@
 import { DeflateError } from "../../formats/deflate/mod.ts";
 import { TarError } from "../../formats/tar/mod.ts";
 import { ZstdError, type ZstdErrorCode } from "../../formats/zstd/mod.ts";
-import { ZtocBuilder, ZtocError } from "../../formats/ztoc/mod.ts";
+import { openZtoc, ZtocBuilder, ZtocError } from "../../formats/ztoc/mod.ts";
 import { answerThread, RingReader } from "../../host/threads/mod.ts";
 import { TreeCompileError } from "../tree/mod.ts";
 import { assertTree } from "../compiler/mod.ts";
@@ -59,6 +59,7 @@ function index(
     buildTool: order.buildTool,
     diffId: order.diffId,
     windows: order.windows,
+    ...(order.known !== null && { known: openZtoc(order.known) }),
     ...(sink !== null && {
       onOutput: (bytes: Uint8Array) => sink.write(bytes),
     }),
