@@ -78,7 +78,6 @@ testUnless(await erofsRefusal(), {
         assert.ok(ztocsAsked() > 0);
         assert.equal(useless() > before, image === lying, host.logs());
       }
-      console.log(peakOf(host.pid) / 1e6);
       const { stdout, stderr } = await ctrRun(host.containerd, {
         ...{ image, id: `large-${layers.length}`, snapshotter: "soci" },
         args: ["/bin/sh", "-c", "for i in /large-*; do sha256sum < $i; done"],

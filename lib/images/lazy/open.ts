@@ -108,7 +108,7 @@ export class ImageService implements Disposable {
       (host) => speeds.bytesPerMs(host),
     );
     this.#whole = new WholeLayerTaker({
-      ...{ client, speeds },
+      ...{ client, speeds, pool: store.pool },
       folder: `${store.root}/ingest`,
       limits: whole.limits,
       progress: this.#progress,

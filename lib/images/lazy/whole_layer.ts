@@ -1,6 +1,6 @@
 import { decompressZstd, IndexingError } from "../../layers/builder/mod.ts";
 import { tarWriters } from "../../layers/whole/mod.ts";
-import { InflatePool } from "../../layers/spans/mod.ts";
+import type { InflatePool } from "../../layers/spans/mod.ts";
 import {
   type Descriptor,
   type Digest,
@@ -60,8 +60,6 @@ export interface WholeLayerRequest {
 }
 
 const log = logger("images");
-/** Workers that inflate spans end after so long without any, ms. */
-const POOL_IDLE_MS = 2_000;
 
 /**
  * Takes layers whole: each is downloaded by several requests, hashed in order, inflated and indexed in a Worker, and its
@@ -74,19 +72,21 @@ export class WholeLayerTaker implements Disposable {
   readonly #gates: WholeGates;
   readonly #progress: WholeProgress;
   readonly #speeds: LineSpeeds;
+  readonly #pool: InflatePool;
   #indexers: ReturnType<typeof tarWriters> | null = null;
-  #pool: InflatePool | null = null;
   /** Whether a layer is inflated by its spans. */
   #onAllCores = false;
 
   /** Starts nothing yet. @param folder for files that are not done, on the disk of the layers. */
   constructor(
-    { client, folder, limits, progress, speeds }: {
+    { client, folder, limits, progress, speeds, pool }: {
       readonly client: RegistryClient;
       readonly folder: string;
       readonly limits: WholeLimits;
       readonly progress: WholeProgress;
       readonly speeds: LineSpeeds;
+      /** Inflates spans. */
+      readonly pool: InflatePool;
     },
   ) {
     this.#client = client;
@@ -95,6 +95,7 @@ export class WholeLayerTaker implements Disposable {
     this.#gates = new WholeGates(limits);
     this.#progress = progress;
     this.#speeds = speeds;
+    this.#pool = pool;
   }
 
   /**
@@ -239,7 +240,7 @@ export class WholeLayerTaker implements Disposable {
     const tar = tarBySpans({
       ...{ spans, fd, sizeBytes: layer.size, share: requester.image },
       blob: alsoHashed(download.pieces(), blobDigest),
-      pool: this.#pool ??= new InflatePool({ idleMs: POOL_IDLE_MS }),
+      pool: this.#pool,
       look: () => {
         if (diskRoom(this.#folder) > 0) return;
         throw new CheckpointsError("the disk is nearly full");
@@ -279,7 +280,6 @@ export class WholeLayerTaker implements Disposable {
   /** Stops the Workers. */
   [Symbol.dispose](): void {
     this.#indexers?.[Symbol.dispose]();
-    this.#pool?.[Symbol.dispose]();
   }
 }
 

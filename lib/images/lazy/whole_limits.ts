@@ -30,11 +30,11 @@ export const REQUESTS_PER_HOST = 24;
 /** The largest request: its bytes are held until they are on disk. */
 export const MAX_CHUNK_BYTES = 16 * 2 ** 20;
 /** Bytes of requests in flight, of one image; of all together half as much again. */
-const IN_FLIGHT_BYTES = 40 * 2 ** 20;
+const IN_FLIGHT_BYTES = 24 * 2 ** 20;
 /** Bytes of all images that came, and wait in memory for the Worker that inflates their layer. */
 const HELD_BYTES = 32 * 2 ** 20;
 /** Of "any number": the Workers that inflate have some 30 MiB each. */
-const MOST_UNPACKS = 8;
+const MOST_UNPACKS = 4;
 
 /** Workers that inflate at a time: no more than there are cores, which each of them fills. */
 export function unpackWorkers({ unpacks }: WholeLimits): number {

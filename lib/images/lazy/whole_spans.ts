@@ -17,7 +17,7 @@ const MAX_TAIL_BYTES = 2 ** 20;
 /** The last span is inflated here, where nothing long may be done: a larger one is left alone. */
 const MAX_LAST_BYTES = 5 * 2 ** 20;
 /** Bytes that are given on at a time. */
-const PIECE_BYTES = 2 ** 20;
+const PIECE_BYTES = 2 ** 19;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -83,7 +83,7 @@ export interface SpansToInflate {
 export async function* tarBySpans(work: SpansToInflate): AsyncGenerator<Bytes> {
   const { spans: { table }, fd, pool } = work;
   const underway: { span: number; done: Promise<void> }[] = [];
-  const most = pool.capacity + 2;
+  const most = pool.capacity + 1;
   async function* oldest(): AsyncGenerator<Bytes> {
     const { span, done } = underway.shift()!;
     await done;

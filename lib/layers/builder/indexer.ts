@@ -1,6 +1,7 @@
 import type { WindowBytes, ZtocCompression } from "../../formats/ztoc/mod.ts";
 import {
   openThread,
+  renewRing,
   ringMemory,
   RingWriter,
   type Thread,
@@ -84,6 +85,8 @@ const PLAIN: IndexerKind = { name: "indexer", start: startIndexer };
 export class LayerIndexer implements Disposable {
   readonly #thread: Thread<ToIndexer>;
   #receive: (message: FromIndexer) => void = () => {};
+  /** For one layer after the other: the garbage collector is late to find such memory. */
+  readonly #memory = ringMemory();
   #ring: RingWriter | null = null;
   /** Why the Worker died, perhaps while nobody waited for it. */
   #fault: string | null = null;
@@ -115,8 +118,8 @@ export class LayerIndexer implements Disposable {
     }
     const finished = Promise.withResolvers<IndexedLayer | null>();
     finished.promise.catch(() => {}); // awaited below; the read loop may throw before
-    const memory = ringMemory();
-    const ring = this.#ring = new RingWriter(memory);
+    renewRing(this.#memory); // the Worker has answered for the layer before
+    const ring = this.#ring = new RingWriter(this.#memory);
     this.#receive = (message) => {
       if (message.kind === "done") finished.resolve(message.layer);
       else if (message.kind === "dropped") finished.resolve(null);
@@ -134,7 +137,7 @@ export class LayerIndexer implements Disposable {
       windows: options.windows ?? "all",
       known: options.known ?? null,
       data: options.data ?? null,
-      ring: memory,
+      ring: this.#memory,
     };
     this.#thread.post(order);
     try {
