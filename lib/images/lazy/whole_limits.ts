@@ -34,11 +34,14 @@ const IN_FLIGHT_BYTES = 24 * 2 ** 20;
 /** Bytes of all images that came, and wait in memory for the Worker that inflates their layer. */
 const HELD_BYTES = 32 * 2 ** 20;
 /** Of "any number": the Workers that inflate have some 30 MiB each. */
-const MOST_UNPACKS = 4;
+const ANY_UNPACKS = 4;
+/** Whoever asks for more has the memory. */
+const MOST_UNPACKS = 8;
 
 /** Workers that inflate at a time: no more than there are cores, which each of them fills. */
 export function unpackWorkers({ unpacks }: WholeLimits): number {
-  return Math.min(unpacks, MOST_UNPACKS, Math.max(2, availableParallelism()));
+  const most = unpacks === Infinity ? ANY_UNPACKS : MOST_UNPACKS;
+  return Math.min(unpacks, most, Math.max(2, availableParallelism()));
 }
 
 /** Whose a request is. */
