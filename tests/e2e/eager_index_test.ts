@@ -98,14 +98,34 @@ testUnless(refusal, {
       config: PUSHING,
       daemon: { env },
     });
+    await using other = await LazyHost.start({
+      config: PUSHING,
+      daemon: { env },
+    });
     registry.requests.length = 0;
+    // Both push five seconds later: at the same moment, or one finds what the other has pushed.
+    const [, also] = await Promise.all([
+      first.pull(pushed),
+      other.pull(pushed),
+    ]);
+    assert.deepEqual(outcomes(also), ["served"]);
     for (const one of [pushed, indexed, refused]) {
-      assert.deepEqual(outcomes(await first.pull(one)), ["served"]);
+      assert.deepEqual(
+        outcomes(await first.pull(one)),
+        [one === pushed ? "present" : "served"],
+      );
     }
     await using second = await LazyHost.start(); // v1 is on there
     await said(first, indexed, /has an index by now/);
     await said(first, refused, /index is not pushed/);
-    await said(first, pushed, /index was pushed/);
+    const ENDS = /index was pushed|another node was first|has an index by now/;
+    for (const node of [first, other]) await said(node, pushed, ENDS);
+    assert.deepEqual(lines(other, pushed, /"level":"(warn|error)"/i), []);
+    const put = writes(registry, "app").filter(({ method, path }) =>
+      method === "PUT" && path.includes("/manifests/sha256:")
+    );
+    // The index and its companion.
+    assert.equal(new Set(put.map(({ path }) => path)).size, 2);
     assert.deepEqual(writes(registry, "indexed"), []);
     assert.equal(lines(first, refused, /"level":"(warn|error)"/i).length, 1);
     const secrets = [PASSWORD, btoa(`${login.username}:${PASSWORD}`)];

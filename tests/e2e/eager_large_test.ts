@@ -18,8 +18,8 @@ import { LazyHost } from "./host.ts";
 /** The most that the daemon may have in memory, whatever it takes. */
 const MOST_BYTES = 300e6;
 /** Larger than what all requests in flight may hold. */
-const FILE_BYTES = 72 * 2 ** 20;
-const LAYERS = 4;
+const FILE_BYTES = 65 * 2 ** 20;
+const LAYERS = 2;
 const SPAN_BYTES = 2 ** 20;
 
 /** Its blob is little smaller than its tar, and takes no time to make. */
