@@ -2,12 +2,9 @@
 import { DEFAULT_SPAN_SIZE_BYTES } from "../lib/formats/ztoc/mod.ts";
 import type { BuildOptions, BuiltLayer } from "../lib/indexes/indexing/mod.ts";
 import type { PlatformChoice } from "../lib/remote/image/mod.ts";
-import {
-  layerCompression,
-  parsePlatform,
-  type Platform,
-} from "../lib/formats/oci/mod.ts";
+import { layerCompression } from "../lib/formats/oci/mod.ts";
 import { parseSizeBytes, UsageError } from "./command.ts";
+import { platformChoice } from "./platform_flags.ts";
 import { Progress, type ProgressTask } from "./progress.ts";
 
 /** For `parseCommandLine`. */
@@ -69,42 +66,6 @@ export interface BuildFlags {
 /** The most files of a prefetch list; more would be the whole image. */
 const MAX_SPAN_SIZE_BYTES = 32 * 2 ** 20;
 const MAX_PREFETCH_FILES = 100_000;
-
-/**
- * Reads `--platform` and `--all-platforms`; given both, all platforms are meant, as in the existing
- * tool.
- * @throws UsageError
- */
-export function platformChoice(values: {
-  readonly platform?: string[] | undefined;
-  readonly "all-platforms"?: boolean | undefined;
-}): PlatformChoice {
-  try {
-    return {
-      platforms: values.platform?.flatMap((text) =>
-        text.split(",").map(parsePlatform)
-      ),
-      all: values["all-platforms"],
-    };
-  } catch (cause) {
-    throw new UsageError(cause instanceof Error ? cause.message : "", {
-      cause,
-    });
-  }
-}
-
-/**
- * Reads a `--platform` that may be given once; undefined: this machine's platform. @throws UsageError
- */
-export function platformFlag(text: string | undefined): Platform | undefined {
-  const { platforms } = platformChoice({
-    platform: text === undefined ? undefined : [text],
-  });
-  if (platforms !== undefined && platforms.length > 1) {
-    throw new UsageError("--platform: say one");
-  }
-  return platforms?.[0];
-}
 
 /**
  * Reads the flags.

@@ -7,18 +7,13 @@
 import { dirname } from "node:path";
 import type { Computed, Line } from "./grants.ts";
 import { bindingFolder, elsewhere } from "../lib/host/control/mod.ts";
+import { configPath } from "./network_hosts.ts";
 import { MOUNT_ROOT } from "./root.ts";
 import { textOf } from "./registry_needs.ts";
 
-/** Where the daemon's configuration is. */
-export function daemonConfig(line: Line): string {
-  return line.value("config") ?? line.env("SOCI_SNAPSHOTTER_CONFIG") ??
-    "/etc/soci-snapshotter-grpc/config.toml";
-}
-
 /** Absolute paths that the configuration names: sockets, folders of hosts, keys and plugins. */
 function namedIn(line: Line): string[] {
-  return [...textOf(daemonConfig(line)).matchAll(/["'](\/[^"'\n]*)["']/g)]
+  return [...textOf(configPath(line)).matchAll(/["'](\/[^"'\n]*)["']/g)]
     .flatMap(([, path]) => path!.split(":"));
 }
 
@@ -62,7 +57,7 @@ export const DAEMON_READS: Computed = {
     "the same; its configuration, and what that names; Kubernetes' configuration",
   of: (line) => [
     ...DAEMON_WRITES.of(line),
-    ...[daemonConfig(line), KUBERNETES],
+    ...[configPath(line), KUBERNETES],
     ...(line.env("KUBECONFIG") ?? `${line.env("HOME") ?? "/root"}/.kube/config`)
       .split(":"),
   ],
@@ -84,8 +79,11 @@ export const MOUNT_WRITES: Computed = {
 
 /** What it reads. */
 export const MOUNT_READS: Computed = {
-  says: "the root, DIR",
-  of: (line) => [mountRoot(line), ...line.positionals.slice(1)],
+  says: "the root, DIR; the daemon's configuration",
+  of: (line) => [
+    ...[mountRoot(line), ...line.positionals.slice(1)],
+    configPath(line),
+  ],
 };
 
 /** Programs that it runs. */

@@ -9,19 +9,22 @@ export interface Given {
   /** The root that `--root` or the environment means; null where it means none. */
   readonly root: string | null;
   readonly draftSuffix: string;
-  /** Whether registries are asked by a Worker that has the network; this isolate has none then. */
+  /** Whether registries are asked by another isolate, which has the network; this one has none then. */
   readonly fetches: boolean;
+  /** The only hosts that this isolate asks, where it has the network and no configuration; empty: any. */
+  readonly hosts: readonly string[];
 }
 
 let given: Given = {
   root: null,
   draftSuffix: `.${crypto.randomUUID().slice(0, 8)}.part`,
   fetches: false,
+  hosts: [],
 };
 
 /** Takes what the process found out. */
-export function takeGiven(it: Given): void {
-  given = it;
+export function takeGiven(it: Partial<Given>): void {
+  given = { ...given, ...it };
 }
 
 /** The root that was found out; null where this code has to do that itself. */
@@ -37,4 +40,9 @@ export function draftSuffix(): string {
 /** Whether this isolate has no network of its own. */
 export function fetchesElsewhere(): boolean {
   return given.fetches;
+}
+
+/** The only hosts that this isolate asks; empty: any. */
+export function givenHosts(): readonly string[] {
+  return given.hosts;
 }

@@ -5,13 +5,12 @@
 import { RegistryPlace } from "../lib/remote/content/mod.ts";
 import type { Decided } from "../lib/images/policy/mod.ts";
 import { discoverIndex, readFamily } from "../lib/remote/image/mod.ts";
-import {
-  type InspectedImage,
-  type InspectedLayer,
-  inspectImage,
+import type {
+  InspectedImage,
+  InspectedLayer,
 } from "../lib/indexes/indexing/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
-import { platformChoice } from "./build_flags.ts";
+import { platformChoice } from "./platform_flags.ts";
 import {
   type Command,
   formatBytes,
@@ -79,6 +78,8 @@ export const inspectCommand: Command = {
         { digest: descriptor.digest, bytes: image.bytes },
         { v1: true, v2: true, withCompanion: true, signal },
       );
+      // Loaded while nothing waits for it but this: the first answer does not.
+      const { inspectImage } = await import("../lib/indexes/indexing/mod.ts");
       const inspected = await inspectImage(image, found, source, signal);
       if (values.config === undefined) {
         images.push(inspected);

@@ -3,10 +3,11 @@
  * exit code. Signals, terminal and standard input are the process's, so the Worker shares them.
  *
  * This isolate starts the Workers that the command's own Worker asks for, too: those that the table names for the
- * command, and no others. It keeps what these need, and runs nothing but this.
+ * command, and no others. It keeps what these need, and runs nothing but this. Where the command asks registries and
+ * starts no Worker, this isolate keeps the network and nothing else, and asks them for it.
  * @module
  */
-import { draftSuffix, type Given } from "./given.ts";
+import { draftSuffix, type Given, takeGiven } from "./given.ts";
 import {
   type Grants,
   grantsOf,
@@ -16,11 +17,12 @@ import {
 } from "./grants.ts";
 import { spareLoopback } from "./loopback.ts";
 import { readLine } from "./line.ts";
+import { networkHosts } from "./network_hosts.ts";
 import { OWN_FILES } from "./own_files.ts";
 import { serveThreads } from "../lib/host/threads/mod.ts";
 import { PERMISSIONS } from "./permissions.ts";
 import { type Call, runCommand, tellError } from "./run_command.ts";
-import { kindsOfThreads, threadStarters } from "./threads.ts";
+import { readyThreads } from "./threads.ts";
 
 /** What a command's Worker is sent first. */
 export interface Order {
@@ -44,6 +46,11 @@ export async function launch(call: Call): Promise<number> {
   if (mayProxy) spareLoopback();
   if (needs.runs === "process") {
     const kinds = needs.parts.flatMap((part) => Object.keys(part));
+    try {
+      await limitHosts(call);
+    } catch (error) {
+      return tellError(error, call);
+    }
     giveUpAllBut(kinds as Kind[]);
     return await runCommand(call);
   }
@@ -51,6 +58,7 @@ export async function launch(call: Call): Promise<number> {
   let given: Given;
   let line: Line;
   let lists: Grants;
+  let only: readonly string[] = [];
   try {
     const read = readLine(call.args);
     const knowsRoot = needs.parts.some(({ env }) =>
@@ -59,28 +67,46 @@ export async function launch(call: Call): Promise<number> {
     const root = knowsRoot ? read.root() : null;
     line = { ...read, root: () => root ?? read.root() };
     lists = grantsOf([...needs.parts, { read: [OWN_FILES] }], line);
+    if (needs.asks !== undefined) only = await networkHosts(line);
+    if (only.length > 0) lists = { ...lists, net: unixSockets(lists.net) };
     const fetches = threads.includes("fetcher");
-    given = { root, draftSuffix: draftSuffix(), fetches };
+    given = { root, draftSuffix: draftSuffix(), fetches, hosts: [] };
   } catch (error) {
     return tellError(error, call);
   }
-  const starters = threadStarters(threads, line, needs.asks);
   const worker = startWorker(lists);
+  const ready = readyThreads(threads, line, needs.asks, only); // beside it
+  const loaded = Promise.withResolvers<void>();
   const { promise, resolve } = Promise.withResolvers<number>();
   worker.onmessage = ({ data }: MessageEvent<Outcome | "loaded">) => {
-    if (data !== "loaded") return resolve(data.exitCode);
-    // The Worker keeps its lists; its first modules were loaded with ours.
-    giveUpAllBut(kindsOfThreads(threads));
-    const { port1, port2 } = new MessageChannel();
-    serveThreads(port1, starters);
-    const order: Order = { call, given, threads: port2 };
-    worker.postMessage(order, [port2]);
+    if (data === "loaded") loaded.resolve();
+    else resolve(data.exitCode);
   };
   worker.onerror = (event) => {
     event.preventDefault();
     resolve(tellError(event.error ?? event.message, call, false));
   };
+  Promise.all([ready, loaded.promise]).then(([{ starters, kinds }]) => {
+    // The Worker keeps its lists; its first modules were loaded with ours.
+    giveUpAllBut(kinds);
+    const { port1, port2 } = new MessageChannel();
+    serveThreads(port1, starters);
+    const order: Order = { call, given, threads: port2 };
+    worker.postMessage(order, [port2]);
+  }).catch((error) => resolve(tellError(error, call)));
   return await promise;
+}
+
+/** `mount` asks registries itself, and has no configuration of its own to say which hosts. */
+async function limitHosts({ words, args }: Call): Promise<void> {
+  if (words.join(" ") === "mount") {
+    takeGiven({ hosts: await networkHosts(readLine(args)) });
+  }
+}
+
+/** Without the hosts that a command line names, some of which the configuration may not. */
+function unixSockets(net: Grants["net"]): string[] {
+  return net === true ? [] : (net ?? []).filter((one) => /^unix:/.test(one));
 }
 
 function startWorker(lists: Grants): Worker {

@@ -12,7 +12,7 @@ import { OverlayMount } from "../lib/host/mounting/mod.ts";
 import { isMountPoint } from "../lib/host/mounting/mod.ts";
 import { writeChain } from "../lib/layers/store/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
-import { platformFlag } from "./build_flags.ts";
+import { platformFlag } from "./platform_flags.ts";
 import {
   type Command,
   formatBytes,

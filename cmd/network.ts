@@ -1,11 +1,29 @@
-/** The network of commands that have none of their own. @module */
-import { FetchedNetwork, type Network } from "../lib/remote/registry/mod.ts";
-import { fetchesElsewhere } from "./given.ts";
+/** What registries are asked through. @module */
+import {
+  FetchedNetwork,
+  limitedNetwork,
+  NearNetwork,
+  type Network,
+  ownNetwork,
+} from "../lib/remote/network/mod.ts";
+import { fetchesElsewhere, givenHosts } from "./given.ts";
 
-let network: FetchedNetwork | null = null;
+let network: Network | null = null;
 
-/** What registries are asked by; null: by this isolate itself. It lasts as long as the command. */
-export function registryNetwork(): Network | null {
-  if (!fetchesElsewhere()) return null;
-  return network ??= new FetchedNetwork();
+/**
+ * The network of a command: another isolate's where this one has none, which lasts as long as the command.
+ * @param hosts the only ones that this isolate asks; empty: any.
+ */
+export function registryNetwork(
+  hosts: () => readonly string[] = givenHosts,
+): Network {
+  return fetchesElsewhere()
+    ? network ??= new NearNetwork(new FetchedNetwork(), ownNetwork(), isNear)
+    : limitedNetwork(ownNetwork(), hosts);
+}
+
+/** Whether this isolate may ask a host itself. */
+function isNear({ protocol, hostname, port }: URL): boolean {
+  const host = `${hostname}:${port || (protocol === "http:" ? 80 : 443)}`;
+  return Deno.permissions.querySync({ name: "net", host }).state === "granted";
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { elsewhere } from "../lib/host/control/mod.ts";
+import { hostsOf, withPorts } from "../lib/remote/network/mod.ts";
 import {
   BASES,
   CONTAINERD_PROGRAMS,
@@ -15,7 +16,6 @@ import {
   DAEMON_READS,
   DAEMON_RUNS,
   DAEMON_WRITES,
-  daemonConfig,
   MOUNT_READS,
   MOUNT_RUNS,
   MOUNT_WRITES,
@@ -30,9 +30,11 @@ import {
   FIRST_IMAGE,
   hostFiles,
   IMAGES,
+  namedHosts,
   RECORDED_IMAGE,
 } from "./registry_needs.ts";
 import type { Computed, Line, Part } from "./grants.ts";
+import { configPath } from "./network_hosts.ts";
 import type { ThreadName } from "./threads.ts";
 import { PROXY_VARIABLES } from "./loopback.ts";
 
@@ -192,12 +194,31 @@ const building = (needs: Needs): Needs => ({
   threads: [...needs.threads ?? [], "indexer"],
 });
 
-/** Asks registries, by a Worker that has the network and nothing else. */
+/**
+ * Asks registries, by a Worker that has the network and nothing else. Those that the command line names it may ask
+ * itself, too: what they lead to is known to that Worker alone.
+ */
 const asking = (asks: Asks, needs: Needs): Needs => ({
   ...needs,
+  parts: [...needs.parts, {
+    net: computed(
+      `the registry of ${asks.says}; hosts that --hosts-dir's files name`,
+      (line) => withPorts(hostsOf(namedHosts(asks, line))).filter(isHost),
+    ),
+    env: ["SOCI_SNAPSHOTTER_CONFIG"],
+  }],
   asks,
   threads: [...needs.threads ?? [], "fetcher"],
 });
+
+/** What is none no permission can name: the command tells what is wrong with it. */
+function isHost(host: string): boolean {
+  try {
+    return Deno.permissions.querySync({ name: "net", host }) !== undefined;
+  } catch {
+    return false;
+  }
+}
 
 /** Folders that an installation writes to, in the tree that `--root` names. */
 const INSTALLED = computed(
@@ -254,7 +275,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   stop: worker(control, root, FFI),
   "debug snapshot": worker(session, containerd, control, root, FFI, {
     read: computed("the daemon's and containerd's configuration", (line) => [
-      daemonConfig(line),
+      configPath(line),
       ...["/etc/containerd", line.value("containerd-config")],
     ]),
     env: ["SOCI_SNAPSHOTTER_ADDRESS", "SOCI_SNAPSHOTTER_CONFIG"],
@@ -377,7 +398,7 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
     read: computed("DIR", (line) => line.positionals),
   }, FFI),
   config: worker({
-    read: computed("the configuration", (line) => [daemonConfig(line)]),
+    read: computed("the configuration", (line) => [configPath(line)]),
     env: ["SOCI_SNAPSHOTTER_CONFIG"],
   }),
   install: worker(installed, {

@@ -11,7 +11,7 @@ import {
   isImagePolicy,
 } from "../lib/remote/image/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
-import { platformFlag } from "./build_flags.ts";
+import { platformFlag } from "./platform_flags.ts";
 import {
   type Command,
   formatBytes,

@@ -18,7 +18,7 @@ import {
   hostPlatform,
 } from "../lib/formats/oci/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
-import { platformChoice } from "./build_flags.ts";
+import { platformChoice } from "./platform_flags.ts";
 import {
   type Command,
   onlyArgument,

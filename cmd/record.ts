@@ -13,7 +13,7 @@ import { pullImage } from "../lib/images/pulling/mod.ts";
 import { ContainerdPlace } from "../lib/remote/content/mod.ts";
 import { readFamily } from "../lib/remote/image/mod.ts";
 import { parseReference } from "../lib/remote/registry/mod.ts";
-import { platformFlag } from "./build_flags.ts";
+import { platformFlag } from "./platform_flags.ts";
 import {
   type Command,
   formatBytes,

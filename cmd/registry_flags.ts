@@ -84,10 +84,12 @@ export function clientWith(
   values: Omit<RegistryValues, "user" | "refresh">,
   config?: () => Config,
 ): RegistryClient {
-  const network = registryNetwork();
+  const network = registryNetwork(
+    config && (() => config().network.hosts),
+  );
   const options: RegistryClientOptions = {
     credentials,
-    ...(network !== null && { network }),
+    network,
     ...(values["plain-http"] === true && { plainHttp: true }),
     ...(values["skip-verify"] === true && { skipVerify: true }),
     ...(values.tlscacert !== undefined && {

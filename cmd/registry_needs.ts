@@ -4,7 +4,7 @@
  * @module
  */
 import { resolve } from "node:path";
-import type { NamedHosts } from "../lib/remote/registry/mod.ts";
+import type { NamedHosts } from "../lib/remote/network/mod.ts";
 import type { Computed, Line } from "./grants.ts";
 
 const MAX_FILE_BYTES = 4 * 2 ** 20;

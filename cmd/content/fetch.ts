@@ -1,7 +1,7 @@
 /** `soci-deno content fetch`. @module */
 import { fetchContents } from "../../lib/images/pulling/mod.ts";
 import { parseReference } from "../../lib/remote/registry/mod.ts";
-import { platformFlag } from "../build_flags.ts";
+import { platformFlag } from "../platform_flags.ts";
 import { type Command, onlyArgument, parseCommandLine } from "../command.ts";
 import { SESSION_OPTIONS, snapshotterOf } from "../flags.ts";
 import { PullProgress } from "../pull_progress.ts";

@@ -1,7 +1,7 @@
 /** `soci-deno order list`. @module */
 import { listOrders, openOrderedImage } from "../../lib/images/order/mod.ts";
 import { parseReference } from "../../lib/remote/registry/mod.ts";
-import { platformFlag } from "../build_flags.ts";
+import { platformFlag } from "../platform_flags.ts";
 import {
   type Command,
   formatBytes,

@@ -6,7 +6,7 @@ import {
   removeOrder,
 } from "../../lib/images/order/mod.ts";
 import { parseReference } from "../../lib/remote/registry/mod.ts";
-import { platformFlag } from "../build_flags.ts";
+import { platformFlag } from "../platform_flags.ts";
 import { type Command, parseCommandLine, UsageError } from "../command.ts";
 import {
   REGISTRY_HELP,

@@ -52,6 +52,8 @@ export interface Config {
   readonly trust: TrustConfig;
   /** What starts read first. */
   readonly load_order: LoadOrderConfig;
+  /** Which hosts are asked at all. */
+  readonly network: NetworkConfig;
   /** Registry hosts. */
   readonly resolver: ResolverConfig;
   /** Logins of the kubelet's pulls. */
@@ -184,6 +186,15 @@ export interface OpeningConfig {
    * layer whose ztoc would take more is not served lazily. Default 1 GiB.
    */
   readonly max_memory_bytes: number;
+}
+
+/** `[network]`: what is asked by HTTP. */
+export interface NetworkConfig {
+  /**
+   * The hosts that are asked, `host` or `host:port`, wherever registries lead: registries, mirrors, token servers,
+   * blob stores. Default: empty, which is any.
+   */
+  readonly hosts: readonly string[];
 }
 
 /** `[content_store]`: whose store is used. */

@@ -191,6 +191,11 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
       "memory that opening layers may take, bytes; a layer that needs more is left to containerd",
   },
 
+  "network.hosts": {
+    what:
+      "the only hosts that are asked by HTTP, `host` or `host:port`: registries, mirrors, token servers and blob stores; empty: any. Commands read it, too",
+  },
+
   "load_order.enable": { what: "whether load orders are used" },
   "load_order.unpinned": {
     what:

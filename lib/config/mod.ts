@@ -14,6 +14,7 @@ export type {
   FilesystemConfig,
   HttpConfig,
   MirrorConfig,
+  NetworkConfig,
   OpeningConfig,
   PrefetchConfig,
   PullModeConfig,

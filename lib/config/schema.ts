@@ -306,6 +306,22 @@ const fields = v.object({
     }),
     {},
   ),
+  // Ours: which hosts are asked at all.
+  network: v.optional(
+    v.object({
+      hosts: v.optional(
+        v.array(v.pipe(
+          v.string(),
+          v.check(
+            (host) => /^(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(host),
+            "no host, as `registry.example` or `registry.example:5000`",
+          ),
+        )),
+        [],
+      ),
+    }),
+    {},
+  ),
   /**
    * Ours alone: how layers are shown, by our own FUSE tree or by EROFS where the kernel can; whether
    * overlayfs gives all files inode numbers of one file system.

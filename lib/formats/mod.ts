@@ -5,7 +5,7 @@
  * Worker that has no permission. Its input is untrusted: every reader bounds the cost of input, and
  * refuses bad input with its own error class. It must not know where bytes come from or go to.
  *
- * Rooms: `oci` (digests, manifests, platforms), `tar` (headers and offsets), `deflate` (inflate from
+ * Rooms: `oci` (digests, manifests, platforms), `reference` (names of images), `tar` (headers and offsets), `deflate` (inflate from
  * checkpoints), `zstd` (frames), `ztoc` (a layer's table of contents), `soci` (indexes, prefetch lists), `erofs` (images
  * of a tree's metadata), `crc32` (for isolates that load nothing of Node).
  *

@@ -1,8 +1,7 @@
-import {
-  configure,
+import type {
   getLogger,
-  type Logger as TapeLogger,
-  type LogRecord,
+  Logger as TapeLogger,
+  LogRecord,
 } from "@logtape/logtape";
 
 /** Levels, most talkative first, with the names the existing SOCI daemon takes. */
@@ -20,7 +19,12 @@ export type LogLevel = typeof LOG_LEVELS[number];
 /** `json`: one object per line. `text`: a short line for a person. */
 export type LogFormat = "json" | "text";
 /** Takes a constant message and the facts as fields. */
-export type Logger = TapeLogger;
+export type Logger = Readonly<
+  Record<
+    "debug" | "info" | "warn" | "error",
+    (message: string, fields?: Record<string, unknown>) => void
+  >
+>;
 
 /** What is logged, in which shape, and where it goes. */
 export interface LogOptions {
@@ -110,8 +114,12 @@ export function recentLines(): string[] {
   return [...kept.slice(nextKept), ...kept.slice(0, nextKept)];
 }
 
+/** Null until logs are configured: most commands never do, and would wait for the library. */
+let loggerOf: typeof getLogger | null = null;
+
 /** Sets up logging for the process; a second call replaces the first. */
 export async function configureLogs(options: LogOptions): Promise<void> {
+  const { configure, getLogger } = await import("@logtape/logtape");
   const write = options.write ?? writeToStderr;
   const toLine = options.format === "json" ? jsonLine : textLine;
   await configure({
@@ -132,9 +140,22 @@ export async function configureLogs(options: LogOptions): Promise<void> {
       { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["lines"] },
     ],
   });
+  loggerOf = getLogger;
 }
 
 /** The logger of one room, such as `logger("spans")`. Silent until logs are configured. */
 export function logger(room: string): Logger {
-  return getLogger(["soci-deno", room]);
+  let own: TapeLogger | null = null;
+  const at =
+    (level: keyof Logger): Logger[typeof level] => (message, fields = {}) => {
+      if (loggerOf === null) return;
+      own ??= loggerOf(["soci-deno", room]);
+      own[level](message, fields);
+    };
+  return {
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+  };
 }

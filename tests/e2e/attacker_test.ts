@@ -31,7 +31,7 @@ async function attackedProgram(
   await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify(config));
   await Deno.writeTextFile(
     `${folder}/attacker.js`,
-    `import { FetchedNetwork } from "./lib/remote/registry/mod.ts";
+    `import { FetchedNetwork } from "./lib/remote/network/mod.ts";
 const ATTACK = ${JSON.stringify(attack)};
 ${await Deno.readTextFile(`${ROOT}tests/support/attacker.js`)}`,
   );

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { COMMANDS } from "../../cmd/mod.ts";
+import { pauseImage, pushImage } from "../support/images/mod.ts";
+import { startRegistry } from "../support/registry/mod.ts";
 import {
   permissionFlags,
   permissionSets,
+  sociDenoCommand,
   tryRun,
 } from "../support/host/mod.ts";
 import { sociDeno } from "./host.ts";
@@ -60,4 +63,40 @@ Deno.test("what a command may not do is told in one line, without flags or advic
     /^soci-deno status: it wants read access to "[^"]*", which this command does not have [^\n]*\n$/,
   );
   assert.doesNotMatch(stderr, /--allow|compil/);
+});
+
+Deno.test("with [network] hosts a command asks these, and no other host that its line names or its registry leads to", async () => {
+  await using registry = startRegistry({ redirect: { lifeMs: 60_000 } });
+  await pushImage(registry.host, "app:1", pauseImage());
+  const config = await Deno.makeTempFile();
+  const { port } = new URL(`http://${registry.host}`);
+  /** Reads the manifest, and layers, which lie elsewhere. */
+  const build = async (...hosts: string[]) => {
+    await Deno.writeTextFile(
+      config,
+      `[network]\nhosts = ${JSON.stringify(hosts)}\n`,
+    );
+    const { program, args } = sociDenoCommand(
+      ...["build-index", "--plain-http", "--min-layer-size=0"],
+      ...[`--root=${config}.root`, `${registry.host}/app:1`],
+    );
+    return await tryRun(program, args, {
+      timeoutMs: 60_000,
+      env: { SOCI_SNAPSHOTTER_CONFIG: config },
+    });
+  };
+  const refused = /is not among \[network\] hosts/;
+  const none = await build("registry.example");
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, refused);
+  assert.match(none.stderr, new RegExp(`:${port} is not among`));
+  const before = registry.requests.length;
+  const some = await build(registry.host);
+  assert.equal(some.code, 1);
+  assert.match(some.stderr, refused);
+  assert.ok(registry.requests.length > before); // the registry itself is asked
+  assert.ok(registry.requests.every(({ server }) => server === "registry"));
+  assert.match((await build("no/host")).stderr, /network\.hosts/);
+  await Deno.remove(config);
+  await Deno.remove(`${config}.root`, { recursive: true });
 });

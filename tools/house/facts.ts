@@ -12,6 +12,8 @@ export interface Import {
   readonly target: string | null;
   /** The imported names; `null` if everything is imported (`import *`, `import()`, a Worker). */
   readonly names: readonly string[] | null;
+  /** Whether it names types alone, and loads nothing. */
+  readonly isType: boolean;
   readonly line: number;
 }
 

@@ -28,24 +28,29 @@ export function readModule(path: string, text: string): Module {
     kind: ImportKind,
     literal: ts.Expression | undefined,
     names: readonly string[] | null,
+    isType = false,
   ): void {
     if (literal === undefined || !ts.isStringLiteralLike(literal)) return;
     const specifier = literal.text;
     const target = /^\.{1,2}\//.test(specifier)
       ? normalize(join(dirname(path), specifier))
       : null;
-    imports.push({ kind, specifier, target, names, line: lineOf(literal) });
+    const line = lineOf(literal);
+    imports.push({ kind, specifier, target, names, isType, line });
   }
 
   function visit(node: ts.Node): void {
     if (ts.isImportDeclaration(node)) {
-      add("import", node.moduleSpecifier, importedNames(node));
+      const { importClause: clause, moduleSpecifier } = node;
+      const isType = clause !== undefined && namesTypes(clause);
+      add("import", moduleSpecifier, importedNames(node), isType);
     } else if (ts.isExportDeclaration(node)) {
-      add("export", node.moduleSpecifier, exportedNames(node));
+      const isType = node.isTypeOnly || areTypes(node.exportClause);
+      add("export", node.moduleSpecifier, exportedNames(node), isType);
     } else if (
       ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)
     ) {
-      add("import", node.argument.literal as ts.Expression, null);
+      add("import", node.argument.literal as ts.Expression, null, true);
     } else if (isImportCall(node)) {
       add("dynamic", node.arguments[0], null);
     } else if (isWorkerStart(node)) {
@@ -103,6 +108,22 @@ function sourceFiles(root: URL, path: string): readonly string[] {
 function openingComment(text: string): string {
   const comment = text.match(/^\s*\/\*\*([\s\S]*?)\*\//)?.[1] ?? "";
   return comment.replaceAll(/^\s*\* ?/gm, "").trim();
+}
+
+function namesTypes(
+  { isTypeOnly, name, namedBindings }: ts.ImportClause,
+): boolean {
+  return isTypeOnly || (name === undefined && areTypes(namedBindings));
+}
+
+/** Whether each name in braces is marked as a type. */
+function areTypes(
+  names: ts.NamedImportBindings | ts.NamedExportBindings | undefined,
+): boolean {
+  return names !== undefined &&
+    (ts.isNamedImports(names) || ts.isNamedExports(names)) &&
+    names.elements.length > 0 &&
+    [...names.elements].every(({ isTypeOnly }) => isTypeOnly);
 }
 
 function importedNames(node: ts.ImportDeclaration): readonly string[] | null {

@@ -13,7 +13,7 @@ export {
   type Thread,
   type ThreadEvents,
 } from "./thread.ts";
-export { serveThreads, type ThreadStarters } from "./serve.ts";
+export { type Attendant, serveThreads, type ThreadStarters } from "./serve.ts";
 export { answerThread } from "./inside.ts";
 export {
   renewRing,

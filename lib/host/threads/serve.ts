@@ -1,7 +1,15 @@
 import type { Adopted, FromStarter, ToStarter } from "./messages.ts";
 
+/** What stands in for a thread, in the isolate that serves them. Disposing of it ends it. */
+export interface Attendant extends Disposable {
+  /** Answers what comes by a port. Called once. */
+  readonly attend: (port: MessagePort) => void;
+}
+
 /** What may be started, by name. Each decides alone what its Worker may do. */
-export type ThreadStarters = Readonly<Record<string, () => Promise<Worker>>>;
+export type ThreadStarters = Readonly<
+  Record<string, () => Promise<Worker | Attendant>>
+>;
 
 /** The most threads at a time: far more than any command has. */
 const MAX_THREADS = 64;
@@ -14,7 +22,7 @@ export function serveThreads(
   port: MessagePort,
   starters: ThreadStarters,
 ): void {
-  const running = new Map<number, Promise<Worker>>();
+  const running = new Map<number, Promise<Worker | Attendant>>();
   const tell = (message: FromStarter) => port.postMessage(message);
 
   const start = async (id: number, name: string, own: MessagePort) => {
@@ -25,6 +33,7 @@ export function serveThreads(
     const starting = starters[name]!();
     running.set(id, starting);
     const worker = await starting;
+    if (!(worker instanceof Worker)) return worker.attend(own);
     worker.onerror = (event) => {
       event.preventDefault();
       tell({ id, why: event.message });
@@ -37,9 +46,10 @@ export function serveThreads(
     const { id } = data;
     try {
       if (data.kind === "start") return await start(id, data.name, data.port);
-      const stopped = running.get(id);
+      const stopped = await running.get(id);
       running.delete(id);
-      (await stopped)?.terminate();
+      if (stopped instanceof Worker) stopped.terminate();
+      else stopped?.[Symbol.dispose]();
     } catch (error) {
       tell({ id, why: error instanceof Error ? error.message : String(error) });
     }

@@ -1,5 +1,4 @@
 import type { Descriptor } from "../../formats/oci/mod.ts";
-import { connectContainerd } from "../../remote/containerd/mod.ts";
 import type { Repository } from "../../remote/registry/mod.ts";
 
 /** A blob in a file, and where it goes. */
@@ -37,6 +36,10 @@ export class BlobKeeper {
   }
 
   async #keep({ namespace, from, blob, path }: KeptBlob): Promise<void> {
+    // Loaded here: `pull` has its first answers before it needs gRPC.
+    const { connectContainerd } = await import(
+      "../../remote/containerd/mod.ts"
+    );
     using containerd = await connectContainerd(this.#socketPath, { namespace });
     const { host, repository } = from;
     const lease = await containerd.leases.create({ expiresInMs: LEASE_MS });

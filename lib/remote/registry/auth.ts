@@ -1,11 +1,16 @@
 import { isDeepStrictEqual } from "node:util";
-import { forbiddenLead, givenAddress, isHere } from "./addresses.ts";
+import {
+  type Challenge,
+  forbiddenLead,
+  givenAddress,
+  isHere,
+  isLoopback,
+  parseChallenges,
+} from "../network/mod.ts";
 import { discard } from "./body.ts";
-import { type Challenge, parseChallenges } from "./challenge.ts";
 import type { Credential, CredentialStore } from "./credentials.ts";
 import { CredentialError } from "./docker_credentials.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { isLoopback } from "./loopback.ts";
 import { RegistryError } from "./errors.ts";
 import type { Http } from "./http.ts";
 import type { RegistryClientOptions } from "./options.ts";

@@ -14,7 +14,7 @@ import {
 } from "./context.ts";
 import { type Endpoint, endpointUrl } from "./endpoint.ts";
 import type { RegistryError } from "./errors.ts";
-import type { Reference } from "./reference.ts";
+import type { Reference } from "../../formats/reference/mod.ts";
 import { Retrier, retrying, type RetryPolicy } from "./retry.ts";
 import {
   endedEarly,

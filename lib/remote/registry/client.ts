@@ -12,7 +12,7 @@ import {
 import type { RegistryClientOptions } from "./options.ts";
 import { hasBlob, mountBlob, uploadBlob } from "./push.ts";
 import { readRange } from "./ranges.ts";
-import type { Reference } from "./reference.ts";
+import type { Reference } from "../../formats/reference/mod.ts";
 import { listReferrers } from "./referrers.ts";
 import { deleteReferrer } from "./delete_referrer.ts";
 import { putReferrer } from "./push_referrer.ts";

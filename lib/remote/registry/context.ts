@@ -5,7 +5,7 @@ import { RegistryError, type RegistryErrorKind } from "./errors.ts";
 import { connectionFailure } from "./http.ts";
 import type { Capability, RegistryClientOptions } from "./options.ts";
 import { RecentSet } from "./memory.ts";
-import type { Reference } from "./reference.ts";
+import type { Reference } from "../../formats/reference/mod.ts";
 import { retrying, type RetryPolicy, retryPolicy } from "./retry.ts";
 import { Transport } from "./transport.ts";
 

@@ -3,7 +3,7 @@ import { discard } from "./body.ts";
 import { brief, type Context, writing } from "./context.ts";
 import { endpointUrl } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
-import type { Reference } from "./reference.ts";
+import type { Reference } from "../../formats/reference/mod.ts";
 import { removeFromTag } from "./referrers_tag.ts";
 
 /**

@@ -1,6 +1,5 @@
+import type { Network } from "../network/mod.ts";
 /** Whether hosts take connections. @module */
-
-import type { Network } from "./network.ts";
 
 /** So long after an answer there is a connection. */
 const CONNECTED_MS = 60_000;

@@ -1,12 +1,15 @@
+import {
+  type Reference,
+  registryAddress,
+} from "../../formats/reference/mod.ts";
+import { isLoopback } from "../network/mod.ts";
 import { RegistryError } from "./errors.ts";
-import { isLoopback } from "./loopback.ts";
 import type {
   Capability,
   Mirror,
   PlaceOptions,
   RegistryClientOptions,
 } from "./options.ts";
-import type { Reference } from "./reference.ts";
 
 /** Where the requests for one repository go. */
 export interface Endpoint {
@@ -41,12 +44,10 @@ export function originEndpoint(
   }
   const said = typeof plainHttp === "function" ? plainHttp(host) : plainHttp;
   const scheme = (said ?? isLoopback(host)) ? "http" : "https";
-  // Docker Hub answers at another host than its name in references.
-  const address = host === "docker.io" ? "registry-1.docker.io" : host;
   return {
     host,
     repository,
-    root: new URL(`${scheme}://${address}/v2/${repository}/`),
+    root: new URL(`${scheme}://${registryAddress(host)}/v2/${repository}/`),
     query: {},
     ...(server !== undefined && { place: server }),
   };

@@ -1,9 +1,9 @@
 /** Folders of registry hosts, as containerd reads them (its docs/hosts.md). @module */
 import { namesIn, readTextIfThere, statIfThere } from "../../host/files/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
+import type { TlsOptions } from "../network/mod.ts";
 import { HostsDirError, parseHosts, type ReadFile } from "./hosts_toml.ts";
 import type { HostOptions } from "./options.ts";
-import type { TlsOptions } from "./tls.ts";
 export { HostsDirError } from "./hosts_toml.ts";
 
 const log = logger("registry");

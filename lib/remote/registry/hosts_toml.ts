@@ -1,14 +1,13 @@
 /** The text of a `hosts.toml`, as containerd reads it (its docs/hosts.md). @module */
 import { parse, TomlError } from "smol-toml";
 import { logger } from "../../telemetry/mod.ts";
-import { isLoopback } from "./loopback.ts";
+import { isLoopback, type TlsOptions } from "../network/mod.ts";
 import type {
   Capability,
   HostOptions,
   Mirror,
   PlaceOptions,
 } from "./options.ts";
-import type { TlsOptions } from "./tls.ts";
 
 const log = logger("registry");
 

@@ -1,13 +1,19 @@
 import { logger, redactUrl } from "../../telemetry/mod.ts";
-import { forbiddenLead, givenAddress } from "./addresses.ts";
+import {
+  forbiddenLead,
+  givenAddress,
+  HostRefusedError,
+  type Network,
+  ownNetwork,
+  type Sender,
+  type TlsOptions,
+} from "../network/mod.ts";
 import { Answer, discard, IdleTimeout, Watchdog } from "./body.ts";
 import { Dials } from "./dials.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
-import { type Network, ownNetwork } from "./network.ts";
 import type { RegistryClientOptions } from "./options.ts";
 import { Transient } from "./retry.ts";
-import type { Sender, TlsOptions } from "./tls.ts";
 
 /**
  * A request's body. A stream is opened again for every try, and must call `touch` as it is sent.
@@ -244,6 +250,7 @@ export function connectionFailure(to: Endpoint, error: unknown): unknown {
   if (/InvalidContentType/.test(detail)) {
     return unavailable("it answers plain HTTP where HTTPS was expected");
   }
+  if (error instanceof HostRefusedError) return unavailable(text);
   // Errors of the caller's body source and of our own code are not network failures.
   if (!(error instanceof TypeError) && !isSystemError(error)) return error;
   return new Transient(unavailable(detail));

@@ -11,15 +11,12 @@
  * @module
  */
 export { type Cancellable, RegistryClient, type Repository } from "./client.ts";
-export { FetchedNetwork, startFetcher } from "./fetch_client.ts";
-export type { NamedHosts } from "./fetch_hosts.ts";
-export type { Lookup, Network } from "./network.ts";
 export {
   InvalidReferenceError,
   parseHost,
   parseReference,
   Reference,
-} from "./reference.ts";
+} from "../../formats/reference/mod.ts";
 export type { FetchedManifest, PushedManifest } from "./manifests.ts";
 export type { BlobSource } from "./upload.ts";
 export type {
@@ -32,7 +29,6 @@ export type {
   RetryOptions,
   TimeoutOptions,
 } from "./options.ts";
-export type { Sender, TlsOptions } from "./tls.ts";
 export {
   boundCredentials,
   type Credential,

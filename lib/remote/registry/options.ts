@@ -1,6 +1,5 @@
+import type { Network, TlsOptions } from "../network/mod.ts";
 import type { CredentialStore } from "./credentials.ts";
-import type { Network } from "./network.ts";
-import type { TlsOptions } from "./tls.ts";
 
 /** What a place can do: give content by digest, resolve tags, accept pushes, list what refers to an image. */
 export type Capability = "pull" | "resolve" | "push" | "referrers";

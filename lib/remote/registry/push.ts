@@ -9,7 +9,7 @@ import {
 } from "./context.ts";
 import { type Endpoint, endpointUrl } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
-import type { Reference } from "./reference.ts";
+import type { Reference } from "../../formats/reference/mod.ts";
 import { Transient } from "./retry.ts";
 import { isRefusal, saysNo } from "./status.ts";
 import {

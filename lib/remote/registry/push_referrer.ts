@@ -2,7 +2,7 @@ import type { Descriptor } from "../../formats/oci/mod.ts";
 import type { Context } from "./context.ts";
 import { RegistryError } from "./errors.ts";
 import { type PushedManifest, putManifest } from "./manifests.ts";
-import type { Reference } from "./reference.ts";
+import type { Reference } from "../../formats/reference/mod.ts";
 import { listReferrers } from "./referrers.ts";
 import {
   addToTag,

@@ -10,7 +10,7 @@ import {
 } from "./context.ts";
 import { type Endpoint, endpointUrl } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
-import type { Reference } from "./reference.ts";
+import type { Reference } from "../../formats/reference/mod.ts";
 import { retrying, Transient } from "./retry.ts";
 import {
   endedEarly,

@@ -9,7 +9,7 @@ import { logger } from "../../telemetry/mod.ts";
 import type { Context } from "./context.ts";
 import { RegistryError } from "./errors.ts";
 import { fetchManifest } from "./manifests.ts";
-import type { Reference } from "./reference.ts";
+import type { Reference } from "../../formats/reference/mod.ts";
 import { type ApiAnswer, askApi } from "./referrers_api.ts";
 import { taggedReferrers } from "./referrers_tag.ts";
 import { sleep } from "./retry.ts";

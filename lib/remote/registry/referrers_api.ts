@@ -7,7 +7,7 @@ import {
   readIndexEntries,
 } from "../../formats/oci/mod.ts";
 import { logger, redactUrl } from "../../telemetry/mod.ts";
-import { givenAddress } from "./addresses.ts";
+import { givenAddress } from "../network/mod.ts";
 import {
   type Context,
   pullScopes,
@@ -18,7 +18,7 @@ import {
 import { type Endpoint, endpointUrl, originEndpoint } from "./endpoint.ts";
 import { RegistryError } from "./errors.ts";
 import { nextLink } from "./link.ts";
-import type { Reference } from "./reference.ts";
+import type { Reference } from "../../formats/reference/mod.ts";
 import { parseReferrer } from "./referrer.ts";
 import { retrying, type RetryPolicy } from "./retry.ts";
 import { saysNo } from "./status.ts";

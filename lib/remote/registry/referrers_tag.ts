@@ -17,7 +17,7 @@ import {
   putManifest,
 } from "./manifests.ts";
 import type { RegistryClientOptions } from "./options.ts";
-import type { Reference } from "./reference.ts";
+import type { Reference } from "../../formats/reference/mod.ts";
 import { parseReferrer } from "./referrer.ts";
 import { saysNo } from "./status.ts";
 

@@ -1,9 +1,9 @@
+import type { Network } from "../network/mod.ts";
 import { type Answer, discard } from "./body.ts";
 import { Authenticator, MAX_LOGINS, type Scopes } from "./auth.ts";
 import { anonymous } from "./credentials.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Http, type HttpRequest } from "./http.ts";
-import type { Network } from "./network.ts";
 import type { RegistryClientOptions } from "./options.ts";
 import { Transient } from "./retry.ts";
 import { statusFailure } from "./status.ts";

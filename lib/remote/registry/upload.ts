@@ -1,5 +1,5 @@
 import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
-import { forbiddenLead, givenAddress } from "./addresses.ts";
+import { forbiddenLead, givenAddress } from "../network/mod.ts";
 import { type Answer, discard } from "./body.ts";
 import { brief, type Context, pushScopes, registryError } from "./context.ts";
 import { type Endpoint, endpointUrl } from "./endpoint.ts";

@@ -85,7 +85,7 @@ Deno.test("a conversion of files may read the one and write the other, and has n
   assert.deepEqual(rest, { read: ["in.tar", ...drafts], write: drafts });
 });
 
-Deno.test("an inspection may read Docker's file and its own certificates, and has no network and no program", () => {
+Deno.test("an inspection may read Docker's file and its own certificates, ask its registry, and has no program", () => {
   const { env: _, ...rest } = lists(
     ...["inspect", "--tlscacert=/no/ca.pem", "-u", "me"] as const,
     "r.example/a:1",
@@ -95,6 +95,7 @@ Deno.test("an inspection may read Docker's file and its own certificates, and ha
       ...["/no/home/.docker/config.json", "/no/ca.pem"],
       ...["/etc/containerd/certs.d", "/etc/docker/certs.d"],
     ],
+    net: ["r.example:80", "r.example:443"],
   });
 });
 
@@ -179,16 +180,18 @@ ca = "ca.pem"
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("only commands with a fetch Worker name hosts, and each of them has no network of its own", () => {
+Deno.test("only commands with a fetch Worker name hosts, and each of them has no network but these", () => {
   for (const [words, needs] of Object.entries(PERMISSIONS)) {
     const fetches = needs.threads?.includes("fetcher") ?? false;
     assert.equal(fetches, needs.asks !== undefined, words);
     const login = needs.parts.some(({ read }) => read === DOCKER);
     if (needs.runs === "worker") assert.equal(login, fetches, words);
     if (!fetches) continue;
-    const { net = [] } = lists(words);
+    const { net = [] } = lists(words, "r.example/a:1");
     assert.notEqual(net, true, words);
-    for (const one of net as string[]) assert.match(one, /^unix:/, words);
+    for (const one of net as string[]) {
+      assert.match(one, /^(?:unix:|r\.example:(?:80|443)$)/, words);
+    }
   }
 });
 

@@ -148,6 +148,8 @@ Deno.test("every key of the schema is described, and no other", () => {
      labels = ["a"]
      [eager.policies]
      X = "auto"
+     [network]
+     hosts = ["a"]
      [recording]
      images = ["a"]`,
     "t",

@@ -115,7 +115,7 @@ const ATTACKED: readonly Attacked[] = [
     done: ["libc"],
   },
   {
-    worker: "lib/remote/registry/fetch_worker.ts",
+    worker: "lib/remote/network/fetch_worker.ts",
     given: () => ({ net: true }),
     done: ["connect", "fetch"],
   },

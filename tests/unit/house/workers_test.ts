@@ -18,7 +18,7 @@ const WORKERS: Readonly<Record<string, string>> = {
   "lib/layers/spans/whole_worker.ts": "{ read: [path] }",
   "lib/layers/whole/worker.ts":
     "{ read: [folder], write: [folder], ffi: [LIBC_PATH] }",
-  "lib/remote/registry/fetch_worker.ts": "{ net: true }",
+  "lib/remote/network/fetch_worker.ts": "{ net }",
 };
 
 /** The permissions after each `new Worker`, by the line it begins on. */

@@ -175,3 +175,16 @@ Deno.test("a shared login that is refused is looked up anew", async () => {
   await read(client, registry, "team/one");
   await read(client, registry, "team/two");
 });
+
+Deno.test("network.hosts names the only hosts that are asked, also where the registry leads elsewhere", async () => {
+  await using registry = startRegistry({ redirect: { lifeMs: 60_000 } });
+  using none = clientOf('[network]\nhosts = ["registry.example"]\n');
+  await assert.rejects(
+    none.manifest(parseReference(`${registry.host}/team/app:1`)),
+    /is not among \[network\] hosts/,
+  );
+  assert.equal(registry.requests.length, 0);
+  using some = clientOf(`[network]\nhosts = ["${registry.host}"]\n`);
+  await assert.rejects(read(some, registry), /is not among \[network\] hosts/);
+  assert.ok(registry.requests.every(({ server }) => server === "registry"));
+});

@@ -3,6 +3,10 @@ import assert from "node:assert/strict";
 import { sha256 } from "../../../../lib/formats/oci/mod.ts";
 import {
   FetchedNetwork,
+  NearNetwork,
+  ownNetwork,
+} from "../../../../lib/remote/network/mod.ts";
+import {
   parseReference,
   RegistryClient,
 } from "../../../../lib/remote/registry/mod.ts";
@@ -213,4 +217,40 @@ Deno.test("the Worker connects to no host that was not named", async () => {
   await assert.rejects(network.connect(new URL(`http://${other.host}/`)));
   using named = only(other.host);
   await named.connect(new URL(`http://${other.host}/`));
+});
+
+Deno.test("hosts that give content are asked from here, and what they lead to is asked by the Worker alone", async () => {
+  const bytes = noise(2_000_000);
+  await using other = serve(() => new Response("told"));
+  let moves = false;
+  const asked: string[] = [];
+  await using giving = serve(({ headers, method }) => {
+    asked.push(`${method} ${headers.get("x-from") ?? "Worker"}`);
+    return moves
+      ? Response.redirect(`http://${other.host}/x`)
+      : new Response(bytes);
+  });
+  using far = only(giving.host);
+  const own = ownNetwork((input, init) =>
+    fetch(input, { ...init, headers: { "x-from": "here" } })
+  );
+  const may = ({ host }: URL) => host === giving.host;
+  const { fetch: send } = new NearNetwork(far, own, may).sender({});
+  const take = async (method = "GET") => {
+    const answer = await send(`http://${giving.host}/`, {
+      method,
+      redirect: "manual",
+    });
+    await answer.arrayBuffer();
+    return answer.status;
+  };
+  await take();
+  await take();
+  await take("POST");
+  assert.deepEqual(asked.splice(0), ["GET Worker", "GET here", "POST Worker"]);
+  moves = true;
+  assert.equal(await take(), 302);
+  assert.equal(await take(), 302);
+  assert.deepEqual(asked, ["GET here", "GET Worker", "GET Worker"]);
+  assert.equal(await (await send(`http://${other.host}/`)).text(), "told");
 });

@@ -1,7 +1,7 @@
 /** The proxies of the environment: every way to a registry goes by them, and none to this machine. */
 import assert from "node:assert/strict";
 import { connect, createServer, type Socket } from "node:net";
-import { proxyOf } from "../../../../lib/remote/registry/proxy.ts";
+import { proxyOf } from "../../../../lib/remote/network/proxy.ts";
 import {
   makeCertificateAuthority,
   sociDenoCommand,

@@ -12,6 +12,8 @@ export interface Begin {
   readonly kind: "begin";
   /** What it may ask without being led there. */
   readonly hosts: NamedHosts;
+  /** What it may ask at all; empty: any host. */
+  readonly only: readonly string[];
   /** Variables of the environment that name proxies: it has no environment itself. */
   readonly proxies: Readonly<Record<string, string>>;
 }

@@ -6,6 +6,7 @@ import {
 } from "./addresses.ts";
 import { parseChallenges } from "./challenge.ts";
 import { isLoopback } from "./loopback.ts";
+import { beyondLimit } from "./limit.ts";
 import type { Lookup } from "./network.ts";
 
 /** The most origins that are remembered; the one that was learned first is forgotten. */
@@ -24,8 +25,15 @@ export class Gate {
   /** Origins; a value says why one is not asked although a registry led there. */
   readonly #led = new Map<string, string | null>();
   readonly #lookup: Lookup;
+  readonly #only: readonly string[];
 
-  constructor(hosts: readonly string[], lookup: Lookup) {
+  /** @param only the hosts that are asked at all; empty: any. */
+  constructor(
+    hosts: readonly string[],
+    lookup: Lookup,
+    only: readonly string[] = [],
+  ) {
+    this.#only = only;
     this.#named = new Set(
       hosts.flatMap((host) =>
         ["http", "https"].map((scheme) => URL.parse(`${scheme}://${host}/`))
@@ -37,6 +45,8 @@ export class Gate {
   /** Why an address is not asked; null if it is. */
   refusal(url: URL): string | null {
     if (!/^https?:$/.test(url.protocol)) return `${url.protocol} is not spoken`;
+    const beyond = beyondLimit(url, this.#only);
+    if (beyond !== null) return beyond;
     if (this.#named.has(url.host)) return null;
     const why = this.#led.get(url.origin);
     return why === undefined

@@ -1,5 +1,7 @@
-import { originEndpoint } from "./endpoint.ts";
-import { parseReference } from "./reference.ts";
+import {
+  parseReference,
+  registryAddress,
+} from "../../formats/reference/mod.ts";
 
 /** What a command line says about the hosts that are asked. Can be sent to a Worker. */
 export interface NamedHosts {
@@ -14,7 +16,7 @@ export function hostsOf({ images, places }: NamedHosts): string[] {
   return [
     ...images.flatMap((image) => {
       try {
-        return [originEndpoint(parseReference(image), {}).root.host];
+        return [registryAddress(parseReference(image).host)];
       } catch {
         return []; // the command tells
       }

@@ -8,6 +8,7 @@ import {
 } from "../../host/threads/mod.ts";
 import type { NamedHosts } from "./fetch_hosts.ts";
 import type { Begin, FromFetcher, ToFetcher } from "./fetch_messages.ts";
+import { HostRefusedError, withPorts } from "./limit.ts";
 import type { Network } from "./network.ts";
 import type { Sender, TlsOptions } from "./tls.ts";
 
@@ -15,16 +16,19 @@ import type { Sender, TlsOptions } from "./tls.ts";
  * Starts a fetch Worker: it has the network and nothing else.
  * @param hosts the ones that are named to it.
  * @param proxies the variables of the environment that name proxies.
+ * @param only the hosts that its permission is for; empty: any.
  */
 export function startFetcher(
   hosts: NamedHosts,
   proxies: Readonly<Record<string, string>> = {},
+  only: readonly string[] = [],
 ): Worker {
+  const net = only.length === 0 || withPorts(only);
   const worker = new Worker(new URL("./fetch_worker.ts", import.meta.url), {
     type: "module",
-    deno: { permissions: { net: true } },
+    deno: { permissions: { net } },
   });
-  const begin: Begin = { kind: "begin", hosts, proxies };
+  const begin: Begin = { kind: "begin", hosts, only, proxies };
   worker.postMessage(begin);
   return worker;
 }
@@ -199,7 +203,7 @@ export class FetchedNetwork implements Network, Disposable {
       case "failed":
         return waiting?.failed(
           message.why === "refused"
-            ? new Error(message.message)
+            ? new HostRefusedError(message.message)
             : new TypeError("fetch failed", {
               cause: new Error(message.message),
             }),

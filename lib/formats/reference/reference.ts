@@ -1,4 +1,4 @@
-import { type Digest, isDigest } from "../../formats/oci/mod.ts";
+import { type Digest, isDigest } from "../oci/mod.ts";
 
 /** Text that is not an image reference. */
 export class InvalidReferenceError extends Error {
@@ -69,6 +69,11 @@ function isHost(part: string): boolean {
 export function parseHost(text: string): string | null {
   if (!HOST.test(text) || !isHost(text)) return null;
   return text === "index.docker.io" ? "docker.io" : text;
+}
+
+/** Where a registry answers: Docker Hub at another host than its name in references. @param host of a reference */
+export function registryAddress(host: string): string {
+  return host === "docker.io" ? "registry-1.docker.io" : host;
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { Gate } from "../../../../lib/remote/registry/fetch_gate.ts";
-import { hostsOf } from "../../../../lib/remote/registry/fetch_hosts.ts";
+import { Gate } from "../../../../lib/remote/network/fetch_gate.ts";
+import { hostsOf } from "../../../../lib/remote/network/fetch_hosts.ts";
 
 const ADDRESSES: Readonly<Record<string, readonly string[]>> = {
   "r.example": ["93.184.216.34"],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import {
   InvalidReferenceError,
   parseReference,
-} from "../../../../lib/remote/registry/mod.ts";
+} from "../../../../lib/formats/reference/mod.ts";
 
 const DIGEST = `sha256:${"a".repeat(64)}`;
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseChallenges } from "../../../../lib/remote/registry/challenge.ts";
+import { parseChallenges } from "../../../../lib/remote/network/challenge.ts";
 
 const plain = (header: string) =>
   parseChallenges(header).map(({ scheme, parameters }) => ({
