@@ -5,11 +5,10 @@
  * failure, 2 wrong usage.
  * @module
  */
-import process from "node:process";
 import { splitLeadingFlags } from "./cmd/flags.ts";
 import type { CommandEntry } from "./cmd/mod.ts";
 import { didYouMean } from "./cmd/nearest.ts";
-import { type Persona, PERSONAS } from "./cmd/run_command.ts";
+import { type Persona, PERSONAS } from "./cmd/personas.ts";
 import { sociVersionLine, versionLine } from "./cmd/version.ts";
 
 function overview(
@@ -30,10 +29,15 @@ function overview(
   ].join("\n");
 }
 
-/** Whether a link or copy of this program has that name. */
-function isCalled(name: string): boolean {
-  return [process.argv0, Deno.mainModule].some((path) =>
-    path.slice(path.lastIndexOf("/") + 1).replace(/\.[jt]s$/, "") === name
+/** The names that the links or copies have by which this program was started. */
+async function calledBy(): Promise<string[]> {
+  const paths = [Deno.mainModule];
+  // Loaded where Deno itself is not what was called: it takes half as long as all the rest.
+  if (Deno.build.standalone) {
+    paths.push((await import("node:process")).default.argv0);
+  }
+  return paths.map((path) =>
+    path.slice(path.lastIndexOf("/") + 1).replace(/\.[jt]s$/, "")
   );
 }
 
@@ -42,8 +46,9 @@ export async function main(args: readonly string[]): Promise<number> {
   const { soci, "soci-deno": self } = PERSONAS;
   if (args[0] === "soci") return await run(soci, [], args.slice(1), []);
   if (args[0] === SOCI_DAEMON) return await runAsDaemon(args.slice(1));
-  if (isCalled(SOCI_DAEMON)) return await runAsDaemon(args);
-  return await run(isCalled("soci") ? soci : self, [], args, []);
+  const names = await calledBy();
+  if (names.includes(SOCI_DAEMON)) return await runAsDaemon(args);
+  return await run(names.includes("soci") ? soci : self, [], args, []);
 }
 
 /** The existing daemon's name: a link of that name starts ours by the lines of its units. */

@@ -1,45 +1,8 @@
 /** Runs one command and tells people what it throws. @module */
 import { ExitRequest, HelpRequest, UsageError } from "./command.ts";
-import { type CommandEntry, COMMANDS, SOCI_COMMANDS } from "./mod.ts";
 import type { SingleCommand } from "./mod.ts";
+import { type Persona, PERSONAS } from "./personas.ts";
 import { guardTerminal } from "./terminal.ts";
-
-/** Under which name the program acts: as itself, or as the existing tool. */
-export interface Persona {
-  readonly name: "soci-deno" | "soci";
-  readonly commands: readonly CommandEntry[];
-  /** The exit code for wrong usage; the existing tool knows one failure only. */
-  readonly usageExitCode: 1 | 2;
-  /** The exit code where no word says what to do. */
-  readonly noWordExitCode: 0 | 2;
-  /** For a word that is no command. */
-  readonly unknownWord: {
-    readonly exitCode: 2 | 3;
-    /** What is said, if not our own words. */
-    readonly says: ((word: string) => string) | null;
-  };
-}
-
-/** By their names. */
-export const PERSONAS: Readonly<Record<Persona["name"], Persona>> = {
-  "soci-deno": {
-    name: "soci-deno",
-    commands: COMMANDS,
-    usageExitCode: 2,
-    noWordExitCode: 2,
-    unknownWord: { exitCode: 2, says: null },
-  },
-  soci: {
-    name: "soci",
-    commands: SOCI_COMMANDS,
-    usageExitCode: 1,
-    noWordExitCode: 0,
-    unknownWord: {
-      exitCode: 3,
-      says: (word) => `No help topic for '${word}'`,
-    },
-  },
-};
 
 /** A command line whose command is known. Can be sent to a Worker. */
 export interface Call {

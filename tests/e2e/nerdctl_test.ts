@@ -5,7 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { sociDenoCommand, tryRun } from "../support/host/mod.ts";
+import { sociDenoNamed, tryRun } from "../support/host/mod.ts";
 import { ToolsHost, toolsIndex } from "./tools_host.ts";
 
 /** nerdctl's least release for `convert`. */
@@ -19,11 +19,13 @@ const SIZES = ["--span-size", "524288", "--min-layer-size", "100"];
 async function folderWithSoci(folder: string): Promise<string> {
   const bin = `${folder}/bin`;
   await Deno.mkdir(bin);
-  const { program, args } = sociDenoCommand();
+  const named = `${folder}/named`;
+  await Deno.mkdir(named);
+  const { program, args } = await sociDenoNamed(named, "soci");
   const quoted = [program, ...args].map((word) => `'${word}'`).join(" ");
   await Deno.writeTextFile(
     `${bin}/soci`,
-    `#!/bin/bash\nexec -a "$0" ${quoted} "$@"\n`,
+    `#!/bin/sh\nexec ${quoted} "$@"\n`,
     { mode: 0o755 },
   );
   return bin;

@@ -1,6 +1,6 @@
 /** The existing tool's command lines, one after another, run under the name `soci`. @module */
 import assert from "node:assert/strict";
-import { sociDenoCommand, tryRun } from "../support/host/mod.ts";
+import { sociDenoNamed, tryRun } from "../support/host/mod.ts";
 import { incompressible } from "../support/images/mod.ts";
 import {
   digestsIn,
@@ -448,12 +448,10 @@ Deno.test("with --content-store soci artifacts are kept in an OCI layout of the 
 });
 
 Deno.test("a program named soci is the existing tool", async () => {
-  const { program, args } = sociDenoCommand("index", "--help");
-  const named = await tryRun("bash", [
-    ...["-c", 'program=$1; shift; exec -a /usr/bin/soci "$program" "$@"', "sh"],
-    program,
-    ...args,
-  ]);
+  const folder = await Deno.makeTempDir();
+  const { program, args } = await sociDenoNamed(folder, "soci");
+  const named = await tryRun(program, [...args, "index", "--help"]);
+  await Deno.remove(folder, { recursive: true });
   assert.equal(named.code, 0, named.stderr);
   assert.match(named.stdout, /^Usage: soci index <command>/m);
 });

@@ -13,10 +13,11 @@ import { basename, isAbsolute, join } from "node:path";
 import { VERSION } from "../../cmd/version.ts";
 import { builtFrom, type Origin } from "./built_from.ts";
 import { licencesOf, type Package, packagesOf } from "./licences.ts";
+import { directImports } from "./direct_imports.ts";
 import { launcher } from "./launcher.ts";
 import { ownFiles } from "./own_files.ts";
 import { stage } from "./staging.ts";
-import { entryName, ROOT, startModules } from "./starts.ts";
+import { entryName, productModules, ROOT, startModules } from "./starts.ts";
 
 /** What was bundled. */
 export interface Bundle {
@@ -51,7 +52,8 @@ const LAUNCHER = "soci-deno";
  * @throws Error if a module cannot be found.
  */
 export async function bundle(folder: string): Promise<Bundle> {
-  const starts = startModules();
+  const modules = productModules();
+  const starts = startModules(modules);
   const origin = await builtFrom();
   using staging = await stage();
   const entries = starts.map((path) => ({
@@ -73,7 +75,9 @@ export async function bundle(folder: string): Promise<Bundle> {
       conditions: ["deno", "import", "module"],
       define: { SOCI_DENO_BUILT_FROM: JSON.stringify(origin.text) },
       legalComments: "none", // licences.txt has them whole
-      plugins: [ownFiles(staging.path, new Set(starts))],
+      plugins: [
+        ownFiles(staging.path, new Set(starts), directImports(modules)),
+      ],
       metafile: true,
       write: false,
       logLevel: "silent",

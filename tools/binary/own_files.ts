@@ -2,6 +2,7 @@
 import type { Plugin } from "esbuild";
 import { builtinModules } from "node:module";
 import { dirname, join, relative } from "node:path";
+import type { Rewrite } from "./direct_imports.ts";
 import { entryName } from "./starts.ts";
 
 /** `new URL("./worker.ts", import.meta.url)`: how this program names a file beside a module. */
@@ -16,17 +17,22 @@ const OWN_FILE = /new URL\(\s*"(\.[^"]+)"\s*,\s*import\.meta\.url\s*,?\s*\)/g;
  *   `process.getBuiltinModule`, at the moment they ask.
  * @param root where the sources lie.
  * @param starts the modules that the bundle has as files of their own, as paths from the root.
+ * @param rewrite changes each module before that.
  */
 export function ownFiles(
   root: string,
   starts: ReadonlySet<string>,
+  rewrite: Rewrite,
 ): Plugin {
   return {
     name: "own-files",
     setup(build) {
       build.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
         if (path.includes("/node_modules/")) return undefined;
-        const text = await Deno.readTextFile(path);
+        const text = rewrite(
+          relative(root, path),
+          await Deno.readTextFile(path),
+        );
         const contents = text.replaceAll(
           OWN_FILE,
           (_, target: string) =>

@@ -1,5 +1,3 @@
-import { createHash } from "node:crypto";
-
 /**
  * `sha256:` and 64 lower-case hex digits (OCI image spec, descriptor.md). Text becomes one by being
  * checked (`parseDigest`, `isDigest`) or computed (`sha256`); the mark exists for the compiler alone.
@@ -31,25 +29,4 @@ export function parseDigest(text: string): Digest {
 /** Whether text is a digest. */
 export function isDigest(text: unknown): text is Digest {
   return typeof text === "string" && DIGEST.test(text);
-}
-
-/** The digest of bytes that are all here. */
-export function sha256(bytes: Uint8Array): Digest {
-  return `sha256:${createHash("sha256").update(bytes).digest("hex")}` as Digest;
-}
-
-/** A digest fed piece by piece. */
-export class DigestStream {
-  readonly #hash = createHash("sha256");
-
-  /** Adds bytes; the buffer may be reused after the call. */
-  update(bytes: Uint8Array): this {
-    this.#hash.update(bytes);
-    return this;
-  }
-
-  /** The digest of all that came; call it once. */
-  finish(): Digest {
-    return `sha256:${this.#hash.digest("hex")}` as Digest;
-  }
 }

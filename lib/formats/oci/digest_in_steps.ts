@@ -1,4 +1,5 @@
-import { type Digest, DigestStream } from "./digest.ts";
+import type { Digest } from "./digest.ts";
+import { DigestStream } from "./sha256.ts";
 
 /** Bytes that are hashed at a time: some ms. */
 const STEP_BYTES = 4 * 2 ** 20;

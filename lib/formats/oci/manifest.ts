@@ -69,7 +69,7 @@ export const MAX_MANIFEST_BYTES = 4 * 2 ** 20;
 export const MAX_DESCRIPTORS = 10_000;
 
 /** Advice for an image in Docker's first format, which has no layers that could be indexed. */
-export const SCHEMA_1_ADVICE =
+const SCHEMA_1_ADVICE =
   "in Docker's old manifest format (schema 1), which is not supported; push it again as OCI or schema 2 (for example: skopeo copy --format oci)";
 
 type Json = Record<string, unknown>;

@@ -15,4 +15,5 @@ export { HostRefusedError, limitedNetwork, withPorts } from "./limit.ts";
 export { isLoopback } from "./loopback.ts";
 export { NearNetwork } from "./near_network.ts";
 export { type Lookup, type Network, ownNetwork } from "./network.ts";
+export type { Variable } from "./proxy.ts";
 export type { Sender, TlsOptions } from "./tls.ts";

@@ -45,5 +45,6 @@ export {
   permissionFlags,
   permissionSets,
   sociDenoCommand,
+  sociDenoNamed,
   sociDenoWith,
 } from "./program.ts";

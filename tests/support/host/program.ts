@@ -62,3 +62,24 @@ export function sociDenoWith(
     ],
   };
 }
+
+/**
+ * `sociDenoCommand` as a link of another name starts it.
+ * @param folder gets the link, or what stands for one.
+ */
+export async function sociDenoNamed(
+  folder: string,
+  name: string,
+): Promise<{ program: string; args: string[] }> {
+  if (PROGRAM !== undefined) {
+    await Deno.symlink(PROGRAM, `${folder}/${name}`);
+    return { program: `${folder}/${name}`, args: [] };
+  }
+  const { program, args } = sociDenoCommand();
+  const main = args.pop()!;
+  await Deno.writeTextFile(
+    `${folder}/${name}.ts`,
+    `import { main } from "file://${main}"; Deno.exit(await main(Deno.args));`,
+  );
+  return { program, args: [...args, `${folder}/${name}.ts`] };
+}

@@ -113,7 +113,7 @@ Deno.test("a recording may write its file, run ctr, connect to containerd, the d
     net: [
       ...["unix:/no/containerd", "unix:/no/root/control.sock"],
       `unix:${elsewhere("/no/root/control.sock")}`,
-      ...["127.0.0.1:6379", "r.example:443"],
+      ...["127.0.0.1:6379", "r.example:443", "r.example:80"],
     ],
     run: ["ctr"],
   });

@@ -5,7 +5,11 @@ import {
   COMMANDS,
   SOCI_COMMANDS,
 } from "../../../cmd/mod.ts";
-import { sociDenoCommand, tryRun } from "../../support/host/mod.ts";
+import {
+  sociDenoCommand,
+  sociDenoNamed,
+  tryRun,
+} from "../../support/host/mod.ts";
 import { SOCI_RELEASE } from "../../support/peer/release.ts";
 import { ago, parseDuration, table } from "../../../cmd/table.ts";
 
@@ -119,12 +123,13 @@ Deno.test("under the name `soci` no word shows the commands, and an unknown one 
 });
 
 Deno.test("a link named soci-snapshotter-grpc starts the daemon by the lines of the existing units", async () => {
-  const { program, args } = sociDenoCommand();
+  const folder = await Deno.makeTempDir();
+  const { program, args } = await sociDenoNamed(
+    folder,
+    "soci-snapshotter-grpc",
+  );
   const daemon = (...more: string[]) =>
-    tryRun("bash", [
-      ...["-c", 'program=$1; shift; exec -a "$0" "$program" "$@"'],
-      ...["/usr/local/bin/soci-snapshotter-grpc", program, ...args, ...more],
-    ], { timeoutMs: 30_000 });
+    tryRun(program, [...args, ...more], { timeoutMs: 30_000 });
   const version = await daemon("--version");
   assert.match(version.stdout, /^soci-snapshotter-grpc version v\d+\.\d+/);
   const root = await Deno.makeTempDir();
@@ -138,4 +143,5 @@ Deno.test("a link named soci-snapshotter-grpc starts the daemon by the lines of 
   const config = await daemon("config", "default");
   assert.match(config.stdout, /^\[pull_modes\.soci_v1\]$/m);
   await Deno.remove(root);
+  await Deno.remove(folder, { recursive: true });
 });
