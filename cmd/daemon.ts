@@ -14,7 +14,7 @@ import {
 } from "../lib/host/handover/mod.ts";
 import { ensurePrivateFolder, putOddAside } from "../lib/host/files/mod.ts";
 import { ContainerdCatalog } from "../lib/images/catalog/mod.ts";
-import type { CriProxy, PullRequest } from "../lib/images/cri/mod.ts";
+import type { CriCredentials } from "../lib/images/cri/mod.ts";
 import {
   ConnectionChecks,
   ImageLayerProvider,
@@ -52,10 +52,12 @@ import {
   StartRecorder,
 } from "../lib/images/order/mod.ts";
 import { ContainerStarts } from "./container_starts.ts";
+import { criServices } from "./cri_services.ts";
 import { type DaemonStatus, daemonStatus } from "./daemon_status.ts";
 import type { LiveConfig } from "./live_config.ts";
 import { liveOptions } from "./live_options.ts";
 import { MetricsServer } from "./metrics.ts";
+import { OwnSocket } from "./own_socket.ts";
 import { mountHelperArguments } from "./program.ts";
 import { whyNoStart } from "./start_error.ts";
 import { wholeOptions } from "./whole.ts";
@@ -96,8 +98,8 @@ export interface DaemonOptions {
   /** How layers are shown. */
   readonly face: FaceWish;
   readonly client: RegistryClient;
-  /** Called with each pull of the kubelet; null: its image service is not served. */
-  readonly onPull: ((request: PullRequest) => void) | null;
+  /** Told of each pull of the kubelet, and handed to a successor; null: its image service is not served. */
+  readonly pulls: CriCredentials | null;
   readonly manager: ServiceManager;
   /** `takeover`: a daemon that runs on this root gives way first. */
   readonly start: "plain" | "takeover";
@@ -175,15 +177,20 @@ async function run(
       new MetricsServer(place, () => status?.() ?? null, () => lacking()),
     );
   }
-  const cri = await criServices(options, stack);
-  const service = stack.use(
-    await serveSnapshots(ready.promise, {
-      address,
-      descriptor,
-      services: cri,
+  const cri = await criServices(options.pulls, config, stack);
+  const socket = descriptor !== undefined ? null : stack.use(
+    await OwnSocket.open({
+      ...{ keeper, address },
       whenTaken: predecessor === null && start.kind !== "again"
         ? "fail"
         : "replace",
+    }),
+  );
+  const service = stack.use(
+    await serveSnapshots(ready.promise, {
+      address,
+      descriptor: socket?.fd ?? descriptor,
+      services: cri,
       onPrepared: (snapshot) => {
         const stat = (key: string) => snapshotter.stat(key);
         recorder?.prepared(snapshot, stat);
@@ -198,7 +205,7 @@ async function run(
   let starts: ContainerStarts | undefined;
   const recordings = new RecordingsFolder(`${root}/recordings`);
   try {
-    await predecessor?.quiet();
+    options.pulls?.takeOver(await predecessor?.quiet());
     store = stack.use(
       await LayerStore.resume({
         root,
@@ -323,26 +330,17 @@ async function run(
     await service.close({ graceMs: TAKEOVER_GRACE_MS });
     await store.leave();
     await stack.disposeAsync();
-    return await end.quiet() === "ready" ? null : await store.retire();
+    const said = await end.quiet(options.pulls?.handOver());
+    return said === "ready" ? null : await store.retire();
   }
   log.info("stopping", { signal: end, ...store.fetched });
   manager.notify("STOPPING=1");
   await service.close();
+  if (end === "SIGTERM") socket?.outlive();
   // Without a layer the mounts cannot be in use.
   if (end === "SIGTERM" && store.all().length > 0) await store.leave();
   else await snapshotter.unmount();
   return null;
-}
-
-/** The kubelet's image service, where it is served. */
-async function criServices(
-  { onPull, config: { cri_keychain } }: DaemonOptions,
-  stack: AsyncDisposableStack,
-): Promise<CriProxy["services"]> {
-  if (onPull === null) return [];
-  const { criProxy } = await import("../lib/images/cri/mod.ts");
-  const { image_service_path } = cri_keychain;
-  return stack.use(criProxy(image_service_path, onPull)).services;
 }
 
 /** Looks whether registries give what containers are about to use. */

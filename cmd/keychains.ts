@@ -1,14 +1,14 @@
 /** Where the daemon's logins come from beside its flags and Docker's configuration. @module */
 import type { Config } from "../lib/config/mod.ts";
-import type { PullRequest } from "../lib/images/cri/mod.ts";
+import type { CriCredentials } from "../lib/images/cri/mod.ts";
 import type { CredentialStore } from "../lib/remote/registry/mod.ts";
 
 /** Further stores of logins. */
 export interface Keychains extends Disposable {
   /** In the order in which they are asked. */
   readonly stores: readonly CredentialStore[];
-  /** To be called with each pull of the kubelet; null: its image service is not served. */
-  readonly onPull: ((request: PullRequest) => void) | null;
+  /** To be told of each pull of the kubelet; null: its image service is not served. */
+  readonly pulls: CriCredentials | null;
 }
 
 /**
@@ -33,13 +33,11 @@ export async function openKeychains(config: () => Config): Promise<Keychains> {
     const { config_path, bin_dir } = credential_provider;
     stores.push(new CredentialPlugins(config_path, bin_dir));
   }
-  let onPull: Keychains["onPull"] = null;
+  let pulls: CriCredentials | null = null;
   if (cri_keychain.enable_keychain) {
     const { CriCredentials } = await import("../lib/images/cri/mod.ts");
-    const pulls = new CriCredentials();
-    stores.push(pulls);
-    onPull = (request) => pulls.pulled(request);
+    stores.push(pulls = new CriCredentials());
   }
   const held = opened.move();
-  return { stores, onPull, [Symbol.dispose]: () => held.dispose() };
+  return { stores, pulls, [Symbol.dispose]: () => held.dispose() };
 }

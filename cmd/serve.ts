@@ -129,7 +129,7 @@ export const serveCommand: Command = {
       root,
       config,
       live,
-      onPull: keychains.onPull,
+      pulls: keychains.pulls,
       client,
       manager,
       start: values.takeover ? "takeover" : "plain",

@@ -18,7 +18,7 @@ import { LazyHost, sociDeno } from "./host.ts";
 const PASSWORD = "correct-horse-battery";
 const BASIC = `Basic ${btoa(`anna:${PASSWORD}`)}`;
 
-Deno.test("a private image that the kubelet pulls through the daemon is lazy; its login is in memory alone, and what is missing after a restart is told", async () => {
+Deno.test("a private image that the kubelet pulls through the daemon is lazy; its login is in memory alone, also of a successor, and what is missing after a kill is told", async () => {
   await using registry = startRegistry({
     auth: { kind: "basic", username: "anna", password: PASSWORD },
   });
@@ -34,7 +34,8 @@ Deno.test("a private image that the kubelet pulls through the daemon is lazy; it
         layerBlob(
           new TarBuilder().dir("data")
             .file("data/one", incompressible(2 ** 20, 1))
-            .file("data/two", incompressible(2 ** 20, 2)),
+            .file("data/two", incompressible(2 ** 20, 2))
+            .file("data/three", incompressible(2 ** 20, 3)),
         ),
       ],
       config: { cmd: ["/bin/sh"] },
@@ -65,22 +66,10 @@ image_service_path = "unix://${host.containerd.address}"
   await host.startDaemon();
   await host.reconnected();
   const auth = { username: "anna", password: PASSWORD };
-  using kubelet = new CriClient({ ...host.containerd, address: host.socket });
-  using channel = new RpcChannel({ socketPath: host.socket });
   const service = ImageService.method;
-  const names = async () =>
+  const names = async (channel: RpcChannel) =>
     (await channel.unary(service.listImages, {})).images
       .flatMap(({ repoTags }) => repoTags);
-
-  await assert.rejects(kubelet.pull(image), /401|authoriz|authentication/i);
-  assert.match(await kubelet.pull(image, auth), /sha256:/);
-  assert.match(host.logs(), /layer is served/);
-  assert.ok(!/left to containerd|containerd unpacks/.test(host.logs()));
-  assert.ok((await names()).includes(image));
-  const status = await channel.unary(service.imageStatus, { image: { image } });
-  assert.ok(status.image?.repoTags.includes(image));
-  const { imageFilesystems } = await channel.unary(service.imageFsInfo, {});
-  assert.ok(imageFilesystems.length > 0);
   const read = (path: string, id: string) =>
     ctrRun(host.containerd, {
       image,
@@ -89,7 +78,28 @@ image_service_path = "unix://${host.containerd.address}"
       snapshotter: "soci",
       args: ["/bin/busybox", "wc", "-c", path],
     });
-  assert.match((await read("/data/one", "before")).stdout, /^1048576 /);
+  {
+    using kubelet = new CriClient({ ...host.containerd, address: host.socket });
+    using channel = new RpcChannel({ socketPath: host.socket });
+    await assert.rejects(kubelet.pull(image), /401|authoriz|authentication/i);
+    assert.match(await kubelet.pull(image, auth), /sha256:/);
+    assert.match(host.logs(), /layer is served/);
+    assert.ok(!/left to containerd|containerd unpacks/.test(host.logs()));
+    assert.ok((await names(channel)).includes(image));
+    const status = await channel.unary(service.imageStatus, {
+      image: { image },
+    });
+    assert.ok(status.image?.repoTags.includes(image));
+    const { imageFilesystems } = await channel.unary(service.imageFsInfo, {});
+    assert.ok(imageFilesystems.length > 0);
+    assert.match((await read("/data/one", "before")).stdout, /^1048576 /);
+  }
+
+  // A successor gets it from its predecessor.
+  await host.takeOver();
+  await host.reconnected();
+  assert.match(host.logs(), /logins of the kubelet's pulls taken over/);
+  assert.match((await read("/data/three", "taken")).stdout, /^1048576 /);
 
   // Nowhere but in memory.
   const secrets = [PASSWORD, btoa(`anna:${PASSWORD}`)].join("|");
@@ -101,7 +111,7 @@ image_service_path = "unix://${host.containerd.address}"
   ]);
   assert.equal(found.stdout, "");
 
-  // After a restart reads of what is not here fail, and the log says what is needed.
+  // After a kill reads of what is not here fail, and the log says what is needed.
   await host.killDaemon();
   await host.startDaemon();
   await host.reconnected();
@@ -110,9 +120,11 @@ image_service_path = "unix://${host.containerd.address}"
     host.logs(),
     /none is known for it; logins of the kubelet's pulls are kept in memory alone: pull the image again/,
   );
+  using kubelet = new CriClient({ ...host.containerd, address: host.socket });
+  using channel = new RpcChannel({ socketPath: host.socket });
   await kubelet.pull(image, auth);
   assert.match((await read("/data/two", "again")).stdout, /^1048576 /);
 
   await kubelet.remove(image);
-  assert.ok(!(await names()).includes(image));
+  assert.ok(!(await names(channel)).includes(image));
 });

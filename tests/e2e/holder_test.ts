@@ -6,7 +6,12 @@ import { pause, processesNaming, tryRun } from "../support/host/mod.ts";
 import { pauseImage, pushImage } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
 import { checkedDuring, hostWithImage, readsRight } from "./checked_host.ts";
-import { buildIndex, type LazyHost } from "./host.ts";
+import {
+  isRpcError,
+  RpcChannel,
+  SnapshotsClient,
+} from "../../lib/remote/containerd/mod.ts";
+import { buildIndex, LazyHost, sociDeno } from "./host.ts";
 
 const holderOf = (host: LazyHost): number =>
   JSON.parse(Deno.readTextFileSync(`${host.root}/handover.json`)).holder.pid;
@@ -90,6 +95,34 @@ Deno.test("a holder ends when the state it is named in, or the whole root, is go
       /mounts cannot be taken over, mounting anew.*handover\.json is missing/,
     );
   }
+});
+
+Deno.test("a call that comes while no daemon runs is answered by the next one, however the last one ended, until stop says that none will come", async () => {
+  await using host = await LazyHost.start();
+  for (const end of ["killed", "terminated", "stopped"] as const) {
+    if (end === "terminated") await host.stopDaemon();
+    else await host.killDaemon();
+    using channel = new RpcChannel({ socketPath: host.socket, namespace: "k" });
+    const client = new SnapshotsClient(channel, "soci");
+    let answered = false;
+    const call = client.stat("none").finally(() => answered = true);
+    call.catch(() => {});
+    await pause(300);
+    assert.ok(!answered, end);
+    if (end === "stopped") {
+      const { code, stderr } = await sociDeno("stop", "--root", host.root);
+      assert.equal(code, 0, stderr);
+    } else {
+      await host.startDaemon();
+      assert.doesNotMatch(host.logs(), /mounting anew/);
+    }
+    const wanted = end === "stopped" ? "UNAVAILABLE" : "NOT_FOUND";
+    await assert.rejects(call, (error) => isRpcError(error, wanted));
+  }
+  await assert.rejects(
+    Deno.connect({ transport: "unix", path: host.socket }),
+  );
+  await host.startDaemon(); // what stop left is no obstacle
 });
 
 Deno.test("SIGHUP reloads what can be reloaded, says what cannot, and never ends the daemon", async () => {

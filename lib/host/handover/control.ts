@@ -24,7 +24,7 @@ const END_MS = 5_000;
  *  (listens where the predecessor listened)
  *  begin ──────────────────────────►
  *                                    lets calls finish, saves and closes all but the mounts
- *                 ◄───────────────── quiet
+ *                 ◄───────────────── quiet {handed}
  *  (opens the state, restores layers)
  *  ready ──────────────────────────►
  *                                    ends
@@ -47,8 +47,11 @@ export interface ControlQuestions {
 
 /** A successor that wants to take over, as the predecessor sees it. */
 export interface Takeover {
-  /** Reports that all state is saved and closed, and waits for what becomes of the successor. */
-  quiet(): Promise<"ready" | "gone">;
+  /**
+   * Reports that all state is saved and closed, and waits for what becomes of the successor.
+   * @param handed what is in memory alone and the successor is to know, as JSON: at most half a mebibyte.
+   */
+  quiet(handed?: unknown): Promise<"ready" | "gone">;
 }
 
 /** The socket on which a running daemon answers status requests, recordings and takeovers. */
@@ -127,9 +130,9 @@ export class ControlServer implements Disposable {
     const begin = await line.hear();
     if (begin?.say !== "begin") return line[Symbol.dispose]();
     this.#asked.resolve({
-      quiet: async () => {
+      quiet: async (handed) => {
         try {
-          await line.say({ say: "quiet" });
+          await line.say({ say: "quiet", handed } satisfies Message);
           if ((await line.hear())?.say === "ready") return "ready";
         } catch (error) {
           log.warn("successor failed", { error: String(error) });
@@ -169,9 +172,10 @@ export class Predecessor implements Disposable {
   /**
    * Makes it finish its calls and save and close its state; it still answers reads of cached bytes. If
    * it dies instead, there is nothing left to wait for.
+   * @returns what it handed over that is in memory alone; undefined for nothing. Not checked.
    * @throws TakeoverError when it takes too long.
    */
-  async quiet(): Promise<void> {
+  async quiet(): Promise<unknown> {
     let answer: Message | null = null;
     try {
       await this.#line.say({ say: "begin" });
@@ -183,9 +187,10 @@ export class Predecessor implements Disposable {
     } catch (error) {
       if (error instanceof TakeoverError) throw error;
     }
-    if (answer?.say === "quiet") return;
+    if (answer?.say === "quiet") return answer.handed;
     log.warn("the running daemon ended by itself", { pid: this.pid });
     this.#ended = true;
+    return undefined;
   }
 
   /** Ends it. When this resolves no thread of it reads requests any more. */

@@ -18,6 +18,14 @@ import {
 import { logger } from "../../telemetry/mod.ts";
 import { isReadOnlyDisk } from "../files/mod.ts";
 import { HolderWatch } from "./holder_watch.ts";
+import {
+  fileAt,
+  isInPlace,
+  isSameSocket,
+  type ListeningSocket,
+  removeSocket,
+  type SocketName,
+} from "./kept_socket.ts";
 import { ServiceManager, STORE_PREFIX } from "./service_manager.ts";
 import {
   HANDOVER_SCHEMA,
@@ -34,6 +42,8 @@ const log = logger("handover");
 const BETWEEN_HOLDERS_MS = 1_000;
 /** Number of the first descriptor in the holder process. */
 const FIRST_HELD = 3;
+/** What the service manager's store calls the listening socket. */
+const SOCKET_NAME = `${STORE_PREFIX}listener`;
 
 /** A FUSE mount that may outlive this process. */
 export interface LivingMount {
@@ -67,11 +77,15 @@ export interface MountKeeperOptions {
   readonly manager?: ServiceManager;
 }
 
-/** Keeps descriptors of FUSE mounts open beyond this process, and finds those of the last one. */
+/**
+ * Keeps descriptors open beyond this process, and finds those of the last one: of FUSE mounts, and of the socket
+ * on which containerd's calls wait for the next process.
+ */
 export class MountKeeper implements AsyncDisposable {
   readonly #path: string;
   readonly #manager: ServiceManager;
   #watch: HolderWatch | null = null;
+  #socket: ListeningSocket & SocketName | null = null;
   /** When a holder was replaced last, as `performance.now()` says it. */
   #replacedAt = -Infinity;
 
@@ -87,8 +101,9 @@ export class MountKeeper implements AsyncDisposable {
    */
   take(names: readonly string[]): TakeResult {
     const given = new Map(
-      this.#manager.given.filter(({ name }) => name.startsWith(STORE_PREFIX))
-        .map(({ name, fd }) => [name.slice(STORE_PREFIX.length), fd]),
+      this.#manager.given.filter(({ name }) =>
+        name.startsWith(STORE_PREFIX) && name !== SOCKET_NAME
+      ).map(({ name, fd }) => [name.slice(STORE_PREFIX.length), fd]),
     );
     const mounts: LivingMount[] = [];
     const lost = (why: string): TakeResult => {
@@ -115,6 +130,7 @@ export class MountKeeper implements AsyncDisposable {
       this.#removeState();
       return { kind: "fresh" }; // its mounts ended with the last boot
     }
+    if (state.mounts.length === 0) return { kind: "fresh" };
     for (const name of names) {
       const kept = state.mounts.find((mount) => mount.name === name);
       if (kept === undefined) return lost(`mount ${name} was never ready`);
@@ -144,6 +160,42 @@ export class MountKeeper implements AsyncDisposable {
     }
     for (const fd of given.values()) closeFd(fd); // their mounts no longer exist
     return { kind: "taken", mounts };
+  }
+
+  /**
+   * Takes the socket on which the last process listened, with the calls that wait there. Null when none was kept,
+   * or when clients of that address come to another one by now. The caller owns the descriptor.
+   */
+  takeSocket(address: string): number | null {
+    const state = this.#stateIfAny();
+    const kept = state?.socket;
+    if (
+      kept === undefined || state?.bootId !== bootId() ||
+      kept.address !== address || !isInPlace(kept)
+    ) return null;
+    const given = this.#manager.given.find(({ name }) => name === SOCKET_NAME);
+    if (given !== undefined) return given.fd;
+    const held = this.#fromHolder(state, kept.heldAs);
+    return typeof held === "string" ? null : held;
+  }
+
+  /** Names the socket on which this process listens: from the next `keep` on, it is kept as the mounts are. */
+  listensOn(socket: ListeningSocket): void {
+    const file = fileAt(socket.address);
+    this.#socket = file === null ? null : { ...socket, file };
+  }
+
+  /** Has the socket outlive this process, although no mount does. Cheap where it does so already. */
+  keepSocket(): void {
+    if (this.#socket !== null && !this.keepsSocket) this.keep([]);
+  }
+
+  /** Whether the socket outlives this process. */
+  get keepsSocket(): boolean {
+    const state = this.#stateIfAny();
+    return this.#socket !== null && state !== null &&
+      state.bootId === bootId() && isSameSocket(state.socket, this.#socket) &&
+      (this.#manager.storesDescriptors || holderLives(state));
   }
 
   /** Whether mounts of ours exist below the folder of the state file. */
@@ -202,9 +254,14 @@ export class MountKeeper implements AsyncDisposable {
       return this.#watchOver(before.holder, mounts, slots);
     }
     this.#endHolder();
+    const socket = this.#socket;
+    if (before?.socket && !isSameSocket(before.socket, socket)) {
+      removeSocket(before.socket); // nobody serves it any more
+    }
     for (const { name, fd } of mounts) {
       this.#manager.store(`${STORE_PREFIX}${name}`, fd);
     }
+    if (socket !== null) this.#storeSocket(socket);
     const remember = (holder: HandoverState["holder"]) =>
       writeState(this.#path, {
         schema: HANDOVER_SCHEMA,
@@ -217,11 +274,20 @@ export class MountKeeper implements AsyncDisposable {
           heldAs: holder === null ? null : FIRST_HELD + i,
         })),
         holder,
+        ...(socket !== null && {
+          socket: {
+            address: socket.address,
+            file: socket.file,
+            heldAs: holder === null ? null : FIRST_HELD + mounts.length,
+          },
+        }),
         ...(slots !== undefined && { slots: named(slots) }),
       });
+    const held = mounts.map(({ fd }) => fd);
+    if (socket !== null) held.push(socket.fd);
     if (this.#manager.storesDescriptors) return remember(null);
     try {
-      spawnHolder(mounts.map(({ fd }) => fd), this.#path, (pid) => {
+      spawnHolder(held, this.#path, (pid) => {
         const started = processStart(pid);
         if (started === null) throw new Error("it ended at once");
         remember({ pid, started });
@@ -239,6 +305,12 @@ export class MountKeeper implements AsyncDisposable {
         error: String(error),
       });
     }
+  }
+
+  /** Under one name there may be several: the ones of former sockets go. */
+  #storeSocket({ fd }: ListeningSocket): void {
+    this.#manager.forget(SOCKET_NAME);
+    this.#manager.store(SOCKET_NAME, fd);
   }
 
   /** Has a state name the slots; nothing is written when it does. */
@@ -287,18 +359,20 @@ export class MountKeeper implements AsyncDisposable {
   }
 
   /**
-   * Stops keeping the descriptors, so waiting readers of a mount that nobody serves get an error now.
-   * Called when the mounts are detached for good.
+   * Stops keeping the descriptors, so waiting readers of a mount that nobody serves get an error now, and so do
+   * callers of a socket that nobody serves. Called when the mounts are detached for good.
    */
   release(): void {
-    for (
-      const { name, mountpoint, device } of this.#stateIfAny()?.mounts ?? []
-    ) {
+    const state = this.#stateIfAny();
+    for (const { name, mountpoint, device } of state?.mounts ?? []) {
       this.#manager.forget(`${STORE_PREFIX}${name}`);
       if (mountDevice(mountpoint) === device) abortConnection(mountpoint);
     }
     this.#endHolder();
     this.#removeState();
+    if (!state?.socket) return;
+    this.#manager.forget(SOCKET_NAME);
+    if (!isSameSocket(state.socket, this.#socket)) removeSocket(state.socket);
   }
 
   /** On a read-only disk it stays; whoever reads it sees that what it names is gone. */
@@ -313,6 +387,7 @@ export class MountKeeper implements AsyncDisposable {
   #keeps(state: HandoverState, mounts: readonly LivingMount[]): boolean {
     return state.bootId === bootId() &&
       (this.#manager.storesDescriptors || holderLives(state)) &&
+      isSameSocket(state.socket, this.#socket) &&
       mounts.every(({ name, mountpoint }) =>
         state.mounts.some((kept) =>
           kept.name === name && kept.device === mountDevice(mountpoint)

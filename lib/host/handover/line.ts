@@ -31,6 +31,7 @@ export interface Message {
   readonly image?: unknown;
   readonly manifest?: unknown;
   readonly layers?: unknown;
+  readonly handed?: unknown;
 }
 
 /** One end of the connection: one JSON object per line. */

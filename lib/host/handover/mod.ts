@@ -3,8 +3,9 @@
  *
  * Terms. A FUSE mount lives as long as somebody has its descriptor open. The *holder* keeps it open
  * beyond the daemon's life: the service manager's descriptor store if there is one, else a tiny process
- * of our own. The *state file* in the daemon's root says which mounts there are, what was negotiated for
- * them and who the holder is.
+ * of our own. It keeps the socket that containerd calls, too, if the daemon made that itself: calls wait
+ * there for the next process. The *state file* in the daemon's root says which mounts there are, what was
+ * negotiated for them and who the holder is.
  *
  * ```
  *            mounts anew                  SIGKILL, crash, SIGTERM
@@ -27,6 +28,12 @@ export {
   type MountKeeperOptions,
   type TakeResult,
 } from "./keeper.ts";
+export {
+  fileAt,
+  type ListeningSocket,
+  removeSocket,
+  type SocketName,
+} from "./kept_socket.ts";
 export {
   type GivenDescriptor,
   type ServiceEnvironment,

@@ -29,6 +29,13 @@ const schema = v.object({
     heldAs: v.nullable(word),
   })),
   holder: v.nullable(v.object({ pid, started: v.string() })),
+  /** The socket that containerd calls; none where the service manager made it, or in older releases. */
+  socket: v.optional(v.object({
+    address: v.string(),
+    /** Which file it is: another one may have its name by now. */
+    file: v.string(),
+    heldAs: v.nullable(word),
+  })),
   /** What numbers the kernel knows by these mounts; older releases wrote none. */
   slots: v.optional(v.object({ generation: v.string(), highest: word })),
 });

@@ -6,8 +6,10 @@ import { Arena } from "./memory.ts";
 const SYS_PIDFD_OPEN = 434n; // the same on x86-64 and aarch64
 const SYS_PIDFD_GETFD = 438n;
 const F_SETFD = 2;
+const F_DUPFD_CLOEXEC = 1030;
 const FD_CLOEXEC = 1;
 const AF_UNIX = 1;
+const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
@@ -64,6 +66,41 @@ export function makePipe(
 export function setCloseOnExec(fd: number): void {
   if (libc.fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
     raise("fcntl", `descriptor ${fd}`);
+  }
+}
+
+/** A second descriptor of the same open file (close-on-exec). The caller owns it. @throws OsError */
+export function duplicate(fd: number): number {
+  const copy = libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return copy >= 0 ? copy : raise("fcntl", `descriptor ${fd}`);
+}
+
+/**
+ * A Unix socket that listens at a new path (close-on-exec, never waits). The caller owns it, and the path.
+ * @param backlog connections that may wait until they are accepted; the kernel has a bound of its own.
+ * @throws OsError; RangeError for a path that is too long.
+ */
+export function listenUnix(path: string, backlog: number): number {
+  const name = cString(path);
+  if (name.length - 1 > MAX_SOCKET_PATH_BYTES) {
+    throw new RangeError(`socket address is too long: ${path}`);
+  }
+  const address = new Uint8Array(2 + name.length);
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  address.set(name, 2);
+  const socket = libc.socket(
+    AF_UNIX,
+    SOCK_STREAM | O.CLOEXEC | O.NONBLOCK,
+    0,
+  );
+  if (socket < 0) raise("socket", path);
+  try {
+    if (libc.bind(socket, address, address.length) < 0) raise("bind", path);
+    if (libc.listen(socket, backlog) < 0) raise("listen", path);
+    return socket;
+  } catch (error) {
+    closeFd(socket);
+    throw error;
   }
 }
 

@@ -40,6 +40,8 @@ export {
   writeSome,
 } from "./lean.ts";
 export {
+  duplicate,
+  listenUnix,
   sendDescriptors,
   setCloseOnExec,
   takeDescriptor,

@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import {
   type Credential,
   type CredentialStore,
@@ -12,12 +13,26 @@ import type { CriAuth, PullRequest } from "./pull_request.ts";
 const log = logger("cri");
 /** Repositories whose login is remembered; the one that was pulled longest ago is forgotten first. */
 const MAX_REPOSITORIES = 4096;
+/** Characters of logins that are handed to a successor: half of what its line takes. The newest go first. */
+const MAX_HANDED = 2 ** 19;
 /** Hub's names, which are one registry. */
 const HUB = new Set(["docker.io", "index.docker.io", "registry-1.docker.io"]);
 
+const text = v.pipe(v.string(), v.maxLength(MAX_HANDED));
+/** What a predecessor hands over: repositories with their logins, newest first. */
+const HANDED = v.array(v.tuple([
+  text,
+  v.variant("kind", [
+    v.object({ kind: v.literal("password"), username: text, password: text }),
+    v.object({ kind: v.literal("identity"), token: text }),
+    v.object({ kind: v.literal("bearer"), token: text }),
+  ]),
+]));
+
 /**
- * Logins that the kubelet's pulls brought, each for the repository it was used with. They are in memory alone: a
- * new process knows none, until images are pulled again.
+ * Logins that the kubelet's pulls brought, each for the repository it was used with. They are in memory alone. A
+ * successor that takes over gets them from its predecessor; after any other end a new process knows none, until
+ * images are pulled again.
  */
 export class CriCredentials implements CredentialStore {
   readonly #known = new Map<string, Credential>();
@@ -36,11 +51,40 @@ export class CriCredentials implements CredentialStore {
     const credential = credentialOf(auth);
     if (credential === null) return;
     const key = keyOf(reference);
+    this.#remember(key, credential);
+    log.debug("a pull brought a login", { repository: key });
+  }
+
+  #remember(key: string, credential: Credential): void {
     this.#known.delete(key);
     this.#known.set(key, credential);
     const [oldest] = this.#known.keys();
     if (this.#known.size > MAX_REPOSITORIES) this.#known.delete(oldest!);
-    log.debug("a pull brought a login", { repository: key });
+  }
+
+  /** All that is known, for `takeOver` of a successor; what would be too long a message is left out. */
+  handOver(): unknown {
+    let length = 0;
+    return [...this.#known].reverse().filter((one) =>
+      (length += JSON.stringify(one).length) <= MAX_HANDED
+    );
+  }
+
+  /** Knows what a predecessor handed over. Anything else is passed over: older releases hand over nothing. */
+  takeOver(handed: unknown): void {
+    const read = v.safeParse(HANDED, handed ?? []);
+    if (!read.success) {
+      // No more of it: its text may hold a login.
+      return log.warn("the last daemon's logins cannot be read");
+    }
+    for (const [key, credential] of read.output.reverse()) {
+      if (!this.#known.has(key)) this.#remember(key, credential);
+    }
+    if (read.output.length > 0) {
+      log.info("logins of the kubelet's pulls taken over", {
+        repositories: read.output.length,
+      });
+    }
   }
 
   get(host: string, repository: string): Promise<Credential | null> {

@@ -3,7 +3,7 @@
  * (`--image-service-endpoint`), and its pulls bring the logins that lazy layers need later.
  *
  * It may connect to the image service behind it. Calls pass through as they are, with all their fields. Logins are
- * kept in memory, and nowhere else. It must not know what snapshots or layers are.
+ * kept in memory, and nowhere else; a successor gets them over the control socket. It must not know what snapshots or layers are.
  * @module
  */
 export { CriCredentials } from "./credentials.ts";

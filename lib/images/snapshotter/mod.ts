@@ -52,6 +52,7 @@ export {
   serveSnapshots,
   type SnapshotService,
 } from "./serve.ts";
+export { listenPrivately } from "./socket.ts";
 export type { CommitRequest, PrepareRequest } from "./requests.ts";
 export { Snapshotter, type SnapshotterOptions } from "./snapshotter.ts";
 export type { ServedImage } from "./uses.ts";

@@ -17,6 +17,8 @@ import {
   status,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { fileAt, removeSocket } from "../../host/handover/mod.ts";
+import { closeFd, duplicate } from "../../host/os/mod.ts";
 import {
   serviceDefinition,
   snapshotsApi,
@@ -62,8 +64,7 @@ export interface ServeOptions {
   /** Path of the Unix socket. Its folder is made when missing. */
   readonly address: string;
   /**
-   * A listening socket at that path that the service manager made. It stays the manager's: closing the
-   * service does not remove it.
+   * A listening socket at that path. It stays the caller's: closing the service neither closes nor removes it.
    */
   readonly descriptor?: number | undefined;
   /** What to do when another process listens there: fail, or replace its socket (its clients reconnect here). */
@@ -122,21 +123,13 @@ export async function serveOverGrpc(
     serviceDefinition(snapshotsApi.Snapshots),
     implementation(startedOrUnavailable(snapshotter), options),
   );
-  if (descriptor !== undefined) {
-    return await serveInherited(server, address, descriptor);
-  }
-  try {
-    await listenPrivately(address, (path) => bind(server, path), whenTaken);
-  } catch (error) {
-    server.forceShutdown();
-    throw error;
-  }
-  const { ino } = Deno.lstatSync(address);
-  const close = async ({ graceMs = SHUTDOWN_GRACE_MS }: CloseOptions = {}) => {
-    await shutDown(server, graceMs);
-    removeOwnSocket(address, ino);
-  };
-  return { address, close, [Symbol.asyncDispose]: () => close() };
+  if (descriptor !== undefined) return await serveOn(server, address, descriptor);
+  const own = await listenPrivately(address, whenTaken);
+  const file = fileAt(address) ?? "";
+  return await serveOn(server, address, own, () => {
+    removeSocket({ address, file });
+    closeFd(own);
+  });
 }
 
 /** When the start fails, the calls that waited for it may be retried: another daemon may start. */
@@ -153,10 +146,11 @@ function startedOrUnavailable(
 }
 
 /** grpc-js listens on paths only, but it accepts connections from another listener. */
-async function serveInherited(
+async function serveOn(
   server: Server,
   address: string,
   descriptor: number,
+  whenClosed: () => void = () => {},
 ): Promise<SnapshotService> {
   const injector = server.createConnectionInjector(
     ServerCredentials.createInsecure(),
@@ -164,14 +158,17 @@ async function serveInherited(
   const listener = createServer((socket) => injector.injectConnection(socket));
   await new Promise<void>((resolve, reject) => {
     listener.once("error", reject);
-    listener.listen({ fd: descriptor }, resolve);
+    listener.listen({ fd: duplicate(descriptor) }, resolve); // it closes its own
   });
   const close = async ({ graceMs = SHUTDOWN_GRACE_MS }: CloseOptions = {}) => {
     listener.close();
     await shutDown(server, graceMs);
     injector.destroy();
+    whenClosed();
   };
-  return { address, close, [Symbol.asyncDispose]: () => close() };
+  let closing: Promise<void> | undefined;
+  const once = (options?: CloseOptions) => closing ??= close(options);
+  return { address, close: once, [Symbol.asyncDispose]: () => once() };
 }
 
 function implementation(
@@ -332,16 +329,6 @@ function timestampOf({ ms, ns }: SnapshotInfo["createdAt"]) {
   };
 }
 
-function bind(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) =>
-    server.bindAsync(
-      `unix:${path}`,
-      ServerCredentials.createInsecure(),
-      (error) => error ? reject(error) : resolve(),
-    )
-  );
-}
-
 /** Lets running calls finish within the grace time, then cuts the rest, such as those that wait for a slow registry. */
 async function shutDown(server: Server, graceMs: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -352,13 +339,4 @@ async function shutDown(server: Server, graceMs: number): Promise<void> {
   server.tryShutdown(() => resolve());
   await promise;
   clearTimeout(cut);
-}
-
-/** Removes the socket, unless the next daemon has put its own there. */
-function removeOwnSocket(address: string, ino: number | null): void {
-  try {
-    if (Deno.lstatSync(address).ino === ino) Deno.removeSync(address);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }

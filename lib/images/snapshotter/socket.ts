@@ -1,36 +1,44 @@
 import { dirname } from "node:path";
 import { bindingFolder } from "../../host/control/mod.ts";
 import { removeFolder } from "../../host/files/mod.ts";
+import { closeFd, listenUnix } from "../../host/os/mod.ts";
 import { SnapshotterSetupError } from "./errors.ts";
 
 /** Whoever may connect may mount anything, so only root may. */
 const SOCKET_MODE = 0o600;
+/** Calls that may wait while no daemon runs, or one starts: more than containerd makes at a time. */
+const BACKLOG = 512;
 /** A server that is silent for this long counts as dead, ms. */
 const SILENCE_MS = 3_000;
 
 /**
- * Makes a server listen on a Unix socket that only root can open, at any moment. Replaces a socket
- * that a dead daemon left.
+ * Listens on a Unix socket that only root can open, at any moment. Replaces a socket that a dead daemon left.
  *
  * The socket is made in a private folder, gets its mode there, and is then moved to its place.
  *
- * @param listen binds the given path.
  * @param whenTaken `replace`: a server that listens there loses the path, but keeps its
  * connections.
- * @throws SnapshotterSetupError if another server listens there, or if the path is not a socket.
+ * @returns the descriptor, which is the caller's, as the path is.
+ * @throws SnapshotterSetupError if another server listens there, or if the path is not a socket; OsError;
+ * RangeError if the path is too long.
  */
 export async function listenPrivately(
   address: string,
-  listen: (path: string) => Promise<void>,
   whenTaken: "fail" | "replace" = "fail",
-): Promise<void> {
+): Promise<number> {
   await assertFree(address, whenTaken);
   const folder = privateFolder(address);
   try {
     const path = `${folder}/s`;
-    await listen(path);
-    Deno.chmodSync(path, SOCKET_MODE);
-    Deno.renameSync(path, address);
+    const socket = listenUnix(path, BACKLOG);
+    try {
+      Deno.chmodSync(path, SOCKET_MODE);
+      Deno.renameSync(path, address);
+    } catch (error) {
+      closeFd(socket);
+      throw error;
+    }
+    return socket;
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }

@@ -287,11 +287,12 @@ Deno.test("a successor and its predecessor agree step by step", async () => {
     const successor = await askTakeover(path);
     assert.equal(successor?.pid, Deno.pid);
     const steps: string[] = [];
-    const quieting = successor.quiet().then(() => steps.push("quiet"));
+    const quieting = successor.quiet();
+    quieting.then(() => steps.push("quiet"));
     const takeover = await server.asked;
     steps.push("books closed");
-    const outcome = takeover.quiet();
-    await quieting;
+    const outcome = takeover.quiet({ secret: "x".repeat(2 ** 19) });
+    assert.deepEqual(await quieting, { secret: "x".repeat(2 ** 19) });
     assert.deepEqual(steps, ["books closed", "quiet"]);
     successor[Symbol.dispose]();
     assert.equal(await outcome, "gone");
