@@ -123,7 +123,9 @@ export async function serveOverGrpc(
     serviceDefinition(snapshotsApi.Snapshots),
     implementation(startedOrUnavailable(snapshotter), options),
   );
-  if (descriptor !== undefined) return await serveOn(server, address, descriptor);
+  if (descriptor !== undefined) {
+    return await serveOn(server, address, descriptor);
+  }
   const own = await listenPrivately(address, whenTaken);
   const file = fileAt(address) ?? "";
   return await serveOn(server, address, own, () => {
