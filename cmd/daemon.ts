@@ -205,7 +205,8 @@ async function run(
   let starts: ContainerStarts | undefined;
   const recordings = new RecordingsFolder(`${root}/recordings`);
   try {
-    options.pulls?.takeOver(await predecessor?.quiet());
+    const handed = await predecessor?.quiet(); // also where nobody wants it
+    options.pulls?.takeOver(handed);
     store = stack.use(
       await LayerStore.resume({
         root,
