@@ -18,7 +18,7 @@ export async function criServices(
   return stack.use(
     criProxy(
       cri_keychain.image_service_path,
-      (request) => pulls.pulled(request),
+      (request) => pulls.begin(request),
     ),
   ).services;
 }

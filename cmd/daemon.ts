@@ -17,11 +17,11 @@ import { ContainerdCatalog } from "../lib/images/catalog/mod.ts";
 import type { CriCredentials } from "../lib/images/cri/mod.ts";
 import {
   ConnectionChecks,
+  type Decompressors,
   ImageLayerProvider,
   ImageService,
 } from "../lib/images/lazy/mod.ts";
 import { isNamed } from "../lib/images/policy/mod.ts";
-import type { ReplayOptions } from "../lib/images/replay/mod.ts";
 import {
   assertLayersUnderstood,
   LayerStore,
@@ -59,6 +59,7 @@ import { liveOptions } from "./live_options.ts";
 import { MetricsServer } from "./metrics.ts";
 import { OwnSocket } from "./own_socket.ts";
 import { mountHelperArguments } from "./program.ts";
+import { replayOptions } from "./replay_options.ts";
 import { whyNoStart } from "./start_error.ts";
 import { wholeOptions } from "./whole.ts";
 
@@ -98,24 +99,13 @@ export interface DaemonOptions {
   /** How layers are shown. */
   readonly face: FaceWish;
   readonly client: RegistryClient;
+  /** Programs that decompress layers. */
+  readonly decompressors: Decompressors;
   /** Told of each pull of the kubelet, and handed to a successor; null: its image service is not served. */
   readonly pulls: CriCredentials | null;
   readonly manager: ServiceManager;
   /** `takeover`: a daemon that runs on this root gives way first. */
   readonly start: "plain" | "takeover";
-}
-
-function replayOptions(
-  { enable, unpinned, max_bytes, max_waste_percent, workloads }:
-    Config["load_order"],
-  recordings: RecordingsFolder,
-): ReplayOptions {
-  return {
-    ...{ enable, unpinned, maxBytes: max_bytes },
-    maxWaste: max_waste_percent / 100,
-    workloads: Object.entries(workloads),
-    learned: (repository, workload) => recordings.order(repository, workload),
-  };
 }
 
 /** Runs until a signal or a successor ends it. When a successor fails, it goes on. */
@@ -235,7 +225,10 @@ async function run(
         store,
         discovery,
         replayOptions(config.load_order, recordings),
-        wholeOptions(config, shown),
+        {
+          ...wholeOptions(config, shown),
+          decompressors: options.decompressors,
+        },
       ),
     );
     stack.use(images.replays);

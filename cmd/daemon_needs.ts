@@ -65,7 +65,8 @@ export const DAEMON_READS: Computed = {
 
 /** Programs that the daemon runs. */
 export const DAEMON_RUNS: Computed = {
-  says: "itself, as the mount helper; the kubelet's credential plugins",
+  says:
+    "itself, as the mount helper; the kubelet's credential plugins; the programs of decompress_streams",
   of: (line) => [Deno.execPath(), ...namedIn(line)],
 };
 

@@ -148,6 +148,9 @@ function families(status: DaemonStatus): readonly Family[] {
   }));
   const sum = (of: (layer: DaemonStatus["layers"][number]) => number) =>
     layers.reduce((all, layer) => all + of(layer), 0);
+  const hosts = (status.hosts ?? []).slice(0, MAX_SERIES);
+  const ofHosts = (of: (host: typeof hosts[number]) => number) =>
+    hosts.map((host): Series => [{ host: host.host }, of(host)]);
   const images = orders.slice(0, MAX_SERIES);
   const ofOrder = (bytes: (order: typeof images[number]) => number) =>
     images.map((order): Series => [
@@ -243,6 +246,31 @@ function families(status: DaemonStatus): readonly Family[] {
       "soci_deno_reader_waited_seconds_total",
       "How long all of them waited.",
       one(fetched.waitedMs / 1000),
+    ),
+    gauge(
+      "soci_deno_host_held_bytes",
+      "Compressed bytes of a host that are in flight or wait to be inflated.",
+      ofHosts(({ heldBytes }) => heldBytes),
+    ),
+    gauge(
+      "soci_deno_host_share_bytes",
+      "How many these may be, beside what the other hosts have.",
+      ofHosts(({ shareBytes }) => shareBytes),
+    ),
+    gauge(
+      "soci_deno_host_requests",
+      "Range requests to a host that run.",
+      ofHosts(({ requests }) => requests),
+    ),
+    gauge(
+      "soci_deno_host_waiting_spans",
+      "Spans that wait for their turn at a host.",
+      ofHosts(({ waitingSpans }) => waitingSpans),
+    ),
+    gauge(
+      "soci_deno_host_slow_repositories",
+      "Repositories of a host that hang or trickle, each with a small budget of its own.",
+      ofHosts(({ slowRepositories }) => slowRepositories),
     ),
     gauge(
       "soci_deno_pack_bytes",

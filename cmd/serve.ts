@@ -17,6 +17,7 @@ import {
   parseCommandLine,
   UsageError,
 } from "./command.ts";
+import { decompressors } from "./decompressors.ts";
 import { parseFace } from "./face_flag.ts";
 import { onHangup } from "./hangup.ts";
 import { openKeychains } from "./keychains.ts";
@@ -110,6 +111,7 @@ export const serveCommand: Command = {
     for (const { kind: _, ...finding } of findings) {
       logger("serve").warn("configuration", finding);
     }
+    const programs = decompressors(config);
 
     using keychains = await openKeychains(() => live.current);
     using client = clientWith(
@@ -129,6 +131,7 @@ export const serveCommand: Command = {
       root,
       config,
       live,
+      decompressors: programs,
       pulls: keychains.pulls,
       client,
       manager,

@@ -236,6 +236,19 @@ export interface ParallelPullConfig {
   readonly max_concurrent_unpacks_per_image: number;
   /** Whether compressed layers go to containerd's content store, too. Default false: they do. */
   readonly discard_unpacked_layers: boolean;
+  /** Programs that decompress layers, by how these are compressed. Default: the daemon does. */
+  readonly decompress_streams: {
+    readonly gzip?: ProgramConfig | undefined;
+    readonly zstd?: ProgramConfig | undefined;
+  };
+}
+
+/** A program of this machine. */
+export interface ProgramConfig {
+  /** Its absolute path. */
+  readonly path: string;
+  /** Its arguments. Default: none. */
+  readonly args: readonly string[];
 }
 
 /** `[eager]`: images that are taken whole as fast as possible, and of which nothing else is kept. */

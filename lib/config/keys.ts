@@ -272,13 +272,18 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
     what:
       "true: compressed layers are not kept; false: they go where content_store.type says, once the layer is shown",
   },
-  "pull_modes.parallel_pull_unpack.decompress_streams.*.path": {
-    what: "program that decompresses",
-    unused: "layers are inflated and indexed in one pass",
+  "pull_modes.parallel_pull_unpack.decompress_streams.gzip.path": {
+    what:
+      "program that decompresses gzip layers that are downloaded whole, from its standard input to its standard output",
   },
-  "pull_modes.parallel_pull_unpack.decompress_streams.*.args": {
+  "pull_modes.parallel_pull_unpack.decompress_streams.gzip.args": {
     what: "its arguments",
-    unused: "layers are inflated and indexed in one pass",
+  },
+  "pull_modes.parallel_pull_unpack.decompress_streams.zstd.path": {
+    what: "the same for zstd layers",
+  },
+  "pull_modes.parallel_pull_unpack.decompress_streams.zstd.args": {
+    what: "its arguments",
   },
 
   "eager.unindexed": {

@@ -28,12 +28,11 @@ export interface ParsedConfig {
   readonly findings: readonly ConfigFinding[];
 }
 
-/** Tables whose keys are names the user chooses (hosts, codecs): kept to the letter. */
+/** Tables whose keys are names the user chooses (hosts, images): kept to the letter. */
 const FREE_NAMES = new Set([
   "load_order.workloads",
   "eager.policies",
   "resolver.host",
-  "pull_modes.parallel_pull_unpack.decompress_streams",
 ]);
 /** A name that differs in more letters is another one. */
 const MOST_TYPOS = 4;
@@ -124,16 +123,28 @@ function wrong(
   toml: string,
 ): ConfigFinding {
   const parts = (issue.path ?? []).map(({ key }) => String(key));
-  const expected = (issue.expected ?? "another value")
+  // Our own checks say it in their message.
+  const expected = (issue.expected ?? issue.message)
     .replace(/^\((.*)\)$/, "$1").replaceAll(" | ", " or ");
+  const meant = meantWord(issue);
   return {
     kind: "wrong",
     key: parts.join("."),
     line: lineOfKey(toml, parts),
     text: `expected ${NAMES[expected] ?? expected}, but it is ${
       written(issue.input)
-    }`,
+    }${meant === null ? "" : `; did you mean ${JSON.stringify(meant)}?`}`,
   };
+}
+
+/** The one of several words that was meant, where one is near. */
+function meantWord({ type, input, expected }: v.BaseIssue<unknown>) {
+  if (type !== "picklist" || typeof input !== "string") return null;
+  const words = [...(expected ?? "").matchAll(/"([^"]+)"/g)].map(([, word]) =>
+    word ?? ""
+  );
+  const near = closest(input.toLowerCase(), words);
+  return distance(input.toLowerCase(), near) < near.length / 2 ? near : null;
 }
 
 /** The schema's words for what it expects. */

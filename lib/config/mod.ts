@@ -17,6 +17,7 @@ export type {
   NetworkConfig,
   OpeningConfig,
   PrefetchConfig,
+  ProgramConfig,
   PullModeConfig,
   PullModesConfig,
   ResolverConfig,

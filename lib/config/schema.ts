@@ -51,7 +51,7 @@ const sizeText = (fallback = "") =>
   v.optional(
     v.pipe(
       v.string(),
-      v.check((text) => bytesOf(text) !== null, "no size, as `8mb`"),
+      v.check((text) => bytesOf(text) !== null, "a size, as `8mb`"),
     ),
     fallback,
   );
@@ -78,6 +78,21 @@ const oneOf = <const T extends readonly string[]>(
     ),
     fallback,
   );
+
+/** What the existing daemon refuses in a program's path. */
+const SHELL_CHARACTERS = /[#%{}\\|;&$<>]/;
+/** A program with its arguments; whether it is there is seen at the start. */
+const program = () =>
+  v.optional(v.object({
+    path: v.pipe(
+      v.string(),
+      v.check(
+        (path) => path.startsWith("/") && !SHELL_CHARACTERS.test(path),
+        "an absolute path without # % { } \\ | ; & $ < >",
+      ),
+    ),
+    args: v.optional(v.array(v.string()), []),
+  }));
 
 const mirror = v.object({
   host: v.string(),
@@ -219,13 +234,7 @@ const fields = v.object({
           max_concurrent_unpacks_per_image: countOr(1),
           discard_unpacked_layers: flag(false),
           decompress_streams: v.optional(
-            v.record(
-              v.string(),
-              v.object({
-                path: v.string(),
-                args: v.optional(v.array(v.string()), []),
-              }),
-            ),
+            v.object({ gzip: program(), zstd: program() }),
             {},
           ),
         }),

@@ -150,5 +150,14 @@ ${more}`;
   );
   await host.startDaemon();
   assert.equal((await ask(`${sockets}/metrics`, "/readyz")).status, 200);
+
+  await host.killDaemon();
+  await Deno.remove(`${sockets}/metrics`);
+  await Deno.writeTextFile(
+    file,
+    `no_prometheus = true\n${await Deno.readTextFile(file)}`,
+  );
+  await host.startDaemon();
+  await assert.rejects(Deno.stat(`${sockets}/metrics`), Deno.errors.NotFound);
   await Deno.remove(sockets, { recursive: true });
 });

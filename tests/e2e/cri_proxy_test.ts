@@ -95,11 +95,21 @@ image_service_path = "unix://${host.containerd.address}"
     assert.match((await read("/data/one", "before")).stdout, /^1048576 /);
   }
 
+  // A pull whose login is refused leaves the one that works.
+  {
+    using kubelet = new CriClient({ ...host.containerd, address: host.socket });
+    await assert.rejects(kubelet.pull(image, { ...auth, password: "wrong" }));
+  }
+
   // A successor gets it from its predecessor.
   await host.takeOver();
   await host.reconnected();
   assert.match(host.logs(), /logins of the kubelet's pulls taken over/);
-  assert.match((await read("/data/three", "taken")).stdout, /^1048576 /);
+  assert.match(
+    (await read("/data/three", "taken")).stdout,
+    /^1048576 /,
+    host.logs(),
+  );
 
   // Nowhere but in memory.
   const secrets = [PASSWORD, btoa(`anna:${PASSWORD}`)].join("|");

@@ -97,7 +97,7 @@ testUnless(refusal, {
 
 testUnless(refusal, {
   name:
-    "with parallel_pull_unpack every packing is taken whole in parts, no index is asked for, and blobs are kept as it says",
+    "with parallel_pull_unpack every packing is taken whole in parts, by the programs of decompress_streams where they work, no index is asked for, and blobs are kept as it says",
   async fn() {
     await using registry = startRegistry();
     const packings: LayerPacking[] = [
@@ -131,6 +131,9 @@ max_concurrent_downloads = 5
 max_concurrent_downloads_per_image = 5
 concurrent_download_chunk_size = "700kb"
 max_concurrent_unpacks_per_image = 2
+[pull_modes.parallel_pull_unpack.decompress_streams]
+gzip = { path = "/bin/gzip", args = ["-dc"] }
+zstd = { path = "/bin/false" }
 `,
     });
     registry.requests.length = 0;
@@ -145,6 +148,9 @@ max_concurrent_unpacks_per_image = 2
       );
       assert.ok(ranges.length >= 3, `${ranges.length} ranges of ${digest}`);
     }
+    const said = (text: string) => host.logs().split(text).length - 1;
+    assert.equal(said("a program decompressed a layer"), 3); // gzip's
+    assert.equal(said("/bin/false ended with 1"), 2); // done without
     const { stdout, stderr } = await ctrRun(host.containerd, {
       image,
       id: "packings",

@@ -60,6 +60,14 @@ Deno.test("status and metrics tell what is served, and how much of it is here, b
   line(
     `soci_deno_fetched_bytes_total{for="reader"} ${after.fetched.demandBytes}`,
   );
+  line(`soci_deno_host_waiting_spans{host="${registry.host}"} 0`);
+  assert.match(
+    metrics,
+    new RegExp(
+      `^soci_deno_host_share_bytes\\{host="${registry.host}"\\} \\d+$`,
+      "m",
+    ),
+  );
   line(`soci_deno_cache_bytes ${after.cache.bytes}`);
   line('soci_deno_not_lazy_total{reason="no index"} 1');
   const shown = after.layers.find(

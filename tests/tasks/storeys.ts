@@ -46,6 +46,7 @@ const SIDE_BY_SIDE = [
   "tests/e2e/order_test.ts",
   "tests/e2e/replay_test.ts",
   "tests/integration/layers/serving/torn_test.ts",
+  "tests/integration/layers/whole/program_test.ts",
   "tests/e2e/peer_test.ts",
   "tests/e2e/eager_test.ts",
   "tests/e2e/eager_faults_test.ts",

@@ -88,6 +88,7 @@ export { dropPages, mapBuffersFrom, trimHeap } from "./heap.ts";
 // Processes and threads.
 export {
   bootId,
+  endGroup,
   endProcess,
   isStuckDying,
   processStart,

@@ -190,6 +190,12 @@ export function endProcess(pid: number): void {
   libc.waitpid(pid, new Uint8Array(64), 0); // ECHILD if it has another parent: init reaps it
 }
 
+/** Kills all processes of a group that is ours. That there are none is not an error. @param leader whose ID it has. */
+export function endGroup(leader: number): void {
+  if (leader <= 1) throw new RangeError(`group ${leader} is not ours to end`);
+  libc.kill(-leader, SIGKILL);
+}
+
 /**
  * When a process started, in clock ticks since boot. Together with its ID this identifies a process
  * uniquely. Null if there is no such process, or only a zombie.

@@ -29,30 +29,51 @@ const HANDED = v.array(v.tuple([
   ]),
 ]));
 
+/** Told how a pull ended, once. */
+export type PullEnd = (outcome: "succeeded" | "failed") => void;
+
+/** The login of a pull that goes on: nobody has said yet that it works. */
+interface TriedLogin {
+  readonly credential: Credential;
+  /** A registry refused it to us. */
+  isRefused: boolean;
+}
+
 /**
  * Logins that the kubelet's pulls brought, each for the repository it was used with. They are in memory alone. A
  * successor that takes over gets them from its predecessor; after any other end a new process knows none, until
  * images are pulled again.
+ *
+ * While a pull goes on its login is tried before the one that is known, which containers may need. It takes that one's
+ * place when the pull has succeeded, and is forgotten when it has failed.
  */
 export class CriCredentials implements CredentialStore {
   readonly #known = new Map<string, Credential>();
+  /** Of pulls that go on, oldest first. */
+  readonly #tried = new Map<string, TriedLogin[]>();
+  /** Of those, the one that was given last. */
+  readonly #given = new Map<string, TriedLogin>();
 
-  /** Remembers the login of a pull; a newer one of the same repository takes its place. */
-  pulled({ image, auth }: PullRequest): void {
-    if (auth === null) return;
-    let reference: Repository;
-    try {
-      reference = parseReference(image);
-    } catch (error) {
-      if (!(error instanceof InvalidReferenceError)) throw error;
-      return; // an image's ID, or what the service behind refuses
-    }
-    if (!isFor(auth.serverAddress, reference.host)) return;
-    const credential = credentialOf(auth);
-    if (credential === null) return;
-    const key = keyOf(reference);
-    this.#remember(key, credential);
-    log.debug("a pull brought a login", { repository: key });
+  /** A pull begins. @returns to be told of its end */
+  begin(request: PullRequest): PullEnd {
+    const login = loginOf(request);
+    if (login === null) return () => {};
+    const { key, credential } = login;
+    const tried: TriedLogin = { credential, isRefused: false };
+    this.#tried.set(key, [...this.#tried.get(key) ?? [], tried]);
+    return (outcome) => {
+      this.#ended(key, tried);
+      if (outcome === "failed") return;
+      this.#remember(key, credential);
+      log.debug("a pull brought a login", { repository: key });
+    };
+  }
+
+  #ended(key: string, tried: TriedLogin): void {
+    const others = this.#tried.get(key)?.filter((one) => one !== tried) ?? [];
+    if (others.length > 0) this.#tried.set(key, others);
+    else this.#tried.delete(key);
+    if (this.#given.get(key) === tried) this.#given.delete(key);
   }
 
   #remember(key: string, credential: Credential): void {
@@ -88,14 +109,42 @@ export class CriCredentials implements CredentialStore {
   }
 
   get(host: string, repository: string): Promise<Credential | null> {
-    return Promise.resolve(
-      this.#known.get(keyOf({ host, repository })) ?? null,
+    const key = keyOf({ host, repository });
+    const known = this.#known.get(key);
+    const tried = this.#tried.get(key)?.findLast(({ isRefused }) =>
+      !isRefused || known === undefined
     );
+    if (tried === undefined) this.#given.delete(key);
+    else this.#given.set(key, tried);
+    return Promise.resolve(tried?.credential ?? known ?? null);
+  }
+
+  /** A pull's login that does not work keeps nobody from the one that does. */
+  refused(host: string, repository: string): void {
+    const given = this.#given.get(keyOf({ host, repository }));
+    if (given !== undefined) given.isRefused = true;
   }
 
   missing(): string {
     return "logins of the kubelet's pulls are kept in memory alone: pull the image again, or say a login that lasts (docs/registries.md)";
   }
+}
+
+/** The login of a pull, and the repository it is for; null where there is none. */
+function loginOf(
+  { image, auth }: PullRequest,
+): { key: string; credential: Credential } | null {
+  if (auth === null) return null;
+  let reference: Repository;
+  try {
+    reference = parseReference(image);
+  } catch (error) {
+    if (!(error instanceof InvalidReferenceError)) throw error;
+    return null; // an image's ID, or what the service behind refuses
+  }
+  if (!isFor(auth.serverAddress, reference.host)) return null;
+  const credential = credentialOf(auth);
+  return credential === null ? null : { key: keyOf(reference), credential };
 }
 
 function keyOf({ host, repository }: Repository): string {

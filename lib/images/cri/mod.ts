@@ -6,6 +6,6 @@
  * kept in memory, and nowhere else; a successor gets them over the control socket. It must not know what snapshots or layers are.
  * @module
  */
-export { CriCredentials } from "./credentials.ts";
+export { CriCredentials, type PullEnd } from "./credentials.ts";
 export type { CriAuth, PullRequest } from "./pull_request.ts";
 export { type CriProxy, criProxy } from "./proxy.ts";

@@ -11,6 +11,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { logger } from "../../telemetry/mod.ts";
+import type { PullEnd } from "./credentials.ts";
 import { type PullRequest, readPullRequest } from "./pull_request.ts";
 
 const log = logger("cri");
@@ -52,11 +53,12 @@ function methodOf(
 /**
  * The kubelet's image service, answered by the one behind a socket.
  * @param socketPath of that service: containerd's own.
- * @param onPull called with each PullImage before it is passed on: containerd asks for the layers while it runs.
+ * @param onPull called with each PullImage before it is passed on, as containerd asks for the layers while it runs; what
+ * it returns is told how the pull ended.
  */
 export function criProxy(
   socketPath: string,
-  onPull: (request: PullRequest) => void,
+  onPull: (request: PullRequest) => PullEnd,
 ): CriProxy {
   const path = socketPath.replace(/^unix:\/\//, "");
   const client = new Client(`unix:${path}`, credentials.createInsecure(), {
@@ -72,7 +74,7 @@ export function criProxy(
     call: ServerUnaryCall<Buffer, Buffer>,
     reply: sendUnaryData<Buffer>,
   ): void => {
-    if (isPull) noted(call.request, onPull);
+    const ended = isPull ? noted(call.request, onPull) : null;
     const onward = client.makeUnaryRequest(
       method.path,
       asIs,
@@ -81,6 +83,7 @@ export function criProxy(
       passedOn(call.metadata),
       { deadline: call.getDeadline() },
       (error, answer) => {
+        ended?.(error === null ? "succeeded" : "failed");
         if (error === null) return reply(null, answer);
         const { code, details, metadata } = error;
         reply({ code, details: told(code, details, path), metadata });
@@ -122,15 +125,16 @@ function passedOn(metadata: Metadata): Metadata {
 /** What cannot be read here is for the service behind to refuse. */
 function noted(
   request: Uint8Array,
-  onPull: (request: PullRequest) => void,
-): void {
+  onPull: (request: PullRequest) => PullEnd,
+): PullEnd | null {
   try {
-    onPull(readPullRequest(request));
+    return onPull(readPullRequest(request));
   } catch (error) {
     // No more of it: its text may hold a part of the request.
     log.warn("a pull could not be read, its login is not known", {
       error: error instanceof Error ? error.name : "unknown",
     });
+    return null;
   }
 }
 

@@ -28,6 +28,7 @@ export {
   type WholeLimits,
 } from "./whole_limits.ts";
 export type {
+  Decompressors,
   IndexMissing,
   ProvenBlob,
   WholeOptions,

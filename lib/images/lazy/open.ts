@@ -111,6 +111,7 @@ export class ImageService implements Disposable {
       ...{ client, speeds, pool: store.pool },
       folder: `${store.root}/ingest`,
       limits: whole.limits,
+      decompressors: whole.decompressors ?? {},
       progress: this.#progress,
     });
     this.#ztocs = new ZtocFetcher(client);

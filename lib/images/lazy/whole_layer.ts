@@ -1,5 +1,11 @@
 import { decompressZstd, IndexingError } from "../../layers/builder/mod.ts";
-import { tarWriters } from "../../layers/whole/mod.ts";
+import {
+  decompressBy,
+  type Decompressor,
+  DecompressorError,
+  mostOutput,
+  tarWriters,
+} from "../../layers/whole/mod.ts";
 import type { InflatePool } from "../../layers/spans/mod.ts";
 import {
   type Descriptor,
@@ -23,6 +29,7 @@ import {
   WholeGates,
   type WholeLimits,
 } from "./whole_limits.ts";
+import type { Decompressors } from "./whole_options.ts";
 import type { WholeProgress } from "./whole_progress.ts";
 import {
   CheckpointsError,
@@ -38,7 +45,7 @@ export interface LocalLayer extends Disposable {
   /** A file with the blob, where one was wanted. */
   readonly blob: string;
   readonly ztoc: Uint8Array<ArrayBuffer>;
-  /** Whether the ztoc is of the tar alone: spans of it are no ranges of the blob. */
+  /** Whether the ztoc is of the tar alone, of zstd or by a program: spans of it are no ranges of the blob. */
   readonly isOfTar: boolean;
 }
 
@@ -69,6 +76,7 @@ export class WholeLayerTaker implements Disposable {
   readonly #client: RegistryClient;
   readonly #folder: string;
   readonly #limits: WholeLimits;
+  readonly #decompressors: Decompressors;
   readonly #gates: WholeGates;
   readonly #progress: WholeProgress;
   readonly #speeds: LineSpeeds;
@@ -79,10 +87,11 @@ export class WholeLayerTaker implements Disposable {
 
   /** Starts nothing yet. @param folder for files that are not done, on the disk of the layers. */
   constructor(
-    { client, folder, limits, progress, speeds, pool }: {
+    { client, folder, limits, decompressors, progress, speeds, pool }: {
       readonly client: RegistryClient;
       readonly folder: string;
       readonly limits: WholeLimits;
+      readonly decompressors: Decompressors;
       readonly progress: WholeProgress;
       readonly speeds: LineSpeeds;
       /** Inflates spans. */
@@ -92,6 +101,7 @@ export class WholeLayerTaker implements Disposable {
     this.#client = client;
     this.#folder = folder;
     this.#limits = limits;
+    this.#decompressors = decompressors;
     this.#gates = new WholeGates(limits);
     this.#progress = progress;
     this.#speeds = speeds;
@@ -137,8 +147,9 @@ export class WholeLayerTaker implements Disposable {
     using download = new WholeDownload({
       ...{ client: this.#client, repository: reference, blob: layer },
       ...{ path, requester, signal, gates: this.#gates },
-      // What is inflated by spans of no use is read again.
-      isKept: isKept || request.known !== null,
+      // What is inflated by spans or programs of no use is read again.
+      isKept: isKept || request.known !== null ||
+        this.#programFor(kind) !== undefined,
       chunkBytes: this.#limits.chunkBytes,
       atOnce: Math.min(this.#limits.downloadsPerImage, REQUESTS_PER_HOST),
       room: () => diskRoom(this.#folder),
@@ -147,9 +158,9 @@ export class WholeLayerTaker implements Disposable {
         line.came(bytes);
       },
     });
-    let ztoc: Uint8Array<ArrayBuffer>;
+    let made: { ztoc: Uint8Array<ArrayBuffer>; isOfTar: boolean };
     try {
-      ztoc = await this.#gates.unpack(
+      made = await this.#gates.unpack(
         requester,
         () => this.#index(request, kind, download, files.data, refused),
       );
@@ -160,49 +171,110 @@ export class WholeLayerTaker implements Disposable {
     }
     const whole = kept.move();
     return {
-      ...{ ...files, ztoc, isOfTar: kind === "zstd" },
+      ...{ ...files, ...made },
       [Symbol.dispose]: () => whole[Symbol.dispose](),
     };
   }
 
   async #index(
     request: WholeLayerRequest,
-    kind: "gzip" | "zstd" | "uncompressed",
+    kind: Kind,
     download: WholeDownload,
     data: string,
     refused: (why: string, cause?: unknown) => ImageError,
-  ): Promise<Uint8Array<ArrayBuffer>> {
-    const { layer, diffId, spanSizeBytes, windows, signal } = request;
-    if (kind === "gzip" && request.known !== null && !this.#onAllCores) {
+  ): Promise<{ ztoc: Uint8Array<ArrayBuffer>; isOfTar: boolean }> {
+    const { layer, diffId } = request;
+    const program = this.#programFor(kind);
+    if (program !== undefined) {
+      const ztoc = await this.#byProgram(
+        request,
+        kind,
+        download,
+        data,
+        program,
+      );
+      if (ztoc !== null) return { ztoc, isOfTar: true };
+    } else if (
+      kind === "gzip" && request.known !== null && !this.#onAllCores
+    ) {
       const asked = request.known();
       const ztoc = await this.#bySpans(request, asked, download, data);
-      if (ztoc !== null) return ztoc;
-    }
-    const blobDigest = new DigestStream();
-    let bytes = ReadableStream.from(download.pieces());
-    if (kind === "zstd") {
-      bytes = decompressZstd(bytes.pipeThrough(hashed(blobDigest)));
+      if (ztoc !== null) return { ztoc, isOfTar: false };
     }
     try {
-      const indexed = await this.#writers.index(bytes, {
-        compression: kind === "gzip" ? "gzip" : "uncompressed",
-        buildTool: BUILD_TOOL,
-        ...{ spanSizeBytes, windows, signal, data },
-      });
-      const digest = kind === "zstd" ? blobDigest.finish() : indexed.digest;
-      if (digest !== layer.digest) {
-        throw refused(`the registry served ${digest}`);
+      const made = await this.#pass(request, kind, download, data);
+      if (made.digest !== layer.digest) {
+        throw refused(`the registry served ${made.digest}`);
       }
-      if (indexed.diffId !== diffId) {
+      if (made.diffId !== diffId) {
         throw refused(
-          `its tar is ${indexed.diffId}, the configuration says ${diffId}`,
+          `its tar is ${made.diffId}, the configuration says ${diffId}`,
         );
       }
-      return indexed.ztoc;
+      return { ztoc: made.ztoc, isOfTar: kind === "zstd" };
     } catch (cause) {
       if (!(cause instanceof IndexingError)) throw cause;
       throw refused(`cannot be indexed: ${cause.message}`, cause);
     }
+  }
+
+  #programFor(kind: Kind): Decompressor | undefined {
+    return kind === "uncompressed" ? undefined : this.#decompressors[kind];
+  }
+
+  /** @returns null where the program gave something else: the layer is read again, which tells whose fault it is. */
+  async #byProgram(
+    request: WholeLayerRequest,
+    kind: Kind,
+    download: WholeDownload,
+    data: string,
+    program: Decompressor,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const { layer, diffId } = request;
+    const told = { layer: layer.digest, path: program.path };
+    let error: string;
+    try {
+      const made = await this.#pass(request, kind, download, data, program);
+      if (made.digest === layer.digest && made.diffId === diffId) {
+        log.debug("a program decompressed a layer", told);
+        return made.ztoc;
+      }
+      error = `it gave ${made.diffId}`;
+    } catch (cause) {
+      if (!mayBeOfProgram(cause)) throw cause;
+      error = cause.message;
+    }
+    log.warn("a program did not decompress a layer, it is done without", {
+      ...told,
+      error,
+    });
+    return null;
+  }
+
+  /** One pass over the layer. @returns the digests of what passed, too. */
+  async #pass(
+    { layer, spanSizeBytes, windows, signal }: WholeLayerRequest,
+    kind: Kind,
+    download: WholeDownload,
+    data: string,
+    program: Decompressor | null = null,
+  ) {
+    const blobDigest = new DigestStream();
+    let bytes = ReadableStream.from(download.pieces());
+    const isOfTar = program !== null || kind === "zstd";
+    if (isOfTar) {
+      const packed = bytes.pipeThrough(hashed(blobDigest));
+      const outputBytes = mostOutput(layer.size);
+      bytes = program === null
+        ? decompressZstd(packed)
+        : decompressBy(program, packed, { outputBytes });
+    }
+    const { ztoc, digest, diffId } = await this.#writers.index(bytes, {
+      compression: kind === "gzip" && !isOfTar ? "gzip" : "uncompressed",
+      buildTool: BUILD_TOOL,
+      ...{ spanSizeBytes, windows, signal, data },
+    });
+    return { ztoc, diffId, digest: isOfTar ? blobDigest.finish() : digest };
   }
 
   /**
@@ -281,6 +353,16 @@ export class WholeLayerTaker implements Disposable {
   [Symbol.dispose](): void {
     this.#indexers?.[Symbol.dispose]();
   }
+}
+
+/** How a layer is compressed. */
+type Kind = "gzip" | "zstd" | "uncompressed";
+
+/** Whether an error says that a program gave something that is no layer. */
+function mayBeOfProgram(error: unknown): error is Error {
+  return error instanceof DecompressorError ||
+    error instanceof IndexingError && error.reason !== "disk" &&
+      error.reason !== "internal";
 }
 
 type Bytes = Uint8Array<ArrayBuffer>;

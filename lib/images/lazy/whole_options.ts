@@ -1,4 +1,5 @@
 import type { Descriptor } from "../../formats/oci/mod.ts";
+import type { Decompressor } from "../../layers/whole/mod.ts";
 import type { Repository } from "../../remote/registry/mod.ts";
 import type { PolicyRules } from "../policy/mod.ts";
 import { FAST_LIMITS, type WholeLimits } from "./whole_limits.ts";
@@ -24,12 +25,19 @@ export interface ProvenBlob {
  */
 export type IndexMissing = "keep" | "push" | "off";
 
+/** Programs that decompress, by how a layer is compressed. */
+export type Decompressors = Readonly<
+  Partial<Record<"gzip" | "zstd", Decompressor>>
+>;
+
 /** How layers are taken whole. */
 export interface WholeOptions {
   /** Which images are. */
   readonly rule: (repository: Repository) => WholeRule;
   /** How much is done at a time. */
   readonly limits: WholeLimits;
+  /** What decompresses them. Default: the daemon itself. */
+  readonly decompressors?: Decompressors;
   /** How images are taken. Default: by their indexes. */
   readonly policies?: PolicyRules | null;
   /** Default: `keep`. */

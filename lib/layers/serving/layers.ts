@@ -54,10 +54,8 @@ export interface AddOptions {
 }
 
 /**
- * The layers that this process serves, by slot. It opens and shares layers, and closes a layer when its
- * last user leaves. One process owns a store's root and holds its lock.
- *
- * `OpenLayer` is one open layer; `Machinery` is what all of them share.
+ * The layers that this process serves, by slot. It opens and shares layers, and closes a layer when its last user
+ * leaves. One process owns a store's root and holds its lock. `Machinery` is what all open layers share.
  */
 export class LayerStore implements AsyncDisposable {
   /** Durable state: slots and layer caches. */
@@ -417,6 +415,9 @@ export class LayerStore implements AsyncDisposable {
   get fetched(): Readonly<FetchFigures> {
     return this.#machinery.fetched;
   }
+
+  /** What the requests to each host have of the memory that all share. */
+  readonly hostFigures = () => this.#machinery.scheduler.hosts();
 
   /** How full the caches are. */
   cacheFigures(): CacheFigures {

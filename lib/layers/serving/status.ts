@@ -1,4 +1,5 @@
 import type { FaceChoice } from "../faces/mod.ts";
+import type { HostFigures } from "../spans/mod.ts";
 import type { LayerStore } from "./layers.ts";
 import type { CacheFigures, FetchFigures } from "./machinery.ts";
 import type { OpenLayer } from "./open_layer.ts";
@@ -62,6 +63,8 @@ export interface StoreStatus {
   };
   /** What start packs brought. */
   readonly packs: Readonly<PackFigures>;
+  /** What the requests to each host have of the memory that all share. An older daemon does not say. */
+  readonly hosts?: readonly HostFigures[];
 }
 
 /** Spans that are looked at in one step. */
@@ -72,7 +75,10 @@ const STEP_SPANS = 65_536;
  * @param turn called between two steps: others have their turn until it resolves.
  */
 export async function storeStatus(
-  store: Pick<LayerStore, "all" | "face" | "cacheFigures" | "fetched">,
+  store: Pick<
+    LayerStore,
+    "all" | "face" | "cacheFigures" | "hostFigures" | "fetched"
+  >,
   turn: () => Promise<void>,
 ): Promise<StoreStatus> {
   const layers: LayerStatus[] = [];
@@ -96,6 +102,7 @@ export async function storeStatus(
     cache: store.cacheFigures(),
     fetched: { ...store.fetched, unreadAheadBytes },
     packs,
+    hosts: store.hostFigures(),
   };
 }
 

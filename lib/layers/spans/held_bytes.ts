@@ -55,6 +55,11 @@ export class HeldBytes {
     return Math.max(0, room);
   }
 
+  /** How many bytes a host may have beside what the others have now. */
+  shareOf(host: string): number {
+    return this.#hosts.heldBy(host) + Math.max(0, this.#hosts.roomOf(host));
+  }
+
   /** Whether a span may be requested now. */
   fits({ sizeBytes }: PendingSpan, lane: Lane): boolean {
     const room = this.roomOf(lane);

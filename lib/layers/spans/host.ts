@@ -35,6 +35,22 @@ const UNKNOWN_OVERLAP_MS = 30;
 /** As long as the rate is unknown, so many requests prefetch, and none beside a reader's. */
 const FIRST_PREFETCHES = 2;
 
+/** What one host's repositories have of the budgets at a moment. */
+export interface HostFigures {
+  /** The registry; empty for files of this machine. */
+  readonly host: string;
+  /** Compressed bytes that are in flight or wait to be inflated. */
+  readonly heldBytes: number;
+  /** How many these may be, beside what the other hosts have. */
+  readonly shareBytes: number;
+  /** Range requests that run. */
+  readonly requests: number;
+  /** Spans that wait for their turn. */
+  readonly waitingSpans: number;
+  /** Repositories that hang or trickle: each has a small budget of its own. */
+  readonly slowRepositories: number;
+}
+
 /** For so long, ms, after its last reader a host has readers: their next read follows. */
 const READERS_MS = 1_000;
 
@@ -71,6 +87,22 @@ export class Host {
       return this.pace.enough;
     }
     return this.pace.requests;
+  }
+
+  /** What its repositories have at this moment. @param shareBytes how many bytes these may be. */
+  figures(shareBytes: number): HostFigures {
+    const sum = (of: (lane: Lane) => number) =>
+      this.lanes().reduce((all, lane) => all + of(lane), 0);
+    return {
+      host: this.name,
+      heldBytes: sum(({ heldBytes }) => heldBytes),
+      shareBytes,
+      requests: sum(({ requests }) => requests.size),
+      waitingSpans: sum(({ queues }) =>
+        Object.values(queues).reduce((all, { size }) => all + size, 0)
+      ),
+      slowRepositories: sum(({ slow }) => Number(slow)),
+    };
   }
 
   /** The lane of a repository. */

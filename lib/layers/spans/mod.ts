@@ -62,6 +62,7 @@ export type { ProvenTar } from "./copies.ts";
 export type { LayerReaderOptions } from "./options.ts";
 export { SpanState, type SpanStates, type SpanStep } from "./span_states.ts";
 export type { SpanClass } from "./classes.ts";
+export type { HostFigures } from "./host.ts";
 export { type SchedulerOptions, SpanScheduler } from "./scheduler.ts";
 export type {
   Lane,

@@ -2,7 +2,7 @@ import { type BackgroundLimits, BackgroundRate } from "./background_rate.ts";
 import { isBefore, SPAN_CLASSES, type SpanClass } from "./classes.ts";
 import { coalesce } from "./coalesce.ts";
 import { HeldBytes } from "./held_bytes.ts";
-import { Host } from "./host.ts";
+import { Host, type HostFigures } from "./host.ts";
 import {
   hasReader,
   isUrgent,
@@ -29,39 +29,35 @@ const BACKGROUND_REQUEST_MS = 250;
 const BACKGROUND_REQUESTS = 2;
 /** To a repository that hangs or trickles. */
 const SLOW_REQUESTS = 4;
-/** After a reader was served, another one often follows. So the background pauses this long, ms. */
+/** After a reader another one often follows: the background pauses this long, ms. */
 const QUIET_MS = 30;
 /** How often the progress of running requests is checked, ms. */
 const LOOK_MS = 250;
 
 /** How a scheduler behaves. */
 export interface SchedulerOptions extends BackgroundLimits {
-  /**
-   * The most compressed bytes of one host that are in flight or wait to be inflated. They are in
-   * memory, and for a moment twice. All hosts together may have 1.5 times as much, in fair shares.
-   * Default: no limit.
-   */
+  /** The most compressed bytes of one host in memory, for a moment twice; of all 1.5 times as much. Default: no limit. */
   readonly maxHeldBytes?: number;
 }
 
 /**
  * Decides which spans of all layers are fetched next, and from where.
  *
- * Each span waits in the *lane* (the queue) of one repository: that of the layer's most promising
- * source. When that source fails, gives next to nothing for a second, or gave wrong bytes, the span
- * moves to the lane of another source, if there is one. It fails when all sources have failed.
+ * Each span waits in the *lane* (the queue) of one repository: that of the layer's most promising source. When that
+ * source fails, gives next to nothing for a second, or gave wrong bytes, the span moves to the lane of another
+ * source, if there is one. It fails when all sources have failed.
  *
- * Spans are queued one by one and coalesced with their neighbours only when a request may start. So
- * spans that were wanted in the same turn of the event loop, or while all requests were busy, are
- * fetched together. Classes are served strictly in order. After the spans with waiting readers, a
- * request also takes less urgent neighbours. Whatever nobody waits for yields to a reader at once, also in
- * the middle of a request: that is cancelled, the bytes that arrived are kept, and its spans come
- * before those that were wanted later. Prefetching fills the line and no more: its next request is sent when what is under
- * way will be here in a moment. The background runs only while a host has nothing else to do, in requests of a quarter second.
+ * Spans are queued one by one and coalesced with their neighbours only when a request may start. So spans that were
+ * wanted in the same turn of the event loop, or while all requests were busy, are fetched together. Classes are served
+ * strictly in order. After the spans with waiting readers, a request also takes less urgent neighbours. Whatever nobody
+ * waits for yields to a reader at once, also in the middle of a request: that is cancelled, the bytes that arrived are
+ * kept, and its spans come before those that were wanted later. Prefetching fills the line and no more: its next
+ * request is sent when what is under way will be here in a moment. The background runs only while a host has nothing
+ * else to do, in requests of a quarter second.
  *
  * Hosts do not wait for each other, and the repositories of a host are served round-robin. Bytes in
- * memory (`HeldBytes`) and requests are shared fairly. A request that hangs or trickles for two seconds
- * no longer counts against the shares; its repository gets a small budget of its own.
+ * memory (`HeldBytes`) and requests are shared fairly. A request that hangs or trickles for two seconds no longer
+ * counts against the shares; its repository gets a small budget of its own.
  */
 export class SpanScheduler {
   readonly #hosts = new Map<string, Host>();
@@ -112,11 +108,7 @@ export class SpanScheduler {
     pending.lane?.queues[pending.cls].delete(pending);
   }
 
-  /**
-   * The bytes that arrived for a span were unusable: requests it again, from another source if there is
-   * one.
-   * @param source the source of those bytes.
-   */
+  /** A span's bytes were unusable: requests it again, elsewhere if it can be. @param source of those bytes. */
   again(pending: PendingSpan, source: SpanSource): void {
     triedInVain(pending, source);
     this.#queueAgain(pending, "retry");
@@ -127,7 +119,7 @@ export class SpanScheduler {
     this.#laneOf(source).lied(performance.now());
   }
 
-  /** A source of a layer was removed: its pending spans are requested from another source. */
+  /** A source of a layer was removed: its pending spans come from another one. */
   leave(layer: ScheduledLayer, source: SpanSource): void {
     const lane = this.#laneOf(source);
     for (const request of lane.requests) {
@@ -169,6 +161,13 @@ export class SpanScheduler {
     return this.#hosts.get(host)?.hasReader ?? false;
   }
 
+  /** What each host has of the budgets at this moment. */
+  hosts(): HostFigures[] {
+    return [...this.#hosts].map(([name, host]) =>
+      host.figures(this.#held.shareOf(name))
+    );
+  }
+
   /** A host's throughput, compressed bytes per ms; 0 while unknown. */
   bytesPerMs(host: string): number {
     return this.#hosts.get(host)?.pace.bytesPerMs ?? 0;
@@ -184,7 +183,7 @@ export class SpanScheduler {
 
   readonly #isSlow = (source: SpanSource): boolean => this.#laneOf(source).slow;
 
-  /** Puts a queued span into the lane of its best source; null: there is no source. */
+  /** Puts a queued span into the lane of its best source, if any. */
   #place(pending: PendingSpan): Lane | null {
     const { layer: { sources }, tried } = pending;
     const source = sources.pick({ tried, isSlow: this.#isSlow });

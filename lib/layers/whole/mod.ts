@@ -1,9 +1,17 @@
 /**
  * Layers that are taken whole: their bytes pass a Worker once, which hashes, inflates, indexes and writes them.
  *
- * It may write the files that it is told to. It must not know where bytes come from, nor what becomes of a file.
+ * It may write the files and run the programs that it is told to. It must not know where bytes come from, nor what
+ * becomes of a file.
  * @module
  */
+export {
+  decompressBy,
+  type Decompressor,
+  DecompressorError,
+  type DecompressorLimits,
+  mostOutput,
+} from "./program.ts";
 import { IndexerPool } from "../builder/mod.ts";
 import { LIBC_PATH, nameWithCalls } from "../../host/os/mod.ts";
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { checkConfig, defaultConfig } from "../../../lib/config/mod.ts";
+import { decompressors } from "../../../cmd/decompressors.ts";
 import { wholeOptions } from "../../../cmd/whole.ts";
 
 const EROFS = { choice: { face: "erofs", reason: "" }, wish: "auto" } as const;
@@ -100,4 +101,43 @@ Deno.test("a chunk size that is none is an error that names the key", () => {
   assert.equal(config, null);
   assert.match(findings[0]?.key ?? "", /concurrent_download_chunk_size/);
   assert.equal(findings[0]?.line, 2);
+  assert.match(findings[0]?.text ?? "", /expected a size, as `8mb`, but it is/);
+});
+
+Deno.test("programs that decompress are looked at before the daemon starts: a path that is no program says so and names the key", async () => {
+  const table = "[pull_modes.parallel_pull_unpack.decompress_streams]\n";
+  const programsOf = (path: string) => {
+    const { config } = checkConfig(
+      `${table}gzip = { path = "${path}", args = ["-dc"] }\n`,
+    );
+    return decompressors(config ?? assert.fail(path));
+  };
+  assert.deepEqual(programsOf("/bin/sh"), {
+    gzip: { path: "/bin/sh", args: ["-dc"] },
+  });
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-whole-" });
+  await Deno.writeTextFile(`${folder}/plain`, "");
+  await Deno.symlink(`${folder}/plain`, `${folder}/link`);
+  await Deno.writeTextFile(`${folder}/own`, "", { mode: 0o755 });
+  const wrong = {
+    "/nowhere/gzip": /gzip\.path: there is no \/nowhere\/gzip/,
+    "/etc": /is no file/,
+    [`${folder}/link`]: /not executable/,
+    [`${folder}/own`]: /cannot be run by all users/, // the folder is private
+  };
+  for (const [path, told] of Object.entries(wrong)) {
+    assert.throws(() => programsOf(path), told);
+  }
+  for (const path of ["gzip", "/bin/gzip; id", "/bin/$(id)", ""]) {
+    const { config, findings } = checkConfig(
+      `${table}\ngzip = { path = "${path}" }\n`,
+    );
+    assert.equal(config, null, path);
+    assert.match(findings[0]?.text ?? "", /expected an absolute path without/);
+  }
+  assert.match(
+    checkConfig(`${table}gzipp = { path = "/bin/sh" }`).findings[0]?.text ?? "",
+    /unknown key/,
+  );
+  await Deno.remove(folder, { recursive: true });
 });

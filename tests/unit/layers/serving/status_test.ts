@@ -34,6 +34,7 @@ function storeOf(layers: readonly ReturnType<typeof layerOf>[]): Asked {
   return {
     all: () => [...layers] as unknown as ReturnType<LayerStore["all"]>,
     face: { face: "fuse", reason: "asked for" } as unknown as Asked["face"],
+    hostFigures: () => [],
     cacheFigures: () => ({}) as ReturnType<LayerStore["cacheFigures"]>,
     fetched: {} as LayerStore["fetched"],
   };

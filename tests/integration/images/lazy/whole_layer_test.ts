@@ -1,0 +1,94 @@
+/** Layers that programs of `decompress_streams` decompress, and what the daemon does where these fail. */
+import assert from "node:assert/strict";
+import { LineSpeeds } from "../../../../lib/images/lazy/line_speeds.ts";
+import { WholeLayerTaker } from "../../../../lib/images/lazy/whole_layer.ts";
+import { FAST_LIMITS } from "../../../../lib/images/lazy/whole_limits.ts";
+import { WholeProgress } from "../../../../lib/images/lazy/whole_progress.ts";
+import {
+  parseReference,
+  RegistryClient,
+} from "../../../../lib/remote/registry/mod.ts";
+import { sha256 } from "../../../../lib/formats/oci/mod.ts";
+import { InflatePool } from "../../../../lib/layers/spans/mod.ts";
+import {
+  incompressible,
+  layerBlob,
+  TarBuilder,
+} from "../../../support/images/mod.ts";
+import { startRegistry } from "../../../support/registry/mod.ts";
+
+const sh = (script: string) => ({ path: "/bin/sh", args: ["-c", script] });
+
+Deno.test("a program's tar is taken if it is the layer's; else the layer is read again, and only a registry's lie refuses it", async () => {
+  await using registry = startRegistry();
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-whole-layer-" });
+  using client = new RegistryClient();
+  using pool = new InflatePool();
+  const take = async (
+    compression: "gzip" | "zstd",
+    program: { path: string; args: string[] },
+    lie = false,
+  ) => {
+    const made = layerBlob(
+      new TarBuilder().file("data", incompressible(3_000_000, 1)),
+      { compression },
+    );
+    const { digest } = registry.addBlob("a/b", made.bytes);
+    if (lie) {
+      registry.intercept = () =>
+        new Response(new Uint8Array(made.bytes.length).fill(7));
+    }
+    using taker = new WholeLayerTaker({
+      ...{ client, folder, progress: new WholeProgress() },
+      speeds: new LineSpeeds(),
+      pool,
+      limits: { ...FAST_LIMITS, chunkBytes: 2 ** 19 },
+      decompressors: { gzip: program, zstd: program },
+    });
+    try {
+      using layer = await taker.take({
+        reference: parseReference(`${registry.host}/a/b:1`),
+        layer: {
+          mediaType: `application/vnd.oci.image.layer.v1.tar+${compression}`,
+          digest,
+          size: made.bytes.length,
+        },
+        diffId: made.diffId,
+        requester: { image: "a", host: registry.host },
+        ...{
+          spanSizeBytes: 2 ** 20,
+          windows: "all",
+          isKept: false,
+          known: null,
+        },
+        signal: AbortSignal.timeout(60_000),
+      });
+      const tar = Deno.readFileSync(layer.data);
+      return { isOfTar: layer.isOfTar, tar: sha256(tar), wanted: made.diffId };
+    } finally {
+      registry.intercept = null;
+      assert.deepEqual([...Deno.readDirSync(folder)], []);
+    }
+  };
+  for (
+    const [packing, program, isOfTar] of [
+      ["gzip", sh("exec gzip -dc"), true],
+      ["gzip", sh("exit 1"), false],
+      ["gzip", sh("cat"), false],
+      ["gzip", sh("gzip -dc; head -c 512 /dev/urandom"), false],
+      ["gzip", { path: "/nowhere", args: [] }, false],
+      ["zstd", sh("head -c 1000 >/dev/null; kill -9 $$"), true],
+    ] as const
+  ) {
+    const { args } = program;
+    const found = await take(packing, { path: program.path, args: [...args] });
+    assert.equal(found.isOfTar, isOfTar, args.join(" "));
+    // What is behind the tar's end is not kept.
+    assert.equal(found.tar, found.wanted, args.join(" "));
+  }
+  await assert.rejects(
+    take("gzip", sh("exec gzip -dc"), true),
+    /the registry served sha256:|cannot be indexed/,
+  );
+  await Deno.remove(folder, { recursive: true });
+});
