@@ -263,7 +263,7 @@ export const KEYS: Readonly<Record<string, KeyText>> = {
       "bytes of one request, as `8mb`, and at most 16mb; empty: a layer is one request",
   },
   "pull_modes.parallel_pull_unpack.max_concurrent_unpacks": {
-    what: "layers that are inflated at a time; -1: one a core, up to 8",
+    what: "layers that are inflated at a time; -1: one a core, up to 4",
   },
   "pull_modes.parallel_pull_unpack.max_concurrent_unpacks_per_image": {
     what: "layers of one image that are inflated at a time",
