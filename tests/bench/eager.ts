@@ -175,6 +175,7 @@ async function overLine(
       samples.push({ ...found, measure, value: start.seconds });
       if (limits !== null) continue;
       samples.push(
+        { ...found, measure: "early", value: start.earlyMb },
         { ...found, measure: "written", value: start.writtenMb },
         { ...found, measure: "removal", value: start.removalSeconds },
       );

@@ -7,7 +7,8 @@ export const MEASURES = {
   "1g": { title: "No index, 1 Gbit/s + 1 ms", unit: "s" },
   "100m": { title: "No index, 100 Mbit/s + 5 ms", unit: "s" },
   small: { title: "128 small layers, pull", unit: "s" },
-  written: { title: "Written to disk until the first output", unit: "MB" },
+  early: { title: "Written to disk until the first output", unit: "MB" },
+  written: { title: "Written to disk once all is synced", unit: "MB" },
   removal: { title: "Removal, until the space is free", unit: "s" },
   large: { title: "One large layer with an index, pull", unit: "s" },
   inside: { title: "In a container, caches dropped before", unit: "s" },
@@ -103,11 +104,12 @@ const RULES: readonly Rule[] = [
     ...{ measure: "small", way: WAY.ours, goal: "≤ 3 s", figure: alone },
     ...{ unit: " s", isGood: (it) => it <= 3 },
   },
-  {
-    ...{ measure: "written", way: WAY.ours, against: WAY.overlay },
+  // The tar alone is two thirds of what overlayfs writes in all: it writes the blobs, too.
+  ...(["early", "written"] as const).map((measure): Rule => ({
+    ...{ measure, way: WAY.ours, against: WAY.overlay },
     goal: "≤ 0.6 × overlayfs, blobs discarded",
     ...{ figure: times, unit: " ×", isGood: (it) => it <= 0.6 },
-  },
+  })),
   {
     ...{ measure: "written", way: WAY.kept, against: WAY.overlay },
     goal: "≤ 1.0 × overlayfs, blobs kept",

@@ -17,6 +17,9 @@ const CALM_MS = 1500;
 /** Figures of one start: seconds, MB. */
 export interface Start {
   readonly seconds: number;
+  /** Until the first output; the kernel writes the rest later. */
+  readonly earlyMb: number;
+  /** Once all is synced. */
   readonly writtenMb: number;
   readonly removalSeconds: number;
 }
@@ -51,9 +54,11 @@ export async function startAndRemove(
   const { at } = await startUntilReady(containerd, {
     ...{ image, snapshotter, ready, invocation, id },
   });
+  const sinceMb = () => (sectorsWritten() - sectors) * 512 / 1e6;
+  const earlyMb = sinceMb();
   await calm(containerd.folder);
   await run("sync", []);
-  const writtenMb = (sectorsWritten() - sectors) * 512 / 1e6;
+  const writtenMb = sinceMb();
   await containerd.tryCtr(["tasks", "kill", "-s", "SIGKILL", id]);
   for (let tries = 0; tries < 100; tries++) {
     const { code } = await containerd.tryCtr(["containers", "rm", id]);
@@ -64,7 +69,7 @@ export async function startAndRemove(
   await run("sync", []);
   return {
     seconds: (at - from) / 1000,
-    writtenMb,
+    ...{ earlyMb, writtenMb },
     removalSeconds: await removal(node, image, free),
   };
 }
