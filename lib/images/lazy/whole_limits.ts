@@ -29,7 +29,7 @@ export const FAST_LIMITS: WholeLimits = {
 export const REQUESTS_PER_HOST = 24;
 /** The largest request: its bytes are held until they are on disk. */
 export const MAX_CHUNK_BYTES = 16 * 2 ** 20;
-/** Bytes of requests in flight, of one image; of all together half as much again. */
+/** Bytes of requests in flight, of one image: these, or four requests'. Of all images together half as much again. */
 const IN_FLIGHT_BYTES = 24 * 2 ** 20;
 /** Bytes of all images that came, and wait in memory for the Worker that inflates their layer. */
 const HELD_BYTES = 32 * 2 ** 20;
@@ -57,7 +57,7 @@ export class WholeGates {
   readonly #perImage: KeyedSemaphores;
   readonly #perHost = new KeyedSemaphores(REQUESTS_PER_HOST);
   readonly #all: FairSemaphore;
-  readonly #bytes = new FairSemaphore(IN_FLIGHT_BYTES);
+  readonly #bytes: FairSemaphore;
   readonly #unpacks: KeyedSemaphores;
   #held = 0;
 
@@ -65,6 +65,8 @@ export class WholeGates {
   constructor(limits: WholeLimits) {
     this.#perImage = new KeyedSemaphores(limits.downloadsPerImage);
     this.#all = new FairSemaphore(limits.downloads);
+    const four = limits.chunkBytes === Infinity ? 0 : 4 * limits.chunkBytes;
+    this.#bytes = new FairSemaphore(Math.max(IN_FLIGHT_BYTES, four));
     this.#unpacks = new KeyedSemaphores(limits.unpacksPerImage);
   }
 

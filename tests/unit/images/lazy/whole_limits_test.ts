@@ -1,0 +1,56 @@
+/** How much of layers that are taken whole is done at a time. */
+import assert from "node:assert/strict";
+import {
+  FAST_LIMITS,
+  MAX_CHUNK_BYTES,
+  unpackWorkers,
+  WholeGates,
+} from "../../../../lib/images/lazy/whole_limits.ts";
+
+const MIB = 2 ** 20;
+const REQUESTER = { image: "a", host: "registry.example" };
+
+/** How many requests of one image run at a time. */
+async function atOnce(chunkBytes: number): Promise<number> {
+  const gates = new WholeGates({ ...FAST_LIMITS, chunkBytes });
+  const end = Promise.withResolvers<void>();
+  let running = 0;
+  let most = 0;
+  const all = Array.from(
+    { length: 32 },
+    () =>
+      gates.request(REQUESTER, chunkBytes, async () => {
+        most = Math.max(most, ++running);
+        await end.promise;
+        running--;
+      }),
+  );
+  for (let turns = 0; turns < 50; turns++) await Promise.resolve();
+  end.resolve();
+  await Promise.all(all);
+  return most;
+}
+
+Deno.test("requests of an image hold some 24 MiB, and four run at a time however large they are", async () => {
+  assert.equal(await atOnce(FAST_LIMITS.chunkBytes), 6);
+  assert.equal(await atOnce(MIB), FAST_LIMITS.downloadsPerImage);
+  assert.equal(await atOnce(MAX_CHUNK_BYTES), 4);
+});
+
+Deno.test("what waits in memory has a bound, and its room comes back", () => {
+  const gates = new WholeGates(FAST_LIMITS);
+  {
+    using first = gates.hold(20 * MIB);
+    assert.ok(first);
+    assert.equal(gates.hold(13 * MIB), null);
+    using second = gates.hold(12 * MIB);
+    assert.ok(second);
+  }
+  using all = gates.hold(32 * MIB);
+  assert.ok(all);
+});
+
+Deno.test("four layers at most are inflated at a time, unless the configuration says how many", () => {
+  assert.ok(unpackWorkers(FAST_LIMITS) <= 4);
+  assert.equal(unpackWorkers({ ...FAST_LIMITS, unpacks: 1 }), 1);
+});
