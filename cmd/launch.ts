@@ -21,7 +21,12 @@ import { networkHosts } from "./network_hosts.ts";
 import { OWN_FILES } from "./own_files.ts";
 import { serveThreads } from "../lib/host/threads/mod.ts";
 import { PERMISSIONS } from "./permissions.ts";
-import { type Call, runCommand, tellError } from "./run_command.ts";
+import {
+  type Call,
+  loadCommand,
+  runCommand,
+  tellError,
+} from "./run_command.ts";
 import { readyThreads } from "./threads.ts";
 
 /** What a command's Worker is sent first. */
@@ -51,6 +56,8 @@ export async function launch(call: Call): Promise<number> {
     } catch (error) {
       return tellError(error, call);
     }
+    // What may not read could not be loaded any more. It has libc alone, by which it may do anything.
+    if (!kinds.includes("read")) await loadCommand(call);
     giveUpAllBut(kinds as Kind[]);
     return await runCommand(call);
   }

@@ -1,5 +1,10 @@
 /** Runs one command and tells people what it throws. @module */
-import { ExitRequest, HelpRequest, UsageError } from "./command.ts";
+import {
+  type Command,
+  ExitRequest,
+  HelpRequest,
+  UsageError,
+} from "./command.ts";
 import type { SingleCommand } from "./mod.ts";
 import { type Persona, PERSONAS } from "./personas.ts";
 import { guardTerminal } from "./terminal.ts";
@@ -26,13 +31,18 @@ function commandOf({ persona, words }: Call): SingleCommand {
   throw new Error(`no command ${words.join(" ")}`);
 }
 
+/** Loads the modules of a command. */
+export async function loadCommand(call: Call): Promise<Command> {
+  return await commandOf(call).load();
+}
+
 /** Runs a command here, in this isolate. @returns the exit code: 0 ok, 1 failure, 2 wrong usage */
 export async function runCommand(call: Call): Promise<number> {
   guardTerminal();
   const debug = debugging();
   let help = "";
   try {
-    const command = await commandOf(call).load();
+    const command = await loadCommand(call);
     help = command.help.trim();
     return await command.run([...call.args]);
   } catch (error) {

@@ -92,8 +92,8 @@ export async function bundle(folder: string): Promise<Bundle> {
           ? new TextEncoder().encode(content)
           : content,
       );
-    for (const { path, contents } of outputFiles) {
-      await write(basename(path), contents);
+    for (const { path, text } of outputFiles) {
+      await write(basename(path), readLate(text));
     }
     await write("deno.json", `${JSON.stringify(await configOfBundle())}\n`);
     const packages = await packagesOf(metafile, staging.path);
@@ -110,6 +110,17 @@ export async function bundle(folder: string): Promise<Bundle> {
   } finally {
     await stop();
   }
+}
+
+/**
+ * Deno reads and parses all that a program may ever load before it starts it, where the names stand in the text: 240
+ * files for each command, and each Worker. So the names of parts that are loaded late do not stand there whole.
+ */
+function readLate(text: string): string {
+  return text.replaceAll(
+    /\bimport\("\.\/(part-\w+\.js)"\)/g,
+    'import(String("./$1"))',
+  );
 }
 
 /** Without imports or workspace: there is nothing left to find. */

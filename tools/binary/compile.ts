@@ -52,14 +52,17 @@ export async function compile(
   const work = await Deno.makeTempDir({ prefix: "soci-deno-compile-" });
   try {
     const made = options.made ?? await bundle(join(work, "bundle"));
-    const workers = made.starts.filter((name) => name !== "main.js");
+    // Deno finds no part that is loaded late by itself (`bundle.ts`).
+    const others = made.files.filter((name) =>
+      name.endsWith(".js") && name !== "main.js"
+    );
     const child = new Deno.Command(deno, {
       args: [
         ...["compile", "--no-check", "--no-config", "--no-lock", "--no-remote"],
         ...["--no-npm", "--no-prompt", "--unstable-worker-options"],
         ...await permissionsOfBinary(made.folder),
         `--v8-flags=${V8_FLAGS.join(",")}`,
-        ...[...workers, "licences.txt", ...PACKAGED].flatMap((name) => [
+        ...[...others, "licences.txt", ...PACKAGED].flatMap((name) => [
           ...["--include", name],
         ]),
         ...["--target", `${architecture}-unknown-linux-gnu`],
