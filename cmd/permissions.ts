@@ -391,8 +391,8 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
       write: MOUNT_WRITES,
       net: { all: "registries, its own socket" },
       run: MOUNT_RUNS,
-      env: ["SOCI_SNAPSHOTTER_*"],
-    }, GRPC].flat(),
+      env: ["SOCI_SNAPSHOTTER_CONFIG"], // for [network] hosts
+    }].flat(),
   },
   umount: worker({
     read: computed("DIR", (line) => line.positionals),

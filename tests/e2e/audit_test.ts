@@ -16,7 +16,7 @@ import {
   TarBuilder,
 } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
-import { run, sociDenoCommand, tryRun } from "../support/host/mod.ts";
+import { pause, run, sociDenoCommand, tryRun } from "../support/host/mod.ts";
 import { buildIndex, LazyHost, sociDeno } from "./host.ts";
 import { Mounted } from "./mounted.ts";
 
@@ -210,39 +210,49 @@ Deno.test("what commands ask of the runtime is what the table gives them, and th
         value !== config // the process reads `[network] hosts` there
       ).map(([kind, value]) => `${kind} ${value}`);
       assert.deepEqual(beyond, [], stderr);
-      const idle = KINDS.flatMap((kind) => {
-        const list = grants[kind] ?? [];
-        const values = asked.filter((one) => one[0] === kind)
-          .map(([, value]) => value);
-        if (kind === "ffi" && values.some(isLibc)) return [];
-        assert.ok(list !== true);
-        return list.filter((one) => !spare.includes(one.replace("unix:", "")))
-          .filter((one) =>
-            !values.some((value) => holds({ [kind]: [one] }, kind, value))
-          ).map((one) => `${kind} ${one}`);
-      }).filter((one) => !/proxy/i.test(one))
-        // Asked for from there when it has given 1 MiB at once.
-        .filter((one) => one !== `net ${registry.host}`);
+      // The registry is asked from there when it has given 1 MiB at once.
+      const idle = idleOf(grants, asked, [...spare, registry.host]);
       assert.deepEqual(idle, [], `never asked for: ${stderr}`);
     });
   }
   await Deno.remove(folder, { recursive: true });
 });
 
-/** What was asked for beyond the lists of a command line. */
-async function beyond(
+/** What lists hold and nobody asked for. @param spare of that what there is no use for */
+function idleOf(
+  grants: Grants,
+  asked: readonly (readonly [Kind, string])[],
+  spare: readonly string[],
+): string[] {
+  return KINDS.flatMap((kind) => {
+    const list = grants[kind] ?? [];
+    const values = asked.filter((one) => one[0] === kind)
+      .map(([, value]) => value);
+    if (list === true || (kind === "ffi" && values.some(isLibc))) return [];
+    return list.filter((one) => !spare.includes(one.replace("unix:", "")))
+      .filter((one) =>
+        !values.some((value) => holds({ [kind]: [one] }, kind, value))
+      ).map((one) => `${kind} ${one}`);
+  }).filter((one) => !/proxy/i.test(one));
+}
+
+/** @param spare what of the lists of this command line there is no use for */
+async function assertEqual(
   words: string,
   args: readonly string[],
   log: string,
-): Promise<string[]> {
+  spare: readonly string[],
+): Promise<void> {
   const line = readLine(args);
   const grants = grantsOf(PERMISSIONS[words]!.parts, line);
-  return [...(await accesses(log)).values()]
-    .filter(([kind, value]) => !holds(grants, kind, value))
+  const asked = [...(await accesses(log)).values()];
+  const beyond = asked.filter(([kind, value]) => !holds(grants, kind, value))
     // The process looks where the root is, links resolved, and whose the folders above it are.
     .filter(([, value]) => !within(line.root(), [value]))
     .filter(([, value]) => value !== configPath(line)) // for [network] hosts
-    .map(([kind, value]) => `${kind} ${value}`).sort();
+    .map(([kind, value]) => `${kind} ${value}`);
+  assert.deepEqual(beyond, []);
+  assert.deepEqual(idleOf(grants, asked, spare), [], "never asked for");
 }
 
 /** Where a process and those that it starts say what they ask for. Each would empty a file that it opens. */
@@ -266,9 +276,13 @@ class SharedLog implements AsyncDisposable {
     return { DENO_AUDIT_PERMISSIONS: this.path };
   }
 
-  /** The file with what was said, when those who said it have ended. */
-  get said(): string {
-    return `${this.path}.read`;
+  /** @returns the file with all that was said up to now. */
+  async said(): Promise<string> {
+    const said = `${this.path}.read`;
+    const mark = '{"v":1,"permission":"env","value":null}\n';
+    await Deno.writeTextFile(this.path, mark);
+    while (!(await Deno.readTextFile(said)).endsWith(mark)) await pause(10);
+    return said;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -277,7 +291,7 @@ class SharedLog implements AsyncDisposable {
   }
 }
 
-Deno.test("what serve, record and mount ask of the runtime while they work is what the table says they need", async (t) => {
+Deno.test("what serve, record and mount ask of the runtime while they work is what the table gives them, and the table gives nothing for nothing", async (t) => {
   await using registry = startRegistry();
   const data = incompressible(2 ** 20);
   await pushImage(
@@ -291,6 +305,8 @@ Deno.test("what serve, record and mount ask of the runtime while they work is wh
   {
     await using log = await SharedLog.open(`${folder}/serve`);
     await using host = await LazyHost.start({ daemon: { env: log.env } });
+    // Where the control socket is when the disk takes no name.
+    const second = elsewhere(`${host.root}/control.sock`);
     await t.step("record", async () => {
       await host.pull(image);
       const args = [
@@ -304,7 +320,9 @@ Deno.test("what serve, record and mount ask of the runtime while they work is wh
       const command = sociDenoCommand("record", ...args);
       const ran = await tryRun(command.program, command.args, { env });
       assert.equal(ran.code, 0, ran.stderr);
-      assert.deepEqual(await beyond("record", args, `${folder}/record`), []);
+      await assertEqual("record", args, `${folder}/record`, [
+        ...[second, "CONTAINERD_ADDRESS", "SOCI_SNAPSHOTTER_ROOT", "ctr"],
+      ]);
     });
     await host.containerd.ctr("images", "rm", "--sync", image);
     const stopped = await sociDeno("stop", "--root", host.root);
@@ -314,7 +332,17 @@ Deno.test("what serve, record and mount ask of the runtime while they work is wh
         ...["--address", host.socket, "--root", host.root],
         ...["--config", `${host.folder}/config.toml`],
       ];
-      assert.deepEqual(await beyond("serve", args, log.said), []);
+      await assertEqual("serve", args, await log.said(), [
+        ...[second, Deno.execPath(), "SOCI_SNAPSHOTTER_*"],
+        // No chain is shared, and no pod pulls.
+        ...[
+          "/run/containerd/containerd.sock",
+          `${host.folder}/containerd.sock`,
+        ],
+        ...["KUBECONFIG", `${Deno.env.get("HOME")}/.kube/config`],
+        ...["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"],
+        "/var/run/secrets/kubernetes.io/serviceaccount",
+      ]);
     });
   }
   await t.step("mount", async () => {
@@ -331,7 +359,7 @@ Deno.test("what serve, record and mount ask of the runtime while they work is wh
       assert.equal(ended.code, 0, ended.stderr);
       await mounted.ended();
     }
-    assert.deepEqual(await beyond("mount", args, log.said), []);
+    await assertEqual("mount", args, await log.said(), [Deno.execPath()]);
   });
   await Deno.remove(folder, { recursive: true });
 });
