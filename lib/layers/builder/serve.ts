@@ -13,6 +13,9 @@ import { assertTree } from "../compiler/mod.ts";
 import type { FromIndexer, IndexingReason, ToIndexer } from "./messages.ts";
 import { type TarSink, TarSinkError } from "./tar_sink.ts";
 
+/** A ztoc of at least this size leaves much garbage. */
+const LARGE_ZTOC_BYTES = 8 * 2 ** 20;
+
 type Send = (message: FromIndexer, transfer?: Transferable[]) => void;
 
 const ZSTD_REASON: Readonly<Record<ZstdErrorCode, IndexingReason>> = {
@@ -42,12 +45,13 @@ function reasonOf(error: unknown): IndexingReason {
   }
 }
 
+/** @returns the size of the ztoc; 0: there is none. */
 function index(
   order: ToIndexer,
   reader: RingReader,
   send: Send,
   makeSink: ((path: string) => TarSink) | null,
-): void {
+): number {
   const { data } = order;
   if (data !== null && makeSink === null) {
     throw new Error("this indexer writes nothing");
@@ -66,7 +70,7 @@ function index(
   });
   if (reader.readAll((piece) => builder.push(piece)) === "given-up") {
     send({ kind: "dropped" });
-    return;
+    return 0;
   }
   const { bytes, compressedSize, uncompressedSize, ...rest } = builder
     .finishEncoded();
@@ -78,20 +82,25 @@ function index(
     compressedSizeBytes: compressedSize,
     uncompressedSizeBytes: uncompressedSize,
   };
+  const size = bytes.length; // it has none once it is sent
   send({ kind: "done", layer }, [bytes.buffer]);
+  return size;
 }
 
 /**
  * Answers the orders that come to this Worker.
  * @param makeSink makes what takes a layer's tar, where an order wants that. Default: no order does.
+ * @param afterLarge called after a layer whose ztoc left much garbage.
  */
 export function serveIndexer(
   makeSink: ((path: string) => TarSink) | null = null,
+  afterLarge: () => void = () => {},
 ): void {
   const send = answerThread<ToIndexer, FromIndexer>((order) => {
     const reader = new RingReader(order.ring);
     try {
-      index(order, reader, send, makeSink);
+      const ztocBytes = index(order, reader, send, makeSink);
+      if (ztocBytes >= LARGE_ZTOC_BYTES) afterLarge();
     } catch (error) {
       reader.stop();
       send({

@@ -1,4 +1,5 @@
 /** The indexing Worker that also writes the tar into a file. See the room `builder`. @module */
+import { collectEverything } from "../../host/memory/mod.ts";
 import { yieldCores } from "../../host/os/mod.ts";
 import { serveIndexer } from "../builder/mod.ts";
 import { DataWriter } from "./data_writer.ts";
@@ -7,4 +8,5 @@ import { DataWriter } from "./data_writer.ts";
 const STEPS_BEHIND_READERS = 5;
 
 yieldCores(STEPS_BEHIND_READERS);
-serveIndexer((path) => new DataWriter(path));
+// An idle Worker collects nothing while others open the layer.
+serveIndexer((path) => new DataWriter(path), collectEverything);
