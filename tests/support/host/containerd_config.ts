@@ -6,6 +6,8 @@ export interface ContainerdOptions {
     address: string;
     /** What containerd may rely on, such as `remap-ids` (1.7.24 and later). */
     capabilities?: readonly string[];
+    /** What containerd 1.7 and later is told of it, such as `root`. */
+    exports?: Readonly<Record<string, string>>;
   }>;
   /** Turns the Kubernetes interface on. */
   readonly cri?: {
@@ -62,11 +64,15 @@ export function containerdConfig(
     `  address = ${q(`${paths.address}.ttrpc`)}`,
     '[plugins."io.containerd.internal.v1.opt"]',
     `  path = ${q(paths.opt)}`,
-    ...proxySnapshotters.flatMap(({ name, address, capabilities }) => [
+    ...proxySnapshotters.flatMap(({ name, address, capabilities, exports }) => [
       `[proxy_plugins.${q(name)}]`,
       '  type = "snapshot"',
       `  address = ${q(address)}`,
       ...(capabilities ? [`  capabilities = ${q(capabilities)}`] : []),
+      ...(exports ? [`  [proxy_plugins.${q(name)}.exports]`] : []),
+      ...Object.entries(exports ?? {}).map(([key, value]) =>
+        `    ${key} = ${q(value)}`
+      ),
     ]),
   ];
   if (cri !== undefined) {

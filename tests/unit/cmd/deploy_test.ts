@@ -1,6 +1,8 @@
 /** What monitoring is given names metrics that the daemon has, and labels that they have. */
 import assert from "node:assert/strict";
+import { sha256 } from "../../../lib/formats/oci/mod.ts";
 import { ROOT } from "../../../tools/house/mod.ts";
+import { writeNodeImage } from "../../../tools/release/node_image.ts";
 
 const read = (path: string) =>
   Deno.readTextFileSync(new URL(path, ROOT).pathname);
@@ -83,6 +85,48 @@ class Node implements Disposable {
 const PAYLOAD = [
   ...["soci-deno", "soci-snapshotter.service", "soci-snapshotter.socket"],
 ];
+
+Deno.test("the image of the installer is made from a checkout, the same each time, and what is in it installs", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-node-image-" });
+  const binary = `${folder}/soci-deno`;
+  await Deno.writeTextFile(binary, "the binary");
+  const made = [];
+  for (const output of [`${folder}/one.tar`, `${folder}/two.tar`]) {
+    await writeNodeImage({ binary, busybox: "/bin/busybox", output });
+    made.push(sha256(await Deno.readFile(output)));
+  }
+  assert.equal(made[0], made[1]);
+  const sh = async (script: string) => {
+    const { code, stdout, stderr } = await new Deno.Command("sh", {
+      args: ["-ec", script],
+      cwd: folder,
+    }).output();
+    assert.equal(code, 0, new TextDecoder().decode(stderr));
+    return new TextDecoder().decode(stdout);
+  };
+  await sh("mkdir layout root && tar -xf one.tar -C layout");
+  const read = (path: string) =>
+    JSON.parse(Deno.readTextFileSync(`${folder}/layout/${path}`));
+  const blob = (digest: string) => `blobs/sha256/${digest.slice(7)}`;
+  const manifest = read(blob(read("index.json").manifests[0].digest));
+  const { config, rootfs } = read(blob(manifest.config.digest));
+  assert.deepEqual(config.Cmd, ["/bin/sh", "/install.sh"]);
+  const layer = `layout/${blob(manifest.layers[0].digest)}`;
+  assert.match(
+    await sh(`gzip -dc ${layer} | sha256sum`),
+    new RegExp(`^${rootfs.diff_ids[0].slice(7)}`),
+  );
+  await sh(`tar -xzf ${layer} -C root`);
+  const told = await sh(
+    "env -i PATH=/bin:/usr/sbin ON_HOST=echo chroot root /bin/sh /install.sh",
+  );
+  assert.match(told, /^systemctl restart .*\n.*is installed and runs/m);
+  assert.equal(
+    await Deno.readTextFile(`${folder}/root/host/usr/local/bin/soci-deno`),
+    "the binary",
+  );
+  await Deno.remove(folder, { recursive: true });
+});
 
 Deno.test("the installer for hosts puts all in place, is run again without a restart, and restarts for another release", async () => {
   using node = new Node();
