@@ -399,6 +399,9 @@ Deno.test("registry flags: logins, plain HTTP by hosts.toml, and --debug that te
     const inspected = await tool("inspect", ...login, `${registry.host}/app:1`);
     assert.equal(inspected.code, 0, inspected.stderr);
     assert.match(inspected.stdout, /^covered {3}3 of 3 layers/m);
+    for (const line of inspected.stdout.split("\n")) {
+      assert.ok(line.length <= 100, `wider than a terminal: ${line}`);
+    }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
