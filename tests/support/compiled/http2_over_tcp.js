@@ -74,9 +74,132 @@ http2.connect = (authority, options, ...rest) => {
   }, ...rest);
 };
 
+const LIBC = [
+  "/lib/x86_64-linux-gnu/libc.so.6",
+  "/lib/aarch64-linux-gnu/libc.so.6",
+  "/lib64/libc.so.6",
+  "/usr/lib/libc.so.6",
+];
+const [POLLIN, SOCK_CLOEXEC, SHUT_RDWR] = [1, 0o2000000, 2];
+
+function loadLibc() {
+  for (const path of LIBC) {
+    try {
+      return Deno.dlopen(path, {
+        poll: {
+          parameters: ["buffer", "usize", "i32"],
+          result: "i32",
+          nonblocking: true,
+        },
+        accept4: {
+          parameters: ["i32", "pointer", "pointer", "i32"],
+          result: "i32",
+        },
+        read: {
+          parameters: ["i32", "buffer", "usize"],
+          result: "isize",
+          nonblocking: true,
+        },
+        write: {
+          parameters: ["i32", "buffer", "usize"],
+          result: "isize",
+          nonblocking: true,
+        },
+        shutdown: { parameters: ["i32", "i32"], result: "i32" },
+        close: { parameters: ["i32"], result: "i32" },
+      }).symbols;
+    } catch {
+      // the next one
+    }
+  }
+  throw new Error("no libc");
+}
+let libc = null;
+
+/** A connection that libc accepted. */
+class Accepted {
+  constructor(fd) {
+    this.fd = fd;
+  }
+
+  /** Carries bytes both ways until one has ended. */
+  async carry(conn) {
+    const { fd } = this;
+    const there = async () => {
+      const bytes = new Uint8Array(64 * 1024);
+      for (;;) {
+        const count = Number(await libc.read(fd, bytes, bytes.length));
+        if (count <= 0) return await conn.closeWrite();
+        await write(conn, bytes.slice(0, count));
+      }
+    };
+    const back = async () => {
+      const bytes = new Uint8Array(64 * 1024);
+      for (;;) {
+        const count = await conn.read(bytes);
+        if (count === null) break;
+        for (let at = 0; at < count;) {
+          const rest = bytes.slice(at, count);
+          const wrote = Number(await libc.write(fd, rest, rest.length));
+          if (wrote <= 0) return;
+          at += wrote;
+        }
+      }
+      libc.shutdown(fd, SHUT_RDWR);
+    };
+    await Promise.allSettled([there(), back()]);
+    libc.close(fd);
+    conn.close();
+  }
+}
+
+// Nor does it listen on a descriptor.
+const { listen: listenElsewhere } = net.Server.prototype;
+net.Server.prototype.listen = function (where, then, ...rest) {
+  const fd = where?.fd;
+  if (fd === undefined) {
+    return listenElsewhere.call(this, where, then, ...rest);
+  }
+  libc ??= loadLibc();
+  let open = true;
+  const accept = async () => {
+    const question = new Int32Array([fd, POLLIN]);
+    while (open) {
+      if (await libc.poll(question, 1, 100) <= 0) continue;
+      const found = libc.accept4(fd, null, null, SOCK_CLOEXEC);
+      if (found >= 0) this.emit("connection", new Accepted(found));
+    }
+    libc.close(fd);
+  };
+  accept();
+  this.close = () => {
+    open = false;
+    return this;
+  };
+  queueMicrotask(() => then?.());
+  return this;
+};
+
 http2.createServer = (...args) => {
   const server = createServer(...args);
-  const { listen, close } = server;
+  const { listen, close, emit } = server;
+  let port = null;
+  server.emit = (name, ...rest) => {
+    const [accepted] = rest;
+    if (!(accepted instanceof Accepted)) {
+      return emit.call(server, name, ...rest);
+    }
+    port ??= new Promise((resolve) =>
+      listen.call(
+        server,
+        { host: LOOPBACK, port: 0 },
+        () => resolve(server.address().port),
+      )
+    );
+    port.then((port) => Deno.connect({ hostname: LOOPBACK, port }))
+      .then((conn) => accepted.carry(conn));
+    return true;
+  };
   server.listen = (where, then) => {
     if (where?.path === undefined) return listen.call(server, where, then);
     const door = net.createServer((unix) => {
