@@ -2,7 +2,7 @@
  * `deno task bench:startup`: how much CPU time commands take until their first useful action, from sources, from the
  * bundle and compiled; and of the daemon the CPU time to its first answer and its memory when it is idle.
  *
- * No network: `pull` and `inspect` end where they find that nobody listens. Compiled for `DENORT_BIN`, else for
+ * No network: the registry that is asked is this task's own, and says nothing. Compiled for `DENORT_BIN`, else for
  * the runtime of `deno task compiled`. The daemon's helper process counts with it.
  * @module
  */
@@ -78,6 +78,27 @@ function memoryMb(pid: number, name: RegExp): number {
   return Math.round(kib * 1024 / 1e6);
 }
 
+/** CPU ms and ms from a command's start until it connects to its registry. */
+async function toRegistry(way: Way, words: readonly string[]): Promise<string> {
+  const found: { cpu: number; ms: number }[] = [];
+  for (let run = 0; run < RUNS; run++) {
+    using registry = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const image = `127.0.0.1:${registry.addr.port}/a:1`;
+    const { program, args } = way.command(...words, image);
+    const started = performance.now();
+    const child = new Deno.Command(program, {
+      ...{ args, stdin: "null", stdout: "null", stderr: "null" },
+    }).spawn();
+    using _ = await registry.accept();
+    found.push({ cpu: cpuMs(child.pid), ms: performance.now() - started });
+    child.kill("SIGKILL");
+    await child.status;
+  }
+  const middle = (of: "cpu" | "ms") =>
+    Math.round(found.map((one) => one[of]).sort((a, b) => a - b)[RUNS >> 1]!);
+  return `${middle("cpu")} / ${middle("ms")}`;
+}
+
 async function daemon(way: Way, folder: string): Promise<string> {
   const root = await Deno.makeTempDir({ dir: folder });
   const socket = `${root}/s`;
@@ -120,7 +141,6 @@ try {
     ["config", "default"],
     ["status", "--root", `${folder}/none`],
     ["serve", "--help"],
-    ["inspect", "--plain-http", "localhost:1/a:1"],
     ["pull", "--address", `${folder}/none`, "localhost:1/a:1"],
     ["index", "list", "--root", `${folder}/store`, "--content-store", "soci"],
   ];
@@ -135,6 +155,17 @@ try {
     }
     const name = args.filter((one) => !/[/:]/.test(one)).join(" ");
     console.log(`${name} | ${cells.join(" | ")}`);
+  }
+  console.log("\nto the registry: CPU ms / ms");
+  for (
+    const words of [
+      ["inspect", "--plain-http"],
+      ["pull", "--address", `${folder}/none`],
+    ]
+  ) {
+    const cells = [];
+    for (const way of ways) cells.push(await toRegistry(way, words));
+    console.log(`${words[0]} | ${cells.join(" | ")}`);
   }
   console.log(
     "\nserve | CPU ms to the first answer | resident MB | private MB | of the program's file, nobody else's",
