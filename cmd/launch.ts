@@ -56,7 +56,8 @@ export async function launch(call: Call): Promise<number> {
     } catch (error) {
       return tellError(error, call);
     }
-    // What may not read could not be loaded any more. It has libc alone, by which it may do anything.
+    // Its modules are read before the permission for that goes, too.
+    giveUpAllBut([...kinds as Kind[], "read"]);
     if (!kinds.includes("read")) await loadCommand(call);
     giveUpAllBut(kinds as Kind[]);
     return await runCommand(call);

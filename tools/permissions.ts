@@ -81,12 +81,12 @@ export function attackerGets(words: string): readonly string[] {
   const has = (kind: Kind) => parts.some((part) => part[kind] !== undefined);
   if (runs === "worker") return has("ffi") ? ["load libc"] : [];
   return [
-    ...(has("read") ? ["read elsewhere"] : []),
+    "read elsewhere", // while its modules are read, also where it may not later
     ...(has("write") ? ["write elsewhere"] : []),
     ...(has("run") ? ["run a program"] : []),
     ...(has("net") ? ["connect elsewhere", "fetch from elsewhere"] : []),
     ...(has("ffi") ? ["load libc"] : []),
-    ...(has("read") ? ["ask for more"] : []), // it has all of that kind
+    "ask for more", // to read
   ];
 }
 
