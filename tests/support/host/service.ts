@@ -57,7 +57,13 @@ export async function startService(options: {
     }
   };
   const kill = (signal: Deno.Signal) => {
-    if (running) child.kill(signal);
+    if (!running) return;
+    try {
+      child.kill(signal);
+    } catch (error) {
+      // It ended, and its status has not been told yet.
+      if (!(error instanceof TypeError)) throw error;
+    }
   };
   const close = async (signal: Deno.Signal = stopSignal) => {
     kill(signal);
