@@ -5,7 +5,7 @@ import {
   type MessageInitShape,
   type MessageShape,
 } from "@bufbuild/protobuf";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { setImmediate } from "node:timers";
 import {
   type sendUnaryData,
@@ -17,6 +17,7 @@ import {
   status,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { RunningCalls } from "./running_calls.ts";
 import { fileAt, removeSocket } from "../../host/handover/mod.ts";
 import { closeFd, duplicate } from "../../host/os/mod.ts";
 import {
@@ -41,6 +42,8 @@ const log = logger("snapshotter");
 const NAMESPACE_HEADER = "containerd-namespace";
 /** How long running calls may take when the service stops, ms. */
 const SHUTDOWN_GRACE_MS = 5_000;
+/** So long a connection without a call stays, for its last answer to go out, ms. */
+const LAST_ANSWER_MS = 100;
 /** containerd's own limit for one message. */
 const MAX_MESSAGE_BYTES = 16 * 2 ** 20;
 
@@ -112,9 +115,11 @@ export async function serveOverGrpc(
   options: ServeOptions,
 ): Promise<SnapshotService> {
   const { address, descriptor, whenTaken = "fail" } = options;
+  const calls = new RunningCalls();
   const server = new Server({
     "grpc.enable_channelz": 0,
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    interceptors: [calls.interceptor],
   });
   for (const { definition, implementation } of options.services ?? []) {
     server.addService(definition, implementation);
@@ -124,13 +129,16 @@ export async function serveOverGrpc(
     implementation(startedOrUnavailable(snapshotter), options),
   );
   if (descriptor !== undefined) {
-    return await serveOn(server, address, descriptor);
+    return await serveOn({ server, calls, address, descriptor });
   }
   const own = await listenPrivately(address, whenTaken);
   const file = fileAt(address) ?? "";
-  return await serveOn(server, address, own, () => {
+  const whenClosed = () => {
     removeSocket({ address, file });
     closeFd(own);
+  };
+  return await serveOn({
+    ...{ server, calls, address, descriptor: own, whenClosed },
   });
 }
 
@@ -149,22 +157,41 @@ function startedOrUnavailable(
 
 /** grpc-js listens on paths only, but it accepts connections from another listener. */
 async function serveOn(
-  server: Server,
-  address: string,
-  descriptor: number,
-  whenClosed: () => void = () => {},
+  { server, calls, address, descriptor, whenClosed = () => {} }: {
+    readonly server: Server;
+    readonly calls: RunningCalls;
+    readonly address: string;
+    readonly descriptor: number;
+    readonly whenClosed?: () => void;
+  },
 ): Promise<SnapshotService> {
   const injector = server.createConnectionInjector(
     ServerCredentials.createInsecure(),
   );
-  const listener = createServer((socket) => injector.injectConnection(socket));
+  const connections = new Set<Socket>();
+  const listener = createServer((socket) => {
+    connections.add(socket);
+    socket.once("close", () => connections.delete(socket));
+    injector.injectConnection(socket);
+  });
   await new Promise<void>((resolve, reject) => {
     listener.once("error", reject);
     listener.listen({ fd: duplicate(descriptor) }, resolve); // it closes its own
   });
+  // Lets running calls finish within the grace time, then cuts the rest, such as those that wait for a slow registry.
   const close = async ({ graceMs = SHUTDOWN_GRACE_MS }: CloseOptions = {}) => {
-    listener.close();
-    await shutDown(server, graceMs);
+    const quiet = Promise.withResolvers<void>();
+    listener.close(() => quiet.resolve());
+    // Every connection is closed behind its calls; `tryShutdown` says on Deno that it is done while they run.
+    server.tryShutdown(() => {});
+    calls.none().then(() => setTimeout(quiet.resolve, LAST_ANSWER_MS));
+    const grace = setTimeout(() => {
+      server.forceShutdown();
+      quiet.resolve();
+    }, graceMs);
+    await quiet.promise;
+    clearTimeout(grace);
+    for (const connection of connections) connection.destroy();
     injector.destroy();
     whenClosed();
   };
@@ -329,16 +356,4 @@ function timestampOf({ ms, ns }: SnapshotInfo["createdAt"]) {
     seconds: BigInt(Math.floor(ms / 1000)),
     nanos: ms % 1000 * 1_000_000 + ns,
   };
-}
-
-/** Lets running calls finish within the grace time, then cuts the rest, such as those that wait for a slow registry. */
-async function shutDown(server: Server, graceMs: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const cut = setTimeout(() => {
-    server.forceShutdown();
-    resolve();
-  }, graceMs);
-  server.tryShutdown(() => resolve());
-  await promise;
-  clearTimeout(cut);
 }

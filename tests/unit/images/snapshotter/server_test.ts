@@ -261,6 +261,41 @@ Deno.test("calls that come while the daemon starts wait for it, or may be tried 
     }
   }));
 
+Deno.test("a service that closes has answered the calls that ran, or cut them when their time is over", async () => {
+  for (const graceMs of [60_000, 50]) {
+    const asked = Promise.withResolvers<void>();
+    const found = Promise.withResolvers<null>();
+    const provider: LayerProvider = {
+      ...NO_LAYERS,
+      prepareLayer() {
+        asked.resolve();
+        return found.promise;
+      },
+    };
+    await withSnapshotter(async (snapshotter, root) => {
+      const address = `${root}/s.sock`;
+      const service = await serveSnapshots(snapshotter, { address });
+      using channel = new RpcChannel({ socketPath: address, namespace: "ns" });
+      const call = new SnapshotsClient(channel, "soci")
+        .prepare("k", "", { labels: { [TARGET_LABEL]: "chain" } });
+      const outcome = call.then(() => "answered", () => "cut");
+      await asked.promise;
+      const closed = service.close({ graceMs }).then(() => "closed");
+      if (graceMs < 1000) {
+        await closed;
+        found.resolve(null);
+        assert.equal(await outcome, "cut");
+        return;
+      }
+      const wait = new Promise((wake) => setTimeout(wake, 200, "still open"));
+      assert.equal(await Promise.race([closed, wait]), "still open");
+      found.resolve(null);
+      assert.equal(await outcome, "answered");
+      await closed;
+    }, provider);
+  }
+});
+
 Deno.test("a successor takes the place of a service that lives; who is connected stays, who comes is new", () =>
   withSnapshotter((before, root) =>
     withSnapshotter(async (after) => {
