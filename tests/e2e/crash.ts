@@ -118,6 +118,8 @@ class CrashTrial implements AsyncDisposable {
   #reports: CheckReport[] = [];
   #daemon: Service | null = null;
   #holder = 0;
+  /** A successor's socket is another one, and so is its holder. */
+  #holderMayChange = false;
   #crashes = 0;
   #whileStarting = 0;
   #whileTakingOver = 0;
@@ -191,6 +193,7 @@ class CrashTrial implements AsyncDisposable {
   /** Kills both daemons at any moment of a takeover, in either order. */
   async #killTakingOver(): Promise<void> {
     const successor = await this.#spawn("spawned", "--takeover");
+    this.#holderMayChange = true;
     const both = [successor, this.#daemon!];
     if (Math.random() < 0.5) both.reverse();
     await pause(200 + Math.random() * 1200);
@@ -354,6 +357,21 @@ class CrashTrial implements AsyncDisposable {
     }
   }
 
+  /** There is one holder, the same as before unless a successor was there. */
+  async #checkHolder(fail: (what: string) => void): Promise<void> {
+    const [former, now] = [this.#holder, this.#holderPid()];
+    const mayChange = this.#holderMayChange;
+    this.#holderMayChange = false;
+    if (now === former) return;
+    if (!mayChange) fail("another holder");
+    this.#holder = now;
+    const held = `${this.#root}/handover.json`;
+    const lives = () =>
+      leftovers(held).processes.some(({ pid }) => pid === former);
+    for (let times = 0; times < 60 && lives(); times++) await pause(250);
+    if (lives()) fail("two holders");
+  }
+
   #holderPid(): number {
     return JSON.parse(Deno.readTextFileSync(`${this.#root}/handover.json`))
       .holder?.pid ?? 0;
@@ -440,7 +458,7 @@ class CrashTrial implements AsyncDisposable {
     }
     const fuse = mounts.filter((path) => !byErofs.includes(path));
     if (fuse.length !== 2) fail(`${fuse.length} FUSE mounts: ${fuse}`);
-    if (this.#holderPid() !== this.#holder) fail("another holder");
+    await this.#checkHolder(fail);
 
     const used = usedNow();
     const same = (what: string, found: Iterable<string>) => {

@@ -253,7 +253,7 @@ export class MountKeeper implements AsyncDisposable {
       this.#remember(before, slots);
       return this.#watchOver(before.holder, mounts, slots);
     }
-    this.#endHolder();
+    const former = this.#holder();
     const socket = this.#socket;
     if (before?.socket && !isSameSocket(before.socket, socket)) {
       removeSocket(before.socket); // nobody serves it any more
@@ -285,7 +285,10 @@ export class MountKeeper implements AsyncDisposable {
       });
     const held = mounts.map(({ fd }) => fd);
     if (socket !== null) held.push(socket.fd);
-    if (this.#manager.storesDescriptors) return remember(null);
+    if (this.#manager.storesDescriptors) {
+      remember(null);
+      return this.#end(former);
+    }
     try {
       spawnHolder(held, this.#path, (pid) => {
         const started = processStart(pid);
@@ -294,6 +297,11 @@ export class MountKeeper implements AsyncDisposable {
         this.#watchOver({ pid, started }, mounts, slots);
       });
     } catch (error) {
+      if (former !== null && before !== null && isHeld(before, mounts)) {
+        return log.warn("no other holder process: the former one stays", {
+          error: String(error),
+        });
+      }
       try {
         remember(null);
       } catch (unwritten) {
@@ -305,6 +313,7 @@ export class MountKeeper implements AsyncDisposable {
         error: String(error),
       });
     }
+    this.#end(former); // not before another one has what it held: this process may be killed at any moment
   }
 
   /** Under one name there may be several: the ones of former sockets go. */
@@ -368,7 +377,9 @@ export class MountKeeper implements AsyncDisposable {
       this.#manager.forget(`${STORE_PREFIX}${name}`);
       if (mountDevice(mountpoint) === device) abortConnection(mountpoint);
     }
-    this.#endHolder();
+    this.#watch?.stop();
+    this.#watch = null;
+    this.#end(this.#holder());
     this.#removeState();
     if (!state?.socket) return;
     this.#manager.forget(SOCKET_NAME);
@@ -387,22 +398,24 @@ export class MountKeeper implements AsyncDisposable {
   #keeps(state: HandoverState, mounts: readonly LivingMount[]): boolean {
     return state.bootId === bootId() &&
       (this.#manager.storesDescriptors || holderLives(state)) &&
-      isSameSocket(state.socket, this.#socket) &&
-      mounts.every(({ name, mountpoint }) =>
-        state.mounts.some((kept) =>
-          kept.name === name && kept.device === mountDevice(mountpoint)
-        )
-      );
+      isSameSocket(state.socket, this.#socket) && isHeld(state, mounts);
   }
 
-  /** Ends the holder, whatever release wrote the state. */
-  #endHolder(): void {
-    this.#watch?.stop();
-    this.#watch = null;
+  /** The holder that lives, whatever release wrote the state. */
+  #holder(): HandoverState["holder"] {
     const state = readHolder(this.#path);
-    if (state !== null && state.bootId === bootId() && holderLives(state)) {
-      endProcess(state.holder!.pid);
+    return state !== null && state.bootId === bootId() && holderLives(state)
+      ? state.holder
+      : null;
+  }
+
+  #end(holder: HandoverState["holder"]): void {
+    if (holder === null) return;
+    if (this.#watch?.pid === holder.pid) {
+      this.#watch.stop();
+      this.#watch = null;
     }
+    endProcess(holder.pid);
   }
 
   /** The state, or null if there is none or it cannot be read. */
@@ -421,6 +434,15 @@ function named(
   { generation, highest }: NonNullable<HandoverState["slots"]>,
 ): HandoverState["slots"] {
   return { generation, highest };
+}
+
+/** Whether a state names mounts, and they are still those. */
+function isHeld(state: HandoverState, mounts: readonly LivingMount[]): boolean {
+  return mounts.every(({ name, mountpoint }) =>
+    state.mounts.some((kept) =>
+      kept.name === name && kept.device === mountDevice(mountpoint)
+    )
+  );
 }
 
 function holderLives({ holder }: Pick<HandoverState, "holder">): boolean {

@@ -5,9 +5,11 @@ import { MountKeeper } from "../../../../lib/host/handover/mod.ts";
 import {
   closeFd,
   duplicate,
+  endProcess,
   listenUnix,
   O,
   openFd,
+  processStart,
 } from "../../../../lib/host/os/mod.ts";
 
 Deno.test("the socket is kept with and without mounts: who dials it meanwhile waits for the next process, which takes it", async () => {
@@ -68,5 +70,46 @@ Deno.test("the socket is kept with and without mounts: who dials it meanwhile wa
   await assert.rejects(Deno.connect({ transport: "unix", path: address }));
   assert.throws(() => Deno.lstatSync(address), Deno.errors.NotFound);
   closeFd(fd0);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("mounts have a holder all the time, also where one for another socket cannot be started", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-handover-" });
+  const statePath = `${folder}/handover.json`;
+  const mount = {
+    name: "n",
+    mountpoint: "/",
+    fd: openFd("/dev/null", O.RDONLY), // stands for a mount's descriptor
+    negotiated: { minor: 45, flags: 0, flags2: 0 },
+  };
+  const holderPid = (): number =>
+    JSON.parse(Deno.readTextFileSync(statePath)).holder.pid;
+  const listening = (name: string) => {
+    const address = `${folder}/${name}`;
+    return { address, fd: listenUnix(address, 8) };
+  };
+  const [one, other] = [listening("one"), listening("other")];
+  const before = new MountKeeper({ statePath });
+  before.listensOn(one);
+  before.keep([mount]);
+  const former = holderPid();
+  await before[Symbol.asyncDispose]();
+
+  await Deno.mkdir(`${statePath}.new`); // no state can be written
+  const after = new MountKeeper({ statePath });
+  after.listensOn(other);
+  after.keep([mount]);
+  assert.equal(holderPid(), former);
+  assert.notEqual(processStart(former), null, "it holds the mounts still");
+
+  await Deno.remove(`${statePath}.new`);
+  after.keep([mount]);
+  const next = holderPid();
+  assert.notEqual(next, former);
+  assert.notEqual(processStart(next), null);
+  assert.equal(processStart(former), null);
+  await after[Symbol.asyncDispose]();
+  endProcess(next);
+  for (const fd of [mount.fd, one.fd, other.fd]) closeFd(fd);
   await Deno.remove(folder, { recursive: true });
 });
