@@ -187,9 +187,9 @@ for (
       assert.ok(gets.length > 1);
     } else {
       assert.match(indexed, /ztoc skipped .* zstd is not seekable/);
-      // build-index's pass and its look at the first bytes and the last; the daemon takes parts of 8 MiB.
+      // build-index's pass and its look at the first bytes and the last; the daemon takes parts of 4 MiB.
       assert.equal(whole.length, 2);
-      assert.equal(gets.length, 3 + Math.ceil(layer.bytes.length / 2 ** 23));
+      assert.equal(gets.length, 3 + Math.ceil(layer.bytes.length / 2 ** 22));
     }
   });
 }
