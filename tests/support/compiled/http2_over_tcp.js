@@ -3,6 +3,7 @@
  * of this machine, and the bytes are carried between it and the Unix socket. Loaded before each part of the program.
  * @module
  */
+import { EventEmitter } from "node:events";
 import http2 from "node:http2";
 import net from "node:net";
 
@@ -117,9 +118,25 @@ function loadLibc() {
 let libc = null;
 
 /** A connection that libc accepted. */
-class Accepted {
+class Accepted extends EventEmitter {
+  #isOpen = true;
+
   constructor(fd) {
+    super();
     this.fd = fd;
+  }
+
+  /** Ends it, as a socket's does. */
+  destroy() {
+    if (this.#isOpen) libc.shutdown(this.fd, SHUT_RDWR);
+  }
+
+  /** Ends it before a byte was carried. */
+  refuse() {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    libc.close(this.fd);
+    this.emit("close");
   }
 
   /** Carries bytes both ways until one has ended. */
@@ -148,8 +165,10 @@ class Accepted {
       libc.shutdown(fd, SHUT_RDWR);
     };
     await Promise.allSettled([there(), back()]);
+    this.#isOpen = false;
     libc.close(fd);
     conn.close();
+    this.emit("close");
   }
 }
 
@@ -167,7 +186,9 @@ net.Server.prototype.listen = function (where, then, ...rest) {
     while (open) {
       if (await libc.poll(question, 1, 100) <= 0) continue;
       const found = libc.accept4(fd, null, null, SOCK_CLOEXEC);
-      if (found >= 0) this.emit("connection", new Accepted(found));
+      if (found < 0) continue;
+      if (open) this.emit("connection", new Accepted(found));
+      else libc.close(found);
     }
     libc.close(fd);
   };
@@ -197,7 +218,8 @@ http2.createServer = (...args) => {
       )
     );
     port.then((port) => Deno.connect({ hostname: LOOPBACK, port }))
-      .then((conn) => accepted.carry(conn));
+      .then((conn) => accepted.carry(conn))
+      .catch(() => accepted.refuse()); // the server listens no more
     return true;
   };
   server.listen = (where, then) => {
