@@ -18,7 +18,7 @@ import {
 import { spareLoopback } from "./loopback.ts";
 import { readLine } from "./line.ts";
 import { networkHosts } from "./network_hosts.ts";
-import { OWN_FILES } from "./own_files.ts";
+import { MODULES_ARE_KNOWN, OWN_FILES } from "./own_files.ts";
 import { serveThreads } from "../lib/host/threads/mod.ts";
 import { PERMISSIONS } from "./permissions.ts";
 import {
@@ -56,9 +56,10 @@ export async function launch(call: Call): Promise<number> {
     } catch (error) {
       return tellError(error, call);
     }
-    // Its modules are read before the permission for that goes, too.
-    giveUpAllBut([...kinds as Kind[], "read"]);
-    if (!kinds.includes("read")) await loadCommand(call);
+    if (!MODULES_ARE_KNOWN && !kinds.includes("read")) {
+      giveUpAllBut([...kinds as Kind[], "read"]);
+      await loadCommand(call);
+    }
     giveUpAllBut(kinds as Kind[]);
     return await runCommand(call);
   }

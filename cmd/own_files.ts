@@ -5,3 +5,10 @@ import { dirname } from "node:path";
 export const OWN_FILES: string = dirname(
   new URL("../deno.json", import.meta.url).pathname,
 );
+
+/**
+ * Whether the runtime knows all modules from the start, and asks for no permission to load one. Parts of a bundle that
+ * are loaded late it does not know.
+ */
+export const MODULES_ARE_KNOWN: boolean = Deno.build.standalone ||
+  import.meta.url.endsWith(".ts");

@@ -10,12 +10,11 @@ import {
   KINDS,
   type Part,
 } from "../cmd/grants.ts";
-import { GRPC_VARIABLES, PERMISSIONS } from "../cmd/permissions.ts";
+import { GRPC_VARIABLES, type Needs, PERMISSIONS } from "../cmd/permissions.ts";
 import { formatted } from "./formatted.ts";
+import { workersTable } from "./worker_permissions.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
-const START = "<!-- permissions: written by `deno task permissions` -->";
-const END = "<!-- end of permissions -->";
 
 /**
  * The sets of `deno.json`: each word's, enough for any of its command lines, and `binary`, which is all of them.
@@ -64,12 +63,19 @@ export function configWithSets(text: string): string {
     "\n";
 }
 
-/** `docs/security.md` with the list. @param text as it is @throws Error where the page has no place for it */
+/** `docs/security.md` with the lists. @param text as it is @throws Error where the page has no place for them */
 export function pageWithTable(text: string): Promise<string> {
-  const [before, rest] = text.split(START);
-  const after = rest?.split(END)[1];
-  if (after === undefined) throw new Error(`the page lacks ${START} … ${END}`);
-  return formatted(`${before}${START}\n\n${list()}\n\n${END}${after}`, "md");
+  const page = between(text, "permissions", list());
+  return formatted(between(page, "Workers", workersTable()), "md");
+}
+
+function between(text: string, what: string, list: string): string {
+  const start = `<!-- ${what}: written by \`deno task permissions\` -->`;
+  const end = `<!-- end of ${what} -->`;
+  const [before, rest] = text.split(start);
+  const after = rest?.split(end)[1];
+  if (after === undefined) throw new Error(`the page lacks ${start} … ${end}`);
+  return `${before}${start}\n\n${list}\n\n${end}${after}`;
 }
 
 /**
@@ -81,19 +87,31 @@ export function attackerGets(words: string): readonly string[] {
   const has = (kind: Kind) => parts.some((part) => part[kind] !== undefined);
   if (runs === "worker") return has("ffi") ? ["load libc"] : [];
   return [
-    "read elsewhere", // while its modules are read, also where it may not later
+    ...(has("read") ? ["read elsewhere"] : []),
     ...(has("write") ? ["write elsewhere"] : []),
     ...(has("run") ? ["run a program"] : []),
     ...(has("net") ? ["connect elsewhere", "fetch from elsewhere"] : []),
     ...(has("ffi") ? ["load libc"] : []),
-    "ask for more", // to read
+    ...(has("read") ? ["ask for more"] : []), // to read
   ];
+}
+
+/**
+ * Whether a command has its lists and no more. In the process it has those of `binary`, of the kinds that it names.
+ */
+function isExact({ parts, runs }: Needs): boolean {
+  if (runs === "worker") return true;
+  const whole = permissionSets()["binary"]!;
+  return Object.entries(grantsOf(parts, null)).every(([kind, list]) =>
+    list !== true && String(list) === String(whole[kind as Kind])
+  );
 }
 
 /** Commands with the same lists together. Not a table: its rows would be wider than any page. */
 function list(): string {
   const groups = new Map<string, string[]>();
-  for (const [words, { parts, runs, asks }] of Object.entries(PERMISSIONS)) {
+  for (const [words, needs] of Object.entries(PERMISSIONS)) {
+    const { parts, asks } = needs;
     const lines = KINDS.flatMap((kind) => {
       const granted = wordsOf(parts, kind);
       if (granted.length === 0) return [];
@@ -110,7 +128,7 @@ function list(): string {
         gets.length === 0 ? "nothing more" : gets.join("; ")
       }`,
     );
-    const where = runs === "worker" ? "exact" : "kinds alone";
+    const where = isExact(needs) ? "exact" : "kinds alone";
     const key = [`(${where})`, ...lines].join("\n");
     groups.set(key, [...groups.get(key) ?? [], `**${words}**`]);
   }

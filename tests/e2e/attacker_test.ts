@@ -10,6 +10,7 @@ import {
   permissionSets,
   tryRun,
 } from "../support/host/mod.ts";
+import { sociDeno } from "./host.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -60,13 +61,18 @@ function silentSocket(path: string): Disposable {
   };
 }
 
-/**
- * What the attacker tells before the program ends, or has tried twice.
- * @param then what becomes of the program; one that mounts has to end by itself.
- */
+/** How a program that the attacker is in is dealt with. */
+interface Dealing {
+  /** What ends it when the attacker has tried twice; null: it ends by itself. One that mounts has to end orderly. */
+  readonly end: "SIGKILL" | "SIGINT" | null;
+  /** Asks a daemon something, which then serves. */
+  readonly ask?: () => Promise<void>;
+}
+
+/** What the attacker tells before the program ends, or has tried twice. */
 async function untilTold(
   args: readonly string[],
-  then: "kill" | "wait" = "kill",
+  { end, ask }: Dealing,
 ): Promise<unknown[]> {
   const child = new Deno.Command(Deno.execPath(), {
     ...{ args: [...args], stdin: "null", stdout: "null", stderr: "piped" },
@@ -74,31 +80,43 @@ async function untilTold(
   }).spawn();
   let said = "";
   let told: unknown[] = [];
+  let asked: Promise<void> | undefined;
+  let isEnded = false;
   for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
     said += text;
     told = [...said.matchAll(/^ATTACK (.*)\n/gm)]
       .map(([, one]) => JSON.parse(one!));
-    if (told.length === 2 && then === "kill") break;
+    if (said.includes('"msg":"serving"')) asked ??= ask?.();
+    if (told.length < 2 || end === null || isEnded) continue;
+    isEnded = true;
+    child.kill(end);
+    if (end === "SIGKILL") break;
   }
   try {
-    if (then === "kill") child.kill("SIGKILL");
+    if (end === "SIGKILL" && !isEnded) child.kill(end);
   } catch {
     // it has ended
   }
-  await child.status;
+  await Promise.all([child.status, asked]);
   assert.ok(told.length > 0, said);
   return told;
 }
 
-/** Arguments with which commands come to a first request: to a registry, to containerd or to the daemon. */
+/** Arguments with which commands come to a first request: to a registry, to containerd or to the daemon, or of one. */
 function firstRequests(
   { folder, image }: { folder: string; image: string },
 ): Readonly<Record<string, readonly string[]>> {
   const to = ["--plain-http", `--hosts-dir=${folder}/hosts`];
+  const served = ["--root", `${folder}/served`];
   const root = ["--root", `${folder}/root`];
   const containerd = ["--address", `${folder}/containerd.sock`];
   const recording = `${folder}/recording`;
   return {
+    serve: [
+      ...[...to, ...served, "--address", `${folder}/served.sock`],
+      ...["--config", `${folder}/config.toml`, "--face", "fuse"],
+    ],
+    adopt: ["--back", ...served, ...containerd], // what `serve` left
     "build-index": [...to, ...root, image],
     copy: [...to, image, `${image}-copied`],
     inspect: [...to, image],
@@ -159,7 +177,20 @@ Deno.test("an attacker inside a command reads, writes, runs and reaches nothing 
       ...{ layers: [], touches: [] },
     }),
   );
+  await Deno.writeTextFile(`${folder}/config.toml`, "");
   const requests = firstRequests({ folder, image });
+  const dealings: Readonly<Record<string, Dealing>> = {
+    serve: {
+      end: "SIGINT",
+      ask: async () => {
+        const { code, stderr } = await sociDeno(
+          ...["status", "--root", `${folder}/served`],
+        );
+        assert.equal(code, 0, stderr);
+      },
+    },
+    mount: { end: null },
+  };
   // Commands that share their lists are tried once.
   const different = new Map(
     Object.entries(PERMISSIONS).map(([words, needs]) => [needs, words]),
@@ -172,7 +203,7 @@ Deno.test("an attacker inside a command reads, writes, runs and reaches nothing 
       assert.deepEqual(
         await untilTold(
           program(words, ...request ?? ["--help"]),
-          PERMISSIONS[words]!.runs === "process" ? "wait" : "kill",
+          dealings[words] ?? { end: "SIGKILL" },
         ),
         when.map((one) => ({ when: one, done })),
       );

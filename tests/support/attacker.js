@@ -1,7 +1,7 @@
 /**
  * What an attacker would try whose code got into a command: loaded by the command's own module, in a copy of the
  * program. It tries once when it is loaded and once after the first answer of a registry or the first connection to
- * a socket, and tells on stderr.
+ * a socket, in the daemon after the first answer to whoever asks it at its control socket, and tells on stderr.
  * @module
  */
 import { Socket } from "node:net";
@@ -58,9 +58,11 @@ async function attack(when) {
   console.error(`ATTACK ${JSON.stringify({ when, done })}`);
 }
 
+/** A daemon is to be asked first. It asks itself, too, while it warms up. */
+let listens = false;
 let hasAsked = false;
-async function attackOnce() {
-  if (hasAsked) return;
+async function attackOnce(who = "itself") {
+  if (hasAsked || (listens && who === "itself")) return;
   hasAsked = true;
   await attack("request");
 }
@@ -78,6 +80,23 @@ FetchedNetwork.prototype.sender = function (tls) {
     },
   };
 };
+const { listen } = Deno;
+Deno.listen = (options) => {
+  listens = true;
+  const listener = listen(options);
+  const { accept } = listener;
+  listener.accept = async () => {
+    const connection = await accept.call(listener);
+    const { write } = connection;
+    connection.write = async (bytes) => {
+      const count = await write.call(connection, bytes);
+      await attackOnce("others");
+      return count;
+    };
+    return connection;
+  };
+  return listener;
+};
 // The daemon's socket, and what gRPC and the process of `mount` use.
 Deno.connect = async (options) => {
   const connection = await connect(options);
@@ -86,7 +105,7 @@ Deno.connect = async (options) => {
 };
 const { connect: connectSocket } = Socket.prototype;
 Socket.prototype.connect = function (...args) {
-  this.once("connect", attackOnce);
+  this.once("connect", () => attackOnce());
   return connectSocket.apply(this, args);
 };
 globalThis.fetch = async (...args) => {

@@ -1,8 +1,23 @@
 import assert from "node:assert/strict";
 import { LIBC_PATH, nameWithCalls } from "../../../lib/host/os/mod.ts";
+import {
+  type RingMemory,
+  ringMemory,
+  RingWriter,
+} from "../../../lib/host/threads/mod.ts";
+import type { ToIndexer } from "../../../lib/layers/builder/messages.ts";
+import { SharedMemory } from "../../../lib/layers/fs/shared/mod.ts";
+import type { FuseWorkerStart } from "../../../lib/layers/fs/worker.ts";
+import type { ToOpener } from "../../../lib/layers/opening/messages.ts";
+import type { WholeLayerQuestion } from "../../../lib/layers/spans/whole_messages.ts";
+import type { Begin } from "../../../lib/remote/network/fetch_messages.ts";
 import { PRODUCT, readModules, ROOT } from "../../../tools/house/mod.ts";
+import { WORKERS } from "../../../tools/worker_permissions.ts";
 
-/** Tried by code that got into a Worker, when all that the real one loads is there. */
+/**
+ * Tried by code that got into a Worker: when all that the real one loads is there, and when that has dealt with its
+ * first message.
+ */
 const ATTACK = `
 const { target, address, libc } = ATTACKED;
 const attempts = {
@@ -21,16 +36,29 @@ const attempts = {
       deno: { permissions: { read: true, ffi: true, env: true } },
     }).terminate(),
 };
-const done = [];
-for (const [what, attempt] of Object.entries(attempts)) {
-  try {
-    await attempt();
-    done.push(what);
-  } catch (error) {
-    if (error.name !== "NotCapable") done.push(\`\${what}: \${error}\`);
+async function attack(when) {
+  const done = [];
+  for (const [what, attempt] of Object.entries(attempts)) {
+    try {
+      await attempt();
+      done.push(what);
+    } catch (error) {
+      if (error.name !== "NotCapable") done.push(\`\${what}: \${error}\`);
+    }
   }
+  self.postMessage({ attack: when, done });
 }
-self.postMessage({ done });
+const { onmessage } = self;
+self.close = () => {}; // what serves a mount ends with that
+self.onmessage = async (event) => {
+  try {
+    await onmessage.call(self, event);
+  } catch {
+    // where it serves a mount, that is not there
+  }
+  await attack("message");
+};
+await attack("load");
 `;
 
 /** Where the source says which calls of libc a Worker keeps. */
@@ -51,9 +79,34 @@ interface Attacked {
   /** Of several that one module is. */
   readonly as?: string;
   readonly given: (target: string) => Deno.PermissionOptions;
-  /** What gets done. */
-  readonly done: readonly string[];
   readonly calls?: CallsSaid;
+  /** Its first message: one of its kind, which need not come to anything. */
+  readonly message: (target: string) => unknown;
+  /** It is not answered. */
+  readonly isSilent?: true;
+}
+
+/** A ring whose writer has given up. */
+function endedRing(): RingMemory {
+  const ring = ringMemory(4096);
+  new RingWriter(ring).end();
+  return ring;
+}
+
+const toIndexer = (data: string | null): ToIndexer => ({
+  ...{ kind: "start", compression: "gzip", spanSizeBytes: 2 ** 20 },
+  ...{ buildTool: "", diffId: "compute", windows: "all", known: null },
+  ...{ data, ring: endedRing() },
+});
+
+/** Of a mount that is not there. */
+function toFuse(): FuseWorkerStart {
+  const sizes = { layers: 1, spans: 1, ranges: 1, ringItems: 1, workers: 1 };
+  return {
+    ...{ fd: -1, mount: 0, xattrs: false, directBlobs: false, worker: 0 },
+    ...{ layersDirectory: "/no/such", tellsRequests: false },
+    shared: new SharedMemory(sizes).buffers(),
+  };
 }
 
 const folder = (target: string) => ({
@@ -62,12 +115,15 @@ const folder = (target: string) => ({
 });
 
 /**
- * What each Worker is given where it is started (`workers_test.ts` compares that with the source), and what an
- * attacker can do there. The one that inflates has a test of its own (`inflate_attacker_test.ts`), commands have
+ * What each Worker is given where it is started (`workers_test.ts` compares that with the source). The one that inflates has a test of its own (`inflate_attacker_test.ts`), commands have
  * theirs (`attacker_test.ts`).
  */
 const ATTACKED: readonly Attacked[] = [
-  { worker: "lib/layers/builder/worker.ts", given: () => "none", done: [] },
+  {
+    worker: "lib/layers/builder/worker.ts",
+    given: () => "none",
+    message: () => toIndexer(null),
+  },
   {
     ...{ worker: "lib/layers/opening/worker.ts", as: "layers", given: folder },
     calls: {
@@ -75,7 +131,13 @@ const ATTACKED: readonly Attacked[] = [
       after: /layers: \[([^\]]*)\]/,
       are: ["setpriority"],
     },
-    done: ["read its file", "write its file"],
+    message: (target): ToOpener => ({
+      kind: "rest",
+      order: {
+        ...{ path: folderOf(target), bytes: new Uint8Array(64) },
+        headers: "checked",
+      },
+    }),
   },
   {
     ...{ worker: "lib/layers/opening/worker.ts", as: "chains", given: folder },
@@ -87,7 +149,10 @@ const ATTACKED: readonly Attacked[] = [
         ...["utimensat", "statx", "readlink", "llistxattr", "lgetxattr"],
       ],
     },
-    done: ["read its file", "write its file"],
+    message: (target): ToOpener => ({
+      kind: "write",
+      order: { record: "", folder: `${folderOf(target)}/chain` },
+    }),
   },
   {
     ...{ worker: "lib/layers/whole/worker.ts", given: folder },
@@ -96,28 +161,34 @@ const ATTACKED: readonly Attacked[] = [
       after: /nameWithCalls\(\[([^\]]*)\]\)/,
       are: ["statfs", "setpriority"],
     },
-    done: ["read its file", "write its file"],
+    message: (target) => toIndexer(`${folderOf(target)}/tar`),
   },
   {
     worker: "lib/layers/spans/whole_worker.ts",
     given: (target) => ({ read: [target] }),
-    done: ["read its file"],
+    message: (path): WholeLayerQuestion => ({
+      ...{ kind: "file", path, sizeBytes: 7 },
+    }),
   },
   // They answer the kernel. By libc they can do whatever root may.
   {
     worker: "lib/layers/fs/worker.ts",
     given: () => ({ ffi: [LIBC_PATH] }),
-    done: ["libc"],
+    message: toFuse,
   },
   {
     worker: "lib/layers/faces/erofs_probe_worker.ts",
     given: () => ({ ffi: [LIBC_PATH] }),
-    done: ["libc"],
+    message: () => -1,
   },
   {
     worker: "lib/remote/network/fetch_worker.ts",
     given: () => ({ net: true }),
-    done: ["connect", "fetch"],
+    message: (): Begin => ({
+      ...{ kind: "begin", hosts: { images: [], places: [] }, only: [] },
+      proxies: {},
+    }),
+    isSilent: true,
   },
 ];
 
@@ -133,13 +204,20 @@ Deno.test("an attacker is put into every Worker", () => {
     [...new Set([...ATTACKED.map(({ worker }) => worker), ...elsewhere])]
       .sort(),
   );
+  assert.deepEqual(
+    [...new Set(WORKERS.map(({ worker }) => worker))].sort(),
+    [...new Set(workers)].filter((one) => one !== elsewhere[0]).sort(),
+  );
 });
 
 function folderOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/"));
 }
 
-for (const { worker: module, as, given, done, calls } of ATTACKED) {
+for (
+  const { worker: module, as, given, message, calls, isSilent = false }
+    of ATTACKED
+) {
   const name = as === undefined ? module : `${module} (${as})`;
   Deno.test(`an attacker in ${name} can do what it is given, and nothing else`, async () => {
     if (calls !== undefined) {
@@ -166,15 +244,28 @@ ${ATTACK}`,
       deno: { permissions: given(target) },
     });
     try {
-      const answer = Promise.withResolvers<readonly string[]>();
+      const answer = Promise.withResolvers<void>();
+      const told: Record<string, readonly string[]> = {};
+      let answered = isSilent;
       worker.onmessage = ({ data }) => {
-        if (data.done !== undefined) answer.resolve(data.done);
+        if (data.attack === undefined) {
+          answered ||= "load" in told;
+          return;
+        }
+        told[data.attack] = data.done;
+        if (data.attack === "load") worker.postMessage(message(target));
+        else answer.resolve();
       };
       worker.onerror = (event) => {
         event.preventDefault();
         answer.reject(new Error(event.message));
       };
-      assert.deepEqual(await answer.promise, done);
+      await answer.promise;
+      const { gets } = WORKERS.find((one) =>
+        one.worker === module && one.as === as
+      )!;
+      assert.ok(answered, "its first message is answered before");
+      assert.deepEqual(told, { load: gets, message: gets });
     } finally {
       worker.terminate();
       await Deno.remove(folder, { recursive: true });

@@ -2,6 +2,7 @@
 /// <reference lib="deno.worker" />
 import * as os from "../../../../lib/host/os/mod.ts";
 import "../../../../lib/layers/spans/inflate_worker.ts";
+import type { InflateRequest } from "../../../../lib/layers/spans/inflate_messages.ts";
 
 /** What it is told. */
 export interface Target {
@@ -12,8 +13,24 @@ export interface Target {
   readonly address: { readonly hostname: string; readonly port: number };
 }
 
+const { onmessage: inflate } = self;
+
+/** What gets done, when the real one is loaded and when it has answered its first message. */
+export interface Got {
+  readonly load: readonly string[];
+  readonly message: readonly string[];
+}
+
 self.onmessage = async ({ data }: MessageEvent<Target>) => {
-  const { fd, path, address } = data;
+  const load = await attack(data);
+  const part = { fd: data.fd, offset: 0, size: 1 };
+  const request: InflateRequest = { kind: "sum", id: 1, part };
+  inflate?.call(self, new MessageEvent("message", { data: request }));
+  const got: Got = { load, message: await attack(data) };
+  self.postMessage(got);
+};
+
+async function attack({ fd, path, address }: Target): Promise<string[]> {
   const attempts: Readonly<Record<string, () => unknown>> = {
     "read an open file": () => os.preadFully(fd, new Uint8Array(1), 0),
     "open a file by libc": () => os.closeFd(os.openFd(path, os.O.RDONLY)),
@@ -41,5 +58,5 @@ self.onmessage = async ({ data }: MessageEvent<Target>) => {
       // refused, or not there
     }
   }
-  self.postMessage(done);
-};
+  return done;
+}
