@@ -15,8 +15,8 @@ const HOLDER_NAME = "soci-deno-holder";
 const HOLDER_LOOKS_S = 2;
 
 /**
- * The holder's shell script. First it waits for a message that its ID is written down; if none comes, it
- * has no owner and ends. Then it sleeps as long as the state file ($1) exists and names it by a line
+ * The holder's shell script. First it waits for a message that its ID is written down, or for the end of
+ * whoever would send it: killed just after the ID was written, that process needs the holder most. Then it sleeps as long as the state file ($1) exists and names it by a line
  * `"pid": ID,`. A state file that exists but cannot be read, for example on a failing disk, counts as
  * present. `sleep` gets none of the descriptors, because it may outlive a holder that is killed. They
  * are closed in a subshell, because some shells would otherwise close them in the shell itself while a
@@ -24,7 +24,7 @@ const HOLDER_LOOKS_S = 2;
  */
 function holderScript(descriptors: number): string {
   const none = Array.from({ length: descriptors }, (_, i) => `${3 + i}<&-`);
-  return `read -r go || exit
+  return `read -r go
 while [ -f "$1" ]; do
   any= named=
   while read -r line || [ "$line" ]; do
@@ -91,8 +91,8 @@ const spawnSymbols = {
  * `Deno.Command` closes what it does not know, and clearing close-on-exec would leak the
  * descriptors into whatever is spawned at that moment; `posix_spawn` changes them in the child.
  *
- * @param remember called with its process ID, to write it down. If this process dies, or `remember`
- * throws, before that is done, the holder ends by itself. So no holder is ever left over.
+ * @param remember called with its process ID, to write it down. If this process dies before that is
+ * done, the holder ends by itself; if `remember` throws, it is ended. So no holder is ever left over.
  * @throws OsError; TypeError where libc lacks a call (glibc before 2.34).
  */
 export function spawnHolder(

@@ -21,10 +21,17 @@ export async function bringLayers(
   lease: string,
 ): Promise<PulledLayer[]> {
   const { signal, reference, indexDigest = null } = request;
-  const snapshots = request.containerd.snapshots.of(request.snapshotter);
-  const present = await Promise.all(
-    layers.map(({ chainId }) => snapshots.has(chainId, { lease, signal })),
-  );
+  const { containerd, snapshotter } = request;
+  const snapshots = containerd.snapshots.of(snapshotter);
+  const present = await Promise.all(layers.map(async ({ chainId }) => {
+    if (!await snapshots.has(chainId, { signal })) return false;
+    // Nothing may hold it any more, as after a pull that failed: it has to stay until the image names it.
+    await containerd.leases.addSnapshot(snapshotter, chainId, {
+      lease,
+      signal,
+    });
+    return await snapshots.has(chainId, { signal });
+  }));
   const about = {
     imageRef: reference.toString(),
     manifestDigest: image.descriptor.digest,

@@ -44,6 +44,22 @@ export class LeasesClient {
     }
   }
 
+  /**
+   * Has a lease hold a snapshot that another one made, if there is such a snapshot: ask for it afterwards, as it
+   * may have gone before.
+   * @param options.lease the lease.
+   */
+  async addSnapshot(
+    snapshotter: string,
+    key: string,
+    options: CallOptions & { readonly lease: string },
+  ): Promise<void> {
+    await this.#channel.unary(Leases.method.addResource, {
+      id: options.lease,
+      resource: { id: key, type: `snapshots/${snapshotter}` },
+    }, options);
+  }
+
   /** Names of the leases that pass one of the filters; of all when none is given. */
   async list(
     filters: readonly string[] = [],

@@ -167,6 +167,59 @@ Deno.test("a holder whose ID could not be written down ends: none is left over",
   closeFd(read);
 });
 
+/** Lets a process start a holder that is to be named at `statePath`, and kills it in the middle of that. */
+async function killedWhileItNames(
+  statePath: string,
+  when: "before" | "after",
+): Promise<{ read: number; pid: number }> {
+  const { read, write } = pipe();
+  const { pid: us } = Deno;
+  const modules = new URL("../../../../lib/host/os/mod.ts", import.meta.url);
+  const starter = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "eval",
+      "--no-check",
+      `
+      import { spawnHolder, takeDescriptor } from "${modules}";
+      const fd = takeDescriptor(${us}, ${write});
+      spawnHolder([fd], "${statePath}", (pid) => {
+        Deno.writeTextFileSync("${statePath}.pid", String(pid));
+        if (${when === "after"}) {
+          Deno.writeTextFileSync("${statePath}", '"pid": ' + pid + ",");
+        }
+        Deno.kill(Deno.pid, "SIGKILL");
+        while (true);
+      });`,
+    ],
+    cwd: new URL("../../../../", import.meta.url),
+  }).output();
+  assert.equal(
+    starter.signal,
+    "SIGKILL",
+    new TextDecoder().decode(starter.stderr),
+  );
+  closeFd(write);
+  return { read, pid: Number(await Deno.readTextFile(`${statePath}.pid`)) };
+}
+
+Deno.test("whoever starts a holder is killed: it ends where its ID was not written, and holds on where it was", async () => {
+  await inFolder(async (folder) => {
+    for (const when of ["before", "after"] as const) {
+      for (
+        const text of when === "before" ? [null, '{\n"pid": 1,\n}'] : [null]
+      ) {
+        const statePath = `${folder}/${when}`;
+        if (text !== null) await Deno.writeTextFile(statePath, text);
+        const { read, pid } = await killedWhileItNames(statePath, when);
+        await pause(300);
+        assert.equal(stateOf(read), when === "before" ? "ended" : "open");
+        if (when === "after") endProcess(pid);
+        closeFd(read);
+      }
+    }
+  });
+});
+
 Deno.test("where nothing was kept there is nothing to take, and what was torn is lost with a reason", async () => {
   await inFolder(async (folder) => {
     const statePath = `${folder}/handover.json`;

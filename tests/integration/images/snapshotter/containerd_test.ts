@@ -230,6 +230,30 @@ Deno.test("a client of our own stores blobs under a lease, names an image and ha
     assert.deepEqual(await leases.list(), []);
   }));
 
+Deno.test("a snapshot that another lease made is held by the lease it is added to", () =>
+  withContainerd(
+    NO_LAYERS,
+    async ({ client: { leases, snapshots, images } }) => {
+      const collect = async () => {
+        const target = descriptor(IMAGE.manifest);
+        await images.put({ name: "none", target, labels: {} });
+        await images.delete("none", { collect: true });
+      };
+      const expiresInMs = 60_000;
+      const first = await leases.create({ expiresInMs });
+      await snapshots.prepare("k", "", { lease: first });
+      await snapshots.commit("base", "k", { lease: first });
+      await leases.during({ expiresInMs }, async (lease) => {
+        await leases.addSnapshot("soci", "base", { lease });
+        await leases.delete(first);
+        await collect();
+        assert.ok(await snapshots.has("base"));
+      });
+      await collect();
+      assert.ok(!await snapshots.has("base"));
+    },
+  ));
+
 Deno.test("containerd gives a large blob the short way, whole and in part, and says what is not there", () =>
   withContainerd(NO_LAYERS, async ({ client, containerd }) => {
     const bytes = incompressible(20 * 2 ** 20 + 1);
