@@ -34,6 +34,7 @@ const SIDE_BY_SIDE = [
   "tests/e2e/writers_test.ts",
   "tests/e2e/compiled_test.ts",
   "tests/e2e/arm64_test.ts",
+  "tests/e2e/snapshotter_suite_test.ts",
   "tests/e2e/state_loss_test.ts",
   "tests/e2e/userns_test.ts",
   "tests/e2e/state_disk_test.ts",
