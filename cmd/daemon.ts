@@ -168,18 +168,19 @@ async function run(
     );
   }
   const cri = await criServices(options.pulls, config, stack);
-  const socket = descriptor !== undefined ? null : stack.use(
-    await OwnSocket.open({
-      ...{ keeper, address },
-      whenTaken: predecessor === null && start.kind !== "again"
-        ? "fail"
-        : "replace",
-    }),
-  );
+  const socket = descriptor !== undefined
+    ? { fd: descriptor, outlive() {} } // whoever made it keeps it
+    : stack.use(
+      await OwnSocket.open({
+        ...{ keeper, address },
+        whenTaken: predecessor === null && start.kind !== "again"
+          ? "fail"
+          : "replace",
+      }),
+    );
   const service = stack.use(
     await serveSnapshots(ready.promise, {
-      address,
-      descriptor: socket?.fd ?? descriptor,
+      descriptor: socket.fd,
       services: cri,
       onPrepared: (snapshot) => {
         const stat = (key: string) => snapshotter.stat(key);
@@ -291,7 +292,7 @@ async function run(
   manager.notify(`READY=1\nMAINPID=${Deno.pid}`);
   stack.use(manager.watch());
   log.info("serving", {
-    address: service.address,
+    address,
     root,
     pid: Deno.pid,
     layers: store.all().length,
@@ -310,7 +311,7 @@ async function run(
       })
     ).then(forgetProgram);
   };
-  warmUp(store.all().length === 0 ? service.address : null);
+  warmUp(store.all().length === 0 ? address : null);
   stack.use(
     giveBackWhenIdle(activity, () => store.shrink(), () => warmUp(null)),
   );
@@ -330,7 +331,7 @@ async function run(
   log.info("stopping", { signal: end, ...store.fetched });
   manager.notify("STOPPING=1");
   await service.close();
-  if (end === "SIGTERM") socket?.outlive();
+  if (end === "SIGTERM") socket.outlive();
   // Without a layer the mounts cannot be in use.
   if (end === "SIGTERM" && store.all().length > 0) await store.leave();
   else await snapshotter.unmount();

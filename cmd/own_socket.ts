@@ -1,8 +1,8 @@
 /** The socket on which the daemon serves, where no service manager made it. @module */
 import {
-  fileAt,
   type MountKeeper,
   removeSocket,
+  type SocketName,
 } from "../lib/host/handover/mod.ts";
 import { closeFd } from "../lib/host/os/mod.ts";
 import { listenPrivately } from "../lib/images/snapshotter/mod.ts";
@@ -23,8 +23,7 @@ export interface OwnSocketOptions {
  */
 export class OwnSocket implements AsyncDisposable {
   readonly #keeper: MountKeeper;
-  readonly #address: string;
-  readonly #file: string;
+  readonly #name: SocketName | null;
   #outlives = false;
 
   private constructor(
@@ -33,9 +32,7 @@ export class OwnSocket implements AsyncDisposable {
     readonly fd: number,
   ) {
     this.#keeper = keeper;
-    this.#address = address;
-    this.#file = fileAt(address) ?? "";
-    keeper.listensOn({ address, fd });
+    this.#name = keeper.listensOn({ address, fd });
   }
 
   /**
@@ -58,8 +55,8 @@ export class OwnSocket implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#outlives) this.#keeper.keepSocket();
-    if (!this.#keeper.keepsSocket) {
-      removeSocket({ address: this.#address, file: this.#file });
+    if (this.#name !== null && !this.#keeper.keepsSocket) {
+      removeSocket(this.#name);
     }
     await this.#keeper[Symbol.asyncDispose](); // or it would give a closed descriptor to another holder
     closeFd(this.fd);

@@ -179,10 +179,10 @@ export class MountKeeper implements AsyncDisposable {
     return typeof held === "string" ? null : held;
   }
 
-  /** Names the socket on which this process listens: from the next `keep` on, it is kept as the mounts are. */
-  listensOn(socket: ListeningSocket): void {
+  /** Names the socket on which this process listens, for the next `keep`. @returns null when it has no file. */
+  listensOn(socket: ListeningSocket): SocketName | null {
     const file = fileAt(socket.address);
-    this.#socket = file === null ? null : { ...socket, file };
+    return this.#socket = file === null ? null : { ...socket, file };
   }
 
   /** Has the socket outlive this process, although no mount does. Cheap where it does so already. */

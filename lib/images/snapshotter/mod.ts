@@ -8,13 +8,15 @@
  * know how. {@linkcode Snapshotter} explains the model.
  *
  * ```ts
- * import { NO_LAYERS, serveSnapshots, Snapshotter } from "./mod.ts";
+ * import { listenPrivately, NO_LAYERS, serveSnapshots, Snapshotter } from "./mod.ts";
  *
  * const root = Deno.makeTempDirSync();
  * {
  *   await using snapshotter = await Snapshotter.open({ root, provider: NO_LAYERS });
- *   await using service = await serveSnapshots(snapshotter, { address: `${root}/soci.sock` });
- *   console.log(`containerd may call ${service.address}`);
+ *   const address = `${root}/soci.sock`;
+ *   const descriptor = await listenPrivately(address);
+ *   await using _service = await serveSnapshots(snapshotter, { descriptor });
+ *   console.log(`containerd may call ${address}`);
  *   const [mount] = await snapshotter.prepare({ key: "extract", parent: "" });
  *   Deno.writeTextFileSync(`${mount?.source}/hello`, "world");
  *   await snapshotter.commit({ name: "base", key: "extract" });

@@ -3,11 +3,10 @@ import type { Snapshotter } from "./snapshotter.ts";
 export type { CloseOptions, ServeOptions, SnapshotService } from "./server.ts";
 
 /**
- * Serves containerd's snapshot service on a Unix socket (mode 0600). Loads gRPC for it: who uses the
+ * Serves containerd's snapshot service on a Unix socket. Loads gRPC for it: who uses the
  * snapshots without serving them does not wait for that.
  *
  * @param snapshotter stays the caller's. Calls are accepted at once and wait for it.
- * @throws SnapshotterSetupError when another process listens there.
  */
 export async function serveSnapshots(
   snapshotter: Snapshotter | Promise<Snapshotter>,

@@ -18,8 +18,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { RunningCalls } from "./running_calls.ts";
-import { fileAt, removeSocket } from "../../host/handover/mod.ts";
-import { closeFd, duplicate } from "../../host/os/mod.ts";
+import { duplicate } from "../../host/os/mod.ts";
 import {
   serviceDefinition,
   snapshotsApi,
@@ -27,7 +26,6 @@ import {
 import { logger } from "../../telemetry/mod.ts";
 import { SnapshotError, type SnapshotErrorKind } from "./errors.ts";
 import type { Snapshotter } from "./snapshotter.ts";
-import { listenPrivately } from "./socket.ts";
 import {
   type Labels,
   type MountSpec,
@@ -64,14 +62,8 @@ const KINDS: Readonly<Record<SnapshotKind, snapshotsApi.Kind>> = {
 
 /** Where to serve. */
 export interface ServeOptions {
-  /** Path of the Unix socket. Its folder is made when missing. */
-  readonly address: string;
-  /**
-   * A listening socket at that path. It stays the caller's: closing the service neither closes nor removes it.
-   */
-  readonly descriptor?: number | undefined;
-  /** What to do when another process listens there: fail, or replace its socket (its clients reconnect here). */
-  readonly whenTaken?: "fail" | "replace";
+  /** A Unix socket that listens. It stays the caller's: closing the service neither closes nor removes it. */
+  readonly descriptor: number;
   /** Other services on the same socket. */
   readonly services?: readonly {
     readonly definition: ServiceDefinition;
@@ -92,9 +84,7 @@ export interface CloseOptions {
 
 /** A snapshotter that answers on a socket. */
 export interface SnapshotService extends AsyncDisposable {
-  /** Path of the socket. */
-  readonly address: string;
-  /** Lets running calls finish, then stops. Removes the socket if it is still ours. */
+  /** Lets running calls finish, then stops. */
   close(options?: CloseOptions): Promise<void>;
 }
 
@@ -105,16 +95,14 @@ interface CallContext {
 }
 
 /**
- * Serves containerd's snapshot service on a Unix socket (mode 0600).
+ * Serves containerd's snapshot service on a Unix socket.
  *
  * @param snapshotter stays the caller's. Calls are accepted at once and wait for it.
- * @throws SnapshotterSetupError when another process listens there.
  */
 export async function serveOverGrpc(
   snapshotter: Snapshotter | Promise<Snapshotter>,
   options: ServeOptions,
 ): Promise<SnapshotService> {
-  const { address, descriptor, whenTaken = "fail" } = options;
   const calls = new RunningCalls();
   const server = new Server({
     "grpc.enable_channelz": 0,
@@ -128,18 +116,7 @@ export async function serveOverGrpc(
     serviceDefinition(snapshotsApi.Snapshots),
     implementation(startedOrUnavailable(snapshotter), options),
   );
-  if (descriptor !== undefined) {
-    return await serveOn({ server, calls, address, descriptor });
-  }
-  const own = await listenPrivately(address, whenTaken);
-  const file = fileAt(address) ?? "";
-  const whenClosed = () => {
-    removeSocket({ address, file });
-    closeFd(own);
-  };
-  return await serveOn({
-    ...{ server, calls, address, descriptor: own, whenClosed },
-  });
+  return await serveOn(server, calls, options.descriptor);
 }
 
 /** When the start fails, the calls that waited for it may be retried: another daemon may start. */
@@ -157,13 +134,9 @@ function startedOrUnavailable(
 
 /** grpc-js listens on paths only, but it accepts connections from another listener. */
 async function serveOn(
-  { server, calls, address, descriptor, whenClosed = () => {} }: {
-    readonly server: Server;
-    readonly calls: RunningCalls;
-    readonly address: string;
-    readonly descriptor: number;
-    readonly whenClosed?: () => void;
-  },
+  server: Server,
+  calls: RunningCalls,
+  descriptor: number,
 ): Promise<SnapshotService> {
   const injector = server.createConnectionInjector(
     ServerCredentials.createInsecure(),
@@ -185,19 +158,15 @@ async function serveOn(
     // Every connection is closed behind its calls; `tryShutdown` says on Deno that it is done while they run.
     server.tryShutdown(() => {});
     calls.none().then(() => setTimeout(quiet.resolve, LAST_ANSWER_MS));
-    const grace = setTimeout(() => {
-      server.forceShutdown();
-      quiet.resolve();
-    }, graceMs);
+    const grace = setTimeout(quiet.resolve, graceMs);
     await quiet.promise;
     clearTimeout(grace);
     for (const connection of connections) connection.destroy();
     injector.destroy();
-    whenClosed();
   };
   let closing: Promise<void> | undefined;
   const once = (options?: CloseOptions) => closing ??= close(options);
-  return { address, close: once, [Symbol.asyncDispose]: () => once() };
+  return { close: once, [Symbol.asyncDispose]: () => once() };
 }
 
 function implementation(

@@ -6,7 +6,6 @@ import {
 } from "../../../../lib/remote/containerd/mod.ts";
 import {
   type LayerProvider,
-  serveSnapshots,
   Snapshotter,
 } from "../../../../lib/images/snapshotter/mod.ts";
 import { NO_LAYERS } from "../../../../lib/images/snapshotter/provider.ts";
@@ -14,6 +13,7 @@ import { TARGET_LABEL } from "../../../../lib/images/snapshotter/types.ts";
 import { streamBlob } from "../../../../lib/remote/containerd/blob_stream.ts";
 import { sha256 } from "../../../../lib/formats/oci/mod.ts";
 import { incompressible, joinBytes } from "../../../support/images/mod.ts";
+import { serveAt } from "../../../unit/images/snapshotter/support.ts";
 import { startContainerd, type TestContainerd } from "./containerd.ts";
 import { descriptor, ociArchive, smallImage } from "./image.ts";
 
@@ -45,7 +45,7 @@ async function withContainerd(
       root: `${folder}/soci`,
       provider,
     });
-    await using _service = await serveSnapshots(snapshotter, { address });
+    await using _service = await serveAt(address, snapshotter);
     await using containerd = await startContainerd(folder, address);
     using client = await connectContainerd(containerd.address, {
       namespace: "tests",

@@ -8,6 +8,7 @@ import {
   SnapshotsClient,
 } from "../../../../lib/remote/containerd/mod.ts";
 import {
+  listenPrivately,
   NO_LAYERS,
   serveSnapshots,
   Snapshotter,
@@ -30,7 +31,7 @@ await using snapshotter = await Snapshotter.open({
   provider: NO_LAYERS,
 });
 await using _service = await serveSnapshots(snapshotter, {
-  address: socketPath,
+  descriptor: await listenPrivately(socketPath),
 });
 const { gc } = globalThis as unknown as { gc: (options?: unknown) => void };
 let garbage: number[][] = [];

@@ -9,13 +9,12 @@ import {
 } from "../../../../lib/remote/containerd/mod.ts";
 import {
   type LayerProvider,
-  serveSnapshots,
   Snapshotter,
 } from "../../../../lib/images/snapshotter/mod.ts";
 import { momentNow } from "../../../../lib/host/os/mod.ts";
 import { NO_LAYERS } from "../../../../lib/images/snapshotter/provider.ts";
 import { TARGET_LABEL } from "../../../../lib/images/snapshotter/types.ts";
-import { withSnapshotter } from "./support.ts";
+import { serveAt, withSnapshotter } from "./support.ts";
 
 const hasCode = (code: RpcCode) => (error: unknown) => isRpcError(error, code);
 
@@ -29,7 +28,7 @@ async function withService(
 ): Promise<void> {
   await withSnapshotter(async (snapshotter, root) => {
     const address = `${root}/run/s.sock`;
-    await using _service = await serveSnapshots(snapshotter, { address });
+    await using _service = await serveAt(address, snapshotter);
     using channel = new RpcChannel({ socketPath: address, namespace: "ns" });
     await use(new SnapshotsClient(channel, "soci"), address, snapshotter);
   }, provider);
@@ -66,8 +65,8 @@ Deno.test("times are exact to the nanosecond: they lie between those of the call
   const open = () => Snapshotter.open({ root, provider: NO_LAYERS });
   const wire = async (snapshotter: Snapshotter, name: string) => {
     const address = `${root}/s.sock`;
-    await using service = await serveSnapshots(snapshotter, { address });
-    using channel = new RpcChannel({ socketPath: service.address });
+    await using _service = await serveAt(address, snapshotter);
+    using channel = new RpcChannel({ socketPath: address });
     const { method } = snapshotsApi.Snapshots;
     const { info } = await channel.unary(method.stat, { key: name });
     const { createdAt, updatedAt } = info!;
@@ -204,15 +203,15 @@ Deno.test("a dead daemon's socket is replaced, a living one's is not, nor any ot
     Deno.renameSync(`${root}/t.sock`, address); // its owner cannot remove it any more
     dead.close();
     {
-      await using _service = await serveSnapshots(snapshotter, { address });
+      await using _service = await serveAt(address, snapshotter);
       await assert.rejects(
-        serveSnapshots(snapshotter, { address }),
+        serveAt(address, snapshotter),
         { name: "SnapshotterSetupError" },
       );
     }
     Deno.writeTextFileSync(address, "a file");
     await assert.rejects(
-      serveSnapshots(snapshotter, { address }),
+      serveAt(address, snapshotter),
       { name: "SnapshotterSetupError" },
     );
     assert.equal(Deno.readTextFileSync(address), "a file");
@@ -224,15 +223,13 @@ Deno.test("the socket is made in a private folder of a known name, also where a 
     const folder = bindingFolder(address);
     Deno.mkdirSync(folder, { recursive: true, mode: 0o777 });
     Deno.symlinkSync(root, `${folder}/s`);
-    await using _service = await serveSnapshots(snapshotter, { address });
+    await using _service = await serveAt(address, snapshotter);
     assert.deepEqual(
       [...Deno.readDirSync(`${root}/new`)].map(({ name }) => name),
       ["s.sock"],
     );
     Deno.symlinkSync(root, folder); // as a user could who may write there
-    await using _again = await serveSnapshots(snapshotter, {
-      ...{ address, whenTaken: "replace" },
-    });
+    await using _again = await serveAt(address, snapshotter, "replace");
     assert.throws(() => Deno.lstatSync(folder), Deno.errors.NotFound);
     assert.ok(Deno.statSync(root).isDirectory);
   }));
@@ -243,7 +240,7 @@ Deno.test("calls that come while the daemon starts wait for it, or may be tried 
     for (const outcome of ["starts", "fails"] as const) {
       const ready = Promise.withResolvers<Snapshotter>();
       const address = `${root}/${outcome}.sock`;
-      await using _service = await serveSnapshots(ready.promise, { address });
+      await using _service = await serveAt(address, ready.promise);
       using channel = new RpcChannel({ socketPath: address, namespace: "ns" });
       const client = new SnapshotsClient(channel, "soci");
       const call = client.prepare(outcome, "").finally(() =>
@@ -274,7 +271,7 @@ Deno.test("a service that closes has answered the calls that ran, or cut them wh
     };
     await withSnapshotter(async (snapshotter, root) => {
       const address = `${root}/s.sock`;
-      const service = await serveSnapshots(snapshotter, { address });
+      await using service = await serveAt(address, snapshotter);
       using channel = new RpcChannel({ socketPath: address, namespace: "ns" });
       const call = new SnapshotsClient(channel, "soci")
         .prepare("k", "", { labels: { [TARGET_LABEL]: "chain" } });
@@ -300,14 +297,11 @@ Deno.test("a successor takes the place of a service that lives; who is connected
   withSnapshotter((before, root) =>
     withSnapshotter(async (after) => {
       const address = `${root}/s.sock`;
-      await using _old = await serveSnapshots(before, { address });
+      const _old = await serveAt(address, before);
       using early = new RpcChannel({ socketPath: address, namespace: "ns" });
       const connected = new SnapshotsClient(early, "soci");
       await connected.prepare("old", "");
-      await using _new = await serveSnapshots(after, {
-        address,
-        whenTaken: "replace",
-      });
+      await using _new = await serveAt(address, after, "replace");
       using late = new RpcChannel({ socketPath: address, namespace: "ns" });
       await new SnapshotsClient(late, "soci").prepare("new", "");
       await connected.prepare("still", "");
@@ -315,7 +309,7 @@ Deno.test("a successor takes the place of a service that lives; who is connected
       assert.deepEqual(after.list().map(({ name }) => name), ["new"]);
       early.close();
       late.close();
-      await _old.close();
+      await _old[Symbol.asyncDispose]();
       assert.ok(Deno.lstatSync(address).isSocket, "the new one's stays");
     })
   ));

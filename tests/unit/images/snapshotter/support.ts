@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
+import { fileAt, removeSocket } from "../../../../lib/host/handover/mod.ts";
+import { closeFd } from "../../../../lib/host/os/mod.ts";
 import {
   type LayerProvider,
+  listenPrivately,
   type MountSpec,
+  serveSnapshots,
   SnapshotError,
   type SnapshotErrorKind,
+  type SnapshotService,
   Snapshotter,
 } from "../../../../lib/images/snapshotter/mod.ts";
 import { NO_LAYERS } from "../../../../lib/images/snapshotter/provider.ts";
@@ -20,6 +25,28 @@ export async function withSnapshotter(
   } finally {
     Deno.removeSync(root, { recursive: true });
   }
+}
+
+/**
+ * Serves at a path, whose socket goes with the service unless another one has the path by then.
+ * @throws SnapshotterSetupError when another process listens there.
+ */
+export async function serveAt(
+  address: string,
+  snapshotter: Snapshotter | Promise<Snapshotter>,
+  whenTaken: "fail" | "replace" = "fail",
+): Promise<SnapshotService> {
+  const descriptor = await listenPrivately(address, whenTaken);
+  const file = fileAt(address) ?? "";
+  const service = await serveSnapshots(snapshotter, { descriptor });
+  return {
+    close: (options) => service.close(options),
+    async [Symbol.asyncDispose]() {
+      await service.close();
+      removeSocket({ address, file });
+      closeFd(descriptor);
+    },
+  };
 }
 
 /** Whether a failure is a SnapshotError of that kind. */
