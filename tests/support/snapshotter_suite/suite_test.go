@@ -17,7 +17,6 @@ import (
 	"github.com/containerd/containerd/v2/core/snapshots/proxy"
 	"github.com/containerd/containerd/v2/core/snapshots/testsuite"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 // start runs a daemon on a root of its own and connects to it.
@@ -52,7 +51,8 @@ func start(ctx context.Context, root string) (snapshots.Snapshotter, func() erro
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.Dial(socket, grpc.WithInsecure(), grpc.WithAuthority("localhost"), grpc.WithContextDialer(
+		func(ctx context.Context, path string) (net.Conn, error) { return net.Dial("unix", path) }))
 	if err != nil {
 		stop()
 		return nil, nil, err
