@@ -16,7 +16,13 @@ import {
   TarBuilder,
 } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
-import { pause, run, sociDenoCommand, tryRun } from "../support/host/mod.ts";
+import {
+  pause,
+  PROGRAM_FOLDER,
+  run,
+  sociDenoCommand,
+  tryRun,
+} from "../support/host/mod.ts";
 import { buildIndex, LazyHost, sociDeno } from "./host.ts";
 import { Mounted } from "./mounted.ts";
 
@@ -76,8 +82,6 @@ const isLibc = (value: string) => value.endsWith("/libc.so.6");
 
 /** A draft has a name of its own in each process. */
 const named = (value: string) => value.replace(/\.[0-9a-f]{8}\.part/, ".part");
-
-const OWN_FILES = new URL("../../", import.meta.url).pathname;
 
 /** A command line, and what its command's lists hold that this line has no use for. */
 type Tried = readonly [
@@ -205,7 +209,7 @@ Deno.test("what commands ask of the runtime is what the table gives them, and th
       const beyond = asked.filter(([kind, value]) =>
         !holds(grants, kind, value) &&
         !isFetch(kind, value, registry.host) &&
-        !(kind === "read" && within(value, [OWN_FILES])) &&
+        !(kind === "read" && within(value, [PROGRAM_FOLDER])) &&
         value !== root && // the process looks where it is, links resolved
         value !== config // the process reads `[network] hosts` there
       ).map(([kind, value]) => `${kind} ${value}`);
@@ -250,6 +254,9 @@ async function assertEqual(
     // The process looks where the root is, links resolved, and whose the folders above it are.
     .filter(([, value]) => !within(line.root(), [value]))
     .filter(([, value]) => value !== configPath(line)) // for [network] hosts
+    .filter(([kind, value]) =>
+      !(kind === "read" && within(value, [PROGRAM_FOLDER]))
+    )
     .map(([kind, value]) => `${kind} ${value}`);
   assert.deepEqual(beyond, []);
   assert.deepEqual(idleOf(grants, asked, spare), [], "never asked for");

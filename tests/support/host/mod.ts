@@ -44,6 +44,7 @@ export { CriClient, type CriContainer, type CriRunOptions } from "./cri.ts";
 export {
   permissionFlags,
   permissionSets,
+  PROGRAM_FOLDER,
   sociDenoCommand,
   sociDenoNamed,
   sociDenoWith,

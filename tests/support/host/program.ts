@@ -15,6 +15,11 @@ const BUNDLE = Deno.env.get("SOCI_DENO_TEST_BUNDLE");
 
 const ROOT = new URL("../../../", import.meta.url).pathname;
 
+/** Where the modules lie that `sociDenoCommand` runs, with a slash at its end. */
+export const PROGRAM_FOLDER: string = BUNDLE === undefined
+  ? ROOT
+  : `${BUNDLE}/`;
+
 type Grants = Record<string, true | readonly string[]>;
 
 /** The permission sets of `deno.json`, by subcommand; `binary` is what the compiled program holds. */
@@ -53,7 +58,7 @@ export function sociDenoWith(
   const grants = permissionSets()["binary"] as Grants;
   // What is loaded before ours, or watches it, knows our modules by their sources.
   const sources = BUNDLE === undefined || denoFlags.length > 0;
-  const folder = sources ? ROOT : `${BUNDLE}/`;
+  const folder = sources ? ROOT : PROGRAM_FOLDER;
   return {
     program: Deno.execPath(),
     args: [
