@@ -10,7 +10,7 @@ import { removeFolder, removeIfThere, statIfThere } from "./there.ts";
 
 const log = logger("files");
 /** Pages of 4 KiB that the log may have before they go into the file: it takes its room on a full disk, too. */
-const MAX_LOG_PAGES = 128;
+const MAX_LOG_PAGES = 512;
 
 /** An open database, and whether what is written reaches its file. */
 export interface OpenDatabase {

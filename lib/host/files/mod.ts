@@ -15,6 +15,7 @@ export {
   isReadOnlyDisk,
 } from "./errors.ts";
 export { CoalescedTask } from "./coalesced_task.ts";
+export { SharedRounds } from "./shared_rounds.ts";
 export { ofNewerRelease } from "./newer_release.ts";
 export { makeScratchFolder } from "./scratch.ts";
 export { isFullDatabase, readDatabase, type SpareRoom } from "./database.ts";

@@ -95,6 +95,12 @@ export class Draft implements Disposable {
     }
   }
 
+  /** {@linkcode Draft.write}, for all of its content. @throws FileError */
+  async fill(bytes: Uint8Array): Promise<void> {
+    if (bytes.length <= AT_ONCE_BYTES) this.writeSync(bytes);
+    else await this.write(bytes);
+  }
+
   /**
    * {@linkcode Draft.write}, but synchronous: for short writes, where waiting for a callback would take
    * longer. @throws FileError
@@ -178,9 +184,7 @@ export async function writeWhole(
   options: DraftOptions = {},
 ): Promise<void> {
   using draft = Draft.create(path, options);
-  const bytes = bytesOf(content);
-  if (bytes.length <= AT_ONCE_BYTES) draft.writeSync(bytes);
-  else await draft.write(bytes);
+  await draft.fill(bytesOf(content));
   await draft.finish();
 }
 

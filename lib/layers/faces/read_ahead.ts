@@ -12,8 +12,8 @@ const PACKED_KB = 32;
 const GENEROUS_KB = 1024;
 const FILE = "read-ahead-device";
 /**
- * A pull makes many mounts in a row. Files that only a successor needs are written later, after
- * this delay, ms.
+ * A pull makes many mounts in a row. Files that only a successor needs are written when none was made for so long,
+ * ms.
  */
 const KEEP_AFTER_MS = 1_000;
 
@@ -33,6 +33,9 @@ export class MountReadAhead {
   readonly #devices = new Map<number, string>();
   readonly #generous = new Set<number>();
   readonly #packed = new Set<number>();
+  /** Slots whose device is not written down yet. */
+  readonly #unkept = new Set<number>();
+  #keeping: ReturnType<typeof setTimeout> | undefined;
   /** Slots whose reads are recorded. */
   #exact: ReadonlySet<number> = new Set();
 
@@ -49,7 +52,10 @@ export class MountReadAhead {
     const [device, ...others] = devices.filter((name) => DEVICE.test(name));
     if (device === undefined || others.length > 0) return;
     this.#devices.set(slot, device);
-    Deno.unrefTimer(setTimeout(() => this.#keep(slot, device), KEEP_AFTER_MS));
+    this.#unkept.add(slot);
+    clearTimeout(this.#keeping);
+    this.#keeping = setTimeout(() => this.#keepAll(), KEEP_AFTER_MS);
+    Deno.unrefTimer(this.#keeping);
     this.#apply(slot);
   }
 
@@ -86,6 +92,7 @@ export class MountReadAhead {
   /** Forgets a layer that is not shown any more. */
   forget(slot: number): void {
     this.#devices.delete(slot);
+    this.#unkept.delete(slot);
     this.#generous.delete(slot);
     this.#packed.delete(slot);
   }
@@ -108,13 +115,16 @@ export class MountReadAhead {
     }
   }
 
-  #keep(slot: number, device: string): void {
-    if (this.#devices.get(slot) !== device) return; // not shown any more
-    try {
-      Deno.writeTextFileSync(this.#file(slot), device, { mode: 0o600 });
-    } catch (error) {
-      if (!(error instanceof Error)) throw error; // full disk: a successor will not know the device
+  #keepAll(): void {
+    for (const slot of this.#unkept) {
+      const device = this.#devices.get(slot)!;
+      try {
+        Deno.writeTextFileSync(this.#file(slot), device, { mode: 0o600 });
+      } catch (error) {
+        if (!(error instanceof Error)) throw error; // full disk: a successor will not know the device
+      }
     }
+    this.#unkept.clear();
   }
 
   #file(slot: number): string {

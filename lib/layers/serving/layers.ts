@@ -208,7 +208,7 @@ export class LayerStore implements AsyncDisposable {
     try {
       const layer = await opening;
       this.#layers.set(slot, layer);
-      this.#machinery.expectReaders();
+      this.#machinery.expectReaders(layer);
       return layer;
     } finally {
       this.#opening.delete(slot);

@@ -34,6 +34,8 @@ const DEFAULT_READ_WAIT_MS = 30_000;
 const DEFAULT_OPENING_BYTES = 2 ** 30;
 /** So long after a layer was opened no other one has been: its readers come next, ms. */
 const OPENED_MS = 50;
+/** So long after a layer was opened what of the program only opening needs leaves memory, ms. */
+const FORGET_MS = 1_000;
 
 /** How layers are fetched and cached. */
 export interface MachineryOptions {
@@ -110,6 +112,8 @@ export class Machinery implements Disposable {
   readonly files: LayerFileSystem;
   readonly slots: SlotTableStore;
   readonly saver: LayerSaver;
+  /** Room on the disk for what must be written. */
+  readonly reserve: DiskReserve;
   /** Layers on disk that are not served. */
   readonly idle: IdleLayerFolders;
   readonly cache: SpanCache;
@@ -117,6 +121,7 @@ export class Machinery implements Disposable {
   readonly twins = new Twins();
   readonly pool = new InflatePool();
   #opened: ReturnType<typeof setTimeout> | undefined;
+  #forgetting: ReturnType<typeof setTimeout> | undefined;
   /** Makes what layers are served with. */
   readonly opener: LayerOpener;
   readonly scheduler: SpanScheduler;
@@ -156,10 +161,10 @@ export class Machinery implements Disposable {
       root: given.root,
       maxBytes: options.maxOpeningBytes ?? DEFAULT_OPENING_BYTES,
     });
-    const reserve = new DiskReserve(given.root);
-    reserve.restore();
+    this.reserve = new DiskReserve(given.root);
+    this.reserve.restore();
     this.uncached = new UncachedSpans({
-      mayGrow: () => reserve.cachesMayGrow,
+      mayGrow: () => this.reserve.cachesMayGrow,
     });
     this.saver = new LayerSaver(layersDirectory, slots);
     this.idle = new IdleLayerFolders(
@@ -197,14 +202,15 @@ export class Machinery implements Disposable {
 
   /**
    * A layer was opened. What takes time to start for its readers is started when no other one follows:
-   * opening them needs the cores first, and memory. What of the program only opening needs goes.
+   * opening them needs the cores first, and memory. What of the program only opening needs goes then.
+   * @param layer where all of it is here, the kernel reads it without us.
    */
-  expectReaders(): void {
+  expectReaders({ isWhole }: { readonly isWhole: boolean }): void {
+    clearTimeout(this.#forgetting);
+    this.#forgetting = setTimeout(forgetProgram, FORGET_MS);
+    if (isWhole) return; // nothing is inflated for its readers
     clearTimeout(this.#opened);
-    this.#opened = setTimeout(() => {
-      forgetProgram();
-      this.pool.wake();
-    }, OPENED_MS);
+    this.#opened = setTimeout(() => this.pool.wake(), OPENED_MS);
   }
 
   /** The most bytes of one reader's read-ahead. */
@@ -240,6 +246,7 @@ export class Machinery implements Disposable {
   /** Ends fetching and inflating. All layers must be closed before. */
   [Symbol.dispose](): void {
     clearTimeout(this.#opened);
+    clearTimeout(this.#forgetting);
     this.cache[Symbol.dispose]();
     this.scheduler[Symbol.dispose]();
     this.opener[Symbol.dispose]();

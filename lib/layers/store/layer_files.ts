@@ -13,9 +13,11 @@ import {
 } from "../tree/mod.ts";
 import { compileTree } from "../compiler/mod.ts";
 import {
+  Draft,
   FileError,
   putOnDisk,
   readIfThere,
+  type SharedRounds,
   writeWhole,
 } from "../../host/files/mod.ts";
 import {
@@ -28,6 +30,7 @@ import {
 } from "../../host/os/mod.ts";
 import { freeBuffer } from "../../host/memory/mod.ts";
 import type { SpanTable, ZtocEntry } from "../../formats/ztoc/mod.ts";
+import { SLOT_RECORD } from "./slot_files.ts";
 
 /** Whether the file holds exactly these bytes. */
 export function holds(path: string, bytes: Uint8Array): boolean {
@@ -122,17 +125,46 @@ export interface NewFiles {
 }
 
 /**
- * Writes files, each complete or absent under its name, and syncs them and the folder. @throws FileError
+ * Files that are made again where they are lost: `slots.db` knows what is in two of them, and the ztoc what is in the
+ * tree. Nobody waits until they are on disk. A machine that loses power before then leaves them whole, empty or not at
+ * all.
+ */
+const REMADE: ReadonlySet<string> = new Set(["tree", "diff-id", SLOT_RECORD]);
+
+/** A larger file is synced by itself: small ones would wait for it. */
+const SHARED_SYNC_BYTES = 2 ** 20;
+
+/**
+ * Writes files, each complete or absent under its name. Resolves when all that are not made again, and their names,
+ * are on disk.
+ * @param syncs whose rounds they share with files of other folders. @throws FileError
  */
 export async function saveFiles(
   folder: string,
   files: readonly NewFile[],
+  syncs: SaveSyncs,
 ): Promise<void> {
-  await Promise.all(
-    files.map(async ({ name, bytes, isSole = false }) => {
-      await writeWhole(`${folder}/${name}`, bytes, { sync: "data" });
-      if (isSole) freeBuffer(bytes.buffer);
-    }),
-  );
-  await putOnDisk(folder);
+  let isSynced = false;
+  const work = files.map(async ({ name, bytes, isSole = false }) => {
+    const path = `${folder}/${name}`;
+    if (REMADE.has(name)) await writeWhole(path, bytes);
+    else {
+      isSynced = true;
+      using draft = Draft.create(path, { sync: "data" });
+      await draft.fill(bytes);
+      if (bytes.length > SHARED_SYNC_BYTES) await draft.finish();
+      else await syncs.bytes.run(() => draft.finish());
+    }
+    if (isSole) freeBuffer(bytes.buffer);
+  });
+  await Promise.all(work);
+  if (isSynced) await syncs.names.run(() => putOnDisk(folder));
+}
+
+/** Rounds of syncs that many folders share. */
+export interface SaveSyncs {
+  /** Of files. */
+  readonly bytes: SharedRounds;
+  /** Of folders. */
+  readonly names: SharedRounds;
 }

@@ -29,7 +29,7 @@ import { type HeaderIndex, HeaderTable, SpanMap } from "../spans/mod.ts";
 import type { LayerTree } from "../tree/mod.ts";
 import { type NewFiles, readTree } from "./layer_files.ts";
 import type { ZtocRest } from "./layer_parts.ts";
-import { hasWholeData, putWholeData } from "./whole_data.ts";
+import { provenWhole, putWholeData } from "./whole_data.ts";
 import type { LayerSaver } from "./saver.ts";
 import { SLOT_RECORD } from "./slot_files.ts";
 
@@ -65,7 +65,7 @@ export interface BegunFolder {
  * | `diff-id` | diff ID that the whole tar must have | once it is known |
  * | `checked` | the diff ID that the whole tar was found to have | once |
  * | `checked-sum` | checksum over that diff ID and the ztoc's digest | once |
- * | `whole` | `data` was proven before it was shown, and stays as it is: the kernel may read it without us | before the layer is shown |
+ * | `whole` | `data` was proven before it was shown, and stays as it is: the kernel may read it without us. What `checked-sum` says, which is not made then | before the layer is shown |
  * | `unused` | no snapshot uses the layer, it is kept for the next that does (`IdleLayerFolders`) | |
  *
  * A ztoc is mostly file names. It is decoded by `makeParts`, and only compact parts of it stay.
@@ -143,7 +143,14 @@ export class LayerFolder implements Disposable {
     },
     saver: LayerSaver,
   ): BegunFolder {
-    if (said.data !== undefined) putWholeData(path, said.data);
+    const { data, diffId, ztocDigest } = said;
+    if (data !== undefined) {
+      putWholeData(
+        path,
+        data,
+        diffId === null ? "" : sumOfProof(diffId, ztocDigest),
+      );
+    }
     const known = {
       ...knownDiffId(path, isNew, said),
       isProvenNow: said.data !== undefined,
@@ -182,7 +189,7 @@ export class LayerFolder implements Disposable {
     });
     if (this.#isProvenNow) {
       for (let span = 0; span < this.spans.count; span++) map.mark(span, 0);
-      this.setChecked();
+      this.#isChecked = true; // the mark of the data says so
     }
     return map;
   }
@@ -329,7 +336,9 @@ function knownDiffId(
   said: { readonly diffId: Digest | null; readonly ztocDigest: string },
 ): Omit<KnownDiffId, "isProvenNow"> {
   const { ztocDigest } = said;
-  const line = isNewFolder ? null : readTextIfThere(`${path}/diff-id`);
+  // Empty: the machine lost power before it was on disk.
+  const line = (isNewFolder ? null : readTextIfThere(`${path}/diff-id`)) ||
+    null;
   const written = line === null ? null : diffIdIn(path, line);
   if (line !== null && written === null) {
     tellStateDamage({
@@ -341,14 +350,17 @@ function knownDiffId(
     });
   }
   const diffId = said.diffId ?? (isDigest(written) ? written : null);
+  const whole = provenWhole(path);
+  const sum = diffId === null ? null : sumOfProof(diffId, ztocDigest);
   return {
     diffId,
     ztocDigest,
     isNew: diffId !== null && line !== checkedLine(diffId),
-    isWhole: hasWholeData(path),
-    isChecked: diffId !== null && !isNewFolder &&
-      readTextIfThere(`${path}/checked`) === diffId &&
-      readTextIfThere(`${path}/checked-sum`) === sumOfProof(diffId, ztocDigest),
+    isWhole: whole !== null,
+    isChecked: sum !== null && !isNewFolder && (
+      whole === sum || readTextIfThere(`${path}/checked`) === diffId &&
+        readTextIfThere(`${path}/checked-sum`) === sum
+    ),
   };
 }
 

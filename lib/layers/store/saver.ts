@@ -1,4 +1,8 @@
-import { CoalescedTask, putOnDisk } from "../../host/files/mod.ts";
+import {
+  CoalescedTask,
+  putOnDisk,
+  SharedRounds,
+} from "../../host/files/mod.ts";
 import { holds, type NewFile, saveFiles } from "./layer_files.ts";
 import { SLOT_RECORD, slotRecordBytes } from "./slot_files.ts";
 import { slotOf, type SlotTableStore } from "./slots.ts";
@@ -9,6 +13,8 @@ export class LayerSaver {
   readonly #underWay = new Map<string, Promise<void>>();
   /** Syncs the folder that holds the layers' folders. */
   readonly #names: CoalescedTask;
+  /** Layers that are opened at the same time wait for the disk together. */
+  readonly #syncs = { bytes: new SharedRounds(), names: new SharedRounds() };
   readonly #slots: SlotTableStore;
 
   /** Saves layers in folders below `layersDirectory`, whose slots are in `slots`. */
@@ -18,8 +24,8 @@ export class LayerSaver {
   }
 
   /**
-   * Writes a layer's new files. Resolves when they are on disk, together with the folder's name and
-   * the layer's slot. A snapshot committed on the layer relies on all three.
+   * Writes a layer's new files. Resolves when those that nothing else knows are on disk, together with the folder's
+   * name and the layer's slot. A snapshot committed on the layer relies on all three.
    * @throws FileError
    */
   save(folder: string, made: readonly NewFile[]): Promise<void> {
@@ -54,8 +60,11 @@ export class LayerSaver {
     before?: Promise<void>,
   ): Promise<void> {
     await before?.catch(() => {}); // reported to the caller of that save
-    await saveFiles(folder, files);
-    await Promise.all([this.#names.run(), this.#slots.sync()]);
+    await Promise.all([
+      saveFiles(folder, files, this.#syncs),
+      this.#names.run(),
+      this.#slots.sync(),
+    ]);
   }
 
   /** Resolves when every save requested so far has ended, whether it worked or not. */

@@ -46,7 +46,8 @@ export function folderRecords(layersDirectory: string): {
     putOddOfFolderAside(`${layersDirectory}/${name}`);
     const path = `${layersDirectory}/${name}/${SLOT_RECORD}`;
     const line = readTextIfThere(path);
-    if (line === null) continue;
+    // Empty: the machine lost power before it was on disk.
+    if (line === null || line === "") continue;
     const text = textOfLine(line);
     // What has its checksum was written here.
     const row = text === null ? null : JSON.parse(text) as SlotRow;

@@ -1,3 +1,4 @@
+import { statIfThere } from "../../host/files/mod.ts";
 import { askProgram } from "./ask_program.ts";
 import {
   type Credential,
@@ -106,8 +107,10 @@ export function isCovered(
 async function readConfig(file: string): Promise<DockerConfig | null> {
   let value: unknown;
   try {
-    const { size } = await Deno.stat(file);
-    if (size > MAX_CONFIG_BYTES) {
+    // Mostly there is none, and each layer asks: an error that Deno makes of that takes longer.
+    const found = statIfThere(file);
+    if (found === null) return null;
+    if (found.size > MAX_CONFIG_BYTES) {
       throw new CredentialError(`${file}: too large`);
     }
     value = JSON.parse(await Deno.readTextFile(file));

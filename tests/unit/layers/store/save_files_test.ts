@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { SharedRounds } from "../../../../lib/host/files/mod.ts";
 import { saveFiles } from "../../../../lib/layers/store/layer_files.ts";
 
 Deno.test("what nobody else uses is returned once it is on disk, anything else is left", async () => {
@@ -9,7 +10,7 @@ Deno.test("what nobody else uses is returned once it is on disk, anything else i
   await saveFiles(folder, [
     { name: "sole", bytes: sole, isSole: true },
     { name: "shared", bytes: shared },
-  ]);
+  ], { bytes: new SharedRounds(), names: new SharedRounds() });
   assert.ok(sole.buffer.detached);
   assert.equal(shared[999], 2);
   assert.equal((await Deno.readFile(`${folder}/sole`))[999], 1);
