@@ -1,6 +1,11 @@
 /** Layers that are taken whole from registries that lie, break off or hang, and pulls that are given up. */
 import assert from "node:assert/strict";
-import { ctrRun, pause, sociDenoCommand } from "../support/host/mod.ts";
+import {
+  ctrRun,
+  pause,
+  SmallDisk,
+  sociDenoCommand,
+} from "../support/host/mod.ts";
 import { erofsRefusal } from "../support/erofs/mod.ts";
 import {
   addBusybox,
@@ -16,7 +21,6 @@ import { testUnless } from "../support/test_unless.ts";
 import { sha256 } from "../../lib/formats/oci/mod.ts";
 import { beginningOf, pushIndexed, ztocOfBlob } from "./forged.ts";
 import { LazyHost } from "./host.ts";
-import { SmallDisk } from "./small_disk.ts";
 
 const EAGER = `
 [http]

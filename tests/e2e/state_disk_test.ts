@@ -4,13 +4,13 @@ import {
   ctrRun,
   leftovers,
   pause,
+  SmallDisk,
   sociDenoCommand,
   tryRun,
 } from "../support/host/mod.ts";
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
 import { checkedDuring, hostWithImage, readsRight } from "./checked_host.ts";
 import { type LazyHost, sociDeno } from "./host.ts";
-import { SmallDisk } from "./small_disk.ts";
 
 async function hostOn(
   disk: SmallDisk,

@@ -2,6 +2,9 @@ import { OpeningError } from "../opening/mod.ts";
 import type { LayerFolder } from "../store/mod.ts";
 import type { Machinery } from "./machinery.ts";
 
+/** Of the bytes of a ztoc, what it and the file of headers that is made of it take at most, about. */
+const FILES_OF_ZTOC = 3;
+
 /** A layer that was opened by a head. */
 export interface OpenedByHead {
   readonly folder: LayerFolder;
@@ -20,15 +23,21 @@ export async function putRest(
   bytes: Uint8Array<ArrayBuffer>,
   { folder, machinery, closing, share }: OpenedByHead,
 ): Promise<void> {
-  const { files, opener, headers, saver } = machinery;
+  const { files, opener, headers, saver, reserve } = machinery;
   const assertOurs = () => {
     // A successor writes the folder's files, and may be writing these.
     if (files.detached) throw new OpeningError("a successor opens layers");
     closing.throwIfAborted();
   };
   assertOurs();
-  const order = { path: folder.path, bytes, headers };
-  const whole = await opener.rest(order, share);
-  assertOurs();
-  folder.putZtoc(whole.bytes, whole.rest, saver);
+  // Readers wait for it, and nothing of the layer can be fetched before: also where the disk is full.
+  reserve.prepare(FILES_OF_ZTOC * bytes.length);
+  try {
+    const order = { path: folder.path, bytes, headers };
+    const whole = await opener.rest(order, share);
+    assertOurs();
+    folder.putZtoc(whole.bytes, whole.rest, saver);
+  } finally {
+    folder.settled().then(() => reserve.takeBack());
+  }
 }

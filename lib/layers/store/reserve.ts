@@ -72,9 +72,12 @@ export class DiskReserve {
     return true;
   }
 
-  /** Gives it up when the disk is as good as full: for a start, which must not fail half-way. */
-  prepare(): void {
-    if (this.#freeBytes() < ENOUGH_BYTES) this.giveUp();
+  /**
+   * Gives it up when the disk is as good as full: for a start, or something else that must not fail half-way.
+   * @param bytes that are to be written beyond what a start writes.
+   */
+  prepare(bytes = 0): void {
+    if (this.#freeBytes() < ENOUGH_BYTES + bytes) this.giveUp();
   }
 
   /** Takes back what is left of one that was given up: what it was given up for is written. */

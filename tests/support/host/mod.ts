@@ -39,6 +39,7 @@ export {
   type CtrRunOptions,
   startContainerd,
 } from "./containerd.ts";
+export { type DiskKind, SmallDisk } from "./small_disk.ts";
 export { Systemd } from "./systemd.ts";
 export { CriClient, type CriContainer, type CriRunOptions } from "./cri.ts";
 export {

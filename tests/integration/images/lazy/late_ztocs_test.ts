@@ -34,6 +34,7 @@ import {
   TarBuilder,
 } from "../../../support/images/mod.ts";
 import { addLoadOrder } from "../../../support/images/load_order.ts";
+import { SmallDisk } from "../../../support/host/mod.ts";
 import { startRegistry } from "../../../support/registry/mod.ts";
 import { openStore, readWhole } from "../../layers/spans/support.ts";
 
@@ -65,6 +66,8 @@ async function openScene(
   packed: Packed = splitZtoc,
   /** What is published for the ztoc. */
   published: (ztoc: Uint8Array) => Uint8Array<ArrayBuffer> | null = () => null,
+  /** Of the layers' state. */
+  disk: { readonly folder?: string } = {},
 ) {
   await using stack = new AsyncDisposableStack();
   const registry = stack.use(startRegistry());
@@ -116,7 +119,7 @@ async function openScene(
   });
   await putIndexV1(place, indexed);
   registry.requests.length = 0;
-  const opened = stack.use(await openStore({ readWaitMs: 20_000 }));
+  const opened = stack.use(await openStore({ readWaitMs: 20_000, ...disk }));
   const images = new ImageService(client, opened.store, {
     ...{ v1: true, v2: true },
   }, {
@@ -260,4 +263,24 @@ Deno.test("an image of which only referrers say this waits for its ztocs, althou
   assert.notEqual(layer.pack.digest, NO_PACK);
   assert.ok(layer.late.isHere);
   assert.deepEqual(await read(layer), FILE);
+});
+
+Deno.test("on a full disk the rest of a ztoc takes the room that is set aside: readers read on, and the next start has it", async () => {
+  await using disk = await SmallDisk.make("tmpfs", 64);
+  await using scene = await openScene(undefined, undefined, disk);
+  const give = scene.withhold();
+  const layer = await scene.open();
+  assert.equal(layer.late.isHere, false);
+  const { size } = await Deno.stat(`${disk.root}/reserve`);
+  await disk.fill();
+  give();
+  assert.deepEqual(await read(layer), FILE);
+  await layer.saved;
+  await layer.late.settled();
+  for (const name of ["ztoc", "headers"]) {
+    assert.ok(await exists(`${scene.folder(layer)}/${name}`), name);
+  }
+  const { size: left } = await Deno.stat(`${disk.root}/reserve`);
+  assert.ok(left > 0 && left < size, `${left} of ${size} are left`);
+  disk.free();
 });

@@ -1,9 +1,9 @@
 /** Disks that are small enough to be filled. @module */
 import assert from "node:assert/strict";
-import { tryRun } from "../support/host/mod.ts";
+import { tryRun } from "./command.ts";
 
 /** Which file system. */
-export type Kind = "tmpfs" | "ext4";
+export type DiskKind = "tmpfs" | "ext4";
 
 /** A small file system of its own for the daemon's root. */
 export class SmallDisk implements AsyncDisposable {
@@ -11,7 +11,7 @@ export class SmallDisk implements AsyncDisposable {
   readonly root = `${this.folder}/root`;
   readonly #image = Deno.makeTempFileSync({ prefix: "soci-deno-image-" });
 
-  static async make(kind: Kind, mib: number): Promise<SmallDisk> {
+  static async make(kind: DiskKind, mib: number): Promise<SmallDisk> {
     const disk = new SmallDisk();
     if (kind === "tmpfs") {
       await disk.#run("mount", "-t", "tmpfs", "-o", `size=${mib}m`, "tmpfs");
