@@ -39,6 +39,8 @@ max_concurrent_downloads_per_image = 4
 concurrent_download_chunk_size = "256kb"
 max_concurrent_unpacks_per_image = 2
 `;
+/** So long the last phase may be under way before the kill, ms. */
+const LAST_MS = 100;
 /** In the order of a pull. */
 const PHASES = [
   "1 nothing here yet",
@@ -47,6 +49,9 @@ const PHASES = [
   "4 some layers shown, none on its way",
   "5 all layers here",
 ] as const;
+
+/** All layers are here, and the pull may not know yet. */
+export const LAST_PHASE = PHASES[4];
 
 /** An image of its own for each round, so that nothing of it is here yet. */
 function imageOf(round: number) {
@@ -109,6 +114,7 @@ export async function eagerKills(
   const steady = `${registry.host}/steady:1`;
   await pushImage(registry.host, "steady:1", checkedImage());
   const pullMs = await timeOf(() => host.pull(steady));
+  const shared = new Set(checkedImage().layers.map(({ digest }) => digest));
   const container = ctrRun(host.containerd, {
     image: steady,
     id: `steady-${crypto.randomUUID()}`,
@@ -126,6 +132,9 @@ export async function eagerKills(
       ...["pull", "--address", host.containerd.address],
       ...["--root", host.root, image],
     );
+    // Those that the other image has, too, are in the same folders.
+    const own = content.layers.filter(({ digest }) => !shared.has(digest));
+    const phaseNow = () => phaseOf(host.root, before, own.length);
     const asked = registry.requests.length;
     const child = new Deno.Command(program, {
       args,
@@ -133,10 +142,16 @@ export async function eagerKills(
       stderr: "null",
     }).spawn();
     while (registry.requests.length === asked) await pause(5); // the client has started
-    await pause(Math.random() * pullMs);
+    if (round % PHASES.length === 1) {
+      // A short one, which the dice seldom find.
+      const isOver = child.status.then(() => true);
+      while (phaseNow() !== PHASES[4]) {
+        if (await Promise.race([isOver, pause(1)])) break;
+      }
+      await pause(Math.random() * LAST_MS);
+    } else await pause(Math.random() * pullMs);
     await host.killDaemon();
-    const phase = phaseOf(host.root, before, content.layers.length);
-    histogram[phase]!++;
+    histogram[phaseNow()]!++;
     await child.status;
     await host.startDaemon();
     await host.reconnected();
