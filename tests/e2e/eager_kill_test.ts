@@ -1,9 +1,23 @@
 import assert from "node:assert/strict";
+import { sha256 } from "../../lib/formats/oci/mod.ts";
 import { erofsRefusal } from "../support/erofs/mod.ts";
+import { ctrRun, pause, sociDenoCommand } from "../support/host/mod.ts";
+import {
+  addBusybox,
+  incompressible,
+  layerBlob,
+  makeImage,
+  pushImage,
+  TarBuilder,
+} from "../support/images/mod.ts";
+import { startRegistry } from "../support/registry/mod.ts";
 import { testUnless } from "../support/test_unless.ts";
 import { eagerKills, LAST_PHASE } from "./eager_kills.ts";
+import { LazyHost } from "./host.ts";
 
-testUnless(await erofsRefusal(), {
+const refusal = await erofsRefusal();
+
+testUnless(refusal, {
   name:
     "killed at random moments of a pull that takes an image whole, the daemon shows nothing wrong and leaves nothing",
   async fn() {
@@ -13,5 +27,104 @@ testUnless(await erofsRefusal(), {
     assert.deepEqual(violations, []);
     assert.deepEqual([...reader.wrong, ...reader.errors], []);
     assert.ok(reader.operations > 100, `${reader.operations} operations`);
+  },
+});
+
+testUnless(refusal, {
+  name:
+    "killed in the middle of a layer whose blob is kept, the next daemon goes on from what came, and stopped, too",
+  async fn() {
+    await using registry = startRegistry();
+    const data = incompressible(4_000_000, 3);
+    const large = layerBlob(new TarBuilder().file("data", data));
+    const image = `${registry.host}/half:1`;
+    const busybox = layerBlob(addBusybox(new TarBuilder()));
+    await pushImage(
+      registry.host,
+      "half:1",
+      makeImage({ layers: [busybox, large] }),
+    );
+    await using host = await LazyHost.start({
+      config: `
+[content_store]
+type = "containerd"
+[pull_modes.parallel_pull_unpack]
+enable = true
+max_concurrent_downloads_per_image = 2
+concurrent_download_chunk_size = "256kb"
+discard_unpacked_layers = false
+`,
+    });
+    const ingest = () => {
+      try {
+        return [...Deno.readDirSync(`${host.root}/ingest`)]
+          .map(({ name }) => `${host.root}/ingest/${name}`);
+      } catch {
+        return [];
+      }
+    };
+    const partsHere = () => {
+      const list = ingest().find((path) => path.endsWith(".parts"));
+      return list === undefined
+        ? 0
+        : Deno.readTextFileSync(list).split("\n").length - 2;
+    };
+    /** Ranges that were answered. */
+    const given: (string | null)[] = [];
+    const pullUntil = async (parts: number, end: () => Promise<void>) => {
+      const over = Promise.withResolvers<void>();
+      registry.intercept = async (path, request) => {
+        if (!path.endsWith(large.digest)) return null;
+        if (given.length >= parts) await over.promise; // as if the line hung
+        else given.push(request.headers.get("range"));
+        return null;
+      };
+      const { program, args } = sociDenoCommand(
+        ...["pull", "--address", host.containerd.address],
+        ...["--root", host.root, image],
+      );
+      const child = new Deno.Command(program, {
+        args,
+        stdout: "null",
+        stderr: "null",
+      }).spawn();
+      for (let tries = 0; partsHere() < parts; tries++) {
+        assert.ok(tries < 1000, `${partsHere()} of ${parts} parts`);
+        await pause(20);
+      }
+      await end();
+      over.resolve();
+      await child.status;
+    };
+    await pullUntil(5, () => host.killDaemon());
+    await host.startDaemon();
+    await host.reconnected();
+    assert.equal(partsHere(), 5);
+    await pullUntil(9, () => host.stopDaemon());
+    assert.equal(partsHere(), 9);
+    await host.startDaemon();
+    await host.reconnected();
+    registry.intercept = (path, request) => {
+      if (path.endsWith(large.digest)) {
+        given.push(request.headers.get("range"));
+      }
+      return null;
+    };
+    const { layers } = await host.pull(image);
+    assert.ok(layers.every(({ outcome }) => outcome !== "unpacked"));
+    const count = Math.ceil(large.bytes.length / 256_000);
+    assert.equal(new Set(given).size, given.length, "no part comes twice");
+    assert.ok(given.length >= count - 1 && given.length <= count + 1);
+    const { stdout, stderr } = await ctrRun(host.containerd, {
+      ...{ image, id: "half", snapshotter: "soci" },
+      args: ["/bin/sh", "-c", "sha256sum < /data"],
+    });
+    assert.ok(stdout.includes(sha256(data).slice(7)), `${stdout}${stderr}`);
+    for (let tries = 0; ingest().length > 0; tries++) {
+      assert.ok(tries < 100, `${ingest()} stay`);
+      await pause(50);
+    }
+    const kept = await host.containerd.ctr("content", "ls", "-q");
+    assert.ok(kept.includes(large.digest), "it is in containerd's store");
   },
 });

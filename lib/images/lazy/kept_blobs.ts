@@ -1,4 +1,4 @@
-import type { Descriptor } from "../../formats/oci/mod.ts";
+import { type Descriptor, type Digest, sha256 } from "../../formats/oci/mod.ts";
 import type { Repository } from "../../remote/registry/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import type { Claimant } from "./claimants.ts";
@@ -15,6 +15,18 @@ export function keepsBlobs(
   { namespace }: Claimant,
 ): boolean {
   return keep !== undefined && namespace !== NO_NAMESPACE;
+}
+
+/** Names the file of a layer's blob: for its claimant alone, who has asked its own registry for it. */
+export function nameOfKept(
+  { layerDigest, diffId, claimant }: {
+    readonly layerDigest: Digest;
+    readonly diffId: Digest;
+    readonly claimant: string;
+  },
+): string {
+  const parts = JSON.stringify([claimant, layerDigest, diffId]);
+  return sha256(new TextEncoder().encode(parts)).slice("sha256:".length);
 }
 
 /** A layer is shown: its blob goes to whoever keeps it, and nobody waits for that. Its files go then. */

@@ -28,7 +28,12 @@ import {
   type DiscoveryOptions,
   IndexedImages,
 } from "./images.ts";
-import { keepBlob, keepsBlobs, NO_NAMESPACE } from "./kept_blobs.ts";
+import {
+  keepBlob,
+  keepsBlobs,
+  nameOfKept,
+  NO_NAMESPACE,
+} from "./kept_blobs.ts";
 import { LateZtocs } from "./late_ztocs.ts";
 import type { LayerStore, OpenLayer } from "../../layers/serving/mod.ts";
 import { checkpointsOf, MissingIndexes } from "./missing_indexes.ts";
@@ -304,6 +309,7 @@ export class ImageService implements Disposable {
       local = await this.#whole.take({
         ...{ reference: image.reference, layer, diffId, signal },
         isKept: keepsBlobs(this.#options, claimant),
+        keptAs: nameOfKept(wanted),
         ...checkpointsOf(layer, this.#options.indexMissing ?? "keep"),
         known: this.#options.checkpoints?.(image.reference)
           ? mayBeKnown(

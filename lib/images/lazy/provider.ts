@@ -37,6 +37,7 @@ import { keyOf, providedImage } from "./provided_image.ts";
 import { nameOf } from "./source.ts";
 import { PrefetchLists, type PrefetchOptions } from "./prefetch_lists.ts";
 import { ownDirectories } from "./own_directories.ts";
+import { StoppingError } from "./stopping.ts";
 import { PullsGivenUp } from "./pulls_given_up.ts";
 
 const log = logger("images");
@@ -416,7 +417,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
 
   /** Stops opening and filling. The store goes on serving what is open. */
   [Symbol.dispose](): void {
-    this.#stop.abort(new Error("the daemon is stopping"));
+    this.#stop.abort(new StoppingError());
     this.#filler[Symbol.dispose]();
     this.#pulls[Symbol.dispose]();
     for (const { ahead } of this.#uses.all()) {

@@ -6,6 +6,7 @@ import {
   RegistryError,
   type Repository,
 } from "../../remote/registry/mod.ts";
+import { KeptParts, type PartsThere } from "./kept_parts.ts";
 import type { Requester, WholeGates } from "./whole_limits.ts";
 import { NoRoomError } from "./whole_stream.ts";
 
@@ -25,6 +26,8 @@ export interface WholeDownloadOptions {
   readonly path: string;
   /** Whether the file is to hold all of the blob. */
   readonly isKept: boolean;
+  /** Whether a process that finds the file goes on from what is in it. Default: it does not. */
+  readonly isResumed?: boolean;
   /** How many bytes the file's disk has room for. */
   readonly room: () => number;
   /** Bytes of one request; Infinity: the blob is one request. */
@@ -37,6 +40,8 @@ export interface WholeDownloadOptions {
   readonly signal: AbortSignal;
   /** Told of bytes that came. */
   readonly onBytes?: (bytes: number) => void;
+  /** Told of bytes that were in the file. */
+  readonly onFound?: (bytes: number) => void;
 }
 
 /** What came and waits in memory for whoever reads in order. */
@@ -67,6 +72,9 @@ export class WholeDownload implements Disposable {
   /** The registry gives no ranges: what is missing comes by one request. */
   #wholly = false;
   #grown = Promise.withResolvers<void>();
+  readonly #parts: KeptParts | null = null;
+  /** Bytes that an earlier process brought. */
+  readonly foundBytes: number = 0;
   readonly #done: Promise<void>;
 
   /** Begins at once. */
@@ -78,7 +86,17 @@ export class WholeDownload implements Disposable {
     this.#wholly = size <= chunkBytes;
     this.#here = new Array(Math.ceil(size / this.#chunkBytes)).fill(false);
     this.#grown.promise.catch(() => {}); // told to whoever reads
-    this.#done = this.#run();
+    // One piece is sooner fetched than looked for.
+    if (options.isResumed && size > PIECE_BYTES) {
+      this.#parts = KeptParts.open(
+        options.path,
+        size,
+        this.#wholly ? null : this.#chunkBytes,
+      );
+      this.foundBytes = this.#goOn(this.#parts.there);
+      options.onFound?.(this.foundBytes);
+    }
+    this.#done = this.#run().finally(() => this.#parts?.[Symbol.dispose]());
     this.#done.catch((error) => {
       this.#grown.promise.catch(() => {});
       this.#grown.reject(error);
@@ -88,6 +106,19 @@ export class WholeDownload implements Disposable {
   /** Resolves when all of it is here. @throws RegistryError, Deno's errors, the signal's reason */
   get done(): Promise<void> {
     return this.#done;
+  }
+
+  /** @returns how many bytes are here. */
+  #goOn({ chunks, inOrder }: PartsThere): number {
+    const { size } = this.#options.blob;
+    this.#filled = inOrder;
+    for (const chunk of chunks) this.#here[chunk] = true;
+    this.#advance();
+    return chunks.reduce(
+      (sum, chunk) =>
+        sum + Math.min(this.#chunkBytes, size - chunk * this.#chunkBytes),
+      inOrder,
+    );
   }
 
   async #run(): Promise<void> {
@@ -100,7 +131,9 @@ export class WholeDownload implements Disposable {
       const failed = settled.find(({ status }) => status === "rejected");
       if (failed?.status === "rejected") throw failed.reason;
     }
-    if (this.#wholly) await this.#rest();
+    const isHere = this.foundBytes > 0 &&
+      this.#filled === this.#options.blob.size;
+    if (this.#wholly && !isHere) await this.#rest();
   }
 
   /** One request after the other, until all are made. */
@@ -109,6 +142,7 @@ export class WholeDownload implements Disposable {
     try {
       while (this.#next < this.#here.length && !this.#wholly) {
         const chunk = this.#next++;
+        if (this.#here[chunk]) continue;
         const start = chunk * this.#chunkBytes;
         const end = Math.min(blob.size, start + this.#chunkBytes);
         await gates.request(requester, end - start, async () => {
@@ -132,6 +166,7 @@ export class WholeDownload implements Disposable {
           this.#options.onBytes?.(bytes.length - told);
           if (!this.#hold(chunk, bytes)) {
             await this.#write(start, bytes);
+            this.#parts?.add(chunk);
             freeBuffer(bytes.buffer);
           }
           this.#here[chunk] = true;

@@ -6,6 +6,7 @@ import {
   mostOutput,
   tarWriters,
 } from "../../layers/whole/mod.ts";
+import { keptBlobPath } from "../../layers/store/mod.ts";
 import type { InflatePool } from "../../layers/spans/mod.ts";
 import {
   type Descriptor,
@@ -20,7 +21,9 @@ import { ImageError } from "../../remote/image/mod.ts";
 import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
 import type { LineSpeeds } from "./line_speeds.ts";
 import { logger } from "../../telemetry/mod.ts";
+import { removeKept } from "./kept_parts.ts";
 import { diskRoom } from "./source.ts";
+import { StoppingError } from "./stopping.ts";
 import { WholeDownload } from "./whole_download.ts";
 import {
   type Requester,
@@ -61,6 +64,11 @@ export interface WholeLayerRequest {
   readonly windows: WindowBytes;
   /** Whether a file with the blob is wanted, too. */
   readonly isKept: boolean;
+  /**
+   * Names that file for whoever may go on from it after this process was killed: the same layer for the same claimant,
+   * and nobody else. Default: nobody does.
+   */
+  readonly keptAs?: string;
   /** Asks for what is known of its spans, so that all cores can inflate it; null: it is not asked, or nothing is. */
   readonly known: (() => Promise<KnownSpans | null>) | null;
   readonly signal: AbortSignal;
@@ -82,6 +90,8 @@ export class WholeLayerTaker implements Disposable {
   readonly #speeds: LineSpeeds;
   readonly #pool: InflatePool;
   #indexers: ReturnType<typeof tarWriters> | null = null;
+  /** Kept blobs that have an owner. */
+  readonly #taking = new Set<string>();
   /** Whether a layer is inflated by its spans. */
   #onAllCores = false;
 
@@ -109,11 +119,25 @@ export class WholeLayerTaker implements Disposable {
   }
 
   /**
-   * Takes one layer.
+   * Takes one layer. Where an earlier process was killed at it and its blob is kept, what came is hashed again and not
+   * fetched again.
    * @throws ImageError if the bytes are not the layer's, cannot be indexed or do not fit on the disk; RegistryError, the
    * signal's reason
    */
   async take(request: WholeLayerRequest): Promise<LocalLayer> {
+    try {
+      return await this.#take(request);
+    } catch (error) {
+      if (!(error instanceof FoundBytesError)) throw error;
+      log.warn("what was left of a layer is of no use, it starts over", {
+        layer: request.layer.digest,
+        error: String(error.cause),
+      });
+      return await this.#take(request); // the file is gone
+    }
+  }
+
+  async #take(request: WholeLayerRequest): Promise<LocalLayer> {
     const { reference, layer, requester, isKept, signal } = request;
     const kind = layerCompression(layer.mediaType);
     const refused = (why: string, cause?: unknown) =>
@@ -136,17 +160,22 @@ export class WholeLayerTaker implements Disposable {
         } bytes or more, and there is room for ${room}; free disk space below --root`,
       );
     }
-    const path = `${this.#folder}/layer-${crypto.randomUUID()}`;
-    const files = { blob: path, data: `${path}.tar` };
     using kept = new DisposableStack();
+    const own = `${this.#folder}/layer-${crypto.randomUUID()}`;
+    const blob = this.#keptPath(request, kept) ?? own;
+    const files = { blob, data: `${own}.tar` };
     kept.defer(() => {
+      const isLeft = blob !== own && signal.reason instanceof StoppingError;
+      if (isLeft) return void removeIfThere(files.data);
       for (const file of Object.values(files)) removeIfThere(file);
+      removeKept(blob);
     });
     using step = this.#progress.begin(requester.image, layer);
     using line = this.#speeds.begin(reference.host);
     using download = new WholeDownload({
       ...{ client: this.#client, repository: reference, blob: layer },
-      ...{ path, requester, signal, gates: this.#gates },
+      ...{ path: blob, requester, signal, gates: this.#gates },
+      isResumed: blob !== own,
       // What is inflated by spans or programs of no use is read again.
       isKept: isKept || request.known !== null ||
         this.#programFor(kind) !== undefined,
@@ -157,6 +186,7 @@ export class WholeLayerTaker implements Disposable {
         step.came(bytes);
         line.came(bytes);
       },
+      onFound: (bytes) => step.came(bytes),
     });
     let made: { ztoc: Uint8Array<ArrayBuffer>; isOfTar: boolean };
     try {
@@ -167,6 +197,9 @@ export class WholeLayerTaker implements Disposable {
     } catch (error) {
       download[Symbol.dispose]();
       await download.done.catch(() => {}); // nothing writes from here on
+      if (download.foundBytes > 0 && error instanceof ImageError) {
+        throw new FoundBytesError(error);
+      }
       throw error;
     }
     const whole = kept.move();
@@ -174,6 +207,19 @@ export class WholeLayerTaker implements Disposable {
       ...{ ...files, ...made },
       [Symbol.dispose]: () => whole[Symbol.dispose](),
     };
+  }
+
+  /** A path that stays while this process takes the layer; null where the blob is not kept, or is taken just now. */
+  #keptPath(
+    { isKept, keptAs }: WholeLayerRequest,
+    until: DisposableStack,
+  ): string | null {
+    if (!isKept || keptAs === undefined || this.#taking.has(keptAs)) {
+      return null;
+    }
+    this.#taking.add(keptAs);
+    until.defer(() => this.#taking.delete(keptAs));
+    return keptBlobPath(this.#folder, keptAs);
   }
 
   async #index(
@@ -352,6 +398,13 @@ export class WholeLayerTaker implements Disposable {
   /** Stops the Workers. */
   [Symbol.dispose](): void {
     this.#indexers?.[Symbol.dispose]();
+  }
+}
+
+/** What an earlier process left is not the layer's, or what was made of it: nothing is said of the registry. */
+class FoundBytesError extends Error {
+  constructor(cause: ImageError) {
+    super("what was found of a layer is of no use", { cause });
   }
 }
 

@@ -9,7 +9,9 @@ import { logger } from "../../telemetry/mod.ts";
 import {
   hasWholeData,
   type IdleLayerFolders,
+  isKeptBlob,
   openSlotTable,
+  removeOldBlobs,
   slotOf,
   SlotTableStore,
   takeLock,
@@ -17,6 +19,8 @@ import {
 import { layersDirectoryOf } from "./start.ts";
 
 const log = logger("images");
+/** So long what a killed daemon had of an image that is taken whole is kept for the next try, ms. */
+export const WHOLE_UNUSED_MS = 30 * 60_000;
 
 /** What garbage collection removed. */
 export interface CollectedGarbage {
@@ -45,18 +49,25 @@ export function collectGarbage(
     layersDirectory: layersDirectoryOf(root),
     handedOver: null,
   });
-  return removeLayersBut(root, slots, new Set(inUse.map(slotOf)));
+  return removeLayersBut(root, slots, {
+    wanted: new Set(inUse.map(slotOf)),
+    isLeft: () => false,
+  });
 }
 
 /**
  * Removes every layer below `root` except some: slots, caches, and anything else in the layers and
  * downloads folders. Only the process that holds the root's lock may call it, and only while no
  * layer is being opened.
+ * @param but.isLeft whether an unfinished file of that name stays.
  */
 function removeLayersBut(
   root: string,
   slots: SlotTableStore,
-  wanted: ReadonlySet<number | null>,
+  { wanted, isLeft }: {
+    readonly wanted: ReadonlySet<number | null>;
+    readonly isLeft: (name: string) => boolean;
+  },
 ): CollectedGarbage {
   let layers = 0;
   let bytes = 0;
@@ -73,7 +84,7 @@ function removeLayersBut(
   const layersDirectory = layersDirectoryOf(root);
   for (const folder of [layersDirectory, `${root}/ingest`]) {
     for (const name of namesIn(folder)) {
-      if (folder === layersDirectory && kept.has(name)) continue;
+      if (folder === layersDirectory ? kept.has(name) : isLeft(name)) continue;
       bytes += bytesBelow(`${folder}/${name}`);
       removeFolder(`${folder}/${name}`);
     }
@@ -85,8 +96,8 @@ function removeLayersBut(
  * What a start removes: every layer below `root` but those that are wanted. A disk that takes nothing keeps them until
  * the next start.
  * @param given.others `kept`: nobody knows who used them, so they stay as caches.
- * @returns slots of layers that are whole and that nobody uses: the last process was killed while it brought their
- * image. They stay for whoever pulls it again.
+ * @returns removes what stays for now: the last process was killed while it brought an image, and its layers that are
+ * whole, and kept blobs of others, are for whoever pulls it again within `WHOLE_UNUSED_MS`.
  */
 export function sweepLayers(
   root: string,
@@ -96,7 +107,7 @@ export function sweepLayers(
     readonly wanted: Set<number | null>;
     readonly others: "removed" | "kept";
   },
-): number[] {
+): () => void {
   const whole: number[] = [];
   for (const { slot } of slots.all()) {
     if (wanted.has(slot)) continue;
@@ -108,14 +119,18 @@ export function sweepLayers(
     wanted.add(slot);
   }
   try {
-    removeLayersBut(root, slots, wanted);
+    // Whoever pulls the image again goes on from there.
+    removeLayersBut(root, slots, { wanted, isLeft: isKeptBlob });
   } catch (error) {
     if (!(error instanceof FileError) && !isFullDatabase(error)) throw error;
     log.warn("what a crash left over stays until the next start", {
       error: String(error),
     });
   }
-  return whole;
+  return () => {
+    for (const slot of whole) idle.remove(slot);
+    removeOldBlobs(`${root}/ingest`, WHOLE_UNUSED_MS);
+  };
 }
 
 function bytesBelow(path: string): number {

@@ -15,7 +15,7 @@ import {
   NO_PACK,
   slotOf,
 } from "../store/mod.ts";
-import { sweepLayers } from "./gc.ts";
+import { sweepLayers, WHOLE_UNUSED_MS } from "./gc.ts";
 import {
   type CacheFigures,
   type FetchFigures,
@@ -38,9 +38,6 @@ import {
 } from "./start.ts";
 
 const log = logger("images");
-
-/** So long whole layers of a pull that a killed daemon did not finish are kept for the next try, ms. */
-const WHOLE_UNUSED_MS = 30 * 60_000;
 
 /** How a store is opened. */
 export interface LayerStoreOptions extends StartOptions, MachineryOptions {}
@@ -389,10 +386,8 @@ export class LayerStore implements AsyncDisposable {
       ...inUse.map(slotOf),
       ...idle.slots(),
     ]);
-    const whole = sweepLayers(this.root, { slots, idle, wanted, others });
-    Deno.unrefTimer(setTimeout(() => {
-      for (const slot of whole) idle.remove(slot);
-    }, WHOLE_UNUSED_MS));
+    const rest = sweepLayers(this.root, { slots, idle, wanted, others });
+    Deno.unrefTimer(setTimeout(rest, WHOLE_UNUSED_MS));
     files.sweep();
   }
 

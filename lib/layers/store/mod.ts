@@ -51,6 +51,7 @@ export {
   treeFileVersion,
 } from "./layer_files.ts";
 export { hasWholeData, wasEmptied } from "./whole_data.ts";
+export { isKeptBlob, keptBlobPath, removeOldBlobs } from "./kept_blobs.ts";
 export { LayerSaver } from "./saver.ts";
 export { FolderLower, writeChain } from "./chain_folder.ts";
 export {

@@ -112,3 +112,79 @@ Deno.test("a blob that is given up, or not read to its end, leaves no memory tak
     assert.deepEqual({ right, room }, { right: true, room: true });
   }
 });
+
+for (
+  const [what, chunkBytes, ranges] of [
+    ["parts", CHUNK_BYTES, { kind: "served" }],
+    ["one request", Infinity, { kind: "served" }],
+    ["one request where parts are refused", CHUNK_BYTES, {
+      kind: "refused",
+      status: 416,
+    }],
+  ] as const
+) {
+  Deno.test(`a kept blob that came in ${what} goes on from what is in its file, and what is not whole there comes again`, async () => {
+    await using registry = startRegistry();
+    registry.ranges = ranges;
+    const folder = await Deno.makeTempDir();
+    using client = new RegistryClient({ retry: { retries: 0, minWaitMs: 1 } });
+    const bytes = noise(5 * CHUNK_BYTES + 5, 7);
+    const { digest } = registry.addBlob("a/b", bytes);
+    const path = `${folder}/blob`;
+    const open = (signal: AbortSignal) =>
+      new WholeDownload({
+        ...{ client, path, signal, isKept: true, isResumed: true },
+        gates: new WholeGates(FAST_LIMITS),
+        repository: { host: registry.host, repository: "a/b" },
+        blob: { digest: parseDigest(digest), size: bytes.length },
+        ...{ room: () => 1e9, chunkBytes, atOnce: 1 },
+        requester: { image: "a", host: registry.host },
+      });
+    const asked = () =>
+      registry.requests.filter(({ path }) => path.endsWith(digest))
+        .map(({ range }) => range);
+    {
+      const stop = new AbortController();
+      using download = open(stop.signal);
+      assert.equal(download.foundBytes, 0);
+      let read = 0;
+      await assert.rejects(async () => {
+        for await (const piece of download.pieces()) {
+          read += piece.length;
+          if (read > 2 * CHUNK_BYTES) stop.abort(new Error("killed"));
+        }
+      });
+      await download.done.catch(() => {});
+    }
+    const before = asked().length;
+    // What a process that was killed may leave: a number that was not finished.
+    Deno.writeTextFileSync(`${path}.parts`, "4", { append: true });
+    {
+      using download = open(new AbortController().signal);
+      const { foundBytes } = download;
+      const isByParts = chunkBytes === CHUNK_BYTES && ranges.kind === "served";
+      if (isByParts) assert.ok(foundBytes >= 2 * CHUNK_BYTES, `${foundBytes}`);
+      const all: Uint8Array[] = [];
+      for await (const piece of download.pieces()) all.push(piece.slice());
+      assert.equal(Buffer.compare(Buffer.concat(all), bytes), 0);
+      const again = asked().slice(before);
+      if (isByParts) {
+        const earlier = new Set(asked().slice(0, before - 1));
+        assert.ok(!again.some((range) => earlier.has(range)), `${again}`);
+      } else if (foundBytes > 0) {
+        assert.match(again[0]!, new RegExp(`bytes=${foundBytes}-`));
+      }
+    }
+    {
+      const count = asked().length;
+      using download = open(new AbortController().signal);
+      if (ranges.kind === "served") {
+        assert.equal(download.foundBytes, bytes.length);
+        for await (const _ of download.pieces());
+        assert.equal(asked().length, count, "all of it is here");
+      }
+      await download.done;
+    }
+    await Deno.remove(folder, { recursive: true });
+  });
+}

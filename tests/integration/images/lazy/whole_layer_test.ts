@@ -1,5 +1,7 @@
 /** Layers that programs of `decompress_streams` decompress, and what the daemon does where these fail. */
 import assert from "node:assert/strict";
+import { StoppingError } from "../../../../lib/images/lazy/stopping.ts";
+import { pause } from "../../../support/host/mod.ts";
 import { LineSpeeds } from "../../../../lib/images/lazy/line_speeds.ts";
 import { WholeLayerTaker } from "../../../../lib/images/lazy/whole_layer.ts";
 import { FAST_LIMITS } from "../../../../lib/images/lazy/whole_limits.ts";
@@ -90,5 +92,77 @@ Deno.test("a program's tar is taken if it is the layer's; else the layer is read
     take("gzip", sh("exec gzip -dc"), true),
     /the registry served sha256:|cannot be indexed/,
   );
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("what an earlier process left of a layer is gone on from for the same claimant alone; if it is something else, the layer starts over", async () => {
+  await using registry = startRegistry();
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-whole-layer-" });
+  using client = new RegistryClient({ retry: { retries: 0, minWaitMs: 1 } });
+  using pool = new InflatePool();
+  const made = layerBlob(
+    new TarBuilder().file("data", incompressible(3_000_000, 1)),
+  );
+  const { digest } = registry.addBlob("a/b", made.bytes);
+  using taker = new WholeLayerTaker({
+    ...{ client, folder, pool, progress: new WholeProgress() },
+    speeds: new LineSpeeds(),
+    limits: { ...FAST_LIMITS, chunkBytes: 2 ** 19 },
+    decompressors: {},
+  });
+  const take = (claimant: string, signal: AbortSignal) =>
+    taker.take({
+      reference: parseReference(`${registry.host}/a/b:1`),
+      layer: {
+        mediaType: "application/vnd.oci.image.layer.v1.tar+gzip",
+        digest,
+        size: made.bytes.length,
+      },
+      diffId: made.diffId,
+      requester: { image: "a", host: registry.host },
+      ...{ spanSizeBytes: 2 ** 20, windows: "all", isKept: true, known: null },
+      ...{
+        signal,
+        keptAs: sha256(new TextEncoder().encode(claimant)).slice(7),
+      },
+    });
+  const names = () => [...Deno.readDirSync(folder)].map(({ name }) => name);
+  /** The daemon stops while two parts are here and the next one is awaited. */
+  const left = async () => {
+    const stop = new AbortController();
+    let parts = 0;
+    registry.intercept = async (path) => {
+      if (!path.endsWith(digest) || parts++ < 2) return null;
+      while (names().every((name) => !name.endsWith(".parts"))) await pause(5);
+      const list = `${folder}/${
+        names().find((name) => name.endsWith(".parts"))
+      }`;
+      while (Deno.readTextFileSync(list).split("\n").length < 4) await pause(5);
+      stop.abort(new StoppingError());
+      return new Response("", { status: 503 });
+    };
+    await assert.rejects(take("one", stop.signal));
+    registry.intercept = null;
+    assert.equal(names().length, 2, `${names()}`);
+    registry.requests.length = 0;
+  };
+  const rangesOf = async (claimant: string) => {
+    using layer = await take(claimant, AbortSignal.timeout(60_000));
+    assert.equal(sha256(Deno.readFileSync(layer.data)), made.diffId);
+    return registry.requests.splice(0).map(({ range }) => range);
+  };
+  await left();
+  const all = (await rangesOf("another")).length;
+  assert.equal(names().length, 2, "it is still there for the first");
+  assert.equal((await rangesOf("one")).length, all - 2);
+  assert.deepEqual(names(), []);
+
+  await left();
+  const blob = `${folder}/${names().find((name) => !name.endsWith(".parts"))}`;
+  const bytes = Deno.readFileSync(blob);
+  bytes[100]! ^= 1; // after a power loss
+  Deno.writeFileSync(blob, bytes);
+  assert.ok((await rangesOf("one")).length >= all, "all of it comes again");
+  assert.deepEqual(names(), []);
   await Deno.remove(folder, { recursive: true });
 });
