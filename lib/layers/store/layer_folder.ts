@@ -303,6 +303,7 @@ export class LayerFolder implements Disposable {
   /** Removes the folder once nothing writes into it. Its open files stay open. */
   async remove(): Promise<void> {
     await this.settled();
+    await removeFolderElsewhere(`${this.path}/data`); // first: it has the most of the disk space
     await removeFolderElsewhere(this.path);
   }
 
