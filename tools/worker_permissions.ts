@@ -67,19 +67,19 @@ export const WORKERS: readonly WorkerNeeds[] = [
     worker: "lib/layers/fs/worker.ts",
     does: "answers the kernel (`layers/fs`)",
     has: "libc",
-    gets: ["libc"],
+    gets: ["load libc"],
   },
   {
     worker: "lib/layers/faces/erofs_probe_worker.ts",
     does: "answers the kernel in a self-test (`layers/faces`)",
     has: "libc",
-    gets: ["libc"],
+    gets: ["load libc"],
   },
   {
     worker: "lib/remote/network/fetch_worker.ts",
     does: "asks registries (`remote/network`)",
     has: "the network",
-    gets: ["connect", "fetch"],
+    gets: ["connect elsewhere", "fetch from elsewhere"],
   },
 ];
 
@@ -97,6 +97,6 @@ export function workersTable(): string {
 
 function told(gets: readonly string[]): string {
   if (gets.length === 0) return "nothing";
-  return gets.map((what) => what === "libc" ? `libc: ${LIBC}` : what)
+  return gets.map((what) => what === "load libc" ? `${what}: ${LIBC}` : what)
     .join("; ");
 }

@@ -25,11 +25,11 @@ const attempts = {
   "read elsewhere": () => Deno.readTextFileSync("/etc/shadow"),
   "write its file": () => Deno.writeTextFileSync(target, "was here"),
   "write elsewhere": () => Deno.writeTextFileSync("/tmp/soci-deno-attack", "was here"),
-  "connect": async () => (await Deno.connect(address)).close(),
-  "fetch": async () => await (await fetch(\`http://127.0.0.1:\${address.port}/\`)).text(),
+  "connect elsewhere": async () => (await Deno.connect(address)).close(),
+  "fetch from elsewhere": async () => await (await fetch(\`http://127.0.0.1:\${address.port}/\`)).text(),
   "run": () => new Deno.Command("id").outputSync(),
   "environment": () => Deno.env.get("HOME"),
-  "libc": () => Deno.dlopen(libc, {}).close(),
+  "load libc": () => Deno.dlopen(libc, {}).close(),
   "a Worker with more": () =>
     new Worker("data:text/javascript,", {
       type: "module",
