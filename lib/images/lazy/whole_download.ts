@@ -12,6 +12,8 @@ import { NoRoomError } from "./whole_stream.ts";
 
 /** Bytes given on at a time. */
 const PIECE_BYTES = 2 ** 20;
+/** What waits in memory is given on as it is, unless it is larger. */
+const WHOLE_PIECE_BYTES = 4 * PIECE_BYTES;
 /** What a request holds in memory whose bytes are written as they come. */
 const STREAM_BYTES = 2 ** 20;
 /** After so many bytes the disk is looked at again. */
@@ -307,6 +309,17 @@ export class WholeDownload implements Disposable {
         const held = this.#held.get(chunk);
         if (held !== undefined) {
           const from = chunk * this.#chunkBytes;
+          if (at === from && held.bytes.length <= WHOLE_PIECE_BYTES) {
+            // Not copied: its memory is the reader's, and the room is free when the reader comes again.
+            at += held.bytes.length;
+            this.#held.delete(chunk);
+            try {
+              yield held.bytes;
+            } finally {
+              held.room[Symbol.dispose]();
+            }
+            continue;
+          }
           const piece = held.bytes.slice(at - from, at - from + PIECE_BYTES);
           at += piece.length;
           if (at === from + held.bytes.length) this.#free(chunk, held);
