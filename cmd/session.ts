@@ -94,6 +94,7 @@ export class Session implements AsyncDisposable {
 
   /** containerd, or null if none answers: for commands that only take names from it. */
   async containerdIfThere(): Promise<Containerd | null> {
+    if (this.#containerd === null && !await this.#isListenedTo()) return null;
     try {
       return await this.containerd();
     } catch (error) {
@@ -101,6 +102,18 @@ export class Session implements AsyncDisposable {
       this.#containerd = null;
       logger("containerd").debug("not there", { error });
       return null;
+    }
+  }
+
+  /** Whether anybody listens on containerd's socket: found out before gRPC is loaded. */
+  async #isListenedTo(): Promise<boolean> {
+    try {
+      using _ = await Deno.connect({ transport: "unix", path: this.address });
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw error;
+      logger("containerd").debug("not there", { error });
+      return false;
     }
   }
 

@@ -60,6 +60,8 @@ export async function compile(
       args: [
         ...["compile", "--no-check", "--no-config", "--no-lock", "--no-remote"],
         ...["--no-npm", "--no-prompt", "--unstable-worker-options"],
+        // The runtime would keep compiled code at a known name in /tmp, where anybody can put other code before us.
+        "--no-code-cache",
         ...await permissionsOfBinary(made.folder),
         `--v8-flags=${V8_FLAGS.join(",")}`,
         ...[...others, "licences.txt", ...PACKAGED].flatMap((name) => [

@@ -92,10 +92,21 @@ export async function tryBinary(
       const ms = await run([...emulator, binary], trial, folder);
       if (at === 0) startMs = ms;
     }
+    assertKeepsNoCode(folder);
     return { startMs, commands: possible.length };
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Code that is kept in a folder for all users is code that any of them can change. @throws Error */
+function assertKeepsNoCode(temporary: string): void {
+  const kept = [...Deno.readDirSync(temporary)].map(({ name }) => name)
+    .find((name) => name.endsWith(".cache"));
+  if (kept === undefined) return;
+  throw new Error(
+    `the binary keeps compiled code in the folder for temporary files, as ${kept}`,
+  );
 }
 
 async function run(
@@ -108,7 +119,7 @@ async function run(
   const ran = await new Deno.Command(program, {
     args: [...before, ...args],
     cwd: folder,
-    env: { DENO_DIR: `${folder}/deno`, NO_COLOR: "1" },
+    env: { DENO_DIR: `${folder}/deno`, TMPDIR: folder, NO_COLOR: "1" },
     stdin: "null",
     signal: AbortSignal.timeout(60_000),
   }).output();

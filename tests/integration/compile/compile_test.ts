@@ -53,6 +53,36 @@ Deno.test("the bundle holds every Worker, needs no package, runs from anywhere a
         .includes("node:zlib"),
     );
 
+    // All of it is read and parsed before the start does anything.
+    assert.ok(bytesLoaded(files, fileOf(files, "serveCommand")) < 180_000);
+    assert.ok(bytesLoaded(files, fileExporting(files, "runDaemon")) < 1.2e6);
+    const audit = `${folder}/audit`;
+    const listed = await tryRun(
+      `${one.folder}/soci-deno`,
+      [
+        ...["index", "list", "--root", `${folder}/root`],
+        ...["--content-store", "soci", "--address", `${folder}/none.sock`],
+      ],
+      {
+        env: {
+          ...{ DENO: Deno.execPath(), DENO_DIR: `${folder}/empty` },
+          DENO_AUDIT_PERMISSIONS: audit,
+        },
+      },
+    );
+    assert.match(listed.stdout, /^DIGEST/, listed.stderr);
+    const loaded = new Set(
+      Array.from(
+        Deno.readTextFileSync(audit).matchAll(/"file:[^"]*\/([\w.-]+\.js)"/g),
+        ([, name = ""]) => name,
+      ),
+    );
+    assert.ok(loaded.has("command_worker.js"), [...loaded].join(" "));
+    const sizes = [...loaded].map((name) => files[name]!.length);
+    const sum = sizes.reduce((all, one) => all + one, 0);
+    // gRPC alone is larger: where containerd is not, nothing needs it.
+    assert.ok(sum < 85_000, `${sum} bytes in ${sizes.length} files`);
+
     assert.match(
       Deno.readTextFileSync(`${one.folder}/licences.txt`),
       /@grpc\/grpc-js 1\..*Apache License/s,
@@ -77,6 +107,22 @@ function loadedFromElsewhere(
   files: Readonly<Record<string, string>>,
   entry: string,
 ): string[] {
+  return loadedWith(files, entry).elsewhere;
+}
+
+/** Bytes of a file and of those of the bundle that are loaded with it. */
+function bytesLoaded(
+  files: Readonly<Record<string, string>>,
+  entry: string,
+): number {
+  return loadedWith(files, entry).names
+    .reduce((sum, name) => sum + files[name]!.length, 0);
+}
+
+function loadedWith(
+  files: Readonly<Record<string, string>>,
+  entry: string,
+): { readonly names: string[]; readonly elsewhere: string[] } {
   const names = new Set([entry]);
   const found = new Set<string>();
   for (const name of names) {
@@ -88,7 +134,18 @@ function loadedFromElsewhere(
       else found.add(target);
     }
   }
-  return [...found].sort();
+  return { names: [...names], elsewhere: [...found].sort() };
+}
+
+/** The file that exports a name. */
+function fileExporting(
+  files: Readonly<Record<string, string>>,
+  name: string,
+): string {
+  const exported = new RegExp(`\\bas ${name}\\b`);
+  return Object.keys(files).find((file) =>
+    file.endsWith(".js") && exported.test(files[file]!)
+  )!;
 }
 
 /** The file that has a command. */
