@@ -28,6 +28,7 @@ export {
   StatFs,
 } from "./handler.ts";
 export { FuseLoop, type FuseLoopOptions, type Negotiated } from "./loop.ts";
+export { negotiate } from "./negotiate.ts";
 export { forgetCachedBytes } from "./cached_pages.ts";
 export { canResend, requestResend } from "./resend.ts";
 export { DeferredReplies } from "./reply.ts";

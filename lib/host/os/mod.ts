@@ -97,4 +97,5 @@ export {
 } from "./processes.ts";
 export { ownProgram } from "./own_program.ts";
 export { ProcessWatch } from "./process_watch.ts";
+export { ReadWatch } from "./read_watch.ts";
 export { isBeingKilled, waitsBegun, yieldCores } from "./threads.ts";

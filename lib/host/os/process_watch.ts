@@ -1,12 +1,8 @@
-import { makePipe, openProcess } from "./descriptors.ts";
-import { callElsewhere } from "./elsewhere.ts";
+import { openProcess } from "./descriptors.ts";
 import { closeFd } from "./files.ts";
 import { libc } from "./libc.ts";
+import { ReadWatch } from "./read_watch.ts";
 
-const POLLIN = 1;
-/** `struct pollfd`: descriptor, then events and returned events, 16 bits each. */
-const POLLFD_BYTES = 8;
-const FOR_EVER = -1;
 const WNOHANG = 1;
 
 /**
@@ -16,21 +12,15 @@ const WNOHANG = 1;
 export class ProcessWatch implements AsyncDisposable {
   /** `stopped`: by `stop`, before the process ended. */
   readonly over: Promise<"ended" | "stopped">;
-  readonly #stop: () => void;
+  readonly #watch: ReadWatch;
 
   private constructor(pid: number, process: number) {
-    const { readEnd, writeEnd } = makePipe();
-    let stopped = false;
-    this.#stop = () => {
-      if (stopped) return;
-      stopped = true;
-      closeFd(writeEnd); // this wakes the waiting thread
-    };
-    this.over = this.#wait(pid, process, readEnd)
-      .finally(() => {
-        this.#stop();
-        for (const fd of [process, readEnd]) closeFd(fd);
-      });
+    this.#watch = new ReadWatch(process);
+    this.over = this.#watch.over.then((how) => {
+      if (how === "stopped") return how;
+      libc.waitpid(pid, new Uint8Array(64), WNOHANG); // reaps a child
+      return "ended" as const;
+    }).finally(() => closeFd(process));
   }
 
   /** Watches a process from now on. @throws OsError ESRCH when it is gone; where the kernel cannot (before Linux 5.3). */
@@ -38,30 +28,9 @@ export class ProcessWatch implements AsyncDisposable {
     return new ProcessWatch(pid, openProcess(pid));
   }
 
-  async #wait(
-    pid: number,
-    process: number,
-    stop: number,
-  ): Promise<"ended" | "stopped"> {
-    const polled = new Uint8Array(2 * POLLFD_BYTES);
-    const view = new DataView(polled.buffer);
-    [process, stop].forEach((fd, i) => {
-      view.setInt32(i * POLLFD_BYTES, fd, true);
-      view.setInt16(i * POLLFD_BYTES + 4, POLLIN, true);
-    });
-    const told = (i: number) => view.getInt16(i * POLLFD_BYTES + 6, true) !== 0;
-    // A signal ends the call early.
-    while (!told(0) && !told(1)) {
-      await callElsewhere("poll", polled, 2n, FOR_EVER);
-    }
-    if (told(1)) return "stopped";
-    libc.waitpid(pid, new Uint8Array(64), WNOHANG); // reaps a child
-    return "ended";
-  }
-
   /** Ends the waiting; resolves when its thread is free. */
   async stop(): Promise<void> {
-    this.#stop();
+    await this.#watch.stop();
     await this.over;
   }
 

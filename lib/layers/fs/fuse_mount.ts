@@ -1,11 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
 import {
   MAX_READ_BYTES,
+  negotiate,
   type Negotiated,
   requestResend,
 } from "../../host/fuse/mod.ts";
 import { mountFuse, unmount } from "../../host/mounting/mod.ts";
-import { closeFd, OsError } from "../../host/os/mod.ts";
+import { closeFd, OsError, ReadWatch } from "../../host/os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import type { Life } from "./life.ts";
 import { MountWorker, type MountWorkerOwner } from "./mount_worker.ts";
@@ -43,6 +44,11 @@ export interface FuseMountOptions {
   readonly taken: ServedMount | undefined;
   /** Numbers of its Workers among all of them. */
   readonly workers: readonly number[];
+  /**
+   * When its Workers are started: with the mount, or when the kernel asks for the first time. Then nothing here may
+   * touch the mount on the main thread, which starts them.
+   */
+  readonly workersStart: "at once" | "when asked";
   /** Where the Workers announce that they are copying. */
   readonly readers: ReadersAtWork;
   /** Tells the Workers to end. */
@@ -62,7 +68,9 @@ export class FuseMount implements MountWorkerOwner {
   readonly #options: FuseMountOptions;
   /** The descriptor that requests are read from; owned. */
   readonly fd: number;
-  readonly #workers: readonly MountWorker[];
+  #workers: readonly MountWorker[] = [];
+  /** Waits for the first request, where there is no Worker yet. */
+  #watch: ReadWatch | null = null;
   readonly #negotiated = Promise.withResolvers<Negotiated>();
 
   /** Mounts, or takes over, and starts the Workers. @throws OsError, Deno's errors */
@@ -81,7 +89,11 @@ export class FuseMount implements MountWorkerOwner {
       this.fd = taken.fd;
       this.#negotiated.resolve(taken.negotiated);
     }
-    this.#workers = options.workers.map((number) =>
+    if (options.workersStart === "at once") this.#startWorkers();
+  }
+
+  #startWorkers(): void {
+    this.#workers = this.#options.workers.map((number) =>
       new MountWorker(number, this)
     );
   }
@@ -95,7 +107,27 @@ export class FuseMount implements MountWorkerOwner {
   begin(): void {
     // Before anything is read here: a request that was read before the resend would be answered twice.
     if (this.#options.taken !== undefined) requestResend(this.fd);
+    if (this.#options.workersStart === "when asked") this.#beginWhenAsked();
     for (const worker of this.#workers) this.#start(worker);
+  }
+
+  /** A mount may never be asked for anything, and a Worker takes memory: a sleeping thread waits in its place. */
+  #beginWhenAsked(): void {
+    const { taken, start: { xattrs }, life } = this.#options;
+    if (taken === undefined) {
+      this.#negotiated.resolve(negotiate(this.fd, xattrs));
+    }
+    this.#watch = new ReadWatch(this.fd);
+    this.#watch.over.then((how) => {
+      if (how === "stopped" || life.state !== "served") return;
+      this.#startWorkers();
+      for (const worker of this.#workers) {
+        worker.loaded.then(() => {
+          if (life.state === "served") this.#start(worker);
+          else worker.terminate(); // a successor answers
+        }, () => {}); // it was ended, or broke down and is replaced
+      }
+    });
   }
 
   /** Resolves when the Workers answer the kernel; rejects if the mount goes away before. */
@@ -113,6 +145,7 @@ export class FuseMount implements MountWorkerOwner {
 
   /** From now on, crashed Workers are not replaced. */
   letEnd(): void {
+    this.#watch?.stop();
     for (const worker of this.#workers) worker.letEnd();
   }
 
@@ -144,6 +177,7 @@ export class FuseMount implements MountWorkerOwner {
       ]);
     }
     for (const worker of this.#workers) worker.terminate();
+    await this.#watch?.stop();
     closeFd(this.fd);
     try {
       Deno.removeSync(this.#options.mountpoint);
@@ -160,6 +194,8 @@ export class FuseMount implements MountWorkerOwner {
   async retire(): Promise<ServedMount> {
     const { end, mountpoint } = this.#options;
     end.set();
+    await this.#watch?.stop();
+    if (this.#workers.length === 0) return await this.described();
     const ended = Promise.all(this.#workers.map((worker) => worker.ended))
       .then(() => true);
     for (let tries = 0; tries < END_TRIES; tries++) {

@@ -111,6 +111,10 @@ export class FuseMounts implements AsyncDisposable {
         { length: workersPerMount },
         (_, nth) => index * workersPerMount + nth,
       ),
+      // Where EROFS shows the layers, hardly any is shown by the other mount.
+      workersStart: this.#options.directBlobs && name !== BLOB_MOUNT
+        ? "when asked"
+        : "at once",
       readers: shared.readers,
       end: shared.end,
       start: {

@@ -431,3 +431,33 @@ testUnless(await erofsRefusal(), {
     assert.throws(readAhead, Deno.errors.NotFound, "it was this mount's");
   },
 });
+
+testUnless(await erofsRefusal(), {
+  name:
+    "where EROFS shows the layers, the other mount gets a Worker when it is asked",
+  sanitizeResources: false,
+  sanitizeOps: false,
+  async fn() {
+    const { entries, data } = oneFile(SPAN_BYTES);
+    await using layer = await Layer.serve("erofs", entries, data, {
+      workersPerMount: 1,
+    });
+    const before = workerThreads();
+    const read = await readInSteps(`${layer.directory}/file`, 4096);
+    assert.equal(read.errors, 0);
+    assert.equal(workerThreads(), before);
+
+    const tree = `${layer.folder}/fs/x/${SLOT}`;
+    const listed = await run("timeout", ["20", "ls", tree]);
+    assert.equal(listed.stdout.trim(), "file");
+    assert.equal(workerThreads(), before + 1);
+    const again = await readInSteps(`${tree}/file`, 4096);
+    assertSameBytes(again.bytes, data.subarray(512, 512 + SPAN_BYTES));
+  },
+});
+
+function workerThreads(): number {
+  return [...Deno.readDirSync("/proc/self/task")].filter(({ name }) =>
+    Deno.readTextFileSync(`/proc/self/task/${name}/comm`).startsWith("worker-")
+  ).length;
+}
