@@ -50,6 +50,12 @@ export const WORKERS: readonly WorkerNeeds[] = [
     gets: OWN_FILES,
   },
   {
+    worker: "lib/layers/whole/unit_worker.ts",
+    does: "inflates units of such a layer (`layers/whole`)",
+    has: "their folder, and one call",
+    gets: OWN_FILES,
+  },
+  {
     worker: "lib/layers/opening/worker.ts",
     as: "layers",
     does: "opens large layers (`layers/opening`)",

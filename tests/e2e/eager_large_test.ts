@@ -12,6 +12,11 @@ import {
 import { startRegistry } from "../support/registry/mod.ts";
 import { testUnless } from "../support/test_unless.ts";
 import { sha256 } from "../../lib/formats/oci/mod.ts";
+import {
+  decodeCheckpoints,
+  decodeZtoc,
+  encodeZtoc,
+} from "../../lib/formats/ztoc/mod.ts";
 import { pushIndexed, ztocOfBlob } from "./forged.ts";
 import { LazyHost } from "./host.ts";
 
@@ -21,6 +26,8 @@ const MOST_BYTES = 300e6;
 const FILE_BYTES = 65 * 2 ** 20;
 const LAYERS = 2;
 const SPAN_BYTES = 2 ** 20;
+/** Before the checkpoints of a ztoc. */
+const CHECKPOINTS_HEADER_BYTES = 12;
 
 /** Its blob is little smaller than its tar, and takes no time to make. */
 function largeLayer(at: number): { layer: LayerBlob; digest: string } {
@@ -30,6 +37,22 @@ function largeLayer(at: number): { layer: LayerBlob; digest: string } {
     layer: layerBlob(tar, { level: 0 }),
     digest: sha256(bytes).slice("sha256:".length),
   };
+}
+
+/** The same with each place where the blob can be entered but the first a byte too late. */
+function lyingZtoc(ztoc: Uint8Array): Uint8Array {
+  const right = decodeZtoc(ztoc);
+  const { spanSize, checkpoints } = decodeCheckpoints(right.checkpoints);
+  const lies = new Uint8Array(right.checkpoints);
+  const view = new DataView(lies.buffer);
+  const bytes = (lies.length - CHECKPOINTS_HEADER_BYTES) / checkpoints.length;
+  assert.equal(spanSize, SPAN_BYTES);
+  checkpoints.forEach((one, i) => {
+    const at = CHECKPOINTS_HEADER_BYTES + i * bytes;
+    assert.equal(view.getUint32(at, true), one.in);
+    if (i > 0) view.setUint32(at, one.in + 1, true);
+  });
+  return encodeZtoc({ ...right, checkpoints: lies });
 }
 
 /** The most that a process ever had in memory, bytes. */
@@ -46,12 +69,15 @@ testUnless(await erofsRefusal(), {
     const large = Array.from({ length: LAYERS + 1 }, (_, at) => largeLayer(at));
     const base = layerBlob(addBusybox(new TarBuilder()));
     const first = { layer: base, ztoc: ztocOfBlob(base.bytes) };
-    const ztocs = large.map(({ layer }) => ztocOfBlob(layer.bytes, SPAN_BYTES));
+    const ztocs = large.map(({ layer }, at) => {
+      const ztoc = ztocOfBlob(layer.bytes, SPAN_BYTES);
+      return at === 0 ? ztoc : lyingZtoc(ztoc);
+    });
     const [alone, ...others] = large;
-    // Each has the ztoc of another layer, which has the same size.
+    // Each has a ztoc of its own, but for the places where it can be entered.
     const { name: lying } = pushIndexed(registry, "lying", [
       first,
-      ...others.map(({ layer }, at) => ({ layer, ztoc: ztocs[at]! })),
+      ...others.map(({ layer }, at) => ({ layer, ztoc: ztocs[at + 1]! })),
     ]);
     const { name: honest } = pushIndexed(registry, "honest", [
       first,

@@ -65,7 +65,7 @@ export class SpanInflater {
   ): Uint8Array<ArrayBuffer> {
     this.begin(bits, window, maxSize);
     this.push(compressed);
-    return this.#output();
+    return this.endAnyway();
   }
 
   /** Begins a span; see `inflate`. What was begun before is dropped. */
@@ -147,6 +147,14 @@ export class SpanInflater {
       );
     }
     return bytes;
+  }
+
+  /**
+   * Ends the span, however little it gave.
+   * @returns what it gave, `size` bytes at most: a view, valid until the next call.
+   */
+  endAnyway(): Uint8Array<ArrayBuffer> {
+    return this.#output();
   }
 
   /** Bytes inflated so far. */

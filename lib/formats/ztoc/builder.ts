@@ -9,7 +9,7 @@ import { ZtocError } from "./errors.ts";
 import { encodeZtocSource } from "./encode.ts";
 import { EntryList } from "./entry_list.ts";
 import { GzipPass, type WindowBytes } from "./gzip_pass.ts";
-import { KnownPass } from "./known_pass.ts";
+import { KnownPass, type KnownSpans } from "./known_pass.ts";
 import {
   BUILD_TOOL,
   checkSpanSize,
@@ -19,7 +19,6 @@ import {
   ZTOC_VERSION,
   type ZtocCompression,
   type ZtocEntry,
-  type ZtocHead,
 } from "./model.ts";
 import type { LayerPass, PassResult } from "./pass.ts";
 import { TarPass } from "./tar_pass.ts";
@@ -41,10 +40,10 @@ export interface ZtocBuilderOptions {
   /** What is kept of the windows of a gzip layer. Default: all, as the existing tools do. */
   readonly windows?: WindowBytes;
   /**
-   * Of a gzip layer that was inflated elsewhere: its spans. What is pushed then is the tar and all behind it, and
+   * Of a gzip layer that is inflated elsewhere: its spans. What is pushed then is the tar and all behind it, and
    * `digest` is the diff ID. Default: what is pushed is the blob.
    */
-  readonly known?: ZtocHead;
+  readonly known?: KnownSpans;
   /** Takes the uncompressed bytes, in order; they are valid during the call. */
   readonly onOutput?: (bytes: Uint8Array) => void;
 }
@@ -125,7 +124,7 @@ export class ZtocBuilder {
     };
     const pass = { spanSize, onOutput };
     if (options.known !== undefined) {
-      this.#pass = new KnownPass({ known: options.known, onOutput });
+      this.#pass = new KnownPass({ ...pass, known: options.known });
       return;
     }
     switch (compression) {

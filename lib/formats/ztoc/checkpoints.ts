@@ -42,6 +42,9 @@ export const CHECKPOINT_BYTES = 8 + 8 + 1 + WINDOW_BYTES;
 /** The most checkpoints of one layer. */
 export const MAX_CHECKPOINTS = Math.floor(MAX_ZTOC_BYTES / CHECKPOINT_BYTES);
 
+/** Where the checkpoint is that old tools imply: they took every gzip header for the shortest there is. */
+export const FIRST_IN = 10;
+
 /** Reads a size or offset. @throws ZtocError when it is none */
 export function readInt64(view: DataView, at: number): number {
   const value = view.getInt32(at + 4, true) * 2 ** 32 +
@@ -82,9 +85,8 @@ export function decodeCheckpoints(blob: Uint8Array): GzipCheckpoints {
   const version = stored === count ? 2 : 1;
   const checkpoints: ZtocCheckpoint[] = [];
   if (version === 1) {
-    // Old tools took every gzip header for the shortest there is.
     checkpoints.push({
-      in: 10,
+      in: FIRST_IN,
       out: 0,
       bits: 0,
       window: new Uint8Array(WINDOW_BYTES),

@@ -2,6 +2,15 @@ import { ZtocError } from "./errors.ts";
 
 const EMPTY = new Uint8Array(0);
 
+/** Where numbers are read: memory, or a file. Places are checked before. */
+export type NumberView = Pick<
+  DataView,
+  "getUint8" | "getUint16" | "getInt32" | "getUint32"
+>;
+
+/** Where bytes are read. */
+export type ByteView = Pick<Uint8Array, "length" | "subarray">;
+
 /**
  * Reads a FlatBuffer from an untrusted place. Every step is checked against the buffer's end, and
  * everything visited is charged to a budget that is a small multiple of the buffer's size: tables,
@@ -9,15 +18,24 @@ const EMPTY = new Uint8Array(0);
  * large object. Strings and byte vectors are views of the buffer.
  */
 export class FlatBufferReader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  readonly #bytes: ByteView;
+  readonly #view: NumberView;
   #budget: number;
 
-  constructor(bytes: Uint8Array) {
+  /** Reads what is in memory; or by other views of it. */
+  constructor(
+    bytes: Uint8Array | { readonly bytes: ByteView; readonly view: NumberView },
+  ) {
     // A plain view also of a Node Buffer, so that all views of it are plain.
-    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    this.#budget = 4 * bytes.length + 65536;
+    const { bytes: all, view } = bytes instanceof Uint8Array
+      ? {
+        bytes: new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length),
+        view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length),
+      }
+      : bytes;
+    this.#bytes = all;
+    this.#view = view;
+    this.#budget = 4 * all.length + 65536;
   }
 
   #check(at: number, length: number, what: string): void {
@@ -107,6 +125,12 @@ export class FlatBufferReader {
   bytes(table: Table, slot: number): Uint8Array {
     const at = this.#target(table, slot);
     return at < 0 ? EMPTY : this.bytesAt(at);
+  }
+
+  /** Where a byte vector begins and how long it is; nothing of it is read. Null when it is absent. */
+  place(table: Table, slot: number): { at: number; length: number } | null {
+    const at = this.#target(table, slot);
+    return at < 0 ? null : { at: at + 4, length: this.#count(at, 1) };
   }
 
   /** The string or byte vector at a position. */

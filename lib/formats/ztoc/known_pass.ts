@@ -1,16 +1,40 @@
-import { decodeCheckpoints } from "./checkpoints.ts";
-import type { ZtocHead } from "./model.ts";
-import { type LayerPass, type PassResult, writerOf } from "./pass.ts";
+import { WINDOW_BYTES } from "../deflate/mod.ts";
+import type { Digest } from "../oci/mod.ts";
+import {
+  CHECKPOINT_BYTES,
+  CHECKPOINTS_HEADER_BYTES,
+  writeCheckpoint,
+  writeCheckpointsHeader,
+} from "./checkpoints.ts";
+import { checkSpanSize } from "./model.ts";
+import type { BlobWriter, LayerPass, PassResult } from "./pass.ts";
+
+/** Spans of a gzip layer that somebody else inflates. */
+export interface KnownSpans {
+  /** Bytes of the layer blob. */
+  readonly compressedSize: number;
+  /** Of each span: offset in the blob of the first whole byte. */
+  readonly inputs: Float64Array;
+  /** Of each span: offset in the tar. */
+  readonly outputs: Float64Array;
+  /** Of each span: how many high bits of the byte before belong here too. */
+  readonly bits: Uint8Array;
+  /** Digests of their bytes in the blob, once all of them are inflated. */
+  readonly digests: () => readonly Digest[];
+  /** Fills `into` with bytes of the tar from a place on, once all of them are there. */
+  readonly read: (into: Uint8Array<ArrayBuffer>, at: number) => void;
+}
 
 /** What a {@link KnownPass} needs. */
 export interface KnownPassOptions {
-  /** Of a gzip layer whose bytes were inflated from these places, and have these digests. */
-  readonly known: ZtocHead;
+  readonly known: KnownSpans;
+  /** Written into the ztoc. */
+  readonly spanSize: number;
   /** Takes the bytes; valid during the call. */
   readonly onOutput: (bytes: Uint8Array) => void;
 }
 
-/** Takes the tar of a layer that somebody else inflated, and leaves the spans as they are known. */
+/** Takes the tar of a layer that somebody else inflates, and leaves the spans as they are known. */
 export class KnownPass implements LayerPass {
   readonly #options: KnownPassOptions;
 
@@ -24,12 +48,42 @@ export class KnownPass implements LayerPass {
 
   /** @throws ZtocError */
   finish(): PassResult {
-    const { compressedSize, spanDigests, checkpoints } = this.#options.known;
-    const last = decodeCheckpoints(checkpoints).checkpoints.at(-1)!;
+    const { known, spanSize } = this.#options;
+    const { compressedSize, inputs, outputs } = known;
+    const last = inputs.length - 1;
+    for (let span = 0; span < last; span++) {
+      checkSpanSize(span, inputs[span + 1]! - inputs[span]!);
+      checkSpanSize(span, outputs[span + 1]! - outputs[span]!);
+    }
     return {
-      ...{ compressedSize, spanDigests },
-      lastSpan: { in: last.in, out: last.out },
-      checkpoints: writerOf(checkpoints),
+      ...{ compressedSize, spanDigests: known.digests() },
+      lastSpan: { in: inputs[last]!, out: outputs[last]! },
+      checkpoints: checkpointsOf(known, spanSize),
     };
   }
+}
+
+/** Their windows are read from the tar as they are written: they are never all in memory by themselves. */
+function checkpointsOf(
+  { inputs, outputs, bits, read }: KnownSpans,
+  spanSize: number,
+): BlobWriter {
+  const count = inputs.length;
+  return {
+    length: CHECKPOINTS_HEADER_BYTES + count * CHECKPOINT_BYTES,
+    write(into) {
+      writeCheckpointsHeader(into, count, spanSize);
+      for (let span = 0; span < count; span++) {
+        const out = outputs[span]!;
+        const window = new Uint8Array(WINDOW_BYTES);
+        const from = Math.max(0, out - WINDOW_BYTES);
+        if (out > 0) read(window.subarray(WINDOW_BYTES - (out - from)), from);
+        writeCheckpoint(
+          into,
+          CHECKPOINTS_HEADER_BYTES + span * CHECKPOINT_BYTES,
+          { in: inputs[span]!, out, bits: bits[span]!, window },
+        );
+      }
+    },
+  };
 }

@@ -18,6 +18,8 @@ export {
   ZtocBuilder,
   type ZtocBuilderOptions,
 } from "./builder.ts";
+export type { KnownSpans } from "./known_pass.ts";
+export { type CheckpointPlaces, readPlaces, type ZtocFile } from "./places.ts";
 export type { WindowBytes } from "./gzip_pass.ts";
 export {
   decodeCheckpoints,

@@ -113,7 +113,7 @@ export class ImageService implements Disposable {
       (host) => speeds.bytesPerMs(host),
     );
     this.#whole = new WholeLayerTaker({
-      ...{ client, speeds, pool: store.pool },
+      ...{ client, speeds },
       folder: `${store.root}/ingest`,
       limits: whole.limits,
       decompressors: whole.decompressors ?? {},
@@ -313,7 +313,7 @@ export class ImageService implements Disposable {
         ...checkpointsOf(layer, this.#options.indexMissing ?? "keep"),
         known: this.#options.checkpoints?.(image.reference)
           ? mayBeKnown(
-            { images: this.#images, ztocs: this.#ztocs },
+            { images: this.#images, client: this.client },
             ...[image, layer, signal] as const,
           )
           : null,

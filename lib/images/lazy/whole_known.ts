@@ -1,22 +1,28 @@
 import { availableParallelism } from "node:os";
-import type { Descriptor } from "../../formats/oci/mod.ts";
+import { type Descriptor, DigestStream } from "../../formats/oci/mod.ts";
+import { readPlaces } from "../../formats/ztoc/mod.ts";
+import { writeAll } from "../../host/files/mod.ts";
+import { closeFd, O, openFd, preadFully } from "../../host/os/mod.ts";
+import { type PlannedUnits, planUnits } from "../../layers/whole/mod.ts";
 import { type IndexedImage, ztocOf } from "../../remote/image/mod.ts";
+import type { RegistryClient, Repository } from "../../remote/registry/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import type { IndexedImages } from "./images.ts";
-import { type KnownSpans, knownSpans } from "./whole_spans.ts";
-import type { ZtocFetcher } from "./ztocs.ts";
 
 const log = logger("images");
 /** A smaller layer is not worth asking for its ztoc. */
 const LEAST_BYTES = 64 * 2 ** 20;
-/** A larger ztoc takes more memory than all else that takes a layer: there are three copies of it for a while. */
-const MAX_ZTOC_BYTES = 24 * 2 ** 20;
+/** Nor is a ztoc that is more than so much of its layer: it comes by the same line. */
+const MOST_OF_LAYER = 1 / 6;
 
 /** Where indexes and ztocs come from. */
 interface Indexes {
   readonly images: IndexedImages;
-  readonly ztocs: ZtocFetcher;
+  readonly client: RegistryClient;
 }
+
+/** Brings a layer's ztoc into a file, and tells where it says that the layer can be entered. */
+export type KnownUnits = (path: string) => Promise<PlannedUnits | null>;
 
 /** Asks what the index of an image that is taken whole knows of a layer; null where that is not worth it. */
 export function mayBeKnown(
@@ -24,27 +30,28 @@ export function mayBeKnown(
   image: IndexedImage,
   layer: Descriptor,
   signal: AbortSignal,
-): (() => Promise<KnownSpans | null>) | null {
+): KnownUnits | null {
   return layer.size < LEAST_BYTES || availableParallelism() < 2
     ? null
-    : () => knownOf(from, image, layer, signal);
+    : (path) => knownOf(from, image, layer, path, signal);
 }
 
 /** Null: nothing is known. @throws the signal's reason */
 async function knownOf(
-  { images, ztocs }: Indexes,
+  { images, client }: Indexes,
   image: IndexedImage,
   layer: Descriptor,
+  path: string,
   signal: AbortSignal,
-): Promise<KnownSpans | null> {
+): Promise<PlannedUnits | null> {
   const indexed = await images.withIndex(image);
   if (indexed === null) return null;
   const ztoc = ztocOf(indexed, layer.digest);
-  if (ztoc === null || ztoc.size > MAX_ZTOC_BYTES) return null;
+  if (ztoc === null || ztoc.size > layer.size * MOST_OF_LAYER) return null;
   try {
     const until = AbortSignal.any([signal, images.late()]);
-    const bytes = await ztocs.fetch({ image: indexed, ztoc }, until);
-    return knownSpans(bytes, layer);
+    await bring(client, indexed.reference, ztoc, path, until);
+    return await plan(path, ztoc, layer);
   } catch (error) {
     signal.throwIfAborted();
     log.warn("ztoc of a layer that is taken whole is of no use", {
@@ -54,4 +61,47 @@ async function knownOf(
     });
     return null;
   }
+}
+
+/** It may have a hundred MB, and little of it is read: so it is never in memory. */
+async function bring(
+  client: RegistryClient,
+  repository: Repository,
+  ztoc: Descriptor,
+  path: string,
+  signal: AbortSignal,
+): Promise<void> {
+  using file = await Deno.open(path, {
+    ...{ write: true, create: true, truncate: true, mode: 0o600 },
+  });
+  const digest = new DigestStream();
+  for await (const bytes of await client.blob(repository, ztoc, { signal })) {
+    digest.update(bytes);
+    await writeAll(file, bytes);
+  }
+  const found = digest.finish();
+  if (found !== ztoc.digest) throw new Error(`its digest is ${found}`);
+}
+
+async function plan(
+  path: string,
+  ztoc: Descriptor,
+  layer: Descriptor,
+): Promise<PlannedUnits | null> {
+  const fd = openFd(path, O.RDONLY);
+  try {
+    const read = (into: Uint8Array<ArrayBuffer>, at: number) => {
+      if (preadFully(fd, into, at) < into.length) throw new Error("cut off");
+    };
+    const places = await readPlaces({ size: ztoc.size, read }, turn);
+    return places === null || places.compressedSize !== layer.size
+      ? null
+      : planUnits(places);
+  } finally {
+    closeFd(fd);
+  }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
 }

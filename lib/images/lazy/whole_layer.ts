@@ -7,18 +7,11 @@ import {
   tarWriters,
 } from "../../layers/whole/mod.ts";
 import { keptBlobPath } from "../../layers/store/mod.ts";
-import type { InflatePool } from "../../layers/spans/mod.ts";
-import {
-  type Descriptor,
-  type Digest,
-  DigestStream,
-  layerCompression,
-} from "../../formats/oci/mod.ts";
-import { BUILD_TOOL, type WindowBytes } from "../../formats/ztoc/mod.ts";
+import { DigestStream, layerCompression } from "../../formats/oci/mod.ts";
+import { BUILD_TOOL } from "../../formats/ztoc/mod.ts";
 import { removeIfThere } from "../../host/files/mod.ts";
-import { closeFd, O, openFd, truncateFd } from "../../host/os/mod.ts";
 import { ImageError } from "../../remote/image/mod.ts";
-import type { Reference, RegistryClient } from "../../remote/registry/mod.ts";
+import type { RegistryClient } from "../../remote/registry/mod.ts";
 import type { LineSpeeds } from "./line_speeds.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { removeKept } from "./kept_parts.ts";
@@ -26,7 +19,6 @@ import { diskRoom } from "./source.ts";
 import { StoppingError } from "./stopping.ts";
 import { WholeDownload } from "./whole_download.ts";
 import {
-  type Requester,
   REQUESTS_PER_HOST,
   unpackWorkers,
   WholeGates,
@@ -34,12 +26,8 @@ import {
 } from "./whole_limits.ts";
 import type { Decompressors } from "./whole_options.ts";
 import type { WholeProgress } from "./whole_progress.ts";
-import {
-  CheckpointsError,
-  isOfZtoc,
-  type KnownSpans,
-  tarBySpans,
-} from "./whole_spans.ts";
+import type { WholeLayerRequest } from "./whole_request.ts";
+import { takeByUnits } from "./whole_units.ts";
 
 /** A layer that was downloaded whole, proven, and indexed on this machine. Its files are gone once it is disposed of. */
 export interface LocalLayer extends Disposable {
@@ -50,28 +38,6 @@ export interface LocalLayer extends Disposable {
   readonly ztoc: Uint8Array<ArrayBuffer>;
   /** Whether the ztoc is of the tar alone, of zstd or by a program: spans of it are no ranges of the blob. */
   readonly isOfTar: boolean;
-}
-
-/** What to download, and what it must match. */
-export interface WholeLayerRequest {
-  readonly reference: Reference;
-  readonly layer: Descriptor;
-  /** The digest of the uncompressed tar, from the image's configuration. */
-  readonly diffId: Digest;
-  /** Whose turn it is. */
-  readonly requester: Requester;
-  readonly spanSizeBytes: number;
-  readonly windows: WindowBytes;
-  /** Whether a file with the blob is wanted, too. */
-  readonly isKept: boolean;
-  /**
-   * Names that file for whoever may go on from it after this process was killed: the same layer for the same claimant,
-   * and nobody else. Default: nobody does.
-   */
-  readonly keptAs?: string;
-  /** Asks for what is known of its spans, so that all cores can inflate it; null: it is not asked, or nothing is. */
-  readonly known: (() => Promise<KnownSpans | null>) | null;
-  readonly signal: AbortSignal;
 }
 
 const log = logger("images");
@@ -88,24 +54,21 @@ export class WholeLayerTaker implements Disposable {
   readonly #gates: WholeGates;
   readonly #progress: WholeProgress;
   readonly #speeds: LineSpeeds;
-  readonly #pool: InflatePool;
   #indexers: ReturnType<typeof tarWriters> | null = null;
   /** Kept blobs that have an owner. */
   readonly #taking = new Set<string>();
-  /** Whether a layer is inflated by its spans. */
+  /** Whether a layer is inflated by its units. */
   #onAllCores = false;
 
   /** Starts nothing yet. @param folder for files that are not done, on the disk of the layers. */
   constructor(
-    { client, folder, limits, decompressors, progress, speeds, pool }: {
+    { client, folder, limits, decompressors, progress, speeds }: {
       readonly client: RegistryClient;
       readonly folder: string;
       readonly limits: WholeLimits;
       readonly decompressors: Decompressors;
       readonly progress: WholeProgress;
       readonly speeds: LineSpeeds;
-      /** Inflates spans. */
-      readonly pool: InflatePool;
     },
   ) {
     this.#client = client;
@@ -115,7 +78,6 @@ export class WholeLayerTaker implements Disposable {
     this.#gates = new WholeGates(limits);
     this.#progress = progress;
     this.#speeds = speeds;
-    this.#pool = pool;
   }
 
   /**
@@ -138,7 +100,7 @@ export class WholeLayerTaker implements Disposable {
   }
 
   async #take(request: WholeLayerRequest): Promise<LocalLayer> {
-    const { reference, layer, requester, isKept, signal } = request;
+    const { reference, layer, signal } = request;
     const kind = layerCompression(layer.mediaType);
     const refused = (why: string, cause?: unknown) =>
       new ImageError(
@@ -163,36 +125,52 @@ export class WholeLayerTaker implements Disposable {
     using kept = new DisposableStack();
     const own = `${this.#folder}/layer-${crypto.randomUUID()}`;
     const blob = this.#keptPath(request, kept) ?? own;
-    const files = { blob, data: `${own}.tar` };
+    const files = {
+      ...{ blob, isResumed: blob !== own },
+      ...{ data: `${own}.tar`, known: `${own}.ztoc` },
+    };
     kept.defer(() => {
-      const isLeft = blob !== own && signal.reason instanceof StoppingError;
-      if (isLeft) return void removeIfThere(files.data);
-      for (const file of Object.values(files)) removeIfThere(file);
+      const isLeft = files.isResumed && signal.reason instanceof StoppingError;
+      removeIfThere(files.data);
+      if (isLeft) return;
+      removeIfThere(blob);
       removeKept(blob);
     });
-    using step = this.#progress.begin(requester.image, layer);
-    using line = this.#speeds.begin(reference.host);
+    const ztoc = await this.#byUnits(request, kind, files);
+    const made = ztoc === null
+      ? await this.#byDownload(request, kind, files, refused)
+      : { ztoc, isOfTar: false };
+    const whole = kept.move();
+    return {
+      ...{ ...files, ...made },
+      [Symbol.dispose]: () => whole[Symbol.dispose](),
+    };
+  }
+
+  /** All of it comes in order. */
+  async #byDownload(
+    request: WholeLayerRequest,
+    kind: Kind,
+    { blob: path, isResumed, data }: LayerPaths,
+    refused: (why: string, cause?: unknown) => ImageError,
+  ): Promise<{ ztoc: Uint8Array<ArrayBuffer>; isOfTar: boolean }> {
+    const { reference, layer, requester, isKept, signal } = request;
+    using progress = this.#begin(request);
     using download = new WholeDownload({
       ...{ client: this.#client, repository: reference, blob: layer },
-      ...{ path: blob, requester, signal, gates: this.#gates },
-      isResumed: blob !== own,
-      // What is inflated by spans or programs of no use is read again.
-      isKept: isKept || request.known !== null ||
-        this.#programFor(kind) !== undefined,
+      ...{ path, isResumed, requester, signal, gates: this.#gates },
+      // What programs make nothing of is read again.
+      isKept: isKept || this.#programFor(kind) !== undefined,
       chunkBytes: this.#limits.chunkBytes,
       atOnce: Math.min(this.#limits.downloadsPerImage, REQUESTS_PER_HOST),
       room: () => diskRoom(this.#folder),
-      onBytes: (bytes) => {
-        step.came(bytes);
-        line.came(bytes);
-      },
-      onFound: (bytes) => step.came(bytes),
+      onBytes: progress.came,
+      onFound: progress.found,
     });
-    let made: { ztoc: Uint8Array<ArrayBuffer>; isOfTar: boolean };
     try {
-      made = await this.#gates.unpack(
+      return await this.#gates.unpack(
         requester,
-        () => this.#index(request, kind, download, files.data, refused),
+        () => this.#index(request, kind, download, data, refused),
       );
     } catch (error) {
       download[Symbol.dispose]();
@@ -202,10 +180,21 @@ export class WholeLayerTaker implements Disposable {
       }
       throw error;
     }
-    const whole = kept.move();
+  }
+
+  #begin({ reference, layer, requester }: WholeLayerRequest) {
+    const step = this.#progress.begin(requester.image, layer);
+    const line = this.#speeds.begin(reference.host);
     return {
-      ...{ ...files, ...made },
-      [Symbol.dispose]: () => whole[Symbol.dispose](),
+      came: (bytes: number) => {
+        step.came(bytes);
+        line.came(bytes);
+      },
+      found: (bytes: number) => step.came(bytes),
+      [Symbol.dispose]: () => {
+        step[Symbol.dispose]();
+        line[Symbol.dispose]();
+      },
     };
   }
 
@@ -240,12 +229,6 @@ export class WholeLayerTaker implements Disposable {
         program,
       );
       if (ztoc !== null) return { ztoc, isOfTar: true };
-    } else if (
-      kind === "gzip" && request.known !== null && !this.#onAllCores
-    ) {
-      const asked = request.known();
-      const ztoc = await this.#bySpans(request, asked, download, data);
-      if (ztoc !== null) return { ztoc, isOfTar: false };
     }
     try {
       const made = await this.#pass(request, kind, download, data);
@@ -324,67 +307,31 @@ export class WholeLayerTaker implements Disposable {
   }
 
   /**
-   * Inflates a layer on all cores, if its spans are known. No other layer is meanwhile: it would find no core, and take
-   * memory.
-   * @returns null where nothing is known, or it was of no use; the file is of none then, either.
+   * Takes a layer on all cores, if it is known where it can be entered. No other layer is meanwhile: it would find no
+   * core.
+   * @returns null where that is not so, or was of no use.
    */
-  async #bySpans(
+  async #byUnits(
     request: WholeLayerRequest,
-    known: Promise<KnownSpans | null>,
-    download: WholeDownload,
-    data: string,
+    kind: Kind,
+    { data, known: ztoc }: LayerPaths,
   ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const { known, requester, isKept } = request;
+    const mayBe = kind === "gzip" && known !== null && !isKept &&
+      this.#programFor(kind) === undefined && !this.#onAllCores;
+    if (!mayBe) return null;
     this.#onAllCores = true;
+    using progress = this.#begin(request);
     try {
-      const spans = await known;
-      return spans === null
-        ? null
-        : await this.#inflateSpans(request, spans, download, data);
+      return await this.#gates.unpack(requester, () =>
+        takeByUnits({
+          ...{ request, known, data, ztoc, onBytes: progress.came },
+          ...{ client: this.#client, gates: this.#gates },
+          ...{ writers: this.#writers, folder: this.#folder },
+        }));
     } finally {
+      removeIfThere(ztoc);
       this.#onAllCores = false;
-    }
-  }
-
-  /** Nothing of the ztoc is believed: blob digest and diff ID are compared as ever. */
-  async #inflateSpans(
-    { reference, layer, diffId, spanSizeBytes, requester, signal }:
-      WholeLayerRequest,
-    spans: KnownSpans,
-    download: WholeDownload,
-    data: string,
-  ): Promise<Uint8Array<ArrayBuffer> | null> {
-    const blobDigest = new DigestStream();
-    const fd = openFd(data, O.RDWR | O.CREAT);
-    const tar = tarBySpans({
-      ...{ spans, fd, sizeBytes: layer.size, share: requester.image },
-      blob: alsoHashed(download.pieces(), blobDigest),
-      pool: this.#pool,
-      look: () => {
-        if (diskRoom(this.#folder) > 0) return;
-        throw new CheckpointsError("the disk is nearly full");
-      },
-    });
-    try {
-      const indexed = await this.#writers.index(ReadableStream.from(tar), {
-        ...{ compression: "gzip", buildTool: BUILD_TOOL },
-        ...{ spanSizeBytes, signal, known: spans.ztoc },
-      });
-      if (blobDigest.finish() === layer.digest && indexed.diffId === diffId) {
-        truncateFd(fd, indexed.uncompressedSizeBytes);
-        return indexed.ztoc;
-      }
-      throw new CheckpointsError(`they give ${indexed.diffId}`);
-    } catch (error) {
-      if (!isOfZtoc(error) && !(error instanceof IndexingError)) throw error;
-      log.warn("checkpoints of an index are of no use, a layer takes longer", {
-        image: reference.toString(),
-        layer: layer.digest,
-        error: String(error),
-      });
-      return null;
-    } finally {
-      await tar.return(undefined).catch(() => {}); // nothing is written from here on
-      closeFd(fd);
     }
   }
 
@@ -408,6 +355,17 @@ class FoundBytesError extends Error {
   }
 }
 
+/** Where the files of one layer are while it is taken. */
+interface LayerPaths {
+  readonly blob: string;
+  /** Whether that may hold what an earlier process left. */
+  readonly isResumed: boolean;
+  /** Of its tar. */
+  readonly data: string;
+  /** Of the ztoc that tells where it can be entered. */
+  readonly known: string;
+}
+
 /** How a layer is compressed. */
 type Kind = "gzip" | "zstd" | "uncompressed";
 
@@ -419,16 +377,6 @@ function mayBeOfProgram(error: unknown): error is Error {
 }
 
 type Bytes = Uint8Array<ArrayBuffer>;
-
-async function* alsoHashed(
-  pieces: AsyncIterable<Bytes>,
-  digest: DigestStream,
-): AsyncGenerator<Bytes, void, void> {
-  for await (const piece of pieces) {
-    digest.update(piece);
-    yield piece;
-  }
-}
 
 function hashed(digest: DigestStream): TransformStream<Bytes, Bytes> {
   return new TransformStream({

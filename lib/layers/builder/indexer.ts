@@ -12,6 +12,7 @@ import type {
   IndexingReason,
   ToIndexer,
 } from "./messages.ts";
+import { type ComingLayer, UnitsWriter } from "./units.ts";
 
 /** A layer could not be indexed: its bytes are damaged, or the format does not allow it. */
 export class IndexingError extends Error {
@@ -39,11 +40,6 @@ export interface IndexLayerOptions {
   readonly diffId?: "compute" | "skip";
   /** What is kept of the windows of a gzip layer. Default: all. */
   readonly windows?: WindowBytes;
-  /**
-   * A ztoc of this gzip layer, which was inflated from its checkpoints: the stream is its tar and all behind it. The
-   * layer's ztoc then has the files that are in the tar, and the spans of this one. Default: the stream is its blob.
-   */
-  readonly known?: Uint8Array<ArrayBuffer>;
   /** Path of a file that gets the layer's tar; only of an indexer that writes. Default: none does. */
   readonly data?: string;
   /** Called with the number of compressed bytes each time some were passed to the Worker. */
@@ -111,35 +107,14 @@ export class LayerIndexer implements Disposable {
     stream: ReadableStream<Uint8Array>,
     options: IndexLayerOptions,
   ): Promise<IndexedLayer> {
-    const { compression, spanSizeBytes, buildTool, signal } = options;
+    const { signal } = options;
     if (this.#fault !== null) {
       await stream.cancel();
       throw new IndexingError("internal", this.#fault);
     }
-    const finished = Promise.withResolvers<IndexedLayer | null>();
-    finished.promise.catch(() => {}); // awaited below; the read loop may throw before
     renewRing(this.#memory); // the Worker has answered for the layer before
     const ring = this.#ring = new RingWriter(this.#memory);
-    this.#receive = (message) => {
-      if (message.kind === "done") finished.resolve(message.layer);
-      else if (message.kind === "dropped") finished.resolve(null);
-      else if (message.kind === "failed") {
-        ring.giveUp();
-        finished.reject(new IndexingError(message.reason, message.message));
-      }
-    };
-    const order: ToIndexer = {
-      kind: "start",
-      compression,
-      spanSizeBytes,
-      buildTool,
-      diffId: options.diffId ?? "compute",
-      windows: options.windows ?? "all",
-      known: options.known ?? null,
-      data: options.data ?? null,
-      ring: this.#memory,
-    };
-    this.#thread.post(order);
+    const finished = this.#order(this.#memory, options, ring);
     try {
       for await (const chunk of stream) {
         signal?.throwIfAborted();
@@ -148,12 +123,52 @@ export class LayerIndexer implements Disposable {
         release(chunk);
       }
       ring.end();
-      return (await finished.promise)!; // null only after `giveUp`
+      return (await finished)!; // null only after `giveUp`
     } catch (error) {
       ring.giveUp();
-      await finished.promise.catch(() => {}); // so that the Worker can take the next layer
+      await finished.catch(() => {}); // so that the Worker can take the next layer
       throw error;
     }
+  }
+
+  /**
+   * Indexes a gzip layer whose units others inflate, by a Worker that may read its files. The layer's ztoc has the
+   * files that are in the tar, and the units as its spans. Both digests are those of the tar.
+   * @returns null where they gave up.
+   * @throws IndexingError
+   */
+  async indexUnits(
+    coming: ComingLayer,
+    options: Omit<IndexLayerOptions, "data" | "signal" | "onProgress">,
+  ): Promise<IndexedLayer | null> {
+    if (this.#fault !== null) throw new IndexingError("internal", this.#fault);
+    return await this.#order(coming, options, new UnitsWriter(coming));
+  }
+
+  #order(
+    from: ToIndexer["from"],
+    options: IndexLayerOptions,
+    source: { giveUp(): void },
+  ): Promise<IndexedLayer | null> {
+    const finished = Promise.withResolvers<IndexedLayer | null>();
+    finished.promise.catch(() => {}); // a read loop may throw before it is awaited
+    this.#receive = (message) => {
+      if (message.kind === "done") finished.resolve(message.layer);
+      else if (message.kind === "dropped") finished.resolve(null);
+      else if (message.kind === "failed") {
+        source.giveUp();
+        finished.reject(new IndexingError(message.reason, message.message));
+      }
+    };
+    const { compression, spanSizeBytes, buildTool } = options;
+    this.#thread.post({
+      kind: "start",
+      ...{ compression, spanSizeBytes, buildTool, from },
+      diffId: options.diffId ?? "compute",
+      windows: options.windows ?? "all",
+      data: options.data ?? null,
+    });
+    return finished.promise;
   }
 
   /** Stops the Worker. */

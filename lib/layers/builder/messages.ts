@@ -1,26 +1,31 @@
 /**
  * Messages between the main isolate and an indexing Worker. A Worker indexes one layer at a time: it
- * gets `start` with a ring, reads the ring to its end without looking at other messages, and answers
- * with `done`, `failed` or, if the sender gave up, `dropped`.
+ * gets `start`, reads the ring or the units that come with it to their end without looking at other
+ * messages, and answers with `done`, `failed` or, if the sender gave up, `dropped`.
  * @module
  */
 import type { WindowBytes, ZtocCompression } from "../../formats/ztoc/mod.ts";
 import type { RingMemory } from "../../host/threads/mod.ts";
+import type { ComingLayer } from "./units.ts";
 
 /** To the Worker. */
 export interface ToIndexer {
+  /** One layer. */
   readonly kind: "start";
+  /** How the blob is packed. */
   readonly compression: ZtocCompression;
+  /** Least uncompressed bytes of a span. */
   readonly spanSizeBytes: number;
+  /** Written into the ztoc. */
   readonly buildTool: string;
+  /** Whether the tar is hashed. */
   readonly diffId: "compute" | "skip";
+  /** What is kept of windows. */
   readonly windows: WindowBytes;
-  /** The ztoc of a gzip layer whose tar comes; null: its blob does. */
-  readonly known: Uint8Array<ArrayBuffer> | null;
   /** Path of a new file that gets the layer's tar; null: none does. */
   readonly data: string | null;
-  /** The blob's bytes come through it. */
-  readonly ring: RingMemory;
+  /** What comes: the blob's bytes through a ring, or the units of a gzip layer into files. */
+  readonly from: RingMemory | ComingLayer;
 }
 
 /** From the Worker. */

@@ -11,7 +11,7 @@ export {
   startIndexer,
 } from "./indexer.ts";
 export { IndexerPool, largestFirst } from "./pool.ts";
-export { serveIndexer } from "./serve.ts";
+export { type IndexerParts, serveIndexer } from "./serve.ts";
 export { type TarSink, TarSinkError } from "./tar_sink.ts";
 export { decompressZstd } from "./zstd_stream.ts";
 export {
@@ -20,4 +20,11 @@ export {
   zstdFacts,
   zstdReason,
 } from "./zstd.ts";
-export type { IndexedLayer, IndexingReason } from "./messages.ts";
+export {
+  type ComingLayer,
+  comingLayer,
+  type Units,
+  UnitsReader,
+  UnitsWriter,
+} from "./units.ts";
+export type { IndexedLayer, IndexingReason, ToIndexer } from "./messages.ts";

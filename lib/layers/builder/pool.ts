@@ -35,9 +35,20 @@ export class IndexerPool implements Disposable {
     stream: ReadableStream<Uint8Array>,
     options: IndexLayerOptions,
   ): Promise<IndexedLayer> {
+    return await this.#with((indexer) => indexer.index(stream, options));
+  }
+
+  /** Like `LayerIndexer.indexUnits`, as soon as a Worker is free. */
+  async indexUnits(
+    ...of: Parameters<LayerIndexer["indexUnits"]>
+  ): Promise<IndexedLayer | null> {
+    return await this.#with((indexer) => indexer.indexUnits(...of));
+  }
+
+  async #with<T>(work: (indexer: LayerIndexer) => Promise<T>): Promise<T> {
     const indexer = await this.#take();
     try {
-      return await indexer.index(stream, options);
+      return await work(indexer);
     } catch (error) {
       // The Worker may be gone: the next layer gets a new one.
       if (error instanceof IndexingError && error.reason === "internal") {

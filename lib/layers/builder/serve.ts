@@ -6,12 +6,17 @@
 import { DeflateError } from "../../formats/deflate/mod.ts";
 import { TarError } from "../../formats/tar/mod.ts";
 import { ZstdError, type ZstdErrorCode } from "../../formats/zstd/mod.ts";
-import { openZtoc, ZtocBuilder, ZtocError } from "../../formats/ztoc/mod.ts";
+import {
+  type EncodedZtoc,
+  ZtocBuilder,
+  ZtocError,
+} from "../../formats/ztoc/mod.ts";
 import { answerThread, RingReader } from "../../host/threads/mod.ts";
 import { TreeCompileError } from "../tree/mod.ts";
 import { assertTree } from "../compiler/mod.ts";
 import type { FromIndexer, IndexingReason, ToIndexer } from "./messages.ts";
 import { type TarSink, TarSinkError } from "./tar_sink.ts";
+import type { ComingLayer } from "./units.ts";
 
 /** A ztoc of at least this size leaves much garbage. */
 const LARGE_ZTOC_BYTES = 8 * 2 ** 20;
@@ -45,36 +50,40 @@ function reasonOf(error: unknown): IndexingReason {
   }
 }
 
+/** What an indexing Worker can do beside indexing what comes through a ring. Default: nothing. */
+export interface IndexerParts {
+  /** Makes what takes a layer's tar, where an order wants that. */
+  readonly makeSink?: (path: string) => TarSink;
+  /** Indexes a layer whose units come into files. @returns null where they were given up. */
+  readonly indexUnits?: (
+    coming: ComingLayer,
+    order: ToIndexer,
+  ) => { readonly builder: ZtocBuilder; readonly built: EncodedZtoc } | null;
+  /** Called after a layer whose ztoc left much garbage. */
+  readonly afterLarge?: () => void;
+}
+
 /** @returns the size of the ztoc; 0: there is none. */
 function index(
   order: ToIndexer,
-  reader: RingReader,
+  reader: RingReader | null,
   send: Send,
-  makeSink: ((path: string) => TarSink) | null,
+  { makeSink, indexUnits }: IndexerParts,
 ): number {
-  const { data } = order;
-  if (data !== null && makeSink === null) {
+  const { data, from } = order;
+  if (data !== null && makeSink === undefined) {
     throw new Error("this indexer writes nothing");
   }
   using sink = data === null ? null : makeSink!(data);
-  const builder = new ZtocBuilder({
-    compression: order.compression,
-    spanSize: order.spanSizeBytes,
-    buildTool: order.buildTool,
-    diffId: order.diffId,
-    windows: order.windows,
-    ...(order.known !== null && { known: openZtoc(order.known) }),
-    ...(sink !== null && {
-      onOutput: (bytes: Uint8Array) => sink.write(bytes),
-    }),
-  });
-  if (reader.readAll((piece) => builder.push(piece)) === "given-up") {
+  const done = reader === null
+    ? indexUnits!(from as ComingLayer, order)
+    : indexRing(order, reader, sink);
+  if (done === null) {
     send({ kind: "dropped" });
     return 0;
   }
-  const { bytes, compressedSize, uncompressedSize, ...rest } = builder
-    .finishEncoded();
-  assertTree(builder.entries(), uncompressedSize);
+  const { bytes, compressedSize, uncompressedSize, ...rest } = done.built;
+  assertTree(done.builder.entries(), uncompressedSize);
   sink?.end(uncompressedSize);
   const layer = {
     ...rest,
@@ -87,22 +96,35 @@ function index(
   return size;
 }
 
-/**
- * Answers the orders that come to this Worker.
- * @param makeSink makes what takes a layer's tar, where an order wants that. Default: no order does.
- * @param afterLarge called after a layer whose ztoc left much garbage.
- */
-export function serveIndexer(
-  makeSink: ((path: string) => TarSink) | null = null,
-  afterLarge: () => void = () => {},
-): void {
+function indexRing(
+  order: ToIndexer,
+  reader: RingReader,
+  sink: TarSink | null,
+): { builder: ZtocBuilder; built: EncodedZtoc } | null {
+  const builder = new ZtocBuilder({
+    compression: order.compression,
+    spanSize: order.spanSizeBytes,
+    buildTool: order.buildTool,
+    diffId: order.diffId,
+    windows: order.windows,
+    ...(sink !== null && {
+      onOutput: (bytes: Uint8Array) => sink.write(bytes),
+    }),
+  });
+  return reader.readAll((piece) => builder.push(piece)) === "given-up"
+    ? null
+    : { builder, built: builder.finishEncoded() };
+}
+
+/** Answers the orders that come to this Worker. */
+export function serveIndexer(parts: IndexerParts = {}): void {
   const send = answerThread<ToIndexer, FromIndexer>((order) => {
-    const reader = new RingReader(order.ring);
+    const reader = "units" in order.from ? null : new RingReader(order.from);
     try {
-      const ztocBytes = index(order, reader, send, makeSink);
-      if (ztocBytes >= LARGE_ZTOC_BYTES) afterLarge();
+      const ztocBytes = index(order, reader, send, parts);
+      if (ztocBytes >= LARGE_ZTOC_BYTES) parts.afterLarge?.();
     } catch (error) {
-      reader.stop();
+      reader?.stop();
       send({
         kind: "failed",
         reason: reasonOf(error),

@@ -9,6 +9,7 @@ import type { ToIndexer } from "../../../lib/layers/builder/messages.ts";
 import { SharedMemory } from "../../../lib/layers/fs/shared/mod.ts";
 import type { FuseWorkerStart } from "../../../lib/layers/fs/worker.ts";
 import type { ToOpener } from "../../../lib/layers/opening/messages.ts";
+import type { ToInflater } from "../../../lib/layers/whole/unit_messages.ts";
 import type { WholeLayerQuestion } from "../../../lib/layers/spans/whole_messages.ts";
 import type { Begin } from "../../../lib/remote/network/fetch_messages.ts";
 import { PRODUCT, readModules, ROOT } from "../../../tools/house/mod.ts";
@@ -95,8 +96,8 @@ function endedRing(): RingMemory {
 
 const toIndexer = (data: string | null): ToIndexer => ({
   ...{ kind: "start", compression: "gzip", spanSizeBytes: 2 ** 20 },
-  ...{ buildTool: "", diffId: "compute", windows: "all", known: null },
-  ...{ data, ring: endedRing() },
+  ...{ buildTool: "", diffId: "compute", windows: "all" },
+  ...{ data, from: endedRing() },
 });
 
 /** Of a mount that is not there. */
@@ -152,6 +153,22 @@ const ATTACKED: readonly Attacked[] = [
     message: (target): ToOpener => ({
       kind: "write",
       order: { record: "", folder: `${folderOf(target)}/chain` },
+    }),
+  },
+  {
+    ...{ worker: "lib/layers/whole/unit_worker.ts", given: folder },
+    calls: {
+      in: "lib/layers/whole/unit_workers.ts",
+      after: /nameWithCalls\(\[([^\]]*)\]\)/,
+      are: ["setpriority"],
+    },
+    message: (): ToInflater => ({
+      kind: "unit",
+      work: {
+        ...{ unit: 0, start: 0, end: 7, bits: 0, window: -1 },
+        ...{ offset: 0, size: 7, isLast: true },
+      },
+      compressed: new Uint8Array(7),
     }),
   },
   {

@@ -16,6 +16,8 @@ const WORKERS: Readonly<Record<string, string>> = {
     "{ read: [root], write: [root], ffi: [LIBC_PATH] }",
   "lib/layers/spans/inflate_worker.ts": "{ ffi: [LIBC_PATH] }",
   "lib/layers/spans/whole_worker.ts": "{ read: [path] }",
+  "lib/layers/whole/unit_worker.ts":
+    "{ read: [folder], write: [folder], ffi: [LIBC_PATH] }",
   "lib/layers/whole/worker.ts":
     "{ read: [folder], write: [folder], ffi: [LIBC_PATH] }",
   "lib/remote/network/fetch_worker.ts": "{ net }",

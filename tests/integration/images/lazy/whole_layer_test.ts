@@ -11,7 +11,6 @@ import {
   RegistryClient,
 } from "../../../../lib/remote/registry/mod.ts";
 import { sha256 } from "../../../../lib/formats/oci/mod.ts";
-import { InflatePool } from "../../../../lib/layers/spans/mod.ts";
 import {
   incompressible,
   layerBlob,
@@ -25,7 +24,6 @@ Deno.test("a program's tar is taken if it is the layer's; else the layer is read
   await using registry = startRegistry();
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-whole-layer-" });
   using client = new RegistryClient();
-  using pool = new InflatePool();
   const take = async (
     compression: "gzip" | "zstd",
     program: { path: string; args: string[] },
@@ -43,7 +41,6 @@ Deno.test("a program's tar is taken if it is the layer's; else the layer is read
     using taker = new WholeLayerTaker({
       ...{ client, folder, progress: new WholeProgress() },
       speeds: new LineSpeeds(),
-      pool,
       limits: { ...FAST_LIMITS, chunkBytes: 2 ** 19 },
       decompressors: { gzip: program, zstd: program },
     });
@@ -99,13 +96,12 @@ Deno.test("what an earlier process left of a layer is gone on from for the same 
   await using registry = startRegistry();
   const folder = await Deno.makeTempDir({ prefix: "soci-deno-whole-layer-" });
   using client = new RegistryClient({ retry: { retries: 0, minWaitMs: 1 } });
-  using pool = new InflatePool();
   const made = layerBlob(
     new TarBuilder().file("data", incompressible(3_000_000, 1)),
   );
   const { digest } = registry.addBlob("a/b", made.bytes);
   using taker = new WholeLayerTaker({
-    ...{ client, folder, pool, progress: new WholeProgress() },
+    ...{ client, folder, progress: new WholeProgress() },
     speeds: new LineSpeeds(),
     limits: { ...FAST_LIMITS, chunkBytes: 2 ** 19 },
     decompressors: {},

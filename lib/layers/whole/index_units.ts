@@ -1,0 +1,43 @@
+/** What the indexing Worker does with a layer whose units others inflate: it reads behind them. @module */
+import { type EncodedZtoc, ZtocBuilder } from "../../formats/ztoc/mod.ts";
+import {
+  type ComingLayer,
+  type ToIndexer,
+  UnitsReader,
+} from "../builder/mod.ts";
+import { readAt } from "./read_at.ts";
+
+/** Bytes that are read at a time: few enough to stay in the processor's cache while they are hashed. */
+const PIECE_BYTES = 256 * 1024;
+
+/** Hashes the tar, walks it and makes the ztoc. @returns null where the units were given up */
+export function indexUnits(
+  coming: ComingLayer,
+  { spanSizeBytes, buildTool }: ToIndexer,
+): { builder: ZtocBuilder; built: EncodedZtoc } | null {
+  using data = Deno.openSync(coming.data);
+  const { units } = coming;
+  const { outputs } = units;
+  const reader = new UnitsReader(coming);
+  const builder = new ZtocBuilder({
+    ...{ compression: "gzip", spanSize: spanSizeBytes, buildTool },
+    known: {
+      ...units,
+      digests: () => reader.digests(),
+      read: (into, at) => readAt(data, into, at),
+    },
+  });
+  const piece = new Uint8Array(PIECE_BYTES);
+  for (let unit = 0; unit < outputs.length; unit++) {
+    if (!reader.wait(unit)) return null;
+    const end = reader.end(unit);
+    for (let at = outputs[unit]!; at < end; at += PIECE_BYTES) {
+      const part = piece.subarray(0, Math.min(PIECE_BYTES, end - at));
+      readAt(data, part, at);
+      builder.push(part);
+    }
+  }
+  const built = builder.finishEncoded();
+  // What was pushed is the tar: its digest is the diff ID.
+  return { builder, built: { ...built, diffId: built.digest } };
+}

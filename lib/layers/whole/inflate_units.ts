@@ -1,0 +1,161 @@
+import { type Digest, DigestStream } from "../../formats/oci/mod.ts";
+import { freeBuffer } from "../../host/memory/mod.ts";
+import { type ComingLayer, UnitsWriter } from "../builder/mod.ts";
+import type { PlannedUnits } from "./plan.ts";
+import type { UnitFiles, UnitWork } from "./unit_messages.ts";
+import { UnitWorkers } from "./unit_workers.ts";
+
+/** The checkpoints of a layer's ztoc are of no use: nothing is said of the layer. */
+export class CheckpointsError extends Error {
+  static {
+    this.prototype.name = "CheckpointsError";
+  }
+}
+
+/** Bytes of units that are asked for, or wait to be inflated: no more is asked for when there are so many. */
+const AHEAD_BYTES = 20 * 2 ** 20;
+/** A request asks for so many, or for one unit. What a registry does for a request takes as long as a MB. */
+const REQUEST_BYTES = 3 * 2 ** 20;
+
+/** What inflates a layer by its units. */
+export interface UnitsToInflate {
+  /** Where it can be entered. */
+  readonly units: PlannedUnits;
+  /** Its files. */
+  readonly files: UnitFiles;
+  /** Folder of these files, without links. */
+  readonly folder: string;
+  /** How many units at a time. */
+  readonly workers: number;
+  /** Brings bytes of the blob, which are the callee's. @throws what then is told */
+  readonly fetch: (
+    start: number,
+    end: number,
+    signal: AbortSignal,
+  ) => Promise<Uint8Array<ArrayBuffer>>;
+  /** Bytes that one request asks for, or one unit. Default: some MiB. */
+  readonly requestBytes?: number;
+  /** Looks at the disk, now and then. @throws what then is told */
+  readonly look: () => void;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+}
+
+/** Units that come by one request. */
+interface Ahead {
+  readonly works: readonly UnitWork[];
+  /** Where its bytes begin and end in the blob: the first request has all before the first unit, too. */
+  readonly from: number;
+  readonly to: number;
+  readonly bytes: Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/**
+ * Inflates a layer on all cores while it comes. What is in the file is as true as the checkpoints. Workers are there for
+ * this layer alone. `coming` is given up where it fails; or by whoever reads it, then it ends soon.
+ * @returns the digest of the blob.
+ * @throws CheckpointsError, and what `fetch` and `look` throw
+ */
+export async function inflateUnits(
+  work: UnitsToInflate,
+  coming: ComingLayer,
+): Promise<Digest> {
+  const writer = new UnitsWriter(coming);
+  const stop = new AbortController();
+  using workers = new UnitWorkers(work);
+  try {
+    return await inOrder(
+      work,
+      writer,
+      workers,
+      AbortSignal.any([work.signal, stop.signal]),
+    );
+  } catch (error) {
+    writer.giveUp();
+    stop.abort(error); // requests
+    throw error;
+  } finally {
+    await workers.idle(); // nothing is written from here on
+  }
+}
+
+async function inOrder(
+  work: UnitsToInflate,
+  writer: UnitsWriter,
+  workers: UnitWorkers,
+  signal: AbortSignal,
+): Promise<Digest> {
+  const digest = new DigestStream();
+  let failure: string | null = null;
+  for await (const { works, from, bytes } of ahead(work, signal)) {
+    const all = await bytes;
+    const [first] = works;
+    // A byte that two units share was hashed with the first of them.
+    const isShared = first!.unit > 0 && first!.bits > 0;
+    digest.update(isShared ? all.subarray(1) : all);
+    for (const one of works) {
+      const own = all.slice(one.start - from, one.end - from);
+      const worker = await workers.free();
+      if (failure !== null) throw new CheckpointsError(failure);
+      if (writer.isGivenUp) throw new CheckpointsError("its tar is none");
+      work.look();
+      worker.inflate(one, own).then((outcome) => {
+        if (outcome.kind === "failed") {
+          failure ??= `unit ${one.unit}: ${outcome.detail}`;
+        } else {
+          writer.came(one.unit, outcome.digest, one.offset + outcome.size);
+        }
+      });
+    }
+    freeBuffer(all.buffer);
+  }
+  await workers.idle();
+  if (failure !== null) throw new CheckpointsError(failure);
+  return digest.finish();
+}
+
+/** The units in order, each asked for before its turn. */
+async function* ahead(
+  { units, fetch, requestBytes = REQUEST_BYTES }: UnitsToInflate,
+  signal: AbortSignal,
+): AsyncGenerator<Ahead, void, void> {
+  const asked: Ahead[] = [];
+  const { length } = units.inputs;
+  let next = 0;
+  let held = 0;
+  while (next < length || asked.length > 0) {
+    while (next < length && (asked.length === 0 || held < AHEAD_BYTES)) {
+      const first = unitOf(units, next++);
+      const from = first.unit === 0 ? 0 : first.start;
+      const works = [first];
+      let to = first.end;
+      while (next < length && to - from < requestBytes) {
+        const one = unitOf(units, next++);
+        works.push(one);
+        to = one.end;
+      }
+      const bytes = fetch(from, to, signal);
+      bytes.catch(() => {}); // told when it is its turn
+      asked.push({ works, from, to, bytes });
+      held += to - from;
+    }
+    const first = asked.shift()!;
+    yield first;
+    held -= first.to - first.from;
+  }
+}
+
+function unitOf(units: PlannedUnits, unit: number): UnitWork {
+  const { inputs, outputs, bits, windows, compressedSize, size } = units;
+  const offset = outputs[unit]!;
+  return {
+    unit,
+    start: inputs[unit]! - (bits[unit] === 0 ? 0 : 1),
+    end: inputs[unit + 1] ?? compressedSize,
+    bits: bits[unit]!,
+    window: windows[unit]!,
+    offset,
+    size: (outputs[unit + 1] ?? size) - offset,
+    isLast: unit === inputs.length - 1,
+  };
+}

@@ -1,0 +1,54 @@
+/** Messages between the main isolate and a Worker that inflates units of a layer, one at a time. @module */
+
+/** Readers of layers that are here go first: what answers them takes little, and at once. */
+export const STEPS_BEHIND_READERS = 5;
+
+/** What is behind a tar is padding, and no more than so many bytes. */
+export const MAX_TAIL_BYTES = 2 ** 20;
+
+/** The files of one layer. */
+export interface UnitFiles {
+  /** Gets the tar. */
+  readonly data: string;
+  /** The ztoc that the units come from: windows are read from it. */
+  readonly ztoc: string;
+}
+
+/** One unit. */
+export interface UnitWork {
+  /** Its number. */
+  readonly unit: number;
+  /** First and last byte in the blob (exclusive), a byte that is shared with the unit before included. */
+  readonly start: number;
+  readonly end: number;
+  /** High bits of the first byte that belong to it; 0: all. */
+  readonly bits: number;
+  /** Where its window is in the ztoc's file; -1: it is zeros. */
+  readonly window: number;
+  /** Its place in the tar. */
+  readonly offset: number;
+  /** Bytes of it; of the last one as the ztoc has it: more may follow. */
+  readonly size: number;
+  readonly isLast: boolean;
+}
+
+/** To the Worker: `open` once, then units, whose bytes are transferred. */
+export type ToInflater =
+  | { readonly kind: "open"; readonly files: UnitFiles }
+  | {
+    readonly kind: "unit";
+    readonly work: UnitWork;
+    readonly compressed: Uint8Array<ArrayBuffer>;
+  };
+
+/** The answer to a unit. */
+export type FromInflater =
+  | {
+    readonly kind: "written";
+    /** SHA-256 of its bytes in the blob. */
+    readonly digest: Uint8Array<ArrayBuffer>;
+    /** Bytes of the tar, with all behind it where it is the last one. */
+    readonly size: number;
+  }
+  /** It is not what the ztoc says, or the files are of no use. */
+  | { readonly kind: "failed"; readonly detail: string };

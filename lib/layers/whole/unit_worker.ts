@@ -1,0 +1,69 @@
+/**
+ * Inflates units of one layer into the file of its tar. It holds no more than one unit, and proves nothing: what comes of
+ * a unit is as true as the ztoc that told its place.
+ * @module
+ */
+/// <reference lib="deno.worker" />
+import { createHash } from "node:crypto";
+import { SpanInflater, WINDOW_BYTES } from "../../formats/deflate/mod.ts";
+import { freeBuffer } from "../../host/memory/mod.ts";
+import { yieldCores } from "../../host/os/mod.ts";
+import { readAt } from "./read_at.ts";
+import {
+  type FromInflater,
+  MAX_TAIL_BYTES,
+  STEPS_BEHIND_READERS,
+  type ToInflater,
+  type UnitWork,
+} from "./unit_messages.ts";
+
+const scope = self as unknown as DedicatedWorkerGlobalScope;
+const inflater = new SpanInflater();
+const window = new Uint8Array(WINDOW_BYTES);
+let files: Readonly<Record<"data" | "ztoc", Deno.FsFile>> | null = null;
+
+yieldCores(STEPS_BEHIND_READERS);
+
+function inflate(
+  work: UnitWork,
+  compressed: Uint8Array<ArrayBuffer>,
+): FromInflater {
+  const { data, ztoc } = files!;
+  if (work.window < 0) window.fill(0);
+  else readAt(ztoc, window, work.window);
+  const most = work.isLast ? work.size + MAX_TAIL_BYTES : work.size;
+  inflater.begin(work.bits, window, most);
+  inflater.push(compressed);
+  const hash = createHash("sha256").update(compressed);
+  freeBuffer(compressed.buffer);
+  const bytes = inflater.endAnyway();
+  const fits = work.isLast
+    ? bytes.length >= work.size && bytes.length < most
+    : bytes.length === work.size;
+  if (!fits) throw new Error(`it gives ${bytes.length} of ${work.size} bytes`);
+  data.seekSync(work.offset, Deno.SeekMode.Start);
+  for (let done = 0; done < bytes.length;) {
+    done += data.writeSync(bytes.subarray(done));
+  }
+  return {
+    ...{ kind: "written", size: bytes.length },
+    digest: new Uint8Array(hash.digest()),
+  };
+}
+
+scope.onmessage = ({ data }: MessageEvent<ToInflater>) => {
+  let answer: FromInflater;
+  try {
+    if (data.kind === "open") {
+      files = {
+        data: Deno.openSync(data.files.data, { write: true }),
+        ztoc: Deno.openSync(data.files.ztoc),
+      };
+      return;
+    }
+    answer = inflate(data.work, data.compressed);
+  } catch (error) {
+    answer = { kind: "failed", detail: String(error) };
+  }
+  scope.postMessage(answer);
+};
