@@ -4,9 +4,12 @@ import { ctrRun } from "../support/host/mod.ts";
 import { erofsRefusal } from "../support/erofs/mod.ts";
 import {
   addBusybox,
+  type Image,
   incompressible,
   type LayerBlob,
   layerBlob,
+  makeImage,
+  pushImage,
   TarBuilder,
 } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
@@ -25,6 +28,7 @@ const MOST_BYTES = 300e6;
 /** Larger than what all requests in flight may hold. */
 const FILE_BYTES = 65 * 2 ** 20;
 const LAYERS = 2;
+const FILES = 40_000;
 const SPAN_BYTES = 2 ** 20;
 /** Before the checkpoints of a ztoc. */
 const CHECKPOINTS_HEADER_BYTES = 12;
@@ -37,6 +41,15 @@ function largeLayer(at: number): { layer: LayerBlob; digest: string } {
     layer: layerBlob(tar, { level: 0 }),
     digest: sha256(bytes).slice("sha256:".length),
   };
+}
+
+/** A layer of many files, which takes memory for its list of files and its tree. */
+function manyFiles(base: LayerBlob): Image {
+  const tar = new TarBuilder();
+  for (let i = 0; i < FILES; i++) {
+    tar.file(`usr/share/a-folder-${i >> 8}/a-file-with-a-name-${i}`, "");
+  }
+  return makeImage({ layers: [base, layerBlob(tar)] });
 }
 
 /** The same with each place where the blob can be entered but the first a byte too late. */
@@ -63,7 +76,7 @@ function peakOf(pid: number): number {
 
 testUnless(await erofsRefusal(), {
   name:
-    "large layers side by side take 300 MB of the daemon's memory at most; all cores inflate one whose index says how, and an index that lies does no harm",
+    "large layers side by side, and one of many files, take 300 MB of the daemon's memory at most; all cores inflate one whose index says how, and an index that lies does no harm",
   async fn() {
     await using registry = startRegistry();
     const large = Array.from({ length: LAYERS + 1 }, (_, at) => largeLayer(at));
@@ -114,6 +127,9 @@ testUnless(await erofsRefusal(), {
         stderr,
       );
     }
+    await pushImage(registry.host, "many:1", manyFiles(base));
+    const { layers: [, many] } = await host.pull(`${registry.host}/many:1`);
+    assert.equal(many!.outcome, "served");
     const peak = peakOf(host.pid);
     assert.ok(peak <= MOST_BYTES, `${(peak / 1e6).toFixed(0)} MB`);
   },

@@ -1,9 +1,8 @@
 import { FileError, writeAllSync } from "../../host/files/mod.ts";
 import { fileSystemUse } from "../../host/os/mod.ts";
 import { type TarSink, TarSinkError } from "../builder/mod.ts";
+import { WRITE_BYTES } from "./write_bytes.ts";
 
-/** Bytes that are written at a time. */
-const PIECE_BYTES = 2 ** 20;
 /** After so many bytes the disk is looked at again: other layers fill it, too. */
 const LOOK_BYTES = 4 * 2 ** 20;
 /** The part of a disk that whole layers may not fill. */
@@ -13,7 +12,7 @@ const RESERVE = 0.05;
 export class DataWriter implements TarSink {
   readonly #path: string;
   readonly #file: Deno.FsFile;
-  readonly #piece = new Uint8Array(PIECE_BYTES);
+  readonly #piece = new Uint8Array(WRITE_BYTES);
   #held = 0;
   #written = 0;
   #lookAt = 0;
@@ -31,11 +30,11 @@ export class DataWriter implements TarSink {
   /** Takes the next bytes; they may be reused after the call. @throws TarSinkError */
   write(bytes: Uint8Array): void {
     for (let from = 0; from < bytes.length;) {
-      const room = Math.min(PIECE_BYTES - this.#held, bytes.length - from);
+      const room = Math.min(WRITE_BYTES - this.#held, bytes.length - from);
       this.#piece.set(bytes.subarray(from, from + room), this.#held);
       this.#held += room;
       from += room;
-      if (this.#held === PIECE_BYTES) this.#flush();
+      if (this.#held === WRITE_BYTES) this.#flush();
     }
   }
 

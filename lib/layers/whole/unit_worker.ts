@@ -16,6 +16,7 @@ import {
   type ToInflater,
   type UnitWork,
 } from "./unit_messages.ts";
+import { WRITE_BYTES } from "./write_bytes.ts";
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 const inflater = new SpanInflater();
@@ -43,7 +44,7 @@ function inflate(
   if (!fits) throw new Error(`it gives ${bytes.length} of ${work.size} bytes`);
   data.seekSync(work.offset, Deno.SeekMode.Start);
   for (let done = 0; done < bytes.length;) {
-    done += data.writeSync(bytes.subarray(done));
+    done += data.writeSync(bytes.subarray(done, done + WRITE_BYTES));
   }
   return {
     ...{ kind: "written", size: bytes.length },
