@@ -21,8 +21,11 @@ export interface KnownSpans {
   readonly bits: Uint8Array;
   /** Digests of their bytes in the blob, once all of them are inflated. */
   readonly digests: () => readonly Digest[];
-  /** Fills `into` with bytes of the tar from a place on, once all of them are there. */
-  readonly read: (into: Uint8Array<ArrayBuffer>, at: number) => void;
+  /**
+   * Fills `into`, which is zeros, with the window that a span was inflated with. No other one will do: nothing says
+   * that the same comes of that place with the bytes that are before it in the tar.
+   */
+  readonly window: (span: number, into: Uint8Array<ArrayBuffer>) => void;
 }
 
 /** What a {@link KnownPass} needs. */
@@ -63,9 +66,9 @@ export class KnownPass implements LayerPass {
   }
 }
 
-/** Their windows are read from the tar as they are written: they are never all in memory by themselves. */
+/** Their windows are read as they are written: they are never all in memory by themselves. */
 function checkpointsOf(
-  { inputs, outputs, bits, read }: KnownSpans,
+  { inputs, outputs, bits, window: fill }: KnownSpans,
   spanSize: number,
 ): BlobWriter {
   const count = inputs.length;
@@ -76,8 +79,7 @@ function checkpointsOf(
       for (let span = 0; span < count; span++) {
         const out = outputs[span]!;
         const window = new Uint8Array(WINDOW_BYTES);
-        const from = Math.max(0, out - WINDOW_BYTES);
-        if (out > 0) read(window.subarray(WINDOW_BYTES - (out - from)), from);
+        fill(span, window);
         writeCheckpoint(
           into,
           CHECKPOINTS_HEADER_BYTES + span * CHECKPOINT_BYTES,

@@ -71,9 +71,10 @@ async function inflated(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { reference, layer, diffId, spanSizeBytes, requester } = request;
   await Deno.writeFile(data, new Uint8Array(0), { mode: 0o600 });
-  const coming = comingLayer(units, data);
+  const files = { data, ztoc };
+  const coming = comingLayer(units, files);
   const digest = inflateUnits({
-    ...{ units, files: { data, ztoc }, folder },
+    ...{ units, files, folder },
     workers: availableParallelism(),
     fetch: (start, end, signal) =>
       gates.request(requester, end - start, async () => {

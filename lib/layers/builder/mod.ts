@@ -21,6 +21,7 @@ export {
   zstdReason,
 } from "./zstd.ts";
 export {
+  type ComingFiles,
   type ComingLayer,
   comingLayer,
   type Units,

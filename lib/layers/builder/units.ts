@@ -14,14 +14,24 @@ export interface Units {
   readonly outputs: Float64Array;
   /** Of each: how many high bits of the byte before belong to it. */
   readonly bits: Uint8Array;
+  /** Of each: where its window is in the file of the ztoc that tells them; -1: it is zeros. */
+  readonly windows: Float64Array;
+}
+
+/** Where the files of such a layer are. */
+export interface ComingFiles {
+  /** The tar comes into it. */
+  readonly data: string;
+  /** The ztoc that tells the units. */
+  readonly ztoc: string;
 }
 
 /** A layer whose units others inflate, in memory that isolates share. It can be posted. */
 export interface ComingLayer {
   /** Where they are. */
   readonly units: Units;
-  /** Path of the file that the tar comes into. */
-  readonly data: string;
+  /** Paths. */
+  readonly files: ComingFiles;
   /** How many units are there, from the first one on; a state; and a doorbell. */
   readonly control: SharedArrayBuffer;
   /** Of each unit that is there: SHA-256 of its bytes in the blob. */
@@ -41,11 +51,11 @@ const DIGEST_BYTES = 32;
 /** A layer of which nothing is there yet. */
 export function comingLayer(
   units: Units,
-  data: string,
+  files: ComingFiles,
 ): ComingLayer {
   const { length } = units.inputs;
   return {
-    ...{ units, data },
+    ...{ units, files },
     control: new SharedArrayBuffer(4 * WORDS),
     digests: new SharedArrayBuffer(DIGEST_BYTES * length),
     end: new SharedArrayBuffer(8),

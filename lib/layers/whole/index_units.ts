@@ -15,16 +15,19 @@ export function indexUnits(
   coming: ComingLayer,
   { spanSizeBytes, buildTool }: ToIndexer,
 ): { builder: ZtocBuilder; built: EncodedZtoc } | null {
-  using data = Deno.openSync(coming.data);
+  using data = Deno.openSync(coming.files.data);
+  using ztoc = Deno.openSync(coming.files.ztoc);
   const { units } = coming;
-  const { outputs } = units;
+  const { outputs, windows } = units;
   const reader = new UnitsReader(coming);
   const builder = new ZtocBuilder({
     ...{ compression: "gzip", spanSize: spanSizeBytes, buildTool },
     known: {
       ...units,
       digests: () => reader.digests(),
-      read: (into, at) => readAt(data, into, at),
+      window: (span, into) => {
+        if (windows[span]! >= 0) readAt(ztoc, into, windows[span]!);
+      },
     },
   });
   const piece = new Uint8Array(PIECE_BYTES);

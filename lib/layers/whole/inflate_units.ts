@@ -62,20 +62,22 @@ export async function inflateUnits(
 ): Promise<Digest> {
   const writer = new UnitsWriter(coming);
   const stop = new AbortController();
-  using workers = new UnitWorkers(work);
   try {
-    return await inOrder(
-      work,
-      writer,
-      workers,
-      AbortSignal.any([work.signal, stop.signal]),
-    );
+    using workers = new UnitWorkers(work);
+    try {
+      return await inOrder(
+        work,
+        writer,
+        workers,
+        AbortSignal.any([work.signal, stop.signal]),
+      );
+    } finally {
+      await workers.idle(); // nothing is written from here on
+    }
   } catch (error) {
-    writer.giveUp();
+    writer.giveUp(); // or whoever reads waits for ever
     stop.abort(error); // requests
     throw error;
-  } finally {
-    await workers.idle(); // nothing is written from here on
   }
 }
 

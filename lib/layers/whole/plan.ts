@@ -5,11 +5,11 @@ import type { Units } from "../builder/mod.ts";
 const UNIT_BYTES = 4.5 * 2 ** 20;
 /** A Worker holds one unit. Whoever makes larger spans has no use of all cores. */
 const MOST_UNIT_BYTES = 16 * 2 ** 20;
+/** Before the first unit are a gzip header, and perhaps empty members. It comes with that unit, into memory. */
+const MOST_HEAD_BYTES = 2 ** 20;
 
-/** Units of a layer, and where their windows are. */
+/** Units of a layer, and its size. */
 export interface PlannedUnits extends Units {
-  /** Of each: where its window is in the ztoc's file; -1: it is zeros. */
-  readonly windows: Float64Array;
   /** Bytes of the tar, as the ztoc has it. */
   readonly size: number;
 }
@@ -48,9 +48,10 @@ export function planUnits(
   };
   const inEnd = ends(units.inputs, compressedSize);
   const unitEnd = ends(units.outputs, size);
-  const isSmall = chosen.every((_, unit) =>
-    inEnd(unit) - units.inputs[unit]! <= MOST_UNIT_BYTES &&
-    unitEnd(unit) - units.outputs[unit]! <= MOST_UNIT_BYTES
-  );
+  const isSmall = units.inputs[0]! <= MOST_HEAD_BYTES &&
+    chosen.every((_, unit) =>
+      inEnd(unit) - units.inputs[unit]! <= MOST_UNIT_BYTES &&
+      unitEnd(unit) - units.outputs[unit]! <= MOST_UNIT_BYTES
+    );
   return chosen.length > 1 && isSmall ? units : null;
 }

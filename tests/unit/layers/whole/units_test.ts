@@ -16,6 +16,7 @@ import {
 import { SpanInflater } from "../../../../lib/formats/deflate/mod.ts";
 import { sha256 } from "../../../../lib/formats/oci/mod.ts";
 import {
+  decodeCheckpoints,
   decodeZtoc,
   encodeZtoc,
   readPlaces,
@@ -78,7 +79,7 @@ async function taken(
   await Deno.writeFile(files.data, new Uint8Array(0));
   await Deno.writeFile(files.ztoc, encodeZtoc(ztoc));
   const units = await unitsOf(ztoc);
-  const coming = comingLayer(units, files.data);
+  const coming = comingLayer(units, files);
   using writers = tarWriters(1, folder);
   try {
     const inflated = inflateUnits({
@@ -134,6 +135,12 @@ for (const [how, layer] of Object.entries(LAYERS)) {
       assert.ok(own.spanDigests.length > 1);
       assert.ok(own.spanDigests.length < known.spanDigests.length);
       assert.deepEqual(bySpans(layer, own), tar.slice(0, own.uncompressedSize));
+      // With other windows nobody has seen what comes of these places.
+      const all = decodeCheckpoints(known.checkpoints).checkpoints;
+      for (const kept of decodeCheckpoints(own.checkpoints).checkpoints) {
+        const { window } = all.find((one) => one.in === kept.in)!;
+        assert.equal(sha256(kept.window), sha256(window), `${kept.out}`);
+      }
     });
   }
 }
@@ -210,7 +217,7 @@ Deno.test("what a source throws is told, and whoever reads behind the units give
   for (const path of Object.values(files)) Deno.writeTextFileSync(path, "");
   using writers = tarWriters(1, folder);
   try {
-    const coming = comingLayer(units, files.data);
+    const coming = comingLayer(units, files);
     const inflated = inflateUnits({
       ...{ units, files, folder, workers: 2, look: () => {} },
       fetch: () => Promise.reject(new RangeError("no line")),
@@ -271,4 +278,9 @@ Deno.test("spans are taken together up to a size; a layer of one unit, or of hug
   assert.deepEqual([...planned.windows], [1, 3, 4, 5]);
   assert.equal(planUnits(places([0, 10]), 50), null);
   assert.equal(planUnits(places([0, 10], 2 ** 20), 2 ** 20), null);
+  // All before the first one would come into memory with it.
+  const late = { ...places([0, 0, 10]), compressedSize: 2 ** 33 };
+  assert.ok(planUnits(late, 10) === null, "the last one has too much");
+  late.inputs.set([1, 2 ** 33 - 20, 2 ** 33 - 10]);
+  assert.equal(planUnits(late, 10), null);
 });
