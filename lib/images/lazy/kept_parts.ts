@@ -61,6 +61,10 @@ export class KeptParts implements Disposable {
       );
       there = { chunks, inOrder: 0 };
     }
+    if (statIfThere(path) !== null) {
+      const now = new Date();
+      Deno.utimeSync(path, now, now); // in use: it is no old one any more
+    }
     writeWholeSync(list, [size, ...there.chunks, ""].join("\n"));
     return new KeptParts(there, Deno.openSync(list, { append: true }));
   }

@@ -9,7 +9,11 @@ import {
 import { keptBlobPath } from "../../layers/store/mod.ts";
 import { DigestStream, layerCompression } from "../../formats/oci/mod.ts";
 import { BUILD_TOOL } from "../../formats/ztoc/mod.ts";
-import { removeIfThere } from "../../host/files/mod.ts";
+import {
+  bytesOnDisk,
+  removeIfThere,
+  statIfThere,
+} from "../../host/files/mod.ts";
 import { ImageError } from "../../remote/image/mod.ts";
 import type { RegistryClient } from "../../remote/registry/mod.ts";
 import type { LineSpeeds } from "./line_speeds.ts";
@@ -113,18 +117,18 @@ export class WholeLayerTaker implements Disposable {
       throw refused(`media type ${layer.mediaType} is no layer`);
     }
     await Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    const room = diskRoom(this.#folder);
-    // The tar is as large at least, or nearly so.
-    if (2 * layer.size > room) {
-      throw refused(
-        `${
-          2 * layer.size
-        } bytes or more, and there is room for ${room}; free disk space below --root`,
-      );
-    }
     using kept = new DisposableStack();
     const own = `${this.#folder}/layer-${crypto.randomUUID()}`;
     const blob = this.#keptPath(request, kept) ?? own;
+    const room = diskRoom(this.#folder);
+    const found = statIfThere(blob);
+    // The tar is as large at least, or nearly so. What an earlier process left has its room already.
+    const missing = 2 * layer.size - (found === null ? 0 : bytesOnDisk(found));
+    if (missing > room) {
+      throw refused(
+        `${missing} bytes or more, and there is room for ${room}; free disk space below --root`,
+      );
+    }
     const files = {
       ...{ blob, isResumed: blob !== own },
       ...{ data: `${own}.tar`, known: `${own}.ztoc` },

@@ -1,7 +1,7 @@
 /** Layers that programs of `decompress_streams` decompress, and what the daemon does where these fail. */
 import assert from "node:assert/strict";
 import { StoppingError } from "../../../../lib/images/lazy/stopping.ts";
-import { pause } from "../../../support/host/mod.ts";
+import { pause, SmallDisk } from "../../../support/host/mod.ts";
 import { LineSpeeds } from "../../../../lib/images/lazy/line_speeds.ts";
 import { WholeLayerTaker } from "../../../../lib/images/lazy/whole_layer.ts";
 import { FAST_LIMITS } from "../../../../lib/images/lazy/whole_limits.ts";
@@ -94,7 +94,8 @@ Deno.test("a program's tar is taken if it is the layer's; else the layer is read
 
 Deno.test("what an earlier process left of a layer is gone on from for the same claimant alone; if it is something else, the layer starts over", async () => {
   await using registry = startRegistry();
-  const folder = await Deno.makeTempDir({ prefix: "soci-deno-whole-layer-" });
+  await using disk = await SmallDisk.make("tmpfs", 8);
+  const folder = disk.root;
   using client = new RegistryClient({ retry: { retries: 0, minWaitMs: 1 } });
   const made = layerBlob(
     new TarBuilder().file("data", incompressible(3_000_000, 1)),
@@ -150,7 +151,11 @@ Deno.test("what an earlier process left of a layer is gone on from for the same 
   await left();
   const all = (await rangesOf("another")).length;
   assert.equal(names().length, 2, "it is still there for the first");
+  // There is no room for all of it, but for what is missing.
+  const others = `${disk.folder}/others`;
+  Deno.writeFileSync(others, new Uint8Array(1_300_000));
   assert.equal((await rangesOf("one")).length, all - 2);
+  Deno.removeSync(others);
   assert.deepEqual(names(), []);
 
   await left();
