@@ -74,10 +74,14 @@ export class DiskReserve {
 
   /**
    * Gives it up when the disk is as good as full: for a start, or something else that must not fail half-way.
-   * @param bytes that are to be written beyond what a start writes.
+   * @param bytes that are to be written beyond what a start writes. It is not given up for more than fits beside that:
+   * state would find nothing.
    */
   prepare(bytes = 0): void {
-    if (this.#freeBytes() < ENOUGH_BYTES + bytes) this.giveUp();
+    const free = this.#freeBytes();
+    const needed = ENOUGH_BYTES + bytes;
+    if (free >= needed) return;
+    if (bytes === 0 || free + this.bytes >= needed) this.giveUp();
   }
 
   /** Takes back what is left of one that was given up: what it was given up for is written. */

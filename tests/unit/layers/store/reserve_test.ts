@@ -39,6 +39,8 @@ Deno.test("on a full disk what was not needed of a reserve is taken back at once
     };
     fill("others");
     assert.ok(reserve.hasRoom);
+    reserve.prepare(WHOLE);
+    assert.equal(reserve.bytes, WHOLE, "state would find nothing");
     let before = WHOLE;
     for (let needed = 1; needed < 20; needed++) {
       reserve.prepare();
