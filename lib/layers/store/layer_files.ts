@@ -157,8 +157,16 @@ export async function saveFiles(
     }
     if (isSole) freeBuffer(bytes.buffer);
   });
-  await Promise.all(work);
+  await allEnded(work);
   if (isSynced) await syncs.names.run(() => putOnDisk(folder));
+}
+
+/** Resolves when all have; rejects as the first that does, but only when none is under way any more. */
+export async function allEnded(
+  work: readonly Promise<void>[],
+): Promise<void> {
+  await Promise.allSettled(work);
+  await Promise.all(work);
 }
 
 /** Rounds of syncs that many folders share. */

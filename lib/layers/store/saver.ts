@@ -3,7 +3,7 @@ import {
   putOnDisk,
   SharedRounds,
 } from "../../host/files/mod.ts";
-import { holds, type NewFile, saveFiles } from "./layer_files.ts";
+import { allEnded, holds, type NewFile, saveFiles } from "./layer_files.ts";
 import { SLOT_RECORD, slotRecordBytes } from "./slot_files.ts";
 import { slotOf, type SlotTableStore } from "./slots.ts";
 
@@ -60,7 +60,7 @@ export class LayerSaver {
     before?: Promise<void>,
   ): Promise<void> {
     await before?.catch(() => {}); // reported to the caller of that save
-    await Promise.all([
+    await allEnded([
       saveFiles(folder, files, this.#syncs),
       this.#names.run(),
       this.#slots.sync(),

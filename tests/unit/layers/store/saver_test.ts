@@ -46,3 +46,16 @@ Deno.test("files that cannot be written are told of, and do not keep later ones 
   assert.deepEqual(Deno.readFileSync(`${folder}/ztoc`), bytes);
   await Deno.remove(root, { recursive: true });
 });
+
+Deno.test("where the folder of all layers cannot be synced that is told, but not before the layer's files are written", async () => {
+  const root = Deno.makeTempDirSync();
+  const { folder, slots } = saverOf(root);
+  using _slots = slots;
+  const saver = new LayerSaver(`${root}/gone`, slots);
+  const bytes = new Uint8Array(2_000_000);
+  await assert.rejects(saver.save(folder, [{ name: "ztoc", bytes }]));
+  assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), [
+    "ztoc",
+  ]);
+  await Deno.remove(root, { recursive: true });
+});
