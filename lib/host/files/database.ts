@@ -9,8 +9,11 @@ import { makeScratchFolder } from "./scratch.ts";
 import { removeFolder, removeIfThere, statIfThere } from "./there.ts";
 
 const log = logger("files");
-/** Pages of 4 KiB that the log may have before they go into the file: it takes its room on a full disk, too. */
-const MAX_LOG_PAGES = 512;
+/**
+ * Pages of 4 KiB that the log may have before they go into the file. On a full disk it takes its room, too: the logs of
+ * both databases are to leave half of what is set aside there.
+ */
+const MAX_LOG_PAGES = 256;
 
 /** An open database, and whether what is written reaches its file. */
 export interface OpenDatabase {
