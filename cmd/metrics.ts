@@ -343,7 +343,7 @@ async function exposition(
   status: DaemonStatus,
 ): Promise<{ text: string; type: string }> {
   // Loaded late: most daemons have no endpoint.
-  const { Counter, Gauge, Registry } = await import("prom-client");
+  const { Counter, Gauge, Registry } = await import("./prometheus.ts");
   const registry = new Registry();
   for (const { name, kind, help, series } of families(status)) {
     const labelNames = Object.keys(series[0]?.[0] ?? {});

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import {
   CriClient,
+  pause,
   startService,
   tryRun,
   unixSocketAnswers,
@@ -81,7 +82,17 @@ async function pullIn(tree: string, image: string): Promise<void> {
   });
   try {
     using cri = new CriClient({ address, folder: tree });
-    await cri.pull(image);
+    for (let tries = 0;; tries++) {
+      try {
+        await cri.pull(image);
+        return;
+      } catch (error) { // it answers before its CRI plugin does
+        if (!/not initialized/.test(String(error)) || tries === 100) {
+          throw error;
+        }
+        await pause(100);
+      }
+    }
   } catch (error) {
     throw new Error(service.logs().slice(-4000), { cause: error });
   }

@@ -34,10 +34,13 @@ export interface Failure {
 export function failuresOf(outcome: Outcome): readonly Failure[] {
   const [only = null, ...more] = outcome.paths;
   const path = more.length === 0 ? only : null;
+  // A step's is told otherwise than a test's.
+  const fileOf = (name: string) =>
+    originOf(name, outcome.output)?.replace(/^\.\//, "");
   const failures = outcome.tests.flatMap(({ name, failure }) =>
     failure === null
       ? []
-      : [{ file: originOf(name, outcome.output) ?? path, name, text: failure }]
+      : [{ file: fileOf(name) ?? path, name, text: failure }]
   );
   if (!outcome.died) return failures;
   return [...failures, {
@@ -72,10 +75,14 @@ export function countAgain(
       ? outcome.died && second.counts.failed === 0 && second.counts.passed > 0
       : test.failure === null;
   });
+  // The counts know nothing of steps: one that fails has its test fail.
+  const { length } = passedThen.filter(({ name }) =>
+    !outcome.tests.some((test) => name.startsWith(`${test.name} > `))
+  );
   const counts = {
     ...outcome.counts,
-    passed: outcome.counts.passed + passedThen.length,
-    failed: outcome.counts.failed - passedThen.length,
+    passed: outcome.counts.passed + length,
+    failed: outcome.counts.failed - length,
   };
   return { counts, passedThen };
 }

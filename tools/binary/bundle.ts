@@ -93,6 +93,7 @@ export async function bundle(folder: string): Promise<Bundle> {
           : content,
       );
     for (const { path, text } of outputFiles) {
+      assertNamed(metafile, path, text);
       await write(basename(path), readLate(text));
     }
     await write("deno.json", `${JSON.stringify(await configOfBundle())}\n`);
@@ -120,6 +121,24 @@ function readLate(text: string): string {
   return text.replaceAll(
     /\bimport\("\.\/(part-\w+\.js)"\)/g,
     'import(String("./$1"))',
+  );
+}
+
+/**
+ * A CommonJS package that is loaded late is all in `default`: what takes a name of it would find nothing. @throws Error
+ */
+function assertNamed(
+  { outputs }: Metafile,
+  path: string,
+  text: string,
+): void {
+  if (!/\bexport default [\w$]+\(\);\s*$/.test(text)) return;
+  const [output] = Object.entries(outputs)
+    .find(([name]) => basename(name) === basename(path))!;
+  throw new Error(
+    `${
+      outputs[output]!.entryPoint ?? output
+    } is loaded late and is CommonJS: load a module that imports from it`,
   );
 }
 

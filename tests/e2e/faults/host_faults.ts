@@ -29,7 +29,7 @@ export interface HostFaultSizes {
 const STATE_SLACK = 16;
 const PACE = { pauseMs: 20, seconds: 60 };
 /** What the daemon may have: little more than it needs to start. */
-const MEMORY_BYTES = 256 * 2 ** 20;
+const MEMORY_BYTES = 160 * 2 ** 20;
 
 /** Everything these faults need. */
 export class HostFaults implements AsyncDisposable {

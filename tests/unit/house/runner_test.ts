@@ -230,20 +230,32 @@ function ran(failed: readonly string[], more: Partial<Outcome> = {}): Outcome {
 Deno.test("a test that fails and passes alone counts as passed, and is told; one that fails twice has failed", () => {
   const first = ran(["a", "b"]);
   assert.deepEqual(filesToTryAgain([first, ran([])]), [
-    "./tests/a_test.ts",
-    "./tests/b_test.ts",
+    "tests/a_test.ts",
+    "tests/b_test.ts",
   ]);
   const again = new Map([
-    ["./tests/a_test.ts", ran([])],
-    ["./tests/b_test.ts", ran(["b"])],
+    ["tests/a_test.ts", ran([])],
+    ["tests/b_test.ts", ran(["b"])],
   ]);
   const { counts, passedThen } = countAgain(first, again);
   assert.deepEqual(counts, { passed: 1, failed: 1, skipped: 0 });
   assert.equal(
     describeFailures(passedThen),
-    "  a (./tests/a_test.ts)\n    Error: a",
+    "  a (tests/a_test.ts)\n    Error: a",
   );
   assert.deepEqual(countAgain(first, new Map()).counts, first.counts);
+});
+
+Deno.test("a step that fails and passes alone is one failure, with its test", () => {
+  const tests = ran(["a", "b"]).tests;
+  const step = { ...tests[0]!, name: "a > step" };
+  const first = ran(["a", "b"], { tests: [...tests, step] });
+  const again = new Map([
+    ["tests/a_test.ts", ran([])],
+    ["tests/b_test.ts", ran(["b"])],
+  ]);
+  const { counts } = countAgain(first, again);
+  assert.deepEqual(counts, { passed: 1, failed: 1, skipped: 0 });
 });
 
 Deno.test("many failures are no chance: no file gets a second try", () => {
