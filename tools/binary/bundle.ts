@@ -133,11 +133,11 @@ function assertNamed(
   text: string,
 ): void {
   if (!/\bexport default [\w$]+\(\);\s*$/.test(text)) return;
-  const [output] = Object.entries(outputs)
+  const [name, { entryPoint }] = Object.entries(outputs)
     .find(([name]) => basename(name) === basename(path))!;
   throw new Error(
     `${
-      outputs[output]!.entryPoint ?? output
+      entryPoint ?? name
     } is loaded late and is CommonJS: load a module that imports from it`,
   );
 }

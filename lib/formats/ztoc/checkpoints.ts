@@ -62,6 +62,22 @@ export function writeInt64(view: DataView, at: number, value: number): void {
 }
 
 /**
+ * How many of the checkpoints are stored: all, or all but the first. No version is: the length tells which it is.
+ * @param length bytes of the blob. @throws ZtocError
+ */
+export function storedOf(count: number, length: number): number {
+  const stored = (length - CHECKPOINTS_HEADER_BYTES) / CHECKPOINT_BYTES;
+  if (count < 1 || (stored !== count && stored !== count - 1)) {
+    throw new ZtocError(
+      "count",
+      0,
+      `${count} checkpoints in a blob of ${length} bytes`,
+    );
+  }
+  return stored;
+}
+
+/**
  * Reads the checkpoints of a gzip layer; windows are views of the blob. That offsets ascend and fit
  * the layer is checked by `spanTable`, which knows the sizes.
  * @throws ZtocError; offsets in it count from the blob's start.
@@ -73,16 +89,7 @@ export function decodeCheckpoints(blob: Uint8Array): GzipCheckpoints {
   const view = new DataView(blob.buffer, blob.byteOffset, blob.length);
   const count = view.getInt32(0, true);
   const spanSize = readInt64(view, 4);
-  // No version is stored: the length tells which it is.
-  const stored = (blob.length - CHECKPOINTS_HEADER_BYTES) / CHECKPOINT_BYTES;
-  if (count < 1 || (stored !== count && stored !== count - 1)) {
-    throw new ZtocError(
-      "count",
-      0,
-      `${count} checkpoints in a blob of ${blob.length} bytes`,
-    );
-  }
-  const version = stored === count ? 2 : 1;
+  const version = storedOf(count, blob.length) === count ? 2 : 1;
   const checkpoints: ZtocCheckpoint[] = [];
   if (version === 1) {
     checkpoints.push({

@@ -5,6 +5,7 @@ import {
   FIRST_IN,
   MAX_CHECKPOINTS,
   readInt64,
+  storedOf,
 } from "./checkpoints.ts";
 import { ZtocError } from "./errors.ts";
 import { FlatBufferReader } from "./flatbuffer_reader.ts";
@@ -65,12 +66,8 @@ export async function readPlaces(
   const { at, length } = place;
   const header = new DataView(bytesOf(file, at, CHECKPOINTS_HEADER_BYTES));
   const count = header.getInt32(0, true);
-  // As in `decodeCheckpoints`.
-  const stored = (length - CHECKPOINTS_HEADER_BYTES) / CHECKPOINT_BYTES;
-  if (
-    count < 1 || count > MAX_CHECKPOINTS + 1 ||
-    (stored !== count && stored !== count - 1)
-  ) {
+  const stored = storedOf(count, length);
+  if (count > MAX_CHECKPOINTS + 1) {
     throw new ZtocError("count", at, `${count} checkpoints in ${length} bytes`);
   }
   const places = {

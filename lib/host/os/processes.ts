@@ -16,11 +16,11 @@ const HOLDER_LOOKS_S = 2;
 
 /**
  * The holder's shell script. First it waits for a message that its ID is written down, or for the end of
- * whoever would send it: killed just after the ID was written, that process needs the holder most. Then it sleeps as long as the state file ($1) exists and names it by a line
- * `"pid": ID,`. A state file that exists but cannot be read, for example on a failing disk, counts as
- * present. `sleep` gets none of the descriptors, because it may outlive a holder that is killed. They
- * are closed in a subshell, because some shells would otherwise close them in the shell itself while a
- * command runs.
+ * whoever would send it: killed just after the ID was written, that process needs the holder most. Then it
+ * sleeps as long as the state file ($1) exists and names it by a line `"pid": ID,`. A state file that exists
+ * but cannot be read, for example on a failing disk, counts as present. `sleep` gets none of the descriptors,
+ * because it may outlive a holder that is killed. They are closed in a subshell, because some shells would
+ * otherwise close them in the shell itself while a command runs.
  */
 function holderScript(descriptors: number): string {
   const none = Array.from({ length: descriptors }, (_, i) => `${3 + i}<&-`);

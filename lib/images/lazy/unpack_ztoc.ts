@@ -1,11 +1,11 @@
 import { Buffer } from "node:buffer";
 import { Readable } from "node:stream";
-import { setImmediate } from "node:timers";
 import { constants, createZstdDecompress, zstdDecompressSync } from "node:zlib";
 import { type Descriptor, DigestStream } from "../../formats/oci/mod.ts";
 import { SociError } from "../../formats/soci/mod.ts";
 import { freeBuffer } from "../../host/memory/mod.ts";
 import { joinZtoc, windowBytes, ZtocError } from "../../formats/ztoc/mod.ts";
+import { turn } from "./turn.ts";
 
 /** The largest window that is decoded. Compressed ztocs are made with 4 MiB at most. */
 const MAX_WINDOW_LOG = 23;
@@ -172,10 +172,6 @@ function parted(
     yield* { [Symbol.asyncIterator]: () => all };
   }
   return { first: first(), rest: rest() };
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function notTheZtoc(why: string, options?: ErrorOptions): SociError {

@@ -2,12 +2,16 @@ import { availableParallelism } from "node:os";
 import { type Descriptor, DigestStream } from "../../formats/oci/mod.ts";
 import { readPlaces } from "../../formats/ztoc/mod.ts";
 import { writeAll } from "../../host/files/mod.ts";
-import { closeFd, O, openFd, preadFully } from "../../host/os/mod.ts";
-import { type PlannedUnits, planUnits } from "../../layers/whole/mod.ts";
+import {
+  type PlannedUnits,
+  planUnits,
+  readAt,
+} from "../../layers/whole/mod.ts";
 import { type IndexedImage, ztocOf } from "../../remote/image/mod.ts";
 import type { RegistryClient, Repository } from "../../remote/registry/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import type { IndexedImages } from "./images.ts";
+import { turn } from "./turn.ts";
 
 const log = logger("images");
 /** A smaller layer is not worth asking for its ztoc. */
@@ -88,20 +92,11 @@ async function plan(
   ztoc: Descriptor,
   layer: Descriptor,
 ): Promise<PlannedUnits | null> {
-  const fd = openFd(path, O.RDONLY);
-  try {
-    const read = (into: Uint8Array<ArrayBuffer>, at: number) => {
-      if (preadFully(fd, into, at) < into.length) throw new Error("cut off");
-    };
-    const places = await readPlaces({ size: ztoc.size, read }, turn);
-    return places === null || places.compressedSize !== layer.size
-      ? null
-      : planUnits(places);
-  } finally {
-    closeFd(fd);
-  }
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve));
+  using file = Deno.openSync(path);
+  const read = (into: Uint8Array<ArrayBuffer>, at: number) =>
+    readAt(file, into, at);
+  const places = await readPlaces({ size: ztoc.size, read }, turn);
+  return places === null || places.compressedSize !== layer.size
+    ? null
+    : planUnits(places);
 }

@@ -137,7 +137,6 @@ export class WholeLayerTaker implements Disposable {
       const isLeft = files.isResumed && signal.reason instanceof StoppingError;
       removeIfThere(files.data);
       if (isLeft) return;
-      removeIfThere(blob);
       removeKept(blob);
     });
     const ztoc = await this.#byUnits(request, kind, files);

@@ -3,11 +3,7 @@ import type { MountKeeper } from "../../host/handover/mod.ts";
 import type { FaceChoice } from "../faces/mod.ts";
 import type { ReadRecording, RecordOptions, ServedMount } from "../fs/mod.ts";
 import { type Digest, isDigest } from "../../formats/oci/mod.ts";
-import {
-  disposeSource,
-  type InflatePool,
-  type SpanSource,
-} from "../spans/mod.ts";
+import { disposeSource, type SpanSource } from "../spans/mod.ts";
 import { logger, tellStateDamage } from "../../telemetry/mod.ts";
 import {
   LostZtocError,
@@ -61,8 +57,6 @@ export class LayerStore implements AsyncDisposable {
   readonly face: FaceChoice;
   /** Fetches what readers are expected to want. */
   readonly ahead: AheadOfReaders;
-  /** Inflates spans. */
-  readonly pool: InflatePool;
   /** What is known of start packs. */
   readonly packs: StartPacks;
   /** Layers that were taken whole. */
@@ -88,7 +82,6 @@ export class LayerStore implements AsyncDisposable {
       { ...started, root: options.root },
       options,
     );
-    this.pool = this.#machinery.pool;
     this.ahead = new AheadOfReaders(this.#machinery);
     this.packs = new StartPacks(this.#machinery, () => this.all());
     this.#claims = new LayerClaims(this.#claimed());

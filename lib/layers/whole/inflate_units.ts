@@ -1,8 +1,12 @@
 import { type Digest, DigestStream } from "../../formats/oci/mod.ts";
 import { freeBuffer } from "../../host/memory/mod.ts";
-import { type ComingLayer, UnitsWriter } from "../builder/mod.ts";
+import {
+  type ComingFiles,
+  type ComingLayer,
+  UnitsWriter,
+} from "../builder/mod.ts";
 import type { PlannedUnits } from "./plan.ts";
-import type { UnitFiles, UnitWork } from "./unit_messages.ts";
+import type { UnitWork } from "./unit_messages.ts";
 import { UnitWorkers } from "./unit_workers.ts";
 
 /** The checkpoints of a layer's ztoc are of no use: nothing is said of the layer. */
@@ -22,7 +26,7 @@ export interface UnitsToInflate {
   /** Where it can be entered. */
   readonly units: PlannedUnits;
   /** Its files. */
-  readonly files: UnitFiles;
+  readonly files: ComingFiles;
   /** Folder of these files, without links. */
   readonly folder: string;
   /** How many units at a time. */

@@ -1,7 +1,7 @@
 /**
  * Layers that are taken whole: their bytes pass a Worker once, which hashes, inflates, indexes and writes them. A gzip
- * layer whose checkpoints somebody tells is inflated on all cores: Workers inflate its units from one file into another,
- * in any order, and the indexing Worker reads both behind them, in order, and proves them.
+ * layer whose checkpoints somebody tells is inflated on all cores: Workers inflate its units, as they come, into the file
+ * of its tar, in any order, and the indexing Worker reads that behind them, in order.
  *
  * It may write the files and run the programs that it is told to. It must not know where bytes come from, nor what
  * becomes of a file.
@@ -20,7 +20,7 @@ export {
   type UnitsToInflate,
 } from "./inflate_units.ts";
 export { type PlannedUnits, planUnits } from "./plan.ts";
-export type { UnitFiles } from "./unit_messages.ts";
+export { readAt } from "./read_at.ts";
 import { IndexerPool } from "../builder/mod.ts";
 import { LIBC_PATH, nameWithCalls } from "../../host/os/mod.ts";
 

@@ -1,18 +1,11 @@
 /** Messages between the main isolate and a Worker that inflates units of a layer, one at a time. @module */
+import type { ComingFiles } from "../builder/mod.ts";
 
 /** Readers of layers that are here go first: what answers them takes little, and at once. */
 export const STEPS_BEHIND_READERS = 5;
 
 /** What is behind a tar is padding, and no more than so many bytes. */
 export const MAX_TAIL_BYTES = 2 ** 20;
-
-/** The files of one layer. */
-export interface UnitFiles {
-  /** Gets the tar. */
-  readonly data: string;
-  /** The ztoc that the units come from: windows are read from it. */
-  readonly ztoc: string;
-}
 
 /** One unit. */
 export interface UnitWork {
@@ -34,7 +27,7 @@ export interface UnitWork {
 
 /** To the Worker: `open` once, then units, whose bytes are transferred. */
 export type ToInflater =
-  | { readonly kind: "open"; readonly files: UnitFiles }
+  | { readonly kind: "open"; readonly files: ComingFiles }
   | {
     readonly kind: "unit";
     readonly work: UnitWork;

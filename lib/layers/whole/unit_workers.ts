@@ -1,10 +1,6 @@
 import { LIBC_PATH, nameWithCalls } from "../../host/os/mod.ts";
-import type {
-  FromInflater,
-  ToInflater,
-  UnitFiles,
-  UnitWork,
-} from "./unit_messages.ts";
+import type { ComingFiles } from "../builder/mod.ts";
+import type { FromInflater, ToInflater, UnitWork } from "./unit_messages.ts";
 
 /** Workers that inflate units of one layer, one unit each at a time. Disposing of them stops them. */
 export class UnitWorkers implements Disposable {
@@ -14,7 +10,7 @@ export class UnitWorkers implements Disposable {
   constructor({ workers, folder, files }: {
     readonly workers: number;
     readonly folder: string;
-    readonly files: UnitFiles;
+    readonly files: ComingFiles;
   }) {
     this.#all = Array.from(
       { length: workers },
@@ -49,7 +45,7 @@ class UnitWorker implements Disposable {
   /** What it does; never rejects. */
   current: Promise<FromInflater> | null = null;
 
-  constructor(folder: string, files: UnitFiles) {
+  constructor(folder: string, files: ComingFiles) {
     this.#worker = new Worker(new URL("./unit_worker.ts", import.meta.url), {
       type: "module",
       // Its bytes are hostile: of libc it has what lets others go first.
