@@ -1,11 +1,6 @@
 /** Layers that are taken whole from registries that lie, break off or hang, and pulls that are given up. */
 import assert from "node:assert/strict";
-import {
-  ctrRun,
-  pause,
-  SmallDisk,
-  sociDenoCommand,
-} from "../support/host/mod.ts";
+import { ctrRun, pause, SmallDisk } from "../support/host/mod.ts";
 import { erofsRefusal } from "../support/erofs/mod.ts";
 import {
   addBusybox,
@@ -185,15 +180,7 @@ testUnless(refusal, {
         { headers: { "content-length": String(slow.bytes.length) } },
       );
     };
-    const { program, args } = sociDenoCommand(
-      ...["pull", "--address", host.containerd.address],
-      ...["--root", host.root, image],
-    );
-    const child = new Deno.Command(program, {
-      args,
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
+    const child = host.startPull(image);
     for (let tries = 0; begun === 0; tries++) {
       assert.ok(tries < 200, "the download has begun");
       await pause(50);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { sha256 } from "../../lib/formats/oci/mod.ts";
 import { erofsRefusal } from "../support/erofs/mod.ts";
-import { ctrRun, pause, sociDenoCommand } from "../support/host/mod.ts";
+import { ctrRun, pause } from "../support/host/mod.ts";
 import {
   addBusybox,
   incompressible,
@@ -88,15 +88,7 @@ discard_unpacked_layers = false
     const pullUntil = async (parts: number, end: () => Promise<void>) => {
       const over = Promise.withResolvers<void>();
       giveUpTo(parts, over.promise);
-      const { program, args } = sociDenoCommand(
-        ...["pull", "--address", host.containerd.address],
-        ...["--root", host.root, image],
-      );
-      const child = new Deno.Command(program, {
-        args,
-        stdout: "null",
-        stderr: "null",
-      }).spawn();
+      const child = host.startPull(image);
       for (let tries = 0; partsHere() < parts; tries++) {
         assert.ok(tries < 1000, `${partsHere()} of ${parts} parts`);
         await pause(20);

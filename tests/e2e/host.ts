@@ -256,6 +256,19 @@ export class LazyHost implements AsyncDisposable {
     return JSON.parse(stdout);
   }
 
+  /** Starts `soci-deno pull`, which says nothing. The process is the caller's. */
+  startPull(image: string): Deno.ChildProcess {
+    const { program, args } = sociDenoCommand(
+      ...["pull", "--address", this.containerd.address],
+      ...["--root", this.root, image],
+    );
+    return new Deno.Command(program, {
+      args,
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  }
+
   /** Removes images and waits until containerd has collected their snapshots. */
   async removeImages(...images: string[]): Promise<void> {
     await this.containerd.ctr("images", "rm", "--sync", ...images);
