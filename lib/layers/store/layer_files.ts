@@ -137,14 +137,17 @@ const SHARED_SYNC_BYTES = 2 ** 20;
 /**
  * Writes files, each complete or absent under its name. Resolves when all that are not made again, and their names,
  * are on disk.
- * @param syncs whose rounds they share with files of other folders. @throws FileError
+ * @param syncs whose rounds they share with files of other folders.
+ * @param names when those in the folder are synced: `always`, or only where one is new that is not made again.
+ * @throws FileError
  */
 export async function saveFiles(
   folder: string,
   files: readonly NewFile[],
   syncs: SaveSyncs,
+  names: "always" | "if new" = "if new",
 ): Promise<void> {
-  let isSynced = false;
+  let isSynced = names === "always";
   const work = files.map(async ({ name, bytes, isSole = false }) => {
     const path = `${folder}/${name}`;
     if (REMADE.has(name)) await writeWhole(path, bytes);

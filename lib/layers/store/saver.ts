@@ -11,6 +11,8 @@ import { slotOf, type SlotTableStore } from "./slots.ts";
 export class LayerSaver {
   /** Saves in progress, by folder. */
   readonly #underWay = new Map<string, Promise<void>>();
+  /** Folders that this process has seen on disk. What an earlier one named in others may not be: it may have been killed. */
+  readonly #onDisk = new Set<string>();
   /** Syncs the folder that holds the layers' folders. */
   readonly #names: CoalescedTask;
   /** Layers that are opened at the same time wait for the disk together. */
@@ -25,12 +27,15 @@ export class LayerSaver {
 
   /**
    * Writes a layer's new files. Resolves when those that nothing else knows are on disk, together with the folder's
-   * name and the layer's slot. A snapshot committed on the layer relies on all three.
+   * name and the layer's slot. A snapshot committed on the layer relies on all three. So the first save of a process
+   * into a folder syncs all of them also where nothing is new: who named them may have been killed before it did.
    * @throws FileError
    */
   save(folder: string, made: readonly NewFile[]): Promise<void> {
     const files = [...made, ...this.#record(folder)];
-    if (files.length === 0) return Promise.resolve();
+    if (files.length === 0 && this.#onDisk.has(folder)) {
+      return Promise.resolve();
+    }
     const before = this.#underWay.get(folder);
     const saved = this.#save(folder, files, before).finally(() => {
       if (this.#underWay.get(folder) === saved) this.#underWay.delete(folder);
@@ -60,11 +65,13 @@ export class LayerSaver {
     before?: Promise<void>,
   ): Promise<void> {
     await before?.catch(() => {}); // reported to the caller of that save
+    const isFirst = !this.#onDisk.has(folder);
     await allEnded([
-      saveFiles(folder, files, this.#syncs),
+      saveFiles(folder, files, this.#syncs, isFirst ? "always" : "if new"),
       this.#names.run(),
       this.#slots.sync(),
     ]);
+    this.#onDisk.add(folder);
   }
 
   /** Resolves when every save requested so far has ended, whether it worked or not. */

@@ -59,3 +59,17 @@ Deno.test("where the folder of all layers cannot be synced that is told, but not
   ]);
   await Deno.remove(root, { recursive: true });
 });
+
+Deno.test("what an earlier process left in a folder is synced once before anybody relies on it", async () => {
+  const root = Deno.makeTempDirSync();
+  const { folder, slots } = saverOf(root);
+  using _slots = slots;
+  Deno.writeFileSync(`${folder}/ztoc`, new Uint8Array(10)); // it was killed then
+  const saver = new LayerSaver(`${root}/later`, slots);
+  await assert.rejects(saver.save(folder, []), /later/);
+  Deno.mkdirSync(`${root}/later`);
+  await saver.save(folder, []);
+  Deno.removeSync(`${root}/later`);
+  await saver.save(folder, []); // nothing is new
+  await Deno.remove(root, { recursive: true });
+});
