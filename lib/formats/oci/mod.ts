@@ -5,7 +5,7 @@
  */
 export { type Digest, DigestError, isDigest, parseDigest } from "./digest.ts";
 export { DigestStream, sha256 } from "./sha256.ts";
-export { sha256InSteps } from "./digest_in_steps.ts";
+export { sha256InSteps, updateInSteps } from "./digest_in_steps.ts";
 export {
   annotationsJson,
   descriptorJson,

@@ -7,7 +7,11 @@ import {
   tarWriters,
 } from "../../layers/whole/mod.ts";
 import { keptBlobPath } from "../../layers/store/mod.ts";
-import { DigestStream, layerCompression } from "../../formats/oci/mod.ts";
+import {
+  DigestStream,
+  layerCompression,
+  updateInSteps,
+} from "../../formats/oci/mod.ts";
 import { BUILD_TOOL } from "../../formats/ztoc/mod.ts";
 import {
   bytesOnDisk,
@@ -21,6 +25,7 @@ import { logger } from "../../telemetry/mod.ts";
 import { removeKept } from "./kept_parts.ts";
 import { diskRoom } from "./source.ts";
 import { StoppingError } from "./stopping.ts";
+import { turn } from "./turn.ts";
 import { WholeDownload } from "./whole_download.ts";
 import {
   REQUESTS_PER_HOST,
@@ -383,8 +388,8 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 function hashed(digest: DigestStream): TransformStream<Bytes, Bytes> {
   return new TransformStream({
-    transform(chunk, controller) {
-      digest.update(chunk);
+    async transform(chunk, controller) {
+      await updateInSteps(digest, chunk, turn);
       controller.enqueue(chunk);
     },
   });

@@ -1,4 +1,9 @@
-import { type Digest, DigestStream } from "../../formats/oci/mod.ts";
+import { setImmediate } from "node:timers/promises";
+import {
+  type Digest,
+  DigestStream,
+  updateInSteps,
+} from "../../formats/oci/mod.ts";
 import { freeBuffer } from "../../host/memory/mod.ts";
 import {
   type ComingFiles,
@@ -93,14 +98,21 @@ async function inOrder(
 ): Promise<Digest> {
   const digest = new DigestStream();
   let failure: string | null = null;
-  for await (const { works, from, bytes } of ahead(work, signal)) {
+  for await (const { works, from, to, bytes } of ahead(work, signal)) {
     const all = await bytes;
     const [first] = works;
     // A byte that two units share was hashed with the first of them.
     const isShared = first!.unit > 0 && first!.bits > 0;
-    digest.update(isShared ? all.subarray(1) : all);
+    // While Workers inflate copies of it, or before one gets it: a request may be of 19 MiB.
+    const hashed = updateInSteps(
+      digest,
+      isShared ? all.subarray(1) : all,
+      () => setImmediate(),
+    );
+    const isOne = first!.start === from && first!.end === to;
+    if (isOne) await hashed;
     for (const one of works) {
-      const own = all.slice(one.start - from, one.end - from);
+      const own = isOne ? all : all.slice(one.start - from, one.end - from);
       const worker = await workers.free();
       if (failure !== null) throw new CheckpointsError(failure);
       if (writer.isGivenUp) throw new CheckpointsError("its tar is none");
@@ -113,7 +125,8 @@ async function inOrder(
         }
       });
     }
-    freeBuffer(all.buffer);
+    await hashed;
+    if (!isOne) freeBuffer(all.buffer);
   }
   await workers.idle();
   if (failure !== null) throw new CheckpointsError(failure);

@@ -1,5 +1,6 @@
 /** Layers that are inflated on all cores, from checkpoints that nobody has proven. */
 import assert from "node:assert/strict";
+import { createHash, type Hash } from "node:crypto";
 import { gunzipSync, gzipSync } from "node:zlib";
 import {
   CheckpointsError,
@@ -73,6 +74,7 @@ async function unitsOf(ztoc: Ztoc): Promise<PlannedUnits> {
 async function taken(
   layer: Uint8Array<ArrayBuffer>,
   ztoc: Ztoc,
+  requestBytes = 600_000,
 ): Promise<{ digest: string; indexed: IndexedLayer; file: Uint8Array }> {
   const folder = await Deno.realPath(await Deno.makeTempDir());
   const files = { data: `${folder}/tar`, ztoc: `${folder}/ztoc` };
@@ -85,7 +87,7 @@ async function taken(
     const inflated = inflateUnits({
       ...{ units, files, folder, workers: 2, look: () => {} },
       fetch: (start, end) => Promise.resolve(layer.slice(start, end)),
-      requestBytes: 600_000,
+      requestBytes,
       signal: new AbortController().signal,
     }, coming);
     const indexed = writers.indexUnits(coming, {
@@ -144,6 +146,31 @@ for (const [how, layer] of Object.entries(LAYERS)) {
     });
   }
 }
+
+Deno.test("the bytes of a large request are hashed a little at a time, and a unit that is a request by itself is right, too", async () => {
+  const tar = new TarBuilder().file("noise", incompressible(8_000_000, 5))
+    .finish();
+  const layer = new Uint8Array(gzipSync(tar, { level: 0 }));
+  const known = ztocOf(layer);
+  const wanted = sha256(layer);
+  for (const requestBytes of [2 ** 23, 3_000_000, 1]) {
+    const hash = Object.getPrototypeOf(createHash("sha256")) as Hash;
+    const { update } = hash;
+    let most = 0;
+    hash.update = function (this: Hash, ...[data]: Parameters<Hash["update"]>) {
+      most = Math.max(most, (data as Uint8Array).length);
+      return update.call(this, data);
+    } as Hash["update"];
+    try {
+      const { digest, file } = await taken(layer, known, requestBytes);
+      assert.equal(digest, wanted);
+      assert.equal(file.length, tar.length);
+    } finally {
+      hash.update = update;
+    }
+    assert.ok(most > 0 && most <= 2 ** 20, `${most} bytes at once`);
+  }
+});
 
 /** The checkpoints of a ztoc, one of them changed. */
 function changed(
