@@ -114,7 +114,7 @@ export class ImageService implements Disposable {
     );
     this.#whole = new WholeLayerTaker({
       ...{ client, speeds },
-      folder: `${store.root}/ingest`,
+      ...{ folder: `${store.root}/ingest`, kept: store.kept },
       limits: whole.limits,
       decompressors: whole.decompressors ?? {},
       progress: this.#progress,

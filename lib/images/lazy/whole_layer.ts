@@ -6,7 +6,7 @@ import {
   mostOutput,
   tarWriters,
 } from "../../layers/whole/mod.ts";
-import { keptBlobPath } from "../../layers/store/mod.ts";
+import type { KeptBlobs } from "../../layers/store/mod.ts";
 import {
   DigestStream,
   layerCompression,
@@ -64,16 +64,19 @@ export class WholeLayerTaker implements Disposable {
   readonly #progress: WholeProgress;
   readonly #speeds: LineSpeeds;
   #indexers: ReturnType<typeof tarWriters> | null = null;
-  /** Kept blobs that have an owner. */
-  readonly #taking = new Set<string>();
+  readonly #kept: KeptBlobs;
   /** Whether a layer is inflated by its units. */
   #onAllCores = false;
 
-  /** Starts nothing yet. @param folder for files that are not done, on the disk of the layers. */
+  /**
+   * Starts nothing yet.
+   * @param folder for files that are not done, on the disk of the layers. @param kept those of it that outlive us.
+   */
   constructor(
-    { client, folder, limits, decompressors, progress, speeds }: {
+    { client, folder, kept, limits, decompressors, progress, speeds }: {
       readonly client: RegistryClient;
       readonly folder: string;
+      readonly kept: KeptBlobs;
       readonly limits: WholeLimits;
       readonly decompressors: Decompressors;
       readonly progress: WholeProgress;
@@ -82,6 +85,7 @@ export class WholeLayerTaker implements Disposable {
   ) {
     this.#client = client;
     this.#folder = folder;
+    this.#kept = kept;
     this.#limits = limits;
     this.#decompressors = decompressors;
     this.#gates = new WholeGates(limits);
@@ -125,10 +129,10 @@ export class WholeLayerTaker implements Disposable {
     using kept = new DisposableStack();
     const own = `${this.#folder}/layer-${crypto.randomUUID()}`;
     const blob = this.#keptPath(request, kept) ?? own;
-    const room = diskRoom(this.#folder);
     const found = statIfThere(blob);
     // The tar is as large at least, or nearly so. What an earlier process left has its room already.
     const missing = 2 * layer.size - (found === null ? 0 : bytesOnDisk(found));
+    const room = this.#room(missing);
     if (missing > room) {
       throw refused(
         `${missing} bytes or more, and there is room for ${room}; free disk space below --root`,
@@ -171,7 +175,7 @@ export class WholeLayerTaker implements Disposable {
       isKept: isKept || this.#programFor(kind) !== undefined,
       chunkBytes: this.#limits.chunkBytes,
       atOnce: Math.min(this.#limits.downloadsPerImage, REQUESTS_PER_HOST),
-      room: () => diskRoom(this.#folder),
+      room: () => this.#room(1),
       onBytes: progress.came,
       onFound: progress.found,
     });
@@ -211,12 +215,14 @@ export class WholeLayerTaker implements Disposable {
     { isKept, keptAs }: WholeLayerRequest,
     until: DisposableStack,
   ): string | null {
-    if (!isKept || keptAs === undefined || this.#taking.has(keptAs)) {
-      return null;
-    }
-    this.#taking.add(keptAs);
-    until.defer(() => this.#taking.delete(keptAs));
-    return keptBlobPath(this.#folder, keptAs);
+    if (!isKept || keptAs === undefined) return null;
+    const taken = this.#kept.take(keptAs);
+    return taken === null ? null : until.use(taken).path;
+  }
+
+  /** How many bytes the disk has room for. What nobody goes on from goes, where that are less than so many. */
+  #room(bytes: number): number {
+    return this.#kept.makeRoom(bytes, () => diskRoom(this.#folder));
   }
 
   async #index(

@@ -11,7 +11,6 @@ import {
   type IdleLayerFolders,
   isKeptBlob,
   openSlotTable,
-  removeOldBlobs,
   slotOf,
   SlotTableStore,
   takeLock,
@@ -19,9 +18,6 @@ import {
 import { layersDirectoryOf } from "./start.ts";
 
 const log = logger("images");
-/** So long what a killed daemon had of an image that is taken whole is kept for the next try, ms. */
-export const WHOLE_UNUSED_MS = 30 * 60_000;
-
 /** What garbage collection removed. */
 export interface CollectedGarbage {
   /** Number of layers. */
@@ -97,7 +93,7 @@ function removeLayersBut(
  * the next start.
  * @param given.others `kept`: nobody knows who used them, so they stay as caches.
  * @returns removes what stays for now: the last process was killed while it brought an image, and its layers that are
- * whole, and kept blobs of others, are for whoever pulls it again within `WHOLE_UNUSED_MS`.
+ * whole are for whoever pulls it again within `KEPT_UNUSED_MS`. Kept blobs of others stay: see `KeptBlobs`.
  */
 export function sweepLayers(
   root: string,
@@ -129,7 +125,6 @@ export function sweepLayers(
   }
   return () => {
     for (const slot of whole) idle.remove(slot);
-    removeOldBlobs(`${root}/ingest`, WHOLE_UNUSED_MS);
   };
 }
 

@@ -6,12 +6,14 @@ import { type Digest, isDigest } from "../../formats/oci/mod.ts";
 import { disposeSource, type SpanSource } from "../spans/mod.ts";
 import { logger, tellStateDamage } from "../../telemetry/mod.ts";
 import {
+  KEPT_UNUSED_MS,
+  KeptBlobs,
   LostZtocError,
   LyingZtocError,
   NO_PACK,
   slotOf,
 } from "../store/mod.ts";
-import { sweepLayers, WHOLE_UNUSED_MS } from "./gc.ts";
+import { sweepLayers } from "./gc.ts";
 import {
   type CacheFigures,
   type FetchFigures,
@@ -61,6 +63,8 @@ export class LayerStore implements AsyncDisposable {
   readonly packs: StartPacks;
   /** Layers that were taken whole. */
   readonly whole: WholeLayers;
+  /** Blobs of layers that are on their way, or were when a process was killed. */
+  readonly kept: KeptBlobs;
   /** Served layers by slot. A closing layer is no longer in here, so its slot can be opened again. */
   readonly #layers = new Map<number, OpenLayer>();
   /** Layers that are being opened, by slot. */
@@ -85,6 +89,7 @@ export class LayerStore implements AsyncDisposable {
     this.ahead = new AheadOfReaders(this.#machinery);
     this.packs = new StartPacks(this.#machinery, () => this.all());
     this.#claims = new LayerClaims(this.#claimed());
+    this.kept = new KeptBlobs(`${options.root}/ingest`);
     this.whole = new WholeLayers({
       slots: this.#machinery.slots,
       folder: (slot) => `${this.#machinery.layersDirectory}/${slot}`,
@@ -380,7 +385,8 @@ export class LayerStore implements AsyncDisposable {
       ...idle.slots(),
     ]);
     const rest = sweepLayers(this.root, { slots, idle, wanted, others });
-    Deno.unrefTimer(setTimeout(rest, WHOLE_UNUSED_MS));
+    Deno.unrefTimer(setTimeout(rest, KEPT_UNUSED_MS));
+    this.kept.start();
     files.sweep();
   }
 
@@ -424,6 +430,7 @@ export class LayerStore implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const { files, cache, saver, slots, opener } = this.#machinery;
     opener[Symbol.dispose]();
+    this.kept[Symbol.dispose]();
     await Promise.allSettled(this.#opening.values());
     await files[Symbol.asyncDispose]();
     if (!files.detached) this.#keeper?.release();

@@ -51,7 +51,12 @@ export {
   treeFileVersion,
 } from "./layer_files.ts";
 export { hasWholeData, wasEmptied } from "./whole_data.ts";
-export { isKeptBlob, keptBlobPath, removeOldBlobs } from "./kept_blobs.ts";
+export {
+  isKeptBlob,
+  KEPT_UNUSED_MS,
+  KeptBlobs,
+  type TakenBlob,
+} from "./kept_blobs.ts";
 export { LayerSaver } from "./saver.ts";
 export { FolderLower, writeChain } from "./chain_folder.ts";
 export {

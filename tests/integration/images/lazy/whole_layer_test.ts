@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { StoppingError } from "../../../../lib/images/lazy/stopping.ts";
 import { pause, SmallDisk } from "../../../support/host/mod.ts";
 import { LineSpeeds } from "../../../../lib/images/lazy/line_speeds.ts";
+import { KeptBlobs } from "../../../../lib/layers/store/mod.ts";
 import { WholeLayerTaker } from "../../../../lib/images/lazy/whole_layer.ts";
 import { FAST_LIMITS } from "../../../../lib/images/lazy/whole_limits.ts";
 import { WholeProgress } from "../../../../lib/images/lazy/whole_progress.ts";
@@ -40,6 +41,7 @@ Deno.test("a program's tar is taken if it is the layer's; else the layer is read
     }
     using taker = new WholeLayerTaker({
       ...{ client, folder, progress: new WholeProgress() },
+      kept: new KeptBlobs(folder),
       speeds: new LineSpeeds(),
       limits: { ...FAST_LIMITS, chunkBytes: 2 ** 19 },
       decompressors: { gzip: program, zstd: program },
@@ -103,6 +105,7 @@ Deno.test("what an earlier process left of a layer is gone on from for the same 
   const { digest } = registry.addBlob("a/b", made.bytes);
   using taker = new WholeLayerTaker({
     ...{ client, folder, progress: new WholeProgress() },
+    kept: new KeptBlobs(folder),
     speeds: new LineSpeeds(),
     limits: { ...FAST_LIMITS, chunkBytes: 2 ** 19 },
     decompressors: {},
@@ -157,6 +160,13 @@ Deno.test("what an earlier process left of a layer is gone on from for the same 
   assert.equal((await rangesOf("one")).length, all - 2);
   Deno.removeSync(others);
   assert.deepEqual(names(), []);
+
+  // Another layer has none, unless what nobody goes on from goes.
+  await left();
+  Deno.writeFileSync(others, new Uint8Array(1_300_000));
+  await rangesOf("another");
+  assert.deepEqual(names(), []);
+  Deno.removeSync(others);
 
   await left();
   const blob = `${folder}/${names().find((name) => !name.endsWith(".parts"))}`;
