@@ -19,6 +19,7 @@ const HEAD = [
 /** Columns of text. */
 const TEXTS = [0, 7, 8];
 const OTHERS = "of no image";
+const NO_ROOM = { ztoc: "no room" } as const;
 
 /**
  * The table. Sizes are those of the files: what they take when they are here.
@@ -71,6 +72,7 @@ function imageCells(name: string, layers: readonly LayerStatus[]): Cells {
     readBytes: sum((layer) => layer.readBytes),
     readers: sum((layer) => layer.readers),
     fetchingBytes: sum((layer) => layer.fetchingBytes),
+    ...(layers.some(({ ztoc }) => ztoc === "no room") && NO_ROOM),
   };
   const whole = layers.filter((layer) => layer.whole).length;
   const taken = whole === 0
@@ -98,6 +100,7 @@ function cellsOf(
     & {
       readonly readers?: number;
       readonly fetchingBytes?: number;
+      readonly ztoc?: LayerStatus["ztoc"];
     },
 ): Omit<Cells, "kind"> {
   const now = nowOf(of);
@@ -114,9 +117,10 @@ function cellsOf(
 
 /** An older daemon does not say. */
 function nowOf(
-  { readers = 0, fetchingBytes = 0 }: {
+  { readers = 0, fetchingBytes = 0, ztoc }: {
     readonly readers?: number;
     readonly fetchingBytes?: number;
+    readonly ztoc?: LayerStatus["ztoc"];
   },
 ): string {
   return [
@@ -126,6 +130,7 @@ function nowOf(
     ...(fetchingBytes === 0
       ? []
       : [`${formatBytes(fetchingBytes)} on the way`]),
+    ...(ztoc === "no room" ? ["no room on the disk for a ztoc"] : []),
   ].join(", ");
 }
 

@@ -1,4 +1,4 @@
-import type { OpenLayer } from "../../layers/serving/mod.ts";
+import { type OpenLayer, ZtocRoomError } from "../../layers/serving/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { FairSemaphore } from "./fair_semaphore.ts";
 
@@ -45,10 +45,12 @@ export class LateZtocs {
       try {
         return await this.#turns.run(from, 1, () => layer.late.whole());
       } catch (error) {
-        log.warn("the rest of a ztoc did not come, it is asked for again", {
-          layer: layer.layerDigest,
-          error: String(error),
-        });
+        if (!(error instanceof ZtocRoomError)) { // else it was told
+          log.warn("the rest of a ztoc did not come, it is asked for again", {
+            layer: layer.layerDigest,
+            error: String(error),
+          });
+        }
       }
       await pause(waitMs);
     }

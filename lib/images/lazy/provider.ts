@@ -26,6 +26,7 @@ import {
   type BackgroundOptions,
   layerBytesOnDisk,
   type OpenLayer,
+  ZtocRoomError,
 } from "../../layers/serving/mod.ts";
 import type { Claimant } from "./claimants.ts";
 import { Failures, WHILE_PULLING } from "./failures.ts";
@@ -190,6 +191,7 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
       },
       (error) => {
         if (givenUp.some(({ aborted }) => aborted)) return; // says nothing of the layer
+        if (error instanceof ZtocRoomError) return; // looking again costs nothing
         this.#failures.add(failure, error);
       },
     );

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { dirname } from "node:path";
 import { type Descriptor, DigestStream } from "../../formats/oci/mod.ts";
 import { readPlaces } from "../../formats/ztoc/mod.ts";
 import { writeAll } from "../../host/files/mod.ts";
@@ -11,6 +12,7 @@ import { type IndexedImage, ztocOf } from "../../remote/image/mod.ts";
 import type { RegistryClient, Repository } from "../../remote/registry/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import type { IndexedImages } from "./images.ts";
+import { diskRoom } from "./source.ts";
 import { turn } from "./turn.ts";
 
 const log = logger("images");
@@ -24,6 +26,9 @@ interface Indexes {
   readonly images: IndexedImages;
   readonly client: RegistryClient;
 }
+
+/** After so many bytes the disk is looked at again. */
+const LOOK_BYTES = 4 * 2 ** 20;
 
 /** Brings a layer's ztoc into a file, and tells where it says that the layer can be entered. */
 export type KnownUnits = (path: string) => Promise<PlannedUnits | null>;
@@ -54,7 +59,7 @@ async function knownOf(
   if (ztoc === null || ztoc.size > layer.size * MOST_OF_LAYER) return null;
   try {
     const until = AbortSignal.any([signal, images.late()]);
-    await bring(client, indexed.reference, ztoc, path, until);
+    await bringZtoc(client, indexed.reference, ztoc, path, until);
     return await plan(path, ztoc, layer);
   } catch (error) {
     signal.throwIfAborted();
@@ -67,24 +72,44 @@ async function knownOf(
   }
 }
 
-/** It may have a hundred MB, and little of it is read: so it is never in memory. */
-async function bring(
+/**
+ * Brings a ztoc into a file: it may have a hundred MB, and little of it is read, so it is never in memory. The disk is
+ * looked at before and meanwhile.
+ * @param path of a new file. @throws RegistryError, the signal's reason, Deno's errors; Error where it is another, or
+ * has no room
+ */
+export async function bringZtoc(
   client: RegistryClient,
   repository: Repository,
   ztoc: Descriptor,
   path: string,
   signal: AbortSignal,
 ): Promise<void> {
+  const folder = dirname(path);
+  assertRoom(folder, ztoc.size);
   using file = await Deno.open(path, {
     ...{ write: true, create: true, truncate: true, mode: 0o600 },
   });
   const digest = new DigestStream();
+  let left = ztoc.size;
+  let lookAt = left - LOOK_BYTES;
   for await (const bytes of await client.blob(repository, ztoc, { signal })) {
+    if (left <= lookAt) {
+      assertRoom(folder, left); // others fill the disk, too
+      lookAt = left - LOOK_BYTES;
+    }
     digest.update(bytes);
     await writeAll(file, bytes);
+    left -= bytes.length;
   }
   const found = digest.finish();
   if (found !== ztoc.digest) throw new Error(`its digest is ${found}`);
+}
+
+function assertRoom(folder: string, bytes: number): void {
+  const room = diskRoom(folder);
+  if (room >= bytes) return;
+  throw new Error(`it takes ${bytes} bytes, and there is room for ${room}`);
 }
 
 async function plan(

@@ -1,6 +1,14 @@
 import { ZtocError } from "../../formats/ztoc/mod.ts";
+import { FileError } from "../../host/files/mod.ts";
+import { OsError } from "../../host/os/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
 import { disposeSource, NotYetHere, type SpanSource } from "../spans/mod.ts";
+import { ZtocRoomError } from "./ztoc_room.ts";
 import { untilAborted } from "./until_aborted.ts";
+
+const log = logger("images");
+/** What the disk did not take is not asked for again for so long, ms. */
+const REFUSED_MS = 5_000;
 
 /** A ztoc as it comes: whole, or its head first. */
 export interface ArrivedZtoc {
@@ -28,6 +36,17 @@ function asFalseHead(error: unknown): never {
   });
 }
 
+/** Where it is put. */
+export interface LateZtocPlace {
+  /** Whose ztoc it is. */
+  readonly layerDigest: string;
+  /** Looks at the disk. @throws ZtocRoomError where it has no room */
+  readonly look: () => void;
+}
+
+/** Whether it is here; `no room`: the disk did not take it, and it is not asked for meanwhile. */
+export type LateZtocState = "here" | "on the way" | "no room";
+
 /** What is done when the ztoc is here. */
 export interface LateZtocHandlers {
   /** It is here, and is what the head said. Its buffer is the handler's. @throws ZtocError when it is of no use */
@@ -39,6 +58,8 @@ export interface LateZtocHandlers {
 /**
  * The rest of a ztoc by whose head a layer was opened. It comes when somebody asks for it, or for bytes of
  * the layer's sources: those cannot be used before. Most layers have their ztoc from the beginning.
+ *
+ * A disk that has no room for it is told of once, and nothing is asked for before there is.
  */
 export class LateZtoc {
   #fetch: ArrivedZtoc["whole"];
@@ -46,11 +67,21 @@ export class LateZtoc {
   #coming: Promise<void> | null = null;
   readonly #tasks: Array<() => void> = [];
   #beganMs = -Infinity;
+  readonly #place: LateZtocPlace | null;
+  #refusal: { readonly error: ZtocRoomError; readonly untilMs: number } | null =
+    null;
   #putting: Promise<void> = Promise.resolve();
 
-  /** Asks for nothing yet. @param fetch as `ArrivedZtoc.whole`. */
-  constructor(fetch: ArrivedZtoc["whole"]) {
+  /** Asks for nothing yet. @param fetch as `ArrivedZtoc.whole`. @param place default: there is room. */
+  constructor(fetch: ArrivedZtoc["whole"], place?: LateZtocPlace) {
     this.#fetch = fetch;
+    this.#place = place ?? null;
+  }
+
+  /** Where it is. */
+  get state(): LateZtocState {
+    if (this.isHere) return "here";
+    return this.#refusal === null ? "on the way" : "no room";
   }
 
   /** Whether the ztoc is here. */
@@ -70,12 +101,14 @@ export class LateZtoc {
   }
 
   /**
-   * Resolves when the ztoc is here. After a failure the next call asks again.
-   * @throws FalseHeadError, and what the fetch throws
+   * Resolves when the ztoc is here. After a failure the next call asks again, if there is room.
+   * @throws ZtocRoomError, FalseHeadError, and what the fetch throws
    */
   whole(): Promise<void> {
     if (this.#fetch === null) return Promise.resolve();
     if (this.#coming === null) {
+      const refusal = this.#refused();
+      if (refusal !== null) return Promise.reject(refusal);
       this.#beganMs = performance.now();
       this.#coming = this.#ask(this.#fetch).finally(() => this.#coming = null);
     }
@@ -87,8 +120,9 @@ export class LateZtoc {
       const bytes = await fetch();
       if (this.#handlers === null) return; // the layer has ended
       this.#putting = this.#handlers.onWhole(bytes).catch(asFalseHead);
-      await this.#putting;
+      await this.#putting.catch((error) => this.#asRefusal(error));
       this.#fetch = null;
+      this.#tellRoom();
       for (const task of this.#tasks.splice(0)) task();
     } catch (error) {
       if (error instanceof FalseHeadError) {
@@ -97,6 +131,48 @@ export class LateZtoc {
       }
       throw error;
     }
+  }
+
+  /** Why nothing is to be asked for now. */
+  #refused(): ZtocRoomError | null {
+    const known = this.#refusal;
+    if (known !== null && performance.now() < known.untilMs) return known.error;
+    try {
+      this.#place?.look();
+      return null;
+    } catch (error) {
+      if (!(error instanceof ZtocRoomError)) return null; // it is tried
+      this.#refuse(error, 0); // looking costs nothing
+      return error;
+    }
+  }
+
+  /** The disk did not take it, whatever it said before. */
+  #asRefusal(cause: unknown): never {
+    if (!(cause instanceof FileError || cause instanceof OsError)) throw cause;
+    const error = new ZtocRoomError(`it cannot be stored: ${cause.message}`, {
+      cause,
+    });
+    this.#refuse(error, REFUSED_MS);
+    throw error;
+  }
+
+  #refuse(error: ZtocRoomError, restMs: number): void {
+    if (this.#refusal === null && this.#place !== null) {
+      log.error(
+        "the rest of a ztoc has no place on the disk, reads of its layer wait until it has",
+        { layer: this.#place.layerDigest, error: error.message },
+      );
+    }
+    this.#refusal = { error, untilMs: performance.now() + restMs };
+  }
+
+  #tellRoom(): void {
+    if (this.#refusal === null) return;
+    this.#refusal = null;
+    log.info("the rest of a ztoc has its place", {
+      layer: this.#place?.layerDigest,
+    });
   }
 
   /** The layer ends: nobody is told any more. */

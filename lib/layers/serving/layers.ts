@@ -26,6 +26,7 @@ import { OpenLayer } from "./open_layer.ts";
 import { AheadOfReaders } from "./prefetched.ts";
 import { sourceName, type WantedLayer, wantedOf } from "./wanted.ts";
 import { WholeLayers } from "./whole_layers.ts";
+import { assertRoomFor } from "./ztoc_room.ts";
 import { ztocDigestOf } from "./ztoc_digest.ts";
 import { type ClaimedLayers, type LayerClaim, LayerClaims } from "./claims.ts";
 import {
@@ -213,10 +214,12 @@ export class LayerStore implements AsyncDisposable {
   /**
    * A layer will be opened soon by a ztoc of that size: what takes time to start is started.
    * @param headBytes of the ztoc's compressed head; null where it is not known.
-   * @throws CostlyZtocError when it would be refused, whatever is in it.
+   * @throws CostlyZtocError when it would be refused, whatever is in it; ZtocRoomError
    */
   expectZtoc(sizeBytes: number, headBytes: number | null): void {
-    this.#machinery.opener.expect(sizeBytes, headBytes);
+    const { opener, reserve } = this.#machinery;
+    assertRoomFor(sizeBytes, reserve);
+    opener.expect(sizeBytes, headBytes);
   }
 
   /**

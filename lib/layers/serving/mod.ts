@@ -19,6 +19,8 @@ export {
   FalseHeadError,
   LateZtoc,
   type LateZtocHandlers,
+  type LateZtocPlace,
+  type LateZtocState,
 } from "./late_ztoc.ts";
 export {
   type AddOptions,
@@ -38,6 +40,7 @@ export type { WantedLayer } from "./wanted.ts";
 export type { Proof } from "./proof.ts";
 export type { Twin } from "./twins.ts";
 export { LayerLifeError, type LayerState, type LayerStep } from "./life.ts";
+export { ZtocRoomError } from "./ztoc_room.ts";
 export { ReadTimeoutError } from "./patient_reads.ts";
 export { BackgroundFiller, type BackgroundOptions } from "./background.ts";
 export {

@@ -23,7 +23,7 @@ import { LayerLife, type LayerState } from "./life.ts";
 import type { Machinery } from "./machinery.ts";
 import { PatientReads } from "./patient_reads.ts";
 import { LayerProof, type Proof } from "./proof.ts";
-import { putRest } from "./rest_of_ztoc.ts";
+import { placeOfRest, putRest } from "./rest_of_ztoc.ts";
 import type { WantedLayer } from "./wanted.ts";
 
 /** The parts of an open layer. */
@@ -184,7 +184,8 @@ export class OpenLayer implements ServedLayer, CachedLayer {
     using opened = new DisposableStack();
     const { slot, source, claimant } = wanted;
     const sources = opened.use(new SpanSources());
-    const late = new LateZtoc(wanted.whole ?? null);
+    const place = placeOfRest(wanted, machinery);
+    const late = new LateZtoc(wanted.whole ?? null, place);
     sources.add(claimant, late.gate(source));
     const { idle, files } = machinery;
     // First of all: nobody is to remove the folder meanwhile.

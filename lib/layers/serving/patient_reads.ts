@@ -6,6 +6,7 @@ import {
   NotYetHere,
   SpanError,
 } from "../spans/mod.ts";
+import { ZtocRoomError } from "./ztoc_room.ts";
 
 /** Backoff before a waiting read retries after a failure, ms: at first, and at most. */
 const FIRST_REST_MS = 100;
@@ -40,9 +41,10 @@ export interface WaitFigures {
   waitedMs: number;
 }
 
-/** Whether a retry may help: the registry failed or gave wrong bytes, or a Worker crashed. */
+/** Whether a retry may help: the registry failed or gave wrong bytes, a Worker crashed, or the disk is full. */
 function mayPass(error: unknown): boolean {
   return error instanceof RegistryError || error instanceof NoSourceError ||
+    error instanceof ZtocRoomError ||
     (error instanceof SpanError &&
       (error.kind === "digest" || error.kind === "worker"));
 }

@@ -1,6 +1,9 @@
 import { OpeningError } from "../opening/mod.ts";
 import type { LayerFolder } from "../store/mod.ts";
+import type { LateZtocPlace } from "./late_ztoc.ts";
 import type { Machinery } from "./machinery.ts";
+import type { WantedLayer } from "./wanted.ts";
+import { ZtocRoomError } from "./ztoc_room.ts";
 
 /** Of the bytes of a ztoc, what it and the file of headers that is made of it take at most, about. */
 const FILES_OF_ZTOC = 3;
@@ -13,6 +16,25 @@ export interface OpenedByHead {
   readonly closing: AbortSignal;
   /** Who wants the layer. */
   readonly share: string;
+}
+
+/** Where the rest of a ztoc is put: on a disk that has room for it, free or set aside. */
+export function placeOfRest(
+  { identity: { layerDigest }, ztoc }: WantedLayer,
+  { reserve }: Pick<Machinery, "reserve">,
+): LateZtocPlace {
+  // Now: its bytes are the layer's soon.
+  const bytes = ztoc.kind === "head" ? FILES_OF_ZTOC * ztoc.bytes.length : 0;
+  return {
+    layerDigest,
+    look: () => {
+      const missing = reserve.missing(bytes);
+      if (missing === 0) return;
+      throw new ZtocRoomError(
+        `it takes ${bytes} bytes, ${missing} more than there are; free disk space below --root`,
+      );
+    },
+  };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { FaceChoice } from "../faces/mod.ts";
 import type { HostFigures } from "../spans/mod.ts";
+import type { LateZtocState } from "./late_ztoc.ts";
 import type { LayerStore } from "./layers.ts";
 import type { CacheFigures, FetchFigures } from "./machinery.ts";
 import type { OpenLayer } from "./open_layer.ts";
@@ -28,6 +29,8 @@ export interface LayerStatus {
   readonly inodes: number;
   /** Whether it was taken whole: the kernel reads it without the daemon. */
   readonly whole: boolean;
+  /** Whether its ztoc is here. Without it nothing of the layer can be fetched; an older daemon does not say. */
+  readonly ztoc?: LateZtocState;
   /** Bytes of the tar that were read since their spans were last asked for, about. */
   readonly readBytes: number;
   /** Reads that wait for bytes at this moment. */
@@ -142,6 +145,7 @@ function layerStatus(layer: OpenLayer): LayerStatus {
     cachedSpans,
     inodes: layer.inodes,
     whole: layer.isWhole,
+    ztoc: layer.late.state,
     ...layer.reader.activity,
   };
 }

@@ -84,6 +84,16 @@ export class DiskReserve {
     if (bytes === 0 || free + this.bytes >= needed) this.giveUp();
   }
 
+  /** How many bytes are missing for so many of state, counting what it holds: see `prepare`. */
+  missing(bytes: number): number {
+    return Math.max(0, ENOUGH_BYTES + bytes - this.#freeBytes() - this.bytes);
+  }
+
+  /** Bytes that are free beside it. */
+  get freeBytes(): number {
+    return this.#freeBytes();
+  }
+
   /** Takes back what is left of one that was given up: what it was given up for is written. */
   takeBack(): void {
     if (DiskReserve.#spent.has(this.#path) && this.bytes === 0) this.#fill();

@@ -19,7 +19,12 @@ import {
   convertImage,
   putIndexV1,
 } from "../../../../lib/indexes/indexing/mod.ts";
-import { NO_PACK, type OpenLayer } from "../../../../lib/layers/serving/mod.ts";
+import {
+  NO_PACK,
+  type OpenLayer,
+  storeStatus,
+} from "../../../../lib/layers/serving/mod.ts";
+import { configureLogs } from "../../../../lib/telemetry/mod.ts";
 import { RegistryPlace } from "../../../../lib/remote/content/mod.ts";
 import { readFamily } from "../../../../lib/remote/image/mod.ts";
 import {
@@ -34,7 +39,7 @@ import {
   TarBuilder,
 } from "../../../support/images/mod.ts";
 import { addLoadOrder } from "../../../support/images/load_order.ts";
-import { SmallDisk } from "../../../support/host/mod.ts";
+import { pause, SmallDisk } from "../../../support/host/mod.ts";
 import { startRegistry } from "../../../support/registry/mod.ts";
 import { openStore, readWhole } from "../../layers/spans/support.ts";
 
@@ -283,4 +288,46 @@ Deno.test("on a full disk the rest of a ztoc takes the room that is set aside: r
   const { size: left } = await Deno.stat(`${disk.root}/reserve`);
   assert.ok(left > 0 && left < size, `${left} of ${size} are left`);
   disk.free();
+});
+
+Deno.test("where not even that is enough the rest of a ztoc is not asked for, which is told once; a reader goes on when there is room", async () => {
+  await using disk = await SmallDisk.make("tmpfs", 64);
+  await using scene = await openScene(undefined, undefined, disk);
+  const lines: string[] = [];
+  const write = (line: string) => void lines.push(line);
+  await configureLogs({ level: "info", format: "text", write });
+  const give = scene.withhold();
+  const layer = await scene.open();
+  give();
+  Deno.removeSync(`${disk.root}/reserve`);
+  await disk.fill();
+  scene.registry.requests.length = 0;
+  let isRead = false;
+  const reading = read(layer).finally(() => isRead = true);
+  for (let tries = 0; tries < 20; tries++) {
+    await assert.rejects(layer.late.whole(), { name: "ZtocRoomError" });
+    await pause(20);
+  }
+  assert.deepEqual(scene.registry.requests, []);
+  assert.equal(isRead, false, "it waits");
+  const told = lines.filter((line) => line.includes("no place on the disk"));
+  assert.equal(told.length, 1, told.join("\n"));
+  const state = async () =>
+    (await storeStatus(scene.opened.store, () => Promise.resolve())).layers
+      .map(({ ztoc }) => ztoc);
+  assert.deepEqual(await state(), ["no room"]);
+  disk.free();
+  assert.deepEqual(await reading, FILE);
+  assert.deepEqual(await state(), ["here"]);
+});
+
+Deno.test("a ztoc for which the disk has no room is not asked for, and that is not held against the layer", async () => {
+  await using disk = await SmallDisk.make("tmpfs", 64);
+  await using scene = await openScene(undefined, undefined, disk);
+  await disk.fill();
+  await assert.rejects(scene.open(IMAGE.digest), { name: "ZtocRoomError" });
+  assert.equal(scene.asked(scene.ztoc), false);
+  disk.free();
+  const layer = await scene.open(IMAGE.digest);
+  assert.deepEqual(await read(layer), FILE);
 });

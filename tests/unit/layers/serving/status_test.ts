@@ -8,7 +8,12 @@ import {
 function layerOf(slot: number, count: number) {
   return {
     ...{ slot, layerDigest: `layer-${slot}`, directory: `/layers/${slot}` },
-    ...{ isServed: true, compressedSize: 4 * count + 1, inodes: 3 },
+    ...{
+      isServed: true,
+      late: { state: "here" },
+      compressedSize: 4 * count + 1,
+      inodes: 3,
+    },
     spans: {
       count,
       start: (span: number) => span * 10,
