@@ -1,10 +1,10 @@
 /**
  * `deno task bench:eager`: images without an index, from the pull to their program's first answer, and what else the
- * goals of whole images are about: bytes written, removal, many small layers, one large one with an index, and
- * programs in a container. containerd's overlayfs, the existing daemon where a release of it is here, and ours,
+ * goals of whole images are about: bytes written, removal, many small layers, one large one with an index, a second node,
+ * and programs in a container. containerd's overlayfs, the existing daemon where a release of it is here, and ours,
  * in turns; new daemons with empty folders for each start. Images are those of `bench:coldstart`.
  *
- * - `--rounds N` (3), `--images redis,java,node,python`, `--only loopback,1g,100m,small,large,inside`, `--ways
+ * - `--rounds N` (3), `--images redis,java,node,python`, `--only loopback,1g,100m,small,large,second,inside`, `--ways
  *   overlayfs,existing,soci-deno,soci-deno-kept`: less of it. Over lines: ours and overlayfs, and of the images the first
  *   (`1g`: the first two).
  * - `--large MB` (2000): of the tar of the large layer.
@@ -22,6 +22,7 @@ import { type Name, NAMES, WORKLOADS } from "./coldstart/workloads.ts";
 import { allowed, type Cost, costOf } from "./eager/limits.ts";
 import { measureInside, measureLarge, measureSmall } from "./eager/other.ts";
 import { report } from "./eager/report.ts";
+import { measureSecond, SECOND } from "./eager/second.ts";
 import {
   goalsOf,
   type Measure,
@@ -41,7 +42,10 @@ const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "3" },
     images: { type: "string", default: "redis,java,node,python" },
-    only: { type: "string", default: "loopback,1g,100m,small,large,inside" },
+    only: {
+      type: "string",
+      default: "loopback,1g,100m,small,large,second,inside",
+    },
     ways: { type: "string", default: WAYS.map(({ name }) => name).join() },
     large: { type: "string", default: "2000" },
     prepare: { type: "boolean", default: false },
@@ -79,7 +83,11 @@ async function measureAndSave(): Promise<void> {
       console.log(`${title}, ${subject}, ${way}: ${value.toFixed(2)} ${unit}`);
     }
   };
+  const second = SECOND.filter((name) =>
+    only.has("second") && values.images.split(",").includes(name)
+  );
   if (values.prepare) {
+    for (const name of second) await measureSecond(registry, name, 0);
     if (only.has("large")) await measureLarge(registry, megabytes);
     return console.log("all of it is here");
   }
@@ -89,6 +97,7 @@ async function measureAndSave(): Promise<void> {
     }
     if (only.has("small")) add(await measureSmall(registry, ways));
     if (only.has("large")) add(await measureLarge(registry, megabytes));
+    for (const name of second) add(await measureSecond(registry, name, round));
   }
   const python = images.find(({ name }) => name === "python");
   if (only.has("inside") && python !== undefined) {
@@ -102,6 +111,8 @@ async function measureAndSave(): Promise<void> {
     ...Object.fromEntries(ways.map(({ name, title }) => [name, title])),
     [WAY.oneCore]: "soci-deno on one core",
     [WAY.limit]: "what the goal gives",
+    [WAY.built]: "soci-deno, an index of build-index",
+    [WAY.passing]: "soci-deno, the index that a first node pushed",
   };
   const at = new Date().toISOString();
   const outcome = { at, machine, rounds, ways: titles, samples };

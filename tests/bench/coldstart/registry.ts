@@ -20,6 +20,7 @@ import { nameLoopback } from "../../support/peer/mod.ts";
 import { cacheFolder, run, someFiles } from "../support.ts";
 import { type Contents, contentsOf, type Manifests } from "./contents.ts";
 import { coldStartImage } from "./images.ts";
+import { indexInPassing } from "./passing.ts";
 import { type Recorded, recordingOf } from "./recording.ts";
 import { convertForStargz } from "./stargz.ts";
 import type { Name } from "./workloads.ts";
@@ -43,8 +44,12 @@ export type Publication =
   | "bare"
   /** With the index that the existing tools would make: spans of 4 MiB. */
   | "existing"
-  /** With what `build-index` makes unless told otherwise. */
+  /** With what `build-index` makes, of all layers. */
   | "index"
+  /** With what `build-index` makes unless told otherwise. */
+  | "built"
+  /** With what a node pushed that took the image whole. */
+  | "passing"
   /** And with the order in which a start was seen to read. */
   | "order"
   /** And with the bytes that it read. */
@@ -197,6 +202,17 @@ export class BenchRegistry implements AsyncDisposable {
     const { reference, digest } = image;
     const caFile = this.authority.certPath;
     const common = ["--tlscacert", caFile];
+    if (publication === "passing") {
+      const referrers = digest.replace(":", "-");
+      const repository = reference.replace(/^[^/]*\/(.*):.*$/, "$1");
+      return await indexInPassing(reference, {
+        caFile,
+        referrers: () => this.#bytes(`${repository}/manifests/${referrers}`),
+      });
+    }
+    if (publication === "built") {
+      return await sociDeno("build-index", ...common, reference);
+    }
     if (publication === "pinned") {
       const original = reference.replace(/:[^:]*$/, `:${ORIGINAL}`);
       const recording = await recordingOf(name, "recorded", {

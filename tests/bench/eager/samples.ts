@@ -11,6 +11,9 @@ export const MEASURES = {
   written: { title: "Written to disk once all is synced", unit: "MB" },
   removal: { title: "Removal, until the space is free", unit: "s" },
   large: { title: "One large layer with an index, pull", unit: "s" },
+  second: { title: "A second node, lazily: pull to first output", unit: "s" },
+  secondCpu: { title: "A second node: its daemon's CPU", unit: "s" },
+  secondBytes: { title: "A second node: bytes that came", unit: "MB" },
   inside: { title: "In a container, caches dropped before", unit: "s" },
 } as const;
 
@@ -44,6 +47,8 @@ export const WAY = {
   kept: "soci-deno-kept",
   oneCore: "one-core",
   limit: "limit",
+  built: "built",
+  passing: "passing",
 } as const;
 
 /** The median of what a way took; null where it was not measured. */
@@ -124,6 +129,11 @@ const RULES: readonly Rule[] = [
     goal: "two cores ≥ 1.7 × one core",
     ...{ figure: times, unit: " ×", isGood: (it) => it >= 1.7 },
   },
+  ...(["second", "secondCpu", "secondBytes"] as const).map((measure): Rule => ({
+    ...{ measure, way: WAY.passing, against: WAY.built },
+    goal: "as lazy as by `build-index`, ≤ 1.05 × that",
+    ...{ figure: times, unit: " ×", isGood: (it) => it <= 1.05 },
+  })),
   {
     ...{ measure: "inside", way: WAY.ours, against: WAY.overlay },
     ...{ goal: "≤ 1.05 × overlayfs", figure: times, unit: " ×" },
