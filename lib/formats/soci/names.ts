@@ -1,4 +1,4 @@
-import { type Digest, sha256 } from "../oci/mod.ts";
+import { type Digest, parseDigest } from "../oci/mod.ts";
 
 /** Media and artifact types of SOCI. */
 export const SOCI_MEDIA = {
@@ -50,8 +50,10 @@ export const SOCI_ANNOTATION = {
 
 /** The config blob of every SOCI index. */
 export const EMPTY_CONFIG: Uint8Array = new TextEncoder().encode("{}");
-/** The digest of {@link EMPTY_CONFIG}. */
-export const EMPTY_CONFIG_DIGEST: Digest = sha256(EMPTY_CONFIG);
+/** The digest of {@link EMPTY_CONFIG}. It stands here because to work it out loads Node's module for digests. */
+export const EMPTY_CONFIG_DIGEST: Digest = parseDigest(
+  "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+);
 /** The largest SOCI index we read. */
 export const MAX_INDEX_BYTES = 4 * 2 ** 20;
 /** The largest prefetch list we read. */
