@@ -13,9 +13,12 @@ import { basename, isAbsolute, join } from "node:path";
 import { VERSION } from "../../cmd/version.ts";
 import { builtFrom, type Origin } from "./built_from.ts";
 import { licencesOf, type Package, packagesOf } from "./licences.ts";
+import { compiledEarly } from "./compiled_early.ts";
 import { directImports } from "./direct_imports.ts";
 import { launcher } from "./launcher.ts";
+import { leftOut } from "./left_out.ts";
 import { ownFiles } from "./own_files.ts";
+import { readyDescriptors } from "./ready_descriptors.ts";
 import { stage } from "./staging.ts";
 import { entryName, productModules, ROOT, startModules } from "./starts.ts";
 
@@ -76,6 +79,8 @@ export async function bundle(folder: string): Promise<Bundle> {
       define: { SOCI_DENO_BUILT_FROM: JSON.stringify(origin.text) },
       legalComments: "none", // licences.txt has them whole
       plugins: [
+        readyDescriptors(staging.path),
+        leftOut(),
         ownFiles(staging.path, new Set(starts), directImports(modules)),
       ],
       metafile: true,
@@ -94,7 +99,7 @@ export async function bundle(folder: string): Promise<Bundle> {
       );
     for (const { path, text } of outputFiles) {
       assertNamed(metafile, path, text);
-      await write(basename(path), readLate(text));
+      await write(basename(path), compiledEarly(readLate(text)));
     }
     await write("deno.json", `${JSON.stringify(await configOfBundle())}\n`);
     const packages = await packagesOf(metafile, staging.path);

@@ -39,6 +39,8 @@ Deno.test("the bundle holds every Worker, needs no package, runs from anywhere a
       assert.doesNotMatch(text, /["']npm:/, name);
       // Deno would read it before it starts anything.
       assert.doesNotMatch(text, /\bimport\(\s*["'`]\.\//, name);
+      // Would be described, and then decode all others, at each start.
+      assert.doesNotMatch(text, /google\/protobuf\/descriptor\.proto/, name);
     }
     // Each module of Node takes 6 to 30 ms of CPU, in every isolate that loads one.
     const files = contents(one);
@@ -83,10 +85,9 @@ Deno.test("the bundle holds every Worker, needs no package, runs from anywhere a
     // gRPC alone is larger: where containerd is not, nothing needs it.
     assert.ok(sum < 85_000, `${sum} bytes in ${sizes.length} files`);
 
-    assert.match(
-      Deno.readTextFileSync(`${one.folder}/licences.txt`),
-      /@grpc\/grpc-js 1\..*Apache License/s,
-    );
+    const said = Deno.readTextFileSync(`${one.folder}/licences.txt`);
+    assert.match(said, /@grpc\/grpc-js 1\..*Apache License/s);
+    assert.doesNotMatch(said, /proto-loader|protobufjs/);
 
     const ran = await tryRun(`${one.folder}/soci-deno`, ["--version"], {
       env: { DENO: Deno.execPath(), DENO_DIR: `${folder}/empty` },
