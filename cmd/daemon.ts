@@ -229,6 +229,7 @@ async function run(
         {
           ...wholeOptions(config, shown),
           decompressors: options.decompressors,
+          podPolicy: (image) => options.pulls?.policies.of(image) ?? null,
         },
       ),
     );

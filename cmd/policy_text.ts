@@ -2,6 +2,7 @@
 import type { Decided } from "../lib/images/policy/mod.ts";
 
 const SOURCES: Readonly<Record<Decided["from"], string>> = {
+  "pod annotation": "by its pod's annotation",
   "snapshot label": "by its snapshot's label",
   "image label": "by its own label",
   pattern: "by a pattern",

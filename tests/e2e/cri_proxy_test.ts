@@ -1,5 +1,7 @@
 /** The kubelet's image service on the daemon's socket, and the logins that its pulls bring. */
 import assert from "node:assert/strict";
+import type { DaemonStatus } from "../../cmd/daemon_status.ts";
+import { askStatus } from "../../lib/host/control/mod.ts";
 import { RpcChannel } from "../../lib/remote/containerd/mod.ts";
 import { CriClient, ctrRun, tryRun } from "../support/host/mod.ts";
 import { ImageService } from "../support/cri/gen/runtime/v1/api_pb.ts";
@@ -13,7 +15,9 @@ import {
   TarBuilder,
 } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
-import { LazyHost, sociDeno } from "./host.ts";
+import { erofsRefusal } from "../support/erofs/mod.ts";
+import { testUnless } from "../support/test_unless.ts";
+import { buildIndex, LazyHost, sociDeno } from "./host.ts";
 
 const PASSWORD = "correct-horse-battery";
 const BASIC = `Basic ${btoa(`anna:${PASSWORD}`)}`;
@@ -138,4 +142,72 @@ image_service_path = "unix://${host.containerd.address}"
 
   await kubelet.remove(image);
   assert.ok(!(await names(channel)).includes(image));
+});
+
+testUnless(await erofsRefusal(), {
+  name:
+    "a pod's annotation says how its image is taken where labels are heard, through the kubelet's image service alone",
+  async fn() {
+    await using registry = startRegistry();
+    await pushImage(registry.host, "pause:1", pauseImage());
+    const names = ["heard/app", "heard/direct", "other/app"];
+    for (const [seed, name] of names.entries()) {
+      await pushImage(
+        registry.host,
+        `${name}:1`,
+        makeImage({
+          layers: [
+            layerBlob(
+              new TarBuilder().file("data", incompressible(2 ** 20, seed + 1)),
+            ),
+          ],
+        }),
+      );
+      await buildIndex(
+        ...["--min-layer-size", "0", "--span-size", "256KiB"],
+        `${registry.host}/${name}:1`,
+      );
+    }
+    await using host = await LazyHost.start({
+      cri: { snapshotter: "soci", sandboxImage: `${registry.host}/pause:1` },
+    });
+    await host.stopDaemon();
+    const file = `${host.folder}/config.toml`;
+    await Deno.writeTextFile(
+      file,
+      `${await Deno.readTextFile(file)}
+[eager]
+labels = ["*/heard/*"]
+[cri_keychain]
+enable_keychain = true
+image_service_path = "unix://${host.containerd.address}"
+`,
+    );
+    await host.startDaemon();
+    await host.reconnected();
+    const annotations = { "soci-deno.policy": "eager" };
+    using proxy = new CriClient({ ...host.containerd, address: host.socket });
+    using direct = new CriClient(host.containerd);
+    const status = async () =>
+      await askStatus(`${host.root}/control.sock`) as DaemonStatus;
+    const taken = async (client: CriClient, name: string) => {
+      const before = (await status()).layers.map(({ slot }) => slot);
+      await client.pull(
+        `${registry.host}/${name}:1`,
+        undefined,
+        annotations,
+      );
+      return (await status()).layers
+        .filter(({ slot }) => !before.includes(slot))
+        .map(({ whole }) => whole);
+    };
+    assert.deepEqual(await taken(direct, "heard/direct"), [false]);
+    assert.deepEqual(await taken(proxy, "other/app"), [false]);
+    assert.deepEqual(await taken(proxy, "heard/app"), [true]);
+    const { policies = [] } = await status();
+    assert.deepEqual(
+      policies.map(({ image, policy, from }) => [image, policy, from]),
+      [[`${registry.host}/heard/app:1`, "eager", "pod annotation"]],
+    );
+  },
 });

@@ -8,6 +8,7 @@ import {
   type Repository,
 } from "../../remote/registry/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
+import { PodPolicies } from "./pod_policies.ts";
 import type { CriAuth, PullRequest } from "./pull_request.ts";
 
 const log = logger("cri");
@@ -48,6 +49,8 @@ interface TriedLogin {
  * place when the pull has succeeded, and is forgotten when it has failed.
  */
 export class CriCredentials implements CredentialStore {
+  /** What the pods say whose images are pulled. */
+  readonly policies = new PodPolicies();
   readonly #known = new Map<string, Credential>();
   /** Of pulls that go on, oldest first. */
   readonly #tried = new Map<string, TriedLogin[]>();
@@ -56,12 +59,14 @@ export class CriCredentials implements CredentialStore {
 
   /** A pull begins. @returns to be told of its end */
   begin(request: PullRequest): PullEnd {
+    const over = this.policies.begin(request);
     const login = loginOf(request);
-    if (login === null) return () => {};
+    if (login === null) return over;
     const { key, credential } = login;
     const tried: TriedLogin = { credential, isRefused: false };
     this.#tried.set(key, [...this.#tried.get(key) ?? [], tried]);
     return (outcome) => {
+      over();
       this.#ended(key, tried);
       if (outcome === "failed") return;
       this.#remember(key, credential);

@@ -23,10 +23,16 @@ export interface PullRequest {
   readonly image: string;
   /** null: the pull is anonymous. */
   readonly auth: CriAuth | null;
+  /** The pod's annotation `soci-deno.policy`. */
+  readonly policy?: string;
 }
 
+/** An image's configuration has a label of this name, too. */
+const POLICY_ANNOTATION = "soci-deno.policy";
 /** Numbers of fields, the same in v1 and v1alpha2. */
-const REQUEST = { image: 1, auth: 2 } as const;
+const REQUEST = { image: 1, auth: 2, sandbox: 3 } as const;
+const SANDBOX = { annotations: 7 } as const;
+const ENTRY = { key: 1, value: 2 } as const;
 const IMAGE_SPEC = { image: 1 } as const;
 const AUTH = [
   ...["username", "password", "auth", "serverAddress"] as const,
@@ -37,6 +43,7 @@ const AUTH = [
 export function readPullRequest(bytes: Uint8Array): PullRequest {
   let image = "";
   let auth: CriAuth | null = null;
+  let policy: string | undefined;
   for (const [field, value] of messages(bytes)) {
     if (field === REQUEST.image) {
       image = textsOf(value).get(IMAGE_SPEC.image) ?? image;
@@ -45,9 +52,24 @@ export function readPullRequest(bytes: Uint8Array): PullRequest {
       auth = Object.fromEntries(
         AUTH.map((name, at) => [name, texts.get(at + 1) ?? ""]),
       ) as unknown as CriAuth;
+    } else if (field === REQUEST.sandbox) {
+      policy = policyIn(value) ?? policy;
     }
   }
-  return { image, auth };
+  return { image, auth, ...(policy !== undefined && { policy }) };
+}
+
+/** What a pod's configuration says. */
+function policyIn(sandbox: Uint8Array): string | undefined {
+  let policy: string | undefined;
+  for (const [field, value] of messages(sandbox)) {
+    if (field !== SANDBOX.annotations) continue;
+    const entry = textsOf(value);
+    if (entry.get(ENTRY.key) === POLICY_ANNOTATION) {
+      policy = entry.get(ENTRY.value) ?? "";
+    }
+  }
+  return policy;
 }
 
 /** The fields of a message that hold bytes. */

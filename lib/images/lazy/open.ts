@@ -111,6 +111,7 @@ export class ImageService implements Disposable {
     this.policies = new ImagePolicies(
       whole.policies ?? null,
       (host) => speeds.bytesPerMs(host),
+      whole.podPolicy,
     );
     this.#whole = new WholeLayerTaker({
       ...{ client, speeds },

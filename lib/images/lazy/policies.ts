@@ -5,7 +5,7 @@ import {
   POLICY_LABEL,
   ztocOf,
 } from "../../remote/image/mod.ts";
-import type { Repository } from "../../remote/registry/mod.ts";
+import type { Reference, Repository } from "../../remote/registry/mod.ts";
 import { SOCI_ANNOTATION } from "../../formats/soci/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import {
@@ -17,6 +17,9 @@ import {
 } from "../policy/mod.ts";
 
 const log = logger("images");
+
+/** A policy that somebody has named. */
+type Said = string | null;
 
 /** Decisions that are remembered, to be shown. */
 const MOST_DECISIONS = 1024;
@@ -33,7 +36,8 @@ export interface PolicyDecision extends Decided {
 export class ImagePolicies {
   readonly #rules: PolicyRules | null;
   readonly #bytesPerMs: (host: string) => number;
-  /** By what the snapshot's label says. What was decided of an image holds for all its layers. */
+  readonly #ofPod: (reference: Reference) => string | null;
+  /** By what the pod and the snapshot's label says. What was decided of an image holds for all its layers. */
   readonly #taken = new WeakMap<IndexedImage, Map<string, IndexedImage>>();
   readonly #decisionOf = new WeakMap<IndexedImage, PolicyDecision>();
   readonly #decisions = new Map<string, PolicyDecision>();
@@ -42,13 +46,16 @@ export class ImagePolicies {
    * Nothing is decided yet.
    * @param rules null: every image is taken by its index.
    * @param bytesPerMs how fast a host gives layers; 0 while unknown.
+   * @param ofPod what the pod says whose image is pulled just now. Default: nothing.
    */
   constructor(
     rules: PolicyRules | null,
     bytesPerMs: (host: string) => number,
+    ofPod: (reference: Reference) => string | null = () => null,
   ) {
     this.#rules = rules;
     this.#bytesPerMs = bytesPerMs;
+    this.#ofPod = ofPod;
   }
 
   /** The image as its policy has it: without its index where it is taken whole. @param labels of the snapshot. */
@@ -58,19 +65,19 @@ export class ImagePolicies {
   ): IndexedImage {
     const rules = this.#rules;
     if (rules === null) return image;
-    const said = labels[POLICY_LABEL];
-    const label = isImagePolicy(said) ? said : null;
+    const [pod, label] = [this.#ofPod(image.reference), labels[POLICY_LABEL]]
+      .map((said) => isImagePolicy(said) ? said : null) as [Said, Said];
     return this.#taken.getOrInsertComputed(image, () => new Map())
       .getOrInsertComputed(
-        label ?? "",
-        () => this.#decide(rules, image, label),
+        `${pod ?? ""} ${label ?? ""}`,
+        () => this.#decide(rules, image, { pod, label }),
       );
   }
 
   #decide(
     rules: PolicyRules,
     image: IndexedImage,
-    label: string | null,
+    { pod, label }: { readonly pod: Said; readonly label: Said },
   ): IndexedImage {
     const { reference, descriptor, layers, policy, roundTripMs } = image;
     const line = {
@@ -80,7 +87,7 @@ export class ImagePolicies {
     };
     const decided = decide(rules, {
       repository: reference,
-      snapshotLabel: label,
+      ...{ podAnnotation: pod, snapshotLabel: label },
       imageLabel: policy,
       layers: layers.map((layer) => layer.descriptor.size),
       ztocs: ztocBytes(image),

@@ -1,6 +1,6 @@
 import type { Descriptor } from "../../formats/oci/mod.ts";
 import type { Decompressor } from "../../layers/whole/mod.ts";
-import type { Repository } from "../../remote/registry/mod.ts";
+import type { Reference, Repository } from "../../remote/registry/mod.ts";
 import type { PolicyRules } from "../policy/mod.ts";
 import { FAST_LIMITS, type WholeLimits } from "./whole_limits.ts";
 
@@ -40,6 +40,8 @@ export interface WholeOptions {
   readonly decompressors?: Decompressors;
   /** How images are taken. Default: by their indexes. */
   readonly policies?: PolicyRules | null;
+  /** What the pod says whose image is pulled just now, of how it is to be taken. Default: nothing. */
+  readonly podPolicy?: (reference: Reference) => string | null;
   /** Default: `keep`. */
   readonly indexMissing?: IndexMissing;
   /** Whether a large layer may be inflated on all cores, by the checkpoints of its index. Default: none. */

@@ -4,6 +4,7 @@ import { isNamed } from "./trust.ts";
 
 /** What said so. */
 export type PolicySource =
+  | "pod annotation"
   | "snapshot label"
   | "image label"
   | "pattern"
@@ -26,6 +27,8 @@ export interface PolicyRules {
 export interface PolicyFacts {
   /** Where it is. */
   readonly repository: Repository;
+  /** Of the pod that it is pulled for. Default: none. */
+  readonly podAnnotation?: string | null;
   /** Of its snapshot. */
   readonly snapshotLabel: string | null;
   /** Of its configuration. */
@@ -44,8 +47,11 @@ export interface ChosenPolicy {
 
 /** The policy of an image: what its labels say, where they are heard; else the first pattern that fits; else its size. */
 export function policyOf(rules: PolicyRules, facts: PolicyFacts): ChosenPolicy {
-  const { repository, snapshotLabel, imageLabel, sizeBytes } = facts;
+  const { repository, podAnnotation, snapshotLabel, imageLabel } = facts;
   if (isNamed(repository, rules.labels)) {
+    if (isImagePolicy(podAnnotation)) {
+      return { policy: podAnnotation, from: "pod annotation" };
+    }
     if (isImagePolicy(snapshotLabel)) {
       return { policy: snapshotLabel, from: "snapshot label" };
     }
@@ -57,7 +63,7 @@ export function policyOf(rules: PolicyRules, facts: PolicyFacts): ChosenPolicy {
     isNamed(repository, [pattern])
   );
   if (found !== undefined) return { policy: found[1], from: "pattern" };
-  return rules.smallBytes > 0 && sizeBytes <= rules.smallBytes
+  return rules.smallBytes > 0 && facts.sizeBytes <= rules.smallBytes
     ? { policy: "eager", from: "size" }
     : { policy: "lazy", from: "default" };
 }

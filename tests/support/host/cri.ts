@@ -45,10 +45,16 @@ export class CriClient implements Disposable {
   async pull(
     image: string,
     auth?: { username: string; password: string },
+    /** Of the pod that it is for. */
+    annotations: Record<string, string> = {},
   ): Promise<string> {
     const { imageRef } = await this.#channel.unary(
       ImageService.method.pullImage,
-      { image: { image }, ...(auth === undefined ? {} : { auth }) },
+      {
+        image: { image },
+        ...(auth === undefined ? {} : { auth }),
+        sandboxConfig: { annotations },
+      },
       { timeoutMs: 120_000 },
     );
     return imageRef;

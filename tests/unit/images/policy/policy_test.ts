@@ -31,6 +31,17 @@ const at = (repository: string, more: Partial<PolicyFacts> = {}) =>
     ...more,
   });
 
+Deno.test("a pod's annotation that is heard goes before labels", () => {
+  const labels = { snapshotLabel: "complete", podAnnotation: "eager" };
+  assert.deepEqual(at("heard/app", labels), {
+    policy: "eager",
+    from: "pod annotation",
+  });
+  assert.equal(at("team/app", labels).from, "pattern");
+  const other = { ...labels, podAnnotation: "fast" };
+  assert.equal(at("heard/app", other).from, "snapshot label");
+});
+
 Deno.test("a label that is heard goes before the first pattern that fits, that before the size", () => {
   const labels = { snapshotLabel: "complete", imageLabel: "lazy" };
   assert.deepEqual(at("heard/app", labels), {
