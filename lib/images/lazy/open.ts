@@ -307,6 +307,7 @@ export class ImageService implements Disposable {
     let local: LocalLayer | undefined;
     let opened: OpenLayer | undefined;
     try {
+      using _waits = this.store.whole.begin();
       local = await this.#whole.take({
         ...{ reference: image.reference, layer, diffId, signal },
         isKept: keepsBlobs(this.#options, claimant),

@@ -120,6 +120,7 @@ export class Machinery implements Disposable {
   /** Layers with the same tar. */
   readonly twins = new Twins();
   readonly pool = new InflatePool();
+  #holding = 0;
   #opened: ReturnType<typeof setTimeout> | undefined;
   #forgetting: ReturnType<typeof setTimeout> | undefined;
   /** Makes what layers are served with. */
@@ -211,6 +212,16 @@ export class Machinery implements Disposable {
     if (isWhole) return; // nothing is inflated for its readers
     clearTimeout(this.#opened);
     this.#opened = setTimeout(() => this.pool.wake(), OPENED_MS);
+  }
+
+  /** Nothing is fetched in the background before this is disposed of, and all others that were given meanwhile. */
+  holdBackground(): Disposable {
+    if (this.#holding++ === 0) this.scheduler.pauseBackground();
+    return {
+      [Symbol.dispose]: () => {
+        if (--this.#holding === 0) this.scheduler.resumeBackground();
+      },
+    };
   }
 
   /** The most bytes of one reader's read-ahead. */

@@ -22,6 +22,8 @@ export interface WholeLayersOptions {
   readonly open: (wanted: WantedLayer) => Promise<OpenLayer>;
   /** Undoes one `open`. */
   readonly leave: (slot: number) => void;
+  /** Fetches nothing in the background until that is disposed of. */
+  readonly holdBackground: () => Disposable;
 }
 
 /** A layer that was fetched whole, and what it was proven to be. */
@@ -41,6 +43,11 @@ export class WholeLayers {
   /** The options' parts stay the caller's. */
   constructor(options: WholeLayersOptions) {
     this.#options = options;
+  }
+
+  /** A layer is fetched whole until this is disposed of: somebody waits, so the background of lazy layers does. */
+  begin(): Disposable {
+    return this.#options.holdBackground();
   }
 
   /**
