@@ -37,6 +37,14 @@ const writes = ({ requests }: TestRegistry, repository: string) =>
     !["GET", "HEAD"].includes(method) && path.includes(`/${repository}/`)
   );
 
+/** Digests of the manifests that were put. */
+const manifestsPut = (registry: TestRegistry, repository: string) =>
+  new Set(
+    writes(registry, repository).map(({ method, path }) =>
+      method === "PUT" && /\/manifests\/(sha256:.*)$/.exec(path)?.[1]
+    ).filter((digest) => typeof digest === "string").sort(),
+  );
+
 /** Lines of a log that say something of an image. */
 const lines = (host: LazyHost, image: string, what: RegExp) =>
   host.logs().split("\n").filter((line) =>
@@ -62,14 +70,14 @@ function addImage(registry: TestRegistry, repository: string, image: Image) {
 
 testUnless(refusal, {
   name:
-    "the node that takes an image whole pushes its index, and the next node is lazy by it; a registry that refuses, or has one, is left alone",
+    "the node that takes an image whole pushes its index, and the next node is lazy by it; a registry that refuses, or has one, or for which another login is here by then, is left alone",
   async fn() {
     const login = { username: "node", password: PASSWORD };
     const auth = { kind: "bearer", ...login, anonymousPull: true } as const;
     await using registry = startRegistry({ auth });
     await using stranger = startRegistry({ auth });
     const busybox = layerBlob(addBusybox(new TarBuilder()));
-    const data = [1, 2, 3].map((seed) => incompressible(LAYER_BYTES, seed));
+    const data = [1, 2, 3, 4].map((seed) => incompressible(LAYER_BYTES, seed));
     // No two have a chain in common: containerd would have it from the first.
     const layers = data.map((bytes) =>
       layerBlob(new TarBuilder().file("data", bytes))
@@ -80,20 +88,24 @@ testUnless(refusal, {
     addImage(registry, "app", images[0]!);
     addImage(registry, "indexed", images[1]!);
     addImage(stranger, "app", images[2]!);
+    addImage(registry, "changed", images[3]!);
+    addImage(registry, "twin", images[0]!);
     const docker = await Deno.makeTempDir({ prefix: "soci-deno-docker-" });
-    await Deno.writeTextFile(
-      `${docker}/config.json`,
-      JSON.stringify({
-        auths: {
-          [registry.host]: { auth: btoa(`${login.username}:${PASSWORD}`) },
-        },
-      }),
-    );
+    const logIn = (username: string) =>
+      Deno.writeTextFile(
+        `${docker}/config.json`,
+        JSON.stringify({
+          auths: { [registry.host]: { auth: btoa(`${username}:${PASSWORD}`) } },
+        }),
+      );
+    await logIn(login.username);
     const env = { DOCKER_CONFIG: docker };
     const pushed = `${registry.host}/app:1`;
     const indexed = `${registry.host}/indexed:1`;
     const refused = `${stranger.host}/app:1`;
     await buildIndexIn(env, indexed);
+    await buildIndexIn(env, `${registry.host}/twin:1`);
+    const built = manifestsPut(registry, "twin");
     await using first = await LazyHost.start({
       config: PUSHING,
       daemon: { env },
@@ -121,15 +133,20 @@ testUnless(refusal, {
     const ENDS = /index was pushed|another node was first|has an index by now/;
     for (const node of [first, other]) await said(node, pushed, ENDS);
     assert.deepEqual(lines(other, pushed, /"level":"(warn|error)"/i), []);
-    const put = writes(registry, "app").filter(({ method, path }) =>
-      method === "PUT" && path.includes("/manifests/sha256:")
-    );
-    // The index and its companion.
-    assert.equal(new Set(put.map(({ path }) => path)).size, 2);
+    // The index and its companion, and not another byte than `build-index` makes.
+    assert.equal(built.size, 2);
+    assert.deepEqual(manifestsPut(registry, "app"), built);
     assert.deepEqual(writes(registry, "indexed"), []);
     assert.equal(lines(first, refused, /"level":"(warn|error)"/i).length, 1);
     const secrets = [PASSWORD, btoa(`${login.username}:${PASSWORD}`)];
     assert.ok(secrets.every((secret) => !first.logs().includes(secret)));
+
+    // Between the pull and the push somebody else has logged in.
+    const changed = `${registry.host}/changed:1`;
+    assert.deepEqual(outcomes(await first.pull(changed)), ["served"]);
+    await logIn("somebody-else");
+    await said(first, changed, /the credentials are others by now/);
+    assert.deepEqual(writes(registry, "changed"), []);
 
     registry.requests.length = 0;
     assert.deepEqual(outcomes(await second.pull(pushed)), ["served"]);

@@ -1,6 +1,13 @@
 /** Images that are taken whole: shown at once, and read without the daemon. */
 import assert from "node:assert/strict";
-import { ctrRun, leftovers, pause } from "../support/host/mod.ts";
+import {
+  ctrRun,
+  leftovers,
+  pause,
+  sociDenoCommand,
+} from "../support/host/mod.ts";
+import { throttle } from "../support/link/mod.ts";
+import { runOnTerminal } from "../support/terminal/mod.ts";
 import { erofsRefusal } from "../support/erofs/mod.ts";
 import {
   addBusybox,
@@ -16,6 +23,8 @@ import { startRegistry } from "../support/registry/mod.ts";
 import { testUnless } from "../support/test_unless.ts";
 import { sha256 } from "../../lib/formats/oci/mod.ts";
 import { checkedDuring, readsRight } from "./checked_host.ts";
+import type { DaemonStatus } from "../../cmd/daemon_status.ts";
+import { askStatus } from "../../lib/host/control/mod.ts";
 import { buildIndex, LazyHost, sociDeno } from "./host.ts";
 
 const EAGER = `
@@ -151,22 +160,115 @@ zstd = { path = "/bin/false" }
     const said = (text: string) => host.logs().split(text).length - 1;
     assert.equal(said("a program decompressed a layer"), 3); // gzip's
     assert.equal(said("/bin/false ended with 1"), 2); // done without
-    const { stdout, stderr } = await ctrRun(host.containerd, {
-      image,
-      id: "packings",
-      snapshotter: "soci",
-      args: ["/bin/sh", "-c", "cd /; for i in link-*; do sha256sum < $i; done"],
-    });
-    assert.deepEqual(
-      stdout.trim().split("\n").map((line) => `sha256:${line.slice(0, 64)}`),
-      data.map((bytes) => sha256(bytes)),
-      stderr,
+    const reads = async (image: string, id: string) => {
+      const { stdout, stderr } = await ctrRun(host.containerd, {
+        ...{ image, id, snapshotter: "soci" },
+        args: [
+          ...["/bin/sh", "-c"],
+          "cd /; for i in link-*; do sha256sum < $i; done",
+        ],
+      });
+      assert.deepEqual(
+        stdout.trim().split("\n").map((line) => `sha256:${line.slice(0, 64)}`),
+        data.map((bytes) => sha256(bytes)),
+        stderr,
+      );
+    };
+    await reads(image, "packings");
+    // Docker's types, by another chain of the same layers.
+    const docker = `${registry.host}/docker:1`;
+    await pushImage(
+      registry.host,
+      "docker:1",
+      makeImage({ layers: layers.toReversed(), mediaTypes: "docker" }),
     );
+    assert.deepEqual(outcomes(await host.pull(docker)), ["served"]);
+    await reads(docker, "docker");
     for (let tries = 0;; tries++) {
       const kept = await host.containerd.ctr("content", "ls", "-q");
       if (layers.every(({ digest }) => kept.includes(digest))) break;
       assert.ok(tries < 100, `blobs are kept:\n${kept}\n${host.logs()}`);
       await pause(100);
     }
+  },
+});
+
+testUnless(refusal, {
+  name:
+    "a stop ends the reads of lazily served layers, and of no layer that was taken whole",
+  async fn() {
+    await using registry = startRegistry();
+    const busybox = layerBlob(addBusybox(new TarBuilder()));
+    const contents = { lazily: 5, whole: 6 };
+    const data = (seed: number) => incompressible(3_000_000, seed);
+    for (const [name, seed] of Object.entries(contents)) {
+      const layer = layerBlob(new TarBuilder().file("data", data(seed)));
+      const image = makeImage({ layers: [layer, busybox] });
+      await pushImage(registry.host, `${name}:1`, image);
+    }
+    await buildIndex(
+      ...["--min-layer-size", "0", "--span-size", "256KiB"],
+      `${registry.host}/lazily:1`,
+    );
+    await using host = await LazyHost.start({
+      config: `${EAGER}
+[pull_modes.soci_v1]
+enable = true
+[background_fetch]
+disable = true
+`,
+    });
+    const files: Deno.FsFile[] = [];
+    for (const name of Object.keys(contents)) {
+      const image = `${registry.host}/${name}:1`;
+      assert.deepEqual(outcomes(await host.pull(image)), ["served"]);
+      const status = await askStatus(`${host.root}/control.sock`);
+      const layers = (status as DaemonStatus).layers;
+      // Its last layer is the newest slot that holds the file; nothing of it is read yet.
+      const { directory } = layers.toReversed().find(({ directory }) =>
+        [...Deno.readDirSync(directory)].some(({ name }) => name === "data")
+      )!;
+      files.push(await Deno.open(`${directory}/data`));
+    }
+    const [lazily, whole] = files;
+    const { code, stderr } = await sociDeno("stop", "--root", host.root);
+    assert.equal(code, 0, stderr);
+    const read = (file: Deno.FsFile) => new Response(file.readable).bytes();
+    assert.deepEqual(await read(whole!), data(contents.whole));
+    await assert.rejects(read(lazily!));
+  },
+});
+
+testUnless(refusal, {
+  name:
+    "a pull of an image that is taken whole tells bytes, rate and time left on a terminal, of each layer and of all, and nothing of it in a pipe",
+  async fn() {
+    await using registry = startRegistry();
+    for (const [at, name] of ["drawn", "piped"].entries()) {
+      const layers = [1, 2].map((seed) =>
+        layerBlob(
+          new TarBuilder().file("data", incompressible(6e6, 10 * at + seed)),
+        )
+      );
+      await pushImage(registry.host, `${name}:1`, makeImage({ layers }));
+    }
+    await using host = await LazyHost.start({ config: EAGER });
+    await using link = await throttle(registry.host, {
+      ...{ bitsPerSecond: 30e6, delayMs: 1 },
+    });
+    const pull = (name: string) => [
+      ...["pull", "--address", host.containerd.address, "--root", host.root],
+      `${link.host}/${name}:1`,
+    ];
+    const ran = await runOnTerminal({
+      ...{ columns: 110, rows: 30 },
+      ...sociDenoCommand(...pull("drawn")),
+    });
+    assert.equal(ran.code, 0, ran.raw);
+    assert.match(ran.raw, /█.* of 6\.\d MB/);
+    assert.match(ran.raw, /█.* of 12\.\d MB.*MB\/s.*left/);
+    const piped = await sociDeno(...pull("piped"));
+    assert.equal(piped.code, 0, piped.stderr);
+    assert.doesNotMatch(piped.stdout + piped.stderr, /█| of 6|MB\/s/);
   },
 });

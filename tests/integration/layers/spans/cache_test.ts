@@ -170,7 +170,7 @@ Deno.test("a kept layer is served again without a fetch, also by the next run, u
   }
 });
 
-Deno.test("a whole layer that nobody uses gives up its bytes, and is fetched again in parts by its own ztoc", async () => {
+Deno.test("a whole layer that is used keeps its bytes whatever the budget says; one that nobody uses gives them up, and is fetched again in parts by its own ztoc", async () => {
   const layer = fileLayer(6);
   const other = fileLayer(6, 2);
   await using opened = await openStore({
@@ -189,8 +189,19 @@ Deno.test("a whole layer that nobody uses gives up its bytes, and is fetched aga
   await whole.shown;
   const { slot, folder: own } = whole;
   assert.ok(whole.isWhole);
+  const filler = await add(store, other);
+  await readWhole(`${filler.directory}/file`);
+  const more = fileLayer(6, 3);
+  await readWhole(`${(await add(store, more)).directory}/file`);
+  for (let tries = 0; store.cacheFigures().evictedBytes === 0; tries++) {
+    assert.ok(tries < 250, "something goes");
+    await pause(20);
+  }
+  const { blocks } = await Deno.stat(`${own}/data`);
+  assert.ok(blocks! * 512 >= layer.tar.length, "no hole");
+  assert.ok(whole.isWhole);
   store.release(slot, { discard: false });
-  await readWhole(`${(await add(store, other)).directory}/file`);
+  await readWhole(`${filler.directory}/file`);
   const isThere = (name: string) =>
     [...Deno.readDirSync(own)].some((entry) => entry.name === name);
   for (let tries = 0; isThere("data"); tries++) {
