@@ -1,6 +1,6 @@
 import { connectThrough, proxyOf, type Variable } from "./proxy.ts";
 
-/** Whom to trust on a TLS connection, and who we are. */
+/** Whom to trust on a TLS connection, who we are, and what is spoken on it. */
 export interface TlsOptions {
   /** PEM certificates to trust in addition to the system's. */
   readonly caCerts?: readonly string[];
@@ -8,6 +8,8 @@ export interface TlsOptions {
   readonly clientCert?: { readonly cert: string; readonly key: string };
   /** Accept any certificate. For tests only: anyone on the way can read and change everything. */
   readonly skipVerify?: boolean;
+  /** Speak HTTP/1.1, by as many connections as there are requests, also where HTTP/2 can be had. */
+  readonly onlyHttp1?: boolean;
 }
 
 /** Sends one request without following redirects. */
@@ -26,18 +28,19 @@ export function makeSender(
   base: typeof fetch,
   variable?: Variable,
 ): Sender {
-  const { caCerts, clientCert, skipVerify } = tls;
+  const { caCerts, clientCert, skipVerify, onlyHttp1 = false } = tls;
   if (skipVerify === true) {
     const fetch = unverifiedFetch(clientCert, base, variable);
     return { fetch, [Symbol.dispose]() {} };
   }
   // Without TLS options, use the global client and its one connection pool.
-  if (caCerts === undefined && clientCert === undefined) {
+  if (caCerts === undefined && clientCert === undefined && !onlyHttp1) {
     return { fetch: base, [Symbol.dispose]() {} };
   }
   const client = Deno.createHttpClient({
     ...(caCerts !== undefined && { caCerts: [...caCerts] }),
     ...(clientCert !== undefined && clientCert),
+    http2: !onlyHttp1,
   });
   return {
     fetch: (input, init) =>

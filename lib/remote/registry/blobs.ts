@@ -23,6 +23,9 @@ import {
   refusesRanges,
 } from "./without_ranges.ts";
 
+/** A blob of so many bytes is worth a connection of its own: see `HttpRequest.isBulk`. */
+const BULK_BYTES = 16 * 2 ** 20;
+
 /** The rest of a blob from one byte on. */
 interface Rest {
   readonly digest: Digest;
@@ -62,6 +65,7 @@ async function openRest(
     doing: `reading blob ${brief(digest)}`,
     rememberRedirect: true,
     isStream: true,
+    isBulk: size >= BULK_BYTES,
     signal,
   }).catch((error) => {
     noteWhole(context, endpoint, digest, "refused");
@@ -106,6 +110,7 @@ async function openRange(
       doing: `reading blob ${brief(digest)} from byte ${start} on`,
       rememberRedirect: true,
       isStream: true,
+      isBulk: size - start >= BULK_BYTES,
       signal,
     });
   } catch (error) {

@@ -11,7 +11,7 @@ import {
 } from "./manifests.ts";
 import type { RegistryClientOptions } from "./options.ts";
 import { hasBlob, mountBlob, uploadBlob } from "./push.ts";
-import { readRange } from "./ranges.ts";
+import { type RangeOptions, readRange } from "./ranges.ts";
 import type { Reference } from "../../formats/reference/mod.ts";
 import { listReferrers } from "./referrers.ts";
 import { deleteReferrer } from "./delete_referrer.ts";
@@ -109,6 +109,7 @@ export class RegistryClient implements Disposable {
    * any.
    * @param onProgress called with the number of bytes of `into` that are filled. Starts at 0 again
    * when another place is asked.
+   * @param options.isBulk whether it is one of many that give a large blob. Default: it is not.
    */
   range(
     repository: Repository,
@@ -118,6 +119,7 @@ export class RegistryClient implements Disposable {
     into: Uint8Array,
     signal?: AbortSignal,
     onProgress?: (filled: number) => void,
+    options: RangeOptions = {},
   ): Promise<void> {
     return readRange(
       this.#context,
@@ -128,6 +130,7 @@ export class RegistryClient implements Disposable {
       into,
       signal,
       onProgress,
+      options,
     );
   }
 

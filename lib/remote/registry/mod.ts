@@ -18,6 +18,7 @@ export {
   Reference,
 } from "../../formats/reference/mod.ts";
 export type { FetchedManifest, PushedManifest } from "./manifests.ts";
+export type { RangeOptions } from "./ranges.ts";
 export type { BlobSource } from "./upload.ts";
 export type {
   Capability,

@@ -30,12 +30,19 @@ const MAY_PASS = new Set([400, 401, 403]);
 const REFUSED_TRIES = 3;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** How a range is asked for. */
+export interface RangeOptions {
+  /** Whether it is one of many that give a large blob: see `HttpRequest`. Default: it is not. */
+  readonly isBulk?: boolean;
+}
+
 interface Range {
   readonly digest: Digest;
   readonly start: number;
   readonly end: number;
   /** Whether a refusal of this try is final. */
   readonly isLastTry: boolean;
+  readonly isBulk: boolean;
 }
 
 /** The part of the blob in an answer. It starts at or before the requested bytes. */
@@ -50,7 +57,7 @@ interface GivenRange {
 async function openPart(
   context: Context,
   endpoint: Endpoint,
-  { digest, start, end, isLastTry }: Range,
+  { digest, start, end, isLastTry, isBulk }: Range,
   signal: AbortSignal | undefined,
 ): Promise<GivenRange> {
   const { href } = endpoint.root;
@@ -69,6 +76,7 @@ async function openPart(
       accept: [200, 203, 206],
       doing: `reading bytes ${start} to ${end} of blob ${brief(digest)}`,
       rememberRedirect: true,
+      isBulk,
       signal,
     });
   } catch (error) {
@@ -212,6 +220,7 @@ export async function readRange(
   into: Uint8Array,
   signal?: AbortSignal,
   onProgress?: (filled: number) => void,
+  { isBulk = false }: RangeOptions = {},
 ): Promise<void> {
   if (
     !(Number.isSafeInteger(start) && start >= 0) ||
@@ -233,7 +242,9 @@ export async function readRange(
         const before = filled;
         const from = start + filled;
         const isLastTry = ++tries >= REFUSED_TRIES;
-        const range = { digest, start: from, end: endExclusive, isLastTry };
+        const range = {
+          ...{ digest, start: from, end: endExclusive, isLastTry, isBulk },
+        };
         const opened = await openPart(context, endpoint, range, signal);
         await using answer = opened.answer;
         let { skip } = opened;

@@ -7,6 +7,7 @@ import {
 } from "../../../../lib/remote/registry/mod.ts";
 import {
   makeCertificateAuthority,
+  pause,
   startDockerRegistry,
 } from "../../../support/host/mod.ts";
 import {
@@ -222,4 +223,54 @@ capabilities = ["pull"]
   assert.equal(mirror.requests.length, 0, "it does not know tags");
   await client.manifest(reference, { digest: IMAGE.digest });
   assert.ok(mirror.requests.length > 0, "it is asked for digests first");
+});
+
+Deno.test("bytes of large blobs come by HTTP/1.1 and all else by HTTP/2, with the same authorities and certificate", async () => {
+  await using authority = await makeCertificateAuthority();
+  const server = await authority.issue(["127.0.0.1"]);
+  const ours = await authority.issue(["client"], { use: "client" });
+  await using registry = await startDockerRegistry({
+    tls: { ...server, clientCas: authority.certPath },
+  });
+  using client = new RegistryClient({
+    ...{ ...QUICK, plainHttp: false, caCerts: [authority.certPem] },
+    clientCert: await readText(ours),
+  });
+  const reference = parseReference(`${registry.host}/a/b:1`);
+  const bytes = noise(16 * 2 ** 20, 5);
+  const { length: size } = bytes;
+  const digest = sha256(bytes);
+  await client.pushBlob(reference, { digest, size }, bytes);
+  const read = async (start: number, isBulk: boolean) => {
+    const into = new Uint8Array(100_000);
+    await client.range(
+      ...[reference, digest, start, start + into.length, into] as const,
+      ...[undefined, undefined, { isBulk }] as const,
+    );
+    assert.deepEqual(into, bytes.slice(start, start + into.length));
+  };
+  /** By what requests for the blob came, as the registry logs them once they are over. */
+  const protocols = async (requests: number, work: () => Promise<unknown>) => {
+    const { length } = registry.logs();
+    await work();
+    for (;;) {
+      const found = registry.logs().slice(length)
+        .matchAll(/"GET \S+\/blobs\/\S+ (HTTP\/[\d.]+)" 20/g);
+      const all = [...found].map(([, protocol]) => protocol);
+      if (all.length >= requests) return all;
+      await pause(10);
+    }
+  };
+  assert.deepEqual(await protocols(1, () => read(7, false)), ["HTTP/2.0"]);
+  assert.deepEqual(
+    await protocols(2, () => Promise.all([read(0, true), read(9, true)])),
+    ["HTTP/1.1", "HTTP/1.1"],
+  );
+  const whole = async (offset: number) => {
+    const stream = await client.blob(reference, { digest, size }, { offset });
+    const all = await new Response(stream).bytes();
+    assert.equal(sha256(all), sha256(bytes.subarray(offset)));
+  };
+  assert.deepEqual(await protocols(1, () => whole(0)), ["HTTP/1.1"]);
+  assert.deepEqual(await protocols(1, () => whole(size - 5)), ["HTTP/2.0"]);
 });
