@@ -8,5 +8,6 @@
  */
 export { collectEverything, freeBuffer } from "./collect.ts";
 export { RestingWorker } from "./resting.ts";
+export { ReusedBlocks } from "./reused.ts";
 export { giveBackWhenIdle, keepLargeBuffersApart } from "./idle.ts";
 export { forgetProgram } from "./program.ts";

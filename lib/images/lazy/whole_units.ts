@@ -76,15 +76,15 @@ async function inflated(
   const digest = inflateUnits({
     ...{ units, files, folder },
     workers: availableParallelism(),
-    fetch: (start, end, signal) =>
+    fetch: (start, end, into, signal) =>
       gates.request(requester, end - start, async () => {
         signal.throwIfAborted();
-        const bytes = new Uint8Array(end - start);
         await client.range(
-          ...[reference, layer.digest, start, end, bytes, signal] as const,
+          ...[reference, layer.digest, start, end, into, signal] as const,
+          undefined,
+          { isBulk: true },
         );
-        onBytes(bytes.length);
-        return bytes;
+        onBytes(into.length);
       }),
     look: () => {
       if (diskRoom(folder) > 0) return;

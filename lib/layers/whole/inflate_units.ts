@@ -4,14 +4,14 @@ import {
   DigestStream,
   updateInSteps,
 } from "../../formats/oci/mod.ts";
-import { freeBuffer } from "../../host/memory/mod.ts";
+import { ReusedBlocks } from "../../host/memory/mod.ts";
 import {
   type ComingFiles,
   type ComingLayer,
   UnitsWriter,
 } from "../builder/mod.ts";
 import type { PlannedUnits } from "./plan.ts";
-import type { UnitWork } from "./unit_messages.ts";
+import type { FromInflater, UnitWork } from "./unit_messages.ts";
 import { UnitWorkers } from "./unit_workers.ts";
 
 /** The checkpoints of a layer's ztoc are of no use: nothing is said of the layer. */
@@ -23,7 +23,7 @@ export class CheckpointsError extends Error {
 
 /** Bytes of units that are asked for, or wait to be inflated: no more is asked for when there are so many. */
 const AHEAD_BYTES = 20 * 2 ** 20;
-/** A request asks for so many, or for one unit. What a registry does for a request takes as long as a MB. */
+/** A request asks for so many at most, or for one unit. What a registry does for a request takes as long as a MB. */
 const REQUEST_BYTES = 3 * 2 ** 20;
 
 /** What inflates a layer by its units. */
@@ -34,15 +34,16 @@ export interface UnitsToInflate {
   readonly files: ComingFiles;
   /** Folder of these files, without links. */
   readonly folder: string;
-  /** How many units at a time. */
+  /** How many Workers. */
   readonly workers: number;
-  /** Brings bytes of the blob, which are the callee's. @throws what then is told */
+  /** Brings bytes of the blob into memory that is for them. @throws what then is told */
   readonly fetch: (
     start: number,
     end: number,
+    into: Uint8Array<ArrayBuffer>,
     signal: AbortSignal,
-  ) => Promise<Uint8Array<ArrayBuffer>>;
-  /** Bytes that one request asks for, or one unit. Default: some MiB. */
+  ) => Promise<void>;
+  /** Bytes that one request asks for at most, or for one unit. Default: some MiB. */
   readonly requestBytes?: number;
   /** Looks at the disk, now and then. @throws what then is told */
   readonly look: () => void;
@@ -56,7 +57,9 @@ interface Ahead {
   /** Where its bytes begin and end in the blob: the first request has all before the first unit, too. */
   readonly from: number;
   readonly to: number;
-  readonly bytes: Promise<Uint8Array<ArrayBuffer>>;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** When they are there. */
+  readonly come: Promise<void>;
 }
 
 /**
@@ -96,46 +99,60 @@ async function inOrder(
   workers: UnitWorkers,
   signal: AbortSignal,
 ): Promise<Digest> {
+  const { requestBytes = REQUEST_BYTES } = work;
+  using memory = new ReusedBlocks(
+    requestBytes,
+    Math.ceil(AHEAD_BYTES / requestBytes),
+  );
   const digest = new DigestStream();
   let failure: string | null = null;
-  for await (const { works, from, to, bytes } of ahead(work, signal)) {
-    const all = await bytes;
+  for await (const next of ahead(work, requestBytes, memory, signal)) {
+    const { works, from, bytes: compressed, come } = next;
+    await come;
     const [first] = works;
     // A byte that two units share was hashed with the first of them.
     const isShared = first!.unit > 0 && first!.bits > 0;
-    // While Workers inflate copies of it, or before one gets it: a request may be of 19 MiB.
-    const hashed = updateInSteps(
+    await updateInSteps(
       digest,
-      isShared ? all.subarray(1) : all,
+      isShared ? compressed.subarray(1) : compressed,
       () => setImmediate(),
     );
-    const isOne = first!.start === from && first!.end === to;
-    if (isOne) await hashed;
-    for (const one of works) {
-      const own = isOne ? all : all.slice(one.start - from, one.end - from);
-      const worker = await workers.free();
-      if (failure !== null) throw new CheckpointsError(failure);
-      if (writer.isGivenUp) throw new CheckpointsError("its tar is none");
-      work.look();
-      worker.inflate(one, own).then((outcome) => {
-        if (outcome.kind === "failed") {
-          failure ??= `unit ${one.unit}: ${outcome.detail}`;
-        } else {
-          writer.came(one.unit, outcome.digest, one.offset + outcome.size);
-        }
-      });
-    }
-    await hashed;
-    if (!isOne) freeBuffer(all.buffer);
+    const worker = await workers.free();
+    if (failure !== null) throw new CheckpointsError(failure);
+    if (writer.isGivenUp) throw new CheckpointsError("its tar is none");
+    work.look();
+    worker.inflate({ works, from, compressed }).then((outcome) => {
+      try {
+        memory.give(entered(outcome, works, writer));
+      } catch (error) {
+        failure ??= String(error);
+      }
+    });
   }
   await workers.idle();
   if (failure !== null) throw new CheckpointsError(failure);
   return digest.finish();
 }
 
+/** Takes a Worker's answer. @returns the memory of the units. @throws where it is of no use */
+function entered(
+  outcome: FromInflater,
+  works: readonly UnitWork[],
+  writer: UnitsWriter,
+): Uint8Array {
+  if (outcome.kind === "failed") throw new CheckpointsError(outcome.detail);
+  for (const [i, { unit, offset }] of works.entries()) {
+    const { digest, size } = outcome.written[i]!;
+    writer.came(unit, digest, offset + size);
+  }
+  return outcome.compressed;
+}
+
 /** The units in order, each asked for before its turn. */
 async function* ahead(
-  { units, fetch, requestBytes = REQUEST_BYTES }: UnitsToInflate,
+  { units, fetch }: UnitsToInflate,
+  requestBytes: number,
+  memory: ReusedBlocks,
   signal: AbortSignal,
 ): AsyncGenerator<Ahead, void, void> {
   const asked: Ahead[] = [];
@@ -148,14 +165,16 @@ async function* ahead(
       const from = first.unit === 0 ? 0 : first.start;
       const works = [first];
       let to = first.end;
-      while (next < length && to - from < requestBytes) {
-        const one = unitOf(units, next++);
+      for (; next < length; next++) {
+        const one = unitOf(units, next);
+        if (one.end - from > requestBytes) break;
         works.push(one);
         to = one.end;
       }
-      const bytes = fetch(from, to, signal);
-      bytes.catch(() => {}); // told when it is its turn
-      asked.push({ works, from, to, bytes });
+      const bytes = memory.take(to - from);
+      const come = fetch(from, to, bytes, signal);
+      come.catch(() => {}); // told when it is its turn
+      asked.push({ works, from, to, bytes, come });
       held += to - from;
     }
     const first = asked.shift()!;

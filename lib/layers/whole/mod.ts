@@ -21,6 +21,7 @@ export {
 } from "./inflate_units.ts";
 export { type PlannedUnits, planUnits } from "./plan.ts";
 export { readAt } from "./read_at.ts";
+export { WRITE_BYTES } from "./write_bytes.ts";
 import { IndexerPool } from "../builder/mod.ts";
 import { LIBC_PATH, nameWithCalls } from "../../host/os/mod.ts";
 

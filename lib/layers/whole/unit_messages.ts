@@ -1,4 +1,4 @@
-/** Messages between the main isolate and a Worker that inflates units of a layer, one at a time. @module */
+/** Messages between the main isolate and a Worker that inflates units of a layer, those of one request at a time. @module */
 import type { ComingFiles } from "../builder/mod.ts";
 
 /** Readers of layers that are here go first: what answers them takes little, and at once. */
@@ -25,23 +25,37 @@ export interface UnitWork {
   readonly isLast: boolean;
 }
 
-/** To the Worker: `open` once, then units, whose bytes are transferred. */
+/** Bytes of units that follow each other, and all before the first one that belongs to them. */
+export interface UnitsWork {
+  /** In order. */
+  readonly works: readonly UnitWork[];
+  /** Where the bytes begin in the blob. */
+  readonly from: number;
+  /** They are transferred, and come back with the answer. */
+  readonly compressed: Uint8Array<ArrayBuffer>;
+}
+
+/** To the Worker: `open` once, then units. */
 export type ToInflater =
   | { readonly kind: "open"; readonly files: ComingFiles }
-  | {
-    readonly kind: "unit";
-    readonly work: UnitWork;
-    readonly compressed: Uint8Array<ArrayBuffer>;
-  };
+  | { readonly kind: "units"; readonly of: UnitsWork };
 
-/** The answer to a unit. */
+/** A unit that is in the file. */
+export interface WrittenUnit {
+  /** SHA-256 of its bytes in the blob. */
+  readonly digest: Uint8Array<ArrayBuffer>;
+  /** Bytes of the tar, with all behind it where it is the last one. */
+  readonly size: number;
+}
+
+/** The answer to units. */
 export type FromInflater =
   | {
     readonly kind: "written";
-    /** SHA-256 of its bytes in the blob. */
-    readonly digest: Uint8Array<ArrayBuffer>;
-    /** Bytes of the tar, with all behind it where it is the last one. */
-    readonly size: number;
+    /** As they were asked for. */
+    readonly written: readonly WrittenUnit[];
+    /** The memory that came. */
+    readonly compressed: Uint8Array<ArrayBuffer>;
   }
-  /** It is not what the ztoc says, or the files are of no use. */
+  /** They are not what the ztoc says, or the files are of no use. */
   | { readonly kind: "failed"; readonly detail: string };

@@ -1,12 +1,11 @@
 /**
- * Inflates units of one layer into the file of its tar. It holds no more than one unit, and proves nothing: what comes of
+ * Inflates units of one layer into the file of its tar. It holds no more than one unit's bytes of the tar, and proves nothing: what comes of
  * a unit is as true as the ztoc that told its place.
  * @module
  */
 /// <reference lib="deno.worker" />
 import { createHash } from "node:crypto";
 import { SpanInflater, WINDOW_BYTES } from "../../formats/deflate/mod.ts";
-import { freeBuffer } from "../../host/memory/mod.ts";
 import { yieldCores } from "../../host/os/mod.ts";
 import { readAt } from "./read_at.ts";
 import {
@@ -15,6 +14,7 @@ import {
   STEPS_BEHIND_READERS,
   type ToInflater,
   type UnitWork,
+  type WrittenUnit,
 } from "./unit_messages.ts";
 import { WRITE_BYTES } from "./write_bytes.ts";
 
@@ -28,7 +28,7 @@ yieldCores(STEPS_BEHIND_READERS);
 function inflate(
   work: UnitWork,
   compressed: Uint8Array<ArrayBuffer>,
-): FromInflater {
+): WrittenUnit {
   const { data, ztoc } = files!;
   if (work.window < 0) window.fill(0);
   else readAt(ztoc, window, work.window);
@@ -36,7 +36,6 @@ function inflate(
   inflater.begin(work.bits, window, most);
   inflater.push(compressed);
   const hash = createHash("sha256").update(compressed);
-  freeBuffer(compressed.buffer);
   const bytes = inflater.endAnyway();
   const fits = work.isLast
     ? bytes.length >= work.size && bytes.length < most
@@ -46,14 +45,10 @@ function inflate(
   for (let done = 0; done < bytes.length;) {
     done += data.writeSync(bytes.subarray(done, done + WRITE_BYTES));
   }
-  return {
-    ...{ kind: "written", size: bytes.length },
-    digest: new Uint8Array(hash.digest()),
-  };
+  return { size: bytes.length, digest: new Uint8Array(hash.digest()) };
 }
 
 scope.onmessage = ({ data }: MessageEvent<ToInflater>) => {
-  let answer: FromInflater;
   try {
     if (data.kind === "open") {
       files = {
@@ -62,9 +57,21 @@ scope.onmessage = ({ data }: MessageEvent<ToInflater>) => {
       };
       return;
     }
-    answer = inflate(data.work, data.compressed);
+    const { works, from, compressed } = data.of;
+    const written = works.map((work) => {
+      const own = compressed.subarray(work.start - from, work.end - from);
+      try {
+        return inflate(work, own);
+      } catch (error) {
+        throw new Error(`unit ${work.unit}: ${error}`);
+      }
+    });
+    answer({ kind: "written", written, compressed }, [compressed.buffer]);
   } catch (error) {
-    answer = { kind: "failed", detail: String(error) };
+    answer({ kind: "failed", detail: String(error) });
   }
-  scope.postMessage(answer);
 };
+
+function answer(message: FromInflater, transfer: Transferable[] = []): void {
+  scope.postMessage(message, transfer);
+}

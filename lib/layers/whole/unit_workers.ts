@@ -1,8 +1,8 @@
 import { LIBC_PATH, nameWithCalls } from "../../host/os/mod.ts";
 import type { ComingFiles } from "../builder/mod.ts";
-import type { FromInflater, ToInflater, UnitWork } from "./unit_messages.ts";
+import type { FromInflater, ToInflater, UnitsWork } from "./unit_messages.ts";
 
-/** Workers that inflate units of one layer, one unit each at a time. Disposing of them stops them. */
+/** Workers that inflate units of one layer, those of one request each at a time. Disposing of them stops them. */
 export class UnitWorkers implements Disposable {
   readonly #all: readonly UnitWorker[];
 
@@ -64,11 +64,8 @@ class UnitWorker implements Disposable {
     this.#post({ kind: "open", files });
   }
 
-  /** Inflates a unit, when it has nothing else to do. @param compressed is transferred. */
-  inflate(
-    work: UnitWork,
-    compressed: Uint8Array<ArrayBuffer>,
-  ): Promise<FromInflater> {
+  /** Inflates units, when it has nothing else to do. Their bytes are transferred. */
+  inflate(of: UnitsWork): Promise<FromInflater> {
     const { promise, resolve } = Promise.withResolvers<FromInflater>();
     this.#answer = (outcome) => {
       this.current = null;
@@ -76,7 +73,7 @@ class UnitWorker implements Disposable {
     };
     this.current = promise;
     if (this.#fault !== null) this.#answer(this.#fault);
-    else this.#post({ kind: "unit", work, compressed }, [compressed.buffer]);
+    else this.#post({ kind: "units", of }, [of.compressed.buffer]);
     return promise;
   }
 

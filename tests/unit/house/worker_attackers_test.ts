@@ -163,12 +163,14 @@ const ATTACKED: readonly Attacked[] = [
       are: ["setpriority"],
     },
     message: (): ToInflater => ({
-      kind: "unit",
-      work: {
-        ...{ unit: 0, start: 0, end: 7, bits: 0, window: -1 },
-        ...{ offset: 0, size: 7, isLast: true },
+      kind: "units",
+      of: {
+        works: [{
+          ...{ unit: 0, start: 0, end: 7, bits: 0, window: -1 },
+          ...{ offset: 0, size: 7, isLast: true },
+        }],
+        ...{ from: 0, compressed: new Uint8Array(7) },
       },
-      compressed: new Uint8Array(7),
     }),
   },
   {

@@ -86,7 +86,8 @@ async function taken(
   try {
     const inflated = inflateUnits({
       ...{ units, files, folder, workers: 2, look: () => {} },
-      fetch: (start, end) => Promise.resolve(layer.slice(start, end)),
+      fetch: (start, end, into) =>
+        Promise.resolve(into.set(layer.subarray(start, end))),
       requestBytes,
       signal: new AbortController().signal,
     }, coming);
