@@ -1,11 +1,11 @@
 import type { Descriptor } from "../../formats/oci/mod.ts";
 import { writeAll } from "../../host/files/mod.ts";
-import { freeBuffer } from "../../host/memory/mod.ts";
 import {
   type RegistryClient,
   RegistryError,
   type Repository,
 } from "../../remote/registry/mod.ts";
+import { WRITE_BYTES } from "../../layers/whole/mod.ts";
 import { KeptParts, type PartsThere } from "./kept_parts.ts";
 import type { Requester, WholeGates } from "./whole_limits.ts";
 import { NoRoomError } from "./whole_stream.ts";
@@ -151,7 +151,7 @@ export class WholeDownload implements Disposable {
           if (this.#wholly) return;
           this.#signal.throwIfAborted();
           this.#look();
-          const bytes = new Uint8Array(end - start);
+          const bytes = gates.take(end - start);
           let told = 0;
           await client.range(
             repository,
@@ -164,12 +164,13 @@ export class WholeDownload implements Disposable {
               this.#options.onBytes?.(filled - told);
               told = filled;
             },
+            { isBulk: true },
           );
           this.#options.onBytes?.(bytes.length - told);
           if (!this.#hold(chunk, bytes)) {
             await this.#write(start, bytes);
             this.#parts?.add(chunk);
-            freeBuffer(bytes.buffer);
+            gates.give(bytes);
           }
           this.#here[chunk] = true;
           this.#advance();
@@ -209,14 +210,21 @@ export class WholeDownload implements Disposable {
 
   #free(chunk: number, { bytes, room }: Held): void {
     this.#held.delete(chunk);
-    freeBuffer(bytes.buffer);
+    this.give(bytes);
     room[Symbol.dispose]();
   }
 
   async #write(at: number, bytes: Uint8Array): Promise<void> {
     using file = await this.#open();
     file.seekSync(at, Deno.SeekMode.Start);
-    await writeAll(file, bytes);
+    for (let from = 0; from < bytes.length; from += WRITE_BYTES) {
+      await writeAll(file, bytes.subarray(from, from + WRITE_BYTES));
+    }
+  }
+
+  /** Takes memory of a piece back whose bytes were read. */
+  give(piece: Uint8Array): void {
+    this.#options.gates.give(piece);
   }
 
   /** All from the first byte that is missing on, by one request. */
@@ -297,9 +305,12 @@ export class WholeDownload implements Disposable {
     resolve();
   }
 
-  /** The blob's bytes in order, as they come; only once, unless the file is kept. @throws as `done` */
+  /**
+   * The blob's bytes in order, as they come; only once, unless the file is kept. Their memory is the reader's, who may
+   * `give` it back. @throws as `done`
+   */
   async *pieces(): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
-    const { blob: { size }, path } = this.#options;
+    const { blob: { size }, path, gates } = this.#options;
     this.#isRead = true;
     let file: Deno.FsFile | null = null;
     try {
@@ -328,12 +339,12 @@ export class WholeDownload implements Disposable {
         }
         file ??= await Deno.open(path);
         const end = Math.min(this.#filled, (chunk + 1) * this.#chunkBytes);
-        const piece = new Uint8Array(Math.min(PIECE_BYTES, end - at));
+        const piece = gates.take(Math.min(PIECE_BYTES, end - at));
         file.seekSync(at, Deno.SeekMode.Start);
         const read = await file.read(piece);
         if (read === null) throw new Error(`${path} was cut off`);
         at += read;
-        yield read === piece.length ? piece : piece.slice(0, read);
+        yield piece.subarray(0, read);
       }
     } finally {
       file?.close();

@@ -316,6 +316,7 @@ export class WholeLayerTaker implements Disposable {
       compression: kind === "gzip" && !isOfTar ? "gzip" : "uncompressed",
       buildTool: BUILD_TOOL,
       ...{ spanSizeBytes, windows, signal, data },
+      ...(!isOfTar && { release: (piece: Uint8Array) => download.give(piece) }),
     });
     return { ztoc, diffId, digest: isOfTar ? blobDigest.finish() : digest };
   }

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { ReusedBlocks } from "../../host/memory/mod.ts";
 import { FairSemaphore } from "./fair_semaphore.ts";
 import { KeyedSemaphores } from "./keyed_semaphores.ts";
 
@@ -59,10 +60,20 @@ export class WholeGates {
   readonly #all: FairSemaphore;
   readonly #bytes: FairSemaphore;
   readonly #unpacks: KeyedSemaphores;
+  /** Of requests that are parts of a layer. */
+  readonly #memory: ReusedBlocks;
+  #requests = 0;
   #held = 0;
 
   /** Lets everything through at first. */
   constructor(limits: WholeLimits) {
+    const { chunkBytes } = limits;
+    this.#memory = chunkBytes === Infinity
+      ? new ReusedBlocks(0, 0) // there are none
+      : new ReusedBlocks(
+        chunkBytes,
+        Math.ceil((IN_FLIGHT_BYTES + HELD_BYTES) / chunkBytes),
+      );
     this.#perImage = new KeyedSemaphores(limits.downloadsPerImage);
     this.#all = new FairSemaphore(limits.downloads);
     const four = limits.chunkBytes === Infinity ? 0 : 4 * limits.chunkBytes;
@@ -84,9 +95,33 @@ export class WholeGates {
           host,
           1,
           () =>
-            this.#all.run(image, 1, () => this.#bytes.run(image, bytes, work)),
+            this.#all.run(
+              image,
+              1,
+              () => this.#bytes.run(image, bytes, () => this.#counted(work)),
+            ),
         ),
     );
+  }
+
+  async #counted<T>(work: () => Promise<T>): Promise<T> {
+    this.#requests++;
+    try {
+      return await work();
+    } finally {
+      if (--this.#requests === 0) this.#memory.trim();
+    }
+  }
+
+  /** Memory for so many bytes of a request; it need not be new. */
+  take(bytes: number): Uint8Array<ArrayBuffer> {
+    return this.#memory.take(bytes);
+  }
+
+  /** Takes such memory back. It is kept as long as there are requests to use it. */
+  give(memory: Uint8Array): void {
+    this.#memory.give(memory);
+    if (this.#requests === 0) this.#memory.trim();
   }
 
   /** Room for bytes that wait in memory, until it is disposed of; null: there is none. */

@@ -44,6 +44,8 @@ export interface IndexLayerOptions {
   readonly data?: string;
   /** Called with the number of compressed bytes each time some were passed to the Worker. */
   readonly onProgress?: (bytes: number) => void;
+  /** Takes a chunk that was read. Default: its memory is freed. */
+  readonly release?: (chunk: Uint8Array) => void;
   /** Aborts the pass: the Worker is stopped, and started again with the next layer. */
   readonly signal?: AbortSignal;
 }
@@ -120,7 +122,7 @@ export class LayerIndexer implements Disposable {
         signal?.throwIfAborted();
         if (!await ring.write(chunk)) break;
         options.onProgress?.(chunk.length);
-        release(chunk);
+        (options.release ?? release)(chunk);
       }
       ring.end();
       return (await finished)!; // null only after `giveUp`

@@ -188,3 +188,40 @@ for (
     await Deno.remove(folder, { recursive: true });
   });
 }
+
+Deno.test("a reader that gives the memory of pieces back gets it again, with the right bytes in it", async () => {
+  await using registry = startRegistry();
+  using client = new RegistryClient();
+  const size = 12 * CHUNK_BYTES + 5;
+  const bytes = noise(size, 3);
+  const { digest } = registry.addBlob("a/b", bytes);
+  const gates = new WholeGates({ ...FAST_LIMITS, chunkBytes: CHUNK_BYTES });
+  const folder = await Deno.makeTempDir();
+  const buffers = new Set<ArrayBuffer>();
+  let at = 0;
+  try {
+    using download = new WholeDownload({
+      ...{ client, gates, path: `${folder}/blob`, isKept: false },
+      repository: { host: registry.host, repository: "a/b" },
+      blob: { digest: parseDigest(digest), size },
+      ...{ room: () => 1e9, chunkBytes: CHUNK_BYTES, atOnce: 2 },
+      requester: { image: "a", host: registry.host },
+      signal: new AbortController().signal,
+    });
+    for await (const piece of download.pieces()) {
+      assert.equal(
+        Buffer.compare(piece, bytes.subarray(at, at + piece.length)),
+        0,
+      );
+      at += piece.length;
+      buffers.add(piece.buffer);
+      download.give(piece);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+  assert.equal(at, size);
+  // Its reader is as fast as its requests.
+  assert.ok(buffers.size <= 10, `${buffers.size} of 13`);
+  assert.ok([...buffers].every(({ detached }) => detached));
+});
