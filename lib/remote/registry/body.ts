@@ -161,6 +161,32 @@ export class Answer implements AsyncDisposable {
   }
 
   /**
+   * Gives the body on as `pieces` does, each piece for the time of a call: a generator's turns would take a tenth of
+   * what the bytes cost.
+   * @param take returns whether more is wanted.
+   */
+  async each(take: (piece: Uint8Array) => boolean): Promise<void> {
+    const reader = this.#body === null ? null : byteReader(this.#body);
+    if (reader === null) {
+      for await (const chunk of this.chunks()) if (!take(chunk)) return;
+      return;
+    }
+    let memory = new ArrayBuffer(PIECE_BYTES);
+    try {
+      for (;;) {
+        this.watchdog.touch();
+        const { value, done } = await reader.read(new Uint8Array(memory));
+        if (done) break;
+        memory = value.buffer;
+        if (!take(value)) return;
+      }
+    } finally {
+      reader.releaseLock(); // so that disposal can cancel the body
+    }
+    this.#done = true;
+  }
+
+  /**
    * The whole body, of a document: uncompressed.
    * @throws BodyTooLarge
    */

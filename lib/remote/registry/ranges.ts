@@ -249,8 +249,8 @@ export async function readRange(
         await using answer = opened.answer;
         let { skip } = opened;
         const wanted = Math.min(opened.end, endExclusive) - start;
-        await receiving(endpoint, signal, async () => {
-          for await (let chunk of answer.pieces()) {
+        await receiving(endpoint, signal, () =>
+          answer.each((chunk) => {
             if (skip > 0) {
               const dropped = Math.min(skip, chunk.length);
               skip -= dropped;
@@ -262,10 +262,9 @@ export async function readRange(
             onProgress?.(filled);
             if (filled - before >= PROGRESS_BYTES) retrier.progressed();
             // The rest is not wanted: the part is wider than asked for, or longer than it claims.
-            if (filled === wanted && opened.end > endExclusive) break;
-            if (part.length < chunk.length) break;
-          }
-        });
+            if (filled === wanted && opened.end > endExclusive) return false;
+            return part.length === chunk.length;
+          }));
         if (filled < wanted) {
           throw endedEarly(endpoint, digest, wanted - filled);
         }
