@@ -181,8 +181,7 @@ export class RingReader {
       }
       const piece = own.subarray(0, count);
       piece.set(this.#data.subarray(place, place + count));
-      Atomics.store(this.#control, READ, read + count);
-      ring(this.#control, FOR_WRITER);
+      this.#took(read, count);
       take(piece);
     }
   }
@@ -213,8 +212,19 @@ export class RingReader {
     const read = Atomics.load(this.#control, READ);
     const place = (read >>> 0) % this.#data.length;
     into.set(this.#data.subarray(place, place + into.length));
-    Atomics.store(this.#control, READ, read + into.length);
-    ring(this.#control, FOR_WRITER);
+    this.#took(read, into.length);
+  }
+
+  /**
+   * Makes room. A writer waits only while the ring is full. It is woken when half of it is free: to be woken for each
+   * piece would cost it more than to write one. Whoever sees the ring full has written what `left` counts.
+   */
+  #took(read: number, count: number): void {
+    Atomics.store(this.#control, READ, read + count);
+    const written = Atomics.load(this.#control, WRITTEN);
+    const left = (written - read - count) >>> 0;
+    const half = this.#data.length / 2;
+    if (left <= half && left + count > half) ring(this.#control, FOR_WRITER);
   }
 
   /** Says that no more bytes are wanted. */
