@@ -1,7 +1,8 @@
 /**
  * `deno task bench:fetch`: what a GB of ranges costs a command, by its own network, through the fetch Worker, and as
- * commands have it (hosts that give content are asked by the command's own isolate). A server on this machine gives
- * the bytes in a process of its own. CPU is the client's process alone; the three take turns.
+ * commands have it (hosts that give content are asked by the command's own isolate); and over TLS, by HTTP/2 and by
+ * HTTP/1.1. A server on this machine gives the bytes in a process of its own. CPU is the client's process alone; they
+ * take turns.
  * @module
  */
 import { sha256 } from "../../lib/formats/oci/mod.ts";
@@ -13,8 +14,9 @@ import {
   ownNetwork,
 } from "../../lib/remote/network/mod.ts";
 import { RegistryClient } from "../../lib/remote/registry/mod.ts";
+import { makeCertificateAuthority } from "../support/host/mod.ts";
 
-const [role = "all", host = ""] = Deno.args;
+const [role = "all", host = "", ...paths] = Deno.args;
 const ROUNDS = 7;
 const RANGE_BYTES = 4 * 2 ** 20;
 const RANGES = 128;
@@ -22,10 +24,13 @@ const BLOB_BYTES = RANGE_BYTES * 16;
 /** Ranges at a time. */
 const SIDE_BY_SIDE = 4;
 
-function serve(): void {
+/** @param tls paths of certificate and key; none: plain HTTP. */
+function serve(tls: readonly string[]): void {
   const bytes = new Uint8Array(BLOB_BYTES);
+  const [cert, key] = tls.map((path) => Deno.readTextFileSync(path));
   Deno.serve({
     ...{ hostname: "127.0.0.1", port: 0 },
+    ...(cert !== undefined && key !== undefined && { cert, key }),
     onListen: ({ port }) => console.log(port),
   }, (request) => {
     const [, first, last] = /(\d+)-(\d+)/.exec(request.headers.get("range")!)!;
@@ -41,6 +46,8 @@ function networkOf(way: string): Network {
   const far = () => new FetchedNetwork({ images: [], places: [host] });
   switch (way) {
     case "own":
+    case "tls, HTTP/2":
+    case "tls, HTTP/1.1":
       return ownNetwork();
     case "worker":
       return far();
@@ -51,12 +58,20 @@ function networkOf(way: string): Network {
 
 /** Reads the ranges, after one that warms everything up. Prints CPU ms a GB. */
 async function read(way: string): Promise<void> {
-  const client = new RegistryClient({ network: networkOf(way) });
+  const caCerts = paths.map((path) => Deno.readTextFileSync(path));
+  const client = new RegistryClient({
+    network: networkOf(way),
+    ...(caCerts.length > 0 && { caCerts, plainHttp: false }),
+  });
+  const isBulk = way !== "tls, HTTP/2";
   const from = parseReference(`${host}/a/b:1`);
   const digest = sha256(new Uint8Array());
   const range = async (i: number, into: Uint8Array) => {
     const start = (i * RANGE_BYTES) % BLOB_BYTES;
-    await client.range(from, digest, start, start + RANGE_BYTES, into);
+    await client.range(
+      ...[from, digest, start, start + RANGE_BYTES, into] as const,
+      ...[undefined, undefined, { isBulk }] as const,
+    );
   };
   await range(0, new Uint8Array(RANGE_BYTES));
   const before = cpuMs();
@@ -88,20 +103,40 @@ function start(...args: string[]): Deno.ChildProcess {
   }).spawn();
 }
 
-async function all(): Promise<void> {
-  const server = start("serve");
-  const reader = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
+/** A server in a process of its own, and its address. */
+async function startServer(...tls: string[]) {
+  const process = start("serve", "", ...tls);
+  const reader = process.stdout.pipeThrough(new TextDecoderStream())
+    .getReader();
   const place = `127.0.0.1:${(await reader.read()).value!.trim()}`;
-  const ways = ["own", "worker", "near"];
-  const found = new Map<string, number[]>(ways.map((way) => [way, []]));
+  return {
+    place,
+    async [Symbol.asyncDispose]() {
+      process.kill();
+      await reader.cancel();
+    },
+  };
+}
+
+async function all(): Promise<void> {
+  await using authority = await makeCertificateAuthority();
+  const { cert, key } = await authority.issue(["127.0.0.1"]);
+  await using plain = await startServer();
+  await using secret = await startServer(cert, key);
+  const overTls = [secret.place, authority.certPath];
+  const ways = {
+    ...{ own: [plain.place], worker: [plain.place], near: [plain.place] },
+    ...{ "tls, HTTP/2": overTls, "tls, HTTP/1.1": overTls },
+  };
+  const found = new Map<string, number[]>(
+    Object.keys(ways).map((way) => [way, []]),
+  );
   for (let round = 0; round < ROUNDS; round++) {
-    for (const way of ways) {
-      const { stdout } = await start(way, place).output();
+    for (const [way, args] of Object.entries(ways)) {
+      const { stdout } = await start(way, ...args).output();
       found.get(way)!.push(Number(new TextDecoder().decode(stdout)));
     }
   }
-  server.kill();
-  await reader.cancel();
   for (const [way, times] of found) {
     times.sort((a, b) => a - b);
     console.log(
@@ -112,6 +147,6 @@ async function all(): Promise<void> {
   }
 }
 
-if (role === "serve") serve();
+if (role === "serve") serve(paths);
 else if (role === "all") await all();
 else await read(role);
