@@ -2,7 +2,7 @@
  * `deno task bench:startup`: how much CPU time commands take until their first useful action, from sources, from the
  * bundle and compiled; and of the daemon the CPU time to its first answer and its memory when it is idle.
  *
- * No network: the registry that is asked is this task's own, and says nothing. Compiled for `DENORT_BIN`, else for
+ * No network: the registry that is asked is this task's own, and says nothing; containerd is real. Compiled for `DENORT_BIN`, else for
  * the runtime of `deno task compiled`. The daemon's helper process counts with it.
  * @module
  */
@@ -14,9 +14,17 @@ import {
   SnapshotsClient,
 } from "../../lib/remote/containerd/mod.ts";
 import {
+  ASKING,
+  type Cost,
+  toContainerd,
+  toRegistry,
+} from "./first_actions.ts";
+import {
+  type Containerd,
   pause,
   type Service,
   sociDenoCommand,
+  startContainerd,
   startService,
   unixSocketAnswers,
 } from "../support/host/mod.ts";
@@ -83,25 +91,34 @@ function memoryMb(pid: number, name: RegExp): number {
   return Math.round(kib * 1024 / 1e6);
 }
 
-/** CPU ms and ms from a command's start until it connects to its registry. */
-async function toRegistry(way: Way, words: readonly string[]): Promise<string> {
-  const found: { cpu: number; ms: number }[] = [];
+/** Medians of CPU ms and ms until a command's first request. */
+async function toFirstRequest(
+  way: Way,
+  { peer, words }: typeof ASKING[number],
+  containerd: Containerd,
+): Promise<string> {
+  const root = containerd.folder;
+  const line = (names: Readonly<Record<string, string>>) =>
+    way.command(
+      ...words.map((word) =>
+        word.replace(/IMAGE|SOCKET|ROOT/, (name) => names[name]!)
+      ),
+    );
+  const found: Cost[] = [];
   for (let run = 0; run < RUNS; run++) {
-    using registry = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const image = `127.0.0.1:${registry.addr.port}/a:1`;
-    const { program, args } = way.command(...words, image);
-    const started = performance.now();
-    const child = new Deno.Command(program, {
-      ...{ args, stdin: "null", stdout: "null", stderr: "null" },
-    }).spawn();
-    using _ = await registry.accept();
-    found.push({ cpu: cpuMs(child.pid), ms: performance.now() - started });
-    child.kill("SIGKILL");
-    await child.status;
+    const SOCKET = containerd.address;
+    found.push(
+      peer === "registry"
+        ? await toRegistry((IMAGE) => line({ IMAGE, SOCKET, ROOT: root }))
+        : await toContainerd(
+          (SOCKET) => line({ IMAGE: "localhost:1/a:1", SOCKET, ROOT: root }),
+          containerd,
+        ),
+    );
   }
-  const middle = (of: "cpu" | "ms") =>
+  const middle = (of: keyof Cost) =>
     Math.round(median(found.map((one) => one[of])));
-  return `${middle("cpu")} / ${middle("ms")}`;
+  return `${middle("cpu")} / ${middle("wall")}`;
 }
 
 const median = (values: readonly number[]) =>
@@ -166,6 +183,10 @@ try {
     ["config", "default"],
     ["status", "--root", `${folder}/none`],
     ["serve", "--help"],
+    ["completion", "bash"],
+    ["licences"],
+    ["install", "--dry-run"],
+    ["gc", "--root", `${folder}/none`],
     ["pull", "--address", `${folder}/none`, "localhost:1/a:1"],
     ["index", "list", "--root", `${folder}/store`, "--content-store", "soci"],
   ];
@@ -181,16 +202,18 @@ try {
     const name = args.filter((one) => !/[/:]/.test(one)).join(" ");
     console.log(`${name} | ${cells.join(" | ")}`);
   }
-  console.log("\nto the registry: CPU ms / ms");
-  for (
-    const words of [
-      ["inspect", "--plain-http"],
-      ["pull", "--address", `${folder}/none`],
-    ]
-  ) {
-    const cells = [];
-    for (const way of ways) cells.push(await toRegistry(way, words));
-    console.log(`${words[0]} | ${cells.join(" | ")}`);
+  console.log("\nto the first request: CPU ms / ms");
+  {
+    await using containerd = await startContainerd();
+    await Deno.mkdir(`${containerd.folder}/mountpoint`);
+    for (const asking of ASKING) {
+      const cells = [];
+      for (const way of ways) {
+        cells.push(await toFirstRequest(way, asking, containerd));
+      }
+      const name = asking.words.filter((one) => !/^[-A-Z]|:/.test(one));
+      console.log(`${name.join(" ")} | ${asking.peer} | ${cells.join(" | ")}`);
+    }
   }
   console.log(
     "\nserve | CPU ms to the first answer, of the first start after a boot / of a later one | resident MB | private MB | of the program's file, nobody else's",
