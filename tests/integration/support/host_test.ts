@@ -4,6 +4,7 @@ import {
   ctrRun,
   leftovers,
   makeCertificateAuthority,
+  pause,
   startContainerd,
   startDockerRegistry,
 } from "../../support/host/mod.ts";
@@ -43,6 +44,33 @@ Deno.test("containerd pulls from docker-registry and runs with overlayfs, and no
     processes: [],
     sockets: [],
   });
+});
+
+Deno.test("what a container prints is whole, whenever it is read: ctr drops what it has not passed on when the container ends", async () => {
+  await using registry = await startDockerRegistry();
+  await pushImage(registry.host, "busybox:1", pauseImage());
+  await using containerd = await startContainerd();
+  const image = `${registry.host}/busybox:1`;
+  await ctrPull(containerd, image);
+  const told: string[] = [];
+  const lines = "sleep 1; echo wrong >&2; yes line | head -n 30000; exit 4";
+  const running = ctrRun(containerd, {
+    ...{ image, id: "late", args: ["/bin/sh", "-c", lines] },
+    onOutput: (stdout) => told.push(stdout),
+  });
+  await pause(500);
+  // Meanwhile this process reads nothing, and no pipe holds so much.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_000);
+  const { code, stdout, stderr } = await running;
+  assert.equal(stdout, "line\n".repeat(30_000));
+  assert.deepEqual([code, stderr], [4, "wrong\n"]);
+  assert.equal(told.at(-1), stdout);
+
+  const missing = await ctrRun(containerd, {
+    ...{ image, id: "missing", args: ["/no/such/program"] },
+  });
+  assert.notEqual(missing.code, 0);
+  assert.match(missing.stderr, /no such file/);
 });
 
 Deno.test("docker-registry takes an index over HTTPS from whom it knows", async () => {

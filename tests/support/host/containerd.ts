@@ -10,6 +10,7 @@ import {
   type ContainerdOptions,
   type ContainerdPaths,
 } from "./containerd_config.ts";
+import { ContainerOutput } from "./container_output.ts";
 import { childrenOf, processesNaming, unmountAll } from "./leftovers.ts";
 import {
   pause,
@@ -194,26 +195,35 @@ export interface CtrRunOptions {
 }
 
 /**
- * Runs `ctr run --rm` and returns the container's output. Debian's containerd 1.6 and runc 1.1 need
- * no cgroup flags, with cgroup v1 or v2: runc makes `/default/<id>` in each hierarchy it finds.
+ * Runs `ctr run --rm` and returns the container's output, and behind it ctr's. Debian's containerd 1.6 and runc 1.1
+ * need no cgroup flags, with cgroup v1 or v2: runc makes `/default/<id>` in each hierarchy it finds.
  */
-export function ctrRun(
+export async function ctrRun(
   containerd: Containerd,
   options: CtrRunOptions,
 ): Promise<CommandResult> {
   const flags = options.flags ?? [];
-  return containerd.tryCtr([
-    ...["--namespace", options.namespace ?? "default", "run"],
-    ...(flags.includes("--detach") || flags.includes("-d") ? [] : ["--rm"]),
-    ...["--snapshotter", options.snapshotter ?? "overlayfs"],
-    ...flags,
-    options.image,
-    options.id,
-    ...(options.args ?? []),
-  ], {
-    timeoutMs: options.timeoutMs ?? 60_000,
-    ...(options.onOutput !== undefined && { onOutput: options.onOutput }),
-  });
+  const { onOutput, timeoutMs = 60_000 } = options;
+  const run = (more: readonly string[]) =>
+    containerd.tryCtr([
+      ...["--namespace", options.namespace ?? "default", "run"],
+      ...["--snapshotter", options.snapshotter ?? "overlayfs"],
+      ...[...more, ...flags],
+      options.image,
+      options.id,
+      ...(options.args ?? []),
+    ], { timeoutMs });
+  if (flags.includes("--detach") || flags.includes("-d")) return await run([]);
+  await using output = await ContainerOutput.create(containerd.folder);
+  const running = run(["--rm", ...output.flags]);
+  if (onOutput !== undefined) await output.follow(onOutput, running);
+  const { code, stdout, stderr } = await running;
+  const printed = await output.printed();
+  return {
+    code,
+    stdout: printed.stdout + stdout,
+    stderr: printed.stderr + stderr,
+  };
 }
 
 /** Pulls and unpacks an image with `ctr`: over HTTPS if `caPath` is given, else over plain HTTP. */
