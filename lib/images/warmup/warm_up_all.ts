@@ -5,6 +5,8 @@ import { warmUpRegistry } from "./warm_up_registry.ts";
 
 const log = logger("warmup");
 const CALLS = 20;
+/** So long who waited for the start has the processor alone, ms. */
+const AFTER_MS = 100;
 
 /** What the warm-up uses, and when it stops. */
 export interface WarmUpOptions {
@@ -27,6 +29,8 @@ export async function warmUpAll(
   { address, scratch, wanted }: WarmUpOptions,
 ): Promise<void> {
   try {
+    await new Promise((resolve) => setTimeout(resolve, AFTER_MS));
+    if (!wanted()) return;
     if (address !== null) await callOurselves(address, wanted);
     await warmUpRegistry(wanted);
     await warmUp(scratch, wanted);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { warmUpAll } from "../../../../lib/images/warmup/mod.ts";
 import { warmUp } from "../../../../lib/images/warmup/warm_up.ts";
 import { warmUpRegistry } from "../../../../lib/images/warmup/warm_up_registry.ts";
 
@@ -19,4 +20,17 @@ Deno.test("a real pull ends the exercise, and nothing of it stays on disk", asyn
   await warmUp(`${folder}/scratch`, () => true);
   assert.deepEqual([...Deno.readDirSync(folder)], []);
   await Deno.remove(folder);
+});
+
+Deno.test("the exercise begins after who waited for the start, and asks whether it is still wanted", async () => {
+  let asked = 0;
+  const warming = warmUpAll({
+    address: "/no/such/socket",
+    scratch: "/no/such/folder",
+    wanted: () => ++asked > 1,
+  });
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert.equal(asked, 0);
+  await warming;
+  assert.equal(asked, 1);
 });
