@@ -96,7 +96,7 @@ export class LayerStore implements AsyncDisposable {
       folder: (slot) => `${this.#machinery.layersDirectory}/${slot}`,
       open: (wanted) => this.#open(wanted),
       leave: (slot) => this.release(slot, { discard: false }),
-      holdBackground: () => this.#machinery.holdBackground(),
+      holdBackground: () => this.#machinery.hold.begin(),
     });
   }
 

@@ -17,6 +17,7 @@ import { forgetProgram } from "../../host/memory/mod.ts";
 import { bootId } from "../../host/os/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { LayerOpener } from "../opening/mod.ts";
+import { BackgroundHold } from "./background_hold.ts";
 import type { WaitFigures } from "./patient_reads.ts";
 import { Twins } from "./twins.ts";
 
@@ -61,6 +62,8 @@ export interface MachineryOptions {
   readonly headers?: "checked" | "trusted";
   /** The most memory that opening a layer may take, bytes. Default 1 GiB. */
   readonly maxOpeningBytes?: number;
+  /** How long the background gives way to layers that are fetched whole, at a stretch, ms. Default 60 000. */
+  readonly longestHoldMs?: number;
 }
 
 /** Compressed bytes fetched since the store was opened, and the reads that waited for bytes. */
@@ -120,12 +123,13 @@ export class Machinery implements Disposable {
   /** Layers with the same tar. */
   readonly twins = new Twins();
   readonly pool = new InflatePool();
-  #holding = 0;
   #opened: ReturnType<typeof setTimeout> | undefined;
   #forgetting: ReturnType<typeof setTimeout> | undefined;
   /** Makes what layers are served with. */
   readonly opener: LayerOpener;
   readonly scheduler: SpanScheduler;
+  /** For layers that are fetched whole. */
+  readonly hold: BackgroundHold;
   /** Spans that could not be written to disk. */
   readonly uncached: UncachedSpans;
   /** What was fetched since the store was opened. */
@@ -180,6 +184,7 @@ export class Machinery implements Disposable {
       backgroundPeriodMs,
       maxHeldBytes: this.pool.capacity * HELD_BYTES_PER_WORKER,
     });
+    this.hold = new BackgroundHold(this.scheduler, options.longestHoldMs);
   }
 
   /**
@@ -212,16 +217,6 @@ export class Machinery implements Disposable {
     if (isWhole) return; // nothing is inflated for its readers
     clearTimeout(this.#opened);
     this.#opened = setTimeout(() => this.pool.wake(), OPENED_MS);
-  }
-
-  /** Nothing is fetched in the background before this is disposed of, and all others that were given meanwhile. */
-  holdBackground(): Disposable {
-    if (this.#holding++ === 0) this.scheduler.pauseBackground();
-    return {
-      [Symbol.dispose]: () => {
-        if (--this.#holding === 0) this.scheduler.resumeBackground();
-      },
-    };
   }
 
   /** The most bytes of one reader's read-ahead. */
@@ -259,6 +254,7 @@ export class Machinery implements Disposable {
     clearTimeout(this.#opened);
     clearTimeout(this.#forgetting);
     this.cache[Symbol.dispose]();
+    this.hold[Symbol.dispose]();
     this.scheduler[Symbol.dispose]();
     this.opener[Symbol.dispose]();
     this.pool[Symbol.dispose]();

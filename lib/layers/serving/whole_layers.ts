@@ -22,7 +22,7 @@ export interface WholeLayersOptions {
   readonly open: (wanted: WantedLayer) => Promise<OpenLayer>;
   /** Undoes one `open`. */
   readonly leave: (slot: number) => void;
-  /** Fetches nothing in the background until that is disposed of. */
+  /** The background gives way until that is disposed of: see `BackgroundHold`. */
   readonly holdBackground: () => Disposable;
 }
 

@@ -31,3 +31,20 @@ Deno.test("while layers are fetched whole nothing comes in the background, but w
   assert.equal(served.map.presentCount, served.spans.count);
   assert.ok(store.fetched.backgroundBytes > 0);
 });
+
+Deno.test("a layer whose registry never ends gives the background its turn all the same, again and again", async () => {
+  const file = incompressible(4 * MIB, 2);
+  const layer = indexed(new TarBuilder().file("file", file), 256 * 1024);
+  await using opened = await openStore({ longestHoldMs: 30 });
+  const { store } = opened;
+  using _endless = store.whole.begin();
+  for (let rounds = 0; rounds < 2; rounds++) {
+    const source = new MemorySource(layer.blob);
+    const served = await store.add(layer.digest, ztocOf(layer), source, null);
+    await served.shown;
+    await served.fill();
+    assert.equal(served.map.presentCount, served.spans.count);
+    store.release(served.slot, { discard: true });
+  }
+  assert.ok(store.fetched.backgroundBytes > 0);
+});
