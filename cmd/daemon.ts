@@ -56,6 +56,7 @@ import { criServices } from "./cri_services.ts";
 import { type DaemonStatus, daemonStatus } from "./daemon_status.ts";
 import type { LiveConfig } from "./live_config.ts";
 import { liveOptions } from "./live_options.ts";
+import { BY_LIBC } from "./looks.ts";
 import { MetricsServer } from "./metrics.ts";
 import { OwnSocket } from "./own_socket.ts";
 import { mountHelperArguments } from "./program.ts";
@@ -112,7 +113,7 @@ export interface DaemonOptions {
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { root } = options;
   keepLargeBuffersApart();
-  ensurePrivateFolder(root, ROOT_MARKS);
+  ensurePrivateFolder(root, ROOT_MARKS, BY_LIBC);
   for (const name of STATE_FILES) putOddAside(`${root}/${name}`);
   const signal = untilSignal();
   let start: Start = { kind: options.start };

@@ -1,20 +1,28 @@
 /**
- * What `serve` and `mount` use beyond their root: found in the command line and the configuration. Both run in the
- * process, which cannot narrow what it was started with, so these lists are what they need and not what binds them:
- * the audit holds them against a run.
+ * What `serve` and `mount` use beyond their root: found in the command line and the configuration, as they are when
+ * the command starts. What they name later is in force after a restart.
  * @module
  */
 import { dirname } from "node:path";
-import type { Computed, Line } from "./grants.ts";
 import { bindingFolder, elsewhere } from "../lib/host/control/mod.ts";
+import { SCRATCH_FOLDERS } from "../lib/host/files/mod.ts";
+import { withPorts } from "../lib/remote/network/mod.ts";
+import type { Computed, Line } from "./grants.ts";
+import {
+  kubernetesFiles,
+  kubernetesHosts,
+  kubernetesPrograms,
+  type Said,
+} from "./kubernetes_needs.ts";
 import { configPath } from "./network_hosts.ts";
-import { MOUNT_ROOT } from "./root.ts";
-import { textOf } from "./registry_needs.ts";
+import { namedByHosts, textOf } from "./registry_needs.ts";
 
-/** Absolute paths that the configuration names: sockets, folders of hosts, keys and plugins. */
-function namedIn(line: Line): string[] {
-  return [...textOf(configPath(line)).matchAll(/["'](\/[^"'\n]*)["']/g)]
-    .flatMap(([, path]) => path!.split(":"));
+/** What the configuration says: sockets, folders of hosts, keys and plugins are absolute paths in quotes. */
+function said(line: Line): Said {
+  const text = textOf(configPath(line));
+  const paths = [...text.matchAll(/["'](?:unix:\/\/)?(\/[^"'\n]*)["']/g)]
+    .flatMap(([, path]) => path!.split(/[:,]/)).filter((path) => path !== "");
+  return { text, paths };
 }
 
 function isThere(path: string): boolean {
@@ -25,64 +33,97 @@ function isThere(path: string): boolean {
   }
 }
 
-/** The socket for containerd, the private folder in which it is made, and where that is, if it is missing. */
-function ownSocket(line: Line): string[] {
+/** Its path; null where the service manager makes it. */
+function ownAddress(line: Line): string | null {
   const address = line.value("address") ??
     line.env("SOCI_SNAPSHOTTER_ADDRESS") ??
     "/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock";
-  if (address.startsWith("fd:")) return [];
-  const path = address.replace(/^unix:\/\//, "");
+  return address.startsWith("fd:") ? null : address.replace(/^unix:\/\//, "");
+}
+
+/** The socket for containerd, the private folder in which it is made, and where that is, if it is missing. */
+function ownSocket(line: Line): string[] {
+  const path = ownAddress(line);
+  if (path === null) return [];
   const parent = dirname(path);
   return [path, bindingFolder(path), ...(isThere(parent) ? [] : [parent])];
 }
 
 const CONTAINERD = "/run/containerd/containerd.sock";
 
+function controlSockets(line: Line): string[] {
+  const path = `${line.root()}/control.sock`;
+  return [path, elsewhere(path)];
+}
+
 /** Folders in which the daemon makes and removes files, and sockets, for which Deno asks the same. */
 export const DAEMON_WRITES: Computed = {
   says:
-    "the root; its socket, and the folder in which that is made; containerd's socket and others that the configuration names",
+    "the root; its socket, and the folder in which that is made; containerd's socket and others that the configuration names; folders in memory, for a root on a read-only disk",
   of: (line) => [
-    ...[line.root(), elsewhere(`${line.root()}/control.sock`), CONTAINERD],
-    ...[...ownSocket(line), ...namedIn(line)],
+    ...[line.root(), ...controlSockets(line).slice(1), CONTAINERD],
+    ...[...ownSocket(line), ...said(line).paths, ...SCRATCH_FOLDERS],
   ],
 };
-
-/** The login of Kubernetes, where it is wanted. */
-const KUBERNETES = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** The same, and what the daemon reads. */
 export const DAEMON_READS: Computed = {
   says:
-    "the same; its configuration, and what that names; Kubernetes' configuration",
+    "the same; its configuration, and what that names; Kubernetes' configuration, and what that names",
   of: (line) => [
-    ...DAEMON_WRITES.of(line),
-    ...[configPath(line), KUBERNETES],
-    ...(line.env("KUBECONFIG") ?? `${line.env("HOME") ?? "/root"}/.kube/config`)
-      .split(":"),
+    ...[...DAEMON_WRITES.of(line), configPath(line)],
+    ...said(line).paths.flatMap(namedByHosts),
+    ...kubernetesFiles(line, said(line)),
   ],
 };
+
+/** This program, also where another file has its name by now. */
+const ITSELF = [Deno.execPath().replace(/ \(deleted\)$/, ""), "/proc/self/exe"];
 
 /** Programs that the daemon runs. */
 export const DAEMON_RUNS: Computed = {
   says:
     "itself, as the mount helper; the kubelet's credential plugins; the programs of decompress_streams",
-  of: (line) => [Deno.execPath(), ...namedIn(line)],
+  of: (line) => {
+    const it = said(line);
+    return [...ITSELF, ...it.paths, ...kubernetesPrograms(line, it)];
+  },
 };
 
-const mountRoot = (line: Line) => line.value("root") ?? MOUNT_ROOT;
+/** Where it listens, by the configuration, with what is meant where no host is said. */
+const LISTENS: readonly (readonly [RegExp, string])[] = [
+  [/\bmetrics_address\s*=\s*["']([^"'\n]*):(\d+)["']/gi, "0.0.0.0"],
+  [/\bdebug_address\s*=\s*["']([^"'\n]*):(\d+)["']/gi, "127.0.0.1"],
+];
+
+/** All that the daemon connects to and listens on where the configuration says which hosts it may ask. */
+export function daemonNet(line: Line, hosts: readonly string[]): string[] {
+  const it = said(line);
+  const address = ownAddress(line);
+  const sockets = [
+    ...[CONTAINERD, ...controlSockets(line), ...it.paths],
+    ...(address === null ? [] : [address]),
+  ];
+  const own = LISTENS.flatMap(([key, host]) =>
+    [...it.text.matchAll(key)].map((one) => `${one[1] || host}:${one[2]}`)
+  );
+  return [
+    ...sockets.map((path) => `unix:${path}`),
+    ...[...withPorts(hosts), ...own, ...kubernetesHosts(line, it)],
+  ];
+}
 
 /** What `mount` writes. */
 export const MOUNT_WRITES: Computed = {
   says: "the root",
-  of: (line) => [mountRoot(line)],
+  of: (line) => [line.root()],
 };
 
 /** What it reads. */
 export const MOUNT_READS: Computed = {
   says: "the root, DIR; the daemon's configuration",
   of: (line) => [
-    ...[mountRoot(line), ...line.positionals.slice(1)],
+    ...[line.root(), ...line.positionals.slice(1)],
     configPath(line),
   ],
 };
@@ -90,5 +131,5 @@ export const MOUNT_READS: Computed = {
 /** Programs that it runs. */
 export const MOUNT_RUNS: Computed = {
   says: "itself, as the mount helper",
-  of: () => [Deno.execPath()],
+  of: () => ITSELF,
 };

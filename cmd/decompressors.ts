@@ -5,6 +5,7 @@ import {
   type ProgramConfig,
 } from "../lib/config/mod.ts";
 import type { Decompressors } from "../lib/images/lazy/mod.ts";
+import { BY_LIBC } from "./looks.ts";
 
 const TABLE = "pull_modes.parallel_pull_unpack.decompress_streams";
 /** Of a mode: what all users may run, or enter. */
@@ -32,16 +33,18 @@ function checked(name: string, program: ProgramConfig): ProgramConfig {
   const wrong = (what: string) =>
     new ConfigError(`${TABLE}.${name}.path: ${what}`);
   let file: string;
+  let info: Deno.FileInfo;
   try {
     file = Deno.realPathSync(path);
+    info = Deno.statSync(path);
   } catch {
     throw wrong(`there is no ${path}`);
   }
-  const { isFile, mode } = Deno.statSync(file);
+  const { isFile, mode } = info;
   if (!isFile) throw wrong(`${path} is no file`);
   if (((mode ?? 0) & SOME_MAY) === 0) throw wrong(`${path} is not executable`);
   for (let at = file; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
-    if (((Deno.statSync(at).mode ?? 0) & ANYBODY_MAY) !== 0) continue;
+    if (((BY_LIBC.at(at)?.mode ?? 0) & ANYBODY_MAY) !== 0) continue;
     throw wrong(
       `${path} cannot be run by all users, because of the mode of ${at}: it runs as nobody`,
     );

@@ -7,7 +7,7 @@
  * starts no Worker, this isolate keeps the network and nothing else, and asks them for it.
  * @module
  */
-import { draftSuffix, type Given, takeGiven } from "./given.ts";
+import { draftSuffix, type Given } from "./given.ts";
 import {
   type Grants,
   grantsOf,
@@ -17,7 +17,7 @@ import {
 } from "./grants.ts";
 import { spareLoopback } from "./loopback.ts";
 import { readLine } from "./line.ts";
-import { networkHosts } from "./network_hosts.ts";
+import { isHost, networkHosts } from "./network_hosts.ts";
 import { MODULES_ARE_KNOWN, OWN_FILES } from "./own_files.ts";
 import { serveThreads } from "../lib/host/threads/mod.ts";
 import { PERMISSIONS } from "./permissions.ts";
@@ -28,6 +28,9 @@ import {
   tellError,
 } from "./run_command.ts";
 import { readyThreads } from "./threads.ts";
+
+/** By these a command's list of variables says that it knows the daemon's root. */
+const ROOT_VARIABLES = ["SOCI_SNAPSHOTTER_ROOT", "SOCI_SNAPSHOTTER_*"];
 
 /** What a command's Worker is sent first. */
 export interface Order {
@@ -50,18 +53,16 @@ export async function launch(call: Call): Promise<number> {
   );
   if (mayProxy) spareLoopback();
   if (needs.runs === "process") {
-    const kinds = needs.parts.flatMap((part) => Object.keys(part));
-    try {
-      await limitHosts(call);
-    } catch (error) {
-      return tellError(error, call);
-    }
+    const kinds = needs.parts.flatMap((part) => Object.keys(part)) as Kind[];
     if (!MODULES_ARE_KNOWN && !kinds.includes("read")) {
-      giveUpAllBut([...kinds as Kind[], "read"]);
+      giveUpAllBut([...kinds, "read"]);
       await loadCommand(call);
     }
-    giveUpAllBut(kinds as Kind[]);
+    giveUpAllBut(kinds);
     return await runCommand(call);
+  }
+  for (const signal of needs.outlives ?? []) {
+    Deno.addSignalListener(signal, () => {}); // the command answers it, too
   }
   const { threads = [] } = needs;
   let given: Given;
@@ -71,15 +72,21 @@ export async function launch(call: Call): Promise<number> {
   try {
     const read = readLine(call.args);
     const knowsRoot = needs.parts.some(({ env }) =>
-      Array.isArray(env) && env.includes("SOCI_SNAPSHOTTER_ROOT")
+      Array.isArray(env) &&
+      env.some((name) => ROOT_VARIABLES.includes(name))
     );
-    const root = knowsRoot ? read.root() : null;
+    const root = needs.root?.(read) ?? (knowsRoot ? read.root() : null);
     line = { ...read, root: () => root ?? read.root() };
     lists = grantsOf([...needs.parts, { read: [OWN_FILES] }], line);
-    if (needs.asks !== undefined) only = await networkHosts(line);
-    if (only.length > 0) lists = { ...lists, net: unixSockets(lists.net) };
+    const { asks, near } = needs;
+    if ((asks ?? near) !== undefined) only = await networkHosts(line);
+    if (only.length > 0) {
+      const net = near?.(line, only).filter(isHost) ?? unixSockets(lists.net);
+      lists = { ...lists, net };
+    }
     const fetches = threads.includes("fetcher");
-    given = { root, draftSuffix: draftSuffix(), fetches, hosts: [] };
+    const hosts = fetches ? [] : only;
+    given = { root, draftSuffix: draftSuffix(), fetches, hosts };
   } catch (error) {
     return tellError(error, call);
   }
@@ -93,7 +100,9 @@ export async function launch(call: Call): Promise<number> {
   };
   worker.onerror = (event) => {
     event.preventDefault();
-    resolve(tellError(event.error ?? event.message, call, false));
+    const { error, message, filename, lineno } = event;
+    const where = filename ? ` (${filename}:${lineno})` : "";
+    resolve(tellError(error ?? `${message}${where}`, call, false));
   };
   Promise.all([ready, loaded.promise]).then(([{ starters, kinds }]) => {
     // The Worker keeps its lists; its first modules were loaded with ours.
@@ -104,13 +113,6 @@ export async function launch(call: Call): Promise<number> {
     worker.postMessage(order, [port2]);
   }).catch((error) => resolve(tellError(error, call)));
   return await promise;
-}
-
-/** `mount` asks registries itself, and has no configuration of its own to say which hosts. */
-async function limitHosts({ words, args }: Call): Promise<void> {
-  if (words.join(" ") === "mount") {
-    takeGiven({ hosts: await networkHosts(readLine(args)) });
-  }
 }
 
 /** Without the hosts that a command line names, some of which the configuration may not. */

@@ -60,6 +60,18 @@ function valueAt(tree: unknown, path: readonly string[]): unknown {
   );
 }
 
+/** Paths in a value that this process may not read: a path, or several with `:` or `,` between them. */
+function closedPaths(value: unknown): string[] {
+  if (isTree(value) || Array.isArray(value)) {
+    return Object.values(value).flatMap(closedPaths);
+  }
+  if (typeof value !== "string" || !value.startsWith("/")) return [];
+  return value.split(/[:,]/).filter((path) =>
+    path.startsWith("/") &&
+    Deno.permissions.querySync({ name: "read", path }).state !== "granted"
+  );
+}
+
 /** The configuration in force. */
 export class LiveConfig {
   #config: Config;
@@ -100,11 +112,18 @@ export class LiveConfig {
     const changed = Object.keys(config).flatMap((table) =>
       changes(valueAt(this.#config, [table]), valueAt(config, [table]), table)
     );
-    const live = changed.filter(isLive);
-    const dead = changed.filter((key) => !isLive(key));
+    // What this process may read was settled when it started.
+    const closed = changed.filter((key) =>
+      isLive(key) && closedPaths(valueAt(config, key.split("."))).length > 0
+    );
+    const live = changed.filter((key) => isLive(key) && !closed.includes(key));
+    const dead = changed.filter((key) => !live.includes(key));
     let next: Tree = { ...this.#config };
     for (const name of LIVE) {
       const path = name.split(".");
+      if (closed.some((key) => key === name || key.startsWith(`${name}.`))) {
+        continue;
+      }
       next = withValue(next, path, valueAt(config, path));
     }
     this.#config = next as unknown as Config;
@@ -112,6 +131,17 @@ export class LiveConfig {
       log.warn("SIGHUP: these changes need a restart (serve --takeover)", {
         keys: dead.map(configKeyName),
       });
+    }
+    if (closed.length > 0) {
+      log.warn(
+        "SIGHUP: the configuration names paths that it did not name when the daemon started, and it may read no others: what held holds on until a restart (serve --takeover)",
+        {
+          keys: closed.map(configKeyName),
+          paths: closed.flatMap((key) =>
+            closedPaths(valueAt(config, key.split(".")))
+          ),
+        },
+      );
     }
     log.info(
       live.length > 0

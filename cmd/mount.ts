@@ -21,13 +21,14 @@ import {
 } from "./command.ts";
 import { parseFace } from "./face_flag.ts";
 import { startLogs } from "./logs.ts";
+import { BY_LIBC } from "./looks.ts";
 import { mountHelperArguments } from "./program.ts";
 import {
   REGISTRY_HELP,
   REGISTRY_OPTIONS,
   registryClient,
 } from "./registry_flags.ts";
-import { MOUNT_ROOT, rootFolder } from "./root.ts";
+import { MOUNT_ROOT, mountRoot } from "./root.ts";
 
 /** Files that mark a folder as a root of this command. */
 const ROOT_MARKS = ["slots.db"];
@@ -76,16 +77,16 @@ export const mountCommand: Command = {
     if (image === undefined || directory === undefined || extra.length > 0) {
       throw new UsageError("say `mount IMAGE DIR`");
     }
-    assertLinksOfRoot(values.root);
+    assertLinksOfRoot(values.root, BY_LIBC);
     await startLogs(values["log-level"], "text");
     const reference = parseReference(image);
     const platform = platformFlag(values.platform);
-    const root = rootFolder(values.root);
+    const root = mountRoot(values.root);
     const target = await Deno.realPath(directory);
     const started = performance.now();
 
     using client = registryClient(values, reference.host);
-    ensurePrivateFolder(root, ROOT_MARKS);
+    ensurePrivateFolder(root, ROOT_MARKS, BY_LIBC);
     await using store = await LayerStore.open({
       root,
       mountDirectory: `${root}/fs`,
@@ -103,13 +104,13 @@ export const mountCommand: Command = {
     );
     const layers = await images.openAll(resolved, stop.signal);
     {
-      const { root, above } = imageDirectories(layers);
+      const { root: shown, above } = imageDirectories(layers);
       using _overlay = await OverlayMount.mount({
         directories: layers.map((layer) => layer.directory),
         target,
-        own: `${values.root}/top`,
+        own: `${root}/top`,
         fill: above === null ? null : (own) => writeChain(above, own),
-        root,
+        root: shown,
         access,
       });
       const report = {

@@ -16,12 +16,13 @@ import {
   DAEMON_READS,
   DAEMON_RUNS,
   DAEMON_WRITES,
+  daemonNet,
   MOUNT_READS,
   MOUNT_RUNS,
   MOUNT_WRITES,
 } from "./daemon_needs.ts";
 import { MAIN_WORKLOAD, recordingFile } from "./recording_file.ts";
-import { DEFAULT_ROOT } from "./root.ts";
+import { DEFAULT_ROOT, mountRoot as rootOfMount } from "./root.ts";
 import {
   type Asks,
   CERTIFICATES,
@@ -34,8 +35,8 @@ import {
   RECORDED_IMAGE,
 } from "./registry_needs.ts";
 import type { Computed, Line, Part } from "./grants.ts";
-import { configPath } from "./network_hosts.ts";
-import type { ThreadName } from "./threads.ts";
+import { configPath, isHost } from "./network_hosts.ts";
+import { LAYER_THREADS, type ThreadName } from "./threads.ts";
 import { PROXY_VARIABLES } from "./loopback.ts";
 
 /** What a command may do, and where it runs. */
@@ -47,6 +48,12 @@ export interface Needs {
    * be narrowed, so there the lists bind only where the process was started with them.
    */
   readonly runs: "worker" | "process";
+  /** Its network where the configuration says which hosts may be asked; absent: Unix sockets alone. */
+  readonly near?: (line: Line, hosts: readonly string[]) => readonly string[];
+  /** Signals that do not end it before it says so itself. */
+  readonly outlives?: readonly Deno.Signal[];
+  /** Its root, if that is not the daemon's. @throws UsageError */
+  readonly root?: (line: Line) => string;
   /** Workers that the process starts when a command in a Worker asks for them. */
   readonly threads?: readonly ThreadName[];
   /** Images whose registries the fetch Worker asks, with the mirrors of `--hosts-dir` and whatever these lead to. */
@@ -211,15 +218,6 @@ const asking = (asks: Asks, needs: Needs): Needs => ({
   threads: [...needs.threads ?? [], "fetcher"],
 });
 
-/** What is none no permission can name: the command tells what is wrong with it. */
-function isHost(host: string): boolean {
-  try {
-    return Deno.permissions.querySync({ name: "net", host }) !== undefined;
-  } catch {
-    return false;
-  }
-}
-
 /** Folders that an installation writes to, in the tree that `--root` names. */
 const INSTALLED = computed(
   "/etc/systemd, /etc/soci-snapshotter-grpc, /etc/containerd, /var/lib/soci-deno",
@@ -258,7 +256,10 @@ function recordingOf(line: Line): string | undefined {
 /** Every command by its words, as `mod.ts` names it. */
 export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   serve: {
-    runs: "process",
+    runs: "worker",
+    threads: LAYER_THREADS,
+    near: daemonNet,
+    outlives: ["SIGHUP"],
     parts: [DEBUG, registry, FFI, GRPC, {
       read: DAEMON_READS,
       write: DAEMON_WRITES,
@@ -385,7 +386,10 @@ export const PERMISSIONS: Readonly<Record<string, Needs>> = {
   "order list": asking(FIRST_IMAGE, worker(registry)),
   "order remove": asking(FIRST_IMAGE, worker(registry)),
   mount: {
-    runs: "process",
+    runs: "worker",
+    threads: LAYER_THREADS,
+    root: (line) => rootOfMount(line.value("root")),
+    near: (_, hosts) => withPorts(hosts),
     parts: [DEBUG, registry, FFI, {
       read: MOUNT_READS,
       write: MOUNT_WRITES,

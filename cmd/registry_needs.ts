@@ -70,7 +70,7 @@ export const DEFAULT_HOSTS_DIRS = "/etc/containerd/certs.d:/etc/docker/certs.d";
 export const hostFiles: Computed = {
   says: `--hosts-dir (${DEFAULT_HOSTS_DIRS}), and what its files name`,
   of: (line) =>
-    hostsFolders(line).flatMap((folder) => [folder, ...namedIn(folder)]),
+    hostsFolders(line).flatMap((folder) => [folder, ...namedByHosts(folder)]),
 };
 
 function hostsFolders(line: Line): string[] {
@@ -99,7 +99,7 @@ function helpersIn(text: string): string[] {
 }
 
 /** Every quoted text in a `hosts.toml` may be a file's name: of those, paths outside of the folder. */
-function namedIn(folder: string): string[] {
+export function namedByHosts(folder: string): string[] {
   return hostsFiles(folder).flatMap(({ name, text }) =>
     [...text.matchAll(/["']([^"'\n]+)["']/g)].map(([, quoted]) => quoted!)
       .filter((quoted) => /^\/|(^|\/)\.\.(\/|$)/.test(quoted))

@@ -19,6 +19,11 @@ export function daemonRoot(flag: string | undefined): string {
   );
 }
 
+/** The folder of `mount`. @throws UsageError */
+export function mountRoot(flag: string | undefined): string {
+  return (flag === "" ? null : givenRoot()) ?? rootFolder(flag ?? MOUNT_ROOT);
+}
+
 /**
  * Makes a root absolute, normalized and free of symbolic links; all code below the command line uses
  * this form. Another process may be started in another folder or through another link, and the kernel

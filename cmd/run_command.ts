@@ -7,6 +7,7 @@ import {
 } from "./command.ts";
 import type { SingleCommand } from "./mod.ts";
 import { type Persona, PERSONAS } from "./personas.ts";
+import { plainPermissions } from "../lib/telemetry/mod.ts";
 import { guardTerminal } from "./terminal.ts";
 
 /** A command line whose command is known. Can be sent to a Worker. */
@@ -86,7 +87,9 @@ function describe(error: unknown): string {
   const parts: string[] = [];
   for (let e: unknown = error; e !== undefined && parts.length < 5;) {
     // grpc-js adds its code before and a note after the message; the outer error has said both better.
-    const message = (e instanceof Error ? wordsOf(e) : String(e))
+    const message = plainPermissions(
+      e instanceof Error ? e.message : String(e),
+    )
       .replace(/^\d+ [A-Z_]+: /, "").replace(/\s*Resolution note:\s*$/, "");
     if (message !== "" && !parts.some((part) => part.includes(message))) {
       parts.push(message);
@@ -94,14 +97,4 @@ function describe(error: unknown): string {
     e = e instanceof Error ? e.cause : undefined;
   }
   return parts.join(": ");
-}
-
-/** Deno's advice names flags of its own, and to compile anew; the user has neither. */
-function wordsOf(error: Error): string {
-  const wanted = /^Requires (.*?), (?:run again|specify)/s.exec(error.message);
-  return wanted === null
-    ? error.message
-    : `it wants ${
-      wanted[1]
-    }, which this command does not have (docs/security.md lists what each may do)`;
 }

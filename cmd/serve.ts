@@ -23,6 +23,7 @@ import { onHangup } from "./hangup.ts";
 import { openKeychains } from "./keychains.ts";
 import { LiveConfig } from "./live_config.ts";
 import { LOGIN_HELP, LOGIN_OPTIONS, Logins } from "./logins.ts";
+import { BY_LIBC } from "./looks.ts";
 import { startLogs } from "./logs.ts";
 import {
   clientWith,
@@ -102,6 +103,7 @@ export const serveCommand: Command = {
     assertLinksOfRoot(
       values.root ??
         (Deno.env.get("SOCI_SNAPSHOTTER_ROOT") || DEFAULT_ROOT),
+      BY_LIBC,
     );
     const root = daemonRoot(values.root);
     const file = values.config ?? Deno.env.get("SOCI_SNAPSHOTTER_CONFIG");

@@ -8,8 +8,18 @@ import type { Kind, Line } from "./grants.ts";
 import { PROXY_VARIABLES } from "./loopback.ts";
 import { type Asks, namedHosts } from "./registry_needs.ts";
 
-/** One of them: builds ztocs, or has the network. */
-export type ThreadName = "indexer" | "fetcher";
+/** What serves layers below a root. */
+export const LAYER_THREADS = [
+  ...["FUSE server", "EROFS probe", "inflater", "layer hasher"] as const,
+  ...["opener of layers", "opener of chains"] as const,
+  ...["tar writer", "unit inflater"] as const,
+] as const;
+
+/** One of them: builds ztocs, has the network, or serves layers. */
+export type ThreadName =
+  | "indexer"
+  | "fetcher"
+  | typeof LAYER_THREADS[number];
 
 /** What the process has ready for its command. */
 export interface ReadyThreads {
@@ -50,7 +60,44 @@ export async function readyThreads(
       kinds: ["net"],
     };
   }
-  const starters: Record<ThreadName, () => Promise<Worker>> = {
+  const root = () => line.root(); // found out before, where there is one
+  const starters: Record<
+    ThreadName,
+    (given: string | null) => Promise<Worker>
+  > = {
+    "FUSE server": async () => {
+      const { startFuseServer } = await import("../lib/layers/fs/mod.ts");
+      return startFuseServer();
+    },
+    "EROFS probe": async () => {
+      const { startProbeServer } = await import("../lib/layers/faces/mod.ts");
+      return startProbeServer();
+    },
+    "inflater": async () => {
+      const { startInflater } = await import("../lib/layers/spans/mod.ts");
+      return startInflater();
+    },
+    "layer hasher": async (given) => {
+      const path = fileBelow(root(), given);
+      const { startHasher } = await import("../lib/layers/spans/mod.ts");
+      return startHasher(path);
+    },
+    "opener of layers": async () => {
+      const { startOpener } = await import("../lib/layers/opening/mod.ts");
+      return startOpener("layers", root());
+    },
+    "opener of chains": async () => {
+      const { startOpener } = await import("../lib/layers/opening/mod.ts");
+      return startOpener("chains", root());
+    },
+    "tar writer": async () => {
+      const { startTarWriter } = await import("../lib/layers/whole/mod.ts");
+      return startTarWriter(`${root()}/ingest`);
+    },
+    "unit inflater": async () => {
+      const { startUnitInflater } = await import("../lib/layers/whole/mod.ts");
+      return startUnitInflater(`${root()}/ingest`);
+    },
     indexer: async () => {
       const { startIndexer } = await import("../lib/layers/builder/mod.ts");
       return startIndexer();
@@ -62,6 +109,23 @@ export async function readyThreads(
   };
   return {
     starters: Object.fromEntries(names.map((name) => [name, starters[name]])),
-    kinds: names.includes("fetcher") ? ["read", "net"] : ["read"], // their modules
+    kinds: [...kept(names)],
   };
+}
+
+/** What the process must keep: it reads their modules, and gives them no more than it has. */
+function kept(names: readonly ThreadName[]): Set<Kind> {
+  const kinds = new Set<Kind>(["read"]);
+  if (names.includes("fetcher")) kinds.add("net");
+  if (names.includes("FUSE server")) kinds.add("write").add("ffi");
+  return kinds;
+}
+
+/** Whoever asks for a thread may say which file of the root it reads, and no other. @throws Error */
+function fileBelow(root: string, given: string | null): string {
+  const real = given === null ? "" : Deno.realPathSync(given);
+  if (given !== real || !real.startsWith(`${root}/`)) {
+    throw new Error("what it is to read is no file of the root");
+  }
+  return given;
 }

@@ -85,7 +85,13 @@ function between(text: string, what: string, list: string): string {
 export function attackerGets(words: string): readonly string[] {
   const { parts, runs } = PERMISSIONS[words]!;
   const has = (kind: Kind) => parts.some((part) => part[kind] !== undefined);
-  if (runs === "worker") return has("ffi") ? ["load libc"] : [];
+  if (runs === "worker") {
+    const isOpen = parts.some(({ net }) => net !== undefined && "all" in net);
+    return [
+      ...(isOpen ? ["connect elsewhere", "fetch from elsewhere"] : []),
+      ...(has("ffi") ? ["load libc"] : []),
+    ];
+  }
   return [
     ...(has("read") ? ["read elsewhere"] : []),
     ...(has("write") ? ["write elsewhere"] : []),

@@ -3,6 +3,7 @@ import type {
   Logger as TapeLogger,
   LogRecord,
 } from "@logtape/logtape";
+import { plainPermissions } from "./permission.ts";
 
 /** Levels, most talkative first, with the names the existing SOCI daemon takes. */
 export const LOG_LEVELS = [
@@ -65,10 +66,12 @@ function writeToStderr(line: string): void {
 
 /** Errors become their message chain: a stack is of no use to the person who reads the record. */
 function plainValue(value: unknown): unknown {
+  if (typeof value === "string") return plainPermissions(value);
   if (!(value instanceof Error)) return value;
+  const message = plainPermissions(value.message);
   return value.cause === undefined
-    ? value.message
-    : `${value.message}: ${String(plainValue(value.cause))}`;
+    ? message
+    : `${message}: ${String(plainValue(value.cause))}`;
 }
 
 function plainFields(record: LogRecord): Record<string, unknown> {

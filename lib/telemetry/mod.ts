@@ -18,6 +18,7 @@ export {
 } from "./log.ts";
 export { scrub, scrubText } from "./scrub.ts";
 export { type CountedEvent, countEvent, eventCounts } from "./counters.ts";
+export { plainPermissions } from "./permission.ts";
 export { redactUrl } from "./redact.ts";
 export {
   noteStateDamage,

@@ -43,6 +43,7 @@ async function attackedProgram(
   await Deno.writeTextFile(
     `${folder}/attacker.js`,
     `import { FetchedNetwork } from "./lib/remote/network/mod.ts";
+import { openThread } from "./lib/host/threads/mod.ts";
 const ATTACK = ${JSON.stringify(attack)};
 ${await Deno.readTextFile(`${ROOT}tests/support/attacker.js`)}`,
   );
@@ -320,5 +321,22 @@ Deno.test("an attacker inside a command or a Worker reads, writes, runs and reac
       assert.equal(written, done.includes("write elsewhere"));
     });
   }
+  await t.step("serve, with [network] hosts: load, request", async () => {
+    const config = `${folder}/config.toml`;
+    await Deno.writeTextFile(
+      config,
+      `[network]\nhosts = ["${registry.host}"]\n`,
+    );
+    const { command } = await untilTold(
+      program("serve", ...requests["serve"]!),
+      dealings["serve"]!,
+    );
+    const done = attackerGets("serve").filter((one) => !/elsewhere/.test(one));
+    assert.deepEqual(done, ["load libc"]);
+    assert.deepEqual(
+      command,
+      ["load", "request"].map((when) => ({ when, done })),
+    );
+  });
   await Deno.remove(folder, { recursive: true });
 });

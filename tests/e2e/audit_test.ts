@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Grants, grantsOf, type Kind, KINDS } from "../../cmd/grants.ts";
 import { elsewhere } from "../../lib/host/control/mod.ts";
+import { SCRATCH_FOLDERS } from "../../lib/host/files/mod.ts";
 import { encodeRecording } from "../../lib/formats/order/mod.ts";
 import { CONTAINERD_PROGRAMS } from "../../cmd/install/places.ts";
 import { readLine } from "../../cmd/line.ts";
@@ -182,7 +183,7 @@ Deno.test("what commands ask of the runtime is what the table gives them, and th
       Object.entries(PERMISSIONS).filter(([, one]) =>
         one.runs === "worker" && !needs.has(one)
       ).map(([words]) => words),
-      ["record"], // below
+      ["serve", "record", "mount"], // below
     );
   });
   for (const [words, args, spare = []] of lines) {
@@ -341,6 +342,7 @@ Deno.test("what serve, record and mount ask of the runtime while they work is wh
       ];
       await assertEqual("serve", args, await log.said(), [
         ...[second, Deno.execPath(), "SOCI_SNAPSHOTTER_*"],
+        ...[...SCRATCH_FOLDERS, "/proc/self/exe"],
         // No chain is shared, and no pod pulls.
         ...[
           "/run/containerd/containerd.sock",
@@ -366,7 +368,9 @@ Deno.test("what serve, record and mount ask of the runtime while they work is wh
       assert.equal(ended.code, 0, ended.stderr);
       await mounted.ended();
     }
-    await assertEqual("mount", args, await log.said(), [Deno.execPath()]);
+    await assertEqual("mount", args, await log.said(), [
+      ...[Deno.execPath(), "/proc/self/exe"],
+    ]);
   });
   await Deno.remove(folder, { recursive: true });
 });

@@ -152,6 +152,19 @@ Deno.test("SIGHUP reloads what can be reloaded, says what cannot, and never ends
     host.logs(),
     /reloaded.*"mount_timeout_sec","pull_modes\.soci_v1\.enable"/,
   );
+  // A folder that the daemon was not started with: it may not read that, says so, and goes on with the others.
+  const hosts = `${host.folder}/other-hosts`;
+  await Deno.mkdir(hosts);
+  const before = host.logs().length;
+  await Deno.writeTextFile(
+    file,
+    `${await Deno.readTextFile(file)}\n[resolver]\nconfig_path = "${hosts}"\n`,
+  );
+  await hangUp(
+    /may read no others: what held holds on until a restart \(serve --takeover\).*"resolver\.config_path"/,
+  );
+  assert.match(host.logs().slice(before), new RegExp(`"paths":\\["${hosts}"`));
+  assert.doesNotMatch(host.logs(), /--allow|deno compile|NotCapable/);
   assert.ok(await readsRight(host, image));
   assert.equal(host.pid, pid);
   assert.ok(lives(pid));

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { COMMANDS } from "../../cmd/mod.ts";
-import { pauseImage, pushImage } from "../support/images/mod.ts";
+import {
+  incompressible,
+  layerBlob,
+  makeImage,
+  pauseImage,
+  pushImage,
+  TarBuilder,
+} from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
 import {
   permissionFlags,
@@ -8,7 +15,7 @@ import {
   sociDenoCommand,
   tryRun,
 } from "../support/host/mod.ts";
-import { sociDeno } from "./host.ts";
+import { buildIndex, CONFIG, LazyHost, sociDeno } from "./host.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 
@@ -99,4 +106,41 @@ Deno.test("with [network] hosts a command asks these, and no other host that its
   assert.match((await build("no/host")).stderr, /network\.hosts/);
   await Deno.remove(config);
   await Deno.remove(`${config}.root`, { recursive: true });
+});
+
+Deno.test("with [network] hosts the daemon serves images of these, tells its metrics, and takes nothing from others", async () => {
+  await using registry = startRegistry();
+  await using other = startRegistry();
+  const [image, beyond] = [registry, other].map(({ host }) => `${host}/app:1`);
+  for (const { host } of [registry, other]) {
+    const seed = host === registry.host ? 1 : 2;
+    const layer = new TarBuilder()
+      .file("data", incompressible(2 ** 20, seed));
+    await pushImage(host, "app:1", makeImage({ layers: [layerBlob(layer)] }));
+    await buildIndex("--min-layer-size", "0", `${host}/app:1`);
+  }
+  using free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = free.addr as Deno.NetAddr;
+  free.close();
+  await using host = await LazyHost.start({
+    // With such a variable the runtime starts no program that is only on a list.
+    daemon: { env: { LD_LIBRARY_PATH: "/no/such" } },
+    config: `metrics_address = "127.0.0.1:${port}"
+debug_address = "127.0.0.1:0"
+${CONFIG}
+[network]
+hosts = ["${registry.host}"]
+`,
+  });
+  const outcomes = async (name: string) =>
+    (await host.pull(name)).layers.map(({ outcome }) => outcome);
+  assert.deepEqual(await outcomes(image!), ["served"]);
+  assert.deepEqual(await outcomes(beyond!), ["unpacked"]);
+  const metrics = await fetch(`http://127.0.0.1:${port}/metrics`);
+  assert.match(await metrics.text(), /soci_/);
+  assert.doesNotMatch(
+    host.logs(),
+    /(?:metrics|debugging|helper) cannot be|--allow|does not have/,
+  );
+  assert.match(host.logs(), /is not among \[network\] hosts/);
 });

@@ -220,6 +220,9 @@ Deno.test("when a successor dies half-way, the daemon it asked goes on in the sa
   assert.ok(await readsRight(host, image));
 });
 
+/** Preloaded into a daemon that cannot open the state. */
+const UNABLE = new URL("./faults/unable.ts", import.meta.url).pathname;
+
 Deno.test("a successor that cannot open the state ends with an error, and its predecessor serves on with all it had", async () => {
   await using registry = startRegistry();
   const { host, image } = await hostWithImage(registry);
@@ -228,14 +231,15 @@ Deno.test("a successor that cannot open the state ends with an error, and its pr
   const before = fuseMounts(host.folder);
   await checkedDuring({ host, image }, 9, async () => {
     const { program, args } = sociDenoWith(
-      // Read it may: so it fails after its predecessor became quiet.
-      [`--deny-write=${host.root}/snapshotter/snapshots`],
+      // It looks and finds nothing wrong: so it fails after its predecessor became quiet.
+      ["--preload", UNABLE],
       ...["serve", "--takeover", "--root", host.root],
       ...["--address", `${host.folder}/soci.sock`],
       ...["--config", `${host.folder}/config.toml`],
     );
     const failed = await tryRun(program, args, { timeoutMs: 60_000 });
-    assert.notEqual(failed.code, 0);
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, /the state cannot be opened/);
     for (let tries = 0; tries < 100; tries++) {
       if (host.logs().split('"serving"').length === 3) break;
       await pause(50);

@@ -6,7 +6,7 @@
  */
 import { Socket } from "node:net";
 
-/* global ATTACK, FetchedNetwork -- imported by the lines that the test writes above this */
+/* global ATTACK, FetchedNetwork, openThread -- imported by the lines that the test writes above this */
 
 const { fetch: ask } = globalThis;
 const { connect } = Deno;
@@ -23,6 +23,23 @@ const attempts = {
     const { hostname, port } = ATTACK.address;
     using network = new FetchedNetwork({ images: [], places: [] });
     await network.sender({}).fetch(`http://${hostname}:${port}/`);
+  },
+  "have a Worker read elsewhere": async () => {
+    const read = Promise.withResolvers();
+    using hasher = openThread(
+      {
+        ...{ name: "layer hasher", given: "/etc/shadow" },
+        start: () =>
+          new Worker("data:text/javascript,", {
+            type: "module",
+            deno: { permissions: { read: ["/etc/shadow"] } },
+          }),
+      },
+      { message: read.resolve, broken: (why) => read.reject(new Error(why)) },
+    );
+    hasher.post({ kind: "file", path: "/etc/shadow", sizeBytes: 1 });
+    const { error } = await read.promise;
+    if (error !== null) throw new Error(error);
   },
   "load libc": () => Deno.dlopen(ATTACK.libc, {}).close(),
   "read the environment": () => Deno.env.get("PATH"),
@@ -41,8 +58,9 @@ const attempts = {
   },
 };
 
-/** What the fetch Worker says, and the process of a command that has none. */
-const REFUSED = /is no host that the command line names|no thread "fetcher"/;
+/** What the fetch Worker says, and the process of a command that starts Workers for it. */
+const REFUSED =
+  /is no host that the command line names|no thread "|is no file of the root/;
 
 async function attack(when) {
   const done = [];

@@ -46,8 +46,11 @@ export {
   removeIfThere,
   statIfThere,
 } from "./there.ts";
+export { SCRATCH_FOLDERS } from "./scratch.ts";
 export {
   assertLinksOfRoot,
   ensurePrivateFolder,
+  type Looks,
   OpenFolderError,
+  type SeenEntry,
 } from "./private.ts";

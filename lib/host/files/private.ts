@@ -26,6 +26,40 @@ export class OpenFolderError extends Error {
   }
 }
 
+/** What is at a path, no link followed. */
+export interface SeenEntry {
+  /** Its owner. */
+  readonly uid: number;
+  /** Permission bits, with or without those of its kind. */
+  readonly mode: number;
+  /** Whether it is a symbolic link. */
+  readonly isLink: boolean;
+}
+
+/**
+ * How the folders above a folder are looked at. The runtime takes a permission to read one of them for one to read
+ * all that is in it: whoever has none, and has libc, looks by that.
+ */
+export interface Looks {
+  /** Null where nothing is. @throws any error if it cannot be told */
+  readonly at: (path: string) => SeenEntry | null;
+  /** Where a link leads. */
+  readonly linkTarget: (path: string) => string;
+}
+
+const BY_RUNTIME: Looks = {
+  at: (path) => {
+    try {
+      const { uid, mode, isSymlink } = Deno.lstatSync(path);
+      return { uid: uid!, mode: mode!, isLink: isSymlink };
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return null;
+      throw error;
+    }
+  },
+  linkTarget: Deno.readLinkSync,
+};
+
 /**
  * Makes a folder that only root may enter, or makes an existing one private. An existing one must belong
  * to root, nobody else may have been able to put anything into it, and it must be empty or contain one
@@ -40,14 +74,16 @@ export class OpenFolderError extends Error {
  *
  * @param path may lead through symbolic links of root's.
  * @param marks names of our files; a folder of ours has at least one of them.
+ * @param looks default: by the runtime.
  * @throws OpenFolderError; FileError, as where the disk is read-only and the mode has to change.
  */
 export function ensurePrivateFolder(
   path: string,
   marks: readonly string[],
+  looks: Looks = BY_RUNTIME,
 ): void {
-  assertLinksOfRoot(path);
-  assertFoldersOfRoot(withoutLinks(resolve(path)));
+  assertLinksOfRoot(path, looks);
+  assertFoldersOfRoot(withoutLinks(resolve(path), looks), looks);
   try {
     Deno.mkdirSync(path, { recursive: true, mode: PRIVATE });
   } catch (cause) {
@@ -93,22 +129,27 @@ export function ensurePrivateFolder(
 /**
  * The owner of a symbolic link controls its target, so no link on the path may belong to another user.
  * Call this before links are resolved, because afterwards they cannot be seen.
+ * @param looks default: by the runtime.
  * @throws OpenFolderError
  */
-export function assertLinksOfRoot(path: string): void {
+export function assertLinksOfRoot(
+  path: string,
+  looks: Looks = BY_RUNTIME,
+): void {
   const seen = new Set<string>();
   const waiting = [path];
-  for (const next of waiting) assertLinksOn(next, seen, waiting);
+  for (const next of waiting) assertLinksOn(next, looks, seen, waiting);
 }
 
 /** Checks each link once, and queues its target. */
 function assertLinksOn(
   path: string,
+  looks: Looks,
   seen: Set<string>,
   waiting: string[],
 ): void {
-  for (const { at, info } of onTheWay(path)) {
-    if (!info.isSymlink || seen.has(at)) continue;
+  for (const { at, info } of onTheWay(path, looks)) {
+    if (!info.isLink || seen.has(at)) continue;
     seen.add(at);
     if (info.uid !== ROOT) {
       throw new OpenFolderError(
@@ -116,7 +157,7 @@ function assertLinksOn(
         `is a link that belongs to user ${info.uid}, who says where it leads: name the folder itself`,
       );
     }
-    waiting.push(resolve(dirname(at), Deno.readLinkSync(at)));
+    waiting.push(resolve(dirname(at), looks.linkTarget(at)));
   }
 }
 
@@ -125,10 +166,10 @@ function assertLinksOn(
  * @param real a path without links.
  * @throws OpenFolderError
  */
-function assertFoldersOfRoot(real: string): void {
-  for (const { at, info } of onTheWay(real)) {
+function assertFoldersOfRoot(real: string, looks: Looks): void {
+  for (const { at, info } of onTheWay(real, looks)) {
     if (at === real) return;
-    const mode = info.mode!;
+    const { mode } = info;
     if ((mode & WRITABLE_BY_ALL) !== 0 && (mode & STICKY) === 0) {
       throw new OpenFolderError(
         at,
@@ -144,30 +185,33 @@ function assertFoldersOfRoot(real: string): void {
 }
 
 /** The existing part of a path, from the top. @throws FileError */
-function* onTheWay(path: string) {
+function* onTheWay(path: string, looks: Looks) {
   const above: string[] = [];
   for (let at = resolve(path);; at = dirname(at)) {
     above.unshift(at);
     if (at === dirname(at)) break;
   }
   for (const at of above) {
+    let info: SeenEntry | null;
     try {
-      yield { at, info: Deno.lstatSync(at) };
+      info = looks.at(at);
     } catch (cause) {
-      if (cause instanceof Deno.errors.NotFound) return; // we make the rest
       throw new FileError("read", at, cause);
     }
+    if (info === null) return; // we make the rest
+    yield { at, info };
   }
 }
 
 /** The path with what exists of it resolved. */
-function withoutLinks(path: string): string {
+function withoutLinks(path: string, looks: Looks): string {
+  if (onTheWay(path, looks).every(({ info }) => !info.isLink)) return path;
   try {
     return Deno.realPathSync(path);
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) {
       throw new FileError("read", path, cause);
     }
-    return join(withoutLinks(dirname(path)), basename(path));
+    return join(withoutLinks(dirname(path), looks), basename(path));
   }
 }

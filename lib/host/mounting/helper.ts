@@ -125,12 +125,7 @@ export class MountHelper implements AsyncDisposable {
     if (this.#arguments === null) return null;
     let child: Deno.ChildProcess;
     try {
-      child = new Deno.Command(ownProgram(), {
-        args: [...this.#arguments, String(Deno.pid)],
-        stdin: "piped",
-        stdout: "piped",
-        stderr: "null",
-      }).spawn();
+      child = spawn([...this.#arguments, String(Deno.pid)]);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       if (!this.#warned) {
@@ -190,4 +185,20 @@ export class MountHelper implements AsyncDisposable {
 /** An answer without devices. */
 function without(failure: string | null): MountAnswer {
   return { failure, devices: [] };
+}
+
+/** @throws Deno's errors */
+function spawn(args: string[]): Deno.ChildProcess {
+  const start = (environment: Deno.CommandOptions) =>
+    new Deno.Command(ownProgram(), {
+      ...environment,
+      ...{ args, stdin: "piped", stdout: "piped", stderr: "null" },
+    }).spawn();
+  try {
+    return start({});
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    // Who has a list of programs starts none with variables of the dynamic linker.
+    return start({ clearEnv: true, env: { HOME: Deno.env.get("HOME") ?? "" } });
+  }
 }

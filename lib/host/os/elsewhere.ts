@@ -3,7 +3,8 @@
  * thread and do not block the caller. All non-blocking calls go through this file.
  * @module
  */
-import { isNarrow, LIBC_PATH } from "./libc.ts";
+import { isNarrow } from "./libc.ts";
+import { LIBC_PATH } from "./libc_path.ts";
 
 const symbols = {
   mount: {
@@ -26,6 +27,11 @@ const symbols = {
   moveMount: {
     name: "syscall",
     parameters: ["i64", "i64", "buffer", "i64", "buffer", "i64"],
+    result: "i32",
+    nonblocking: true,
+  },
+  open: {
+    parameters: ["buffer", "i32", "i32"],
     result: "i32",
     nonblocking: true,
   },

@@ -1,6 +1,6 @@
 import { callElsewhere } from "./elsewhere.ts";
 import { ERRNO } from "./errno.ts";
-import { closeFd, cString } from "./files.ts";
+import { closeFd, cString, O } from "./files.ts";
 import { lastErrno, libc } from "./libc.ts";
 
 /** Numbers of the calls, the same on every architecture (asm-generic/unistd.h). */
@@ -28,8 +28,8 @@ type Text = Uint8Array<ArrayBuffer>;
  * paths run on another thread, because the paths may be on our own FUSE mounts.
  */
 export class FsContext implements Disposable {
-  /** Folders with short names for long paths. */
-  readonly #links: string[] = [];
+  /** Directories that have short names by their descriptors. */
+  readonly #open: number[] = [];
 
   private constructor(readonly fd: number) {}
 
@@ -43,7 +43,11 @@ export class FsContext implements Disposable {
   async set(key: string, value: string): Promise<boolean> {
     const text = cString(value);
     if (text.length > MAX_STRING_BYTES) {
-      return await this.#config(CONFIG.setString, key, this.#short(value));
+      return await this.#config(
+        CONFIG.setString,
+        key,
+        await this.#short(value),
+      );
     }
     return await this.#config(CONFIG.setString, key, text);
   }
@@ -89,11 +93,12 @@ export class FsContext implements Disposable {
   }
 
   /** Another, short path to a directory. */
-  #short(path: string): Text {
-    const folder = Deno.makeTempDirSync({ prefix: "soci-deno-layer-" });
-    this.#links.push(folder);
-    Deno.symlinkSync(path, `${folder}/l`);
-    return cString(`${folder}/l`);
+  async #short(path: string): Promise<Text> {
+    const flags = O.DIRECTORY | O.CLOEXEC;
+    const fd = await callElsewhere("open", cString(path), flags, 0);
+    if (fd < 0) return cString(path); // the kernel says why not
+    this.#open.push(fd);
+    return cString(`/proc/self/fd/${fd}`);
   }
 
   async #config(
@@ -115,8 +120,6 @@ export class FsContext implements Disposable {
   /** Drops an unfinished file system; a finished mount stays. */
   [Symbol.dispose](): void {
     closeFd(this.fd);
-    for (const folder of this.#links) {
-      Deno.removeSync(folder, { recursive: true });
-    }
+    for (const fd of this.#open) closeFd(fd);
   }
 }

@@ -9,7 +9,8 @@
  * such a call are held until it has returned. `libc` itself is not exported.
  * @module
  */
-export { lastErrno, LIBC_PATH, nameWithCalls } from "./libc.ts";
+export { lastErrno } from "./libc.ts";
+export { LIBC_PATH, nameWithCalls } from "./libc_path.ts";
 export { ERRNO, OsError, raise } from "./errno.ts";
 
 // Files and descriptors.

@@ -1,7 +1,8 @@
 import { makePipe } from "./descriptors.ts";
 import { OsError, raise } from "./errno.ts";
 import { closeFd, cString, listNames, O, readWholeFile } from "./files.ts";
-import { libc, LIBC_PATH } from "./libc.ts";
+import { libc } from "./libc.ts";
+import { LIBC_PATH } from "./libc_path.ts";
 import { Arena } from "./memory.ts";
 
 const SIGKILL = 9;

@@ -4,7 +4,7 @@
  */
 import { raise } from "./errno.ts";
 import { closeFd, cString, O, openFd, writeText } from "./files.ts";
-import { LIBC_PATH } from "./libc.ts";
+import { LIBC_PATH } from "./libc_path.ts";
 import { Arena } from "./memory.ts";
 import { endProcess } from "./processes.ts";
 

@@ -4,7 +4,8 @@
  * name, for what it needs, and gets a port to it.
  *
  * It may start Workers. It must not know what they do: whoever serves the requests says which modules there are,
- * and what each may do. So whoever asks gets nothing that is not on that list.
+ * and what each may do; what is said beside a name, as the path of a file, it judges. So whoever asks gets nothing that
+ * is not on that list.
  * @module
  */
 export {
@@ -12,6 +13,7 @@ export {
   startThreadsElsewhere,
   type Thread,
   type ThreadEvents,
+  type ThreadKind,
 } from "./thread.ts";
 export { type Attendant, serveThreads, type ThreadStarters } from "./serve.ts";
 export { answerThread } from "./inside.ts";

@@ -6,9 +6,12 @@ export interface Attendant extends Disposable {
   readonly attend: (port: MessagePort) => void;
 }
 
-/** What may be started, by name. Each decides alone what its Worker may do. */
+/**
+ * What may be started, by name. Each decides alone what its Worker may do.
+ * @param given what was asked for beside the name: to be looked at before it is used.
+ */
 export type ThreadStarters = Readonly<
-  Record<string, () => Promise<Worker | Attendant>>
+  Record<string, (given: string | null) => Promise<Worker | Attendant>>
 >;
 
 /** The most threads at a time: far more than any command has. */
@@ -25,33 +28,42 @@ export function serveThreads(
   const running = new Map<number, Promise<Worker | Attendant>>();
   const tell = (message: FromStarter) => port.postMessage(message);
 
-  const start = async (id: number, name: string, own: MessagePort) => {
+  const start = async (
+    { id, name, given, port: own }: Extract<ToStarter, { kind: "start" }>,
+  ) => {
     if (running.size >= MAX_THREADS || running.has(id)) {
       throw new Error(`more than ${MAX_THREADS} threads`);
     }
     if (!Object.hasOwn(starters, name)) throw new Error(`no thread "${name}"`);
-    const starting = starters[name]!();
+    const starting = starters[name]!(given);
     running.set(id, starting);
     const worker = await starting;
     if (!(worker instanceof Worker)) return worker.attend(own);
     worker.onerror = (event) => {
       event.preventDefault();
-      tell({ id, why: event.message });
+      tell({ kind: "broken", id, why: event.message });
     };
     const adopted: Adopted = { threadPort: own };
     worker.postMessage(adopted, [own]);
   };
 
+  const stop = async (id: number) => {
+    const starting = running.get(id);
+    running.delete(id);
+    const stopped = await starting?.catch(() => {}); // that was told
+    if (stopped instanceof Worker) stopped.terminate();
+    else stopped?.[Symbol.dispose]();
+  };
+
   port.onmessage = async ({ data }: MessageEvent<ToStarter>) => {
     const { id } = data;
     try {
-      if (data.kind === "start") return await start(id, data.name, data.port);
-      const stopped = await running.get(id);
-      running.delete(id);
-      if (stopped instanceof Worker) stopped.terminate();
-      else stopped?.[Symbol.dispose]();
+      if (data.kind === "start") return await start(data);
+      await stop(id);
+      tell({ kind: "stopped", id });
     } catch (error) {
-      tell({ id, why: error instanceof Error ? error.message : String(error) });
+      const why = error instanceof Error ? error.message : String(error);
+      tell({ kind: "broken", id, why });
     }
   };
 }

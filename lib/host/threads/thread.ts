@@ -1,4 +1,4 @@
-import type { FromStarter, ToStarter } from "./messages.ts";
+import type { Adopted, FromStarter, ToStarter } from "./messages.ts";
 
 /** What comes from a thread. */
 export interface ThreadEvents<From> {
@@ -12,6 +12,8 @@ export interface ThreadEvents<From> {
 export interface Thread<To> extends Disposable {
   /** Sends something. What is sent before it runs waits for it. */
   readonly post: (message: To, transfer?: Transferable[]) => void;
+  /** Stops it. @returns resolves when it runs nothing more of this program. */
+  readonly stop: () => Promise<void>;
 }
 
 let elsewhere: Elsewhere | null = null;
@@ -24,24 +26,31 @@ export function startThreadsElsewhere(port: MessagePort): void {
   elsewhere = new Elsewhere(port);
 }
 
-/**
- * Starts a thread.
- * @param name the one by which the isolate that starts threads knows it.
- * @param start starts it here, where no other isolate does that.
- */
+/** A kind of thread. */
+export interface ThreadKind {
+  /** By which the isolate that starts threads knows it. */
+  readonly name: string;
+  /** What that isolate is told beside the name, and judges: the path of a file, say. */
+  readonly given?: string;
+  /** Starts one here, where no other isolate does that. */
+  readonly start: () => Worker;
+}
+
+/** Starts a thread. */
 export function openThread<To, From>(
-  name: string,
-  start: () => Worker,
+  kind: ThreadKind,
   events: ThreadEvents<From>,
 ): Thread<To> {
-  return elsewhere?.open(name, events) ?? openHere(start, events);
+  return elsewhere?.open(kind, events) ?? openHere(kind, events);
 }
 
 function openHere<To, From>(
-  start: () => Worker,
+  { start }: ThreadKind,
   { message, broken }: ThreadEvents<From>,
 ): Thread<To> {
   const worker = start();
+  const adopted: Adopted = { threadPort: null };
+  worker.postMessage(adopted);
   worker.onmessage = ({ data }: MessageEvent<From>) => message(data);
   worker.onerror = (event) => {
     event.preventDefault();
@@ -49,6 +58,7 @@ function openHere<To, From>(
   };
   return {
     post: (message, transfer = []) => worker.postMessage(message, transfer),
+    stop: () => Promise.resolve(worker.terminate()),
     [Symbol.dispose]: () => worker.terminate(),
   };
 }
@@ -57,30 +67,41 @@ function openHere<To, From>(
 class Elsewhere {
   readonly #port: MessagePort;
   readonly #broken = new Map<number, (why: string) => void>();
+  readonly #stopped = new Map<number, PromiseWithResolvers<void>>();
   #nextId = 0;
 
   constructor(port: MessagePort) {
     this.#port = port;
-    port.onmessage = ({ data: { id, why } }: MessageEvent<FromStarter>) =>
-      this.#broken.get(id)?.(why);
+    port.onmessage = ({ data }: MessageEvent<FromStarter>) => {
+      if (data.kind === "broken") return this.#broken.get(data.id)?.(data.why);
+      this.#stopped.get(data.id)?.resolve();
+      this.#stopped.delete(data.id);
+    };
   }
 
   open<To, From>(
-    name: string,
+    { name, given }: ThreadKind,
     { message, broken }: ThreadEvents<From>,
   ): Thread<To> {
     const id = this.#nextId++;
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = ({ data }: MessageEvent<From>) => message(data);
     this.#broken.set(id, broken);
-    this.#send({ kind: "start", id, name, port: port2 }, [port2]);
+    this.#send({ kind: "start", id, name, given: given ?? null, port: port2 }, [
+      port2,
+    ]);
+    const stop = () => {
+      if (this.#broken.delete(id)) {
+        port1.close();
+        this.#stopped.set(id, Promise.withResolvers());
+        this.#send({ kind: "stop", id });
+      }
+      return this.#stopped.get(id)?.promise ?? Promise.resolve();
+    };
     return {
       post: (message, transfer = []) => port1.postMessage(message, transfer),
-      [Symbol.dispose]: () => {
-        if (!this.#broken.delete(id)) return;
-        port1.close();
-        this.#send({ kind: "stop", id });
-      },
+      stop,
+      [Symbol.dispose]: () => void stop(),
     };
   }
 

@@ -23,7 +23,7 @@ import {
   serviceDefinition,
   snapshotsApi,
 } from "../../remote/containerd/mod.ts";
-import { logger } from "../../telemetry/mod.ts";
+import { logger, plainPermissions } from "../../telemetry/mod.ts";
 import { SnapshotError, type SnapshotErrorKind } from "./errors.ts";
 import type { Snapshotter } from "./snapshotter.ts";
 import {
@@ -295,7 +295,9 @@ function wireError(
   log.error("snapshot request failed", { method, error });
   return {
     code: status.UNKNOWN,
-    details: error instanceof Error ? error.message : String(error),
+    details: plainPermissions(
+      error instanceof Error ? error.message : String(error),
+    ),
   };
 }
 

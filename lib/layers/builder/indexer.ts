@@ -5,6 +5,7 @@ import {
   ringMemory,
   RingWriter,
   type Thread,
+  type ThreadKind,
 } from "../../host/threads/mod.ts";
 import type {
   FromIndexer,
@@ -69,15 +70,7 @@ export function startIndexer(): Worker {
   });
 }
 
-/** A kind of indexing Worker: see `openThread`. */
-export interface IndexerKind {
-  /** By which the isolate that starts threads knows it. */
-  readonly name: string;
-  /** Starts one. */
-  readonly start: () => Worker;
-}
-
-const PLAIN: IndexerKind = { name: "indexer", start: startIndexer };
+const PLAIN: ThreadKind = { name: "indexer", start: startIndexer };
 
 /** One Worker that indexes one layer at a time, any number of them. */
 export class LayerIndexer implements Disposable {
@@ -90,8 +83,8 @@ export class LayerIndexer implements Disposable {
   #fault: string | null = null;
 
   /** Starts the Worker. @param kind default: one that only indexes. */
-  constructor({ name, start }: IndexerKind = PLAIN) {
-    this.#thread = openThread<ToIndexer, FromIndexer>(name, start, {
+  constructor(kind: ThreadKind = PLAIN) {
+    this.#thread = openThread<ToIndexer, FromIndexer>(kind, {
       message: (message) => this.#receive(message),
       broken: (message) => {
         this.#fault = message;

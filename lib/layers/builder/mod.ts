@@ -4,7 +4,6 @@
  * @module
  */
 export {
-  type IndexerKind,
   IndexingError,
   type IndexLayerOptions,
   LayerIndexer,

@@ -1,5 +1,5 @@
+import type { ThreadKind } from "../../host/threads/mod.ts";
 import {
-  type IndexerKind,
   IndexingError,
   type IndexLayerOptions,
   LayerIndexer,
@@ -23,7 +23,7 @@ export class IndexerPool implements Disposable {
    */
   constructor(
     readonly size: number,
-    readonly kind?: IndexerKind,
+    readonly kind?: ThreadKind,
   ) {
     if (!Number.isSafeInteger(size) || size < 1) {
       throw new RangeError(`a pool of ${size} indexers`);

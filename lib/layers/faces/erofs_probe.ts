@@ -7,13 +7,15 @@ import {
   MountHelper,
   unmountElsewhere,
 } from "../../host/mounting/mod.ts";
-import { closeFd, LIBC_PATH } from "../../host/os/mod.ts";
+import { closeFd } from "../../host/os/mod.ts";
+import { openThread } from "../../host/threads/mod.ts";
 import {
   fillProbePattern,
   PROBE_BLOB,
   PROBE_FILES,
   probeImage,
 } from "./erofs_probe_layout.ts";
+import { startProbeServer } from "./start.ts";
 
 /** The kernel cannot show layers by EROFS, or not safely; the message says why. */
 export class ErofsUnusableError extends Error {
@@ -56,15 +58,22 @@ export async function probeErofs(
     source: "soci-deno",
     maxReadBytes: MAX_READ_BYTES,
   });
-  const worker = new Worker(
-    new URL("./erofs_probe_worker.ts", import.meta.url),
-    { type: "module", deno: { permissions: { ffi: [LIBC_PATH] } } },
+  const serving = Promise.withResolvers<void>();
+  serving.promise.catch(() => {}); // raced below
+  const server = openThread<number, "serving">(
+    { name: "EROFS probe", start: startProbeServer },
+    {
+      message: () => serving.resolve(),
+      broken: (why) =>
+        serving.reject(new ErofsUnusableError(`its self-test: ${why}`)),
+    },
   );
+  server.post(fd);
   let timer: ReturnType<typeof setTimeout> | undefined;
   await using helper = new MountHelper(mountHelper);
   try {
     await Promise.race([
-      serving(worker, fd).then(() => tryAll(helper, paths)),
+      serving.promise.then(() => tryAll(helper, paths)),
       new Promise((_, reject) => {
         timer = setTimeout(() => {
           abortConnection(paths.fuse); // frees hanging readers
@@ -75,21 +84,10 @@ export async function probeErofs(
   } finally {
     clearTimeout(timer);
     for (const path of mountpoints) await unmountElsewhere(path);
-    worker.terminate();
+    server[Symbol.dispose]();
     closeFd(fd);
     await Deno.remove(folder, { recursive: true });
   }
-}
-
-function serving(worker: Worker, fd: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    worker.onmessage = () => resolve();
-    worker.onerror = (event) => {
-      event.preventDefault();
-      reject(new ErofsUnusableError(`its self-test: ${event.message}`));
-    };
-    worker.postMessage(fd);
-  });
 }
 
 async function tryAll(

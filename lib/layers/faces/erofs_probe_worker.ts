@@ -14,6 +14,7 @@ import {
   type StatFs,
 } from "../../host/fuse/mod.ts";
 import { ERRNO } from "../../host/os/mod.ts";
+import { answerThread } from "../../host/threads/mod.ts";
 import { fillProbePattern, PROBE_BLOB } from "./erofs_probe_layout.ts";
 import { S } from "../tree/mod.ts";
 
@@ -88,9 +89,8 @@ class ProbeHandler implements FuseHandler {
   }
 }
 
-const scope = self as unknown as DedicatedWorkerGlobalScope;
-scope.onmessage = ({ data: fd }: MessageEvent<number>) => {
-  scope.postMessage("serving");
+const send = answerThread<number, "serving">((fd) => {
+  send("serving");
   new FuseLoop(fd, new ProbeHandler(), { xattrs: false }).run();
-  scope.close();
-};
+  self.close();
+});

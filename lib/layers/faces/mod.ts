@@ -19,6 +19,7 @@ export {
   type ShownLayer,
 } from "./erofs.ts";
 export { MountReadAhead } from "./read_ahead.ts";
+export { startProbeServer } from "./start.ts";
 export { ErofsUnusableError } from "./erofs_probe.ts";
 export {
   chooseFace,

@@ -176,7 +176,7 @@ export class FuseMount implements MountWorkerOwner {
         new Promise((resolve) => setTimeout(resolve, END_MS)),
       ]);
     }
-    for (const worker of this.#workers) worker.terminate();
+    await this.#terminate();
     await this.#watch?.stop();
     closeFd(this.fd);
     try {
@@ -203,8 +203,12 @@ export class FuseMount implements MountWorkerOwner {
       const asked = tryLookup(`${mountpoint}/end-${tries}`);
       if (await Promise.race([ended, asked, pause(END_TRY_MS, false)])) break;
     }
-    for (const worker of this.#workers) worker.terminate();
+    await this.#terminate();
     return await this.described();
+  }
+
+  async #terminate(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
   #start(worker: MountWorker): void {

@@ -30,4 +30,5 @@ export {
 } from "./service.ts";
 export type { ReadRecording, RecordOptions } from "./read_recorder.ts";
 export { MOUNT_NAMES } from "./mounts.ts";
+export { startFuseServer } from "./start.ts";
 export type { ServedMount } from "./fuse_mount.ts";

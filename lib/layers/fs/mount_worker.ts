@@ -1,5 +1,6 @@
-import { LIBC_PATH } from "../../host/os/mod.ts";
+import { openThread, type Thread } from "../../host/threads/mod.ts";
 import { Life, type Steps } from "./life.ts";
+import { startFuseServer } from "./start.ts";
 import type { FuseWorkerEvent, FuseWorkerStart } from "./worker.ts";
 
 /** Backoff before a crashed Worker is replaced, ms: at first, at most. */
@@ -71,7 +72,7 @@ export class MountWorker {
   readonly #loaded = Promise.withResolvers<void>();
   readonly #serving = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
-  #worker: Worker;
+  #worker: Thread<FuseWorkerStart>;
   /** How often it had to be replaced. */
   #breakdowns = 0;
   #replacing: ReturnType<typeof setTimeout> | undefined;
@@ -105,7 +106,7 @@ export class MountWorker {
 
   /** Sends its start message, the only one it gets. */
   post(start: FuseWorkerStart): void {
-    this.#worker.postMessage(start);
+    this.#worker.post(start);
   }
 
   /** From now on it is not replaced. */
@@ -114,26 +115,25 @@ export class MountWorker {
     if (this.#life.state === "broken") this.#end("it broke down");
   }
 
-  /** Ends it at once. */
-  terminate(): void {
+  /** Ends it at once. @returns resolves when it uses the descriptor of its mount no more. */
+  terminate(): Promise<void> {
     clearTimeout(this.#replacing);
     this.#end("it was told to end");
-    this.#worker.terminate();
+    return this.#worker.stop();
   }
 
-  #start(): Worker {
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), {
-      type: "module",
-      deno: { permissions: { ffi: [LIBC_PATH] } },
-    });
+  #start(): Thread<FuseWorkerStart> {
     const tell = (event: FuseWorkerEvent) => {
       if (worker === this.#worker) this.#onEvent(event); // else it was replaced
     };
-    worker.onmessage = ({ data }: MessageEvent<FuseWorkerEvent>) => tell(data);
-    worker.onerror = (event) => {
-      event.preventDefault();
-      tell({ kind: "stopped", error: `FUSE Worker: ${event.message}` });
-    };
+    const worker = openThread<FuseWorkerStart, FuseWorkerEvent>(
+      { name: "FUSE server", start: startFuseServer },
+      {
+        message: tell,
+        broken: (why) =>
+          tell({ kind: "stopped", error: `FUSE Worker: ${why}` }),
+      },
+    );
     return worker;
   }
 
@@ -169,7 +169,7 @@ export class MountWorker {
   }
 
   #replace(): void {
-    this.#worker.terminate();
+    this.#worker[Symbol.dispose]();
     this.#owner.onGone(this);
     this.#life.take("replace");
     this.#worker = this.#start();

@@ -7,6 +7,7 @@
 /// <reference lib="deno.worker" />
 import { collectEverything } from "../../host/memory/mod.ts";
 import { FuseLoop, type Negotiated } from "../../host/fuse/mod.ts";
+import { answerThread } from "../../host/threads/mod.ts";
 import { LayerHandler } from "./handler.ts";
 import { LoggedHandler, type SeenRequest } from "./logged_handler.ts";
 import {
@@ -49,10 +50,7 @@ export type FuseWorkerEvent =
   | { readonly kind: "request"; readonly request: SeenRequest }
   | { readonly kind: "stopped"; readonly error: string | null };
 
-const scope = self as unknown as DedicatedWorkerGlobalScope;
-const send = (event: FuseWorkerEvent) => scope.postMessage(event);
-
-scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
+const send = answerThread<FuseWorkerStart, FuseWorkerEvent>((data) => {
   const { shared } = data;
   const handler = new LayerHandler({
     layersDirectory: data.layersDirectory,
@@ -89,8 +87,8 @@ scope.onmessage = ({ data }: MessageEvent<FuseWorkerStart>) => {
   } catch (error) {
     send({ kind: "stopped", error: String(error) });
   }
-  scope.close();
-};
+  self.close();
+});
 send({ kind: "loaded" });
 // What was made meanwhile is garbage; later, the loop makes none, and there is no time for it.
 collectEverything();

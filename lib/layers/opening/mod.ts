@@ -12,4 +12,5 @@ export { LayerOpener, type OpenerOptions, type OpenOptions } from "./opener.ts";
 export { type MadeLayer, makeLayer, type OpeningOrder } from "./make.ts";
 export type { ChainOrder, LowerPart, WriteOrder } from "./chain.ts";
 export type { WorkersOptions } from "./workers.ts";
+export { type Role, startOpener } from "./start.ts";
 export { CostlyZtocError, OpeningError } from "./errors.ts";

@@ -2,6 +2,7 @@
 /// <reference lib="deno.worker" />
 import { freeBuffer, RestingWorker } from "../../host/memory/mod.ts";
 import { yieldCores } from "../../host/os/mod.ts";
+import { answerThread } from "../../host/threads/mod.ts";
 import { makeRest, type NewFiles } from "../store/mod.ts";
 import { chainRecord, writeRecord } from "./chain.ts";
 import { failureOf } from "./failures.ts";
@@ -18,8 +19,6 @@ import { toTheEnd } from "./turns.ts";
 const STEPS_BEHIND_READERS = 10;
 /** Without work for so long, the Worker returns what it does not use, ms. */
 const REST_MS = 500;
-
-const scope = self as unknown as DedicatedWorkerGlobalScope;
 
 async function done(message: ToOpener): Promise<Done> {
   const { kind, order } = message;
@@ -51,7 +50,7 @@ function freeUnused({ ztoc }: OpeningOrder, { files }: NewFiles): void {
 
 yieldCores(STEPS_BEHIND_READERS);
 const rest = new RestingWorker(REST_MS);
-scope.onmessage = async ({ data }: MessageEvent<ToOpener>) => {
+const send = answerThread<ToOpener, FromOpener>(async (data) => {
   rest.used();
   let answer: FromOpener;
   try {
@@ -59,5 +58,5 @@ scope.onmessage = async ({ data }: MessageEvent<ToOpener>) => {
   } catch (error) {
     answer = { kind: "failed", failure: failureOf(error) };
   }
-  scope.postMessage(answer, buffersFromOpener(answer));
-};
+  send(answer, buffersFromOpener(answer));
+});

@@ -1,4 +1,4 @@
-import { LIBC_PATH, nameWithCalls } from "../../host/os/mod.ts";
+import { openThread, type Thread } from "../../host/threads/mod.ts";
 import { TurnQueue } from "../spans/mod.ts";
 import { LARGE_BYTES } from "./cost.ts";
 import { OpeningError } from "./errors.ts";
@@ -9,6 +9,7 @@ import {
   type FromOpener,
   type ToOpener,
 } from "./messages.ts";
+import { type Role, startOpener } from "./start.ts";
 
 /** Workers are stopped after they were idle for so long, ms: each takes 15 MB and more, and 50 ms to start. */
 const IDLE_MS = 500;
@@ -18,28 +19,12 @@ const START_MS = 50;
 const DEADLINE_MS = 120_000;
 const ENDED = "layers are no longer opened";
 
-/** What a Worker is for. */
-type Role = "layers" | "chains";
-
 const ROLES = {
   layer: "layers",
   rest: "layers",
   chain: "chains",
   write: "chains",
 } as const satisfies Record<ToOpener["kind"], Role>;
-
-/**
- * Calls of libc that a Worker has, and no others. Whoever opens a layer decodes what a registry gave: it works with
- * files of the root by the runtime, and may make itself wait for others. Directories of chains have attributes that
- * the runtime knows nothing of.
- */
-const CALLS: Readonly<Record<Role, readonly string[]>> = {
-  layers: ["setpriority"],
-  chains: [
-    ...["setpriority", "mkdir", "chmod", "lchown", "lsetxattr", "utimensat"],
-    ...["statx", "readlink", "llistxattr", "lgetxattr"],
-  ],
-};
 
 /** How Workers are started, and what they may take. */
 export interface WorkersOptions {
@@ -62,7 +47,7 @@ interface Job {
 
 interface Member {
   /** Null while it is not started. */
-  worker: Worker | null;
+  worker: Thread<ToOpener> | null;
   /** What it was started for. */
   role: Role;
   job: Job | null;
@@ -181,29 +166,25 @@ export class OpeningWorkers implements Disposable {
       () => this.#broken(member, `it took more than ${DEADLINE_MS / 1000} s`),
       DEADLINE_MS,
     );
-    worker.postMessage(job.message, buffersToOpener(job.message));
+    worker.post(job.message, buffersToOpener(job.message));
   }
 
-  #start(member: Member, role: Role): Worker {
+  #start(member: Member, role: Role): Thread<ToOpener> {
     const { root } = this.#options;
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), {
-      type: "module",
-      name: nameWithCalls(CALLS[role]),
-      deno: {
-        permissions: { read: [root], write: [root], ffi: [LIBC_PATH] },
-      },
-    });
-    worker.onmessage = ({ data }: MessageEvent<FromOpener>) => {
+    const message = (data: FromOpener) => {
       const job = this.#end(member);
       if (data.kind === "failed") job?.done.reject(errorOf(data.failure));
       else job?.done.resolve(data);
       this.#next();
       this.#stopLater();
     };
-    worker.onerror = (event) => {
-      event.preventDefault();
-      if (member.worker === worker) this.#broken(member, event.message);
+    const broken = (why: string) => {
+      if (member.worker === worker) this.#broken(member, why);
     };
+    const worker = openThread<ToOpener, FromOpener>(
+      { name: `opener of ${role}`, start: () => startOpener(role, root) },
+      { message, broken },
+    );
     member.worker = worker;
     member.role = role;
     return worker;
@@ -227,7 +208,7 @@ export class OpeningWorkers implements Disposable {
   }
 
   #stop(member: Member): void {
-    member.worker?.terminate();
+    member.worker?.[Symbol.dispose]();
     member.worker = null;
   }
 

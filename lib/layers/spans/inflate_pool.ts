@@ -1,4 +1,4 @@
-import { LIBC_PATH, nameWithCalls } from "../../host/os/mod.ts";
+import { openThread, type Thread } from "../../host/threads/mod.ts";
 import { SPAN_CLASSES, type SpanClass } from "./classes.ts";
 import type {
   FilePart,
@@ -10,6 +10,7 @@ import type {
   SumOutcome,
 } from "./inflate_messages.ts";
 import { FairShares } from "./shares.ts";
+import { startInflater } from "./start.ts";
 import { TurnQueue } from "./turn_queue.ts";
 
 /** A piece of an arriving span is posted once it has this many bytes… */
@@ -37,7 +38,7 @@ interface Waiting {
 
 interface Member {
   /** Null while it is stopped because it was idle. */
-  worker: Worker | null;
+  worker: Thread<InflateRequest> | null;
   /** One span at a time: a queued span can still be overtaken, a posted one cannot. */
   current: {
     readonly id: number;
@@ -130,7 +131,7 @@ export class InflatePool implements Disposable {
       if (leftMs > 0) return this.#stopAfter(leftMs);
       this.#idle = undefined;
       for (const member of this.#members) {
-        member.worker?.terminate();
+        member.worker?.[Symbol.dispose]();
         member.worker = null;
       }
     }, ms);
@@ -142,48 +143,40 @@ export class InflatePool implements Disposable {
     const running = this.#members.filter(({ worker }) => worker !== null);
     const idle = running.filter((member) => !isBusy(member));
     for (const member of idle.slice(idle.length === running.length ? 1 : 0)) {
-      member.worker!.terminate();
+      member.worker![Symbol.dispose]();
       member.worker = null;
     }
   }
 
   #start(member: Member): void {
-    member.worker = new Worker(
-      new URL("./inflate_worker.ts", import.meta.url),
-      {
-        type: "module",
-        // Its bytes are hostile: of libc it gets what works on files that are open.
-        name: nameWithCalls(["pread", "pwrite", "fallocate"]),
-        deno: { permissions: { ffi: [LIBC_PATH] } },
-      },
-    );
-    this.#listen(member, member.worker);
-  }
-
-  #listen(member: Member, worker: Worker): void {
     const endCurrent = (outcome: InflateResult["outcome"]) => {
       member.current?.finished.resolve(outcome);
       member.current = null;
       this.#next();
     };
-    worker.onmessage = ({ data }: MessageEvent<InflateResult>) => {
+    const message = (data: InflateResult) => {
       if (data.id === member.current?.id) return endCurrent(data.outcome);
       const stream = this.#endStream(member, data.id);
       stream?.resolve(data.outcome as InflateOutcome);
     };
-    worker.onerror = (event) => {
-      event.preventDefault();
+    const broken = (why: string) => {
+      worker[Symbol.dispose]();
       // The Worker died with its spans. They are fetched again, and a new Worker replaces it.
       this.#start(member);
       const outcome: InflateOutcome = {
         kind: "worker",
-        detail: `Worker: ${event.message}`,
+        detail: `Worker: ${why}`,
       };
       for (const id of [...member.streams.keys()]) {
         this.#endStream(member, id)?.resolve(outcome);
       }
       endCurrent(outcome);
     };
+    const worker = openThread<InflateRequest, InflateResult>(
+      { name: "inflater", start: startInflater },
+      { message, broken },
+    );
+    member.worker = worker;
   }
 
   /** Number of Workers if all are running. */
@@ -329,7 +322,7 @@ export class InflatePool implements Disposable {
   /** Stops the Workers. Promises of spans in progress never settle, so end those spans first. */
   [Symbol.dispose](): void {
     clearTimeout(this.#idle);
-    for (const { worker } of this.#members) worker?.terminate();
+    for (const { worker } of this.#members) worker?.[Symbol.dispose]();
   }
 }
 
@@ -344,5 +337,5 @@ function post({ worker }: Member, request: InflateRequest): void {
     transfer.push(request.work.packing.window.buffer);
   }
   // It was started before, and a busy Worker is not stopped.
-  worker!.postMessage(request, transfer);
+  worker!.post(request, transfer);
 }

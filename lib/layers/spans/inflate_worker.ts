@@ -18,6 +18,7 @@ import {
   punchHole,
   pwriteFully,
 } from "../../host/os/mod.ts";
+import { answerThread } from "../../host/threads/mod.ts";
 import { SpanHeaderCheck } from "./headers.ts";
 import { PRESENT } from "../presence/mod.ts";
 import type {
@@ -33,7 +34,6 @@ import type {
 /** Without work for so long, the Worker returns what it keeps for the next span, ms. */
 const REST_MS = 1000;
 
-const scope = self as unknown as DedicatedWorkerGlobalScope;
 /** Each has 5 MiB. */
 const spare: SpanInflater[] = [];
 const rest = new RestingWorker(REST_MS, () => spare.length = 0);
@@ -235,13 +235,13 @@ function finish(id: number, task: SpanTask): void {
 }
 
 function answer(id: number, outcome: InflateOutcome): void {
-  scope.postMessage(
-    { id, outcome } satisfies InflateResult,
+  send(
+    { id, outcome },
     outcome.kind === "unwritten" ? [outcome.bytes.buffer] : [],
   );
 }
 
-scope.onmessage = ({ data }: MessageEvent<InflateRequest>) => {
+const send = answerThread<InflateRequest, InflateResult>((data) => {
   const { id } = data;
   rest.used();
   switch (data.kind) {
@@ -269,10 +269,10 @@ scope.onmessage = ({ data }: MessageEvent<InflateRequest>) => {
     }
     case "sum": {
       const outcome = sumOf(data.part);
-      return scope.postMessage({ id, outcome } satisfies InflateResult);
+      return send({ id, outcome });
     }
     case "drop":
       coming.get(id)?.[Symbol.dispose]();
       coming.delete(id);
   }
-};
+});

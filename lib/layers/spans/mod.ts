@@ -111,6 +111,7 @@ export {
   prefetchInOrder,
 } from "./in_order.ts";
 export { hashLayer } from "./whole.ts";
+export { startHasher, startInflater } from "./start.ts";
 export type { LayerTail } from "./whole_messages.ts";
 export {
   type UncachedLayer,

@@ -3,6 +3,8 @@
  * @module
  */
 import { type Digest, isDigest } from "../../formats/oci/mod.ts";
+import { openThread } from "../../host/threads/mod.ts";
+import { startHasher } from "./start.ts";
 import type {
   LayerTail,
   WholeLayerQuestion,
@@ -26,22 +28,21 @@ export async function hashLayer(
 ): Promise<Digest> {
   const { signal } = options;
   signal.throwIfAborted();
-  const worker = new Worker(new URL("./whole_worker.ts", import.meta.url), {
-    type: "module",
-    deno: { permissions: { read: [path] } },
-  });
   const stopped = Promise.withResolvers<never>();
   stopped.promise.catch(() => {}); // raced below
   const stop = () => stopped.reject(signal.reason);
   signal.addEventListener("abort", stop, { once: true });
-  worker.onerror = (event) => {
-    event.preventDefault();
-    stopped.reject(new Error(event.message));
-  };
+  let answer = Promise.withResolvers<WholeLayerResult>();
+  const hasher = openThread<WholeLayerQuestion, WholeLayerResult>(
+    { name: "layer hasher", given: path, start: () => startHasher(path) },
+    {
+      message: (result) => answer.resolve(result),
+      broken: (why) => stopped.reject(new Error(why)),
+    },
+  );
   const ask = async (question: WholeLayerQuestion): Promise<Digest> => {
-    const answer = Promise.withResolvers<WholeLayerResult>();
-    worker.onmessage = ({ data }) => answer.resolve(data);
-    worker.postMessage(question);
+    answer = Promise.withResolvers();
+    hasher.post(question);
     const { digest, error } = await Promise.race([
       answer.promise,
       stopped.promise,
@@ -56,6 +57,6 @@ export async function hashLayer(
     return tail === null ? digest : await ask({ kind: "tail", tail });
   } finally {
     signal.removeEventListener("abort", stop);
-    worker.terminate();
+    hasher[Symbol.dispose]();
   }
 }

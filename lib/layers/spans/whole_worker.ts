@@ -2,6 +2,7 @@
 /// <reference lib="deno.worker" />
 import { createHash } from "node:crypto";
 import { SpanInflater } from "../../formats/deflate/mod.ts";
+import { answerThread } from "../../host/threads/mod.ts";
 import { decodeToEnd } from "../../formats/zstd/mod.ts";
 import { MAX_SPAN_BYTES } from "../../formats/ztoc/mod.ts";
 import type {
@@ -14,7 +15,6 @@ const CHUNK_BYTES = 2 ** 20;
 /** The most bytes a stream may hold after its tar: more is not padding. */
 const MAX_TAIL_BYTES = 64 * 2 ** 20;
 
-const scope = self as unknown as DedicatedWorkerGlobalScope;
 const hash = createHash("sha256");
 const clock = new Int32Array(new SharedArrayBuffer(4));
 
@@ -51,7 +51,7 @@ function addTail(tail: LayerTail): void {
   hash.update(bytes.subarray(skip));
 }
 
-scope.onmessage = ({ data }: MessageEvent<WholeLayerQuestion>) => {
+const send = answerThread<WholeLayerQuestion, WholeLayerResult>((data) => {
   let result: WholeLayerResult;
   try {
     if (data.kind === "file") addFile(data.path, data.sizeBytes);
@@ -61,5 +61,5 @@ scope.onmessage = ({ data }: MessageEvent<WholeLayerQuestion>) => {
   } catch (error) {
     result = { digest: null, error: String(error) };
   }
-  scope.postMessage(result);
-};
+  send(result);
+});

@@ -22,28 +22,5 @@ export {
 export { type PlannedUnits, planUnits } from "./plan.ts";
 export { readAt } from "./read_at.ts";
 export { WRITE_BYTES } from "./write_bytes.ts";
-import { IndexerPool } from "../builder/mod.ts";
-import { LIBC_PATH, nameWithCalls } from "../../host/os/mod.ts";
-
-/**
- * Indexers that write the tar into the file that they are given (`IndexLayerOptions.data`).
- * @param size the most layers at a time.
- * @param folder of these files, without links.
- */
-export function tarWriters(size: number, folder: string): IndexerPool {
-  return new IndexerPool(size, {
-    name: "tar writer",
-    start: () => start(folder),
-  });
-}
-
-function start(folder: string): Worker {
-  return new Worker(new URL("./worker.ts", import.meta.url), {
-    type: "module",
-    // Its bytes are hostile: of libc it has what looks at the disk, and lets others go first.
-    name: nameWithCalls(["statfs", "setpriority"]),
-    deno: {
-      permissions: { read: [folder], write: [folder], ffi: [LIBC_PATH] },
-    },
-  });
-}
+export { startTarWriter, startUnitInflater } from "./start.ts";
+export { tarWriters } from "./tar_writers.ts";

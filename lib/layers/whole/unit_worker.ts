@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { SpanInflater, WINDOW_BYTES } from "../../formats/deflate/mod.ts";
 import { yieldCores } from "../../host/os/mod.ts";
+import { answerThread } from "../../host/threads/mod.ts";
 import { readAt } from "./read_at.ts";
 import {
   type FromInflater,
@@ -18,7 +19,6 @@ import {
 } from "./unit_messages.ts";
 import { WRITE_BYTES } from "./write_bytes.ts";
 
-const scope = self as unknown as DedicatedWorkerGlobalScope;
 const inflater = new SpanInflater();
 const window = new Uint8Array(WINDOW_BYTES);
 let files: Readonly<Record<"data" | "ztoc", Deno.FsFile>> | null = null;
@@ -48,7 +48,7 @@ function inflate(
   return { size: bytes.length, digest: new Uint8Array(hash.digest()) };
 }
 
-scope.onmessage = ({ data }: MessageEvent<ToInflater>) => {
+const answer = answerThread<ToInflater, FromInflater>((data) => {
   try {
     if (data.kind === "open") {
       files = {
@@ -70,8 +70,4 @@ scope.onmessage = ({ data }: MessageEvent<ToInflater>) => {
   } catch (error) {
     answer({ kind: "failed", detail: String(error) });
   }
-};
-
-function answer(message: FromInflater, transfer: Transferable[] = []): void {
-  scope.postMessage(message, transfer);
-}
+});

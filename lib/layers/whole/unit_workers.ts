@@ -1,5 +1,6 @@
-import { LIBC_PATH, nameWithCalls } from "../../host/os/mod.ts";
+import { openThread, type Thread } from "../../host/threads/mod.ts";
 import type { ComingFiles } from "../builder/mod.ts";
+import { startUnitInflater } from "./start.ts";
 import type { FromInflater, ToInflater, UnitsWork } from "./unit_messages.ts";
 
 /** Workers that inflate units of one layer, those of one request each at a time. Disposing of them stops them. */
@@ -39,29 +40,24 @@ export class UnitWorkers implements Disposable {
 
 /** One of them. */
 class UnitWorker implements Disposable {
-  readonly #worker: Worker;
+  readonly #worker: Thread<ToInflater>;
   #answer: (outcome: FromInflater) => void = () => {};
   #fault: FromInflater | null = null;
   /** What it does; never rejects. */
   current: Promise<FromInflater> | null = null;
 
   constructor(folder: string, files: ComingFiles) {
-    this.#worker = new Worker(new URL("./unit_worker.ts", import.meta.url), {
-      type: "module",
-      // Its bytes are hostile: of libc it has what lets others go first.
-      name: nameWithCalls(["setpriority"]),
-      deno: {
-        permissions: { read: [folder], write: [folder], ffi: [LIBC_PATH] },
+    this.#worker = openThread<ToInflater, FromInflater>(
+      { name: "unit inflater", start: () => startUnitInflater(folder) },
+      {
+        message: (outcome) => this.#answer(outcome),
+        broken: (why) => {
+          this.#fault = { kind: "failed", detail: `Worker: ${why}` };
+          this.#answer(this.#fault);
+        },
       },
-    });
-    this.#worker.onmessage = ({ data }: MessageEvent<FromInflater>) =>
-      this.#answer(data);
-    this.#worker.onerror = (event) => {
-      event.preventDefault();
-      this.#fault = { kind: "failed", detail: `Worker: ${event.message}` };
-      this.#answer(this.#fault);
-    };
-    this.#post({ kind: "open", files });
+    );
+    this.#worker.post({ kind: "open", files });
   }
 
   /** Inflates units, when it has nothing else to do. Their bytes are transferred. */
@@ -73,15 +69,11 @@ class UnitWorker implements Disposable {
     };
     this.current = promise;
     if (this.#fault !== null) this.#answer(this.#fault);
-    else this.#post({ kind: "units", of }, [of.compressed.buffer]);
+    else this.#worker.post({ kind: "units", of }, [of.compressed.buffer]);
     return promise;
   }
 
-  #post(message: ToInflater, transfer: Transferable[] = []): void {
-    this.#worker.postMessage(message, transfer);
-  }
-
   [Symbol.dispose](): void {
-    this.#worker.terminate();
+    this.#worker[Symbol.dispose]();
   }
 }

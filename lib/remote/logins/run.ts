@@ -7,6 +7,8 @@ const TIMEOUT_MS = 60_000;
 
 const WHY = {
   absent: "is not there",
+  refused:
+    "may not be run: it was not named when this process started, or LD_* variables are set (docs/security.md)",
   unrunnable: "could not be run",
   late: `did not answer within ${TIMEOUT_MS} ms`,
   "too long": "answered too much",

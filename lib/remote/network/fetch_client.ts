@@ -66,8 +66,7 @@ export class FetchedNetwork implements Network, Disposable {
   /** Starts the Worker. @param hosts where this isolate has to start it itself. */
   constructor(hosts: NamedHosts = { images: [], places: [] }) {
     this.#thread = openThread<ToFetcher, FromFetcher>(
-      "fetcher",
-      () => startFetcher(hosts),
+      { name: "fetcher", start: () => startFetcher(hosts) },
       {
         message: (message) => this.#receive(message),
         broken: (why) => this.#end(why),

@@ -11,8 +11,10 @@ export type ProgramAnswer =
     readonly code: number;
     readonly text: string;
   }
-  /** It is not there, could not be run, did not end in time, or said too much. */
-  | { readonly kind: "absent" | "unrunnable" | "late" | "too long" };
+  /** It is not there, may not be run, could not be run, did not end in time, or said too much. */
+  | {
+    readonly kind: "absent" | "refused" | "unrunnable" | "late" | "too long";
+  };
 
 /**
  * Runs a program to its end. What it is told goes to its standard input, never to its arguments.
@@ -45,8 +47,9 @@ export async function askProgram(
     await writer.close().catch(() => {});
     output = await child.output();
   } catch (error) {
-    const isAbsent = error instanceof Deno.errors.NotFound;
-    return { kind: isAbsent ? "absent" : "unrunnable" };
+    if (error instanceof Deno.errors.NotFound) return { kind: "absent" };
+    const isRefused = error instanceof Deno.errors.NotCapable;
+    return { kind: isRefused ? "refused" : "unrunnable" };
   }
   if (signal.aborted) return { kind: "late" };
   if (output.stdout.length > MAX_BYTES) return { kind: "too long" };

@@ -18,6 +18,8 @@ const HELPER_TIMEOUT_MS = 30_000;
 const MAX_CONFIG_BYTES = 4 * 2 ** 20;
 const HELPER_WHY = {
   absent: "is not installed",
+  refused:
+    "may not be run: it was not named when this process started, or LD_* variables are set (docs/security.md)",
   unrunnable: "could not be run",
   late: "did not answer in time",
   "too long": "answered too much",

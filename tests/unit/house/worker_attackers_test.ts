@@ -128,7 +128,7 @@ const ATTACKED: readonly Attacked[] = [
   {
     ...{ worker: "lib/layers/opening/worker.ts", as: "layers", given: folder },
     calls: {
-      in: "lib/layers/opening/workers.ts",
+      in: "lib/layers/opening/start.ts",
       after: /layers: \[([^\]]*)\]/,
       are: ["setpriority"],
     },
@@ -143,7 +143,7 @@ const ATTACKED: readonly Attacked[] = [
   {
     ...{ worker: "lib/layers/opening/worker.ts", as: "chains", given: folder },
     calls: {
-      in: "lib/layers/opening/workers.ts",
+      in: "lib/layers/opening/start.ts",
       after: /chains: \[([^;]*?)\n {2}\],/,
       are: [
         ...["setpriority", "mkdir", "chmod", "lchown", "lsetxattr"],
@@ -158,8 +158,8 @@ const ATTACKED: readonly Attacked[] = [
   {
     ...{ worker: "lib/layers/whole/unit_worker.ts", given: folder },
     calls: {
-      in: "lib/layers/whole/unit_workers.ts",
-      after: /nameWithCalls\(\[([^\]]*)\]\)/,
+      in: "lib/layers/whole/start.ts",
+      after: /function startUnitInflater[^]*?nameWithCalls\(\[([^\]]*)\]\)/,
       are: ["setpriority"],
     },
     message: (): ToInflater => ({
@@ -176,8 +176,8 @@ const ATTACKED: readonly Attacked[] = [
   {
     ...{ worker: "lib/layers/whole/worker.ts", given: folder },
     calls: {
-      in: "lib/layers/whole/mod.ts",
-      after: /nameWithCalls\(\[([^\]]*)\]\)/,
+      in: "lib/layers/whole/start.ts",
+      after: /function startTarWriter[^]*?nameWithCalls\(\[([^\]]*)\]\)/,
       are: ["statfs", "setpriority"],
     },
     message: (target) => toIndexer(`${folderOf(target)}/tar`),

@@ -10,17 +10,24 @@ export interface Errand {
   readonly port: MessagePort;
   readonly name: string;
   readonly says: string;
+  readonly given?: string;
 }
 
 self.onmessage = ({ data }: MessageEvent<Errand>) => {
-  const { port, name, says } = data;
+  const { port, name, says, given } = data;
   startThreadsElsewhere(port);
-  const thread = openThread<string, string>(name, () => {
-    throw new Error("started here");
+  const thread = openThread<string, string>({
+    name,
+    ...(given !== undefined && { given }),
+    start: () => {
+      throw new Error("started here");
+    },
   }, {
-    message: (heard) => {
+    message: async (heard) => {
       self.postMessage(heard);
-      thread[Symbol.dispose]();
+      if (heard === "here") return;
+      await Promise.all([thread.stop(), thread.stop()]);
+      self.postMessage("stopped");
     },
     broken: (why) => self.postMessage(`broken: ${why}`),
   });

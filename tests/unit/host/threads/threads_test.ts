@@ -10,32 +10,41 @@ function startEcho(): Worker {
 }
 
 /** What a Worker hears of a thread that this isolate starts for it; and whether that was stopped. */
-async function ask(name: string, says: string) {
+async function ask(name: string, says: string, given?: string) {
   const asker = new Worker(new URL("./asker.ts", import.meta.url), {
     type: "module",
   });
   const { port1, port2 } = new MessageChannel();
   const echoes: Worker[] = [];
-  const stopped = Promise.withResolvers<void>();
+  const givens: (string | null)[] = [];
+  let stops = 0;
   serveThreads(port1, {
-    echo: () => {
+    echo: (given) => {
+      givens.push(given);
       const echo = startEcho();
       echoes.push(echo);
       const terminate = echo.terminate.bind(echo);
       echo.terminate = () => {
         terminate();
-        stopped.resolve();
+        stops++;
       };
       return Promise.resolve(echo);
     },
   });
-  const heard = Promise.withResolvers<string>();
-  asker.onmessage = ({ data }) => heard.resolve(data);
-  const errand: Errand = { port: port2, name, says };
+  const heard: string[] = [];
+  const done = Promise.withResolvers<void>();
+  asker.onmessage = ({ data }) => {
+    heard.push(data);
+    if (/^(?:broken|stopped)/.test(data)) done.resolve();
+  };
+  const errand: Errand = {
+    ...{ port: port2, name, says },
+    ...(given !== undefined && { given }),
+  };
   asker.postMessage(errand, [port2]);
+  await done.promise;
   return {
-    heard: await heard.promise,
-    stopped: stopped.promise,
+    ...{ heard, givens, stops },
     [Symbol.dispose]() {
       asker.terminate();
       for (const echo of echoes) echo.terminate();
@@ -46,28 +55,38 @@ async function ask(name: string, says: string) {
 
 Deno.test("a Worker speaks with a thread that another isolate started for it, and stops it", async () => {
   using asked = await ask("echo", "hear");
-  assert.equal(asked.heard, "hear hear");
-  await asked.stopped;
+  assert.deepEqual(asked.heard, ["here", "hear hear", "stopped"]);
+  assert.deepEqual(asked.givens, [null]);
+  assert.equal(asked.stops, 1);
 });
 
 Deno.test("nothing is started that is not on the list", async () => {
   for (const name of ["no-such", "constructor"]) {
     using asked = await ask(name, "hear");
-    assert.equal(asked.heard, `broken: no thread "${name}"`);
+    assert.deepEqual(asked.heard, [`broken: no thread "${name}"`]);
   }
+});
+
+Deno.test("what is asked for beside the name goes to whoever starts the thread", async () => {
+  using asked = await ask("echo", "hear", "/a/path");
+  assert.deepEqual(asked.givens, ["/a/path"]);
 });
 
 Deno.test("whoever wants a thread is told that it died", async () => {
   using asked = await ask("echo", "boom");
-  assert.match(asked.heard, /^broken: .*boom/);
+  assert.match(asked.heard.at(-1)!, /^broken: .*boom/);
 });
 
 Deno.test("where no isolate starts threads for this one, it starts them itself", async () => {
   const heard = Promise.withResolvers<string>();
-  using thread = openThread<string, string>("echo", startEcho, {
-    message: heard.resolve,
-    broken: heard.reject,
-  });
+  const message = (text: string) => text !== "here" && heard.resolve(text);
+  using thread = openThread<string, string>(
+    { name: "echo", start: startEcho },
+    {
+      message,
+      broken: heard.reject,
+    },
+  );
   thread.post("here");
   assert.equal(await heard.promise, "here here");
 });
