@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { ReusedBlocks } from "../../host/memory/mod.ts";
 import { FairSemaphore } from "./fair_semaphore.ts";
 import { KeyedSemaphores } from "./keyed_semaphores.ts";
+import { WeightedSemaphore } from "./weighted_semaphore.ts";
 
 /** How much may be done at a time of layers that are taken whole. */
 export interface WholeLimits {
@@ -57,7 +58,7 @@ export interface Requester {
 export class WholeGates {
   readonly #perImage: KeyedSemaphores;
   readonly #perHost = new KeyedSemaphores(REQUESTS_PER_HOST);
-  readonly #all: FairSemaphore;
+  readonly #all: WeightedSemaphore;
   readonly #bytes: FairSemaphore;
   readonly #unpacks: KeyedSemaphores;
   /** Of requests that are parts of a layer. */
@@ -75,7 +76,8 @@ export class WholeGates {
         Math.ceil((IN_FLIGHT_BYTES + HELD_BYTES) / chunkBytes),
       );
     this.#perImage = new KeyedSemaphores(limits.downloadsPerImage);
-    this.#all = new FairSemaphore(limits.downloads);
+    // In turn: no image has more in there than it may have at a time.
+    this.#all = new WeightedSemaphore(limits.downloads);
     const four = limits.chunkBytes === Infinity ? 0 : 4 * limits.chunkBytes;
     this.#bytes = new FairSemaphore(Math.max(IN_FLIGHT_BYTES, four));
     this.#unpacks = new KeyedSemaphores(limits.unpacksPerImage);
@@ -96,7 +98,6 @@ export class WholeGates {
           1,
           () =>
             this.#all.run(
-              image,
               1,
               () => this.#bytes.run(image, bytes, () => this.#counted(work)),
             ),

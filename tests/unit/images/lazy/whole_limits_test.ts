@@ -54,3 +54,23 @@ Deno.test("four layers at most are inflated at a time, unless the configuration 
   assert.ok(unpackWorkers(FAST_LIMITS) <= 4);
   assert.equal(unpackWorkers({ ...FAST_LIMITS, unpacks: 1 }), 1);
 });
+
+Deno.test("a host gets 24 requests at a time from all images together, and another host the rest", async () => {
+  const gates = new WholeGates(FAST_LIMITS);
+  const end = Promise.withResolvers<void>();
+  const running = new Map<string, number>();
+  const all = ["one", "two"].flatMap((host) =>
+    Array.from(
+      { length: 60 },
+      (_, at) =>
+        gates.request({ image: `${host} ${at % 4}`, host }, 1000, async () => {
+          running.set(host, (running.get(host) ?? 0) + 1);
+          await end.promise;
+        }),
+    )
+  );
+  for (let turns = 0; turns < 100; turns++) await Promise.resolve();
+  assert.deepEqual([...running], [["one", 24], ["two", 8]]);
+  end.resolve();
+  await Promise.all(all);
+});
