@@ -1,8 +1,8 @@
 /**
  * `deno task bench:fetch`: what a GB of ranges costs a command, by its own network, through the fetch Worker, and as
- * commands have it (hosts that give content are asked by the command's own isolate); and over TLS, by HTTP/2 and by
- * HTTP/1.1. A server on this machine gives the bytes in a process of its own. CPU is the client's process alone; they
- * take turns.
+ * commands have it (hosts that give content are asked by the command's own isolate), from a server on this machine in a
+ * process of its own; and over TLS, by HTTP/2 and by HTTP/1.1, from docker-registry. CPU is the client's process alone;
+ * they take turns.
  * @module
  */
 import { sha256 } from "../../lib/formats/oci/mod.ts";
@@ -14,9 +14,13 @@ import {
   ownNetwork,
 } from "../../lib/remote/network/mod.ts";
 import { RegistryClient } from "../../lib/remote/registry/mod.ts";
-import { makeCertificateAuthority } from "../support/host/mod.ts";
+import {
+  makeCertificateAuthority,
+  startDockerRegistry,
+} from "../support/host/mod.ts";
+import { incompressible } from "../support/images/mod.ts";
 
-const [role = "all", host = "", ...paths] = Deno.args;
+const [role = "all", host = "", caPath] = Deno.args;
 const ROUNDS = 7;
 const RANGE_BYTES = 4 * 2 ** 20;
 const RANGES = 128;
@@ -24,13 +28,10 @@ const BLOB_BYTES = RANGE_BYTES * 16;
 /** Ranges at a time. */
 const SIDE_BY_SIDE = 4;
 
-/** @param tls paths of certificate and key; none: plain HTTP. */
-function serve(tls: readonly string[]): void {
+function serve(): void {
   const bytes = new Uint8Array(BLOB_BYTES);
-  const [cert, key] = tls.map((path) => Deno.readTextFileSync(path));
   Deno.serve({
     ...{ hostname: "127.0.0.1", port: 0 },
-    ...(cert !== undefined && key !== undefined && { cert, key }),
     onListen: ({ port }) => console.log(port),
   }, (request) => {
     const [, first, last] = /(\d+)-(\d+)/.exec(request.headers.get("range")!)!;
@@ -58,14 +59,13 @@ function networkOf(way: string): Network {
 
 /** Reads the ranges, after one that warms everything up. Prints CPU ms a GB. */
 async function read(way: string): Promise<void> {
-  const caCerts = paths.map((path) => Deno.readTextFileSync(path));
   const client = new RegistryClient({
     network: networkOf(way),
-    ...(caCerts.length > 0 && { caCerts, plainHttp: false }),
+    ...(caPath !== undefined && overTls(caPath)),
   });
   const isBulk = way !== "tls, HTTP/2";
   const from = parseReference(`${host}/a/b:1`);
-  const digest = sha256(new Uint8Array());
+  const digest = sha256(blob());
   const range = async (i: number, into: Uint8Array) => {
     const start = (i * RANGE_BYTES) % BLOB_BYTES;
     await client.range(
@@ -83,6 +83,14 @@ async function read(way: string): Promise<void> {
   );
   console.log((cpuMs() - before) * 1e9 / (RANGES * RANGE_BYTES));
   Deno.exit();
+}
+
+function blob(): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(incompressible(BLOB_BYTES));
+}
+
+function overTls(caPath: string) {
+  return { caCerts: [Deno.readTextFileSync(caPath)], plainHttp: false };
 }
 
 /** Of all threads of this process. */
@@ -103,30 +111,25 @@ function start(...args: string[]): Deno.ChildProcess {
   }).spawn();
 }
 
-/** A server in a process of its own, and its address. */
-async function startServer(...tls: string[]) {
-  const process = start("serve", "", ...tls);
-  const reader = process.stdout.pipeThrough(new TextDecoderStream())
-    .getReader();
-  const place = `127.0.0.1:${(await reader.read()).value!.trim()}`;
-  return {
-    place,
-    async [Symbol.asyncDispose]() {
-      process.kill();
-      await reader.cancel();
-    },
-  };
-}
-
 async function all(): Promise<void> {
+  const server = start("serve");
+  const reader = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const plain = [`127.0.0.1:${(await reader.read()).value!.trim()}`];
   await using authority = await makeCertificateAuthority();
-  const { cert, key } = await authority.issue(["127.0.0.1"]);
-  await using plain = await startServer();
-  await using secret = await startServer(cert, key);
-  const overTls = [secret.place, authority.certPath];
+  await using registry = await startDockerRegistry({
+    tls: await authority.issue(["127.0.0.1"]),
+  });
+  using client = new RegistryClient(overTls(authority.certPath));
+  const bytes = blob();
+  await client.pushBlob(
+    parseReference(`${registry.host}/a/b:1`),
+    { digest: sha256(bytes), size: bytes.length },
+    bytes,
+  );
+  const secret = [registry.host, authority.certPath];
   const ways = {
-    ...{ own: [plain.place], worker: [plain.place], near: [plain.place] },
-    ...{ "tls, HTTP/2": overTls, "tls, HTTP/1.1": overTls },
+    ...{ own: plain, worker: plain, near: plain },
+    ...{ "tls, HTTP/2": secret, "tls, HTTP/1.1": secret },
   };
   const found = new Map<string, number[]>(
     Object.keys(ways).map((way) => [way, []]),
@@ -137,6 +140,8 @@ async function all(): Promise<void> {
       found.get(way)!.push(Number(new TextDecoder().decode(stdout)));
     }
   }
+  server.kill();
+  await reader.cancel();
   for (const [way, times] of found) {
     times.sort((a, b) => a - b);
     console.log(
@@ -147,6 +152,6 @@ async function all(): Promise<void> {
   }
 }
 
-if (role === "serve") serve(paths);
+if (role === "serve") serve();
 else if (role === "all") await all();
 else await read(role);

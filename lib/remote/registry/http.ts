@@ -41,7 +41,7 @@ export interface HttpRequest {
   readonly isStream?: boolean;
   /**
    * Many MB come by this request and those beside it. They come by HTTP/1.1: of what a GB costs over TLS, HTTP/2 takes
-   * a sixth, and all requests would share one connection. What is small and many is better off with HTTP/2.
+   * a tenth, and all requests would share one connection. What is small and many is better off with HTTP/2.
    */
   readonly isBulk?: boolean;
 }
