@@ -35,9 +35,9 @@ export class ReusedBlocks implements Disposable {
     else freeBuffer(buffer);
   }
 
-  /** Frees what nobody uses. */
-  trim(): void {
-    for (const block of this.#spare.splice(0)) freeBuffer(block);
+  /** Frees what nobody uses. @param most blocks that are left. Default: none. */
+  trim(most = 0): void {
+    for (const block of this.#spare.splice(most)) freeBuffer(block);
   }
 
   /** Frees what nobody uses; what is given from here on, too. */

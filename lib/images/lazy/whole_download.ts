@@ -78,10 +78,13 @@ export class WholeDownload implements Disposable {
   /** Bytes that an earlier process brought. */
   readonly foundBytes: number = 0;
   readonly #done: Promise<void>;
+  /** Of the gates' memory. */
+  readonly #use: Disposable;
 
   /** Begins at once. */
   constructor(options: WholeDownloadOptions) {
     this.#options = options;
+    this.#use = options.gates.download();
     const { blob: { size }, chunkBytes, signal } = options;
     this.#signal = AbortSignal.any([signal, this.#stop.signal]);
     this.#chunkBytes = Math.min(chunkBytes, Math.max(1, size));
@@ -356,5 +359,6 @@ export class WholeDownload implements Disposable {
   [Symbol.dispose](): void {
     this.#stop.abort(new Error("the download is of no use any more"));
     this.#drop(0);
+    this.#use[Symbol.dispose]();
   }
 }

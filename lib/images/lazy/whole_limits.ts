@@ -35,6 +35,8 @@ export const MAX_CHUNK_BYTES = 16 * 2 ** 20;
 const IN_FLIGHT_BYTES = 24 * 2 ** 20;
 /** Bytes of all images that came, and wait in memory for the Worker that inflates their layer. */
 const HELD_BYTES = 32 * 2 ** 20;
+/** Parts of downloads that have come are read from their files into the memory of so many requests. */
+const READING_BLOCKS = 2;
 /** Of "any number": the Workers that inflate have some 30 MiB each. */
 const ANY_UNPACKS = 4;
 /** Whoever asks for more has the memory. */
@@ -64,6 +66,7 @@ export class WholeGates {
   /** Of requests that are parts of a layer. */
   readonly #memory: ReusedBlocks;
   #requests = 0;
+  #downloads = 0;
   #held = 0;
 
   /** Lets everything through at first. */
@@ -110,8 +113,26 @@ export class WholeGates {
     try {
       return await work();
     } finally {
-      if (--this.#requests === 0) this.#memory.trim();
+      this.#requests--;
+      this.#trim();
     }
+  }
+
+  /** Frees memory that requests had, as far as nobody has a use for it now. */
+  #trim(): void {
+    if (this.#requests > 0) return;
+    this.#memory.trim(this.#downloads > 0 ? READING_BLOCKS : 0);
+  }
+
+  /** Until it is disposed of there is a download, of which parts come or are read. */
+  download(): Disposable {
+    this.#downloads++;
+    const done = new DisposableStack();
+    done.defer(() => {
+      this.#downloads--;
+      this.#trim();
+    });
+    return done;
   }
 
   /** Memory for so many bytes of a request; it need not be new. */
@@ -119,10 +140,10 @@ export class WholeGates {
     return this.#memory.take(bytes);
   }
 
-  /** Takes such memory back. It is kept as long as there are requests to use it. */
+  /** Takes such memory back. It is kept as long as there are requests to use it, and some of it for those who read. */
   give(memory: Uint8Array): void {
     this.#memory.give(memory);
-    if (this.#requests === 0) this.#memory.trim();
+    this.#trim();
   }
 
   /** Room for bytes that wait in memory, until it is disposed of; null: there is none. */
