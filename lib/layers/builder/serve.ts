@@ -68,23 +68,14 @@ function index(
   order: ToIndexer,
   reader: RingReader | null,
   send: Send,
-  { makeSink, indexUnits }: IndexerParts,
+  parts: IndexerParts,
 ): number {
-  const { data, from } = order;
-  if (data !== null && makeSink === undefined) {
-    throw new Error("this indexer writes nothing");
-  }
-  using sink = data === null ? null : makeSink!(data);
-  const done = reader === null
-    ? indexUnits!(from as ComingLayer, order)
-    : indexRing(order, reader, sink);
+  const done = written(order, reader, parts);
   if (done === null) {
     send({ kind: "dropped" });
     return 0;
   }
   const { bytes, compressedSize, uncompressedSize, ...rest } = done.built;
-  assertTree(done.builder.entries(), uncompressedSize);
-  sink?.end(uncompressedSize);
   const layer = {
     ...rest,
     ztoc: bytes,
@@ -94,6 +85,30 @@ function index(
   const size = bytes.length; // it has none once it is sent
   send({ kind: "done", layer }, [bytes.buffer]);
   return size;
+}
+
+/**
+ * What comes of a layer, whose file, where there is one, is complete and closed then: whoever is told may remove it, and
+ * has its room at once.
+ */
+function written(
+  order: ToIndexer,
+  reader: RingReader | null,
+  { makeSink, indexUnits }: IndexerParts,
+): { builder: ZtocBuilder; built: EncodedZtoc } | null {
+  const { data, from } = order;
+  if (data !== null && makeSink === undefined) {
+    throw new Error("this indexer writes nothing");
+  }
+  using sink = data === null ? null : makeSink!(data);
+  const done = reader === null
+    ? indexUnits!(from as ComingLayer, order)
+    : indexRing(order, reader, sink);
+  if (done === null) return null;
+  const { uncompressedSize } = done.built;
+  assertTree(done.builder.entries(), uncompressedSize);
+  sink?.end(uncompressedSize);
+  return done;
 }
 
 function indexRing(
