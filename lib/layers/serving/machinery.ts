@@ -177,6 +177,7 @@ export class Machinery implements Disposable {
       slots.all().map(({ slot }) => slot),
       this.forget,
       options.indexes,
+      () => this.cache.idled(),
     );
     this.cache = new SpanCache({ maxBytes: maxCacheBytes, idle: this.idle });
     this.scheduler = new SpanScheduler({

@@ -133,6 +133,11 @@ export class SpanCache implements Disposable {
     this.#bytes -= member.bytes;
   }
 
+  /** Another layer is not served any more: one of those that were not counted before, perhaps. */
+  idled(): void {
+    this.#evictSoon();
+  }
+
   /** Counts what is here of a span now. @returns how much more that is */
   #count(member: Member, span: number): number {
     const { layer, held } = member;

@@ -24,6 +24,7 @@ export class IdleLayerFolders implements IdleLayers {
   readonly #layersDirectory: string;
   readonly #forget: (slot: number) => void;
   readonly #indexes: "kept" | "removed";
+  readonly #onAdded: () => void;
   /** Those without their bytes, least recently used first. */
   readonly #emptied = new Set<number>();
   /** Bytes on disk by slot, least recently used first. */
@@ -34,16 +35,19 @@ export class IdleLayerFolders implements IdleLayers {
    * Finds the layers that an earlier process kept.
    * @param forget called with each slot whose folder is removed.
    * @param indexes whether what a layer that was taken whole can be fetched by in parts stays when its bytes go.
+   * @param onAdded called when there is one more.
    */
   constructor(
     layersDirectory: string,
     slots: Iterable<number>,
     forget: (slot: number) => void,
     indexes: "kept" | "removed" = "removed",
+    onAdded: () => void = () => {},
   ) {
     this.#layersDirectory = layersDirectory;
     this.#forget = forget;
     this.#indexes = indexes;
+    this.#onAdded = onAdded;
     const found: { slot: number; sinceMs: number }[] = [];
     for (const slot of slots) {
       const mark = statIfThere(`${layersDirectory}/${slot}/${MARK}`);
@@ -78,6 +82,7 @@ export class IdleLayerFolders implements IdleLayers {
       });
     }
     this.#count(slot);
+    this.#onAdded();
   }
 
   /** Takes out a layer that is served again. @returns whether it was kept here. */

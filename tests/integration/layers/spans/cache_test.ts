@@ -234,6 +234,39 @@ Deno.test("a whole layer that is used keeps its bytes whatever the budget says; 
   assert.ok(again!.map.presentCount < again!.spans.count, "not all of it came");
 });
 
+Deno.test("whole layers that nobody uses any more keep to the budget, also where nothing else comes", async () => {
+  await using opened = await openStore({
+    ...{ maxCacheBytes: 10 * MIB, indexes: "kept" },
+  });
+  const { store, folder } = opened;
+  const folders: string[] = [];
+  for (const seed of [1, 2]) {
+    const layer = fileLayer(6, seed);
+    const data = `${folder}/root/tar`;
+    Deno.writeFileSync(data, layer.tar);
+    const whole = await store.whole.add(
+      {
+        layerDigest: layer.digest as Digest,
+        diffId: sha256(layer.tar),
+        claimant: "somebody",
+      },
+      ztocOf(layer),
+      new MemorySource(new Uint8Array()),
+      data,
+    );
+    await whole.shown;
+    folders.push(whole.folder);
+    store.release(whole.slot, { discard: false });
+  }
+  const isThere = (own: string) =>
+    [...Deno.readDirSync(own)].some(({ name }) => name === "data");
+  for (let tries = 0; isThere(folders[0]!); tries++) {
+    assert.ok(tries < 250, "the bytes of the older one go");
+    await pause(20);
+  }
+  assert.ok(isThere(folders[1]!), "the other has its room");
+});
+
 Deno.test("a discarded layer leaves nothing, even while it is being filled", async () => {
   const layer = fileLayer(16);
   await using opened = await openStore();
