@@ -5,6 +5,7 @@ import type { Face } from "../../lib/layers/faces/mod.ts";
 import {
   CommandError,
   CriClient,
+  ctrExec,
   ctrRun,
   pause,
   run,
@@ -153,13 +154,9 @@ async function inside(
   id: string,
   script: string,
 ): Promise<string[]> {
-  const execId = `e${crypto.randomUUID().slice(0, 8)}`;
-  // On a busy machine ctr loses what a process has written just before its end.
-  const slowly = `{ ${script}\n}; code=$?; sleep 0.3; exit $code`;
-  const text = await host.containerd.ctr(
-    ...["tasks", "exec", "--exec-id", execId, id, "/bin/sh", "-c", slowly],
-  );
-  return text.trimEnd().split("\n");
+  const ran = await ctrExec(host.containerd, id, ["/bin/sh", "-c", script]);
+  if (ran.code !== 0) throw new CommandError(`ctr exec: ${script}`, ran);
+  return ran.stdout.trimEnd().split("\n");
 }
 
 /** What a container has written, with owners on the host. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  ctrExec,
   ctrPull,
   ctrRun,
   leftovers,
@@ -35,6 +36,11 @@ Deno.test("containerd pulls from docker-registry and runs with overlayfs, and no
       [3, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"],
     );
     await ctrRun(containerd, { image, id: "stays", flags: ["--detach"] });
+    const beside = ["/bin/sh", "-c", "echo here; echo there >&2; exit 5"];
+    assert.deepEqual(
+      await ctrExec(containerd, "stays", beside),
+      { code: 5, stdout: "here\n", stderr: "there\n" },
+    );
     assert.match(await containerd.ctr("tasks", "ls"), /stays .*RUNNING/);
     await containerd.restart();
     assert.match(await containerd.ctr("tasks", "ls"), /stays .*RUNNING/);

@@ -214,8 +214,37 @@ export async function ctrRun(
       ...(options.args ?? []),
     ], { timeoutMs });
   if (flags.includes("--detach") || flags.includes("-d")) return await run([]);
-  await using output = await ContainerOutput.create(containerd.folder);
-  const running = run(["--rm", ...output.flags]);
+  return await withOutput(
+    containerd,
+    (more) => run(["--rm", ...more]),
+    onOutput,
+  );
+}
+
+/** Runs a program in a running container by `ctr tasks exec`, and returns what {@linkcode ctrRun} does. */
+export function ctrExec(
+  containerd: Containerd,
+  id: string,
+  args: readonly string[],
+): Promise<CommandResult> {
+  const name = `e${crypto.randomUUID().slice(0, 8)}`;
+  return withOutput(
+    containerd,
+    (more) =>
+      containerd.tryCtr(
+        ["tasks", "exec", ...more, "--exec-id", name, id, ...args],
+      ),
+  );
+}
+
+/** Runs `ctr` with the flags that send the output past it. */
+async function withOutput(
+  { folder }: Containerd,
+  run: (flags: readonly string[]) => Promise<CommandResult>,
+  onOutput?: (stdout: string) => void,
+): Promise<CommandResult> {
+  await using output = await ContainerOutput.create(folder);
+  const running = run(output.flags);
   if (onOutput !== undefined) await output.follow(onOutput, running);
   const { code, stdout, stderr } = await running;
   const printed = await output.printed();

@@ -34,6 +34,7 @@ export {
 export { type ContainerdOptions, writeHostsToml } from "./containerd_config.ts";
 export {
   type Containerd,
+  ctrExec,
   ctrPull,
   ctrRun,
   type CtrRunOptions,
