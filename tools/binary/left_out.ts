@@ -3,7 +3,7 @@ import type { Plugin } from "esbuild";
 
 /**
  * grpc-js loads it for services of its own (`channelz`, ORCA), which the product does not serve. With what it requires
- * in turn it is two fifths of gRPC, read at each start.
+ * in turn it is a third of gRPC, read at each start.
  */
 const LEFT_OUT = /^@grpc\/proto-loader$/;
 
