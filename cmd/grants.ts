@@ -58,11 +58,24 @@ export function grantsOf(parts: readonly Part[], line: Line | null): Grants {
       if (list === true) all[kind] = true;
       else names.push(...list);
     }
-    if (all[kind] !== true && names.length > 0) {
-      all[kind] = [...new Set(names)];
-    }
+    const list = [...new Set(names)].filter((name) => isName(kind, name));
+    if (all[kind] !== true && list.length > 0) all[kind] = list;
   }
   return all;
+}
+
+/** An address or a name, with a port or without. `*.` stands for any name below. */
+const HOST =
+  /^(?:\*\.)?(?:\[[0-9a-f:.]+\]|[\w-]{1,63}(?:\.[\w-]{1,63})*\.?)(?::\d{1,5})?$/i;
+
+/**
+ * Whether a list can have it. Command lines and files may name what is no path and no host; Deno starts no Worker with
+ * such a list, so it is left out, and the command tells what is wrong.
+ */
+export function isName(kind: Kind, name: string): boolean {
+  if (kind !== "net") return name !== "";
+  if (name.startsWith("unix:")) return name.startsWith("unix:/");
+  return HOST.test(name) && URL.canParse(`http://${name.replace("*.", "")}`);
 }
 
 function namesOf(list: List, line: Line | null): true | readonly string[] {

@@ -11,13 +11,14 @@ import { draftSuffix, type Given } from "./given.ts";
 import {
   type Grants,
   grantsOf,
+  isName,
   type Kind,
   KINDS,
   type Line,
 } from "./grants.ts";
 import { spareLoopback } from "./loopback.ts";
 import { readLine } from "./line.ts";
-import { isHost, networkHosts } from "./network_hosts.ts";
+import { networkHosts } from "./network_hosts.ts";
 import { MODULES_ARE_KNOWN, OWN_FILES } from "./own_files.ts";
 import { serveThreads } from "../lib/host/threads/mod.ts";
 import { PERMISSIONS } from "./permissions.ts";
@@ -69,6 +70,7 @@ export async function launch(call: Call): Promise<number> {
   let line: Line;
   let lists: Grants;
   let only: readonly string[] = [];
+  let worker: Worker;
   try {
     const read = readLine(call.args);
     const knowsRoot = needs.parts.some(({ env }) =>
@@ -81,16 +83,17 @@ export async function launch(call: Call): Promise<number> {
     const { asks, near } = needs;
     if ((asks ?? near) !== undefined) only = await networkHosts(line);
     if (only.length > 0) {
-      const net = near?.(line, only).filter(isHost) ?? unixSockets(lists.net);
+      const net = near?.(line, only).filter((host) => isName("net", host)) ??
+        unixSockets(lists.net);
       lists = { ...lists, net };
     }
     const fetches = threads.includes("fetcher");
     const hosts = fetches ? [] : only;
     given = { root, draftSuffix: draftSuffix(), fetches, hosts };
+    worker = startWorker(lists);
   } catch (error) {
     return tellError(error, call);
   }
-  const worker = startWorker(lists);
   const ready = readyThreads(threads, line, needs.asks, only); // beside it
   const loaded = Promise.withResolvers<void>();
   const { promise, resolve } = Promise.withResolvers<number>();

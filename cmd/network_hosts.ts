@@ -24,12 +24,3 @@ export async function networkHosts(line: Line): Promise<readonly string[]> {
   const { loadConfig } = await import("../lib/config/mod.ts");
   return loadConfig(path).config.network.hosts;
 }
-
-/** What is none no permission can name: the command tells what is wrong with it. */
-export function isHost(host: string): boolean {
-  try {
-    return Deno.permissions.querySync({ name: "net", host }) !== undefined;
-  } catch {
-    return false;
-  }
-}

@@ -3,6 +3,7 @@
  * are made from it (`deno task permissions`); `launch.ts` gives a command the exact lists of its command line.
  * @module
  */
+import { resolve } from "node:path";
 import { elsewhere } from "../lib/host/control/mod.ts";
 import { hostsOf, withPorts } from "../lib/remote/network/mod.ts";
 import {
@@ -35,7 +36,7 @@ import {
   RECORDED_IMAGE,
 } from "./registry_needs.ts";
 import type { Computed, Line, Part } from "./grants.ts";
-import { configPath, isHost } from "./network_hosts.ts";
+import { configPath } from "./network_hosts.ts";
 import { LAYER_THREADS, type ThreadName } from "./threads.ts";
 import { PROXY_VARIABLES } from "./loopback.ts";
 
@@ -116,7 +117,7 @@ const containerdSocket = (line: Line): string[] => {
   const address = line.value("address") ?? line.env("CONTAINERD_ADDRESS") ??
     "/run/containerd/containerd.sock";
   const path = address.replace(/^unix:\/\//, "");
-  return /^[a-z]+:\/\//.test(path) ? [] : [path];
+  return /^[a-z]+:\/\//.test(path) ? [] : [resolve(path)];
 };
 const SOCKET = computed(
   "containerd's socket",
@@ -210,7 +211,7 @@ const asking = (asks: Asks, needs: Needs): Needs => ({
   parts: [...needs.parts, {
     net: computed(
       `the registry of ${asks.says}; hosts that --hosts-dir's files name`,
-      (line) => withPorts(hostsOf(namedHosts(asks, line))).filter(isHost),
+      (line) => withPorts(hostsOf(namedHosts(asks, line))),
     ),
     env: ["SOCI_SNAPSHOTTER_CONFIG"],
   }],

@@ -270,3 +270,35 @@ Deno.test("the page names every command that has libc, and no other", async () =
     [...new Set(withLibc)].sort(),
   );
 });
+
+/** What people and scripts give where a path, an address, a host or an image is wanted. */
+const ODD_VALUES = [
+  ...["", "x", "rel/x.sock", "../x", "./x", "unix://", "unix://rel", "unix:"],
+  ...["tcp://1.2.3.4:5", "/a b", "a,b", "*", "*.x", "~", "é.example/a:1"],
+  ...["[::1", "[1:2]/a", "[::1]:80/a", "h:99999/a", "h:x/a", "a..b/c", "99999"],
+  ...["http://[::zz]/", "http://h:70000/", "-x.y:1/a", `${"l".repeat(64)}.x/a`],
+];
+
+Deno.test("whatever a line gives as a path or a host, the command's Worker starts with the lists of it", () => {
+  const tried = new Map<string, Set<string>>();
+  for (const words of Object.keys(PERMISSIONS)) {
+    for (const odd of ODD_VALUES) {
+      const flags = [...VALUE_FLAGS, ...Object.keys(SHORT_VALUE_FLAGS)]
+        .map((name) => `--${name}=${odd}`);
+      const all = lists(words, ...flags, "--", odd, odd);
+      for (const [kind, list] of Object.entries(all)) {
+        const names = tried.get(kind) ?? new Set();
+        tried.set(kind, names.union(new Set(list === true ? [] : list)));
+      }
+    }
+  }
+  assert.ok(tried.get("net")!.has("unix:/a b"));
+  assert.ok(tried.get("net")!.has(`unix:${Deno.cwd()}/rel/x.sock`));
+  for (const [kind, names] of tried) {
+    const permissions = { [kind]: [...names] };
+    new Worker("data:text/javascript,", {
+      type: "module",
+      deno: { permissions },
+    }).terminate(); // it throws where there is a name that no list can have
+  }
+});
