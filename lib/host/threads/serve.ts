@@ -14,8 +14,13 @@ export type ThreadStarters = Readonly<
   Record<string, (given: string | null) => Promise<Worker | Attendant>>
 >;
 
-/** The most threads at a time: far more than any command has. */
-const MAX_THREADS = 64;
+/** Threads of a command whose number does not depend on the machine, and as many again. */
+const OTHER_THREADS = 64;
+
+/** The most threads at a time. Some kinds have one for each core: those that index, and those that inflate units. */
+export function mostThreads(cores: number): number {
+  return OTHER_THREADS + 2 * cores;
+}
 
 /**
  * Starts threads for the isolate at the other end of the port, as long as this one lives. Nothing that is asked
@@ -25,14 +30,15 @@ export function serveThreads(
   port: MessagePort,
   starters: ThreadStarters,
 ): void {
+  const most = mostThreads(navigator.hardwareConcurrency);
   const running = new Map<number, Promise<Worker | Attendant>>();
   const tell = (message: FromStarter) => port.postMessage(message);
 
   const start = async (
     { id, name, given, port: own }: Extract<ToStarter, { kind: "start" }>,
   ) => {
-    if (running.size >= MAX_THREADS || running.has(id)) {
-      throw new Error(`more than ${MAX_THREADS} threads`);
+    if (running.size >= most || running.has(id)) {
+      throw new Error(`more than ${most} threads`);
     }
     if (!Object.hasOwn(starters, name)) throw new Error(`no thread "${name}"`);
     const starting = starters[name]!(given);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { openThread, serveThreads } from "../../../../lib/host/threads/mod.ts";
+import { mostThreads } from "../../../../lib/host/threads/serve.ts";
 import type { Errand } from "./asker.ts";
 
 function startEcho(): Worker {
@@ -89,4 +90,54 @@ Deno.test("where no isolate starts threads for this one, it starts them itself",
   );
   thread.post("here");
   assert.equal(await heard.promise, "here here");
+});
+
+/** Starts so many threads at the other end of a port. @returns what is said of those that were not started. */
+async function startMany(count: number): Promise<string[]> {
+  const { port1, port2 } = new MessageChannel();
+  const refused: string[] = [];
+  const answered = Promise.withResolvers<void>();
+  let started = 0;
+  const seen = () => started + refused.length === count && answered.resolve();
+  serveThreads(port1, {
+    none: () => {
+      started++;
+      seen();
+      return Promise.resolve({ attend: () => {}, [Symbol.dispose]() {} });
+    },
+  });
+  port2.onmessage = ({ data }) => {
+    refused.push(data.why);
+    seen();
+  };
+  for (let id = 0; id < count; id++) {
+    const { port1: near, port2: far } = new MessageChannel();
+    near.close();
+    const start = { kind: "start", id, name: "none", given: null, port: far };
+    port2.postMessage(start, [far]);
+  }
+  await answered.promise;
+  port1.close();
+  port2.close();
+  return refused;
+}
+
+Deno.test("a machine of any number of cores has a thread for each of them beside all others, and no number without end", async () => {
+  const { hardwareConcurrency } = navigator;
+  const cores = (value: number) =>
+    Object.defineProperty(navigator, "hardwareConcurrency", {
+      ...{ value, configurable: true },
+    });
+  try {
+    for (const many of [1, 96, 256]) {
+      cores(many);
+      assert.deepEqual(await startMany(many + 40), []);
+      const most = mostThreads(many);
+      assert.deepEqual(await startMany(most + 1), [
+        `more than ${most} threads`,
+      ]);
+    }
+  } finally {
+    cores(hardwareConcurrency);
+  }
 });
