@@ -17,12 +17,21 @@ import {
 import { configPath } from "./network_hosts.ts";
 import { namedByHosts, textOf } from "./registry_needs.ts";
 
-/** What the configuration says: sockets, folders of hosts, keys and plugins are absolute paths in quotes. */
+/** Keys of the configuration that name sockets, and those that name programs. */
+const SOCKETS = String.raw`(?:address|image_service_path)["']?\s*=\s*`;
+const PROGRAMS = String.raw`\bpath["']?\s*=\s*`;
+
+/** Absolute paths in quotes, all of them or those of some keys. */
+function pathsIn(text: string, keys = ""): string[] {
+  const path = String.raw`["'](?:unix:\/\/)?(\/[^"'\n]*)["']`;
+  return [...text.matchAll(new RegExp(`${keys}${path}`, "gi"))]
+    .flatMap(([, paths]) => paths!.split(/[:,]/)).filter((one) => one !== "");
+}
+
+/** What the configuration says: sockets, folders of hosts, keys and plugins. */
 function said(line: Line): Said {
   const text = textOf(configPath(line));
-  const paths = [...text.matchAll(/["'](?:unix:\/\/)?(\/[^"'\n]*)["']/g)]
-    .flatMap(([, path]) => path!.split(/[:,]/)).filter((path) => path !== "");
-  return { text, paths };
+  return { text, paths: pathsIn(text) };
 }
 
 function isThere(path: string): boolean {
@@ -62,7 +71,8 @@ export const DAEMON_WRITES: Computed = {
     "the root; its socket, and the folder in which that is made; containerd's socket and others that the configuration names; folders in memory, for a root on a read-only disk",
   of: (line) => [
     ...[line.root(), ...controlSockets(line).slice(1), CONTAINERD],
-    ...[...ownSocket(line), ...said(line).paths, ...SCRATCH_FOLDERS],
+    ...[...ownSocket(line), ...pathsIn(said(line).text, SOCKETS)],
+    ...SCRATCH_FOLDERS,
   ],
 };
 
@@ -71,7 +81,7 @@ export const DAEMON_READS: Computed = {
   says:
     "the same; its configuration, and what that names; Kubernetes' configuration, and what that names",
   of: (line) => [
-    ...[...DAEMON_WRITES.of(line), configPath(line)],
+    ...[...DAEMON_WRITES.of(line), configPath(line), ...said(line).paths],
     ...said(line).paths.flatMap(namedByHosts),
     ...kubernetesFiles(line, said(line)),
   ],
@@ -86,7 +96,10 @@ export const DAEMON_RUNS: Computed = {
     "itself, as the mount helper; the kubelet's credential plugins; the programs of decompress_streams",
   of: (line) => {
     const it = said(line);
-    return [...ITSELF, ...it.paths, ...kubernetesPrograms(line, it)];
+    return [
+      ...[...ITSELF, ...pathsIn(it.text, PROGRAMS)],
+      ...kubernetesPrograms(line, it),
+    ];
   },
 };
 
@@ -101,7 +114,7 @@ export function daemonNet(line: Line, hosts: readonly string[]): string[] {
   const it = said(line);
   const address = ownAddress(line);
   const sockets = [
-    ...[CONTAINERD, ...controlSockets(line), ...it.paths],
+    ...[CONTAINERD, ...controlSockets(line), ...pathsIn(it.text, SOCKETS)],
     ...(address === null ? [] : [address]),
   ];
   const own = LISTENS.flatMap(([key, host]) =>

@@ -119,6 +119,44 @@ Deno.test("of the kubelet's plugins the daemon may run those that their configur
     assert.ok(!(run as string[]).includes(`${folder}/bin/gone`));
   }));
 
+Deno.test("of what its configuration names the daemon may write to sockets alone, and run programs alone", () =>
+  inFolder((folder) => ({
+    "config.toml": `metrics_network = "unix"
+metrics_address = "/no/metrics"
+debug_address='/no/debug'
+[content_store]
+"containerd_address" = "unix:///no/containerd"
+[cri_keychain]
+Image_Service_Path = "/no/cri"
+[credential_provider]
+config_path = "${folder}/plugins.yaml"
+bin_dir = "/no/bin"
+[resolver]
+config_path = "/no/hosts"
+[pull_modes.parallel_pull_unpack.decompress_streams]
+gzip = { path = "/no/unpigz", args = ["-d"] }
+zstd.path = "/no/unzstd"
+`,
+    "plugins.yaml": "",
+  }), (folder) => {
+    const line = lineOf(folder);
+    const { read, write, run } = lists(line);
+    const sockets = ["/no/metrics", "/no/debug", "/no/containerd", "/no/cri"];
+    const programs = ["/no/unpigz", "/no/unzstd"];
+    const others = ["/no/bin", "/no/hosts", `${folder}/plugins.yaml`];
+    assertHas(read, ...sockets, ...programs, ...others);
+    assertHas(write, ...sockets);
+    assertHas(run, ...programs);
+    const net = sockets.map((path) => `unix:${path}`);
+    assertHas(daemonNet(line, ["r.example"]), ...net);
+    for (const path of [...programs, ...others]) {
+      assert.ok(!(write as string[]).includes(path), path);
+    }
+    for (const path of [...sockets, ...others]) {
+      assert.ok(!(run as string[]).includes(path), path);
+    }
+  }));
+
 Deno.test("with [network] hosts the daemon has these, its sockets and the places where it listens", () =>
   inFolder(() => ({
     "config.toml":
