@@ -84,7 +84,6 @@ export class WholeDownload implements Disposable {
   /** Begins at once. */
   constructor(options: WholeDownloadOptions) {
     this.#options = options;
-    this.#use = options.gates.download();
     const { blob: { size }, chunkBytes, signal } = options;
     this.#signal = AbortSignal.any([signal, this.#stop.signal]);
     this.#chunkBytes = Math.min(chunkBytes, Math.max(1, size));
@@ -101,6 +100,7 @@ export class WholeDownload implements Disposable {
       this.foundBytes = this.#goOn(this.#parts.there);
       options.onFound?.(this.foundBytes);
     }
+    this.#use = options.gates.download();
     this.#done = this.#run().finally(() => this.#parts?.[Symbol.dispose]());
     this.#done.catch((error) => {
       this.#grown.promise.catch(() => {});

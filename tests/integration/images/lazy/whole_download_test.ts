@@ -6,7 +6,7 @@ import {
   FAST_LIMITS,
   WholeGates,
 } from "../../../../lib/images/lazy/whole_limits.ts";
-import { parseDigest } from "../../../../lib/formats/oci/mod.ts";
+import { parseDigest, sha256 } from "../../../../lib/formats/oci/mod.ts";
 import { RegistryClient } from "../../../../lib/remote/registry/mod.ts";
 import {
   noise,
@@ -224,4 +224,25 @@ Deno.test("a reader that gives the memory of pieces back gets it again, with the
   // Its reader is as fast as its requests.
   assert.ok(buffers.size <= 10, `${buffers.size} of 13`);
   assert.ok([...buffers].every(({ detached }) => detached));
+});
+
+Deno.test("a download that cannot begin keeps no memory for others", async () => {
+  using client = new RegistryClient();
+  const gates = new WholeGates({ ...FAST_LIMITS, chunkBytes: CHUNK_BYTES });
+  const folder = await Deno.makeTempDir();
+  const bytes = noise(4 * CHUNK_BYTES, 3);
+  assert.throws(() =>
+    new WholeDownload({
+      ...{ client, gates, path: `${folder}/none/blob`, isKept: true },
+      ...{ isResumed: true, signal: new AbortController().signal },
+      repository: { host: "registry.example", repository: "a/b" },
+      blob: { digest: sha256(bytes), size: bytes.length },
+      ...{ room: () => 1e9, chunkBytes: CHUNK_BYTES, atOnce: 2 },
+      requester: { image: "a", host: "registry.example" },
+    })
+  );
+  const memory = gates.take(CHUNK_BYTES);
+  gates.give(memory);
+  assert.ok(memory.buffer.detached);
+  await Deno.remove(folder, { recursive: true });
 });
