@@ -99,10 +99,12 @@ export class WholeGates {
         this.#perHost.run(
           host,
           1,
+          // What waits for memory takes no place of a request.
           () =>
-            this.#all.run(
-              1,
-              () => this.#bytes.run(image, bytes, () => this.#counted(work)),
+            this.#bytes.run(
+              image,
+              bytes,
+              () => this.#all.run(1, () => this.#counted(work)),
             ),
         ),
     );

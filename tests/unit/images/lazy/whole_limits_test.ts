@@ -74,3 +74,22 @@ Deno.test("a host gets 24 requests at a time from all images together, and anoth
   end.resolve();
   await Promise.all(all);
 });
+
+Deno.test("large requests that wait for memory, of images whose registries hang, keep no small one out", async () => {
+  const gates = new WholeGates(FAST_LIMITS);
+  const { promise: never } = Promise.withResolvers<void>();
+  for (const image of ["a", "b"]) {
+    for (let i = 0; i < FAST_LIMITS.downloadsPerImage; i++) {
+      gates.request(
+        { image, host: image },
+        FAST_LIMITS.chunkBytes,
+        () => never,
+      );
+    }
+  }
+  let isDone = false;
+  gates.request({ image: "c", host: "c" }, MIB, () => Promise.resolve())
+    .then(() => isDone = true);
+  for (let turns = 0; turns < 100; turns++) await Promise.resolve();
+  assert.ok(isDone);
+});
