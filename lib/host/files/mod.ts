@@ -21,6 +21,7 @@ export { makeScratchFolder } from "./scratch.ts";
 export { isFullDatabase, readDatabase, type SpareRoom } from "./database.ts";
 export type { DamagedRow, DroppedRow } from "./row_sums.ts";
 export { StateDatabase, type StateDatabaseOptions } from "./state_database.ts";
+export { Statements } from "./statements.ts";
 export { type DatabaseMark, readMark, writeMark } from "./mark_file.ts";
 export { checkedLine, textOfLine } from "./checked_line.ts";
 export {

@@ -10,6 +10,7 @@ import {
   withRoom,
 } from "./database.ts";
 import { type DroppedRow, RowSums } from "./row_sums.ts";
+import { Statements } from "./statements.ts";
 
 const log = logger("files");
 
@@ -35,6 +36,8 @@ export interface StateDatabaseOptions {
 export class StateDatabase implements Disposable {
   /** Open, for statements; what they write is written by `write` or `transaction`. */
   readonly database: DatabaseSync;
+  /** Those that are used again and again. */
+  readonly statements: Statements;
   /** `in memory`: its disk is read-only, what is written is known to this process alone. */
   readonly kept: "on disk" | "in memory";
   /** Names it: another one has another. */
@@ -53,6 +56,7 @@ export class StateDatabase implements Disposable {
     aside: string | null,
   ) {
     this.database = database;
+    this.statements = new Statements(database);
     this.kept = kept;
     this.aside = aside;
     this.#spare = options.spare ?? null;
@@ -156,7 +160,7 @@ export class StateDatabase implements Disposable {
 
   /** How many transactions were committed. */
   get changes(): number {
-    const row = this.database.prepare("SELECT changes FROM generation").get();
+    const row = this.statements.of("SELECT changes FROM generation").get();
     return Number(row?.changes ?? 0);
   }
 
@@ -165,7 +169,7 @@ export class StateDatabase implements Disposable {
     return this.write(() =>
       transaction(this.database, () => {
         const result = work();
-        this.database.exec("UPDATE generation SET changes = changes + 1");
+        this.statements.of("UPDATE generation SET changes = changes + 1").run();
         return result;
       })
     );

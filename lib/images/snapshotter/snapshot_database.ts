@@ -47,6 +47,8 @@ export class SnapshotDatabase implements Disposable {
   /** Transactions until now, and those of them that would survive a power loss. */
   #done = 0;
   #onDisk = 0;
+  /** How SQLite syncs; null: as it was opened. */
+  #level: "FULL" | "NORMAL" | null = null;
 
   /** Opens it; made when missing. @throws SnapshotterSetupError; SQLite's errors */
   constructor(path: string, options: SnapshotDatabaseOptions = {}) {
@@ -86,7 +88,7 @@ export class SnapshotDatabase implements Disposable {
   }
 
   get #highest(): number {
-    const row = this.state.database.prepare(
+    const row = this.state.statements.of(
       "SELECT seq FROM sqlite_sequence WHERE name = 'snapshots'",
     ).get();
     return Number(row?.seq ?? 0);
@@ -124,7 +126,10 @@ export class SnapshotDatabase implements Disposable {
   ): T {
     try {
       const level = durable === "now" ? "FULL" : "NORMAL";
-      this.state.database.exec(`PRAGMA synchronous = ${level}`);
+      if (this.#level !== level) {
+        this.state.database.exec(`PRAGMA synchronous = ${level}`);
+      }
+      this.#level = level;
       const result = this.state.transaction(work);
       this.#done++;
       if (durable === "now") this.#onDisk = this.#done;

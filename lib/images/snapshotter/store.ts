@@ -1,5 +1,5 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { readDatabase, statIfThere } from "../../host/files/mod.ts";
+import type { StatementSync } from "node:sqlite";
+import { readDatabase, Statements, statIfThere } from "../../host/files/mod.ts";
 import { momentNow } from "../../host/os/mod.ts";
 import { type Ancestor, SnapshotChains } from "./chains.ts";
 import { SnapshotError, SnapshotterSetupError } from "./errors.ts";
@@ -33,8 +33,7 @@ import {
 export class SnapshotStore implements Disposable {
   /** Its file. */
   readonly file: SnapshotDatabase;
-  readonly #database: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements: Statements;
   readonly #uses = new StoredUses((sql) => this.#prepare(sql));
   readonly #chains = new SnapshotChains({
     prepare: (sql) => this.#prepare(sql),
@@ -46,7 +45,7 @@ export class SnapshotStore implements Disposable {
   /** @param path the database file; made when missing. @throws SnapshotterSetupError; SQLite's errors */
   constructor(path: string, options: SnapshotDatabaseOptions = {}) {
     this.file = new SnapshotDatabase(path, options);
-    this.#database = this.file.state.database;
+    this.#statements = this.file.state.statements;
   }
 
   /**
@@ -405,12 +404,7 @@ export class SnapshotStore implements Disposable {
   }
 
   #prepare(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#database.prepare(sql);
-      this.#statements.set(sql, statement);
-    }
-    return statement;
+    return this.#statements.of(sql);
   }
 }
 

@@ -5,6 +5,7 @@ import {
   readDatabase,
   type SpareRoom,
   StateDatabase,
+  Statements,
   statIfThere,
   writeMark,
 } from "../../host/files/mod.ts";
@@ -54,6 +55,7 @@ export class SlotsExhaustedError extends Error {
  */
 export class SlotTableStore implements Disposable {
   readonly #database: DatabaseSync;
+  readonly #statements: Statements;
   readonly #state: StateDatabase | null;
   readonly #markPath: string | null;
   readonly #syncing: CoalescedTask;
@@ -82,6 +84,7 @@ export class SlotTableStore implements Disposable {
       ...(spare !== undefined && { spare }),
     });
     this.#database = this.#state?.database ?? readDatabase(path);
+    this.#statements = new Statements(this.#database);
     // SQLite appends each transaction to this file before it reaches the database file.
     this.#syncing = new CoalescedTask(async () => {
       if (this.#state?.kept !== "in memory") await putOnDisk(`${path}-wal`);
@@ -120,7 +123,7 @@ export class SlotTableStore implements Disposable {
 
   /** The highest slot that was ever given. */
   get highest(): number {
-    const row = this.#database.prepare(
+    const row = this.#statements.of(
       "SELECT seq FROM sqlite_sequence WHERE name = 'slots'",
     ).get();
     return Number(row?.seq ?? 0);
@@ -131,7 +134,7 @@ export class SlotTableStore implements Disposable {
     if (this.highest >= highest) return;
     this.#write(() => {
       this.#database.exec("DELETE FROM sqlite_sequence WHERE name = 'slots'");
-      this.#database.prepare(
+      this.#statements.of(
         "INSERT INTO sqlite_sequence (name, seq) VALUES ('slots', ?)",
       ).run(highest);
     });
@@ -139,17 +142,17 @@ export class SlotTableStore implements Disposable {
 
   /** A row as its layer's folder keeps it; null when the slot is not in use. */
   row(slot: number): SlotRow | null {
-    const row = this.#database.prepare("SELECT * FROM slots WHERE slot = ?")
+    const row = this.#statements.of("SELECT * FROM slots WHERE slot = ?")
       .get(slot);
     return (row ?? null) as SlotRow | null;
   }
 
   /** Puts a row back, as a folder has it. @returns false when the slot, or the layer, has one already. */
   restore(row: SlotRow): boolean {
-    const columns = this.#database.prepare("PRAGMA table_info(slots)").all()
+    const columns = this.#statements.of("PRAGMA table_info(slots)").all()
       .map(({ name }) => String(name));
     const { changes } = this.#write(() =>
-      this.#database.prepare(`
+      this.#statements.of(`
         INSERT OR IGNORE INTO slots (${columns.join(", ")})
         VALUES (${columns.map(() => "?").join(", ")})`)
         .run(...columns.map((name) => row[name] ?? ""))
@@ -186,13 +189,13 @@ export class SlotTableStore implements Disposable {
     },
   ): SlotRecord {
     const place = { layerDigest, ztocDigest, diffId, domain, pack };
-    const known = this.#database.prepare(
+    const known = this.#statements.of(
       `SELECT slot FROM slots
        WHERE layer_digest = ? AND ztoc_digest = ? AND diff_id = ? AND domain = ? AND pack_digest = ?`,
     ).get(layerDigest, ztocDigest, diffId, domain, pack);
     if (known !== undefined) return { slot: Number(known.slot), ...place };
     this.#markNext();
-    const insert = this.#database.prepare(
+    const insert = this.#statements.of(
       "INSERT INTO slots (layer_digest, ztoc_digest, diff_id, domain, pack_digest) VALUES (?, ?, ?, ?, ?)",
     );
     const { lastInsertRowid } = this.#write(() =>
@@ -207,21 +210,21 @@ export class SlotTableStore implements Disposable {
 
   /** The record of a slot; null when the slot is not in use. */
   get(slot: number): SlotRecord | null {
-    const row = this.#database.prepare("SELECT * FROM slots WHERE slot = ?")
+    const row = this.#statements.of("SELECT * FROM slots WHERE slot = ?")
       .get(slot);
     return row === undefined ? null : slotRecord(row);
   }
 
   /** Stores the diff ID of a layer that an older release opened. */
   setDiffId(slot: number, diffId: string): void {
-    this.#database.prepare(
+    this.#statements.of(
       "UPDATE OR IGNORE slots SET diff_id = ? WHERE slot = ? AND diff_id = ''",
     ).run(diffId, slot);
   }
 
   /** A claimant uses a layer. A proven claim stays proven until the slot ends. */
   claim(slot: number, claimant: string, claim: "proven" | "unproven"): void {
-    this.#database.prepare(`
+    this.#statements.of(`
       INSERT INTO claims (slot, claimant, proven) VALUES (?, ?, ?)
       ON CONFLICT (slot, claimant) DO UPDATE SET proven = max(proven, excluded.proven)`)
       .run(slot, claimant, Number(claim === "proven"));
@@ -229,7 +232,7 @@ export class SlotTableStore implements Disposable {
 
   /** A claimant's claim on a layer; null when it has none. */
   claimOf(slot: number, claimant: string): "proven" | "unproven" | null {
-    const row = this.#database.prepare(
+    const row = this.#statements.of(
       "SELECT proven FROM claims WHERE slot = ? AND claimant = ?",
     ).get(slot, claimant);
     if (row === undefined) return null;
@@ -238,7 +241,7 @@ export class SlotTableStore implements Disposable {
 
   /** Whether the layer has claims and none of them is proven. */
   isUnproven(slot: number): boolean {
-    const row = this.#database.prepare(
+    const row = this.#statements.of(
       "SELECT count(*) AS claims, coalesce(sum(proven), 0) AS proven FROM claims WHERE slot = ?",
     ).get(slot);
     return Number(row?.claims) > 0 && row?.proven === 0;
@@ -249,9 +252,9 @@ export class SlotTableStore implements Disposable {
    * shared, unless there is a shared one already.
    */
   prove(slot: number): void {
-    this.#database.prepare("UPDATE claims SET proven = 1 WHERE slot = ?")
+    this.#statements.of("UPDATE claims SET proven = 1 WHERE slot = ?")
       .run(slot);
-    this.#database.prepare(
+    this.#statements.of(
       "UPDATE OR IGNORE slots SET domain = ? WHERE slot = ?",
     ).run(SHARED, slot);
   }
@@ -265,7 +268,7 @@ export class SlotTableStore implements Disposable {
     reason: string,
     diffId = "",
   ): void {
-    this.#database.prepare(
+    this.#statements.of(
       "INSERT OR REPLACE INTO condemned (layer_digest, ztoc_digest, diff_id, reason) VALUES (?, ?, ?, ?)",
     ).run(layerDigest, ztocDigest, diffId, reason);
   }
@@ -278,7 +281,7 @@ export class SlotTableStore implements Disposable {
     { layerDigest, ztocDigest }: LayerIdentity,
     diffId = "",
   ): string | null {
-    const row = this.#database.prepare(
+    const row = this.#statements.of(
       `SELECT reason FROM condemned
        WHERE layer_digest = ? AND ztoc_digest = ? AND (? = '' OR diff_id IN ('', ?))`,
     ).get(layerDigest, ztocDigest, diffId, diffId);
@@ -291,7 +294,7 @@ export class SlotTableStore implements Disposable {
     { layerDigest, ztocDigest }: LayerIdentity,
     reason: string,
   ): void {
-    this.#database.prepare(
+    this.#statements.of(
       "INSERT OR REPLACE INTO condemned_packs (pack_digest, layer_digest, ztoc_digest, reason) VALUES (?, ?, ?, ?)",
     ).run(pack, layerDigest, ztocDigest, reason);
   }
@@ -305,7 +308,7 @@ export class SlotTableStore implements Disposable {
     pack: string,
     layers: readonly LayerIdentity[],
   ): string | null {
-    const rows = this.#database.prepare(
+    const rows = this.#statements.of(
       "SELECT layer_digest, ztoc_digest, reason FROM condemned_packs WHERE pack_digest = ?",
     ).all(pack);
     const row = rows.find((row) =>
@@ -318,13 +321,13 @@ export class SlotTableStore implements Disposable {
 
   /** Every slot that is in use, in order. */
   all(): SlotRecord[] {
-    return this.#database.prepare("SELECT * FROM slots ORDER BY slot").all()
+    return this.#statements.of("SELECT * FROM slots ORDER BY slot").all()
       .map(slotRecord);
   }
 
   /** Slots of one layer, in order. */
   ofLayer(layerDigest: string): SlotRecord[] {
-    return this.#database.prepare(
+    return this.#statements.of(
       "SELECT * FROM slots WHERE layer_digest = ? ORDER BY slot",
     ).all(layerDigest).map(slotRecord);
   }
@@ -332,8 +335,8 @@ export class SlotTableStore implements Disposable {
   /** Forgets a layer. Its slot is never used again. */
   remove(slot: number): void {
     this.#write(() => {
-      this.#database.prepare("DELETE FROM slots WHERE slot = ?").run(slot);
-      this.#database.prepare("DELETE FROM claims WHERE slot = ?").run(slot);
+      this.#statements.of("DELETE FROM slots WHERE slot = ?").run(slot);
+      this.#statements.of("DELETE FROM claims WHERE slot = ?").run(slot);
     });
   }
 
