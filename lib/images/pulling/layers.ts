@@ -9,6 +9,7 @@ import {
   WORKLOAD_LABEL,
 } from "../../remote/image/mod.ts";
 import { Downloads } from "./downloads.ts";
+import { heldLayers } from "./present.ts";
 import type { ConnectedRequest, FoundImage, PulledLayer } from "./request.ts";
 
 /** How long a call may still run after the pull was aborted, ms. */
@@ -23,15 +24,15 @@ export async function bringLayers(
   const { signal, reference, indexDigest = null } = request;
   const { containerd, snapshotter } = request;
   const snapshots = containerd.snapshots.of(snapshotter);
-  const present = await Promise.all(layers.map(async ({ chainId }) => {
-    if (!await snapshots.has(chainId, { signal })) return false;
-    // Nothing may hold it any more, as after a pull that failed: it has to stay until the image names it.
-    await containerd.leases.addSnapshot(snapshotter, chainId, {
-      lease,
-      signal,
-    });
-    return await snapshots.has(chainId, { signal });
-  }));
+  const nameOf = (position: number) => layers[position]!.chainId;
+  const held = await heldLayers(layers.length, {
+    has: (position) => snapshots.has(nameOf(position), { signal }),
+    hold: (position) =>
+      containerd.leases.addSnapshot(snapshotter, nameOf(position), {
+        lease,
+        signal,
+      }),
+  });
   const about = {
     imageRef: reference.toString(),
     manifestDigest: image.descriptor.digest,
@@ -47,15 +48,13 @@ export async function bringLayers(
   const downloads = new Downloads((layer) => download(guarded, lease, layer));
   // The snapshotter declines one: most likely it declines those above, too.
   const ahead = (position: number) =>
-    downloads.ahead(
-      layers.slice(position).filter((one) => !present[one.position]),
-    );
+    downloads.ahead(layers.slice(Math.max(position, held)));
   const pulled: PulledLayer[] = [];
   try {
     for (const layer of layers) {
       signal?.throwIfAborted();
       const { position, descriptor, chainId } = layer;
-      const outcome = present[position] === true ? "present" : await bringLayer(
+      const outcome = position < held ? "present" : await bringLayer(
         { ...request, downloads, onDeclined: () => ahead(position) },
         lease,
         layer,
