@@ -1,5 +1,6 @@
 /** One start of an image that no node has, and its removal. @module */
 import { fileSystemUse } from "../../../lib/host/os/mod.ts";
+import { dropCaches } from "../../e2e/faults/stage.ts";
 import { pause } from "../../support/host/mod.ts";
 import type { Node } from "../coldstart/nodes.ts";
 import { now, startUntilReady } from "../coldstart/ready.ts";
@@ -46,7 +47,7 @@ export async function startAndRemove(
   const { containerd, snapshotter } = node;
   const id = `eager-${crypto.randomUUID()}`;
   await pause(SETTLE_MS);
-  await run("sync", []);
+  await dropCaches(); // see `pullSeconds`
   const sectors = sectorsWritten();
   const free = freeBytes(containerd.folder);
   const from = now();
