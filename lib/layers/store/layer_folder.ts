@@ -149,6 +149,7 @@ export class LayerFolder implements Disposable {
         path,
         data,
         diffId === null ? "" : sumOfProof(diffId, ztocDigest),
+        isNew ? "new" : "used",
       );
     }
     const known = {

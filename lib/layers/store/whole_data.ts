@@ -18,16 +18,20 @@ const EMPTIED_MARK = "emptied";
  * daemon runs: no byte of it is ever taken away. Call it while the folder is not open.
  * @param data the file, on the same file system. It is moved.
  * @param proof a word for what it was proven to be: see `provenWhole`.
+ * @param folderIs `new`: it was made just now, and has no marks of another file.
  * @throws FileError, Deno's errors
  */
 export function putWholeData(
   folder: string,
   data: string,
   proof: string,
+  folderIs: "new" | "used",
 ): void {
-  // First the marks of another file: whoever kills this process now must not leave them over this one.
-  forgetData(folder);
-  removeIfThere(`${folder}/${EMPTIED_MARK}`);
+  if (folderIs === "used") {
+    // First the marks of another file: whoever kills this process now must not leave them over this one.
+    forgetData(folder);
+    removeIfThere(`${folder}/${EMPTIED_MARK}`);
+  }
   Deno.renameSync(data, `${folder}/data`);
   writeWholeSync(`${folder}/${WHOLE_MARK}`, proof);
 }
