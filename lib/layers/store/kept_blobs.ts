@@ -1,4 +1,9 @@
-import { namesIn, removeIfThere, statIfThere } from "../../host/files/mod.ts";
+import {
+  bytesOnDisk,
+  namesIn,
+  removeIfThere,
+  statIfThere,
+} from "../../host/files/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 
 const log = logger("images");
@@ -87,16 +92,23 @@ export class KeptBlobs implements Disposable {
   }
 
   /**
-   * Makes room for somebody who waits: blobs that nobody goes on from go, the oldest first.
+   * Makes room for somebody who waits: blobs that nobody goes on from go, the oldest first. They stay where all of them
+   * would not be enough: whoever asks may name any size.
    * @param bytes that are needed. @param room how many there are.
    * @returns how many there are then. @throws FileError
    */
   makeRoom(bytes: number, room: () => number): number {
     let found = room();
     if (found >= bytes) return found;
-    const age = (name: string) =>
-      statIfThere(keptBlobPath(this.#folder, name))?.mtime?.getTime() ?? 0;
-    for (const name of this.#unused().sort((a, b) => age(a) - age(b))) {
+    const left = this.#unused().map((name) => {
+      const [list, blob] = this.#files(name).map(statIfThere);
+      const size = [list, blob].map((info) => info ? bytesOnDisk(info) : 0);
+      const mtime = blob?.mtime?.getTime() ?? 0;
+      return { name, mtime, bytes: size.reduce((a, b) => a + b) };
+    }).sort((a, b) => a.mtime - b.mtime);
+    const most = left.reduce((sum, { bytes }) => sum + bytes, found);
+    if (most < bytes) return found;
+    for (const { name } of left) {
       log.info("what was left of a layer gives its room", { blob: name });
       this.#remove(name);
       found = room();

@@ -76,3 +76,10 @@ Deno.test("what is left of layers gives its room to whoever needs it, the oldest
   assert.equal(kept.makeRoom(3000, room), 4000);
   assert.deepEqual(left.names(), ["a", "a.parts"]);
 });
+
+Deno.test("what is left of layers stays where all of it would not be enough", () => {
+  using left = leftOf({ a: 10, b: 30 });
+  using kept = new KeptBlobs(left.folder);
+  assert.equal(kept.makeRoom(2 ** 40, () => 1000), 1000);
+  assert.equal(left.names().length, 4);
+});
