@@ -3,7 +3,7 @@
  * the command starts. What they name later is in force after a restart.
  * @module
  */
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { bindingFolder, elsewhere } from "../lib/host/control/mod.ts";
 import { SCRATCH_FOLDERS } from "../lib/host/files/mod.ts";
 import { withPorts } from "../lib/remote/network/mod.ts";
@@ -47,7 +47,8 @@ function ownAddress(line: Line): string | null {
   const address = line.value("address") ??
     line.env("SOCI_SNAPSHOTTER_ADDRESS") ??
     "/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock";
-  return address.startsWith("fd:") ? null : address.replace(/^unix:\/\//, "");
+  if (address.startsWith("fd:")) return null;
+  return resolve(address.replace(/^unix:\/\//, ""));
 }
 
 /** The socket for containerd, the private folder in which it is made, and where that is, if it is missing. */

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { daemonNet } from "../../../cmd/daemon_needs.ts";
-import { type Grants, grantsOf, type Line } from "../../../cmd/grants.ts";
+import {
+  type Grants,
+  grantsOf,
+  isName,
+  type Line,
+} from "../../../cmd/grants.ts";
 import { readLine } from "../../../cmd/line.ts";
 import { PERMISSIONS } from "../../../cmd/permissions.ts";
 import { elsewhere } from "../../../lib/host/control/mod.ts";
@@ -168,4 +173,19 @@ Deno.test("with [network] hosts the daemon has these, its sockets and the places
       ...[`unix:${control}`, `unix:${elsewhere(control)}`, "unix:/no/s"],
       ...["r.example:80", "r.example:443", "0.0.0.0:9090", "localhost:6060"],
     ]);
+  }));
+
+Deno.test("with [network] hosts the daemon reaches its own socket at a relative path, too", () =>
+  inFolder(() => ({
+    "config.toml": '[network]\nhosts = ["r.example"]\n',
+  }), (folder) => {
+    const line = lineOf(folder);
+    const net = daemonNet({
+      ...line,
+      value: (flag) => flag === "address" ? "run/s" : line.value(flag),
+    }, ["r.example"]);
+    assertHas(
+      net.filter((name) => isName("net", name)),
+      `unix:${Deno.cwd()}/run/s`,
+    );
   }));
