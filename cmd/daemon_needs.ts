@@ -42,13 +42,12 @@ function isThere(path: string): boolean {
   }
 }
 
-/** Its path; null where the service manager makes it. */
+/** Its path, as it was said; null where the service manager makes it. */
 function ownAddress(line: Line): string | null {
   const address = line.value("address") ??
     line.env("SOCI_SNAPSHOTTER_ADDRESS") ??
     "/run/soci-snapshotter-grpc/soci-snapshotter-grpc.sock";
-  if (address.startsWith("fd:")) return null;
-  return resolve(address.replace(/^unix:\/\//, ""));
+  return address.startsWith("fd:") ? null : address.replace(/^unix:\/\//, "");
 }
 
 /** The socket for containerd, the private folder in which it is made, and where that is, if it is missing. */
@@ -116,7 +115,7 @@ export function daemonNet(line: Line, hosts: readonly string[]): string[] {
   const address = ownAddress(line);
   const sockets = [
     ...[CONTAINERD, ...controlSockets(line), ...pathsIn(it.text, SOCKETS)],
-    ...(address === null ? [] : [address]),
+    ...(address === null ? [] : [resolve(address)]),
   ];
   const own = LISTENS.flatMap(([key, host]) =>
     [...it.text.matchAll(key)].map((one) => `${one[1] || host}:${one[2]}`)

@@ -8,7 +8,7 @@ import {
 } from "../../../cmd/grants.ts";
 import { readLine } from "../../../cmd/line.ts";
 import { PERMISSIONS } from "../../../cmd/permissions.ts";
-import { elsewhere } from "../../../lib/host/control/mod.ts";
+import { bindingFolder, elsewhere } from "../../../lib/host/control/mod.ts";
 
 /** Files in a folder of their own, which is removed afterwards. */
 async function inFolder(
@@ -179,11 +179,14 @@ Deno.test("with [network] hosts the daemon reaches its own socket at a relative 
   inFolder(() => ({
     "config.toml": '[network]\nhosts = ["r.example"]\n',
   }), (folder) => {
-    const line = lineOf(folder);
-    const net = daemonNet({
-      ...line,
-      value: (flag) => flag === "address" ? "run/s" : line.value(flag),
-    }, ["r.example"]);
+    const plain = lineOf(folder);
+    const line: Line = {
+      ...plain,
+      value: (flag) => flag === "address" ? "run/s" : plain.value(flag),
+    };
+    // The folder in which it is made is named after what was said.
+    assertHas(lists(line).write, "run/s", bindingFolder("run/s"));
+    const net = daemonNet(line, ["r.example"]);
     assertHas(
       net.filter((name) => isName("net", name)),
       `unix:${Deno.cwd()}/run/s`,
