@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  type Containerd,
   ctrExec,
   ctrPull,
   ctrRun,
@@ -77,6 +78,28 @@ Deno.test("what a container prints is whole, whenever it is read: ctr drops what
   });
   assert.notEqual(missing.code, 0);
   assert.match(missing.stderr, /no such file/);
+});
+
+Deno.test("containers of two containerds may have one name: neither ends or hides the other's", async () => {
+  await using registry = await startDockerRegistry();
+  await pushImage(registry.host, "busybox:1", pauseImage());
+  const image = `${registry.host}/busybox:1`;
+  await using one = await startContainerd();
+  await using other = await startContainerd();
+  const say = async (containerd: Containerd, word: string) => {
+    await ctrPull(containerd, image);
+    const results = [];
+    for (let round = 0; round < 4; round++) {
+      const args = ["/bin/sh", "-c", `sleep 0.3; echo ${word}`];
+      results.push(await ctrRun(containerd, { image, id: "same", args }));
+    }
+    return results.map(({ code, stdout }) => `${code} ${stdout}`);
+  };
+  const said = await Promise.all([say(one, "one"), say(other, "other")]);
+  assert.deepEqual(said, [
+    Array(4).fill("0 one\n"),
+    Array(4).fill("0 other\n"),
+  ]);
 });
 
 Deno.test("docker-registry takes an index over HTTPS from whom it knows", async () => {

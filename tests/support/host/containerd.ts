@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import {
   CommandError,
   type CommandOptions,
@@ -195,19 +196,23 @@ export interface CtrRunOptions {
 }
 
 /**
- * Runs `ctr run --rm` and returns the container's output, and behind it ctr's. Debian's containerd 1.6 and runc 1.1
- * need no cgroup flags, with cgroup v1 or v2: runc makes `/default/<id>` in each hierarchy it finds.
+ * Runs `ctr run --rm` and returns the container's output, and behind it ctr's. runc's state and the cgroup are this
+ * containerd's own: by default both go by namespace and ID alone, for all of a machine, and tests that run side by side
+ * would end each other's containers.
  */
 export async function ctrRun(
   containerd: Containerd,
   options: CtrRunOptions,
 ): Promise<CommandResult> {
   const flags = options.flags ?? [];
-  const { onOutput, timeoutMs = 60_000 } = options;
+  const { namespace = "default", onOutput, timeoutMs = 60_000 } = options;
+  const cgroup = [basename(containerd.folder), namespace, options.id].join("-");
   const run = (more: readonly string[]) =>
     containerd.tryCtr([
-      ...["--namespace", options.namespace ?? "default", "run"],
+      ...["--namespace", namespace, "run"],
       ...["--snapshotter", options.snapshotter ?? "overlayfs"],
+      ...["--runc-root", `${containerd.folder}/runc`],
+      ...["--cgroup", `/${cgroup}`],
       ...[...more, ...flags],
       options.image,
       options.id,
