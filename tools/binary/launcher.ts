@@ -15,9 +15,9 @@ export function launcher(): string {
   return `#!/bin/sh
 # Starts soci-deno from this folder. DENO names another Deno than the one on the path.
 here=$0
-[ ! -L "$0" ] || here=$(readlink -f "$0") # each program that is started here takes a millisecond of every start
+[ ! -L "$0" ] || here=$(readlink -f -- "$0") # each program that is started here takes a millisecond of every start
 case $here in */*) ;; *) here=./$here ;; esac
-here=$(CDPATH= cd "\${here%/*}/" && pwd -P)
+here=$(CDPATH= cd -- "\${here%/*}/" && pwd -P)
 # A link of the existing tools' names acts as they do.
 case \${0##*/} in soci | soci-snapshotter-grpc) set -- "\${0##*/}" "$@" ;; esac
 exec "\${DENO:-deno}" run --no-check --no-prompt --quiet --no-remote --unstable-worker-options \\
