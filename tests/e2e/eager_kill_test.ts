@@ -36,13 +36,13 @@ testUnless(refusal, {
   async fn() {
     await using registry = startRegistry();
     const data = incompressible(4_000_000, 3);
-    const large = layerBlob(new TarBuilder().file("data", data));
+    // The only layer: another one's parts would be counted, too.
+    const large = layerBlob(addBusybox(new TarBuilder()).file("data", data));
     const image = `${registry.host}/half:1`;
-    const busybox = layerBlob(addBusybox(new TarBuilder()));
     await pushImage(
       registry.host,
       "half:1",
-      makeImage({ layers: [busybox, large] }),
+      makeImage({ layers: [large] }),
     );
     await using host = await LazyHost.start({
       config: `
@@ -108,7 +108,7 @@ discard_unpacked_layers = false
     giveUpTo(Infinity);
     const { layers } = await host.pull(image);
     assert.ok(layers.every(({ outcome }) => outcome !== "unpacked"));
-    const count = Math.ceil(large.bytes.length / 256_000);
+    const count = Math.ceil(large.bytes.length / 2 ** 18);
     assert.deepEqual(twice, [], "no part comes twice");
     assert.ok(given.size >= count - 1 && given.size <= count + 1);
     const { stdout, stderr } = await ctrRun(host.containerd, {
