@@ -60,7 +60,8 @@ function ownSocket(line: Line): string[] {
 
 const CONTAINERD = "/run/containerd/containerd.sock";
 
-function controlSockets(line: Line): string[] {
+/** Where the daemon that has the line's root is spoken to. */
+export function controlSockets(line: Line): string[] {
   const path = `${line.root()}/control.sock`;
   return [path, elsewhere(path)];
 }
@@ -80,11 +81,14 @@ export const DAEMON_WRITES: Computed = {
 export const DAEMON_READS: Computed = {
   says:
     "the same; its configuration, and what that names; Kubernetes' configuration, and what that names",
-  of: (line) => [
-    ...[...DAEMON_WRITES.of(line), configPath(line), ...said(line).paths],
-    ...said(line).paths.flatMap(namedByHosts),
-    ...kubernetesFiles(line, said(line)),
-  ],
+  of: (line) => {
+    const it = said(line);
+    return [
+      ...[...DAEMON_WRITES.of(line), configPath(line), ...it.paths],
+      ...it.paths.flatMap(namedByHosts),
+      ...kubernetesFiles(line, it),
+    ];
+  },
 };
 
 /** This program, also where another file has its name by now. */

@@ -4,7 +4,6 @@
  * @module
  */
 import { resolve } from "node:path";
-import { elsewhere } from "../lib/host/control/mod.ts";
 import { hostsOf, withPorts } from "../lib/remote/network/mod.ts";
 import {
   BASES,
@@ -14,6 +13,7 @@ import {
   VENDOR_UNITS,
 } from "./install/places.ts";
 import {
+  controlSockets,
   DAEMON_READS,
   DAEMON_RUNS,
   DAEMON_WRITES,
@@ -96,10 +96,6 @@ const root: Part = {
   env: ["SOCI_SNAPSHOTTER_ROOT"],
 };
 
-const controlSockets = (line: Line) => {
-  const path = `${line.root()}/control.sock`;
-  return [path, elsewhere(path)];
-};
 const CONTROL = computed("the daemon's socket", controlSockets);
 /** Deno asks for all three where a program connects to a Unix socket. */
 const control: Part = {
