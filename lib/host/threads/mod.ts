@@ -16,6 +16,7 @@ export {
   type ThreadKind,
 } from "./thread.ts";
 export { type Attendant, serveThreads, type ThreadStarters } from "./serve.ts";
+export { restartPauseMs } from "./restarts.ts";
 export { answerThread } from "./inside.ts";
 export {
   renewRing,

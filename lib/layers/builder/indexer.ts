@@ -93,6 +93,11 @@ export class LayerIndexer implements Disposable {
     });
   }
 
+  /** Whether the Worker is gone, perhaps while it had nothing to do. */
+  get isBroken(): boolean {
+    return this.#fault !== null;
+  }
+
   /**
    * Indexes one layer from a stream of its blob's bytes; takes ownership of the chunks.
    * @throws IndexingError when the bytes cannot be indexed; the stream's own error, or the signal's

@@ -52,8 +52,7 @@ export class IndexerPool implements Disposable {
     } catch (error) {
       // The Worker may be gone: the next layer gets a new one.
       if (error instanceof IndexingError && error.reason === "internal") {
-        this.#all.delete(indexer);
-        indexer[Symbol.dispose]();
+        this.#drop(indexer);
       }
       throw error;
     } finally {
@@ -65,6 +64,10 @@ export class IndexerPool implements Disposable {
   async #take(): Promise<LayerIndexer> {
     for (;;) {
       const idle = this.#idle.pop();
+      if (idle?.isBroken === true) {
+        this.#drop(idle);
+        continue;
+      }
       if (idle !== undefined) return idle;
       if (this.#all.size < this.size) {
         const indexer = new LayerIndexer(this.kind);
@@ -73,6 +76,11 @@ export class IndexerPool implements Disposable {
       }
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
+  }
+
+  #drop(indexer: LayerIndexer): void {
+    this.#all.delete(indexer);
+    indexer[Symbol.dispose]();
   }
 
   /** Stops the Workers. */

@@ -1,11 +1,11 @@
-import { openThread, type Thread } from "../../host/threads/mod.ts";
+import {
+  openThread,
+  restartPauseMs,
+  type Thread,
+} from "../../host/threads/mod.ts";
 import { Life, type Steps } from "./life.ts";
 import { startFuseServer } from "./start.ts";
 import type { FuseWorkerEvent, FuseWorkerStart } from "./worker.ts";
-
-/** Backoff before a crashed Worker is replaced, ms: at first, at most. */
-const FIRST_REVIVAL_MS = 50;
-const LAST_REVIVAL_MS = 5_000;
 
 /** The states of a Worker. */
 export type WorkerState =
@@ -161,10 +161,9 @@ export class MountWorker {
     const before = this.#life.take("break");
     if (before === "broken" || before === "ended") return;
     if (this.#owner.onBroken(why) === "end") return this.#end(why);
-    const waitMs = FIRST_REVIVAL_MS * 2 ** Math.min(this.#breakdowns++, 20);
     this.#replacing = setTimeout(
       () => this.#replace(),
-      Math.min(waitMs, LAST_REVIVAL_MS),
+      restartPauseMs(this.#breakdowns++),
     );
   }
 

@@ -1,4 +1,9 @@
-import { openThread, type Thread } from "../../host/threads/mod.ts";
+import {
+  openThread,
+  restartPauseMs,
+  type Thread,
+} from "../../host/threads/mod.ts";
+import { logger } from "../../telemetry/mod.ts";
 import { SPAN_CLASSES, type SpanClass } from "./classes.ts";
 import type {
   FilePart,
@@ -12,6 +17,8 @@ import type {
 import { FairShares } from "./shares.ts";
 import { startInflater } from "./start.ts";
 import { TurnQueue } from "./turn_queue.ts";
+
+const log = logger("spans");
 
 /** A piece of an arriving span is posted once it has this many bytes… */
 const PIECE_BYTES = 64 * 1024;
@@ -37,8 +44,12 @@ interface Waiting {
 }
 
 interface Member {
-  /** Null while it is stopped because it was idle. */
+  /** Null while it is stopped because it was idle, or broke down. */
   worker: Thread<InflateRequest> | null;
+  /** How often it broke down since it answered for the last time. */
+  breakdowns: number;
+  /** Set after a breakdown, until it may be started again. */
+  pause: ReturnType<typeof setTimeout> | undefined;
   /** One span at a time: a queued span can still be overtaken, a posted one cannot. */
   current: {
     readonly id: number;
@@ -85,7 +96,8 @@ export interface InflatePoolOptions {
  * Workers that check, inflate and write spans; spans with waiting readers go first. The first one starts with the
  * first span, or by `wake` while that span is still in flight or before; each other one when those that run are
  * busy: on a slow line, or while a start pack brings all, one is enough. `rest` leaves one of them. All stop after
- * a long idle time.
+ * a long idle time. One that broke down is started again for the next span, after a pause that grows while it answers
+ * nothing: then what waits for it waits so long, and whoever waits for that may give up.
  */
 export class InflatePool implements Disposable {
   readonly #members: Member[];
@@ -111,7 +123,10 @@ export class InflatePool implements Disposable {
     this.#streams = new FairShares(Math.max(1, size * STREAMS_EACH - 1));
     this.#members = Array.from(
       { length: size },
-      () => ({ worker: null, current: null, streams: new Map() }),
+      () => ({
+        ...{ worker: null, breakdowns: 0, pause: undefined },
+        ...{ current: null, streams: new Map() },
+      }),
     );
   }
 
@@ -119,7 +134,8 @@ export class InflatePool implements Disposable {
   wake(): void {
     this.#usedMs = performance.now();
     if (this.#idle !== undefined) return;
-    this.#start(this.#members[0]!);
+    const first = this.#members[0]!;
+    if (canWork(first)) this.#start(first);
     this.#stopAfter(this.#idleMs);
   }
 
@@ -155,14 +171,17 @@ export class InflatePool implements Disposable {
       this.#next();
     };
     const message = (data: InflateResult) => {
+      member.breakdowns = 0;
       if (data.id === member.current?.id) return endCurrent(data.outcome);
       const stream = this.#endStream(member, data.id);
       stream?.resolve(data.outcome as InflateOutcome);
     };
     const broken = (why: string) => {
+      if (member.worker !== worker) return; // it was stopped
       worker[Symbol.dispose]();
-      // The Worker died with its spans. They are fetched again, and a new Worker replaces it.
-      this.#start(member);
+      member.worker = null;
+      this.#pause(member, why);
+      // The Worker died with its spans. They are fetched again.
       const outcome: InflateOutcome = {
         kind: "worker",
         detail: `Worker: ${why}`,
@@ -177,6 +196,19 @@ export class InflatePool implements Disposable {
       { message, broken },
     );
     member.worker = worker;
+  }
+
+  /** What breaks down at once each time would keep a core busy, and say so without end. */
+  #pause(member: Member, detail: string): void {
+    const pauseMs = restartPauseMs(member.breakdowns++);
+    const { breakdowns } = member;
+    log.error("a Worker that inflates broke down, the next one is started", {
+      ...{ detail, breakdowns, inMs: pauseMs },
+    });
+    member.pause = setTimeout(() => {
+      member.pause = undefined;
+      this.#next();
+    }, pauseMs);
   }
 
   /** Number of Workers if all are running. */
@@ -240,12 +272,14 @@ export class InflatePool implements Disposable {
     this.wake();
     if (this.#streams.roomOf(share) < 1) return null;
     // One that is stopped comes after those without a stream, and before those with one.
-    const rank = ({ streams, worker }: Member) =>
-      streams.size + (worker === null ? 0.5 : 0);
+    const rank = (member: Member) =>
+      !canWork(member)
+        ? Infinity
+        : member.streams.size + (member.worker === null ? 0.5 : 0);
     const member = this.#members.reduce((least, candidate) =>
       rank(candidate) < rank(least) ? candidate : least
     );
-    if (member.streams.size >= STREAMS_EACH) return null;
+    if (rank(member) >= STREAMS_EACH) return null;
     if (member.worker === null) this.#start(member);
     const id = this.#nextId++;
     const finished = Promise.withResolvers<InflateOutcome>();
@@ -299,7 +333,7 @@ export class InflatePool implements Disposable {
         cls === "background" && this.#members.length > 1 &&
         background >= this.#members.length - 1
       ) return;
-      const free = this.#members.filter(({ current }) => current === null);
+      const free = this.#members.filter(isFree);
       const member = free.find(({ worker }) => worker !== null) ?? free[0];
       if (member === undefined) return;
       if (member.worker === null) this.#start(member);
@@ -313,7 +347,7 @@ export class InflatePool implements Disposable {
 
   /** One that runs is to be free for the next reader. */
   #startSpare(): void {
-    const free = this.#members.filter(({ current }) => current === null);
+    const free = this.#members.filter(isFree);
     if (free.some(({ worker }) => worker !== null)) return;
     const [stopped] = free;
     if (stopped !== undefined) this.#start(stopped);
@@ -322,8 +356,22 @@ export class InflatePool implements Disposable {
   /** Stops the Workers. Promises of spans in progress never settle, so end those spans first. */
   [Symbol.dispose](): void {
     clearTimeout(this.#idle);
-    for (const { worker } of this.#members) worker?.[Symbol.dispose]();
+    for (const member of this.#members) {
+      clearTimeout(member.pause);
+      const { worker } = member;
+      member.worker = null;
+      worker?.[Symbol.dispose]();
+    }
   }
+}
+
+/** Whether it is up, or may be started. */
+function canWork({ worker, pause }: Member): boolean {
+  return worker !== null || pause === undefined;
+}
+
+function isFree(member: Member): boolean {
+  return member.current === null && canWork(member);
 }
 
 function isBusy({ current, streams }: Member): boolean {
@@ -336,6 +384,6 @@ function post({ worker }: Member, request: InflateRequest): void {
   if ("work" in request && request.work.packing.kind === "gzip") {
     transfer.push(request.work.packing.window.buffer);
   }
-  // It was started before, and a busy Worker is not stopped.
-  worker!.post(request, transfer);
+  // It was started before, and a busy Worker is not stopped. Of one that broke down the streams have ended.
+  worker?.post(request, transfer);
 }

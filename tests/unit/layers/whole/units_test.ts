@@ -26,6 +26,7 @@ import {
   ZtocBuilder,
   ZtocError,
 } from "../../../../lib/formats/ztoc/mod.ts";
+import { BREAKS_AT_ONCE, workersOf } from "../../../support/broken_workers.ts";
 import {
   compressible,
   incompressible,
@@ -259,6 +260,16 @@ Deno.test("what a source throws is told, and whoever reads behind the units give
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("Workers that break down at each start are started once for a layer, which fails at once", async () => {
+  using workers = workersOf(BREAKS_AT_ONCE);
+  const layer = LAYERS["gzip"]!;
+  await assert.rejects(
+    taken(layer, ztocOf(layer)),
+    (error) => error instanceof IndexingError && error.reason === "internal",
+  );
+  assert.equal(workers.starts(), 3); // one that indexes, and two
 });
 
 Deno.test("places of a ztoc are those of its checkpoints; a ztoc of a tar has none, and one that is cut off or out of order is refused", async () => {
