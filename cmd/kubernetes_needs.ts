@@ -1,5 +1,6 @@
 /** What Kubernetes' configuration and the kubelet's plugins need, where the daemon's configuration wants them. @module */
 import { dirname, resolve } from "node:path";
+import { hostWithPort } from "../lib/remote/network/mod.ts";
 import type { Line } from "./grants.ts";
 import { textOf } from "./registry_needs.ts";
 
@@ -72,9 +73,7 @@ export function kubernetesHosts(line: Line, said: Said): string[] {
     : [`https://${host.includes(":") ? `[${host}]` : host}:${port}`];
   return [...own, ...found(line, said, SERVER).map(([, url]) => url!)]
     .flatMap((text) => URL.parse(text) ?? [])
-    .map(({ protocol, hostname, port }) =>
-      `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`
-    );
+    .map(hostWithPort);
 }
 
 function isFile(path: string): boolean {

@@ -1,6 +1,7 @@
 /** What registries are asked through. @module */
 import {
   FetchedNetwork,
+  hostWithPort,
   limitedNetwork,
   NearNetwork,
   type Network,
@@ -23,7 +24,10 @@ export function registryNetwork(
 }
 
 /** Whether this isolate may ask a host itself. */
-function isNear({ protocol, hostname, port }: URL): boolean {
-  const host = `${hostname}:${port || (protocol === "http:" ? 80 : 443)}`;
-  return Deno.permissions.querySync({ name: "net", host }).state === "granted";
+function isNear(url: URL): boolean {
+  const { state } = Deno.permissions.querySync({
+    name: "net",
+    host: hostWithPort(url),
+  });
+  return state === "granted";
 }

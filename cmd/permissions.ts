@@ -4,7 +4,7 @@
  * @module
  */
 import { resolve } from "node:path";
-import { hostsOf, withPorts } from "../lib/remote/network/mod.ts";
+import { hostsOf, hostWithPort, withPorts } from "../lib/remote/network/mod.ts";
 import {
   BASES,
   CONTAINERD_PROGRAMS,
@@ -238,9 +238,7 @@ export const DEBUG_FILE = "soci-deno-debug.json";
 const READY_SIGNS = computed("--until-port, --until-http", (line) => [
   ...line.values("until-port").map((port) => `127.0.0.1:${port}`),
   ...line.values("until-http").flatMap((text) => URL.parse(text) ?? [])
-    .map(({ protocol, hostname, port }) =>
-      `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`
-    ),
+    .map(hostWithPort),
 ]);
 
 function recordingOf(line: Line): string | undefined {

@@ -20,13 +20,20 @@ export function withPorts(hosts: readonly string[]): string[] {
   );
 }
 
+/** The host of an address with its port, as permissions and comparisons take it. */
+export function hostWithPort({ protocol, hostname, port }: URL): string {
+  return `${hostname}:${
+    port || (protocol === "http:" ? PORTS["http:"] : PORTS["https:"])
+  }`;
+}
+
 /** Why an address is not asked; null if it is. @param hosts the only ones that are; empty: any */
 export function beyondLimit(
-  { protocol, hostname, port }: URL,
+  url: URL,
   hosts: readonly string[],
 ): string | null {
   if (hosts.length === 0) return null;
-  const host = `${hostname}:${port || PORTS[protocol as keyof typeof PORTS]}`;
+  const host = hostWithPort(url);
   return withPorts(hosts).includes(host)
     ? null
     : `${host} is not among [network] hosts of the configuration`;

@@ -11,7 +11,12 @@ export { type Challenge, parseChallenges } from "./challenge.ts";
 export { FetchedNetwork, startFetcher } from "./fetch_client.ts";
 export { hostsOf, type NamedHosts } from "./fetch_hosts.ts";
 export { attendFetches } from "./fetch_service.ts";
-export { HostRefusedError, limitedNetwork, withPorts } from "./limit.ts";
+export {
+  HostRefusedError,
+  hostWithPort,
+  limitedNetwork,
+  withPorts,
+} from "./limit.ts";
 export { isLoopback } from "./loopback.ts";
 export { NearNetwork } from "./near_network.ts";
 export { type Lookup, type Network, ownNetwork } from "./network.ts";
