@@ -8,11 +8,15 @@ export interface ThreadEvents<From> {
   readonly broken: (why: string) => void;
 }
 
-/** A Worker of this program, wherever it was started. Disposing of it stops it. */
+/**
+ * A Worker of this program, wherever it was started. Disposing of it stops it: nothing that it sends comes any more. What
+ * it does just then it goes on with (Deno 2.9.6), its own program for some three seconds, a call into libc until that
+ * returns. So what it uses by number (a descriptor) is not given away before it has said that it is over.
+ */
 export interface Thread<To> extends Disposable {
   /** Sends something. What is sent before it runs waits for it. */
   readonly post: (message: To, transfer?: Transferable[]) => void;
-  /** Stops it. @returns resolves when it runs nothing more of this program. */
+  /** Stops it. @returns resolves when it was told, wherever it runs. */
   readonly stop: () => Promise<void>;
 }
 

@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { setTimeout as pause } from "node:timers/promises";
 import { MAX_READ_BYTES } from "../../host/fuse/mod.ts";
 import {
   abortConnection,
@@ -26,6 +27,8 @@ export class ErofsUnusableError extends Error {
 
 /** The self-test's timeout, ms: longer than any working kernel needs. */
 const PROBE_TIMEOUT_MS = 10_000;
+/** How long its server may take to notice that it is unmounted, ms. */
+const END_MS = 2_000;
 const READ_BYTES = 1 << 20;
 
 /**
@@ -60,12 +63,16 @@ export async function probeErofs(
   });
   const serving = Promise.withResolvers<void>();
   serving.promise.catch(() => {}); // raced below
-  const server = openThread<number, "serving">(
+  const over = Promise.withResolvers<true>();
+  const server = openThread<number, "serving" | "over">(
     { name: "EROFS probe", start: startProbeServer },
     {
-      message: () => serving.resolve(),
-      broken: (why) =>
-        serving.reject(new ErofsUnusableError(`its self-test: ${why}`)),
+      message: (said) =>
+        said === "serving" ? serving.resolve() : over.resolve(true),
+      broken: (why) => {
+        over.resolve(true);
+        serving.reject(new ErofsUnusableError(`its self-test: ${why}`));
+      },
     },
   );
   server.post(fd);
@@ -84,8 +91,10 @@ export async function probeErofs(
   } finally {
     clearTimeout(timer);
     for (const path of mountpoints) await unmountElsewhere(path);
+    // A server that still waits would take what comes by another descriptor of this number: then it stays open.
+    const isOver = await Promise.race([over.promise, pause(END_MS, false)]);
     server[Symbol.dispose]();
-    closeFd(fd);
+    if (isOver) closeFd(fd);
     await Deno.remove(folder, { recursive: true });
   }
 }

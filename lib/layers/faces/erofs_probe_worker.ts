@@ -89,8 +89,9 @@ class ProbeHandler implements FuseHandler {
   }
 }
 
-const send = answerThread<number, "serving">((fd) => {
+const send = answerThread<number, "serving" | "over">((fd) => {
   send("serving");
   new FuseLoop(fd, new ProbeHandler(), { xattrs: false }).run();
+  send("over");
   self.close();
 });

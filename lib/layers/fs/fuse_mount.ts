@@ -19,7 +19,7 @@ const log = logger("fuse");
 /** How long the Workers may take to notice that their mount is gone, ms. */
 const END_MS = 2_000;
 /** How often Workers that shall end are woken, and how long one waking may take, ms. */
-const END_TRIES = 20;
+const END_TRIES = 100;
 const END_TRY_MS = 100;
 
 /** One of the file system's mounts, and everything that another process needs to serve it. */
@@ -165,8 +165,9 @@ export class FuseMount implements MountWorkerOwner {
   }
 
   /**
-   * Ends the Workers and closes the descriptor. The connection ends with it, once the Workers' reads
-   * have returned.
+   * Ends the Workers and closes the descriptor; the connection ends with it. Where a process keeps the mount, a Worker
+   * may wait for its requests for ever, and nothing ends it: then the descriptor stays until this process ends. Its
+   * number may not become another file's, which that Worker would read from and write to.
    * @param began whether they were told to begin.
    */
   async close({ began }: { readonly began: boolean }): Promise<void> {
@@ -176,11 +177,14 @@ export class FuseMount implements MountWorkerOwner {
         new Promise((resolve) => setTimeout(resolve, END_MS)),
       ]);
     }
+    const isUsed = this.#workers.some(({ usesDescriptor }) => usesDescriptor);
     await this.#terminate();
     await this.#watch?.stop();
-    closeFd(this.fd);
+    const { mountpoint } = this.#options;
+    if (isUsed) log.warn("a mount is in use until the end", { mountpoint });
+    else closeFd(this.fd);
     try {
-      Deno.removeSync(this.#options.mountpoint);
+      Deno.removeSync(mountpoint);
     } catch {
       // still busy below a lazy unmount: an empty folder stays behind
     }
@@ -203,7 +207,12 @@ export class FuseMount implements MountWorkerOwner {
       const asked = tryLookup(`${mountpoint}/end-${tries}`);
       if (await Promise.race([ended, asked, pause(END_TRY_MS, false)])) break;
     }
-    await this.#terminate();
+    // One that is in the midst of a request answers it, and ends by itself.
+    await Promise.all(
+      this.#workers.map((worker) =>
+        worker.usesDescriptor ? null : worker.terminate()
+      ),
+    );
     return await this.described();
   }
 

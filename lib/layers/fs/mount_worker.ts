@@ -73,6 +73,7 @@ export class MountWorker {
   readonly #serving = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
   #worker: Thread<FuseWorkerStart>;
+  #usesDescriptor = false;
   /** How often it had to be replaced. */
   #breakdowns = 0;
   #replacing: ReturnType<typeof setTimeout> | undefined;
@@ -104,8 +105,17 @@ export class MountWorker {
     return this.#ended.promise;
   }
 
+  /**
+   * Whether it reads from and writes to the descriptor of its mount, or may do so: it was told to serve, and has not
+   * said that it is over. To end it says nothing of that, see `Thread`.
+   */
+  get usesDescriptor(): boolean {
+    return this.#usesDescriptor;
+  }
+
   /** Sends its start message, the only one it gets. */
   post(start: FuseWorkerStart): void {
+    this.#usesDescriptor = true;
     this.#worker.post(start);
   }
 
@@ -115,7 +125,7 @@ export class MountWorker {
     if (this.#life.state === "broken") this.#end("it broke down");
   }
 
-  /** Ends it at once. @returns resolves when it uses the descriptor of its mount no more. */
+  /** Ends it. It may use the descriptor all the same. @returns resolves when it was told */
   terminate(): Promise<void> {
     clearTimeout(this.#replacing);
     this.#end("it was told to end");
@@ -151,6 +161,7 @@ export class MountWorker {
       case "request":
         return this.#owner.onTold(event);
       case "stopped":
+        this.#usesDescriptor = false;
         return event.error === null
           ? this.#end("the file system was unmounted")
           : this.#break(event.error);
