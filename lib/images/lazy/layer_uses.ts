@@ -5,6 +5,7 @@ import {
 } from "../../remote/image/mod.ts";
 import type { ServedLayer } from "../snapshotter/mod.ts";
 import type { OpenLayer } from "../../layers/serving/mod.ts";
+import type { BroughtFor } from "./brought_for.ts";
 import type { Claimant } from "./claimants.ts";
 
 /** A claimant's use of a layer: one for all its snapshots that are built on it. */
@@ -15,6 +16,8 @@ export interface Use {
   readonly claimant: string;
   /** Opening, or open. */
   readonly layer: Promise<OpenLayer>;
+  /** Until when it is opening. */
+  readonly brought: BroughtFor;
   /** Where the open layer is shown; null while it is opening, or when it could not be opened. */
   open: ServedLayer | null;
   /** Whether it is over. */
@@ -84,13 +87,14 @@ export class LayerUses {
 
   /** Adds one. @param onOpen called when the layer is open. */
   add(
-    key: string,
-    claimant: string,
-    layer: Promise<OpenLayer>,
+    { key, claimant, layer, brought }: Pick<
+      Use,
+      "key" | "claimant" | "layer" | "brought"
+    >,
     onOpen: (layer: OpenLayer) => void,
   ): Use {
     const use: Use = {
-      ...{ key, layer, claimant, open: null, hasEnded: false },
+      ...{ key, layer, claimant, brought, open: null, hasEnded: false },
       ...{ ahead: null, place: null },
     };
     this.#uses.set(key, use);

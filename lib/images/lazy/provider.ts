@@ -28,6 +28,7 @@ import {
   type OpenLayer,
   ZtocRoomError,
 } from "../../layers/serving/mod.ts";
+import { BroughtFor } from "./brought_for.ts";
 import type { Claimant } from "./claimants.ts";
 import { Failures, WHILE_PULLING } from "./failures.ts";
 import { LayersAhead } from "./layers_ahead.ts";
@@ -178,10 +179,11 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     claimant: Claimant,
     pull: string | null,
   ): Use {
-    const known = this.#uses.of(image, layer, claimant);
-    if (known !== undefined) return known;
-    const givenUp = pull === null ? [] : [this.#pulls.signal(pull)];
-    const signal = AbortSignal.any([this.#stop.signal, ...givenUp]);
+    const known = this.#known(image, layer, claimant, pull);
+    if (known !== null) return known;
+    const brought = new BroughtFor();
+    brought.join(pull === null ? null : this.#pulls.signal(pull));
+    const signal = AbortSignal.any([this.#stop.signal, brought.signal]);
     const opening = this.images.openLayer(image, layer, claimant, signal);
     const failure = failureKey(image, layer.descriptor.digest);
     opening.then(
@@ -190,17 +192,31 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
         this.#lists.run(image, opened, this.#stop.signal);
       },
       (error) => {
-        if (givenUp.some(({ aborted }) => aborted)) return; // says nothing of the layer
+        if (brought.signal.aborted) return; // says nothing of the layer
         if (error instanceof ZtocRoomError) return; // looking again costs nothing
         this.#failures.add(failure, error);
       },
     );
+    const key = this.#uses.keyOf(image, layer, claimant);
     return this.#use(
-      this.#uses.keyOf(image, layer, claimant),
-      claimant.id,
-      opening,
+      { key, claimant: claimant.id, layer: opening, brought },
       this.images.policies.isCompleted(image) ? "soon" : "later",
     );
+  }
+
+  /** The use of a layer, from now on for this pull, too; null where there is none that will open. */
+  #known(
+    image: IndexedImage,
+    layer: ImageLayer,
+    claimant: Claimant,
+    pull: string | null,
+  ): Use | null {
+    const known = this.#uses.of(image, layer, claimant);
+    if (known === undefined || known.open !== null) return known ?? null;
+    const left = pull === null ? null : this.#pulls.signal(pull);
+    if (known.brought.join(left)) return known;
+    this.#leave(known);
+    return null;
   }
 
   /** Opens a layer that is likely to be asked for soon, and closes it if nobody asks. */
@@ -211,8 +227,8 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     pull: string | null,
   ): "no room" | null {
     const { digest } = layer.descriptor;
-    const known = this.#uses.of(image, layer, claimant);
-    if (known !== undefined) {
+    const known = this.#known(image, layer, claimant, pull);
+    if (known !== null) {
       if (known.ahead !== null) this.#endLater(known);
       return null;
     }
@@ -237,8 +253,8 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
     claimant: Claimant,
     pull: string | null,
   ): Use | null {
-    const known = this.#uses.of(image, layer, claimant);
-    if (known !== undefined) {
+    const known = this.#known(image, layer, claimant, pull);
+    if (known !== null) {
       if (known.ahead !== null) this.#endLater(known);
       return known;
     }
@@ -267,17 +283,10 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
   }
 
   #use(
-    key: string,
-    claimant: string,
-    layer: Promise<OpenLayer>,
+    of: Parameters<LayerUses["add"]>[0],
     filled: "soon" | "later",
   ): Use {
-    return this.#uses.add(
-      key,
-      claimant,
-      layer,
-      (opened) => this.#filler.add(opened, filled),
-    );
+    return this.#uses.add(of, (opened) => this.#filler.add(opened, filled));
   }
 
   async #leave(use: Use): Promise<void> {
@@ -319,10 +328,10 @@ export class ImageLayerProvider implements LayerProvider, Disposable {
         store.release(layer.slot, { discard: false });
         return served(layer);
       }
+      const key = `${claimant} at ${layer.slot}`;
+      const brought = new BroughtFor();
       this.#use(
-        `${claimant} at ${layer.slot}`,
-        claimant,
-        Promise.resolve(layer),
+        { key, claimant, layer: Promise.resolve(layer), brought },
         this.images.policies.completes(reference, labels) ? "soon" : "later",
       ).open = served(layer);
       if (claimant === "") {
