@@ -6,7 +6,11 @@ import {
   type Repository,
 } from "../../remote/registry/mod.ts";
 import { WRITE_BYTES } from "../../layers/whole/mod.ts";
+import { ByteRate } from "./byte_rate.ts";
 import { KeptParts, type PartsThere } from "./kept_parts.ts";
+import type { Queued } from "./part_queue.ts";
+import { type OwnPart, requestParts } from "./part_requests.ts";
+import { Wakeups } from "./wakeups.ts";
 import type { Requester, WholeGates } from "./whole_limits.ts";
 import { NoRoomError } from "./whole_stream.ts";
 
@@ -49,8 +53,8 @@ export interface WholeDownloadOptions {
 /** What came and waits in memory for whoever reads in order. */
 interface Held {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Its room. */
-  readonly room: Disposable;
+  /** Its place. */
+  readonly place: Disposable;
 }
 
 /**
@@ -65,7 +69,13 @@ export class WholeDownload implements Disposable {
   readonly #here: boolean[];
   /** By chunk: those that are here and not in the file, or need not be read from there. */
   readonly #held = new Map<number, Held>();
-  #isRead = false;
+  #isActive = false;
+  /** Bytes from the beginning on that are asked for. */
+  #askedBytes = 0;
+  /** Those that are read. */
+  #readBytes = 0;
+  readonly #readRate = new ByteRate();
+  #queued: Queued | null = null;
   readonly #chunkBytes: number;
   /** The first chunk that nobody has asked for. */
   #next = 0;
@@ -73,7 +83,8 @@ export class WholeDownload implements Disposable {
   #filled = 0;
   /** The registry gives no ranges: what is missing comes by one request. */
   #wholly = false;
-  #grown = Promise.withResolvers<void>();
+  #isRestAsked = false;
+  readonly #grown = new Wakeups();
   readonly #parts: KeptParts | null = null;
   /** Bytes that an earlier process brought. */
   readonly foundBytes: number = 0;
@@ -89,7 +100,6 @@ export class WholeDownload implements Disposable {
     this.#chunkBytes = Math.min(chunkBytes, Math.max(1, size));
     this.#wholly = size <= chunkBytes;
     this.#here = new Array(Math.ceil(size / this.#chunkBytes)).fill(false);
-    this.#grown.promise.catch(() => {}); // told to whoever reads
     // One piece is sooner fetched than looked for.
     if (options.isResumed && size > PIECE_BYTES) {
       this.#parts = KeptParts.open(
@@ -102,10 +112,7 @@ export class WholeDownload implements Disposable {
     }
     this.#use = options.gates.download();
     this.#done = this.#run().finally(() => this.#parts?.[Symbol.dispose]());
-    this.#done.catch((error) => {
-      this.#grown.promise.catch(() => {});
-      this.#grown.reject(error);
-    });
+    this.#done.catch((error) => this.#grown.fail(error));
   }
 
   /** Resolves when all of it is here. @throws RegistryError, Deno's errors, the signal's reason */
@@ -127,81 +134,123 @@ export class WholeDownload implements Disposable {
   }
 
   async #run(): Promise<void> {
-    const { atOnce } = this.#options;
-    if (!this.#wholly) {
-      const lines = Math.min(atOnce, this.#here.length);
-      const settled = await Promise.allSettled(
-        Array.from({ length: lines }, () => this.#line()),
-      );
-      const failed = settled.find(({ status }) => status === "rejected");
-      if (failed?.status === "rejected") throw failed.reason;
-    }
+    if (!this.#wholly) await this.#inTurn(() => this.#nextPart());
     const isHere = this.foundBytes > 0 &&
       this.#filled === this.#options.blob.size;
-    if (this.#wholly && !isHere) await this.#rest();
+    if (!this.#wholly || isHere) return;
+    await this.#inTurn(() => this.#restPart());
   }
 
-  /** One request after the other, until all are made. */
-  async #line(): Promise<void> {
-    const { client, repository, blob, gates, requester } = this.#options;
-    try {
-      while (this.#next < this.#here.length && !this.#wholly) {
-        const chunk = this.#next++;
-        if (this.#here[chunk]) continue;
-        const start = chunk * this.#chunkBytes;
-        const end = Math.min(blob.size, start + this.#chunkBytes);
-        await gates.request(requester, end - start, async () => {
-          if (this.#wholly) return;
-          this.#signal.throwIfAborted();
-          this.#look();
-          const bytes = gates.take(end - start);
-          let told = 0;
-          await client.range(
-            repository,
-            blob.digest,
-            start,
-            end,
-            bytes,
-            this.#signal,
-            (filled) => {
-              this.#options.onBytes?.(filled - told);
-              told = filled;
-            },
-            { isBulk: true },
-          );
-          this.#options.onBytes?.(bytes.length - told);
-          if (!this.#hold(chunk, bytes)) {
-            await this.#write(start, bytes);
-            this.#parts?.add(chunk);
-            gates.give(bytes);
-          }
-          this.#here[chunk] = true;
-          this.#advance();
-        });
-      }
-    } catch (error) {
-      if (error instanceof RegistryError && error.kind === "range") {
-        this.#wholly = true;
-        return;
-      }
-      this.#stop.abort(error); // the other requests are of no use
-      throw error;
-    }
+  /** Lets the queue ask for parts, until there is none and all that were asked for have come. */
+  async #inTurn(next: () => OwnPart | null): Promise<void> {
+    const { gates, atOnce } = this.#options;
+    const { signal } = this.#stop;
+    await requestParts({
+      ...{ atOnce, next, layer: this, signal: this.#signal },
+      join: (layer) => gates.join(layer),
+      onQueued: (queued) => this.#queued = queued,
+      failed: (error) => {
+        const isRefused = error instanceof RegistryError &&
+          error.kind === "range";
+        if (isRefused) this.#wholly = true;
+        else if (!signal.aborted) this.#stop.abort(error); // the other requests are of no use
+        return isRefused;
+      },
+    });
   }
 
-  /**
-   * Leaves a chunk in memory, if there is room.
-   * @returns false where it must be written, and is the caller's.
-   */
-  #hold(chunk: number, bytes: Uint8Array<ArrayBuffer>): boolean {
-    const { isKept, gates, blob: { size } } = this.#options;
-    // What comes long before it is read would only take the room of others.
-    const isSoon = this.#isRead || size <= PIECE_BYTES;
-    if (isKept || !isSoon || this.#signal.aborted) return false;
-    const room = gates.hold(bytes.length);
-    if (room === null) return false;
-    this.#held.set(chunk, { bytes, room });
-    return true;
+  /** Whose requests these are. */
+  get requester(): Requester {
+    return this.#options.requester;
+  }
+
+  /** Of the blob. */
+  get sizeBytes(): number {
+    return this.#options.blob.size;
+  }
+
+  /** Whether a Worker reads it. */
+  get isActive(): boolean {
+    return this.#isActive;
+  }
+
+  /** Bytes that nobody has asked for. */
+  get unaskedBytes(): number {
+    return this.sizeBytes - Math.max(this.#filled, this.#askedBytes);
+  }
+
+  /** Bytes that are not read. */
+  get unreadBytes(): number {
+    return this.sizeBytes - this.#readBytes;
+  }
+
+  /** At which bytes are read, a ms; 0: unknown. */
+  get readRate(): number {
+    return this.#readRate.bytesPerMs;
+  }
+
+  #nextPart(): OwnPart | null {
+    if (this.#wholly) return null;
+    while (this.#here[this.#next]) this.#next++;
+    const chunk = this.#next;
+    if (chunk >= this.#here.length) return null;
+    const { blob: { size }, isKept } = this.#options;
+    const start = chunk * this.#chunkBytes;
+    const end = Math.min(size, start + this.#chunkBytes);
+    return {
+      bytes: end - start,
+      isFiled: isKept,
+      isFirst: start <= this.#filled,
+      ask: (place) => {
+        this.#next = chunk + 1;
+        this.#askedBytes = end;
+        return this.#part(chunk, start, end, place);
+      },
+    };
+  }
+
+  async #part(
+    chunk: number,
+    start: number,
+    end: number,
+    place: Disposable | null,
+  ): Promise<void> {
+    const { client, repository, blob, gates } = this.#options;
+    this.#signal.throwIfAborted();
+    this.#look();
+    const bytes = gates.take(end - start);
+    let told = 0;
+    await client.range(
+      ...[repository, blob.digest, start, end, bytes, this.#signal] as const,
+      (filled) => {
+        this.#came(filled - told);
+        told = filled;
+      },
+      { isBulk: true },
+    );
+    this.#came(bytes.length - told);
+    if (place === null) {
+      await this.#write(start, bytes);
+      this.#parts?.add(chunk);
+      gates.give(bytes);
+    } else this.#hold(chunk, bytes, place);
+    this.#here[chunk] = true;
+    this.#advance();
+  }
+
+  #came(bytes: number): void {
+    this.#options.onBytes?.(bytes);
+    this.#queued?.came(bytes);
+  }
+
+  /** Leaves a chunk in its place, unless nobody reads it any more. @throws the signal's reason */
+  #hold(
+    chunk: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    place: Disposable,
+  ): void {
+    this.#signal.throwIfAborted();
+    this.#held.set(chunk, { bytes, place });
   }
 
   /** Frees what waits from a chunk on. */
@@ -211,10 +260,10 @@ export class WholeDownload implements Disposable {
     }
   }
 
-  #free(chunk: number, { bytes, room }: Held): void {
+  #free(chunk: number, { bytes, place }: Held): void {
     this.#held.delete(chunk);
     this.give(bytes);
-    room[Symbol.dispose]();
+    place[Symbol.dispose]();
   }
 
   async #write(at: number, bytes: Uint8Array): Promise<void> {
@@ -230,35 +279,54 @@ export class WholeDownload implements Disposable {
     this.#options.gates.give(piece);
   }
 
+  /** A request for all that is missing. */
+  #restPart(): OwnPart | null {
+    if (this.#isRestAsked) return null;
+    const { blob: { size }, isKept } = this.#options;
+    const isSmall = size <= PIECE_BYTES;
+    return {
+      bytes: isSmall ? size : STREAM_BYTES,
+      isFiled: isKept || !isSmall,
+      isFirst: true,
+      ask: (place) => {
+        this.#isRestAsked = true;
+        this.#askedBytes = size;
+        return this.#rest(place);
+      },
+    };
+  }
+
   /** All from the first byte that is missing on, by one request. */
-  async #rest(): Promise<void> {
-    const { client, repository, blob, gates, requester } = this.#options;
-    await gates.request(requester, STREAM_BYTES, async () => {
-      this.#signal.throwIfAborted();
-      // What came ahead of that comes again.
-      this.#drop(Math.ceil(this.#filled / this.#chunkBytes));
-      const stream = await client.blob(repository, blob, {
-        offset: this.#filled,
-        signal: this.#signal,
-      });
-      if (blob.size <= PIECE_BYTES) await this.#small(stream);
-      else await this.#stream(stream);
+  async #rest(place: Disposable | null): Promise<void> {
+    const { client, repository, blob } = this.#options;
+    this.#signal.throwIfAborted();
+    // What came ahead of that comes again.
+    this.#drop(Math.ceil(this.#filled / this.#chunkBytes));
+    const stream = await client.blob(repository, blob, {
+      offset: this.#filled,
+      signal: this.#signal,
     });
+    if (blob.size <= PIECE_BYTES) await this.#small(stream, place);
+    else await this.#stream(stream);
   }
 
   /** Takes a blob that is no larger than one piece. */
-  async #small(stream: AsyncIterable<Uint8Array>): Promise<void> {
+  async #small(
+    stream: AsyncIterable<Uint8Array>,
+    place: Disposable | null,
+  ): Promise<void> {
     this.#look();
     const all = new Uint8Array(this.#options.blob.size);
     let at = 0;
     for await (const bytes of stream) {
       all.set(bytes, at);
       at += bytes.length;
-      this.#options.onBytes?.(bytes.length);
+      this.#came(bytes.length);
     }
-    if (!this.#hold(0, all)) await this.#write(0, all);
+    if (place === null) await this.#write(0, all);
+    else this.#hold(0, all, place);
     this.#filled = at;
-    this.#wake();
+    this.#grown.wake();
   }
 
   async #stream(stream: AsyncIterable<Uint8Array>): Promise<void> {
@@ -271,9 +339,9 @@ export class WholeDownload implements Disposable {
         lookAt = this.#filled + LOOK_BYTES;
       }
       await writeAll(file, bytes);
-      this.#options.onBytes?.(bytes.length);
+      this.#came(bytes.length);
       this.#filled += bytes.length;
-      this.#wake();
+      this.#grown.wake();
     }
   }
 
@@ -298,14 +366,13 @@ export class WholeDownload implements Disposable {
       );
       if (this.#filled === this.#options.blob.size) break;
     }
-    if (this.#filled > before) this.#wake();
+    if (this.#filled > before) this.#grown.wake();
   }
 
-  #wake(): void {
-    const { resolve } = this.#grown;
-    this.#grown = Promise.withResolvers();
-    this.#grown.promise.catch(() => {}); // told to whoever reads
-    resolve();
+  /** A Worker reads it from here on: it comes before layers that wait. */
+  activate(): void {
+    this.#isActive = true;
+    this.#queued?.changed();
   }
 
   /**
@@ -313,46 +380,62 @@ export class WholeDownload implements Disposable {
    * `give` it back. @throws as `done`
    */
   async *pieces(): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
-    const { blob: { size }, path, gates } = this.#options;
-    this.#isRead = true;
+    const { blob: { size }, path } = this.#options;
+    this.activate();
     let file: Deno.FsFile | null = null;
     try {
       for (let at = 0; at < size;) {
-        while (this.#filled <= at) await this.#grown.promise;
-        const chunk = Math.floor(at / this.#chunkBytes);
-        const held = this.#held.get(chunk);
-        if (held !== undefined) {
-          const from = chunk * this.#chunkBytes;
-          if (at === from && held.bytes.length <= WHOLE_PIECE_BYTES) {
-            // Not copied: its memory is the reader's, and the room is free when the reader comes again.
-            at += held.bytes.length;
-            this.#held.delete(chunk);
-            try {
-              yield held.bytes;
-            } finally {
-              held.room[Symbol.dispose]();
-            }
-            continue;
-          }
-          const piece = held.bytes.slice(at - from, at - from + PIECE_BYTES);
-          at += piece.length;
-          if (at === from + held.bytes.length) this.#free(chunk, held);
-          yield piece;
-          continue;
+        while (this.#filled <= at) await this.#grown.next;
+        const held = this.#held.get(Math.floor(at / this.#chunkBytes));
+        file ??= held === undefined ? await Deno.open(path) : null;
+        const { bytes, place } = held === undefined
+          ? { bytes: await this.#readFile(file!, at), place: null }
+          : this.#takeHeld(held, at);
+        at += bytes.length;
+        const sinceMs = performance.now();
+        try {
+          yield bytes;
+        } finally {
+          place?.[Symbol.dispose]();
         }
-        file ??= await Deno.open(path);
-        const end = Math.min(this.#filled, (chunk + 1) * this.#chunkBytes);
-        const piece = gates.take(Math.min(PIECE_BYTES, end - at));
-        file.seekSync(at, Deno.SeekMode.Start);
-        const read = await file.read(piece);
-        if (read === null) throw new Error(`${path} was cut off`);
-        at += read;
-        yield piece.subarray(0, read);
+        this.#readBytes = Math.max(this.#readBytes, at);
+        this.#readRate.add(bytes.length, performance.now() - sinceMs);
       }
     } finally {
       file?.close();
     }
     await this.#done;
+  }
+
+  async #readFile(
+    file: Deno.FsFile,
+    at: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const { gates, path } = this.#options;
+    const chunkEnd = (Math.floor(at / this.#chunkBytes) + 1) * this.#chunkBytes;
+    const end = Math.min(this.#filled, chunkEnd);
+    const piece = gates.take(Math.min(PIECE_BYTES, end - at));
+    file.seekSync(at, Deno.SeekMode.Start);
+    const read = await file.read(piece);
+    if (read === null) throw new Error(`${path} was cut off`);
+    return piece.subarray(0, read);
+  }
+
+  /** What is read of a chunk that is held, and its place if that is all. */
+  #takeHeld(
+    held: Held,
+    at: number,
+  ): { bytes: Uint8Array<ArrayBuffer>; place: Disposable | null } {
+    const chunk = Math.floor(at / this.#chunkBytes);
+    const from = at - chunk * this.#chunkBytes;
+    if (from === 0 && held.bytes.length <= WHOLE_PIECE_BYTES) {
+      // Not copied: its memory is the reader's, and the place is free when the reader comes again.
+      this.#held.delete(chunk);
+      return { bytes: held.bytes, place: held.place };
+    }
+    const bytes = held.bytes.slice(from, from + PIECE_BYTES);
+    if (from + bytes.length === held.bytes.length) this.#free(chunk, held);
+    return { bytes, place: null };
   }
 
   /** Ends it, if it has not ended. The file, where there is one, stays. */

@@ -180,10 +180,10 @@ export class WholeLayerTaker implements Disposable {
       onFound: progress.found,
     });
     try {
-      return await this.#gates.unpack(
-        requester,
-        () => this.#index(request, kind, download, data, refused),
-      );
+      return await this.#gates.unpack(turnOf(request), () => {
+        download.activate();
+        return this.#index(request, kind, download, data, refused);
+      });
     } catch (error) {
       download[Symbol.dispose]();
       await download.done.catch(() => {}); // nothing writes from here on
@@ -331,14 +331,14 @@ export class WholeLayerTaker implements Disposable {
     kind: Kind,
     { data, known: ztoc }: LayerPaths,
   ): Promise<Uint8Array<ArrayBuffer> | null> {
-    const { known, requester, isKept } = request;
+    const { known, isKept } = request;
     const mayBe = kind === "gzip" && known !== null && !isKept &&
       this.#programFor(kind) === undefined && !this.#onAllCores;
     if (!mayBe) return null;
     this.#onAllCores = true;
     using progress = this.#begin(request);
     try {
-      return await this.#gates.unpack(requester, () =>
+      return await this.#gates.unpack(turnOf(request), () =>
         takeByUnits({
           ...{ request, known, data, ztoc, onBytes: progress.came },
           ...{ client: this.#client, gates: this.#gates },
@@ -379,6 +379,11 @@ interface LayerPaths {
   readonly data: string;
   /** Of the ztoc that tells where it can be entered. */
   readonly known: string;
+}
+
+/** What its turn at a Worker depends on. */
+function turnOf({ requester: { image }, layer }: WholeLayerRequest) {
+  return { image, sizeBytes: layer.size };
 }
 
 /** How a layer is compressed. */

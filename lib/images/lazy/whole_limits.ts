@@ -1,8 +1,13 @@
+export type { Requester } from "./part_queue.ts";
 import { availableParallelism } from "node:os";
 import { ReusedBlocks } from "../../host/memory/mod.ts";
-import { FairSemaphore } from "./fair_semaphore.ts";
-import { KeyedSemaphores } from "./keyed_semaphores.ts";
-import { WeightedSemaphore } from "./weighted_semaphore.ts";
+import {
+  PartQueue,
+  type Queued,
+  type QueuedLayer,
+  type Requester,
+} from "./part_queue.ts";
+import { type WaitingLayer, WorkerTurns } from "./worker_turns.ts";
 
 /** How much may be done at a time of layers that are taken whole. */
 export interface WholeLimits {
@@ -33,8 +38,10 @@ export const REQUESTS_PER_HOST = 24;
 export const MAX_CHUNK_BYTES = 16 * 2 ** 20;
 /** Bytes of requests in flight, of one image: these, or four requests'. Of all images together half as much again. */
 const IN_FLIGHT_BYTES = 24 * 2 ** 20;
-/** Bytes of all images that came, and wait in memory for the Worker that inflates their layer. */
-const HELD_BYTES = 32 * 2 ** 20;
+/** Bytes of one image that are asked for, or came and wait in memory for their Worker: these, or three requests'. */
+const PLACE_BYTES = 40 * 2 ** 20;
+/** Of these, of layers that have no Worker: these, or one request's. A Worker that comes goes on without a wait. */
+const AHEAD_BYTES = 16 * 2 ** 20;
 /** Parts of downloads that have come are read from their files into the memory of so many requests. */
 const READING_BLOCKS = 2;
 /** Of "any number": the Workers that inflate have some 30 MiB each. */
@@ -48,82 +55,73 @@ export function unpackWorkers({ unpacks }: WholeLimits): number {
   return Math.min(unpacks, most, Math.max(2, availableParallelism()));
 }
 
-/** Whose a request is. */
-export interface Requester {
-  /** Names the image and who it speaks for. */
-  readonly image: string;
-  /** Of the registry. */
-  readonly host: string;
-}
-
-/** Lets requests and layers through, as many as the limits say. */
+/** Lets requests and layers through, as many as the limits say, in the order that is of most use. */
 export class WholeGates {
-  readonly #perImage: KeyedSemaphores;
-  readonly #perHost = new KeyedSemaphores(REQUESTS_PER_HOST);
-  readonly #all: WeightedSemaphore;
-  readonly #bytes: FairSemaphore;
-  readonly #unpacks: KeyedSemaphores;
+  readonly #queue: PartQueue;
+  readonly #workers: WorkerTurns;
   /** Of requests that are parts of a layer. */
   readonly #memory: ReusedBlocks;
-  #requests = 0;
   #downloads = 0;
-  #held = 0;
 
   /** Lets everything through at first. */
   constructor(limits: WholeLimits) {
     const { chunkBytes } = limits;
-    this.#memory = chunkBytes === Infinity
+    const part = chunkBytes === Infinity ? 0 : chunkBytes;
+    const inFlightBytes = Math.max(IN_FLIGHT_BYTES, 4 * part);
+    const placeBytes = Math.max(PLACE_BYTES, 3 * part);
+    this.#memory = part === 0
       ? new ReusedBlocks(0, 0) // there are none
-      : new ReusedBlocks(
-        chunkBytes,
-        Math.ceil((IN_FLIGHT_BYTES + HELD_BYTES) / chunkBytes),
-      );
-    this.#perImage = new KeyedSemaphores(limits.downloadsPerImage);
-    // In turn: no image has more in there than it may have at a time.
-    this.#all = new WeightedSemaphore(limits.downloads);
-    const four = limits.chunkBytes === Infinity ? 0 : 4 * limits.chunkBytes;
-    this.#bytes = new FairSemaphore(Math.max(IN_FLIGHT_BYTES, four));
-    this.#unpacks = new KeyedSemaphores(limits.unpacksPerImage);
+      : new ReusedBlocks(part, Math.ceil(placeBytes / part));
+    const workers = unpackWorkers(limits);
+    const workersPerImage = Math.min(workers, limits.unpacksPerImage);
+    this.#workers = new WorkerTurns(workers, workersPerImage);
+    this.#queue = new PartQueue({
+      requests: limits.downloads,
+      requestsPerImage: limits.downloadsPerImage,
+      requestsPerHost: REQUESTS_PER_HOST,
+      aheadBytes: Math.max(AHEAD_BYTES, part),
+      ...{ inFlightBytes, placeBytes, workersPerImage },
+    });
   }
 
-  /** Runs one request of so many bytes, which are in memory meanwhile. */
+  /**
+   * Runs one request of so many bytes, which are in memory meanwhile, as soon as there is room for it. A Worker waits
+   * for it.
+   */
   request<T>(
-    { image, host }: Requester,
+    requester: Requester,
     bytes: number,
     work: () => Promise<T>,
   ): Promise<T> {
-    return this.#perImage.run(
-      image,
-      1,
-      () =>
-        this.#perHost.run(
-          host,
-          1,
-          // What waits for memory takes no place of a request.
-          () =>
-            this.#bytes.run(
-              image,
-              bytes,
-              () => this.#all.run(1, () => this.#counted(work)),
-            ),
-        ),
-    );
-  }
-
-  async #counted<T>(work: () => Promise<T>): Promise<T> {
-    this.#requests++;
-    try {
-      return await work();
-    } finally {
-      this.#requests--;
-      this.#trim();
-    }
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    let isAsked = false;
+    const queued = this.#queue.join({
+      ...{ requester, sizeBytes: Number.MAX_SAFE_INTEGER },
+      ...{ isActive: true, readRate: 0, unreadBytes: 0, unaskedBytes: 0 },
+      next: () => isAsked ? null : { bytes, isFiled: true, isFirst: true },
+      begin: async () => {
+        isAsked = true;
+        await work().then(resolve, reject);
+        queued[Symbol.dispose]();
+      },
+    });
+    return promise;
   }
 
   /** Frees memory that requests had, as far as nobody has a use for it now. */
   #trim(): void {
-    if (this.#requests > 0) return;
+    if (this.#queue.requests > 0) return;
     this.#memory.trim(this.#downloads > 0 ? READING_BLOCKS : 0);
+  }
+
+  /** Bytes that have a place in memory, of all images. */
+  get placeBytes(): number {
+    return this.#queue.placeBytes;
+  }
+
+  /** Parts of a layer are asked for, until it is disposed of. */
+  join(layer: QueuedLayer): Queued {
+    return this.#queue.join(layer);
   }
 
   /** Until it is disposed of there is a download, of which parts come or are read. */
@@ -148,15 +146,8 @@ export class WholeGates {
     this.#trim();
   }
 
-  /** Room for bytes that wait in memory, until it is disposed of; null: there is none. */
-  hold(bytes: number): Disposable | null {
-    if (this.#held + bytes > HELD_BYTES) return null;
-    this.#held += bytes;
-    return { [Symbol.dispose]: () => void (this.#held -= bytes) };
-  }
-
-  /** Runs what inflates a layer. */
-  unpack<T>({ image }: Requester, work: () => Promise<T>): Promise<T> {
-    return this.#unpacks.run(image, 1, work);
+  /** Runs what inflates a layer, when it is its turn. */
+  unpack<T>(layer: WaitingLayer, work: () => Promise<T>): Promise<T> {
+    return this.#workers.run(layer, work);
   }
 }

@@ -1,0 +1,300 @@
+import { FairShares } from "../../layers/spans/mod.ts";
+import { ByteRate } from "./byte_rate.ts";
+import { byTurn } from "./worker_turns.ts";
+
+/** What a Worker inflates of a layer that none has begun with, compressed bytes a ms. */
+const COMMON_RATE = 50_000;
+
+/** Whose a request is. */
+export interface Requester {
+  /** Names the image and who it speaks for. */
+  readonly image: string;
+  /** Of the registry. */
+  readonly host: string;
+}
+
+/** How much there may be at a time. */
+export interface QueueLimits {
+  /** Requests in all, of an image, of a host. */
+  readonly requests: number;
+  readonly requestsPerImage: number;
+  readonly requestsPerHost: number;
+  /** Bytes of an image's requests in flight; of all images half as much again. */
+  readonly inFlightBytes: number;
+  /** Bytes of an image that have a place in memory; of all images half as much again. */
+  readonly placeBytes: number;
+  /** Of these, of layers that no Worker reads. */
+  readonly aheadBytes: number;
+  /** Layers of an image that are inflated at a time. */
+  readonly workersPerImage: number;
+}
+
+/** A part that a layer wants next. */
+export interface WantedPart {
+  readonly bytes: number;
+  /** Whether it goes into a file in any case: it needs no place. */
+  readonly isFiled: boolean;
+  /** Whether it is the first one that is missing. */
+  readonly isFirst: boolean;
+}
+
+/** A layer whose parts are asked for. */
+export interface QueuedLayer {
+  readonly requester: Requester;
+  /** Of the blob. */
+  readonly sizeBytes: number;
+  /** Whether a Worker reads it. */
+  readonly isActive: boolean;
+  /** Bytes that nobody has asked for. */
+  readonly unaskedBytes: number;
+  /** Bytes that are not read. */
+  readonly unreadBytes: number;
+  /** At which its Worker takes bytes, a ms; 0: unknown. */
+  readonly readRate: number;
+  /** The part to be asked for now; null: none. */
+  next(): WantedPart | null;
+  /**
+   * Asks for it. Never rejects.
+   * @param place where it stays until it is read, the layer's to dispose of; null: it goes into a file.
+   */
+  begin(part: WantedPart, place: Disposable | null): Promise<void>;
+}
+
+/** A layer's place in the queue; it leaves with that. */
+export interface Queued extends Disposable {
+  /** What it wants is another than before. */
+  changed(): void;
+  /** So many bytes of it came. */
+  came(bytes: number): void;
+}
+
+interface Entry {
+  readonly layer: QueuedLayer;
+  /** Bytes of its places. */
+  places: number;
+}
+
+interface Image {
+  /** In the order in which they get a Worker. */
+  readonly entries: Entry[];
+  requests: number;
+}
+
+interface Host {
+  requests: number;
+  readonly rate: ByteRate;
+  /** Of the last time that was counted, ms. */
+  sinceMs: number;
+  bytes: number;
+}
+
+interface Chosen {
+  readonly image: Image;
+  readonly entry: Entry;
+  readonly part: WantedPart;
+  readonly isHeld: boolean;
+}
+
+/**
+ * Which part of which layer is asked for next.
+ *
+ * Layers that a Worker reads come first, the one with the least ahead of its reader before the others. What they leave
+ * is for layers that wait, in the order in which they get a Worker. So on a slow line all of it is for the Workers; on a
+ * fast one the next layer's beginning is here when a Worker is free.
+ *
+ * A part has a place in memory before it is asked for, and keeps it until it is read. Without one it is not asked for,
+ * unless the line is the slower one (`#isLineSlower`): then it comes into a file, as a line that rests is lost.
+ *
+ * Nobody waits for a place for good. Places belong to parts in flight, which come or fail; to parts that came of a layer
+ * that a Worker reads, who comes to them as soon as all before them are there; and to parts of layers that wait for a
+ * Worker. The first missing part of a layer with a Worker gets a place in any case, one for each Worker: so whoever reads
+ * goes on, ends, and another layer has the Worker. Requests are counted only while they are in flight.
+ */
+export class PartQueue {
+  readonly #limits: QueueLimits;
+  readonly #images = new Map<string, Image>();
+  readonly #hosts = new Map<string, Host>();
+  readonly #inFlight: FairShares<string>;
+  readonly #places: FairShares<string>;
+  #placeBytes = 0;
+  #requests = 0;
+  #isDue = false;
+
+  /** Nobody is in it. */
+  constructor(limits: QueueLimits) {
+    this.#limits = limits;
+    this.#inFlight = new FairShares(limits.inFlightBytes);
+    this.#places = new FairShares(limits.placeBytes);
+  }
+
+  /** Requests in flight. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  /** Bytes of all images that have a place. */
+  get placeBytes(): number {
+    return this.#placeBytes;
+  }
+
+  /** A layer wants parts. */
+  join(layer: QueuedLayer): Queued {
+    const { image: name } = layer.requester;
+    const image = this.#images.getOrInsertComputed(
+      name,
+      () => ({ entries: [], requests: 0 }),
+    );
+    const entry: Entry = { layer, places: 0 };
+    const { entries } = image;
+    const at = entries.findIndex((other) => byTurn(layer, other.layer) < 0);
+    entries.splice(at < 0 ? entries.length : at, 0, entry);
+    this.#soon();
+    return {
+      changed: () => this.#soon(),
+      came: (bytes) => {
+        const host = this.#hosts.get(layer.requester.host);
+        if (host !== undefined) host.bytes += bytes;
+      },
+      [Symbol.dispose]: () => {
+        const at = entries.indexOf(entry);
+        if (at >= 0) entries.splice(at, 1);
+        this.#forget(name, image);
+        this.#soon();
+      },
+    };
+  }
+
+  /** Several changes in a row are one. */
+  #soon(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    queueMicrotask(() => {
+      this.#isDue = false;
+      for (
+        let next = this.#choose();
+        next !== null;
+        next = this.#choose()
+      ) this.#begin(next);
+    });
+  }
+
+  /** One of the image with the least in flight. */
+  #choose(): Chosen | null {
+    if (this.#requests >= this.#limits.requests) return null;
+    let names = [...this.#images.keys()];
+    if (names.length > 1) {
+      names = names.toSorted((a, b) =>
+        this.#inFlight.heldBy(a) - this.#inFlight.heldBy(b)
+      );
+    }
+    for (const name of names) {
+      const chosen = this.#ofImage(name, this.#images.get(name)!);
+      if (chosen !== null) return chosen;
+    }
+    return null;
+  }
+
+  #ofImage(name: string, image: Image): Chosen | null {
+    const { requestsPerHost, requestsPerImage } = this.#limits;
+    if (image.requests >= requestsPerImage) return null;
+    const active = image.entries.filter(({ layer }) => layer.isActive)
+      .sort((a, b) => aheadOf(a.layer) - aheadOf(b.layer));
+    const waiting = image.entries.filter(({ layer }) => !layer.isActive);
+    let ahead = this.#limits.aheadBytes;
+    for (const { places } of waiting) ahead -= places;
+    for (const entry of [...active, ...waiting]) {
+      const { layer } = entry;
+      const part = layer.next();
+      if (part === null) continue;
+      const host = this.#hosts.get(layer.requester.host);
+      if ((host?.requests ?? 0) >= requestsPerHost) continue;
+      const { bytes } = part;
+      if (this.#requests > 0 && bytes > this.#inFlight.roomOf(name)) continue;
+      if (part.isFiled) return { image, entry, part, isHeld: false };
+      const isAwaited = layer.isActive && part.isFirst;
+      const hasRoom = bytes <= this.#places.roomOf(name) &&
+        (layer.isActive || bytes <= ahead);
+      if (isAwaited || hasRoom) return { image, entry, part, isHeld: true };
+      if (this.#isLineSlower(image, host)) {
+        return { image, entry, part, isHeld: false };
+      }
+    }
+    return null;
+  }
+
+  /**
+   * Whether the line needs longer for what nobody has asked for than Workers do for what they have not read. Else
+   * Workers are what the image waits for, and a file in between would only cost them time.
+   */
+  #isLineSlower({ entries }: Image, host: Host | undefined): boolean {
+    const bytesPerMs = host?.rate.bytesPerMs ?? 0;
+    if (bytesPerMs === 0) return false;
+    let unasked = 0;
+    let longestMs = 0;
+    let allMs = 0;
+    for (const { layer } of entries) {
+      unasked += layer.unaskedBytes;
+      const rate = layer.isActive ? layer.readRate || COMMON_RATE : COMMON_RATE;
+      const ms = layer.unreadBytes / rate;
+      allMs += ms;
+      if (layer.isActive) longestMs = Math.max(longestMs, ms);
+    }
+    const workersMs = Math.max(longestMs, allMs / this.#limits.workersPerImage);
+    return unasked / bytesPerMs > workersMs;
+  }
+
+  async #begin({ image, entry, part, isHeld }: Chosen): Promise<void> {
+    const { layer } = entry;
+    const { image: name, host: hostName } = layer.requester;
+    const host = this.#hosts.getOrInsertComputed(
+      hostName,
+      () => ({ requests: 0, rate: new ByteRate(), sinceMs: 0, bytes: 0 }),
+    );
+    if (host.requests++ === 0) host.sinceMs = performance.now();
+    this.#requests++;
+    image.requests++;
+    this.#inFlight.take(name, part.bytes);
+    const place = isHeld ? this.#place(entry, part.bytes) : null;
+    await layer.begin(part, place);
+    this.#inFlight.give(name, part.bytes);
+    image.requests--;
+    this.#requests--;
+    const now = performance.now();
+    host.rate.add(host.bytes, now - host.sinceMs);
+    host.bytes = 0;
+    host.sinceMs = now;
+    // How fast it was is of no interest to whoever comes later.
+    if (--host.requests === 0 && this.#images.size === 0) this.#hosts.clear();
+    this.#forget(name, image);
+    this.#soon();
+  }
+
+  #place(entry: Entry, bytes: number): Disposable {
+    const { image } = entry.layer.requester;
+    entry.places += bytes;
+    this.#placeBytes += bytes;
+    this.#places.take(image, bytes);
+    let isTaken = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (!isTaken) return;
+        isTaken = false;
+        entry.places -= bytes;
+        this.#placeBytes -= bytes;
+        this.#places.give(image, bytes);
+        this.#soon();
+      },
+    };
+  }
+
+  #forget(name: string, image: Image): void {
+    if (image.entries.length > 0 || image.requests > 0) return;
+    if (this.#images.get(name) === image) this.#images.delete(name);
+    if (this.#images.size === 0 && this.#requests === 0) this.#hosts.clear();
+  }
+}
+
+/** Bytes that its reader finds, or will find soon. */
+function aheadOf({ unreadBytes, unaskedBytes }: QueuedLayer): number {
+  return unreadBytes - unaskedBytes;
+}
