@@ -1,9 +1,25 @@
 import { FairShares } from "../../layers/spans/mod.ts";
 import { ByteRate } from "./byte_rate.ts";
+import { logger } from "../../telemetry/mod.ts";
 import { byTurn } from "./worker_turns.ts";
+
+const log = logger("images");
 
 /** What a Worker inflates of a layer that none has begun with, compressed bytes a ms. */
 const COMMON_RATE = 50_000;
+
+/** So often those that hang are looked for while others need their room, ms. */
+const LOOK_MS = 1_000;
+
+/** Requests in flight of many images, each with its one part, have so many times what one may have. */
+const MOST_TOGETHER = 3;
+
+/** A request took room of others, and nothing came: its part is to be asked for again. */
+class TurnLostError extends Error {
+  static {
+    this.prototype.name = "TurnLostError";
+  }
+}
 
 /** Whose a request is. */
 export interface Requester {
@@ -27,6 +43,8 @@ export interface QueueLimits {
   readonly aheadBytes: number;
   /** Layers of an image that are inflated at a time. */
   readonly workersPerImage: number;
+  /** An image hangs of which nothing came for so long, ms. */
+  readonly hangsAfterMs: number;
 }
 
 /** A part that a layer wants next. */
@@ -56,8 +74,13 @@ export interface QueuedLayer {
   /**
    * Asks for it. Never rejects.
    * @param place where it stays until it is read, the layer's to dispose of; null: it goes into a file.
+   * @param lost aborts with a `TurnLostError`: then the layer wants the part as before, and has no place.
    */
-  begin(part: WantedPart, place: Disposable | null): Promise<void>;
+  begin(
+    part: WantedPart,
+    place: Disposable | null,
+    lost: AbortSignal,
+  ): Promise<void>;
 }
 
 /** A layer's place in the queue; it leaves with that. */
@@ -77,7 +100,12 @@ interface Entry {
 interface Image {
   /** In the order in which they get a Worker. */
   readonly entries: Entry[];
-  requests: number;
+  /** Requests in flight, the oldest first. */
+  readonly requests: Set<AbortController>;
+  /** When a byte came last, or the first request went out, ms. */
+  sinceMs: number;
+  /** Whether nothing came for long. */
+  hangs: boolean;
 }
 
 interface Host {
@@ -95,6 +123,9 @@ interface Chosen {
   readonly isHeld: boolean;
 }
 
+/** Others have what it needs. */
+const SHORT = "short";
+
 /**
  * Which part of which layer is asked for next.
  *
@@ -109,6 +140,9 @@ interface Chosen {
  * that a Worker reads, who comes to them as soon as all before them are there; and to parts of layers that wait for a
  * Worker. The first missing part of a layer with a Worker gets a place in any case, one for each Worker: so whoever reads
  * goes on, ends, and another layer has the Worker. Requests are counted only while they are in flight.
+ *
+ * An image with nothing in flight may have one part beyond its share. Where images lack room all the same, those of which
+ * nothing comes lose their requests, but for the oldest one, and come last until a byte has come.
  */
 export class PartQueue {
   readonly #limits: QueueLimits;
@@ -117,8 +151,10 @@ export class PartQueue {
   readonly #inFlight: FairShares<string>;
   readonly #places: FairShares<string>;
   #placeBytes = 0;
+  #inFlightBytes = 0;
   #requests = 0;
   #isDue = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Nobody is in it. */
   constructor(limits: QueueLimits) {
@@ -142,7 +178,7 @@ export class PartQueue {
     const { image: name } = layer.requester;
     const image = this.#images.getOrInsertComputed(
       name,
-      () => ({ entries: [], requests: 0 }),
+      () => ({ entries: [], requests: new Set(), sinceMs: 0, hangs: false }),
     );
     const entry: Entry = { layer, places: 0 };
     const { entries } = image;
@@ -152,6 +188,9 @@ export class PartQueue {
     return {
       changed: () => this.#soon(),
       came: (bytes) => {
+        image.sinceMs = performance.now();
+        if (image.hangs) this.#soon();
+        image.hangs = false;
         const host = this.#hosts.get(layer.requester.host);
         if (host !== undefined) host.bytes += bytes;
       },
@@ -170,46 +209,74 @@ export class PartQueue {
     this.#isDue = true;
     queueMicrotask(() => {
       this.#isDue = false;
-      for (
-        let next = this.#choose();
-        next !== null;
-        next = this.#choose()
-      ) this.#begin(next);
+      clearTimeout(this.#timer);
+      let next = this.#choose();
+      for (; next !== null && next !== SHORT; next = this.#choose()) {
+        this.#begin(next);
+      }
+      if (next !== SHORT) return;
+      this.#takeFromHanging();
+      this.#timer = setTimeout(() => this.#soon(), LOOK_MS);
+      Deno.unrefTimer(this.#timer);
     });
   }
 
-  /** One of the image with the least in flight. */
-  #choose(): Chosen | null {
-    if (this.#requests >= this.#limits.requests) return null;
-    let names = [...this.#images.keys()];
-    if (names.length > 1) {
-      names = names.toSorted((a, b) =>
-        this.#inFlight.heldBy(a) - this.#inFlight.heldBy(b)
-      );
+  /** Who hangs has one request: whatever it waits for may still come. */
+  #takeFromHanging(): void {
+    const now = performance.now();
+    for (const [name, image] of this.#images) {
+      const { requests, sinceMs } = image;
+      const isSilent = now - sinceMs >= this.#limits.hangsAfterMs;
+      if (requests.size === 0 || !isSilent) continue;
+      image.hangs = true;
+      const [, ...others] = requests;
+      if (others.length === 0) continue;
+      log.warn("an image hangs, others have its room", { image: name });
+      for (const one of others) one.abort(new TurnLostError("it hangs"));
     }
-    for (const name of names) {
-      const chosen = this.#ofImage(name, this.#images.get(name)!);
-      if (chosen !== null) return chosen;
-    }
-    return null;
   }
 
-  #ofImage(name: string, image: Image): Chosen | null {
+  /** One of the image with the least in flight; those that hang come last. */
+  #choose(): Chosen | typeof SHORT | null {
+    const names = [...this.#images].map(([name, { hangs }]) => ({
+      name,
+      rank: this.#inFlight.heldBy(name) + (hangs ? Infinity : 0),
+    })).sort((a, b) => a.rank < b.rank ? -1 : 1);
+    let found: typeof SHORT | null = null;
+    for (const { name } of names) {
+      const image = this.#images.get(name)!;
+      const chosen = this.#ofImage(name, image);
+      if (chosen !== null && chosen !== SHORT) return chosen;
+      if (!image.hangs) found = chosen ?? found;
+    }
+    return found;
+  }
+
+  #ofImage(name: string, image: Image): Chosen | typeof SHORT | null {
     const { requestsPerHost, requestsPerImage } = this.#limits;
-    if (image.requests >= requestsPerImage) return null;
+    const { size } = image.requests;
+    if (size >= requestsPerImage) return null;
+    if (image.hangs && size > 0 && this.#images.size > 1) return null;
     const active = image.entries.filter(({ layer }) => layer.isActive)
       .sort((a, b) => aheadOf(a.layer) - aheadOf(b.layer));
     const waiting = image.entries.filter(({ layer }) => !layer.isActive);
     let ahead = this.#limits.aheadBytes;
     for (const { places } of waiting) ahead -= places;
+    let found: typeof SHORT | null = null;
     for (const entry of [...active, ...waiting]) {
       const { layer } = entry;
       const part = layer.next();
       if (part === null) continue;
       const host = this.#hosts.get(layer.requester.host);
-      if ((host?.requests ?? 0) >= requestsPerHost) continue;
       const { bytes } = part;
-      if (this.#requests > 0 && bytes > this.#inFlight.roomOf(name)) continue;
+      if (
+        (host?.requests ?? 0) >= requestsPerHost ||
+        this.#requests >= this.#limits.requests ||
+        !this.#hasRoom(name, bytes)
+      ) {
+        found = this.#isOwn(name, bytes) ? found : SHORT;
+        continue;
+      }
       if (part.isFiled) return { image, entry, part, isHeld: false };
       const isAwaited = layer.isActive && part.isFirst;
       const hasRoom = bytes <= this.#places.roomOf(name) &&
@@ -219,7 +286,21 @@ export class PartQueue {
         return { image, entry, part, isHeld: false };
       }
     }
-    return null;
+    return found;
+  }
+
+  #hasRoom(name: string, bytes: number): boolean {
+    if (this.#requests === 0) return true;
+    if (bytes <= this.#inFlight.roomOf(name)) return true;
+    const all = this.#inFlightBytes + bytes;
+    return this.#inFlight.heldBy(name) === 0 &&
+      all <= MOST_TOGETHER * this.#limits.inFlightBytes;
+  }
+
+  /** Whether an image has itself what it lacks. */
+  #isOwn(name: string, bytes: number): boolean {
+    const { inFlightBytes } = this.#limits;
+    return this.#inFlight.heldBy(name) + bytes > inFlightBytes;
   }
 
   /**
@@ -252,12 +333,16 @@ export class PartQueue {
     );
     if (host.requests++ === 0) host.sinceMs = performance.now();
     this.#requests++;
-    image.requests++;
+    if (image.requests.size === 0) image.sinceMs = performance.now();
+    const lost = new AbortController();
+    image.requests.add(lost);
     this.#inFlight.take(name, part.bytes);
+    this.#inFlightBytes += part.bytes;
     const place = isHeld ? this.#place(entry, part.bytes) : null;
-    await layer.begin(part, place);
+    await layer.begin(part, place, lost.signal);
     this.#inFlight.give(name, part.bytes);
-    image.requests--;
+    this.#inFlightBytes -= part.bytes;
+    image.requests.delete(lost);
     this.#requests--;
     const now = performance.now();
     host.rate.add(host.bytes, now - host.sinceMs);
@@ -288,7 +373,7 @@ export class PartQueue {
   }
 
   #forget(name: string, image: Image): void {
-    if (image.entries.length > 0 || image.requests > 0) return;
+    if (image.entries.length > 0 || image.requests.size > 0) return;
     if (this.#images.get(name) === image) this.#images.delete(name);
     if (this.#images.size === 0 && this.#requests === 0) this.#hosts.clear();
   }

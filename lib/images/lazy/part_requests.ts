@@ -2,8 +2,10 @@ import type { Queued, QueuedLayer, WantedPart } from "./part_queue.ts";
 
 /** A part that the queue may ask for. */
 export interface OwnPart extends WantedPart {
-  /** Asks for it. @param place see `QueuedLayer.begin`; whoever rejects need not dispose of it. */
-  readonly ask: (place: Disposable | null) => Promise<void>;
+  /** Asks for it, see `QueuedLayer.begin`; who rejects need not dispose of the place. */
+  readonly ask: (place: Disposable | null, lost: AbortSignal) => Promise<void>;
+  /** It lost its turn: it is to be asked for again. */
+  readonly lose: () => void;
 }
 
 /** What {@link requestParts} needs. */
@@ -58,13 +60,15 @@ export async function requestParts(
       return layer.readRate;
     },
     next: () => failure !== null || inFlight >= atOnce ? null : next(),
-    begin: async (part, place) => {
+    begin: async (part, place, lost) => {
+      const own = part as OwnPart;
       inFlight++;
       try {
-        await (part as OwnPart).ask(place);
+        await own.ask(place, AbortSignal.any([signal, lost]));
       } catch (error) {
         place?.[Symbol.dispose]();
-        if (!failed(error)) failure ??= { error };
+        if (lost.aborted && !signal.aborted) own.lose();
+        else if (!failed(error)) failure ??= { error };
       } finally {
         inFlight--;
         settle();

@@ -7,6 +7,7 @@ import {
 } from "../../remote/registry/mod.ts";
 import { WRITE_BYTES } from "../../layers/whole/mod.ts";
 import { ByteRate } from "./byte_rate.ts";
+import { HeldParts } from "./held_parts.ts";
 import { KeptParts, type PartsThere } from "./kept_parts.ts";
 import type { Queued } from "./part_queue.ts";
 import { type OwnPart, requestParts } from "./part_requests.ts";
@@ -14,10 +15,8 @@ import { Wakeups } from "./wakeups.ts";
 import type { Requester, WholeGates } from "./whole_limits.ts";
 import { NoRoomError } from "./whole_stream.ts";
 
-/** Bytes given on at a time. */
+/** Bytes read at a time of a file. */
 const PIECE_BYTES = 2 ** 20;
-/** What waits in memory is given on as it is, unless it is larger. */
-const WHOLE_PIECE_BYTES = 4 * PIECE_BYTES;
 /** What a request holds in memory whose bytes are written as they come. */
 const STREAM_BYTES = 2 ** 20;
 /** After so many bytes the disk is looked at again. */
@@ -50,13 +49,6 @@ export interface WholeDownloadOptions {
   readonly onFound?: (bytes: number) => void;
 }
 
-/** What came and waits in memory for whoever reads in order. */
-interface Held {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Its place. */
-  readonly place: Disposable;
-}
-
 /**
  * A blob that comes by several requests side by side, and is read in order meanwhile. What the reader is not ready for
  * waits in a file, unless there is room for it in memory. Nothing of it is trusted: whoever reads it hashes it.
@@ -67,14 +59,17 @@ export class WholeDownload implements Disposable {
   readonly #signal: AbortSignal;
   /** By chunk: whether it is here. */
   readonly #here: boolean[];
+  /** Chunks before `#next` that are to be asked for again. */
+  readonly #lost = new Set<number>();
   /** By chunk: those that are here and not in the file, or need not be read from there. */
-  readonly #held = new Map<number, Held>();
+  readonly #held = new HeldParts((bytes) => this.give(bytes));
   #isActive = false;
   /** Bytes from the beginning on that are asked for. */
   #askedBytes = 0;
   /** Those that are read. */
   #readBytes = 0;
   readonly #readRate = new ByteRate();
+  #waitsSinceMs: number | null = null;
   #queued: Queued | null = null;
   readonly #chunkBytes: number;
   /** The first chunk that nobody has asked for. */
@@ -192,7 +187,7 @@ export class WholeDownload implements Disposable {
   #nextPart(): OwnPart | null {
     if (this.#wholly) return null;
     while (this.#here[this.#next]) this.#next++;
-    const chunk = this.#next;
+    const chunk = Math.min(...this.#lost, this.#next);
     if (chunk >= this.#here.length) return null;
     const { blob: { size }, isKept } = this.#options;
     const start = chunk * this.#chunkBytes;
@@ -201,27 +196,32 @@ export class WholeDownload implements Disposable {
       bytes: end - start,
       isFiled: isKept,
       isFirst: start <= this.#filled,
-      ask: (place) => {
-        this.#next = chunk + 1;
-        this.#askedBytes = end;
-        return this.#part(chunk, start, end, place);
+      ask: (place, signal) => {
+        this.#next = Math.max(this.#next, chunk + 1);
+        this.#lost.delete(chunk);
+        this.#askedBytes = Math.max(this.#askedBytes, end);
+        return this.#part(chunk, { start, end, place, signal });
       },
+      lose: () => this.#lost.add(chunk),
     };
   }
 
   async #part(
     chunk: number,
-    start: number,
-    end: number,
-    place: Disposable | null,
+    { start, end, place, signal }: {
+      readonly start: number;
+      readonly end: number;
+      readonly place: Disposable | null;
+      readonly signal: AbortSignal;
+    },
   ): Promise<void> {
     const { client, repository, blob, gates } = this.#options;
-    this.#signal.throwIfAborted();
+    signal.throwIfAborted();
     this.#look();
     const bytes = gates.take(end - start);
     let told = 0;
     await client.range(
-      ...[repository, blob.digest, start, end, bytes, this.#signal] as const,
+      ...[repository, blob.digest, start, end, bytes, signal] as const,
       (filled) => {
         this.#came(filled - told);
         told = filled;
@@ -233,7 +233,10 @@ export class WholeDownload implements Disposable {
       await this.#write(start, bytes);
       this.#parts?.add(chunk);
       gates.give(bytes);
-    } else this.#hold(chunk, bytes, place);
+    } else {
+      this.#signal.throwIfAborted(); // nobody reads it any more
+      this.#held.hold(chunk, bytes, place);
+    }
     this.#here[chunk] = true;
     this.#advance();
   }
@@ -241,29 +244,7 @@ export class WholeDownload implements Disposable {
   #came(bytes: number): void {
     this.#options.onBytes?.(bytes);
     this.#queued?.came(bytes);
-  }
-
-  /** Leaves a chunk in its place, unless nobody reads it any more. @throws the signal's reason */
-  #hold(
-    chunk: number,
-    bytes: Uint8Array<ArrayBuffer>,
-    place: Disposable,
-  ): void {
-    this.#signal.throwIfAborted();
-    this.#held.set(chunk, { bytes, place });
-  }
-
-  /** Frees what waits from a chunk on. */
-  #drop(from: number): void {
-    for (const [chunk, held] of this.#held) {
-      if (chunk >= from) this.#free(chunk, held);
-    }
-  }
-
-  #free(chunk: number, { bytes, place }: Held): void {
-    this.#held.delete(chunk);
-    this.give(bytes);
-    place[Symbol.dispose]();
+    this.#waitsSinceMs &&= performance.now();
   }
 
   async #write(at: number, bytes: Uint8Array): Promise<void> {
@@ -288,23 +269,23 @@ export class WholeDownload implements Disposable {
       bytes: isSmall ? size : STREAM_BYTES,
       isFiled: isKept || !isSmall,
       isFirst: true,
-      ask: (place) => {
+      ask: (place, signal) => {
         this.#isRestAsked = true;
         this.#askedBytes = size;
-        return this.#rest(place);
+        return this.#rest(place, signal);
       },
+      lose: () => this.#isRestAsked = false,
     };
   }
 
   /** All from the first byte that is missing on, by one request. */
-  async #rest(place: Disposable | null): Promise<void> {
+  async #rest(place: Disposable | null, signal: AbortSignal): Promise<void> {
     const { client, repository, blob } = this.#options;
-    this.#signal.throwIfAborted();
+    signal.throwIfAborted();
     // What came ahead of that comes again.
-    this.#drop(Math.ceil(this.#filled / this.#chunkBytes));
+    this.#held.drop(Math.ceil(this.#filled / this.#chunkBytes));
     const stream = await client.blob(repository, blob, {
-      offset: this.#filled,
-      signal: this.#signal,
+      ...{ offset: this.#filled, signal },
     });
     if (blob.size <= PIECE_BYTES) await this.#small(stream, place);
     else await this.#stream(stream);
@@ -324,7 +305,10 @@ export class WholeDownload implements Disposable {
       this.#came(bytes.length);
     }
     if (place === null) await this.#write(0, all);
-    else this.#hold(0, all, place);
+    else {
+      this.#signal.throwIfAborted();
+      this.#held.hold(0, all, place);
+    }
     this.#filled = at;
     this.#grown.wake();
   }
@@ -385,12 +369,12 @@ export class WholeDownload implements Disposable {
     let file: Deno.FsFile | null = null;
     try {
       for (let at = 0; at < size;) {
-        while (this.#filled <= at) await this.#grown.next;
-        const held = this.#held.get(Math.floor(at / this.#chunkBytes));
-        file ??= held === undefined ? await Deno.open(path) : null;
-        const { bytes, place } = held === undefined
-          ? { bytes: await this.#readFile(file!, at), place: null }
-          : this.#takeHeld(held, at);
+        await this.#reached(at + 1);
+        const chunk = Math.floor(at / this.#chunkBytes);
+        const held = this.#held.take(chunk, at - chunk * this.#chunkBytes);
+        if (held === null) file ??= await Deno.open(path);
+        const { bytes, place } = held ??
+          { bytes: await this.#readFile(file!, at), place: null };
         at += bytes.length;
         const sinceMs = performance.now();
         try {
@@ -407,6 +391,24 @@ export class WholeDownload implements Disposable {
     await this.#done;
   }
 
+  /** Waits for the first byte, if there is one. @throws as `done` */
+  async begun(): Promise<void> {
+    await this.#reached(Math.min(1, this.sizeBytes));
+  }
+
+  async #reached(bytes: number): Promise<void> {
+    while (this.#filled < bytes) {
+      this.#waitsSinceMs ??= performance.now();
+      await this.#grown.next;
+    }
+    this.#waitsSinceMs = null;
+  }
+
+  /** For how long whoever reads has waited for a byte, ms. */
+  get waitsMs(): number {
+    return performance.now() - (this.#waitsSinceMs ?? performance.now());
+  }
+
   async #readFile(
     file: Deno.FsFile,
     at: number,
@@ -421,27 +423,10 @@ export class WholeDownload implements Disposable {
     return piece.subarray(0, read);
   }
 
-  /** What is read of a chunk that is held, and its place if that is all. */
-  #takeHeld(
-    held: Held,
-    at: number,
-  ): { bytes: Uint8Array<ArrayBuffer>; place: Disposable | null } {
-    const chunk = Math.floor(at / this.#chunkBytes);
-    const from = at - chunk * this.#chunkBytes;
-    if (from === 0 && held.bytes.length <= WHOLE_PIECE_BYTES) {
-      // Not copied: its memory is the reader's, and the place is free when the reader comes again.
-      this.#held.delete(chunk);
-      return { bytes: held.bytes, place: held.place };
-    }
-    const bytes = held.bytes.slice(from, from + PIECE_BYTES);
-    if (from + bytes.length === held.bytes.length) this.#free(chunk, held);
-    return { bytes, place: null };
-  }
-
   /** Ends it, if it has not ended. The file, where there is one, stays. */
   [Symbol.dispose](): void {
     this.#stop.abort(new Error("the download is of no use any more"));
-    this.#drop(0);
+    this.#held.drop(0);
     this.#use[Symbol.dispose]();
   }
 }

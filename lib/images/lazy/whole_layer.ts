@@ -28,8 +28,8 @@ import { StoppingError } from "./stopping.ts";
 import { turn } from "./turn.ts";
 import { WholeDownload } from "./whole_download.ts";
 import {
+  mostUnpackWorkers,
   REQUESTS_PER_HOST,
-  unpackWorkers,
   WholeGates,
   type WholeLimits,
 } from "./whole_limits.ts";
@@ -180,9 +180,11 @@ export class WholeLayerTaker implements Disposable {
       onFound: progress.found,
     });
     try {
-      return await this.#gates.unpack(turnOf(request), () => {
+      const turn = { ...turnOf(request), waitsMs: () => download.waitsMs };
+      return await this.#gates.unpack(turn, async () => {
         download.activate();
-        return this.#index(request, kind, download, data, refused);
+        await download.begun(); // what never comes has no Worker
+        return await this.#index(request, kind, download, data, refused);
       });
     } catch (error) {
       download[Symbol.dispose]();
@@ -352,7 +354,7 @@ export class WholeLayerTaker implements Disposable {
 
   get #writers(): ReturnType<typeof tarWriters> {
     return this.#indexers ??= tarWriters(
-      unpackWorkers(this.#limits),
+      mostUnpackWorkers(this.#limits),
       this.#folder,
     );
   }

@@ -42,10 +42,14 @@ const IN_FLIGHT_BYTES = 24 * 2 ** 20;
 const PLACE_BYTES = 40 * 2 ** 20;
 /** Of these, of layers that have no Worker: these, or one request's. A Worker that comes goes on without a wait. */
 const AHEAD_BYTES = 16 * 2 ** 20;
+/** Of what hangs nothing came for so long, ms. */
+const HANGS_AFTER_MS = 5_000;
 /** Parts of downloads that have come are read from their files into the memory of so many requests. */
 const READING_BLOCKS = 2;
 /** Of "any number": the Workers that inflate have some 30 MiB each. */
 const ANY_UNPACKS = 4;
+/** Workers beyond these, of layers that stopped coming, unless the configuration says how many there are. */
+const LENT = 2;
 /** Whoever asks for more has the memory. */
 const MOST_UNPACKS = 8;
 
@@ -55,16 +59,24 @@ export function unpackWorkers({ unpacks }: WholeLimits): number {
   return Math.min(unpacks, most, Math.max(2, availableParallelism()));
 }
 
+/** Workers that there are: some may have a layer that hangs. */
+export function mostUnpackWorkers(limits: WholeLimits): number {
+  return unpackWorkers(limits) + (limits.unpacks === Infinity ? LENT : 0);
+}
+
 /** Lets requests and layers through, as many as the limits say, in the order that is of most use. */
 export class WholeGates {
   readonly #queue: PartQueue;
   readonly #workers: WorkerTurns;
   /** Of requests that are parts of a layer. */
   readonly #memory: ReusedBlocks;
+  /** After so long a layer's Worker is lent to another one. */
+  readonly #hangsAfterMs: number;
   #downloads = 0;
 
-  /** Lets everything through at first. */
-  constructor(limits: WholeLimits) {
+  /** Lets everything through at first. @param hangsAfterMs nothing came for so long of what hangs. */
+  constructor(limits: WholeLimits, hangsAfterMs = HANGS_AFTER_MS) {
+    this.#hangsAfterMs = limits.unpacks === Infinity ? hangsAfterMs : Infinity;
     const { chunkBytes } = limits;
     const part = chunkBytes === Infinity ? 0 : chunkBytes;
     const inFlightBytes = Math.max(IN_FLIGHT_BYTES, 4 * part);
@@ -80,7 +92,7 @@ export class WholeGates {
       requestsPerImage: limits.downloadsPerImage,
       requestsPerHost: REQUESTS_PER_HOST,
       aheadBytes: Math.max(AHEAD_BYTES, part),
-      ...{ inFlightBytes, placeBytes, workersPerImage },
+      ...{ inFlightBytes, placeBytes, workersPerImage, hangsAfterMs },
     });
   }
 
@@ -146,8 +158,17 @@ export class WholeGates {
     this.#trim();
   }
 
-  /** Runs what inflates a layer, when it is its turn. */
-  unpack<T>(layer: WaitingLayer, work: () => Promise<T>): Promise<T> {
-    return this.#workers.run(layer, work);
+  /**
+   * Runs what inflates a layer, when it is its turn. @param waitsMs for how long its Worker has waited for a byte; it is
+   * asked while others wait.
+   */
+  unpack<T>(
+    { waitsMs, ...layer }: Omit<WaitingLayer, "hangs"> & {
+      readonly waitsMs?: () => number;
+    },
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const hangs = () => (waitsMs?.() ?? 0) >= this.#hangsAfterMs;
+    return this.#workers.run({ ...layer, hangs }, work);
   }
 }

@@ -19,6 +19,7 @@ const LIMITS: QueueLimits = {
   placeBytes: 10 * PART,
   aheadBytes: 4 * PART,
   workersPerImage: 2,
+  hangsAfterMs: 50,
 };
 
 /** A layer whose parts come when the test says so. */
@@ -29,6 +30,7 @@ class Layer implements QueuedLayer {
   readRate = 0;
   asked = 0;
   read = 0;
+  lost = 0;
   readonly coming: (() => void)[] = [];
   readonly places: (Disposable | null)[] = [];
   readonly queued: Queued;
@@ -65,8 +67,18 @@ class Layer implements QueuedLayer {
     const isFirst = this.asked === this.read;
     return { bytes: PART, isFiled: this.#isFiled, isFirst };
   }
-  begin(_: WantedPart, place: Disposable | null): Promise<void> {
+  begin(
+    _: WantedPart,
+    place: Disposable | null,
+    lost: AbortSignal,
+  ): Promise<void> {
     this.asked++;
+    lost.addEventListener("abort", () => {
+      this.asked--;
+      this.lost++;
+      place?.[Symbol.dispose]();
+      resolve();
+    });
     this.#log.push(place === null ? `${this.name} to a file` : this.name);
     this.places.push(place);
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -163,6 +175,38 @@ Deno.test("where the line is the slower one it does not rest: what has no place 
     layer.come(1);
   }
   assert.ok(log.includes("slow to inflate to a file"), `${log}`);
+});
+
+Deno.test("images that hang keep no other one out: it has a part at once, and their room when nothing comes of them for long", async () => {
+  const queue = new PartQueue({ ...LIMITS, requests: 9 });
+  const hanging: Layer[] = [];
+  for (const image of ["a", "b"]) {
+    hanging.push(new Layer(queue, image, 30, { image, isActive: true }));
+    await settled();
+  }
+  const [a, b] = hanging.map(({ asked }) => asked);
+  assert.deepEqual([a, b], [6, 2]);
+  const well = new Layer(queue, "c", 30, { image: "c", isActive: true });
+  await settled();
+  assert.equal(well.asked, 1);
+  // All requests are taken now.
+  const late = new Layer(queue, "d", 3, { image: "d", isActive: true });
+  const until = performance.now() + 10_000;
+  while (late.asked < 3 || well.asked < 10) {
+    assert.ok(performance.now() < until, `${late.asked}, ${well.asked}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    for (const one of [well, late]) {
+      one.come();
+      if (one.read < one.asked) one.readOne();
+    }
+  }
+  assert.deepEqual(hanging.map(({ asked }) => asked), [1, 1]);
+  // Who comes to life has its turn again.
+  hanging[0]!.coming[0]!();
+  hanging[0]!.queued.came(1);
+  for (const one of [well, late]) one.queued[Symbol.dispose]();
+  await settled();
+  assert.ok(hanging[0]!.asked > 2, `${hanging[0]!.asked}`);
 });
 
 Deno.test("whatever is asked for in whichever order, it comes: nobody waits for a place for good", async () => {

@@ -63,7 +63,7 @@ Deno.test("a host gets 24 requests at a time from all images together, and anoth
   await Promise.all(all);
 });
 
-Deno.test("large requests that wait for memory, of images whose registries hang, keep no small one out", async () => {
+Deno.test("large requests that wait for memory, of images whose registries hang, keep no other one out, small or large", async () => {
   const gates = new WholeGates(FAST_LIMITS);
   const { promise: never } = Promise.withResolvers<void>();
   for (const image of ["a", "b"]) {
@@ -75,9 +75,15 @@ Deno.test("large requests that wait for memory, of images whose registries hang,
       );
     }
   }
-  let isDone = false;
-  gates.request({ image: "c", host: "c" }, MIB, () => Promise.resolve())
-    .then(() => isDone = true);
+  const done: number[] = [];
+  for (const bytes of [MIB, FAST_LIMITS.chunkBytes]) {
+    gates.request({ image: `c ${bytes}`, host: "c" }, bytes, () => never);
+    gates.request(
+      { image: `d ${bytes}`, host: "d" },
+      bytes,
+      () => Promise.resolve(done.push(bytes)),
+    );
+  }
   for (let turns = 0; turns < 100; turns++) await Promise.resolve();
-  assert.ok(isDone);
+  assert.deepEqual(done, [MIB, FAST_LIMITS.chunkBytes]);
 });

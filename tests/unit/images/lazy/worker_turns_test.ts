@@ -54,3 +54,26 @@ Deno.test("a Worker whose layer failed is another's", async () => {
   await assert.rejects(failed, /damaged/);
   assert.equal(await after, "done");
 });
+
+Deno.test("a layer of which nothing comes holds no Worker for another image, and its own image has no further one", async () => {
+  const turns = new WorkerTurns(1, Infinity);
+  const { promise: never } = Promise.withResolvers<void>();
+  let hangs = false;
+  const hanging = { image: "a", sizeBytes: 1, hangs: () => hangs };
+  turns.run(hanging, () => never);
+  const begun: string[] = [];
+  const others = ["a", "b"].map((image) =>
+    turns.run({ image, sizeBytes: 1 }, () => Promise.resolve(begun.push(image)))
+  );
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(begun, []);
+  hangs = true;
+  const alive = setInterval(() => {}, 100);
+  await others[1];
+  clearInterval(alive);
+  assert.deepEqual(begun, ["b"]);
+  hangs = false; // it goes on
+  turns.run({ image: "b", sizeBytes: 1 }, () => never);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(begun, ["b"]);
+});
