@@ -8,6 +8,9 @@ const log = logger("images");
 /** What a Worker inflates of a layer that none has begun with, compressed bytes a ms. */
 const COMMON_RATE = 50_000;
 
+/** A line is the slower one if it needs so many times as long: rates are estimates, and both share the cores. */
+const SLOWER = 2;
+
 /** So often those that hang are looked for while others need their room, ms. */
 const LOOK_MS = 1_000;
 
@@ -304,7 +307,7 @@ export class PartQueue {
   }
 
   /**
-   * Whether the line needs longer for what nobody has asked for than Workers do for what they have not read. Else
+   * Whether the line needs much longer for what nobody has asked for than Workers do for what they have not read. Else
    * Workers are what the image waits for, and a file in between would only cost them time.
    */
   #isLineSlower({ entries }: Image, host: Host | undefined): boolean {
@@ -321,7 +324,7 @@ export class PartQueue {
       if (layer.isActive) longestMs = Math.max(longestMs, ms);
     }
     const workersMs = Math.max(longestMs, allMs / this.#limits.workersPerImage);
-    return unasked / bytesPerMs > workersMs;
+    return unasked / bytesPerMs > SLOWER * workersMs;
   }
 
   async #begin({ image, entry, part, isHeld }: Chosen): Promise<void> {
