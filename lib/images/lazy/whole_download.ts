@@ -50,8 +50,9 @@ export interface WholeDownloadOptions {
 }
 
 /**
- * A blob that comes by several requests side by side, and is read in order meanwhile. What the reader is not ready for
- * waits in a file, unless there is room for it in memory. Nothing of it is trusted: whoever reads it hashes it.
+ * A blob that comes by several requests side by side, when the queue has its turn, and is read in order meanwhile. What
+ * the reader is not ready for waits in memory, or in a file where the queue gave it no place. Nothing of it is trusted:
+ * whoever reads it hashes it.
  */
 export class WholeDownload implements Disposable {
   readonly #options: WholeDownloadOptions;
