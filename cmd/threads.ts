@@ -48,7 +48,13 @@ export async function readyThreads(
       return value === undefined ? [] : [[name, value]];
     }),
   );
-  const ofNetwork = () => import("../lib/remote/network/mod.ts");
+  const ofNetwork = async () => {
+    const network = await import("../lib/remote/network/mod.ts");
+    const isPlain = line.has("plain-http") ||
+      network.hostsOf(hosts).every(network.isLoopback);
+    if (!isPlain) network.readyForTls(); // while what asks is loaded
+    return network;
+  };
   if (names.length === 1 && names[0] === "fetcher" && only.length === 0) {
     // A process with nothing else to start keeps the network alone, and asks itself: a Worker would cost more than
     // all that it does. What it runs is loaded now, because it cannot read any more then.

@@ -7,6 +7,7 @@ import {
   sha256,
 } from "../../formats/oci/mod.ts";
 import { readIndexedImage } from "../../remote/image/mod.ts";
+import { readyForTls } from "../../remote/network/mod.ts";
 import { parseReference, RegistryClient } from "../../remote/registry/mod.ts";
 import {
   encodeIndex,
@@ -27,6 +28,7 @@ const REFERRERS = "referrers";
  * @param wanted called before each round; false ends it, because a real pull warms up the code better.
  */
 export async function warmUpRegistry(wanted: () => boolean): Promise<void> {
+  await readyForTls();
   const { digest, files } = madeUpImage();
   const answer = (input: string | URL | Request) => {
     const { pathname } = new URL(input instanceof Request ? input.url : input);

@@ -22,3 +22,4 @@ export { NearNetwork } from "./near_network.ts";
 export { type Lookup, type Network, ownNetwork } from "./network.ts";
 export type { Variable } from "./proxy.ts";
 export type { Sender, TlsOptions } from "./tls.ts";
+export { readyForTls } from "./tls_random.ts";
