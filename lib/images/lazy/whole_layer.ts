@@ -103,20 +103,37 @@ export class WholeLayerTaker implements Disposable {
     try {
       return await this.#take(request);
     } catch (error) {
-      if (!(error instanceof FoundBytesError)) throw error;
-      log.warn("what was left of a layer is of no use, it starts over", {
-        layer: request.layer.digest,
-        error: String(error.cause),
-      });
-      return await this.#take(request); // the file is gone
+      if (!this.#isOfOthers(request, error)) throw error;
+      return await this.take(request);
     }
+  }
+
+  /**
+   * Whether the registry itself may give something else than what came: that is of an earlier process, whose file is gone
+   * now, or of mirrors, which are passed from now on.
+   */
+  #isOfOthers(
+    { reference, layer }: WholeLayerRequest,
+    error: unknown,
+  ): boolean {
+    const isFound = error instanceof FoundBytesError;
+    const isOfMirrors = error instanceof OtherBytesError &&
+      this.#client.passMirrors(reference);
+    if (!isFound && !isOfMirrors) return false;
+    log.warn(
+      isFound
+        ? "what was left of a layer is of no use, it starts over"
+        : "a mirror gave other bytes than a layer's, the registry is asked",
+      { layer: layer.digest, error: String(isFound ? error.cause : error) },
+    );
+    return true;
   }
 
   async #take(request: WholeLayerRequest): Promise<LocalLayer> {
     const { reference, layer, signal } = request;
     const kind = layerCompression(layer.mediaType);
-    const refused = (why: string, cause?: unknown) =>
-      new ImageError(
+    const refused: Refused = (why, cause, Of = ImageError) =>
+      new Of(
         reference.toString(),
         layer.digest,
         why,
@@ -164,7 +181,7 @@ export class WholeLayerTaker implements Disposable {
     request: WholeLayerRequest,
     kind: Kind,
     { blob: path, isResumed, data }: LayerPaths,
-    refused: (why: string, cause?: unknown) => ImageError,
+    refused: Refused,
   ): Promise<{ ztoc: Uint8Array<ArrayBuffer>; isOfTar: boolean }> {
     const { reference, layer, requester, isKept, signal } = request;
     using progress = this.#begin(request);
@@ -232,7 +249,7 @@ export class WholeLayerTaker implements Disposable {
     kind: Kind,
     download: WholeDownload,
     data: string,
-    refused: (why: string, cause?: unknown) => ImageError,
+    refused: Refused,
   ): Promise<{ ztoc: Uint8Array<ArrayBuffer>; isOfTar: boolean }> {
     const { layer, diffId } = request;
     const program = this.#programFor(kind);
@@ -249,7 +266,11 @@ export class WholeLayerTaker implements Disposable {
     try {
       const made = await this.#pass(request, kind, download, data);
       if (made.digest !== layer.digest) {
-        throw refused(`the registry served ${made.digest}`);
+        throw refused(
+          `the registry served ${made.digest}`,
+          undefined,
+          OtherBytesError,
+        );
       }
       if (made.diffId !== diffId) {
         throw refused(
@@ -259,7 +280,8 @@ export class WholeLayerTaker implements Disposable {
       return { ztoc: made.ztoc, isOfTar: kind === "zstd" };
     } catch (cause) {
       if (!(cause instanceof IndexingError)) throw cause;
-      throw refused(`cannot be indexed: ${cause.message}`, cause);
+      const Of = cause.reason === "damaged" ? OtherBytesError : ImageError;
+      throw refused(`cannot be indexed: ${cause.message}`, cause, Of);
     }
   }
 
@@ -364,6 +386,16 @@ export class WholeLayerTaker implements Disposable {
     this.#indexers?.[Symbol.dispose]();
   }
 }
+
+/** Says what is wrong with a layer. */
+type Refused = (
+  why: string,
+  cause?: unknown,
+  Of?: typeof ImageError,
+) => ImageError;
+
+/** What came is not the layer. */
+class OtherBytesError extends ImageError {}
 
 /** What an earlier process left is not the layer's, or what was made of it: nothing is said of the registry. */
 class FoundBytesError extends Error {

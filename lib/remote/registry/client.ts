@@ -1,6 +1,6 @@
 import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
 import { fetchBlob, streamBlob } from "./blobs.ts";
-import { type Context, makeContext } from "./context.ts";
+import { type Context, makeContext, passMirrors } from "./context.ts";
 import type { Credential } from "./credentials.ts";
 import {
   type FetchedManifest,
@@ -132,6 +132,14 @@ export class RegistryClient implements Disposable {
       onProgress,
       options,
     );
+  }
+
+  /**
+   * Of bytes that were read, a digest is not what it should be: for an hour the repository's mirrors are not asked.
+   * @returns whether there is one that was: then it is worth to read once more.
+   */
+  passMirrors(repository: Repository): boolean {
+    return passMirrors(this.#context, repository);
   }
 
   /**

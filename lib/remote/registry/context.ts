@@ -18,6 +18,8 @@ export interface Context {
   readonly transport: Transport;
   /** Places that did not answer and are not asked for a while, by root URL. */
   readonly resting: RecentSet;
+  /** Mirrors that gave a blob other bytes than it has, by root URL. */
+  readonly lying: RecentSet;
   /** Hosts seen to have no referrers API: for them the fallback tag is asked at once. */
   readonly withoutReferrersApi: RecentSet;
   /** Places (a host's repository) seen to give no ranges, by root URL. */
@@ -30,6 +32,8 @@ export interface Context {
 
 /** How long a place that did not answer is not asked. */
 const REST_MS = 30_000;
+/** How long a mirror that gave other bytes is not asked: longer than the largest layer takes. */
+const LIE_MS = 60 * 60_000;
 /** How long a host is believed to lack an API that it lacked. */
 const LACK_MS = 10 * 60_000;
 /**
@@ -58,6 +62,7 @@ export function makeContext(options: RegistryClientOptions): Context {
     },
     transport: new Transport(options),
     resting: remembered(REST_MS),
+    lying: remembered(LIE_MS),
     withoutReferrersApi: remembered(LACK_MS),
     withoutRanges: remembered(RANGES_MS, MAX_RANGES_MS),
     withRanges: remembered(LACK_MS),
@@ -99,7 +104,7 @@ export async function reading<T>(
   const failing: string[] = [];
   for (const mirror of endpoints) {
     const { href } = mirror.root;
-    if (context.resting.has(href)) continue;
+    if (context.resting.has(href) || context.lying.has(href)) continue;
     try {
       return await read(mirror, policy);
     } catch (error) {
@@ -125,6 +130,20 @@ export async function reading<T>(
     if (error.kind === "unavailable") context.resting.add(origin.root.href);
     throw withoutRanges;
   }
+}
+
+/**
+ * Mirrors of a repository are not asked for a while: of what came by several it is not known which one lied.
+ * @returns whether there was one that was asked.
+ */
+export function passMirrors(
+  { options, lying }: Context,
+  reference: Pick<Reference, "host" | "repository">,
+): boolean {
+  const asked = readEndpoints(reference, options).slice(0, -1)
+    .map(({ root }) => root.href).filter((href) => !lying.has(href));
+  for (const href of asked) lying.add(href);
+  return asked.length > 0;
 }
 
 /**
