@@ -43,20 +43,31 @@ interface Seen {
  */
 export class KeptBlobs implements Disposable {
   readonly #folder: string;
+  readonly #unusedMs: number;
+  readonly #lookMs: number;
   readonly #taken = new Set<string>();
   #seen = new Map<string, Seen>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** Removes nothing before `start`. @param folder of what is not done. */
-  constructor(folder: string) {
+  /**
+   * Removes nothing before `start`.
+   * @param folder of what is not done.
+   * @param times how long a blob is kept, and how often it is looked at, ms. Default: half an hour, and a minute.
+   */
+  constructor(
+    folder: string,
+    times: { readonly unusedMs?: number; readonly lookMs?: number } = {},
+  ) {
     this.#folder = folder;
+    this.#unusedMs = times.unusedMs ?? KEPT_UNUSED_MS;
+    this.#lookMs = times.lookMs ?? LOOK_MS;
   }
 
-  /** Looks now, and every minute from now on. */
+  /** Looks now, and again and again from now on. */
   start(): void {
     if (this.#timer !== undefined) return;
     this.look();
-    this.#timer = setInterval(() => this.look(), LOOK_MS);
+    this.#timer = setInterval(() => this.look(), this.#lookMs);
     Deno.unrefTimer(this.#timer);
   }
 
@@ -80,7 +91,7 @@ export class KeptBlobs implements Disposable {
         const state = this.#state(name);
         const before = this.#seen.get(name);
         const sinceMs = before?.state === state ? before.sinceMs : nowMs;
-        if (nowMs - sinceMs >= KEPT_UNUSED_MS) this.#remove(name);
+        if (nowMs - sinceMs >= this.#unusedMs) this.#remove(name);
         else seen.set(name, { state, sinceMs });
       }
     } catch (error) {

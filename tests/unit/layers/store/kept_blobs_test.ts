@@ -83,3 +83,30 @@ Deno.test("what is left of layers stays where all of it would not be enough", ()
   assert.equal(kept.makeRoom(2 ** 40, () => 1000), 1000);
   assert.equal(left.names().length, 4);
 });
+
+Deno.test("a process looks by itself, time and again, and does not once it has ended", async () => {
+  using left = leftOf({ a: 10 });
+  const kept = new KeptBlobs(left.folder, { unusedMs: 200, lookMs: 20 });
+  const until = async (what: () => boolean) => {
+    for (let tries = 0; !what(); tries++) {
+      assert.ok(tries < 500, `${left.names()} stay`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  kept.start();
+  assert.equal(left.names().length, 2, "nothing goes at the start");
+  await until(() => left.names().length === 0);
+  // What is in use stays, and goes later.
+  const path = `${left.folder}/blob-${name("b")}`;
+  {
+    using _taken = kept.take(name("b"));
+    Deno.writeTextFileSync(path, "b");
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    assert.deepEqual(left.names(), ["b"]);
+  }
+  await until(() => left.names().length === 0);
+  kept[Symbol.dispose]();
+  Deno.writeTextFileSync(path, "b");
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  assert.deepEqual(left.names(), ["b"]);
+});
