@@ -182,9 +182,11 @@ export class ZtocBuilder {
     };
   }
 
-  /** The entries so far, in tar order; their bytes are views. */
-  *entries(): Generator<ZtocEntry, void, void> {
-    for (let i = 0; i < this.#entries.length; i++) yield this.#entries.get(i);
+  /** The entries so far, in tar order; their bytes are views. @param from how many of them are left out. */
+  *entries(from: number = 0): Generator<ZtocEntry, void, void> {
+    for (let i = from; i < this.#entries.length; i++) {
+      yield this.#entries.get(i);
+    }
   }
 
   #end():

@@ -13,7 +13,7 @@ import {
 } from "../../formats/ztoc/mod.ts";
 import { answerThread, RingReader } from "../../host/threads/mod.ts";
 import { TreeCompileError } from "../tree/mod.ts";
-import { assertTree } from "../compiler/mod.ts";
+import { TreeCheck } from "../compiler/mod.ts";
 import type { FromIndexer, IndexingReason, ToIndexer } from "./messages.ts";
 import { type TarSink, TarSinkError } from "./tar_sink.ts";
 import type { ComingLayer } from "./units.ts";
@@ -54,11 +54,15 @@ function reasonOf(error: unknown): IndexingReason {
 export interface IndexerParts {
   /** Makes what takes a layer's tar, where an order wants that. */
   readonly makeSink?: (path: string) => TarSink;
-  /** Indexes a layer whose units come into files. @returns null where they were given up. */
+  /**
+   * Indexes a layer whose units come into files. @param onPushed called now and then while it is walked, and at the end.
+   * @returns null where they were given up.
+   */
   readonly indexUnits?: (
     coming: ComingLayer,
     order: ToIndexer,
-  ) => { readonly builder: ZtocBuilder; readonly built: EncodedZtoc } | null;
+    onPushed: (builder: ZtocBuilder) => void,
+  ) => EncodedZtoc | null;
   /** Called after a layer whose ztoc left much garbage. */
   readonly afterLarge?: () => void;
 }
@@ -75,7 +79,7 @@ function index(
     send({ kind: "dropped" });
     return 0;
   }
-  const { bytes, compressedSize, uncompressedSize, ...rest } = done.built;
+  const { bytes, compressedSize, uncompressedSize, ...rest } = done;
   const layer = {
     ...rest,
     ztoc: bytes,
@@ -95,27 +99,30 @@ function written(
   order: ToIndexer,
   reader: RingReader | null,
   { makeSink, indexUnits }: IndexerParts,
-): { builder: ZtocBuilder; built: EncodedZtoc } | null {
+): EncodedZtoc | null {
   const { data, from } = order;
   if (data !== null && makeSink === undefined) {
     throw new Error("this indexer writes nothing");
   }
   using sink = data === null ? null : makeSink!(data);
-  const done = reader === null
-    ? indexUnits!(from as ComingLayer, order)
-    : indexRing(order, reader, sink);
-  if (done === null) return null;
-  const { uncompressedSize } = done.built;
-  assertTree(done.builder.entries(), uncompressedSize);
-  sink?.end(uncompressedSize);
-  return done;
+  const tree = new TreeCheck();
+  const onPushed = (builder: ZtocBuilder) =>
+    tree.take(builder.entries(tree.count));
+  const built = reader === null
+    ? indexUnits!(from as ComingLayer, order, onPushed)
+    : indexRing(order, reader, sink, onPushed);
+  if (built === null) return null;
+  tree.finish();
+  sink?.end(built.uncompressedSize);
+  return built;
 }
 
 function indexRing(
   order: ToIndexer,
   reader: RingReader,
   sink: TarSink | null,
-): { builder: ZtocBuilder; built: EncodedZtoc } | null {
+  onPushed: (builder: ZtocBuilder) => void,
+): EncodedZtoc | null {
   const builder = new ZtocBuilder({
     compression: order.compression,
     spanSize: order.spanSizeBytes,
@@ -126,9 +133,14 @@ function indexRing(
       onOutput: (bytes: Uint8Array) => sink.write(bytes),
     }),
   });
-  return reader.readAll((piece) => builder.push(piece)) === "given-up"
-    ? null
-    : { builder, built: builder.finishEncoded() };
+  const end = reader.readAll((piece) => {
+    builder.push(piece);
+    onPushed(builder);
+  });
+  if (end === "given-up") return null;
+  const built = builder.finishEncoded();
+  onPushed(builder); // some are told by the end
+  return built;
 }
 
 /** Answers the orders that come to this Worker. */

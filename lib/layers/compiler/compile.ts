@@ -111,16 +111,37 @@ function layOut(builder: TreeBuilder): Order {
 }
 
 /**
- * Checks that entries make a tree: a layer that is indexed must be servable.
- * @throws TreeCompileError
+ * Checks, while the entries of a layer come, that they make a tree: a layer that is indexed must be servable. What is
+ * wrong is told at the end. Before, nobody knows whether these are the layer's bytes.
  */
-export function assertTree(
-  entries: Iterable<ZtocEntry>,
-  dataSize: number,
-): void {
-  const builder = new TreeBuilder(dataSize);
-  let number = 0;
-  for (const entry of entries) builder.add(entry, number++);
+export class TreeCheck {
+  /** Whoever walks a tar to its end knows that no file's data ends beyond it. */
+  readonly #builder = new TreeBuilder(Infinity);
+  #count = 0;
+  #error: unknown = null;
+
+  /** Entries taken so far. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Takes the next entries, each once. */
+  take(entries: Iterable<ZtocEntry>): void {
+    for (const entry of entries) {
+      const number = this.#count++;
+      if (this.#error !== null) continue;
+      try {
+        this.#builder.add(entry, number);
+      } catch (error) {
+        this.#error = error;
+      }
+    }
+  }
+
+  /** There are no more. @throws TreeCompileError */
+  finish(): void {
+    if (this.#error !== null) throw this.#error;
+  }
 }
 
 /**

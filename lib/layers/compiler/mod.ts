@@ -6,4 +6,4 @@
  * are cached.
  * @module
  */
-export { assertTree, compileTree, type TreeInput } from "./compile.ts";
+export { compileTree, TreeCheck, type TreeInput } from "./compile.ts";

@@ -10,11 +10,15 @@ import { readAt } from "./read_at.ts";
 /** Bytes that are read at a time: few enough to stay in the processor's cache while they are hashed. */
 const PIECE_BYTES = 256 * 1024;
 
-/** Hashes the tar, walks it and makes the ztoc. @returns null where the units were given up */
+/**
+ * Hashes the tar, walks it and makes the ztoc. @param onPushed called now and then, and at the end.
+ * @returns null where the units were given up
+ */
 export function indexUnits(
   coming: ComingLayer,
   { spanSizeBytes, buildTool }: ToIndexer,
-): { builder: ZtocBuilder; built: EncodedZtoc } | null {
+  onPushed: (builder: ZtocBuilder) => void,
+): EncodedZtoc | null {
   using data = Deno.openSync(coming.files.data);
   using ztoc = Deno.openSync(coming.files.ztoc);
   const { units } = coming;
@@ -39,8 +43,10 @@ export function indexUnits(
       readAt(data, part, at);
       builder.push(part);
     }
+    onPushed(builder);
   }
   const built = builder.finishEncoded();
+  onPushed(builder);
   // What was pushed is the tar: its digest is the diff ID.
-  return { builder, built: { ...built, diffId: built.digest } };
+  return { ...built, diffId: built.digest };
 }

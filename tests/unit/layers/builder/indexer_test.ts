@@ -201,3 +201,14 @@ Deno.test("a layer whose entries make no tree is not indexed: what is indexed is
     .file("lib/x").hardlink("h", "lib/x").file("a/../b");
   await indexer.index(streamOf(layerBlob(served).bytes, 4096), OPTIONS);
 });
+
+Deno.test("of damaged bytes nothing is said but that they are: the layer's own may make a tree", async () => {
+  using indexer = new LayerIndexer();
+  const tar = new TarBuilder().hardlink("a", "nowhere")
+    .file("rest", compressible(400_000));
+  const { bytes } = layerBlob(tar);
+  await refused(indexer, bytes, "unservable");
+  const damaged = bytes.slice();
+  damaged[damaged.length - 8]! ^= 1; // the checksum
+  await refused(indexer, damaged, "damaged");
+});
