@@ -25,6 +25,8 @@ export interface CheckpointPlaces {
   readonly compressedSize: number;
   /** Bytes of the tar. */
   readonly uncompressedSize: number;
+  /** Bytes of the ztoc beside its checkpoints: its list of files is nearly all of them. */
+  readonly listBytes: number;
   /** Of each checkpoint: offset in the blob of the first whole byte. They ascend. */
   readonly inputs: Float64Array<ArrayBuffer>;
   /** Of each checkpoint: offset in the tar. They ascend. */
@@ -71,7 +73,7 @@ export async function readPlaces(
     throw new ZtocError("count", at, `${count} checkpoints in ${length} bytes`);
   }
   const places = {
-    ...{ compressedSize, uncompressedSize },
+    ...{ compressedSize, uncompressedSize, listBytes: file.size - length },
     inputs: new Float64Array(count),
     outputs: new Float64Array(count),
     bits: new Uint8Array(count),

@@ -119,6 +119,11 @@ export class ImageService implements Disposable {
       limits: whole.limits,
       decompressors: whole.decompressors ?? {},
       progress: this.#progress,
+      expect: (ztocBytes) => {
+        try {
+          store.expectZtoc(ztocBytes, null);
+        } catch { /* told when it is opened */ }
+      },
     });
     this.#ztocs = new ZtocFetcher(client);
     this.blobs = new RegistryBlobs(client, `${store.root}/ingest`);

@@ -63,6 +63,7 @@ export class WholeLayerTaker implements Disposable {
   readonly #gates: WholeGates;
   readonly #progress: WholeProgress;
   readonly #speeds: LineSpeeds;
+  readonly #expect: (ztocBytes: number) => void;
   #indexers: ReturnType<typeof tarWriters> | null = null;
   readonly #kept: KeptBlobs;
   /** Whether a layer is inflated by its units. */
@@ -71,9 +72,10 @@ export class WholeLayerTaker implements Disposable {
   /**
    * Starts nothing yet.
    * @param folder for files that are not done, on the disk of the layers. @param kept those of it that outlive us.
+   * @param expect told when a large layer is nearly done, and what its ztoc will have at least, about.
    */
   constructor(
-    { client, folder, kept, limits, decompressors, progress, speeds }: {
+    { client, folder, kept, limits, decompressors, progress, speeds, expect }: {
       readonly client: RegistryClient;
       readonly folder: string;
       readonly kept: KeptBlobs;
@@ -81,6 +83,7 @@ export class WholeLayerTaker implements Disposable {
       readonly decompressors: Decompressors;
       readonly progress: WholeProgress;
       readonly speeds: LineSpeeds;
+      readonly expect: (ztocBytes: number) => void;
     },
   ) {
     this.#client = client;
@@ -91,6 +94,7 @@ export class WholeLayerTaker implements Disposable {
     this.#gates = new WholeGates(limits);
     this.#progress = progress;
     this.#speeds = speeds;
+    this.#expect = expect;
   }
 
   /**
@@ -367,6 +371,7 @@ export class WholeLayerTaker implements Disposable {
           ...{ request, known, data, ztoc, onBytes: progress.came },
           ...{ client: this.#client, gates: this.#gates },
           ...{ writers: this.#writers, folder: this.#folder },
+          onInflated: this.#expect,
         }));
     } finally {
       removeIfThere(ztoc);

@@ -37,6 +37,8 @@ export interface UnitsTaken {
   readonly ztoc: string;
   /** Told of bytes that came. */
   readonly onBytes: (bytes: number) => void;
+  /** Told when all of the tar is there, and is yet to be indexed: about how many bytes the list of its files has. */
+  readonly onInflated: (listBytes: number) => void;
 }
 
 /**
@@ -49,8 +51,11 @@ export interface UnitsTaken {
 export async function takeByUnits(
   taken: UnitsTaken,
 ): Promise<Uint8Array<ArrayBuffer> | null> {
-  const { request: { reference, layer }, known, ztoc } = taken;
-  const units = await known(ztoc);
+  const { request: { reference, layer, requester }, known, ztoc } = taken;
+  const units = await known(
+    ztoc,
+    (bytes, work) => taken.gates.request(requester, bytes, work),
+  );
   if (units === null) return null;
   try {
     return await inflated(taken, units);
@@ -66,9 +71,10 @@ export async function takeByUnits(
 }
 
 async function inflated(
-  { request, client, gates, writers, folder, data, ztoc, onBytes }: UnitsTaken,
+  taken: UnitsTaken,
   units: PlannedUnits,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  const { request, client, gates, writers, folder, data, ztoc } = taken;
   const { reference, layer, diffId, spanSizeBytes, requester } = request;
   await Deno.writeFile(data, new Uint8Array(0), { mode: 0o600 });
   const files = { data, ztoc };
@@ -84,7 +90,7 @@ async function inflated(
           undefined,
           { isBulk: true },
         );
-        onBytes(into.length);
+        taken.onBytes(into.length);
       }),
     look: () => {
       if (diskRoom(folder) > 0) return;
@@ -92,6 +98,7 @@ async function inflated(
     },
     signal: request.signal,
   }, coming);
+  digest.then(() => taken.onInflated(units.listBytes), () => {});
   const indexed = writers.indexUnits(coming, {
     ...{ compression: "gzip", buildTool: BUILD_TOOL, spanSizeBytes },
   });

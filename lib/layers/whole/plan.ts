@@ -12,6 +12,8 @@ const MOST_HEAD_BYTES = 2 ** 20;
 export interface PlannedUnits extends Units {
   /** Bytes of the tar, as the ztoc has it. */
   readonly size: number;
+  /** Bytes of the ztoc beside its checkpoints: about those of the layer's list of files. */
+  readonly listBytes: number;
 }
 
 /**
@@ -23,7 +25,7 @@ export function planUnits(
   places: CheckpointPlaces,
   unitBytes: number = UNIT_BYTES,
 ): PlannedUnits | null {
-  const { inputs, outputs, bits, windows, compressedSize } = places;
+  const { inputs, outputs, bits, windows, compressedSize, listBytes } = places;
   const { uncompressedSize: size } = places;
   // Several may stand at the tar's beginning: what is before the last of them holds nothing.
   const first = outputs.findLastIndex((out) => out === 0);
@@ -40,7 +42,7 @@ export function planUnits(
   }
   const of = (all: Float64Array) => Float64Array.from(chosen, (i) => all[i]!);
   const units = {
-    ...{ compressedSize, size },
+    ...{ compressedSize, size, listBytes },
     inputs: of(inputs),
     outputs: of(outputs),
     bits: Uint8Array.from(chosen, (i) => bits[i]!),

@@ -17,13 +17,13 @@ Deno.test("a ztoc that is to come into a file is not asked for where the disk ha
   const { digest } = registry.addBlob("a/b", bytes);
   Deno.mkdirSync(disk.root);
   const path = `${disk.root}/known.ztoc`;
+  const reference = parseReference(`${registry.host}/a/b:1`);
   const bring = () =>
     bringZtoc(
-      client,
-      parseReference(`${registry.host}/a/b:1`),
       { mediaType: "application/octet-stream", digest, size: bytes.length },
       path,
       AbortSignal.timeout(60_000),
+      (...part) => client.range(reference, digest, ...part),
     );
   const others = `${disk.folder}/others`;
   Deno.writeFileSync(others, new Uint8Array(8_000_000));

@@ -279,6 +279,7 @@ Deno.test("places of a ztoc are those of its checkpoints; a ztoc of a tar has no
   const places = (await placesOf(ztoc))!;
   const table = spanTable(right);
   assert.equal(places.compressedSize, layer.length);
+  assert.equal(places.listBytes, ztoc.length - right.checkpoints.length);
   const last = table.count - 1;
   const at = table.first + last;
   assert.equal(places.outputs[at], table.start(last));
@@ -307,6 +308,7 @@ Deno.test("spans are taken together up to a size; a layer of one unit, or of hug
   const size = 40;
   const places = (outputs: number[], unit = 1) => ({
     ...{ compressedSize: size * unit + 1, uncompressedSize: size * unit },
+    listBytes: 700,
     inputs: Float64Array.from(outputs, (_, i) => i + 1),
     outputs: Float64Array.from(outputs, (at) => at * unit),
     bits: new Uint8Array(outputs.length),
@@ -315,6 +317,7 @@ Deno.test("spans are taken together up to a size; a layer of one unit, or of hug
   const planned = planUnits(places([0, 0, 5, 10, 15, 30, 36]), 10)!;
   assert.deepEqual([...planned.outputs], [0, 10, 15, 30]);
   assert.deepEqual([...planned.windows], [1, 3, 4, 5]);
+  assert.equal(planned.listBytes, 700);
   assert.equal(planUnits(places([0, 10]), 50), null);
   assert.equal(planUnits(places([0, 10], 2 ** 20), 2 ** 20), null);
   // All before the first one would come into memory with it.
