@@ -109,7 +109,8 @@ async function measureAndSave(): Promise<void> {
   }
   const titles = {
     ...Object.fromEntries(ways.map(({ name, title }) => [name, title])),
-    [WAY.oneCore]: "soci-deno on one core",
+    [WAY.oneCore]: "soci-deno and registry on one core",
+    [WAY.oneCoreAlone]: "soci-deno alone on one core",
     [WAY.limit]: "what the goal gives",
     [WAY.built]: "soci-deno, an index of build-index",
     [WAY.passing]: "soci-deno, the index that a first node pushed",

@@ -110,6 +110,11 @@ export class BenchRegistry implements AsyncDisposable {
     return new BenchRegistry(authority, server, client, stack.move());
   }
 
+  /** Of its process. */
+  get pid(): number {
+    return this.server.pid;
+  }
+
   /** `127.0.0.1:<port>`, for lines to it. */
   get host(): string {
     return this.server.host;

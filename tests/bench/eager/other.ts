@@ -12,7 +12,7 @@ import { JOB } from "../coldstart/measure.ts";
 import { type Node, sociDenoNode } from "../coldstart/nodes.ts";
 import type { BenchRegistry } from "../coldstart/registry.ts";
 import { hostLayer } from "../image.ts";
-import { cacheFolder, someFiles, timed } from "../support.ts";
+import { cacheFolder, run, someFiles, timed } from "../support.ts";
 import { type Sample, WAY } from "./samples.ts";
 import { INDEXED, type Way } from "./ways.ts";
 
@@ -55,7 +55,10 @@ function manyLayers(): Promise<Image> {
   );
 }
 
-/** One layer with an index: its pull, with the daemon on one core and on all. */
+/**
+ * One layer with an index: its pull on one core and on two. The registry has the same cores as the daemon, or one core
+ * would have a second one to help it; for comparison it also has one of its own.
+ */
 export async function measureLarge(
   registry: BenchRegistry,
   megabytes: number,
@@ -66,13 +69,22 @@ export async function measureLarge(
     { index: true },
   );
   const samples: Sample[] = [];
+  const pinRegistry = (cores: string) =>
+    run("taskset", ["--all-tasks", "-cp", cores, `${registry.pid}`]);
+  await using unpinned = new AsyncDisposableStack();
+  unpinned.defer(() =>
+    pinRegistry(`0-${navigator.hardwareConcurrency - 1}`).then(() => {})
+  );
   for (
-    const [way, prefix] of [
-      [WAY.oneCore, ["taskset", "-c", "0"]],
-      [WAY.ours, []],
+    const [way, cores, ofRegistry] of [
+      [WAY.oneCore, "0", "0"],
+      [WAY.oneCoreAlone, "0", "1"],
+      [WAY.ours, "0,1", "0,1"],
     ] as const
   ) {
     await using stack = new AsyncDisposableStack();
+    await pinRegistry(ofRegistry);
+    const prefix = ["taskset", "-c", cores];
     const caFile = registry.authority.certPath;
     const node = await sociDenoNode(stack, caFile, INDEXED, prefix);
     samples.push({

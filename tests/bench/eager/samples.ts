@@ -46,6 +46,8 @@ export const WAY = {
   ours: "soci-deno",
   kept: "soci-deno-kept",
   oneCore: "one-core",
+  /** The daemon; the registry has another. */
+  oneCoreAlone: "one-core-alone",
   limit: "limit",
   built: "built",
   passing: "passing",

@@ -6,6 +6,8 @@ export interface DockerRegistry extends AsyncDisposable {
   /** `127.0.0.1:<port>`; with TLS use a name of the certificate and this port. */
   readonly host: string;
   readonly port: number;
+  /** Of the process. */
+  readonly pid: number;
   /** Where it keeps its blobs, to break them on purpose. */
   readonly storage: string;
   logs(): string;
@@ -67,6 +69,7 @@ export async function startDockerRegistry(options: {
   return {
     host: `127.0.0.1:${port}`,
     port,
+    pid: service.pid,
     storage,
     logs: service.logs,
     kill: service.kill,
