@@ -72,7 +72,7 @@ export class WholeLayerTaker implements Disposable {
   /**
    * Starts nothing yet.
    * @param folder for files that are not done, on the disk of the layers. @param kept those of it that outlive us.
-   * @param expect told when a large layer is nearly done, and what its ztoc will have at least, about.
+   * @param expect told when a large layer is nearly done, and what its ztoc will have at least, about. Default: nobody is.
    */
   constructor(
     { client, folder, kept, limits, decompressors, progress, speeds, expect }: {
@@ -83,7 +83,7 @@ export class WholeLayerTaker implements Disposable {
       readonly decompressors: Decompressors;
       readonly progress: WholeProgress;
       readonly speeds: LineSpeeds;
-      readonly expect: (ztocBytes: number) => void;
+      readonly expect?: (ztocBytes: number) => void;
     },
   ) {
     this.#client = client;
@@ -94,7 +94,7 @@ export class WholeLayerTaker implements Disposable {
     this.#gates = new WholeGates(limits);
     this.#progress = progress;
     this.#speeds = speeds;
-    this.#expect = expect;
+    this.#expect = expect ?? (() => {});
   }
 
   /**

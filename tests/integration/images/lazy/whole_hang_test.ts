@@ -44,7 +44,6 @@ Deno.test("two images that hang, one from its first byte on and one in the midst
   using client = new RegistryClient({ retry: { retries: 0 } });
   using taker = new WholeLayerTaker({
     ...{ client, folder, progress: new WholeProgress() },
-    expect: () => {},
     kept: new KeptBlobs(folder),
     speeds: new LineSpeeds(),
     limits: FAST_LIMITS,

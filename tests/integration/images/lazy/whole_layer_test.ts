@@ -41,7 +41,6 @@ Deno.test("a program's tar is taken if it is the layer's; else the layer is read
     }
     using taker = new WholeLayerTaker({
       ...{ client, folder, progress: new WholeProgress() },
-      expect: () => {},
       kept: new KeptBlobs(folder),
       speeds: new LineSpeeds(),
       limits: { ...FAST_LIMITS, chunkBytes: 2 ** 19 },
@@ -106,7 +105,6 @@ Deno.test("what an earlier process left of a layer is gone on from for the same 
   const { digest } = registry.addBlob("a/b", made.bytes);
   using taker = new WholeLayerTaker({
     ...{ client, folder, progress: new WholeProgress() },
-    expect: () => {},
     kept: new KeptBlobs(folder),
     speeds: new LineSpeeds(),
     limits: { ...FAST_LIMITS, chunkBytes: 2 ** 19 },
