@@ -28,14 +28,10 @@ import {
   rehearse,
 } from "../lib/layers/serving/mod.ts";
 import { DiskReserve, isLockFree } from "../lib/layers/store/mod.ts";
-import { warmUpAll } from "../lib/images/warmup/mod.ts";
 import type { FaceWish } from "../lib/layers/faces/mod.ts";
 import { MOUNT_NAMES, type ServedMount } from "../lib/layers/fs/mod.ts";
-import {
-  forgetProgram,
-  giveBackWhenIdle,
-  keepLargeBuffersApart,
-} from "../lib/host/memory/mod.ts";
+import { Activity, keepLargeBuffersApart } from "../lib/host/memory/mod.ts";
+import type { WholeWarmUpOptions } from "../lib/images/warmup/mod.ts";
 import {
   parseReference,
   type RegistryClient,
@@ -54,6 +50,7 @@ import {
 import { ContainerStarts } from "./container_starts.ts";
 import { criServices } from "./cri_services.ts";
 import { type DaemonStatus, daemonStatus } from "./daemon_status.ts";
+import { IdleWork } from "./idle_work.ts";
 import type { LiveConfig } from "./live_config.ts";
 import { liveOptions } from "./live_options.ts";
 import { BY_LIBC } from "./looks.ts";
@@ -62,7 +59,7 @@ import { OwnSocket } from "./own_socket.ts";
 import { mountHelperArguments } from "./program.ts";
 import { replayOptions } from "./replay_options.ts";
 import { whyNoStart } from "./start_error.ts";
-import { wholeOptions } from "./whole.ts";
+import { wholeOptions, wholeWarmUp } from "./whole.ts";
 
 const log = logger("serve");
 /** How long containerd's calls may still run when a successor waits; reads are answered meanwhile. */
@@ -149,6 +146,7 @@ async function run(
   const predecessor = start.kind === "takeover"
     ? await meet(options, keeper)
     : null;
+  const calls = new Activity();
   const ready = Promise.withResolvers<Snapshotter>();
   ready.promise.catch(() => {}); // reported to the calls that wait for it
 
@@ -183,6 +181,7 @@ async function run(
     await serveSnapshots(ready.promise, {
       descriptor: socket.fd,
       services: cri,
+      onPrepare: () => calls.begin(),
       onPrepared: (snapshot) => {
         const stat = (key: string) => snapshotter.stat(key);
         recorder?.prepared(snapshot, stat);
@@ -192,6 +191,7 @@ async function run(
   );
   let snapshotter: Snapshotter;
   let store: LayerStore;
+  let whole: WholeWarmUpOptions | null;
   let control: ControlServer;
   let recorder: StartRecorder | undefined;
   let starts: ContainerStarts | undefined;
@@ -235,6 +235,7 @@ async function run(
       ),
     );
     stack.use(images.replays);
+    whole = wholeWarmUp(config, shown, images);
     const provider = stack.use(new ImageLayerProvider(images, providing));
     const catalog = stack.use(
       new ContainerdCatalog(config.content_store.containerd_address),
@@ -280,7 +281,10 @@ async function run(
     control = stack.use(ControlServer.listen(`${root}/control.sock`, {
       status,
       progress: () => [...images.progress.all()],
-      expect: ({ image, manifest }) => provider.images.expect(image, manifest),
+      expect: ({ image, manifest }) => {
+        calls.note();
+        provider.images.expect(image, manifest);
+      },
       record: (layers) => recordReads(store, layers),
       log: recentLines,
     }));
@@ -300,28 +304,13 @@ async function run(
     layers: store.all().length,
   });
 
-  let isOver = false;
-  const activity = () => store.fetched.requests + store.all().length;
-  let warming: Promise<void> = Promise.resolve();
-  const warmUp = (address: string | null) => {
-    const idle = activity();
-    warming = warming.then(() =>
-      warmUpAll({
-        address,
-        scratch: `${root}/warm-up`,
-        wanted: () => !isOver && activity() === idle,
-      })
-    ).then(forgetProgram);
-  };
-  warmUp(store.all().length === 0 ? address : null);
-  stack.use(
-    giveBackWhenIdle(activity, () => store.shrink(), () => warmUp(null)),
+  const idle = stack.use(
+    new IdleWork({ store, root, address, calls, whole }),
   );
 
   const end = await Promise.race([signal, control.asked]);
   // A client of our own socket that is there while that closes has this thread spin for ever, one time in twenty.
-  isOver = true;
-  await warming;
+  await idle.stopped();
   if (typeof end !== "string") {
     log.info("a successor takes over", { ...store.fetched });
     await service.close({ graceMs: TAKEOVER_GRACE_MS });

@@ -32,14 +32,9 @@ export function putRuns(
   let word = 0;
   while (word < WORDS) {
     const before = word;
-    while (word < WORDS && words[word] === 0) word++;
-    if (word === WORDS) break;
-    const first = word;
-    let zeros = 0;
-    for (; word < WORDS && zeros < GAP_WORDS; word++) {
-      zeros = words[word] === 0 ? zeros + 1 : 0;
-    }
-    const last = word - zeros;
+    const first = runStart(word);
+    if (first === WORDS) break;
+    const last = runEnd(first);
     const length = (last - first) * WORD_BYTES;
     if (at + RUN_HEADER_BYTES + length > end) return -1;
     put16(into, at, first - before);
@@ -50,6 +45,23 @@ export function putRuns(
     word = last;
   }
   return at;
+}
+
+// Functions of their own: V8 compiles a loop that is inside of another by itself, and discards that at each end of it.
+
+/** The first word from one on that is not zero. */
+function runStart(word: number): number {
+  while (word < WORDS && words[word] === 0) word++;
+  return word;
+}
+
+/** Where a run ends. */
+function runEnd(word: number): number {
+  let zeros = 0;
+  for (; word < WORDS && zeros < GAP_WORDS; word++) {
+    zeros = words[word] === 0 ? zeros + 1 : 0;
+  }
+  return word - zeros;
 }
 
 /** The window of runs: 32 KiB, the caller's. @param runs exactly what `putRuns` wrote of one window. */

@@ -5,9 +5,16 @@ const EVERYTHING = {
   flavor: "last-resort",
 } as const;
 
+/** A collection that leaves what was compiled. */
+const GARBAGE = {
+  type: "major",
+  execution: "sync",
+  flavor: "regular",
+} as const;
+
 /** There under the engine's flag `--expose-gc`, which the program is compiled with. */
-const { gc: collectGarbage } = globalThis as {
-  gc?: (options: typeof EVERYTHING) => void;
+const { gc } = globalThis as {
+  gc?: (options: typeof EVERYTHING | typeof GARBAGE) => void;
 };
 
 /**
@@ -15,7 +22,12 @@ const { gc: collectGarbage } = globalThis as {
  * for the main isolate's.
  */
 export function collectEverything(): void {
-  collectGarbage?.(EVERYTHING);
+  gc?.(EVERYTHING);
+}
+
+/** Collects the garbage of this isolate, and leaves what V8 has compiled. */
+export function collectGarbage(): void {
+  gc?.(GARBAGE);
 }
 
 /**

@@ -6,8 +6,13 @@
  * idle.
  * @module
  */
+export { Activity } from "./activity.ts";
 export { collectEverything, freeBuffer } from "./collect.ts";
 export { RestingWorker } from "./resting.ts";
 export { ReusedBlocks } from "./reused.ts";
-export { giveBackWhenIdle, keepLargeBuffersApart } from "./idle.ts";
+export {
+  giveBackGarbage,
+  giveBackWhenIdle,
+  keepLargeBuffersApart,
+} from "./idle.ts";
 export { forgetProgram } from "./program.ts";

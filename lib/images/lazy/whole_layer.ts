@@ -6,7 +6,7 @@ import {
   mostOutput,
   tarWriters,
 } from "../../layers/whole/mod.ts";
-import type { KeptBlobs } from "../../layers/store/mod.ts";
+import { KeptBlobs } from "../../layers/store/mod.ts";
 import {
   DigestStream,
   layerCompression,
@@ -20,7 +20,7 @@ import {
 } from "../../host/files/mod.ts";
 import { ImageError } from "../../remote/image/mod.ts";
 import type { RegistryClient } from "../../remote/registry/mod.ts";
-import type { LineSpeeds } from "./line_speeds.ts";
+import { LineSpeeds } from "./line_speeds.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { removeKept } from "./kept_parts.ts";
 import { diskRoom } from "./source.ts";
@@ -34,7 +34,8 @@ import {
   type WholeLimits,
 } from "./whole_limits.ts";
 import type { Decompressors } from "./whole_options.ts";
-import type { WholeProgress } from "./whole_progress.ts";
+import { WholeProgress } from "./whole_progress.ts";
+import type { WholeParts } from "./whole_parts.ts";
 import type { WholeLayerRequest } from "./whole_request.ts";
 import { takeByUnits } from "./whole_units.ts";
 
@@ -69,32 +70,19 @@ export class WholeLayerTaker implements Disposable {
   /** Whether a layer is inflated by its units. */
   #onAllCores = false;
 
-  /**
-   * Starts nothing yet.
-   * @param folder for files that are not done, on the disk of the layers. @param kept those of it that outlive us.
-   * @param expect told when a large layer is nearly done, and what its ztoc will have at least, about. Default: nobody is.
-   */
-  constructor(
-    { client, folder, kept, limits, decompressors, progress, speeds, expect }: {
-      readonly client: RegistryClient;
-      readonly folder: string;
-      readonly kept: KeptBlobs;
-      readonly limits: WholeLimits;
-      readonly decompressors: Decompressors;
-      readonly progress: WholeProgress;
-      readonly speeds: LineSpeeds;
-      readonly expect?: (ztocBytes: number) => void;
-    },
-  ) {
+  /** Starts nothing yet. */
+  constructor(parts: WholeParts) {
+    const { client, folder, kept, limits, decompressors } = parts;
+    this.#indexers = parts.writers ?? null;
     this.#client = client;
     this.#folder = folder;
     this.#kept = kept;
     this.#limits = limits;
     this.#decompressors = decompressors;
     this.#gates = new WholeGates(limits);
-    this.#progress = progress;
-    this.#speeds = speeds;
-    this.#expect = expect ?? (() => {});
+    this.#progress = parts.progress;
+    this.#speeds = parts.speeds;
+    this.#expect = parts.expect ?? (() => {});
   }
 
   /**
@@ -384,6 +372,19 @@ export class WholeLayerTaker implements Disposable {
       mostUnpackWorkers(this.#limits),
       this.#folder,
     );
+  }
+
+  /**
+   * One that takes layers of another client by the same Workers, and tells nobody: no progress is shown, and no host's
+   * speed is learnt. It is not to be disposed of.
+   */
+  rehearsal(client: RegistryClient): WholeLayerTaker {
+    return new WholeLayerTaker({
+      ...{ client, folder: this.#folder },
+      kept: new KeptBlobs(`${this.#folder}/none`), // what others kept gives it no room
+      ...{ limits: this.#limits, decompressors: {}, writers: this.#writers },
+      ...{ progress: new WholeProgress(), speeds: new LineSpeeds() },
+    });
   }
 
   /** Stops the Workers. */

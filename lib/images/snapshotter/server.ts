@@ -69,6 +69,8 @@ export interface ServeOptions {
     readonly definition: ServiceDefinition;
     readonly implementation: UntypedServiceImplementation;
   }[];
+  /** Called when a snapshot is to be prepared; what it gives is disposed of when it is, or will not be. */
+  readonly onPrepare?: () => Disposable;
   /** Called when a container's snapshot was prepared: one that is no layer of an image. */
   readonly onPrepared?: (snapshot: {
     readonly parent: string;
@@ -171,7 +173,7 @@ async function serveOn(
 
 function implementation(
   ready: Promise<Snapshotter>,
-  { onPrepared }: ServeOptions,
+  { onPrepare, onPrepared }: ServeOptions,
 ): UntypedServiceImplementation {
   const { method } = snapshotsApi.Snapshots;
   /** For calls that change something: what is answered would survive a power loss, also where it is an error. */
@@ -187,6 +189,7 @@ function implementation(
     prepare: unary(
       method.prepare,
       async ({ key, parent, labels }, { namespace, signal }) => {
+        using _running = onPrepare?.();
         const mounts = await onDisk((to) =>
           to.prepare({ key, parent, labels, namespace, signal })
         );

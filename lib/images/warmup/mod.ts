@@ -9,3 +9,4 @@
  * @module
  */
 export { warmUpAll, type WarmUpOptions } from "./warm_up_all.ts";
+export type { WholeWarmUpOptions } from "./warm_up_whole.ts";
