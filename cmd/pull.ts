@@ -122,7 +122,7 @@ function policyFlag(text: string | undefined): ImagePolicy | undefined {
 }
 
 const OUTCOMES: Readonly<Record<PulledLayer["outcome"], string>> = {
-  served: "served lazily",
+  served: "served",
   present: "already present",
   unpacked: "downloaded and unpacked",
 };
