@@ -270,6 +270,6 @@ testUnless(refusal, {
     const piped = await sociDeno(...pull("piped"));
     assert.equal(piped.code, 0, piped.stderr);
     assert.doesNotMatch(piped.stdout + piped.stderr, /█| of 6|MB\/s/);
-    assert.match(piped.stdout, /^layer sha256:\w{64} +6\.\d MB  served$/m);
+    assert.match(piped.stdout, /^layer sha256:\w{64} +6\.\d MB +served$/m);
   },
 });
