@@ -8,6 +8,9 @@ const log = logger("images");
 /** What a Worker inflates of a layer that none has begun with, compressed bytes a ms. */
 const COMMON_RATE = 50_000;
 
+/** No Worker takes more: what it seems to take while it waits for bytes goes into its ring. */
+const MOST_RATE = 2 * COMMON_RATE;
+
 /** A line is the slower one if it needs so many times as long: rates are estimates, and both share the cores. */
 const SLOWER = 2;
 
@@ -318,7 +321,9 @@ export class PartQueue {
     let allMs = 0;
     for (const { layer } of entries) {
       unasked += layer.unaskedBytes;
-      const rate = layer.isActive ? layer.readRate || COMMON_RATE : COMMON_RATE;
+      const rate = layer.isActive
+        ? Math.min(layer.readRate || COMMON_RATE, MOST_RATE)
+        : COMMON_RATE;
       const ms = layer.unreadBytes / rate;
       allMs += ms;
       if (layer.isActive) longestMs = Math.max(longestMs, ms);
