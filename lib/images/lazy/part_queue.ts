@@ -353,6 +353,10 @@ export class PartQueue {
     image.requests.delete(lost);
     this.#requests--;
     const now = performance.now();
+    if (!lost.signal.aborted) {
+      image.sinceMs = now;
+      image.hangs = false;
+    }
     host.rate.add(host.bytes, now - host.sinceMs);
     host.bytes = 0;
     host.sinceMs = now;

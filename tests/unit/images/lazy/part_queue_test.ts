@@ -209,6 +209,20 @@ Deno.test("images that hang keep no other one out: it has a part at once, and th
   assert.ok(hanging[0]!.asked > 2, `${hanging[0]!.asked}`);
 });
 
+Deno.test("an image whose requests end one after the other does not hang, although nobody tells of their bytes", async () => {
+  const queue = new PartQueue({ ...LIMITS, requests: 4 });
+  const untold = new Layer(queue, "a", 1000, { image: "a", isFiled: true });
+  await settled();
+  new Layer(queue, "b", 30, { image: "b", isActive: true });
+  const until = performance.now() + 4 * LIMITS.hangsAfterMs;
+  while (performance.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    untold.coming.shift()?.();
+    queue.join(untold)[Symbol.dispose](); // it looks again
+  }
+  assert.equal(untold.lost, 0);
+});
+
 Deno.test("whatever is asked for in whichever order, it comes: nobody waits for a place for good", async () => {
   await fc.assert(
     fc.asyncProperty(
