@@ -92,10 +92,11 @@ export class WholeLayerTaker implements Disposable {
    * signal's reason
    */
   async take(request: WholeLayerRequest): Promise<LocalLayer> {
+    const hasMirrors = this.#client.asksMirrors(request.reference); // another layer may tell first that they lie
     try {
       return await this.#take(request);
     } catch (error) {
-      if (!this.#isOfOthers(request, error)) throw error;
+      if (!this.#isOfOthers(request, error, hasMirrors)) throw error;
       return await this.take(request);
     }
   }
@@ -107,11 +108,12 @@ export class WholeLayerTaker implements Disposable {
   #isOfOthers(
     { reference, layer }: WholeLayerRequest,
     error: unknown,
+    hasMirrors: boolean,
   ): boolean {
     const isFound = error instanceof FoundBytesError;
-    const isOfMirrors = error instanceof OtherBytesError &&
-      this.#client.passMirrors(reference);
+    const isOfMirrors = error instanceof OtherBytesError && hasMirrors;
     if (!isFound && !isOfMirrors) return false;
+    if (isOfMirrors) this.#client.passMirrors(reference);
     log.warn(
       isFound
         ? "what was left of a layer is of no use, it starts over"

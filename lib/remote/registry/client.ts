@@ -1,6 +1,11 @@
 import type { Descriptor, Digest } from "../../formats/oci/mod.ts";
 import { fetchBlob, streamBlob } from "./blobs.ts";
-import { type Context, makeContext, passMirrors } from "./context.ts";
+import {
+  asksMirrors,
+  type Context,
+  makeContext,
+  passMirrors,
+} from "./context.ts";
 import type { Credential } from "./credentials.ts";
 import {
   type FetchedManifest,
@@ -134,12 +139,14 @@ export class RegistryClient implements Disposable {
     );
   }
 
-  /**
-   * Of bytes that were read, a digest is not what it should be: for an hour the repository's mirrors are not asked.
-   * @returns whether there is one that was: then it is worth to read once more.
-   */
-  passMirrors(repository: Repository): boolean {
-    return passMirrors(this.#context, repository);
+  /** Whether what is read now of a repository may be of a mirror. */
+  asksMirrors(repository: Repository): boolean {
+    return asksMirrors(this.#context, repository);
+  }
+
+  /** Of bytes that were read, a digest is not what it should be: for an hour the repository's mirrors are not asked. */
+  passMirrors(repository: Repository): void {
+    passMirrors(this.#context, repository);
   }
 
   /**

@@ -132,18 +132,29 @@ export async function reading<T>(
   }
 }
 
-/**
- * Mirrors of a repository are not asked for a while: of what came by several it is not known which one lied.
- * @returns whether there was one that was asked.
- */
-export function passMirrors(
-  { options, lying }: Context,
+/** Whether a repository has a mirror that is asked: what is read may be of it. */
+export function asksMirrors(
+  context: Context,
   reference: Pick<Reference, "host" | "repository">,
 ): boolean {
-  const asked = readEndpoints(reference, options).slice(0, -1)
+  return mirrorsOf(context, reference).length > 0;
+}
+
+/** Mirrors of a repository are not asked for a while: of what came by several it is not known which one lied. */
+export function passMirrors(
+  context: Context,
+  reference: Pick<Reference, "host" | "repository">,
+): void {
+  for (const href of mirrorsOf(context, reference)) context.lying.add(href);
+}
+
+/** Those that are asked, by root URL. */
+function mirrorsOf(
+  { options, lying }: Context,
+  reference: Pick<Reference, "host" | "repository">,
+): string[] {
+  return readEndpoints(reference, options).slice(0, -1)
     .map(({ root }) => root.href).filter((href) => !lying.has(href));
-  for (const href of asked) lying.add(href);
-  return asked.length > 0;
 }
 
 /**

@@ -28,7 +28,7 @@ const LAYER = layerBlob(
 type Answers = (
   part: number,
   bytes: Uint8Array,
-) => Response | Promise<Response> | null;
+) => Response | null | Promise<Response | null>;
 
 function partOf(bytes: BodyInit, from: number, length: number) {
   return new Response(bytes, {
@@ -43,7 +43,11 @@ function partOf(bytes: BodyInit, from: number, length: number) {
 }
 
 /** Takes a layer whose registry has two mirrors. @returns how many parts each host gave, the registry last */
-async function taken(first: Answers, second: Answers = () => null) {
+async function taken(
+  first: Answers,
+  second: Answers = () => null,
+  layersAtOnce = 1,
+) {
   await using one = startRegistry();
   await using two = startRegistry();
   await using registry = startRegistry();
@@ -80,19 +84,32 @@ async function taken(first: Answers, second: Answers = () => null) {
     decompressors: {},
   });
   try {
-    using layer = await taker.take({
-      reference: parseReference(`${registry.host}/a/b:1`),
-      layer: {
-        mediaType: "application/vnd.oci.image.layer.v1.tar+gzip",
-        digest: LAYER.digest,
-        size: LAYER.bytes.length,
-      },
-      diffId: LAYER.diffId,
-      requester: { image: "a", host: registry.host },
-      ...{ spanSizeBytes: 2 ** 20, windows: "all", isKept: false, known: null },
-      signal: AbortSignal.timeout(60_000),
-    });
-    assert.equal(sha256(Deno.readFileSync(layer.data)), LAYER.diffId);
+    const take = () =>
+      taker.take({
+        reference: parseReference(`${registry.host}/a/b:1`),
+        layer: {
+          mediaType: "application/vnd.oci.image.layer.v1.tar+gzip",
+          digest: LAYER.digest,
+          size: LAYER.bytes.length,
+        },
+        diffId: LAYER.diffId,
+        requester: { image: "a", host: registry.host },
+        ...{
+          spanSizeBytes: 2 ** 20,
+          windows: "all",
+          isKept: false,
+          known: null,
+        },
+        signal: AbortSignal.timeout(60_000),
+      });
+    const layers = await Promise.allSettled(
+      Array.from({ length: layersAtOnce }, take),
+    );
+    for (const layer of layers) {
+      if (layer.status === "rejected") throw layer.reason;
+      using taken = layer.value;
+      assert.equal(sha256(Deno.readFileSync(taken.data)), LAYER.diffId);
+    }
     return given;
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -136,4 +153,20 @@ Deno.test("a mirror whose bytes are others is passed: the layer comes once more,
     const [, , three] = await taken(lie, lie);
     assert.equal(three, PARTS);
   }
+});
+
+Deno.test("layers of an image that a mirror falsified at once all come once more", async () => {
+  const both = Promise.withResolvers<void>();
+  let waiting = 0;
+  const [, , three] = await taken(
+    async (_, bytes) => {
+      if (++waiting === 2) both.resolve();
+      await both.promise; // each has bytes of the mirror before one of them is known to be wrong
+      bytes[100]! ^= 1;
+      return null;
+    },
+    () => null,
+    2,
+  );
+  assert.equal(three, 2 * PARTS);
 });
