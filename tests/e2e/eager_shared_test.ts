@@ -106,7 +106,10 @@ testUnless(refusal, {
         () => folders(host, "layers").length === 0,
         () => `${folders(host, "layers")} stay`,
       );
-      assert.deepEqual(folders(host, "ingest"), []);
+      await until(
+        () => folders(host, "ingest").length === 0,
+        () => `${folders(host, "ingest")} stay`,
+      );
     }
   },
 });
