@@ -10,6 +10,7 @@ import {
   makeImage,
   pushImage,
   TarBuilder,
+  undone,
 } from "../support/images/mod.ts";
 import { startRegistry, type TestRegistry } from "../support/registry/mod.ts";
 import { testUnless } from "../support/test_unless.ts";
@@ -51,13 +52,7 @@ function firstAnswer(
   return () => asked;
 }
 
-const ingest = (host: LazyHost) => {
-  try {
-    return [...Deno.readDirSync(`${host.root}/ingest`)].map(({ name }) => name);
-  } catch {
-    return [];
-  }
-};
+const ingest = (host: LazyHost) => undone(host.root);
 
 testUnless(refusal, {
   name:

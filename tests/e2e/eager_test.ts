@@ -18,6 +18,7 @@ import {
   makeImage,
   pushImage,
   TarBuilder,
+  undone,
 } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
 import { testUnless } from "../support/test_unless.ts";
@@ -87,10 +88,10 @@ testUnless(refusal, {
         ...["images", "export", "/dev/null", image],
       );
       await host.removeImages(image);
-      const left = () =>
-        ["layers", "ingest"].flatMap((name) => [
-          ...Deno.readDirSync(`${host.root}/${name}`),
-        ]);
+      const left = () => [
+        ...Deno.readDirSync(`${host.root}/layers`),
+        ...undone(host.root),
+      ];
       for (let tries = 0; left().length > 0; tries++) {
         assert.ok(tries < 50, "files of removed layers stay");
         await pause(100);

@@ -59,6 +59,7 @@ const log = logger("images");
 export class WholeLayerTaker implements Disposable {
   readonly #client: RegistryClient;
   readonly #folder: string;
+  readonly #filePrefix: string;
   readonly #limits: WholeLimits;
   readonly #decompressors: Decompressors;
   readonly #gates: WholeGates;
@@ -74,6 +75,7 @@ export class WholeLayerTaker implements Disposable {
   constructor(parts: WholeParts) {
     const { client, folder, kept, limits, decompressors } = parts;
     this.#indexers = parts.writers ?? null;
+    this.#filePrefix = parts.filePrefix ?? "layer";
     this.#client = client;
     this.#folder = folder;
     this.#kept = kept;
@@ -138,7 +140,7 @@ export class WholeLayerTaker implements Disposable {
     }
     await Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
     using kept = new DisposableStack();
-    const own = `${this.#folder}/layer-${crypto.randomUUID()}`;
+    const own = `${this.#folder}/${this.#filePrefix}-${crypto.randomUUID()}`;
     const blob = this.#keptPath(request, kept) ?? own;
     const found = statIfThere(blob);
     // The tar is as large at least, or nearly so. What an earlier process left has its room already.
@@ -376,13 +378,10 @@ export class WholeLayerTaker implements Disposable {
     );
   }
 
-  /**
-   * One that takes layers of another client by the same Workers, and tells nobody: no progress is shown, and no host's
-   * speed is learnt. It is not to be disposed of.
-   */
+  /** One that takes layers of another client by the same Workers, and tells nobody. It is not to be disposed of. */
   rehearsal(client: RegistryClient): WholeLayerTaker {
     return new WholeLayerTaker({
-      ...{ client, folder: this.#folder },
+      ...{ client, folder: this.#folder, filePrefix: "made-up" },
       kept: new KeptBlobs(`${this.#folder}/none`), // what others kept gives it no room
       ...{ limits: this.#limits, decompressors: {}, writers: this.#writers },
       ...{ progress: new WholeProgress(), speeds: new LineSpeeds() },

@@ -11,6 +11,8 @@ export interface WholeParts {
   readonly client: RegistryClient;
   /** For files that are not done, on the disk of the layers. */
   readonly folder: string;
+  /** Of their names. Default: `layer`. */
+  readonly filePrefix?: string;
   /** Those of it that outlive us. */
   readonly kept: KeptBlobs;
   readonly limits: WholeLimits;

@@ -45,3 +45,4 @@ export {
   type CheckReport,
   readCheckReport,
 } from "./checked.ts";
+export { undone } from "./undone.ts";
