@@ -1,11 +1,6 @@
 /** `soci-deno pull` beside others, cut short, and against images that lie. */
 import assert from "node:assert/strict";
-import { pullImage } from "../../lib/images/pulling/mod.ts";
 import { connectContainerd } from "../../lib/remote/containerd/mod.ts";
-import {
-  parseReference,
-  RegistryClient,
-} from "../../lib/remote/registry/mod.ts";
 import {
   type Containerd,
   ctrRun,
@@ -267,47 +262,4 @@ Deno.test("the daemon asks for the index while pull asks for the configuration: 
   assert.equal(times(index), 1);
   assert.equal(times(`/manifests/${image.digest}`), 1, "by the daemon");
   assert.ok(times(image.configDigest) <= 2);
-});
-
-Deno.test("the first layer is asked for before manifests are stored, which are stored where no layer is asked for, too", async () => {
-  await using registry = startRegistry();
-  await using started = await startContainerd();
-  await pushImage(registry.host, "app:1", makeImage({ layers: [SHARED] }));
-  using containerd = await connectContainerd(started.address, {
-    namespace: "default",
-  });
-  using client = new RegistryClient();
-  const calls: string[] = [];
-  const noted = <T extends object>(name: string, of: T): T =>
-    new Proxy(of, {
-      get(target, key) {
-        const value = Reflect.get(target, key);
-        if (typeof value !== "function") return value;
-        return (...given: unknown[]) => {
-          calls.push(`${name}.${String(key)}`);
-          return value.apply(target, given);
-        };
-      },
-    });
-  const pulled = async () => {
-    calls.length = 0;
-    const { layers } = await pullImage({
-      ...{ client, snapshotter: "overlayfs" },
-      reference: parseReference(`${registry.host}/app:1`),
-      containerd: Object.assign(Object.create(containerd), {
-        content: noted("content", containerd.content),
-        snapshots: {
-          of: (name: string) => noted("", containerd.snapshots.of(name)),
-        },
-      }),
-    });
-    return layers[0]!.outcome;
-  };
-  assert.equal(await pulled(), "unpacked");
-  const [prepare, put] = [".prepare", "content.putBlob"].map((call) =>
-    calls.indexOf(call)
-  );
-  assert.ok(prepare! >= 0 && prepare! < put!, calls.join(" "));
-  assert.equal(await pulled(), "present");
-  assert.ok(!calls.includes(".prepare") && calls.includes("content.putBlob"));
 });

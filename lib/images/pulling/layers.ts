@@ -15,15 +15,11 @@ import type { ConnectedRequest, FoundImage, PulledLayer } from "./request.ts";
 /** How long a call may still run after the pull was aborted, ms. */
 const GRACE_MS = 5000;
 
-/**
- * Makes a snapshot of each layer, bottom first: a snapshot needs its parent.
- * @param onAsked told when the snapshotter has been asked for a layer.
- */
+/** Makes a snapshot of each layer, bottom first: a snapshot needs its parent. */
 export async function bringLayers(
   request: ConnectedRequest,
   { image, layers }: FoundImage,
   lease: string,
-  onAsked: () => void,
 ): Promise<PulledLayer[]> {
   const { signal, reference, indexDigest = null } = request;
   const { containerd, snapshotter } = request;
@@ -59,10 +55,7 @@ export async function bringLayers(
       signal?.throwIfAborted();
       const { position, descriptor, chainId } = layer;
       const outcome = position < held ? "present" : await bringLayer(
-        {
-          ...{ ...request, downloads, onAsked },
-          onDeclined: () => ahead(position),
-        },
+        { ...request, downloads, onDeclined: () => ahead(position) },
         lease,
         layer,
         {
@@ -89,8 +82,6 @@ export async function bringLayers(
 /** A request while its layers are brought. */
 interface Bringing extends ConnectedRequest {
   readonly downloads: Downloads;
-  /** Told that the snapshotter has been asked for a layer. */
-  readonly onAsked: () => void;
   /** Told that the snapshotter wants a layer unpacked. */
   readonly onDeclined: () => void;
 }
@@ -107,7 +98,7 @@ async function bringLayer(
   const key = `extract-${crypto.randomUUID()} ${chainId}`;
   let mounts: readonly Mount[];
   try {
-    const prepared = finishing(
+    mounts = await finishing(
       signal,
       (signal) =>
         snapshots.prepare(key, parent, {
@@ -116,8 +107,6 @@ async function bringLayer(
           signal,
         }),
     );
-    request.onAsked();
-    mounts = await prepared;
   } catch (error) {
     if (isRpcError(error, "ALREADY_EXISTS")) return "served";
     throw error;

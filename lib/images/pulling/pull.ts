@@ -68,16 +68,10 @@ async function pullUnderLease(
     stop.abort(error);
     throw error;
   };
-  // What takes longest is asked for first: the call is on its way when the documents' turn comes.
-  const asked = Promise.withResolvers<void>();
-  const onAsked = () => void setTimeout(asked.resolve);
-  const bringing = bringLayers(guarded, found, lease, onAsked)
-    .finally(asked.resolve);
   // Both end before the lease does, however they end.
   const [layers, documents] = await Promise.allSettled([
-    bringing.catch(stopOthers),
-    asked.promise.then(() => putDocuments(guarded, found, lease))
-      .catch(stopOthers),
+    bringLayers(guarded, found, lease).catch(stopOthers),
+    putDocuments(guarded, found, lease).catch(stopOthers),
   ]);
   if (layers.status === "rejected" || documents.status === "rejected") {
     throw stop.signal.reason;
