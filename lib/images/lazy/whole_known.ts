@@ -12,6 +12,7 @@ import {
 import { type IndexedImage, ztocOf } from "../../remote/image/mod.ts";
 import type { RegistryClient } from "../../remote/registry/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
+import { type GatedRequest, rangeInTurn } from "./gated_range.ts";
 import type { IndexedImages } from "./images.ts";
 import { diskRoom } from "./source.ts";
 import { turn } from "./turn.ts";
@@ -34,12 +35,6 @@ const LOOK_BYTES = 4 * 2 ** 20;
 const PART_BYTES = 2 * 2 ** 20;
 /** So many parts are asked for at a time. */
 const PARTS_AT_ONCE = 4;
-
-/** Runs a request of so many bytes when it is its turn. */
-export type GatedRequest = (
-  bytes: number,
-  work: () => Promise<void>,
-) => Promise<void>;
 
 /**
  * Brings a layer's ztoc into a file, in parts, and tells where it says that the layer can be entered. A registry that
@@ -85,12 +80,10 @@ async function knownOf(
       path,
       until,
       (start, end, into, signal) =>
-        request(end - start, () =>
-          client.range(
-            ...[reference, ztoc.digest, start, end, into, signal] as const,
-            undefined,
-            { isBulk: true },
-          )),
+        rangeInTurn(request, client, {
+          ...{ repository: reference, digest: ztoc.digest },
+          ...{ start, end, into, signal },
+        }),
     );
     return await plan(path, ztoc, layer);
   } catch (error) {

@@ -1,6 +1,7 @@
 export type { Requester } from "./part_queue.ts";
 import { availableParallelism } from "node:os";
 import { ReusedBlocks } from "../../host/memory/mod.ts";
+import type { RequestTurn } from "./gated_range.ts";
 import {
   PartQueue,
   type Queued,
@@ -98,12 +99,12 @@ export class WholeGates {
 
   /**
    * Runs one request of so many bytes, which are in memory meanwhile, as soon as there is room for it. A Worker waits
-   * for it.
+   * for it. It runs once more where it lost its turn.
    */
   request<T>(
     requester: Requester,
     bytes: number,
-    work: () => Promise<T>,
+    work: (turn: RequestTurn) => Promise<T>,
   ): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     let isAsked = false;
@@ -111,9 +112,15 @@ export class WholeGates {
       ...{ requester, sizeBytes: Number.MAX_SAFE_INTEGER },
       ...{ isActive: true, readRate: 0, unreadBytes: 0, unaskedBytes: 0 },
       next: () => isAsked ? null : { bytes, isFiled: true, isFirst: true },
-      begin: async () => {
+      begin: async (_part, _place, lost) => {
         isAsked = true;
-        await work().then(resolve, reject);
+        try {
+          resolve(await work({ lost, came: queued.came }));
+        } catch (error) {
+          isAsked = !lost.aborted;
+          if (!isAsked) return;
+          reject(error);
+        }
         queued[Symbol.dispose]();
       },
     });

@@ -15,6 +15,7 @@ import {
   RegistryError,
 } from "../../remote/registry/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
+import { type GatedRequest, rangeInTurn } from "./gated_range.ts";
 import { diskRoom } from "./source.ts";
 import type { KnownUnits } from "./whole_known.ts";
 import type { WholeLayerRequest } from "./whole_request.ts";
@@ -51,11 +52,8 @@ export interface UnitsTaken {
 export async function takeByUnits(
   taken: UnitsTaken,
 ): Promise<Uint8Array<ArrayBuffer> | null> {
-  const { request: { reference, layer, requester }, known, ztoc } = taken;
-  const units = await known(
-    ztoc,
-    (bytes, work) => taken.gates.request(requester, bytes, work),
-  );
+  const { request: { reference, layer }, known, ztoc } = taken;
+  const units = await known(ztoc, gated(taken));
   if (units === null) return null;
   try {
     return await inflated(taken, units);
@@ -70,28 +68,29 @@ export async function takeByUnits(
   }
 }
 
+function gated({ gates, request: { requester } }: UnitsTaken): GatedRequest {
+  return (bytes, work) => gates.request(requester, bytes, work);
+}
+
 async function inflated(
   taken: UnitsTaken,
   units: PlannedUnits,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { request, client, gates, writers, folder, data, ztoc } = taken;
-  const { reference, layer, diffId, spanSizeBytes, requester } = request;
+  const { request, client, writers, folder, data, ztoc } = taken;
+  const { reference, layer, diffId, spanSizeBytes } = request;
   await Deno.writeFile(data, new Uint8Array(0), { mode: 0o600 });
   const files = { data, ztoc };
   const coming = comingLayer(units, files);
   const digest = inflateUnits({
     ...{ units, files, folder },
     workers: availableParallelism(),
-    fetch: (start, end, into, signal) =>
-      gates.request(requester, end - start, async () => {
-        signal.throwIfAborted();
-        await client.range(
-          ...[reference, layer.digest, start, end, into, signal] as const,
-          undefined,
-          { isBulk: true },
-        );
-        taken.onBytes(into.length);
-      }),
+    fetch: async (start, end, into, signal) => {
+      await rangeInTurn(gated(taken), client, {
+        ...{ repository: reference, digest: layer.digest },
+        ...{ start, end, into, signal },
+      });
+      taken.onBytes(into.length);
+    },
     look: () => {
       if (diskRoom(folder) > 0) return;
       throw new CheckpointsError("the disk is nearly full");

@@ -87,3 +87,41 @@ Deno.test("large requests that wait for memory, of images whose registries hang,
   for (let turns = 0; turns < 100; turns++) await Promise.resolve();
   assert.deepEqual(done, [MIB, FAST_LIMITS.chunkBytes]);
 });
+
+Deno.test("a request of which bytes come does not hang however long it takes; those of which none come lose their turn to other images, and run once more", async () => {
+  const gates = new WholeGates(FAST_LIMITS, 200);
+  const { promise: over, resolve: end } = Promise.withResolvers<void>();
+  const lost = { comes: 0, hangs: 0 };
+  const all: Promise<unknown>[] = [];
+  for (const image of ["comes", "hangs"] as const) {
+    for (let i = 0; i < FAST_LIMITS.downloadsPerImage; i++) {
+      all.push(
+        gates.request({ image, host: image }, MIB, async (turn) => {
+          const timer = setInterval(
+            () => image === "comes" && turn.came(1),
+            20,
+          );
+          const left = Promise.withResolvers<never>();
+          turn.lost.addEventListener("abort", () => {
+            lost[image]++;
+            left.reject(turn.lost.reason);
+          });
+          await Promise.race([over, left.promise])
+            .finally(() => clearInterval(timer));
+        }),
+      );
+    }
+  }
+  const others = Array.from(
+    { length: 12 },
+    () => gates.request({ image: "c", host: "c" }, 4 * MIB, () => over),
+  );
+  const until = performance.now() + 10_000;
+  while (lost.hangs === 0) {
+    assert.ok(performance.now() < until, "nothing is taken from what hangs");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.equal(lost.comes, 0);
+  end();
+  await Promise.all([...all, ...others]);
+});
