@@ -66,7 +66,7 @@ export class WholeLayerTaker implements Disposable {
   readonly #progress: WholeProgress;
   readonly #speeds: LineSpeeds;
   readonly #expect: (ztocBytes: number) => void;
-  #indexers: ReturnType<typeof tarWriters> | null = null;
+  #indexers: WholeParts["writers"];
   readonly #kept: KeptBlobs;
   /** Whether a layer is inflated by its units. */
   #onAllCores = false;
@@ -74,7 +74,7 @@ export class WholeLayerTaker implements Disposable {
   /** Starts nothing yet. */
   constructor(parts: WholeParts) {
     const { client, folder, kept, limits, decompressors } = parts;
-    this.#indexers = parts.writers ?? null;
+    this.#indexers = parts.writers;
     this.#filePrefix = parts.filePrefix ?? "layer";
     this.#client = client;
     this.#folder = folder;
@@ -371,11 +371,9 @@ export class WholeLayerTaker implements Disposable {
     }
   }
 
-  get #writers(): ReturnType<typeof tarWriters> {
-    return this.#indexers ??= tarWriters(
-      mostUnpackWorkers(this.#limits),
-      this.#folder,
-    );
+  get #writers(): NonNullable<WholeParts["writers"]> {
+    const most = mostUnpackWorkers(this.#limits);
+    return this.#indexers ??= tarWriters(most, this.#folder);
   }
 
   /** One that takes layers of another client by the same Workers, and tells nobody. It is not to be disposed of. */
@@ -383,8 +381,9 @@ export class WholeLayerTaker implements Disposable {
     return new WholeLayerTaker({
       ...{ client, folder: this.#folder, filePrefix: "made-up" },
       kept: new KeptBlobs(`${this.#folder}/none`), // what others kept gives it no room
-      ...{ limits: this.#limits, decompressors: {}, writers: this.#writers },
-      ...{ progress: new WholeProgress(), speeds: new LineSpeeds() },
+      ...{ limits: this.#limits, writers: this.#writers.rehearsing() },
+      progress: new WholeProgress(),
+      ...{ decompressors: {}, speeds: new LineSpeeds() },
     });
   }
 

@@ -1,5 +1,5 @@
 import type { KeptBlobs } from "../../layers/store/mod.ts";
-import type { tarWriters } from "../../layers/whole/mod.ts";
+import type { Indexers } from "../../layers/builder/mod.ts";
 import type { RegistryClient } from "../../remote/registry/mod.ts";
 import type { LineSpeeds } from "./line_speeds.ts";
 import type { WholeLimits } from "./whole_limits.ts";
@@ -22,5 +22,5 @@ export interface WholeParts {
   /** Told when a large layer is nearly done, and what its ztoc will have at least, about. Default: nobody is. */
   readonly expect?: (ztocBytes: number) => void;
   /** Workers that stay the caller's. Default: ones of its own, when they are needed. */
-  readonly writers?: ReturnType<typeof tarWriters>;
+  readonly writers?: Indexers;
 }

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import {
   comingLayer,
-  type IndexerPool,
+  type Indexers,
   IndexingError,
 } from "../../layers/builder/mod.ts";
 import {
@@ -29,7 +29,7 @@ export interface UnitsTaken {
   readonly known: KnownUnits;
   readonly client: RegistryClient;
   readonly gates: WholeGates;
-  readonly writers: IndexerPool;
+  readonly writers: Indexers;
   /** Of the files. */
   readonly folder: string;
   /** A new file in it, for the tar. */

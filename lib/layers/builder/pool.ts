@@ -6,14 +6,34 @@ import {
 } from "./indexer.ts";
 import type { IndexedLayer } from "./messages.ts";
 
+/** Indexes layers, each when an indexer is free. */
+export interface Indexers extends Disposable {
+  /** Like `LayerIndexer.index`, as soon as a Worker is free. The stream is not read before that. */
+  index(
+    stream: ReadableStream<Uint8Array>,
+    options: IndexLayerOptions,
+  ): Promise<IndexedLayer>;
+  /** Like `LayerIndexer.indexUnits`, as soon as a Worker is free. */
+  indexUnits(
+    ...of: Parameters<LayerIndexer["indexUnits"]>
+  ): Promise<IndexedLayer | null>;
+  /**
+   * The same Workers, for layers of nobody: while they have one that ends soon, other layers wait for that Worker, and
+   * start none beside. Not to be disposed of.
+   */
+  rehearsing(): Indexers;
+}
+
 /**
  * Indexers for several layers at once. A Worker is started when it is first needed, and reused: its
  * start takes 50 ms, longer than indexing many a layer.
  */
-export class IndexerPool implements Disposable {
+export class IndexerPool implements Indexers {
   readonly #idle: LayerIndexer[] = [];
   readonly #all = new Set<LayerIndexer>();
   readonly #waiting: Array<() => void> = [];
+  /** Layers of nobody that are being indexed. */
+  #rehearsed = 0;
 
   /**
    * Starts no Worker yet.
@@ -30,7 +50,7 @@ export class IndexerPool implements Disposable {
     }
   }
 
-  /** Like `LayerIndexer.index`, as soon as a Worker is free. The stream is not read before that. */
+  /** As `Indexers` says. */
   async index(
     stream: ReadableStream<Uint8Array>,
     options: IndexLayerOptions,
@@ -38,15 +58,32 @@ export class IndexerPool implements Disposable {
     return await this.#with((indexer) => indexer.index(stream, options));
   }
 
-  /** Like `LayerIndexer.indexUnits`, as soon as a Worker is free. */
+  /** As `Indexers` says. */
   async indexUnits(
     ...of: Parameters<LayerIndexer["indexUnits"]>
   ): Promise<IndexedLayer | null> {
     return await this.#with((indexer) => indexer.indexUnits(...of));
   }
 
-  async #with<T>(work: (indexer: LayerIndexer) => Promise<T>): Promise<T> {
-    const indexer = await this.#take();
+  /** As `Indexers` says. */
+  rehearsing(): Indexers {
+    const beside: Indexers = {
+      index: (stream, options) =>
+        this.#with((indexer) => indexer.index(stream, options), true),
+      indexUnits: (...of) =>
+        this.#with((indexer) => indexer.indexUnits(...of), true),
+      rehearsing: () => beside,
+      [Symbol.dispose]() {},
+    };
+    return beside;
+  }
+
+  async #with<T>(
+    work: (indexer: LayerIndexer) => Promise<T>,
+    isRehearsed = false,
+  ): Promise<T> {
+    const indexer = await this.#take(isRehearsed);
+    if (isRehearsed) this.#rehearsed++;
     try {
       return await work(indexer);
     } catch (error) {
@@ -56,12 +93,15 @@ export class IndexerPool implements Disposable {
       }
       throw error;
     } finally {
+      if (isRehearsed) this.#rehearsed--;
       if (this.#all.has(indexer)) this.#idle.push(indexer);
-      this.#waiting.shift()?.();
+      // After the last of nobody's layers others may have Workers of their own, too.
+      const woken = isRehearsed && this.#rehearsed === 0 ? Infinity : 1;
+      for (const wake of this.#waiting.splice(0, woken)) wake();
     }
   }
 
-  async #take(): Promise<LayerIndexer> {
+  async #take(isRehearsed: boolean): Promise<LayerIndexer> {
     for (;;) {
       const idle = this.#idle.pop();
       if (idle?.isBroken === true) {
@@ -69,7 +109,8 @@ export class IndexerPool implements Disposable {
         continue;
       }
       if (idle !== undefined) return idle;
-      if (this.#all.size < this.size) {
+      const maySoon = this.#rehearsed > 0 && !isRehearsed;
+      if (this.#all.size < this.size && !maySoon) {
         const indexer = new LayerIndexer(this.kind);
         this.#all.add(indexer);
         return indexer;

@@ -10,20 +10,27 @@ import { WholeProgress } from "../../../lib/images/lazy/whole_progress.ts";
 import { madeUpLayer } from "../../../lib/images/warmup/made_up_layer.ts";
 import { warmUpAll } from "../../../lib/images/warmup/mod.ts";
 import { warmUpWhole } from "../../../lib/images/warmup/warm_up_whole.ts";
-import { RegistryClient } from "../../../lib/remote/registry/mod.ts";
+import {
+  parseReference,
+  RegistryClient,
+} from "../../../lib/remote/registry/mod.ts";
 import { KeptBlobs } from "../../../lib/layers/store/mod.ts";
+import { startRegistry } from "../../support/registry/mod.ts";
 
 const NEVER = new AbortController().signal;
 
-function takerIn(folder: string) {
+function takerIn(
+  folder: string,
+  client = new RegistryClient({
+    fetch: () => Promise.reject(new Error("a registry is asked")),
+  }),
+) {
   const progress = new WholeProgress();
   const taker = new WholeLayerTaker({
     ...{ folder, progress, limits: FAST_LIMITS, decompressors: {} },
     kept: new KeptBlobs(folder),
     speeds: new LineSpeeds(),
-    client: new RegistryClient({
-      fetch: () => Promise.reject(new Error("a registry is asked")),
-    }),
+    client,
   });
   return { taker, progress };
 }
@@ -92,6 +99,46 @@ Deno.test("a real pull ends it: the Workers are free for its layers, and no file
     NEVER,
   );
   assert(again !== null);
+  await Deno.remove(folder, { recursive: true });
+});
+
+/** Threads of this process that are Workers. */
+function workers(): number {
+  const tasks = "/proc/self/task";
+  return names(tasks).filter((id) =>
+    Deno.readTextFileSync(`${tasks}/${id}/comm`).startsWith("worker")
+  ).length;
+}
+
+Deno.test("layers of a real pull that comes in the middle of it wait for its Workers, and have no others started beside", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "soci-deno-warm-up-" });
+  const { descriptor, diffId, bytes } = await madeUpLayer(async () => {});
+  await using registry = startRegistry();
+  registry.addBlob("a/b", bytes);
+  const { host } = registry;
+  const before = workers();
+  const pull = new AbortController();
+  using client = new RegistryClient({});
+  const { taker } = takerIn(folder, client);
+  using _workers = taker;
+  const warming = warmUpWhole(
+    { rehearsal: rehearsal(taker), workers: 2 },
+    pull.signal,
+  ).catch(String);
+  while (names(folder).length < 2) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  pull.abort(new Error("a real pull came"));
+  await Promise.all([0, 1].map(async () => {
+    using _taken = await taker.take({
+      ...{ reference: parseReference(`${host}/a/b:1`), layer: descriptor },
+      ...{ diffId, requester: { image: "a", host }, known: null },
+      ...{ spanSizeBytes: 2 ** 22, windows: "all", isKept: false },
+      signal: NEVER,
+    });
+  }));
+  assert.match(`${await warming}`, /a real pull came/);
+  assert.equal(workers() - before, 2);
   await Deno.remove(folder, { recursive: true });
 });
 
