@@ -31,7 +31,6 @@ import { DiskReserve, isLockFree } from "../lib/layers/store/mod.ts";
 import type { FaceWish } from "../lib/layers/faces/mod.ts";
 import { MOUNT_NAMES, type ServedMount } from "../lib/layers/fs/mod.ts";
 import { Activity, keepLargeBuffersApart } from "../lib/host/memory/mod.ts";
-import type { WholeWarmUpOptions } from "../lib/images/warmup/mod.ts";
 import {
   parseReference,
   type RegistryClient,
@@ -59,7 +58,7 @@ import { OwnSocket } from "./own_socket.ts";
 import { mountHelperArguments } from "./program.ts";
 import { replayOptions } from "./replay_options.ts";
 import { whyNoStart } from "./start_error.ts";
-import { wholeOptions, wholeWarmUp } from "./whole.ts";
+import { wholeOptions } from "./whole.ts";
 
 const log = logger("serve");
 /** How long containerd's calls may still run when a successor waits; reads are answered meanwhile. */
@@ -191,7 +190,6 @@ async function run(
   );
   let snapshotter: Snapshotter;
   let store: LayerStore;
-  let whole: WholeWarmUpOptions | null;
   let control: ControlServer;
   let recorder: StartRecorder | undefined;
   let starts: ContainerStarts | undefined;
@@ -235,7 +233,6 @@ async function run(
       ),
     );
     stack.use(images.replays);
-    whole = wholeWarmUp(config, shown, images);
     const provider = stack.use(new ImageLayerProvider(images, providing));
     const catalog = stack.use(
       new ContainerdCatalog(config.content_store.containerd_address),
@@ -305,7 +302,7 @@ async function run(
   });
 
   const idle = stack.use(
-    new IdleWork({ store, root, address, calls, whole }),
+    new IdleWork({ store, root, address, calls }),
   );
 
   const end = await Promise.race([signal, control.asked]);

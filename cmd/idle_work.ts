@@ -4,17 +4,8 @@ import {
   giveBackGarbage,
   giveBackWhenIdle,
 } from "../lib/host/memory/mod.ts";
-import {
-  warmUpAll,
-  type WholeWarmUpOptions,
-} from "../lib/images/warmup/mod.ts";
+import { warmUpAll } from "../lib/images/warmup/mod.ts";
 import type { LayerStore } from "../lib/layers/serving/mod.ts";
-
-/**
- * Where memory is returned often, made-up layers are taken whole no more often than this, ms: their Workers stay, with
- * what is compiled of theirs.
- */
-const WHOLE_AGAIN_MS = 60_000;
 
 /** What it is done with. */
 export interface IdleWorkOptions {
@@ -24,17 +15,13 @@ export interface IdleWorkOptions {
   readonly address: string;
   /** Calls that somebody waits for. */
   readonly calls: Activity;
-  /** How layers are taken whole; null where no image is. */
-  readonly whole: WholeWarmUpOptions | null;
 }
 
 /** What is done while nobody waits, from now on. */
 export class IdleWork implements Disposable {
   readonly #options: IdleWorkOptions;
-  readonly #over = new AbortController();
   readonly #returning: Disposable;
-  /** When layers were last taken whole for nobody. */
-  #wholeMs = -Infinity;
+  #isOver = false;
   #warming: Promise<void> = Promise.resolve();
 
   /** Begins at once. */
@@ -54,31 +41,27 @@ export class IdleWork implements Disposable {
   }
 
   #warmUp(isStart: boolean): void {
-    const { address, root, calls, store, whole } = this.#options;
+    const { address, root, store } = this.#options;
     const idle = this.#activity;
-    const signal = AbortSignal.any([calls.untilNext, this.#over.signal]);
-    const isDue = performance.now() - this.#wholeMs >= WHOLE_AGAIN_MS;
-    if (isDue) this.#wholeMs = performance.now();
     this.#warming = this.#warming.then(() =>
       warmUpAll({
         // Later a successor may listen there.
         address: isStart && store.all().length === 0 ? address : null,
-        ...{ signal, whole: isDue ? whole : null },
         scratch: `${root}/warm-up`,
-        wanted: () => !signal.aborted && this.#activity === idle,
+        wanted: () => !this.#isOver && this.#activity === idle,
       })
     ).then(giveBackGarbage);
   }
 
   /** Warms up no more. Resolves when that has ended. */
   async stopped(): Promise<void> {
-    this.#over.abort();
+    this.#isOver = true;
     await this.#warming;
   }
 
   /** Returns no memory any more. */
   [Symbol.dispose](): void {
-    this.#over.abort();
+    this.#isOver = true;
     this.#returning[Symbol.dispose]();
   }
 }

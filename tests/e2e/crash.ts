@@ -29,7 +29,6 @@ import {
   pushImage,
   readCheckReport,
   TarBuilder,
-  undone,
 } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
 import { buildIndex, sociDeno } from "./host.ts";
@@ -484,7 +483,7 @@ class CrashTrial implements AsyncDisposable {
     if (mountpoints !== [...shown].sort().join(" ")) {
       fail(`mountpoints ${mountpoints}, mounted are ${shown}`);
     }
-    for (const name of undone(this.#root)) {
+    for (const name of namesIn(`${this.#root}/ingest`)) {
       fail(`ingest/${name} is left over`);
     }
     const ids = metadata.all(

@@ -17,7 +17,6 @@ import {
   pushImage,
   readCheckReport,
   TarBuilder,
-  undone,
 } from "../support/images/mod.ts";
 import { startRegistry } from "../support/registry/mod.ts";
 import { LazyHost } from "./host.ts";
@@ -89,7 +88,7 @@ function phaseOf(
   layers: number,
 ): typeof PHASES[number] {
   const here = namesIn(`${root}/layers`).length - before;
-  const onTheirWay = undone(root).length;
+  const onTheirWay = namesIn(`${root}/ingest`).length;
   if (here >= layers && onTheirWay === 0) return PHASES[4];
   if (here > 0) return onTheirWay > 0 ? PHASES[2] : PHASES[3];
   return onTheirWay > 0 ? PHASES[1] : PHASES[0];
@@ -156,7 +155,7 @@ export async function eagerKills(
     await child.status;
     await host.startDaemon();
     await host.reconnected();
-    if (undone(host.root).length > 0) {
+    if (namesIn(`${host.root}/ingest`).length > 0) {
       violations.push(`round ${round}: half a layer stays`);
     }
     const { layers } = await host.pull(image);

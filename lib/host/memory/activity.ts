@@ -2,15 +2,11 @@
 export class Activity {
   #begun = 0;
   #running = 0;
-  #free = new AbortController();
 
   /** Work begins, and lasts until this is disposed of. */
   begin(): Disposable {
     this.#begun++;
     this.#running++;
-    const free = this.#free;
-    this.#free = new AbortController();
-    free.abort();
     return { [Symbol.dispose]: () => void this.#running-- };
   }
 
@@ -22,10 +18,5 @@ export class Activity {
   /** Grows with work; NaN while there is some, which is like no other count. */
   get count(): number {
     return this.#running > 0 ? NaN : this.#begun;
-  }
-
-  /** Aborted when the next work begins. */
-  get untilNext(): AbortSignal {
-    return this.#free.signal;
   }
 }

@@ -22,11 +22,9 @@ export { ImageLayerProvider, type ProviderOptions } from "./provider.ts";
 export type { ImagePolicies, PolicyDecision } from "./policies.ts";
 export type { PrefetchOptions } from "./prefetch_lists.ts";
 export type { RegistryBlobs, RegistrySpanSource } from "./source.ts";
-export type { Rehearsal, RehearsedLayer } from "./rehearsal.ts";
 export {
   FAST_LIMITS,
   MAX_CHUNK_BYTES,
-  unpackWorkers,
   type WholeLimits,
 } from "./whole_limits.ts";
 export type {

@@ -42,7 +42,6 @@ import { NO_REPLAY, type ReplayOptions, Replays } from "../replay/mod.ts";
 import { isNamed } from "../policy/mod.ts";
 import { LineSpeeds } from "./line_speeds.ts";
 import { ImagePolicies } from "./policies.ts";
-import { type Rehearsal, rehearsalBy } from "./rehearsal.ts";
 import { nameOf, RegistryBlobs } from "./source.ts";
 import { type LocalLayer, WholeLayerTaker } from "./whole_layer.ts";
 import { mayBeKnown } from "./whole_known.ts";
@@ -115,9 +114,11 @@ export class ImageService implements Disposable {
       whole.podPolicy,
     );
     this.#whole = new WholeLayerTaker({
-      ...{ client, speeds, limits: whole.limits, progress: this.#progress },
+      ...{ client, speeds },
       ...{ folder: `${store.root}/ingest`, kept: store.kept },
+      limits: whole.limits,
       decompressors: whole.decompressors ?? {},
+      progress: this.#progress,
       expect: (ztocBytes) => {
         try {
           store.expectZtoc(ztocBytes, null);
@@ -379,11 +380,6 @@ export class ImageService implements Disposable {
   /** What of layers that are taken whole has come so far. */
   get progress(): WholeProgress {
     return this.#progress;
-  }
-
-  /** Takes layers whole for nobody: see `WholeLayerTaker.rehearsal`. */
-  rehearsal(client: RegistryClient): Rehearsal {
-    return rehearsalBy(this.#whole.rehearsal(client));
   }
 
   /** Stops the Workers of layers that are taken whole, and pushes no index any more. */

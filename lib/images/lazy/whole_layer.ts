@@ -6,7 +6,7 @@ import {
   mostOutput,
   tarWriters,
 } from "../../layers/whole/mod.ts";
-import { KeptBlobs } from "../../layers/store/mod.ts";
+import type { KeptBlobs } from "../../layers/store/mod.ts";
 import {
   DigestStream,
   layerCompression,
@@ -20,7 +20,7 @@ import {
 } from "../../host/files/mod.ts";
 import { ImageError } from "../../remote/image/mod.ts";
 import type { RegistryClient } from "../../remote/registry/mod.ts";
-import { LineSpeeds } from "./line_speeds.ts";
+import type { LineSpeeds } from "./line_speeds.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { removeKept } from "./kept_parts.ts";
 import { diskRoom } from "./source.ts";
@@ -34,8 +34,7 @@ import {
   type WholeLimits,
 } from "./whole_limits.ts";
 import type { Decompressors } from "./whole_options.ts";
-import { WholeProgress } from "./whole_progress.ts";
-import type { WholeParts } from "./whole_parts.ts";
+import type { WholeProgress } from "./whole_progress.ts";
 import type { WholeLayerRequest } from "./whole_request.ts";
 import { takeByUnits } from "./whole_units.ts";
 
@@ -59,32 +58,43 @@ const log = logger("images");
 export class WholeLayerTaker implements Disposable {
   readonly #client: RegistryClient;
   readonly #folder: string;
-  readonly #filePrefix: string;
   readonly #limits: WholeLimits;
   readonly #decompressors: Decompressors;
   readonly #gates: WholeGates;
   readonly #progress: WholeProgress;
   readonly #speeds: LineSpeeds;
   readonly #expect: (ztocBytes: number) => void;
-  #indexers: WholeParts["writers"];
+  #indexers: ReturnType<typeof tarWriters> | null = null;
   readonly #kept: KeptBlobs;
   /** Whether a layer is inflated by its units. */
   #onAllCores = false;
 
-  /** Starts nothing yet. */
-  constructor(parts: WholeParts) {
-    const { client, folder, kept, limits, decompressors } = parts;
-    this.#indexers = parts.writers;
-    this.#filePrefix = parts.filePrefix ?? "layer";
+  /**
+   * Starts nothing yet.
+   * @param folder for files that are not done, on the disk of the layers. @param kept those of it that outlive us.
+   * @param expect told when a large layer is nearly done, and what its ztoc will have at least, about. Default: nobody is.
+   */
+  constructor(
+    { client, folder, kept, limits, decompressors, progress, speeds, expect }: {
+      readonly client: RegistryClient;
+      readonly folder: string;
+      readonly kept: KeptBlobs;
+      readonly limits: WholeLimits;
+      readonly decompressors: Decompressors;
+      readonly progress: WholeProgress;
+      readonly speeds: LineSpeeds;
+      readonly expect?: (ztocBytes: number) => void;
+    },
+  ) {
     this.#client = client;
     this.#folder = folder;
     this.#kept = kept;
     this.#limits = limits;
     this.#decompressors = decompressors;
     this.#gates = new WholeGates(limits);
-    this.#progress = parts.progress;
-    this.#speeds = parts.speeds;
-    this.#expect = parts.expect ?? (() => {});
+    this.#progress = progress;
+    this.#speeds = speeds;
+    this.#expect = expect ?? (() => {});
   }
 
   /**
@@ -140,7 +150,7 @@ export class WholeLayerTaker implements Disposable {
     }
     await Deno.mkdir(this.#folder, { recursive: true, mode: 0o700 });
     using kept = new DisposableStack();
-    const own = `${this.#folder}/${this.#filePrefix}-${crypto.randomUUID()}`;
+    const own = `${this.#folder}/layer-${crypto.randomUUID()}`;
     const blob = this.#keptPath(request, kept) ?? own;
     const found = statIfThere(blob);
     // The tar is as large at least, or nearly so. What an earlier process left has its room already.
@@ -371,20 +381,11 @@ export class WholeLayerTaker implements Disposable {
     }
   }
 
-  get #writers(): NonNullable<WholeParts["writers"]> {
-    const most = mostUnpackWorkers(this.#limits);
-    return this.#indexers ??= tarWriters(most, this.#folder);
-  }
-
-  /** One that takes layers of another client by the same Workers, and tells nobody. It is not to be disposed of. */
-  rehearsal(client: RegistryClient): WholeLayerTaker {
-    return new WholeLayerTaker({
-      ...{ client, folder: this.#folder, filePrefix: "made-up" },
-      kept: new KeptBlobs(`${this.#folder}/none`), // what others kept gives it no room
-      ...{ limits: this.#limits, writers: this.#writers.rehearsing() },
-      progress: new WholeProgress(),
-      ...{ decompressors: {}, speeds: new LineSpeeds() },
-    });
+  get #writers(): ReturnType<typeof tarWriters> {
+    return this.#indexers ??= tarWriters(
+      mostUnpackWorkers(this.#limits),
+      this.#folder,
+    );
   }
 
   /** Stops the Workers. */

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import {
   comingLayer,
-  type Indexers,
+  type IndexerPool,
   IndexingError,
 } from "../../layers/builder/mod.ts";
 import {
@@ -29,7 +29,7 @@ export interface UnitsTaken {
   readonly known: KnownUnits;
   readonly client: RegistryClient;
   readonly gates: WholeGates;
-  readonly writers: Indexers;
+  readonly writers: IndexerPool;
   /** Of the files. */
   readonly folder: string;
   /** A new file in it, for the tar. */

@@ -9,4 +9,3 @@
  * @module
  */
 export { warmUpAll, type WarmUpOptions } from "./warm_up_all.ts";
-export type { WholeWarmUpOptions } from "./warm_up_whole.ts";

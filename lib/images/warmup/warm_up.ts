@@ -23,19 +23,17 @@ const SPAN_BYTES = 2 ** 20;
  * daemon opens (docs/performance.md). Yields to other work after each step.
  * @param scratch path of a folder to be made and removed.
  * @param wanted called before each step; false ends it, because a real pull warms up the code better.
- * @param ztoc of a layer that is opened every other time. Default: it is a made-up one each time.
  */
 export async function warmUp(
   scratch: string,
   wanted: () => boolean,
-  ztoc: Uint8Array<ArrayBuffer> | null = null,
 ): Promise<void> {
   /** Lets others go first. */
   const stillWanted = () =>
     new Promise<boolean>((resolve) => setTimeout(() => resolve(wanted()), 0));
   for (let round = 0; round < ROUNDS; round++) {
     if (!(await stillWanted())) return;
-    const bytes = round % 2 === 0 && ztoc !== null ? ztoc : madeUpZtoc();
+    const bytes = madeUpZtoc();
     if (!(await stillWanted())) return;
     sha256(bytes);
     const steps = makeLayer({

@@ -1,7 +1,6 @@
 import { RpcChannel, SnapshotsClient } from "../../remote/containerd/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { warmUp } from "./warm_up.ts";
-import { warmUpWhole, type WholeWarmUpOptions } from "./warm_up_whole.ts";
 import { warmUpRegistry } from "./warm_up_registry.ts";
 
 const log = logger("warmup");
@@ -16,40 +15,25 @@ export interface WarmUpOptions {
   readonly address: string | null;
   /** Path of a folder to be made and removed. */
   readonly scratch: string;
-  /** Aborted when a real pull comes, or nobody wants it any more. */
-  readonly signal: AbortSignal;
-  /** How layers are taken whole; null where no image is. */
-  readonly whole: WholeWarmUpOptions | null;
   /** Called before each step; false ends the warm-up, because a real pull warms up the code better. */
   readonly wanted: () => boolean;
 }
 
 /**
  * Runs the code of the first pull while nobody waits: a call on the daemon's own socket, a stream from a
- * response, a fake registry and fake layers, which are taken whole where others will be. Never fails, because nothing
- * depends on it.
+ * response, a fake registry and a fake layer. Never fails, because nothing depends on it.
  */
 export async function warmUpAll(
-  { address, scratch, wanted, signal, whole }: WarmUpOptions,
+  { address, scratch, wanted }: WarmUpOptions,
 ): Promise<void> {
   if (!wanted()) return;
-  const taking = whole === null
-    ? Promise.resolve(null)
-    : warmUpWhole(whole, signal).catch(told);
   try {
     if (address !== null) await callOurselves(address, wanted);
     await warmUpRegistry(wanted);
-    await warmUp(scratch, wanted, await taking);
+    await warmUp(scratch, wanted);
   } catch (error) {
-    told(error);
-  } finally {
-    await taking;
+    log.debug("could not warm up", { error: String(error) });
   }
-}
-
-function told(error: unknown): null {
-  log.debug("could not warm up", { error: String(error) });
-  return null;
 }
 
 async function callOurselves(

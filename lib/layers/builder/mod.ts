@@ -9,7 +9,7 @@ export {
   LayerIndexer,
   startIndexer,
 } from "./indexer.ts";
-export { IndexerPool, type Indexers, largestFirst } from "./pool.ts";
+export { IndexerPool, largestFirst } from "./pool.ts";
 export { type IndexerParts, serveIndexer } from "./serve.ts";
 export { type TarSink, TarSinkError } from "./tar_sink.ts";
 export { decompressZstd } from "./zstd_stream.ts";

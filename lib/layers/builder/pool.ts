@@ -6,34 +6,14 @@ import {
 } from "./indexer.ts";
 import type { IndexedLayer } from "./messages.ts";
 
-/** Indexes layers, each when an indexer is free. */
-export interface Indexers extends Disposable {
-  /** Like `LayerIndexer.index`, as soon as a Worker is free. The stream is not read before that. */
-  index(
-    stream: ReadableStream<Uint8Array>,
-    options: IndexLayerOptions,
-  ): Promise<IndexedLayer>;
-  /** Like `LayerIndexer.indexUnits`, as soon as a Worker is free. */
-  indexUnits(
-    ...of: Parameters<LayerIndexer["indexUnits"]>
-  ): Promise<IndexedLayer | null>;
-  /**
-   * The same Workers, for layers of nobody: while they have one that ends soon, other layers wait for that Worker, and
-   * start none beside. Not to be disposed of.
-   */
-  rehearsing(): Indexers;
-}
-
 /**
  * Indexers for several layers at once. A Worker is started when it is first needed, and reused: its
  * start takes 50 ms, longer than indexing many a layer.
  */
-export class IndexerPool implements Indexers {
+export class IndexerPool implements Disposable {
   readonly #idle: LayerIndexer[] = [];
   readonly #all = new Set<LayerIndexer>();
   readonly #waiting: Array<() => void> = [];
-  /** Layers of nobody that are being indexed. */
-  #rehearsed = 0;
 
   /**
    * Starts no Worker yet.
@@ -50,7 +30,7 @@ export class IndexerPool implements Indexers {
     }
   }
 
-  /** As `Indexers` says. */
+  /** Like `LayerIndexer.index`, as soon as a Worker is free. The stream is not read before that. */
   async index(
     stream: ReadableStream<Uint8Array>,
     options: IndexLayerOptions,
@@ -58,32 +38,15 @@ export class IndexerPool implements Indexers {
     return await this.#with((indexer) => indexer.index(stream, options));
   }
 
-  /** As `Indexers` says. */
+  /** Like `LayerIndexer.indexUnits`, as soon as a Worker is free. */
   async indexUnits(
     ...of: Parameters<LayerIndexer["indexUnits"]>
   ): Promise<IndexedLayer | null> {
     return await this.#with((indexer) => indexer.indexUnits(...of));
   }
 
-  /** As `Indexers` says. */
-  rehearsing(): Indexers {
-    const beside: Indexers = {
-      index: (stream, options) =>
-        this.#with((indexer) => indexer.index(stream, options), true),
-      indexUnits: (...of) =>
-        this.#with((indexer) => indexer.indexUnits(...of), true),
-      rehearsing: () => beside,
-      [Symbol.dispose]() {},
-    };
-    return beside;
-  }
-
-  async #with<T>(
-    work: (indexer: LayerIndexer) => Promise<T>,
-    isRehearsed = false,
-  ): Promise<T> {
-    const indexer = await this.#take(isRehearsed);
-    if (isRehearsed) this.#rehearsed++;
+  async #with<T>(work: (indexer: LayerIndexer) => Promise<T>): Promise<T> {
+    const indexer = await this.#take();
     try {
       return await work(indexer);
     } catch (error) {
@@ -93,15 +56,12 @@ export class IndexerPool implements Indexers {
       }
       throw error;
     } finally {
-      if (isRehearsed) this.#rehearsed--;
       if (this.#all.has(indexer)) this.#idle.push(indexer);
-      // After the last of nobody's layers others may have Workers of their own, too.
-      const woken = isRehearsed && this.#rehearsed === 0 ? Infinity : 1;
-      for (const wake of this.#waiting.splice(0, woken)) wake();
+      this.#waiting.shift()?.();
     }
   }
 
-  async #take(isRehearsed: boolean): Promise<LayerIndexer> {
+  async #take(): Promise<LayerIndexer> {
     for (;;) {
       const idle = this.#idle.pop();
       if (idle?.isBroken === true) {
@@ -109,8 +69,7 @@ export class IndexerPool implements Indexers {
         continue;
       }
       if (idle !== undefined) return idle;
-      const maySoon = this.#rehearsed > 0 && !isRehearsed;
-      if (this.#all.size < this.size && !maySoon) {
+      if (this.#all.size < this.size) {
         const indexer = new LayerIndexer(this.kind);
         this.#all.add(indexer);
         return indexer;

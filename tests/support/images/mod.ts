@@ -45,4 +45,3 @@ export {
   type CheckReport,
   readCheckReport,
 } from "./checked.ts";
-export { undone } from "./undone.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { checkConfig, defaultConfig } from "../../../lib/config/mod.ts";
 import { decompressors } from "../../../cmd/decompressors.ts";
-import { wholeOptions, wholeWarmUp } from "../../../cmd/whole.ts";
+import { wholeOptions } from "../../../cmd/whole.ts";
 
 const EROFS = { choice: { face: "erofs", reason: "" }, wish: "auto" } as const;
 const FUSE = { choice: { face: "fuse", reason: "" }, wish: "auto" } as const;
@@ -140,32 +140,4 @@ Deno.test("programs that decompress are looked at before the daemon starts: a pa
     /unknown key/,
   );
   await Deno.remove(folder, { recursive: true });
-});
-
-Deno.test("Workers are made ready where the configuration takes images whole, and the kernel can show them", () => {
-  const ready = (toml: string, shown: typeof EROFS | typeof FUSE = EROFS) => {
-    const { config } = checkConfig(toml);
-    assert.ok(config !== null);
-    const service = {
-      rehearsal(): never {
-        throw new Error("nothing is taken yet");
-      },
-    };
-    return wholeWarmUp(config, shown, service)?.workers ?? 0;
-  };
-  const workers = {
-    "": 0,
-    '[eager.policies]\n"**" = "lazy"': 0,
-    'eager.unindexed = ["**"]': 2,
-    'eager.images = ["registry.example/team/*"]': 2,
-    '[eager.policies]\n"**" = "auto"': 2,
-    "[pull_modes.parallel_pull_unpack]\nenable = true\nmax_concurrent_unpacks = 1":
-      1,
-    "[pull_modes.parallel_pull_unpack]\nenable = true\nmax_concurrent_unpacks = 64":
-      2,
-  };
-  for (const [toml, count] of Object.entries(workers)) {
-    assert.equal(ready(toml), count, toml);
-    assert.equal(ready(toml, FUSE), 0, toml);
-  }
 });

@@ -14,15 +14,15 @@ Deno.test("work changes the count, and no count is like that of running work", (
   assert.equal(calls.count, calls.count);
 });
 
-Deno.test("whoever does something meanwhile is told at once that work begins", () => {
+Deno.test("work that is about to begin changes the count, and so do two of them at once", () => {
   const calls = new Activity();
-  const free = calls.untilNext;
-  assert.equal(free.aborted, false);
+  const before = calls.count;
   calls.note();
-  assert.equal(free.aborted, true);
-  assert.equal(calls.untilNext.aborted, false);
-  using _one = calls.begin();
-  const whileItRuns = calls.untilNext;
-  calls.note();
-  assert.equal(whileItRuns.aborted, true);
+  const noted = calls.count;
+  assert(noted > before);
+  const [one, two] = [calls.begin(), calls.begin()];
+  one[Symbol.dispose]();
+  assert(Number.isNaN(calls.count)); // the other one still runs
+  two[Symbol.dispose]();
+  assert(calls.count > noted);
 });
