@@ -11,6 +11,7 @@ import {
   type LayerProvider,
   Snapshotter,
 } from "../../../../lib/images/snapshotter/mod.ts";
+import { Activity } from "../../../../lib/host/memory/mod.ts";
 import { momentNow } from "../../../../lib/host/os/mod.ts";
 import { NO_LAYERS } from "../../../../lib/images/snapshotter/provider.ts";
 import { TARGET_LABEL } from "../../../../lib/images/snapshotter/types.ts";
@@ -56,6 +57,32 @@ Deno.test("every method of the service answers", () =>
     await client.remove("one");
     await client.cleanup();
     assert.deepEqual(snapshotter.list(), []);
+  }));
+
+Deno.test("what is done while nobody waits is told of a Prepare before it begins, and until it is answered or has failed", () =>
+  withSnapshotter(async (snapshotter, root) => {
+    const calls = new Activity();
+    const address = `${root}/s.sock`;
+    await using _service = await serveAt(
+      ...[address, snapshotter, "fail", () => calls.begin()] as const,
+    );
+    using channel = new RpcChannel({ socketPath: address, namespace: "ns" });
+    const client = new SnapshotsClient(channel, "soci");
+    const prepare = snapshotter.prepare.bind(snapshotter);
+    const during: number[] = [];
+    snapshotter.prepare = (...of) => {
+      during.push(calls.count);
+      return prepare(...of);
+    };
+    const idle = calls.count;
+    await client.has("k");
+    assert.equal(calls.count, idle); // a look is none
+    await client.prepare("k", "");
+    const once = calls.count;
+    assert(once > idle);
+    await assert.rejects(client.prepare("k", ""), hasCode("ALREADY_EXISTS"));
+    assert(calls.count > once);
+    assert.deepEqual(during, [NaN, NaN]);
   }));
 
 Deno.test("times are exact to the nanosecond: they lie between those of the caller's clock, and survive a restart", async () => {

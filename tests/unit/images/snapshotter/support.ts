@@ -35,10 +35,14 @@ export async function serveAt(
   address: string,
   snapshotter: Snapshotter | Promise<Snapshotter>,
   whenTaken: "fail" | "replace" = "fail",
+  onPrepare?: () => Disposable,
 ): Promise<SnapshotService> {
   const descriptor = await listenPrivately(address, whenTaken);
   const file = fileAt(address) ?? "";
-  const service = await serveSnapshots(snapshotter, { descriptor });
+  const service = await serveSnapshots(snapshotter, {
+    descriptor,
+    ...(onPrepare && { onPrepare }),
+  });
   return {
     close: (options) => service.close(options),
     async [Symbol.asyncDispose]() {
