@@ -3,7 +3,7 @@
  * own code while it is idle.
  *
  * It may use libc through `lib/host/os`. It must not know what the program does; it sees only when it is
- * idle.
+ * idle, by what is told to an `Activity`.
  * @module
  */
 export { Activity } from "./activity.ts";

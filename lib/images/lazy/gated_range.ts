@@ -16,7 +16,7 @@ export type GatedRequest = (
 ) => Promise<void>;
 
 /** A part of a blob, and memory for it. */
-export interface GatedPart {
+export interface BlobPart {
   readonly repository: Repository;
   readonly digest: Digest;
   readonly start: number;
@@ -26,23 +26,36 @@ export interface GatedPart {
   readonly signal: AbortSignal;
 }
 
-/** Brings a part of a large blob when it is its turn. @throws RegistryError, the signal's reason */
+/**
+ * Brings a part of a large blob. @param came told of bytes that came, all in all those of the part.
+ * @throws RegistryError, the signal's reason
+ */
+export async function bringPart(
+  client: RegistryClient,
+  { repository, digest, start, end, into, signal }: BlobPart,
+  came: (bytes: number) => void,
+): Promise<void> {
+  let told = 0;
+  const tell = (filled: number) => {
+    came(filled - told);
+    told = filled;
+  };
+  await client.range(
+    ...[repository, digest, start, end, into, signal, tell] as const,
+    { isBulk: true },
+  );
+  tell(into.length);
+}
+
+/** Brings a part of a large blob when it is its turn. @throws as `bringPart` */
 export async function rangeInTurn(
   request: GatedRequest,
   client: RegistryClient,
-  { repository, digest, start, end, into, signal }: GatedPart,
+  part: BlobPart,
 ): Promise<void> {
-  await request(end - start, async ({ lost, came }) => {
-    signal.throwIfAborted();
-    const until = AbortSignal.any([signal, lost]);
-    let told = 0;
-    await client.range(
-      ...[repository, digest, start, end, into, until] as const,
-      (filled) => {
-        came(filled - told);
-        told = filled;
-      },
-      { isBulk: true },
-    );
+  await request(part.end - part.start, async ({ lost, came }) => {
+    part.signal.throwIfAborted();
+    const signal = AbortSignal.any([part.signal, lost]);
+    await bringPart(client, { ...part, signal }, came);
   });
 }

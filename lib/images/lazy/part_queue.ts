@@ -360,8 +360,7 @@ export class PartQueue {
     host.rate.add(host.bytes, now - host.sinceMs);
     host.bytes = 0;
     host.sinceMs = now;
-    // How fast it was is of no interest to whoever comes later.
-    if (--host.requests === 0 && this.#images.size === 0) this.#hosts.clear();
+    host.requests--;
     this.#forget(name, image);
     this.#soon();
   }
@@ -387,6 +386,7 @@ export class PartQueue {
   #forget(name: string, image: Image): void {
     if (image.entries.length > 0 || image.requests.size > 0) return;
     if (this.#images.get(name) === image) this.#images.delete(name);
+    // How fast hosts were is of no interest to whoever comes later.
     if (this.#images.size === 0 && this.#requests === 0) this.#hosts.clear();
   }
 }

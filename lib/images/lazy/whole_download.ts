@@ -7,6 +7,7 @@ import {
 } from "../../remote/registry/mod.ts";
 import { WRITE_BYTES } from "../../layers/whole/mod.ts";
 import { ByteRate } from "./byte_rate.ts";
+import { bringPart } from "./gated_range.ts";
 import { HeldParts } from "./held_parts.ts";
 import { KeptParts, type PartsThere } from "./kept_parts.ts";
 import type { Queued } from "./part_queue.ts";
@@ -220,16 +221,10 @@ export class WholeDownload implements Disposable {
     signal.throwIfAborted();
     this.#look();
     const bytes = gates.take(end - start);
-    let told = 0;
-    await client.range(
-      ...[repository, blob.digest, start, end, bytes, signal] as const,
-      (filled) => {
-        this.#came(filled - told);
-        told = filled;
-      },
-      { isBulk: true },
-    );
-    this.#came(bytes.length - told);
+    await bringPart(client, {
+      ...{ repository, digest: blob.digest },
+      ...{ start, end, into: bytes, signal },
+    }, (came) => this.#came(came));
     if (place === null) {
       await this.#write(start, bytes);
       this.#parts?.add(chunk);

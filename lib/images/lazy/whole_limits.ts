@@ -1,4 +1,3 @@
-export type { Requester } from "./part_queue.ts";
 import { availableParallelism } from "node:os";
 import { ReusedBlocks } from "../../host/memory/mod.ts";
 import type { RequestTurn } from "./gated_range.ts";
@@ -9,6 +8,8 @@ import {
   type Requester,
 } from "./part_queue.ts";
 import { type WaitingLayer, WorkerTurns } from "./worker_turns.ts";
+
+export type { Requester } from "./part_queue.ts";
 
 /** How much may be done at a time of layers that are taken whole. */
 export interface WholeLimits {

@@ -1,3 +1,4 @@
+import { writeAll } from "../../host/files/mod.ts";
 import { closeFd, O, openFd, preadFully } from "../../host/os/mod.ts";
 import {
   type Descriptor,
@@ -12,6 +13,7 @@ import {
 } from "../../remote/registry/mod.ts";
 import { logger } from "../../telemetry/mod.ts";
 import { ByteRanges } from "./byte_ranges.ts";
+import { Wakeups } from "./wakeups.ts";
 import type { WeightedSemaphore } from "./weighted_semaphore.ts";
 
 const log = logger("images");
@@ -75,13 +77,12 @@ export class WholeStream implements Disposable {
   #failure: { readonly error: unknown; readonly untilMs: number } | null = null;
   #failures = 0;
   #lastArrivalMs = performance.now();
-  #grown = Promise.withResolvers<void>();
+  #grown = new Wakeups();
   #idle: ReturnType<typeof setTimeout> | undefined;
 
   /** Fetches nothing before the first read. */
   constructor(options: WholeStreamOptions) {
     this.#options = options;
-    this.#grown.promise.catch(() => {}); // reported to those who wait
   }
 
   /**
@@ -130,7 +131,7 @@ export class WholeStream implements Disposable {
     while (this.#filled < end) {
       signal.throwIfAborted();
       this.#begin();
-      await orAborted(this.#grown.promise, signal);
+      await orAborted(this.#grown.next, signal);
     }
   }
 
@@ -151,17 +152,16 @@ export class WholeStream implements Disposable {
 
   #ended(error: unknown): void {
     this.#running = false;
-    const { promise, resolve, reject } = this.#grown;
-    promise.catch(() => {}); // perhaps nobody waits
-    this.#grown = Promise.withResolvers();
     if (error === null) {
       this.#failures = 0;
-      return resolve();
+      return this.#grown.wake();
     }
+    const failed = this.#grown;
+    this.#grown = new Wakeups(); // the next try may succeed
     const restMs = Math.min(LAST_REST_MS, FIRST_REST_MS * 2 ** this.#failures);
     this.#failures++;
     this.#failure = { error, untilMs: performance.now() + restMs };
-    reject(error);
+    failed.fail(error);
     if (this.#stop.signal.aborted) return this.#close();
     log.warn("layer could not be taken whole, to be tried again", {
       layer: this.#blob.digest,
@@ -197,7 +197,7 @@ export class WholeStream implements Disposable {
       this.#digest.update(chunk);
       this.#filled += chunk.length;
       this.#lastArrivalMs = performance.now();
-      if (this.#filled < blob.size) this.#wake();
+      if (this.#filled < blob.size) this.#grown.wake();
     }
     const found = this.#digest.finish();
     if (found === blob.digest) return;
@@ -208,13 +208,6 @@ export class WholeStream implements Disposable {
       repository: repository.repository,
       detail: `the bytes of blob ${blob.digest} have digest ${found}`,
     });
-  }
-
-  #wake(): void {
-    const { resolve } = this.#grown;
-    this.#grown = Promise.withResolvers();
-    this.#grown.promise.catch(() => {}); // reported to those who wait
-    resolve();
   }
 
   #open() {
@@ -272,10 +265,4 @@ function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
       signal.removeEventListener("abort", leave)
     );
   });
-}
-
-async function writeAll(file: Deno.FsFile, chunk: Uint8Array): Promise<void> {
-  for (let done = 0; done < chunk.length;) {
-    done += await file.write(chunk.subarray(done));
-  }
 }
